@@ -1,1 +1,163 @@
-//! stub
+//! The agent of one node: runs what frontdoors are granted, at the node's own kubelet.
+
+pub mod config;
+pub mod grant;
+pub mod kubelet;
+pub mod metrics;
+pub mod session;
+pub mod telemetry;
+
+mod admin;
+mod listener;
+mod refusal;
+mod service;
+mod workers;
+
+use std::io;
+use std::sync::Arc;
+
+use podgate_proto::mtls::{self, Identity};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use config::Config;
+use kubelet::Kubelet;
+use metrics::Metrics;
+use service::{Service, Shared};
+use workers::Workers;
+
+/// Why the agent does not run.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: std::net::SocketAddr,
+        source: io::Error,
+    },
+    #[error("tls: {0}")]
+    Tls(mtls::Error),
+    #[error("kubelet: {0}")]
+    Kubelet(mtls::Error),
+    #[error("cannot start a worker: {0}")]
+    Worker(io::Error),
+}
+
+/// An agent that listens, and does not serve yet.
+#[derive(Debug)]
+pub struct Agent {
+    config: Config,
+    listener: TcpListener,
+    admin: TcpListener,
+    identity: Arc<Identity>,
+}
+
+impl Agent {
+    /// Reads the TLS files and listens.
+    pub async fn bind(config: Config) -> Result<Self, Error> {
+        let identity = Arc::new(Identity::load(config.tls.clone()).map_err(Error::Tls)?);
+        let listener = listen(config.listen).await?;
+        let admin = listen(config.admin).await?;
+        Ok(Self {
+            config,
+            listener,
+            admin,
+            identity,
+        })
+    }
+
+    /// Serves until `draining`, then lets sessions go on for the configured time, or until
+    /// `stopped`, and hangs up the rest.
+    pub async fn run(
+        self,
+        draining: CancellationToken,
+        stopped: CancellationToken,
+    ) -> Result<(), Error> {
+        let metrics = Arc::new(Metrics::new());
+        let shared = Arc::new(Shared {
+            node: self.config.node.clone(),
+            deny: self.config.deny.clone(),
+            metrics: Arc::clone(&metrics),
+            sessions: TaskTracker::new(),
+            stopped: stopped.clone(),
+        });
+        // Connections end after the sessions, and after their hang-ups, which need the kubelet.
+        let closed = CancellationToken::new();
+        let kubelet = self.config.kubelet.clone();
+        let start = {
+            let (shared, identity, closed) = (Arc::clone(&shared), self.identity, closed.clone());
+            let (metrics, deny) = (Arc::clone(&metrics), self.config.deny.clone());
+            move |accepted| {
+                let (shared, identity, closed) = (shared.clone(), identity.clone(), closed.clone());
+                let (metrics, kubelet, deny) = (metrics.clone(), kubelet.clone(), deny.clone());
+                async move {
+                    let tasks = TaskTracker::new();
+                    match Kubelet::start(kubelet, deny, &tasks, &closed) {
+                        Err(error) => tracing::error!(%error, "no client of the kubelet"),
+                        Ok(kubelet) => {
+                            let service = Service::new(shared, Arc::new(kubelet));
+                            listener::serve(accepted, service, identity, metrics, closed).await;
+                        }
+                    }
+                    tasks.close();
+                    tasks.wait().await;
+                }
+            }
+        };
+        // Read once before any worker does, so that wrong files are this call's error.
+        Kubelet::check(&self.config.kubelet).map_err(Error::Kubelet)?;
+        let mut workers = Workers::start(self.config.workers, start).map_err(Error::Worker)?;
+
+        let admin = admin::serve(self.admin, metrics, draining.clone(), closed.clone());
+        let serve = async {
+            tracing::info!(node = %self.config.node, listen = %self.config.listen, "serving");
+            accept(&self.listener, &mut workers, &draining).await;
+            drop(self.listener);
+            shared.sessions.close();
+            tracing::info!(sessions = shared.sessions.len(), "draining");
+            let drained = tokio::select! {
+                drained = timeout(self.config.drain, shared.sessions.wait()) => drained.is_ok(),
+                () = stopped.cancelled() => false,
+            };
+            if !drained {
+                tracing::warn!(sessions = shared.sessions.len(), "hanging up");
+                stopped.cancel();
+                shared.sessions.wait().await;
+            }
+            closed.cancel();
+            workers.finish().await;
+        };
+        tokio::join!(admin, serve);
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen { address, source })
+}
+
+async fn accept(
+    listener: &TcpListener,
+    workers: &mut Workers<std::net::TcpStream>,
+    draining: &CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = draining.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted.and_then(|(connection, _)| connection.into_std()) {
+            Ok(connection) => workers.hand_over(connection).await,
+            Err(error) => {
+                // Most likely out of descriptors: others must end first.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! TLS connections to the local kubelet: verified by CA and name, some opened ahead.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use podgate_proto::mtls;
+use podgate_proto::reload::Reloaded;
+
+use super::Config;
+
+/// A connection to the kubelet.
+pub(super) type Connection = TlsStream<TcpStream>;
+
+/// For TCP connect and TLS handshake together, on the node's own loopback or address.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections kept open ahead, a core.
+const WARM: usize = 2;
+/// A kubelet closes a connection on which no request came for 32 s (its ReadHeaderTimeout).
+const WARM_AGE: Duration = Duration::from_secs(25);
+/// Pause after a failed attempt to open one ahead.
+const WARM_RETRY: Duration = Duration::from_secs(5);
+
+/// Why there is no connection to the kubelet.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No TCP connection.
+    #[error("cannot connect to {address}: {source}")]
+    Connect {
+        /// Host and port of the configured URL.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Connected, but no trusted TLS peer.
+    #[error("TLS with {address} as {name}: {source}")]
+    Tls {
+        /// Host and port of the configured URL.
+        address: String,
+        /// The name its certificate was to have.
+        name: String,
+        /// What the handshake said.
+        source: std::io::Error,
+    },
+    /// No answer in time.
+    #[error("{0} did not answer within {DIAL_TIMEOUT:?}")]
+    Timeout(String),
+}
+
+/// Dials the kubelet.
+#[derive(Debug)]
+pub(super) struct Dialer {
+    address: String,
+    name: ServerName<'static>,
+    tls: Reloaded<ClientConfig, mtls::Error>,
+    ready: Mutex<mpsc::Receiver<(Instant, Connection)>>,
+}
+
+impl Dialer {
+    /// Reads the TLS files and begins to open connections ahead, until `stopped`.
+    pub(super) fn start(
+        config: &Config,
+        tasks: &TaskTracker,
+        stopped: &CancellationToken,
+    ) -> Result<Arc<Self>, mtls::Error> {
+        let files: Vec<PathBuf> = std::iter::once(config.ca.clone())
+            .chain(
+                config
+                    .client
+                    .iter()
+                    .flat_map(|c| [c.cert.clone(), c.key.clone()]),
+            )
+            .collect();
+        let read = config.clone();
+        let (opened, ready) = mpsc::channel(WARM);
+        let dialer = Arc::new(Self {
+            address: config.address.clone(),
+            name: config.server_name.clone(),
+            tls: Reloaded::load(files, move || client_config(&read))?,
+            ready: Mutex::new(ready),
+        });
+        let ahead = Arc::clone(&dialer);
+        let stopped = stopped.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = ahead.open_ahead(opened) => {}
+            }
+        });
+        Ok(dialer)
+    }
+
+    /// A connection on which nothing was sent yet.
+    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+        loop {
+            let Ok((opened, connection)) = self.ready.lock().await.try_recv() else {
+                break;
+            };
+            if opened.elapsed() < WARM_AGE
+                && let Some(connection) = alive(connection).await
+            {
+                return Ok(connection);
+            }
+        }
+        self.dial().await
+    }
+
+    async fn dial(&self) -> Result<Connection, Error> {
+        let address = || self.address.clone();
+        let connect = async {
+            let tcp = TcpStream::connect(&self.address)
+                .await
+                .map_err(|source| Error::Connect {
+                    address: address(),
+                    source,
+                })?;
+            // Without it a keystroke's frame would wait for the last one's acknowledgement. A
+            // socket that cannot have it still works.
+            let _ = tcp.set_nodelay(true);
+            let config = self.tls.current();
+            TlsConnector::from(config)
+                .connect(self.name.clone(), tcp)
+                .await
+                .map_err(|source| Error::Tls {
+                    address: address(),
+                    name: self.name.to_str().into_owned(),
+                    source,
+                })
+        };
+        timeout(DIAL_TIMEOUT, connect)
+            .await
+            .unwrap_or_else(|_| Err(Error::Timeout(address())))
+    }
+
+    /// Keeps the channel full; a full channel is where it waits.
+    async fn open_ahead(&self, opened: mpsc::Sender<(Instant, Connection)>) {
+        while let Ok(place) = opened.reserve().await {
+            match self.dial().await {
+                Ok(connection) => place.send((Instant::now(), connection)),
+                Err(error) => {
+                    drop(place);
+                    tracing::debug!(%error, "no kubelet connection opened ahead");
+                    tokio::time::sleep(WARM_RETRY).await;
+                }
+            }
+        }
+    }
+}
+
+/// Gives the connection back if the kubelet has neither closed it nor said anything on it. The
+/// read also takes in the session tickets that follow a handshake.
+async fn alive(mut connection: Connection) -> Option<Connection> {
+    let mut byte = [0; 1];
+    let quiet = std::future::poll_fn(|cx| {
+        let mut buffer = ReadBuf::new(&mut byte);
+        Poll::Ready(
+            std::pin::Pin::new(&mut connection)
+                .poll_read(cx, &mut buffer)
+                .is_pending(),
+        )
+    })
+    .await;
+    quiet.then_some(connection)
+}
+
+/// What connections are made by, from the files as they are now.
+pub(super) fn client_config(config: &Config) -> Result<ClientConfig, mtls::Error> {
+    let builder = ClientConfig::builder().with_root_certificates(mtls::roots(&config.ca)?);
+    let mut tls = match &config.client {
+        Some(client) => builder.with_client_auth_cert(
+            mtls::certificates(&client.cert)?,
+            mtls::private_key(&client.key)?,
+        )?,
+        None => builder.with_no_client_auth(),
+    };
+    // Upgrades exist in HTTP/1.1 alone.
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(tls)
+}

@@ -1,0 +1,180 @@
+//! The kubelet of this node: runs programs in its containers over SPDY/3.1, sub-protocol v4, and
+//! says which containers live. Nothing is started before the live container is the granted one.
+
+pub mod dial;
+pub mod exec;
+pub mod hangup;
+mod launch;
+pub mod pods;
+pub mod spdy;
+pub mod status;
+mod stty;
+pub mod upgrade;
+pub mod wrapper;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use podgate_proto::mtls;
+use podgate_proto::v1::Exec;
+
+use crate::grant::{self, Deny, Granted};
+use dial::Dialer;
+pub use launch::Started;
+use pods::Pods;
+
+/// From the request to the running program. The user hears of a failed leg within 10 s.
+const START_TIMEOUT: Duration = Duration::from_secs(9);
+
+/// How to reach and to trust the kubelet, in checked form.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Host and port to dial.
+    pub address: String,
+    /// The name its certificate must have.
+    pub server_name: ServerName<'static>,
+    /// The CAs its certificate may come from, PEM.
+    pub ca: PathBuf,
+    /// A file with a bearer token, read anew for each request.
+    pub token_file: Option<PathBuf>,
+    /// A certificate to show instead of a token, or beside it.
+    pub client: Option<ClientFiles>,
+}
+
+/// A client certificate and its key, PEM.
+#[derive(Clone, Debug)]
+pub struct ClientFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Why a program did not come to run.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error(transparent)]
+    Dial(#[from] dial::Error),
+    #[error(transparent)]
+    Upgrade(#[from] upgrade::Error),
+    #[error(transparent)]
+    Pods(#[from] pods::Error),
+    #[error(transparent)]
+    Denied(#[from] grant::Error),
+    #[error(transparent)]
+    Exec(#[from] exec::Error),
+    #[error(transparent)]
+    Command(#[from] wrapper::Error),
+    #[error("cannot read the kubelet token {path}: {source}")]
+    Token {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the runtime could not start the program: {0}")]
+    Runtime(String),
+    #[error("the image's shell ended with status {0} before it ran anything")]
+    Wrapper(u8),
+    #[error("the image has no shell")]
+    NoShell,
+    #[error("the program did not start within {START_TIMEOUT:?}")]
+    StartTimeout,
+}
+
+/// A client of the kubelet; one a core.
+#[derive(Debug)]
+pub struct Kubelet {
+    config: Config,
+    deny: Deny,
+    dialer: Arc<Dialer>,
+    pods: Pods,
+}
+
+impl Kubelet {
+    /// Reads the TLS files; connections are opened ahead on `tasks`, until `stopped`.
+    pub fn start(
+        config: Config,
+        deny: Deny,
+        tasks: &TaskTracker,
+        stopped: &CancellationToken,
+    ) -> Result<Self, mtls::Error> {
+        let dialer = Dialer::start(&config, tasks, stopped)?;
+        let host = config.server_name.to_str().into_owned();
+        let pods = Pods::new(Arc::clone(&dialer), host, tasks.clone(), stopped.clone());
+        Ok(Self {
+            config,
+            deny,
+            dialer,
+            pods,
+        })
+    }
+
+    /// Whether the TLS files make a client.
+    pub fn check(config: &Config) -> Result<(), mtls::Error> {
+        dial::client_config(config).map(drop)
+    }
+
+    /// Starts a session's program.
+    pub async fn launch(
+        &self,
+        granted: &Granted,
+        session: &str,
+        exec: &Exec,
+    ) -> Result<Started, Error> {
+        timeout(START_TIMEOUT, launch::start(self, granted, session, exec))
+            .await
+            .unwrap_or(Err(Error::StartTimeout))
+    }
+
+    /// Ends what a session left behind: SIGHUP, a grace, SIGKILL.
+    pub async fn hang_up(
+        &self,
+        granted: &Granted,
+        leader: hangup::Leader,
+    ) -> Result<hangup::Outcome, Error> {
+        hangup::hang_up(self, granted, leader).await
+    }
+
+    async fn exec(
+        &self,
+        granted: &Granted,
+        argv: &[String],
+        tty: bool,
+    ) -> Result<(exec::Input, exec::Output), Error> {
+        let token = self.token()?;
+        let path = upgrade::exec_path(
+            &granted.namespace,
+            &granted.pod,
+            &granted.uid,
+            &granted.container,
+            argv,
+            tty,
+        );
+        let mut connection = self.dialer.connect().await?;
+        let host = self.config.server_name.to_str();
+        let bytes = upgrade::upgrade(&mut connection, &host, &path, token.as_deref()).await?;
+        // By now the kubelet has bound the connection to one container, but the runtime starts
+        // nothing until the streams are there. If the granted container lives at this moment, it
+        // lived a moment ago, and ids do not come back: it is the one that is entered.
+        let live = self.pods.check(granted, token.as_deref()).await?;
+        grant::check_network(&self.deny, live.host_network)?;
+        Ok(exec::open(connection, bytes, tty).await?)
+    }
+
+    fn token(&self) -> Result<Option<String>, Error> {
+        let Some(path) = &self.config.token_file else {
+            return Ok(None);
+        };
+        let token = std::fs::read_to_string(path).map_err(|source| Error::Token {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Some(token.trim().to_owned()))
+    }
+}

@@ -1,0 +1,170 @@
+//! The status that ends an exec: one JSON `v1.Status` on the error stream (sub-protocol v4,
+//! k8s.io/apimachinery/pkg/util/remotecommand). No status means failure, never 0.
+
+use serde::Deserialize;
+
+/// How an exec ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// The process ended: 0 to 255, 128+n where signal n killed it.
+    Code(u8),
+    /// It never ran: no such program.
+    NotFound(String),
+    /// It never ran: the file cannot be executed.
+    NotExecutable(String),
+    /// The runtime failed, with its own words.
+    Failed(String),
+}
+
+/// Why bytes are no status.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not the JSON of a `v1.Status`.
+    #[error("the kubelet's exit status cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A non-zero exit with no number from 1 to 255.
+    #[error("the kubelet's exit status has no exit code")]
+    NoCode,
+    /// Neither `Success` nor `Failure`.
+    #[error("the kubelet's exit status is {0:?}")]
+    Unknown(String),
+}
+
+#[derive(Deserialize)]
+struct Status {
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    message: String,
+    details: Option<Details>,
+}
+
+#[derive(Deserialize)]
+struct Details {
+    #[serde(default)]
+    causes: Vec<Cause>,
+}
+
+#[derive(Deserialize)]
+struct Cause {
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// Reads the bytes of the error stream.
+pub fn parse(json: &[u8]) -> Result<Exit, Error> {
+    let status: Status = serde_json::from_slice(json)?;
+    match (status.status.as_str(), status.reason.as_str()) {
+        ("Success", _) => Ok(Exit::Code(0)),
+        ("Failure", "NonZeroExitCode") => {
+            let causes = status
+                .details
+                .map(|details| details.causes)
+                .unwrap_or_default();
+            let code = causes.iter().find(|cause| cause.reason == "ExitCode");
+            match code.and_then(|cause| cause.message.parse().ok()) {
+                Some(code) if code != 0 => Ok(Exit::Code(code)),
+                _ => Err(Error::NoCode),
+            }
+        }
+        ("Failure", _) => Ok(start_failure(status.message)),
+        _ => Err(Error::Unknown(status.status)),
+    }
+}
+
+/// What runc and crun say of a program that cannot be started. Their words are the only thing that
+/// tells a missing program from any other failure; `exec: "` keeps out a missing working directory.
+fn start_failure(message: String) -> Exit {
+    let exec = message.rfind("exec: \"").map(|at| message.split_at(at).1);
+    match exec {
+        Some(exec)
+            if exec.contains("executable file not found") || exec.contains("no such file") =>
+        {
+            Exit::NotFound(message)
+        }
+        Some(exec) if exec.contains("permission denied") => Exit::NotExecutable(message),
+        None if message.contains("executable file `") && message.contains("not found") => {
+            Exit::NotFound(message)
+        }
+        _ => Exit::Failed(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn internal(message: &str) -> String {
+        format!(
+            r#"{{"metadata":{{}},"status":"Failure","message":{message:?},"reason":"InternalError"}}"#
+        )
+    }
+
+    #[test]
+    fn reads_what_kubelets_answer() {
+        let check = |json: &str, expect: Exit| assert_eq!(parse(json.as_bytes()).unwrap(), expect);
+        check(r#"{"metadata":{},"status":"Success"}"#, Exit::Code(0));
+        check(
+            r#"{"metadata":{},"status":"Failure","message":"command terminated with non-zero exit code: error executing command [sh -c kill -9 $$], exit code 137","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"137"}]}}"#,
+            Exit::Code(137),
+        );
+        let runc = "failed to start exec: OCI runtime exec failed: exec failed: unable to start container process: ";
+        for (words, make) in [
+            (
+                r#"exec: "/nope": stat /nope: no such file or directory"#,
+                Exit::NotFound as fn(_) -> _,
+            ),
+            (
+                r#"exec: "nope": executable file not found in $PATH"#,
+                Exit::NotFound,
+            ),
+            (
+                r#"exec: "/etc/passwd": permission denied"#,
+                Exit::NotExecutable,
+            ),
+            (
+                r#"chdir to cwd ("/gone") set in config.json failed: no such file or directory"#,
+                Exit::Failed,
+            ),
+        ] {
+            let message = format!("{runc}{words}");
+            check(&internal(&message), make(message.clone()));
+        }
+        let crun = "OCI runtime exec failed: executable file `sh` not found in $PATH: No such file or directory";
+        check(&internal(crun), Exit::NotFound(crun.to_owned()));
+    }
+
+    #[test]
+    fn never_takes_anything_else_for_success() {
+        for json in [
+            "",
+            "{}",
+            "null",
+            r#"{"status":"success"}"#,
+            r#"{"status":"Failure","reason":"NonZeroExitCode"}"#,
+            r#"{"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"0"}]}}"#,
+            r#"{"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"300"}]}}"#,
+        ] {
+            assert!(parse(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn replays_the_fuzz_corpus() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fuzz/corpus/status");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let json = std::fs::read(entry.unwrap().path()).unwrap();
+            if let Ok(Exit::Code(0)) = parse(&json) {
+                assert!(String::from_utf8_lossy(&json).contains("Success"));
+            }
+            seen += 1;
+        }
+        assert!(seen > 0, "the corpus is gone");
+    }
+}

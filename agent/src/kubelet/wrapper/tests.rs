@@ -1,0 +1,186 @@
+//! The wrapper as real shells of this machine run it: whatever `sh` means to a container.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use podgate_proto::v1::{EnvironmentVariable, Shell};
+
+use super::*;
+
+const SESSION: &str = "0123456789abcdef0123456789abcdef";
+/// What a container's sh may be. busybox is installed by `tests/all`.
+const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "sh"]];
+
+fn exec(command: &[u8]) -> Exec {
+    Exec {
+        program: Some(Program::Command(command.to_vec().into())),
+        ..Exec::default()
+    }
+}
+
+/// Runs a wrapped program in each shell, and gives what it printed behind the ready marker.
+fn each_shell(exec: &Exec, stdin: &[u8], check: impl Fn(&str, Output, Vec<u8>)) {
+    let wrapped = wrap(SESSION, exec).unwrap();
+    for shell in SHELLS {
+        let mut child = Command::new(shell[0])
+            .args(&shell[1..])
+            .args(&wrapped.argv[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(stdin).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let out = output
+            .stdout
+            .strip_prefix(wrapped.ready.as_bytes())
+            .unwrap_or_else(|| {
+                panic!(
+                    "{shell:?} was not ready first: {}",
+                    String::from_utf8_lossy(&output.stdout)
+                )
+            });
+        let end = out.iter().position(|&byte| byte == 2).unwrap();
+        let stat = String::from_utf8(out[..end].to_vec()).unwrap();
+        assert!(
+            stat.split(") ").nth(1).is_some(),
+            "{shell:?}: no stat line in {stat:?}"
+        );
+        let rest = out[end + 1..].to_vec();
+        check(shell.last().unwrap(), output, rest);
+    }
+}
+
+#[test]
+fn a_command_keeps_its_status_streams_and_input() {
+    each_shell(
+        &exec(b"cat; echo err >&2; exit 7"),
+        b"in\n",
+        |shell, output, out| {
+            assert_eq!(output.status.code(), Some(7), "{shell}");
+            assert_eq!(
+                (out.as_slice(), output.stderr.as_slice()),
+                (&b"in\n"[..], &b"err\n"[..])
+            );
+        },
+    );
+}
+
+#[test]
+fn a_command_killed_by_a_signal_reports_it() {
+    for (signal, code) in [
+        ("HUP", 129),
+        ("INT", 130),
+        ("KILL", 137),
+        ("USR1", 138),
+        ("TERM", 143),
+    ] {
+        each_shell(
+            &exec(format!("kill -{signal} $$").as_bytes()),
+            b"",
+            |shell, output, _| {
+                assert_eq!(output.status.code(), Some(code), "{shell}: SIG{signal}");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_command_is_not_seen_to_be_wrapped() {
+    let command = b"echo \"$0 $# $-\"; trap; trap 'echo caught' TERM; kill -TERM $$; exit 3";
+    each_shell(&exec(command), b"", |shell, output, out| {
+        let out = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = out.lines().collect();
+        assert!(lines[0].starts_with("sh 0 "), "{shell}: {out}");
+        assert_eq!(lines[1..], ["caught"], "{shell}: {out}");
+        assert_eq!(output.status.code(), Some(3), "{shell}");
+    });
+}
+
+#[test]
+fn bytes_that_are_not_utf8_reach_the_shell() {
+    let mut command = b"printf '%s' '".to_vec();
+    let payload: Vec<u8> = (1..=255)
+        .filter(|&b| b != b'\'')
+        .cycle()
+        .take(60_000)
+        .collect();
+    command.extend_from_slice(&payload);
+    command.extend_from_slice(b"\n\n\n'");
+    each_shell(&exec(&command), b"", |shell, output, out| {
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        assert!(
+            out.strip_suffix(b"\n\n\n").unwrap() == payload,
+            "{shell}: {} bytes",
+            out.len()
+        );
+    });
+}
+
+#[test]
+fn a_command_of_100_kib_runs_and_one_beyond_the_kernel_is_refused() {
+    let mut long = vec![b' '; 100 * 1024];
+    long.extend_from_slice(b"echo long");
+    each_shell(&exec(&long), b"", |shell, _, out| {
+        assert_eq!(out, b"long\n", "{shell}")
+    });
+    let size = MAX_ARGUMENT + 1;
+    assert_eq!(
+        wrap(SESSION, &exec(&vec![b' '; size])),
+        Err(Error::TooLong(size))
+    );
+    assert_eq!(wrap(SESSION, &exec(b"a\0b")), Err(Error::Nul));
+}
+
+#[test]
+fn the_environment_is_the_clients_and_nothing_can_be_smuggled_in() {
+    let variable = |name: &str, value: &str| EnvironmentVariable {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    let mut request = exec(b"printf '%s|%s|%s' \"$LC_ALL\" \"$LANG\" \"$PODGATE_SESSION\"");
+    request.environment = vec![variable("LC_ALL", "--"), variable("LANG", "a 'b' $(c)\n;d")];
+    each_shell(&request, b"", |shell, _, out| {
+        let expect = format!("--|a 'b' $(c)\n;d|{SESSION}");
+        assert_eq!(String::from_utf8_lossy(&out), expect, "{shell}");
+    });
+    for name in ["", "1A", "A-B", "A=B", "A B"] {
+        request.environment = vec![variable(name, "x")];
+        assert_eq!(
+            wrap(SESSION, &request),
+            Err(Error::Variable(name.to_owned()))
+        );
+    }
+}
+
+#[test]
+fn a_shell_without_a_terminal_reads_its_commands() {
+    let request = Exec {
+        program: Some(Program::Shell(Shell { login: false })),
+        ..Exec::default()
+    };
+    each_shell(
+        &request,
+        b"echo $((6*7))\nexit 4\n",
+        |shell, output, out| {
+            assert_eq!(out, b"42\n", "{shell}");
+            assert_eq!(output.status.code(), Some(4), "{shell}");
+        },
+    );
+}
+
+#[test]
+fn words_for_an_image_without_a_shell() {
+    let words = |command: &str| split(&exec(command.as_bytes()));
+    let expect = ["/probe", "args", "a b", "c"].map(str::to_owned).to_vec();
+    assert_eq!(words("/probe args 'a b' c"), Ok(Some(expect)));
+    assert_eq!(words("/probe 'a"), Err(Error::Quotes));
+    assert_eq!(words("  "), Err(Error::Empty));
+    let shell = Exec {
+        program: Some(Program::Shell(Shell::default())),
+        ..Exec::default()
+    };
+    assert_eq!(split(&shell), Ok(None));
+}

@@ -1,0 +1,108 @@
+//! Where frontdoors connect: TLS both ways, and only a peer named `frontdoor.podgate` gets as far
+//! as gRPC.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use podgate_proto::limits;
+use podgate_proto::mtls::{self, FRONTDOOR_NAME, Identity};
+use podgate_proto::v1::agent_server::AgentServer;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Server;
+
+use crate::metrics::Metrics;
+use crate::service::Service;
+
+/// Handshakes under way at once on a core; more connections wait in the backlog.
+const HANDSHAKES: usize = 64;
+/// For a peer's TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a connection may fail at before it is a session's.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("no TLS: {0}")]
+    Handshake(#[from] io::Error),
+    #[error(transparent)]
+    Peer(#[from] mtls::Error),
+    #[error("no TLS handshake within {HANDSHAKE_TIMEOUT:?}")]
+    Timeout,
+}
+
+/// Serves one core's connections until there are no more and the last session is over.
+pub(crate) async fn serve(
+    mut accepted: mpsc::Receiver<std::net::TcpStream>,
+    service: Service,
+    identity: Arc<Identity>,
+    metrics: Arc<Metrics>,
+    stopped: CancellationToken,
+) {
+    let (trusted, incoming) = mpsc::channel(HANDSHAKES);
+    let handshakes = TaskTracker::new();
+    let places = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
+    let accept = async {
+        while let Some(connection) = accepted.recv().await {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                break;
+            };
+            let (identity, metrics) = (Arc::clone(&identity), Arc::clone(&metrics));
+            let trusted = trusted.clone();
+            handshakes.spawn(async move {
+                match handshake(connection, &identity).await {
+                    // The receiver goes only when the server does.
+                    Ok(stream) => drop(trusted.send(Ok::<_, io::Error>(stream)).await),
+                    Err(error) => {
+                        tracing::warn!(%error, "connection refused");
+                        let outcome = match error {
+                            Error::Handshake(_) => "handshake",
+                            Error::Peer(_) => "peer",
+                            Error::Timeout => "timeout",
+                        };
+                        metrics.refused_peers.get_or_create(&outcome.into()).inc();
+                    }
+                }
+                drop(place);
+            });
+        }
+        handshakes.close();
+        handshakes.wait().await;
+        drop(trusted);
+    };
+    let service = AgentServer::new(service)
+        .max_decoding_message_size(limits::MAX_MESSAGE)
+        .max_encoding_message_size(limits::MAX_MESSAGE);
+    let server = Server::builder()
+        .initial_stream_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .max_concurrent_streams(limits::MAX_STREAMS)
+        .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+        .add_service(service)
+        .serve_with_incoming_shutdown(ReceiverStream::new(incoming), stopped.cancelled());
+    let (result, ()) = tokio::join!(server, accept);
+    if let Err(error) = result {
+        tracing::error!(%error, "gRPC is not served any more");
+    }
+}
+
+async fn handshake(
+    connection: std::net::TcpStream,
+    identity: &Identity,
+) -> Result<TlsStream<TcpStream>, Error> {
+    let tcp = TcpStream::from_std(connection)?;
+    tcp.set_nodelay(true)?;
+    let accept = TlsAcceptor::from(identity.server()).accept(tcp);
+    let stream = timeout(HANDSHAKE_TIMEOUT, accept)
+        .await
+        .map_err(|_| Error::Timeout)??;
+    mtls::check_peer(stream.get_ref().1.peer_certificates(), FRONTDOOR_NAME)?;
+    Ok(stream)
+}

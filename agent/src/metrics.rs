@@ -1,0 +1,110 @@
+//! The agent's metrics, registered once. Their names are stable and listed in the README.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// All the agent counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Sessions that run now.
+    pub sessions_active: Gauge,
+    /// Sessions ended, by how.
+    pub sessions: Family<Outcome, Counter>,
+    /// Bytes of sessions.
+    pub bytes: Bytes,
+    /// From the request to the running program.
+    pub start_seconds: Histogram,
+    /// Hang-ups, by what came of them.
+    pub hangups: Family<Outcome, Counter>,
+    /// Connections refused before any session, by why.
+    pub refused_peers: Family<Outcome, Counter>,
+}
+
+/// Bytes of sessions.
+#[derive(Debug, Clone, Default)]
+pub struct Bytes {
+    /// To processes.
+    pub input: Counter,
+    /// From processes.
+    pub output: Counter,
+}
+
+/// The label `outcome`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Outcome {
+    /// A fixed word.
+    pub outcome: &'static str,
+}
+
+impl From<&'static str> for Outcome {
+    fn from(outcome: &'static str) -> Self {
+        Self { outcome }
+    }
+}
+
+impl Metrics {
+    /// Makes and registers them.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("podgate_agent");
+        let this = Self {
+            sessions_active: Gauge::default(),
+            sessions: Family::default(),
+            bytes: Bytes::default(),
+            start_seconds: Histogram::new(exponential_buckets(0.005, 2.0, 12)),
+            hangups: Family::default(),
+            refused_peers: Family::default(),
+            registry: Registry::default(),
+        };
+        registry.register(
+            "sessions_active",
+            "Sessions that run now",
+            this.sessions_active.clone(),
+        );
+        registry.register(
+            "sessions",
+            "Sessions ended, by outcome",
+            this.sessions.clone(),
+        );
+        registry.register("input", "Bytes to processes", this.bytes.input.clone());
+        registry.register("output", "Bytes from processes", this.bytes.output.clone());
+        registry.register_with_unit(
+            "session_start",
+            "From the request to the running program",
+            Unit::Seconds,
+            this.start_seconds.clone(),
+        );
+        registry.register("hangups", "Hang-ups, by outcome", this.hangups.clone());
+        registry.register(
+            "refused_peers",
+            "Connections refused before any session, by outcome",
+            this.refused_peers.clone(),
+        );
+        Self { registry, ..this }
+    }
+
+    /// Counts a started session.
+    pub fn started(&self, after: Duration) {
+        self.start_seconds.observe(after.as_secs_f64());
+    }
+
+    /// In the OpenMetrics text format.
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

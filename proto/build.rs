@@ -1,0 +1,10 @@
+//! Compiles the messages with protox, so that no protoc is needed.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=podgate");
+    let descriptors = protox::compile(["podgate/v1/agent.proto"], ["."])?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

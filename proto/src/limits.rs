@@ -1,0 +1,34 @@
+//! Numbers that both ends of the link hold to.
+
+use std::time::Duration;
+
+/// Version of the protocol, in every [`Open`](crate::v1::Open). Peers of different versions refuse
+/// each other; added fields do not change it.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Bytes of session data in one message, at the most. Large enough that the cost a message does
+/// not count, small enough that a shell beside a bulk session does not wait long.
+pub const MAX_CHUNK: usize = 32 * 1024;
+
+/// Bytes of one encoded message, at the most: a command of the kernel's greatest argument
+/// (128 KiB) with its environment.
+pub const MAX_MESSAGE: usize = 512 * 1024;
+
+/// HTTP/2 window of one stream: what a stalled session can hold in either end.
+pub const STREAM_WINDOW: u32 = 512 * 1024;
+
+/// HTTP/2 window of a connection: the largest there is, so that only streams push back. With a
+/// smaller one a second stalled session freezes every other on its connection.
+pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// Sessions on one connection, at the most.
+pub const MAX_STREAMS: u32 = 10_000;
+
+/// A peer that sends nothing for this long is asked for a sign of life …
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
+
+/// … and is taken for lost after this long without one.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For connecting, the TLS handshake included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
