@@ -1,1 +1,192 @@
-//! stub
+//! The frontdoor: ends SSH, knows who is there, asks whether they may, finds the pod, and streams to
+//! the agent on its node. It has no privilege on any node.
+
+pub mod agents;
+pub mod authn;
+pub mod authz;
+pub mod config;
+pub mod identity;
+pub mod metrics;
+pub mod route;
+pub mod target;
+pub mod telemetry;
+
+mod admin;
+mod ssh;
+mod workers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use podgate_proto::mtls::{self, Identity};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use agents::Agents;
+use authn::keys::{self, Users};
+use authz::Authorizer;
+use config::Config;
+use metrics::Metrics;
+use route::Router;
+use ssh::{Worker, hostkeys};
+use workers::Workers;
+
+/// Why the frontdoor does not run.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("tls: {0}")]
+    Tls(#[from] mtls::Error),
+    #[error("hostKeys: {0}")]
+    HostKeys(#[from] hostkeys::Error),
+    #[error("users: {0}")]
+    Users(#[from] keys::Error),
+    #[error("kubeconfig: {0}")]
+    Kubernetes(#[from] route::Error),
+    #[error("cannot start a worker: {0}")]
+    Worker(io::Error),
+}
+
+/// A frontdoor that listens, and does not serve yet.
+#[derive(Debug)]
+pub struct Frontdoor {
+    config: Config,
+    listener: TcpListener,
+    admin: TcpListener,
+    identity: Arc<Identity>,
+    users: Arc<Users>,
+    ssh: Arc<russh::server::Config>,
+}
+
+impl Frontdoor {
+    /// Reads keys, users and TLS files, and listens.
+    pub async fn bind(config: Config) -> Result<Self, Error> {
+        let identity = Arc::new(Identity::load(config.tls.clone())?);
+        let users = Arc::new(Users::load(config.users.clone())?);
+        let ssh = Arc::new(ssh::settings(hostkeys::load(&config.host_keys)?));
+        // Each worker makes its own client; wrong files are this call's error.
+        Router::connect(config.kubeconfig.as_deref()).await?;
+        let listener = listen(config.listen).await?;
+        let admin = listen(config.admin).await?;
+        Ok(Self {
+            config,
+            listener,
+            admin,
+            identity,
+            users,
+            ssh,
+        })
+    }
+
+    /// Serves until `draining`, then lets sessions go on for the configured time, or until
+    /// `stopped`, and ends the rest.
+    pub async fn run(
+        self,
+        draining: CancellationToken,
+        stopped: CancellationToken,
+    ) -> Result<(), Error> {
+        let Self {
+            config,
+            listener,
+            admin,
+            identity,
+            users,
+            ssh,
+        } = self;
+        let metrics = Arc::new(Metrics::new());
+        let served = CancellationToken::new();
+        let admin = admin::serve(
+            admin,
+            Arc::clone(&metrics),
+            draining.clone(),
+            served.clone(),
+        );
+        let start = {
+            let (config, draining, stopped) = (config.clone(), draining.clone(), stopped.clone());
+            move |accepted| {
+                let (config, metrics) = (config.clone(), Arc::clone(&metrics));
+                let (ssh, users) = (Arc::clone(&ssh), Arc::clone(&users));
+                let agents = Agents::new(Arc::clone(&identity), config.agents_port);
+                let (draining, stopped) = (draining.clone(), stopped.clone());
+                async move {
+                    let router = match Router::connect(config.kubeconfig.as_deref()).await {
+                        Ok(router) => router,
+                        Err(error) => {
+                            tracing::error!(%error, "no client of the API server");
+                            return;
+                        }
+                    };
+                    let worker = Worker {
+                        ssh,
+                        login_grace: config.login_grace,
+                        sessions: config.sessions,
+                        users,
+                        authorizer: Authorizer::default(),
+                        router,
+                        agents,
+                        metrics,
+                        draining,
+                        stopped,
+                    };
+                    ssh::serve(accepted, Arc::new(worker)).await;
+                }
+            }
+        };
+        let mut workers = Workers::start(config.workers, start).map_err(Error::Worker)?;
+        let serve = async {
+            tracing::info!(listen = %config.listen, "serving");
+            accept(&listener, &mut workers, &draining).await;
+            drop(listener);
+            tracing::info!("draining");
+            let finish = workers.finish();
+            tokio::pin!(finish);
+            let drained = tokio::select! {
+                () = &mut finish => true,
+                () = tokio::time::sleep(config.drain) => false,
+                () = stopped.cancelled() => false,
+            };
+            if !drained {
+                tracing::warn!("ending the sessions that are left");
+                stopped.cancel();
+                finish.await;
+            }
+            served.cancel();
+        };
+        tokio::join!(admin, serve);
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen { address, source })
+}
+
+async fn accept(
+    listener: &TcpListener,
+    workers: &mut Workers<std::net::TcpStream>,
+    draining: &CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = draining.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted.and_then(|(connection, _)| connection.into_std()) {
+            Ok(connection) => workers.hand_over(connection).await,
+            Err(error) => {
+                // Most likely out of descriptors: others must end first.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the cluster asks of the frontdoor: `/livez`, `/readyz`, `/metrics`. Plain HTTP on its own
+//! address; it says nothing of any session.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+#[derive(Clone)]
+struct Admin {
+    metrics: Arc<Metrics>,
+    draining: CancellationToken,
+}
+
+/// Serves until `stopped`; ready until `draining`.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    draining: CancellationToken,
+    stopped: CancellationToken,
+) {
+    let router = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render))
+        .with_state(Admin { metrics, draining });
+    tokio::select! {
+        () = stopped.cancelled() => {}
+        result = async { axum::serve(listener, router).await } => {
+            if let Err(error) = result {
+                tracing::error!(%error, "the admin address is not served any more");
+            }
+        }
+    }
+}
+
+async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
+    if admin.draining.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
+}
+
+async fn render(State(admin): State<Admin>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match admin.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

@@ -1,0 +1,228 @@
+//! Warm connections to the nodes' agents, and a session's stream on one. An agent is who its
+//! certificate says it is, for its own node; one behind another's address is not spoken to.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use podgate_proto::limits;
+use podgate_proto::mtls::{self, Identity};
+use podgate_proto::v1::agent_client::AgentClient;
+use podgate_proto::v1::frontdoor_message::Message;
+use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, open};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status, Streaming};
+
+use crate::authz::Grant;
+
+/// Messages to an agent that wait in this process; with the stream's window all that a session
+/// whose process stalls can hold.
+const OUTBOUND: usize = 4;
+/// Nodes to which connections are kept, at the most, a core.
+const MAX_NODES: usize = 10_000;
+/// From the request to the agent's sign that it took it.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Why there is no session's stream.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error(transparent)]
+    Name(#[from] mtls::Error),
+    #[error("the node's address makes no URI: {0}")]
+    Address(tonic::transport::Error),
+    #[error("the agent on node {node} cannot be reached: {source}")]
+    Unreachable { node: String, source: Dial },
+    #[error("the agent on node {node} is not trusted: {source}")]
+    Untrusted { node: String, source: io::Error },
+    #[error("the agent on node {node} speaks another version; run the same release on both")]
+    Version { node: String },
+    #[error("the agent on node {node} refused the stream: {source}")]
+    Refused { node: String, source: Status },
+    #[error("the agent on node {node} did not take the session within {ACCEPT_TIMEOUT:?}")]
+    Timeout { node: String },
+}
+
+/// Why an agent could not be dialled.
+#[derive(Debug, Clone, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Dial {
+    #[error("{0}")]
+    Connect(Arc<io::Error>),
+    #[error("TLS: {0}")]
+    Tls(Arc<io::Error>),
+    #[error("no answer within {:?}", limits::CONNECT_TIMEOUT)]
+    Timeout,
+    #[error("the connection was lost")]
+    Lost,
+}
+
+/// A session's stream, both ways.
+#[derive(Debug)]
+pub struct Stream {
+    /// To the agent. Dropping it says that the client is gone.
+    pub to_agent: mpsc::Sender<FrontdoorMessage>,
+    /// From the agent.
+    pub from_agent: Streaming<AgentMessage>,
+}
+
+/// The agents, as one core knows them.
+#[derive(Debug)]
+pub struct Agents {
+    identity: Arc<Identity>,
+    port: u16,
+    channels: Mutex<HashMap<(String, IpAddr), Channel>>,
+}
+
+impl Agents {
+    /// Dials agents at `port` of their nodes, showing `identity`.
+    pub fn new(identity: Arc<Identity>, port: u16) -> Self {
+        Self {
+            identity,
+            port,
+            channels: Mutex::default(),
+        }
+    }
+
+    /// Asks the agent of the grant's node for what the grant allows.
+    pub async fn open(
+        &self,
+        grant: Grant,
+        session: &str,
+        action: open::Action,
+    ) -> Result<Stream, Error> {
+        let node = grant.node().to_owned();
+        let key = (node.clone(), grant.node_address());
+        let channel = self.channel(&key)?;
+        let open = Open {
+            protocol_version: limits::PROTOCOL_VERSION,
+            session_id: session.to_owned(),
+            grant: Some(grant.into_message()),
+            action: Some(action),
+        };
+        let (to_agent, messages) = mpsc::channel(OUTBOUND);
+        let first = FrontdoorMessage {
+            message: Some(Message::Open(open)),
+        };
+        // The queue is new and holds it.
+        let _ = to_agent.try_send(first);
+        let mut client = AgentClient::new(channel)
+            .max_decoding_message_size(limits::MAX_MESSAGE)
+            .max_encoding_message_size(limits::MAX_MESSAGE);
+        let call = client.session(ReceiverStream::new(messages));
+        match timeout(ACCEPT_TIMEOUT, call).await {
+            Ok(Ok(response)) => Ok(Stream {
+                to_agent,
+                from_agent: response.into_inner(),
+            }),
+            Ok(Err(status)) => {
+                self.forget(&key);
+                Err(failure(node, status))
+            }
+            Err(_) => {
+                self.forget(&key);
+                Err(Error::Timeout { node })
+            }
+        }
+    }
+
+    fn channel(&self, key: &(String, IpAddr)) -> Result<Channel, Error> {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(key) {
+            return Ok(channel.clone());
+        }
+        let (node, ip) = key;
+        let address = SocketAddr::new(*ip, self.port);
+        let name = mtls::agent_name(node)?;
+        let identity = Arc::clone(&self.identity);
+        let dial = tower::service_fn(move |_| {
+            let (name, identity) = (name.clone(), Arc::clone(&identity));
+            async move {
+                let dialled = timeout(limits::CONNECT_TIMEOUT, dial(address, name, &identity));
+                dialled
+                    .await
+                    .unwrap_or(Err(Dial::Timeout))
+                    .map(TokioIo::new)
+            }
+        });
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(Error::Address)?
+            .initial_stream_window_size(limits::STREAM_WINDOW)
+            .initial_connection_window_size(limits::CONNECTION_WINDOW)
+            .http2_keep_alive_interval(limits::KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true);
+        let channel = endpoint.connect_with_connector_lazy(dial);
+        if channels.len() >= MAX_NODES {
+            // Dropping a channel closes it once its sessions are over.
+            channels.clear();
+        }
+        channels.insert(key.clone(), channel.clone());
+        Ok(channel)
+    }
+
+    /// The next session dials anew.
+    fn forget(&self, key: &(String, IpAddr)) {
+        self.channels
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
+    }
+}
+
+async fn dial(
+    address: SocketAddr,
+    name: rustls::pki_types::ServerName<'static>,
+    identity: &Identity,
+) -> Result<TlsStream<TcpStream>, Dial> {
+    let tcp = TcpStream::connect(address)
+        .await
+        .map_err(|error| Dial::Connect(Arc::new(error)))?;
+    tcp.set_nodelay(true)
+        .map_err(|error| Dial::Connect(Arc::new(error)))?;
+    let connector = TlsConnector::from(identity.client());
+    connector
+        .connect(name, tcp)
+        .await
+        .map_err(|error| Dial::Tls(Arc::new(error)))
+}
+
+/// What a failed call came from: tonic hides the dialler's error among the causes.
+fn failure(node: String, status: Status) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&status);
+    while let Some(error) = cause {
+        match error.downcast_ref::<Dial>() {
+            Some(Dial::Tls(source)) => {
+                let source = io::Error::new(source.kind(), source.to_string());
+                return Error::Untrusted { node, source };
+            }
+            Some(dial) => {
+                return Error::Unreachable {
+                    node,
+                    source: dial.clone(),
+                };
+            }
+            None => cause = error.source(),
+        }
+    }
+    match status.code() {
+        Code::Unimplemented => Error::Version { node },
+        Code::Unavailable | Code::Cancelled | Code::Unknown => Error::Unreachable {
+            node,
+            source: Dial::Lost,
+        },
+        _ => Error::Refused {
+            node,
+            source: status,
+        },
+    }
+}

@@ -1,0 +1,267 @@
+//! The frontdoor's configuration: YAML, checked as a whole before anything starts.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use podgate_proto::mtls;
+use serde::Deserialize;
+
+use crate::{target, telemetry};
+
+/// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    pub host_keys: Vec<PathBuf>,
+    pub tls: mtls::Files,
+    pub kubeconfig: Option<PathBuf>,
+    pub agents_port: u16,
+    pub users: PathBuf,
+    pub sessions: Sessions,
+    pub login_grace: Duration,
+    pub drain: Duration,
+    pub workers: usize,
+    pub log: telemetry::Config,
+}
+
+/// What holds for each session.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
+pub struct Sessions {
+    pub default_namespace: String,
+    pub accept_env: Vec<String>,
+    pub login_shell: bool,
+}
+
+/// Why a file is no configuration: one line that names the key or value.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("{path}: {source}")]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path}: {reason}")]
+    Yaml { path: PathBuf, reason: String },
+    #[error("{path}: {key}: {reason}")]
+    Value {
+        path: PathBuf,
+        key: &'static str,
+        reason: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct File {
+    #[serde(default = "default_listen")]
+    listen: SocketAddr,
+    #[serde(default = "default_admin")]
+    admin: SocketAddr,
+    host_keys: Vec<PathBuf>,
+    tls: mtls::Files,
+    kubeconfig: Option<PathBuf>,
+    #[serde(default)]
+    agents: AgentsFile,
+    users: PathBuf,
+    #[serde(default = "default_namespace")]
+    default_namespace: String,
+    #[serde(default)]
+    accept_env: Vec<String>,
+    #[serde(default)]
+    login_shell: bool,
+    #[serde(default = "default_grace")]
+    login_grace_seconds: u64,
+    #[serde(default = "default_drain")]
+    drain_seconds: u64,
+    workers: Option<usize>,
+    #[serde(default)]
+    log: telemetry::Config,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgentsFile {
+    port: u16,
+}
+
+impl Default for AgentsFile {
+    fn default() -> Self {
+        Self { port: 7443 }
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    ([0, 0, 0, 0], 2222).into()
+}
+
+fn default_admin() -> SocketAddr {
+    ([127, 0, 0, 1], 9090).into()
+}
+
+fn default_namespace() -> String {
+    "default".to_owned()
+}
+
+fn default_grace() -> u64 {
+    120
+}
+
+fn default_drain() -> u64 {
+    30
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let file = parse(&text).map_err(|reason| Error::Yaml {
+            path: path.to_owned(),
+            reason,
+        })?;
+        check(file).map_err(|(key, reason)| Error::Value {
+            path: path.to_owned(),
+            key,
+            reason,
+        })
+    }
+}
+
+/// Parses YAML; an error is one line with the key's path.
+fn parse(yaml: &str) -> Result<File, String> {
+    let mut key = String::new();
+    let parsed = serde_saphyr::with_deserializer_from_str(yaml, |yaml| {
+        serde_path_to_error::deserialize(yaml).map_err(|error| {
+            key = format!("{}: ", error.path());
+            error.into_inner()
+        })
+    });
+    parsed.map_err(|error| {
+        // The lines that follow the first draw the place.
+        let reason = error.to_string();
+        let reason = reason.lines().next().unwrap_or_default();
+        format!("{key}{}", reason.trim_start_matches("error: "))
+    })
+}
+
+fn check(file: File) -> Result<Config, (&'static str, String)> {
+    if file.host_keys.is_empty() {
+        return Err(("hostKeys", "names no file".into()));
+    }
+    if !target::is_label(&file.default_namespace) {
+        return Err((
+            "defaultNamespace",
+            format!("{:?} is no namespace", file.default_namespace),
+        ));
+    }
+    if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {
+        return Err(("acceptEnv", format!("{name:?} is no variable's name")));
+    }
+    file.log.filter().map_err(|error| ("log", error))?;
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Config {
+        listen: file.listen,
+        admin: file.admin,
+        host_keys: file.host_keys,
+        tls: file.tls,
+        kubeconfig: file.kubeconfig,
+        agents_port: file.agents.port,
+        users: file.users,
+        sessions: Sessions {
+            default_namespace: file.default_namespace,
+            accept_env: file.accept_env,
+            login_shell: file.login_shell,
+        },
+        login_grace: Duration::from_secs(file.login_grace_seconds),
+        drain: Duration::from_secs(file.drain_seconds),
+        workers: file.workers.unwrap_or_else(cores),
+        log: file.log,
+    })
+}
+
+/// Whether a shell could export it (POSIX, Base Definitions §8.1).
+fn is_variable(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes
+        .next()
+        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+impl Sessions {
+    /// Whether a client may set this variable. TERM comes with a terminal and not this way.
+    pub fn accepts(&self, name: &str) -> bool {
+        is_variable(name)
+            && (name == "LANG"
+                || name.starts_with("LC_")
+                || self.accept_env.iter().any(|accepted| accepted == name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../frontdoor.example.yaml");
+
+    fn read(yaml: &str) -> Result<Config, String> {
+        check(parse(yaml)?).map_err(|(key, reason)| format!("{key}: {reason}"))
+    }
+
+    #[test]
+    fn the_example_is_a_configuration() {
+        let config = read(EXAMPLE).unwrap();
+        assert_eq!(config.agents_port, 7443);
+        assert_eq!(config.sessions.default_namespace, "default");
+    }
+
+    #[test]
+    fn a_wrong_key_or_value_is_named() {
+        let check = |from: &str, to: &str, expect: &str| {
+            assert!(EXAMPLE.contains(from), "{from:?}");
+            let error = read(&EXAMPLE.replace(from, to)).err().unwrap_or_default();
+            assert!(error.contains(expect), "{to:?} gave {error:?}");
+        };
+        check("\nusers:", "\nuzers:", "uzers");
+        check("\nlisten: 0.0.0.0:2222", "\nlisten: here", "listen");
+        check("  port: 7443", "  port: 70000", "agents.port");
+        check(
+            "  - /etc/podgate/ssh/ssh_host_ed25519_key",
+            "  []",
+            "hostKeys: ",
+        );
+        check(
+            "defaultNamespace: default",
+            "defaultNamespace: A",
+            "defaultNamespace: ",
+        );
+        check("acceptEnv: []", "acceptEnv: ['A=B']", "acceptEnv: ");
+        check("drainSeconds: 30", "drainSeconds: -1", "drainSeconds");
+        check("loginShell: false", "loginShell: perhaps", "loginShell");
+    }
+
+    #[test]
+    fn variables_beyond_the_list_are_not_accepted() {
+        let mut sessions = read(EXAMPLE).unwrap().sessions;
+        sessions.accept_env = vec!["GIT_AUTHOR".into()];
+        for (name, expect) in [
+            ("LANG", true),
+            ("LC_ALL", true),
+            ("LC_A=B", false),
+            ("LANGUAGE", false),
+            ("GIT_AUTHOR", true),
+            ("LD_PRELOAD", false),
+            ("", false),
+        ] {
+            assert_eq!(sessions.accepts(name), expect, "{name}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The frontdoor's metrics, registered once. Their names are stable and listed in the README.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// All the frontdoor counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// SSH connections that stand now.
+    pub connections: Gauge,
+    /// Logins, by outcome.
+    pub logins: Family<Outcome, Counter>,
+    /// Sessions that run now.
+    pub sessions_active: Gauge,
+    /// Sessions ended, by how.
+    pub sessions: Family<Outcome, Counter>,
+    /// Bytes from clients.
+    pub input: Counter,
+    /// Bytes to clients.
+    pub output: Counter,
+    /// Time of each leg of a session's start.
+    pub leg_seconds: Family<Leg, Histogram, fn() -> Histogram>,
+}
+
+/// The label `outcome`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Outcome {
+    /// A fixed word.
+    pub outcome: &'static str,
+}
+
+impl From<&'static str> for Outcome {
+    fn from(outcome: &'static str) -> Self {
+        Self { outcome }
+    }
+}
+
+/// The label `leg`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Leg {
+    /// A fixed word: `route` (the API server), `agent` (to the stream), `start` (to the program).
+    pub leg: &'static str,
+}
+
+impl Metrics {
+    /// Makes and registers them.
+    pub fn new() -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.0005, 2.0, 16));
+        let this = Self {
+            connections: Gauge::default(),
+            logins: Family::default(),
+            sessions_active: Gauge::default(),
+            sessions: Family::default(),
+            input: Counter::default(),
+            output: Counter::default(),
+            leg_seconds: Family::new_with_constructor(histogram),
+            registry: Registry::default(),
+        };
+        let mut registry = Registry::with_prefix("podgate_frontdoor");
+        registry.register(
+            "connections",
+            "SSH connections that stand now",
+            this.connections.clone(),
+        );
+        registry.register("logins", "Logins, by outcome", this.logins.clone());
+        registry.register(
+            "sessions_active",
+            "Sessions that run now",
+            this.sessions_active.clone(),
+        );
+        registry.register(
+            "sessions",
+            "Sessions ended, by outcome",
+            this.sessions.clone(),
+        );
+        registry.register_with_unit("input", "From clients", Unit::Bytes, this.input.clone());
+        registry.register_with_unit("output", "To clients", Unit::Bytes, this.output.clone());
+        registry.register_with_unit(
+            "leg",
+            "Time of each leg of a session's start",
+            Unit::Seconds,
+            this.leg_seconds.clone(),
+        );
+        Self { registry, ..this }
+    }
+
+    /// Counts a login.
+    pub fn login(&self, outcome: &'static str) {
+        self.logins.get_or_create(&outcome.into()).inc();
+    }
+
+    /// Counts the end of a session.
+    pub fn session(&self, outcome: &'static str) {
+        self.sessions.get_or_create(&outcome.into()).inc();
+    }
+
+    /// Counts the time since `begun` for a leg.
+    pub fn leg(&self, leg: &'static str, begun: std::time::Instant) {
+        self.leg_seconds
+            .get_or_create(&Leg { leg })
+            .observe(begun.elapsed().as_secs_f64());
+    }
+
+    /// In the OpenMetrics text format.
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

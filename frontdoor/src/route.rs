@@ -1,0 +1,169 @@
+//! Where a target runs: one read of the pod from the API server a session.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1 as core;
+use kube::api::Api;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tokio::time::timeout;
+
+use crate::target::{Container, Pod, Target};
+
+/// For the API server's answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+/// The container that `kubectl exec` chooses, too (KEP-2227).
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+/// On the API server's copy of a static pod: the UID that its kubelet knows it by.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// Why a target leads nowhere.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("no Kubernetes configuration: {0}")]
+    Config(Box<dyn std::error::Error + Send + Sync>),
+    #[error("no client of the API server: {0}")]
+    Client(kube::Error),
+    #[error("the API server could not be asked for the pod: {0}")]
+    Ask(kube::Error),
+    #[error("the API server did not answer within {ANSWER_TIMEOUT:?}")]
+    Timeout,
+    #[error("no pod {pod} in namespace {namespace}")]
+    NoPod { namespace: String, pod: String },
+    #[error("pod {0} is not on a node yet")]
+    NotScheduled(String),
+    #[error("no container {container} in pod {pod}; it has {has}")]
+    NoContainer {
+        pod: String,
+        container: String,
+        has: String,
+    },
+}
+
+/// Looks pods up.
+#[derive(Clone)]
+pub struct Router {
+    client: kube::Client,
+}
+
+impl Router {
+    /// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called
+    /// on the runtime that uses it.
+    pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, Error> {
+        let mut config = match kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|e| Error::Config(e.into()))?;
+                kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                    .await
+                    .map_err(|e| Error::Config(e.into()))?
+            }
+            None => kube::Config::incluster_env().map_err(|e| Error::Config(e.into()))?,
+        };
+        config.connect_timeout = Some(ANSWER_TIMEOUT);
+        config.read_timeout = Some(ANSWER_TIMEOUT);
+        Ok(Self {
+            client: kube::Client::try_from(config).map_err(Error::Client)?,
+        })
+    }
+
+    /// The pod that a target names, and the container of it.
+    pub async fn resolve(&self, target: &Target) -> Result<(Pod, Container), Error> {
+        let api: Api<core::Pod> = Api::namespaced(self.client.clone(), &target.namespace);
+        let found = timeout(ANSWER_TIMEOUT, api.get_opt(&target.pod))
+            .await
+            .map_err(|_| Error::Timeout)?
+            .map_err(Error::Ask)?
+            .ok_or_else(|| Error::NoPod {
+                namespace: target.namespace.clone(),
+                pod: target.pod.clone(),
+            })?;
+        let pod = reduce(found).ok_or_else(|| Error::NotScheduled(target.pod.clone()))?;
+        let container = choose(&pod, target.container.as_deref())?.clone();
+        Ok((pod, container))
+    }
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router").finish_non_exhaustive()
+    }
+}
+
+/// A pod down to what a session needs; `None` where it is on no node.
+fn reduce(pod: core::Pod) -> Option<Pod> {
+    let spec = pod.spec?;
+    let status = pod.status.unwrap_or_default();
+    let node_address: IpAddr = status.host_ip?.parse().ok()?;
+    let statuses = [
+        status.container_statuses,
+        status.init_container_statuses,
+        status.ephemeral_container_statuses,
+    ];
+    let running: HashMap<String, String> = statuses
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|status| {
+            status
+                .state
+                .as_ref()
+                .is_some_and(|state| state.running.is_some())
+        })
+        .filter_map(|status| Some((status.name, status.container_id?)))
+        .collect();
+    let ordinary = spec.containers.into_iter().map(|c| c.name);
+    let init = spec.init_containers.into_iter().flatten().map(|c| c.name);
+    let ephemeral = spec
+        .ephemeral_containers
+        .into_iter()
+        .flatten()
+        .map(|c| c.name);
+    let containers = ordinary
+        .chain(init)
+        .chain(ephemeral)
+        .map(|name| Container {
+            running: running.get(&name).cloned(),
+            name,
+        })
+        .collect();
+    let mut annotations = pod.metadata.annotations.unwrap_or_default();
+    Some(Pod {
+        namespace: pod.metadata.namespace?,
+        name: pod.metadata.name?,
+        uid: annotations.remove(MIRROR).or(pod.metadata.uid)?,
+        node: spec.node_name?,
+        node_address,
+        host_network: spec.host_network.unwrap_or_default(),
+        containers,
+        default_container: annotations.remove(DEFAULT_CONTAINER),
+    })
+}
+
+/// The container asked for, else the pod's default, else its first.
+fn choose<'a>(pod: &'a Pod, asked: Option<&str>) -> Result<&'a Container, Error> {
+    let named = |name: &str| {
+        pod.containers
+            .iter()
+            .find(|container| container.name == name)
+    };
+    let found = match (asked, pod.default_container.as_deref()) {
+        (Some(asked), _) => named(asked),
+        (None, default) => default.and_then(named).or(pod.containers.first()),
+    };
+    found.ok_or_else(|| Error::NoContainer {
+        pod: pod.name.clone(),
+        container: asked.unwrap_or_default().to_owned(),
+        has: pod
+            .containers
+            .iter()
+            .map(|c| c.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! A session channel's task: it gathers what the client asks for, and at `shell` or `exec` runs it.
+//! It always reads the channel, since an unread one would stop the whole connection.
+
+use std::sync::Arc;
+
+use podgate_proto::v1::exec::Program;
+use podgate_proto::v1::{EnvironmentVariable, Exec, Shell, Terminal, TerminalMode, TerminalSize};
+use russh::server::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::connection::Client;
+use super::{open, pump};
+use crate::identity::Identity;
+
+/// Bytes of environment that a client may send, at the most, names included.
+const MAX_ENVIRONMENT: usize = 64 * 1024;
+/// Bytes of a terminal's name.
+const MAX_TERM: usize = 256;
+/// The status of a session that failed by no fault of its program, as of ssh itself.
+const FAILED: u32 = 255;
+
+/// What a channel knows of where it belongs.
+pub(super) struct Task {
+    pub(super) client: Arc<Client>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) login: String,
+    /// Cancelled when the client closes the channel, or goes.
+    pub(super) closed: CancellationToken,
+}
+
+impl Task {
+    pub(super) async fn run(self, channel: Channel<Msg>) {
+        let (mut read, write) = channel.split();
+        let exec = tokio::select! {
+            exec = gather(&mut read, &self.client) => exec,
+            () = self.client.worker.draining.cancelled() => None,
+            () = self.closed.cancelled() => None,
+        };
+        let Some(exec) = exec else { return };
+        let session = match open::session_id() {
+            Ok(session) => session,
+            Err(error) => {
+                tracing::error!(%error, "no random numbers");
+                return;
+            }
+        };
+        let span = tracing::info_span!("session", id = %session, user = %self.identity.user);
+        self.session(exec, &session, read, &write)
+            .instrument(span)
+            .await;
+        // The channel may be gone, and is then closed already.
+        let _ = write.eof().await;
+        let _ = write.close().await;
+    }
+
+    async fn session(
+        &self,
+        exec: Exec,
+        session: &str,
+        mut read: ChannelReadHalf,
+        write: &ChannelWriteHalf<Msg>,
+    ) {
+        let worker = &self.client.worker;
+        let tty = exec.terminal.is_some();
+        worker.metrics.sessions_active.inc();
+        let run = async {
+            let stream = open::open(worker, &self.identity, &self.login, session, exec).await;
+            let stream = match stream {
+                Ok(stream) => stream,
+                Err(error) => return pump::End::Failed(open::sentence(&error)),
+            };
+            pump::run(stream, &mut read, write, worker, tty).await
+        };
+        let end = tokio::select! {
+            end = run => end,
+            () = self.closed.cancelled() => pump::End::ClientGone,
+        };
+        worker.metrics.sessions_active.dec();
+        tracing::info!(outcome = end.word(), "session ends");
+        worker.metrics.session(end.word());
+        let status = match &end {
+            pump::End::Exited(status) => *status,
+            pump::End::ClientGone => return,
+            pump::End::Failed(line) | pump::End::Stopped(line) => {
+                tracing::warn!(line, "session failed");
+                // Whether the client still takes it, is its own affair.
+                let line = format!("podgate: {line}\r\n");
+                let tell = write.extended_data_bytes(1, line);
+                tokio::select! {
+                    _ = tell => {}
+                    () = self.closed.cancelled() => return,
+                    () = self.client.worker.stopped.cancelled() => {}
+                }
+                FAILED
+            }
+        };
+        let _ = write.exit_status(status).await;
+    }
+}
+
+/// Reads requests up to the one that starts something; `None` if the channel ends before.
+async fn gather(read: &mut ChannelReadHalf, client: &Client) -> Option<Exec> {
+    let mut exec = Exec::default();
+    let mut left = MAX_ENVIRONMENT;
+    loop {
+        match read.wait().await? {
+            ChannelMsg::RequestPty {
+                term,
+                col_width,
+                row_height,
+                terminal_modes,
+                ..
+            } => {
+                exec.terminal = Some(Terminal {
+                    term: if term.len() <= MAX_TERM {
+                        term
+                    } else {
+                        String::new()
+                    },
+                    size: Some(TerminalSize {
+                        columns: col_width,
+                        rows: row_height,
+                    }),
+                    modes: terminal_modes.into_iter().filter_map(mode).collect(),
+                });
+            }
+            ChannelMsg::WindowChange {
+                col_width,
+                row_height,
+                ..
+            } => {
+                if let Some(terminal) = &mut exec.terminal {
+                    terminal.size = Some(TerminalSize {
+                        columns: col_width,
+                        rows: row_height,
+                    });
+                }
+            }
+            ChannelMsg::SetEnv {
+                variable_name: name,
+                variable_value: value,
+                ..
+            } => {
+                let size = name.len() + value.len() + 2;
+                if client.worker.sessions.accepts(&name) && size <= left {
+                    left -= size;
+                    exec.environment.push(EnvironmentVariable { name, value });
+                }
+            }
+            ChannelMsg::RequestShell { .. } => {
+                let login = client.worker.sessions.login_shell;
+                exec.program = Some(Program::Shell(Shell { login }));
+                return Some(exec);
+            }
+            ChannelMsg::Exec { command, .. } => {
+                exec.program = Some(Program::Command(command.into()));
+                return Some(exec);
+            }
+            ChannelMsg::Close => return None,
+            _ => {}
+        }
+    }
+}
+
+fn mode((code, argument): (Pty, u32)) -> Option<TerminalMode> {
+    (code != Pty::TTY_OP_END).then_some(TerminalMode {
+        opcode: code as u32,
+        argument,
+    })
+}

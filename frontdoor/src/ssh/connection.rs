@@ -1,0 +1,139 @@
+//! A client's connection from accept to end: key exchange, login within the grace time, and its
+//! channels' tasks, which it outlives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::Disconnect;
+use russh::server::{self, RunningSession};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::handler::Connection;
+use super::socket;
+use crate::agents::Agents;
+use crate::authn::keys::Users;
+use crate::authz::Authorizer;
+use crate::config::Sessions;
+use crate::metrics::Metrics;
+use crate::route::Router;
+
+/// For a connection's last words, once it is told to end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What all connections of one core share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) ssh: Arc<server::Config>,
+    pub(crate) login_grace: Duration,
+    pub(crate) sessions: Sessions,
+    pub(crate) users: Arc<Users>,
+    pub(crate) authorizer: Authorizer,
+    pub(crate) router: Router,
+    pub(crate) agents: Agents,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Cancelled when no session may begin any more.
+    pub(crate) draining: CancellationToken,
+    /// Cancelled when those that run must end.
+    pub(crate) stopped: CancellationToken,
+}
+
+/// One connected client.
+pub(super) struct Client {
+    pub(super) worker: Arc<Worker>,
+    /// Its channels' tasks.
+    pub(super) channels: TaskTracker,
+    /// Cancelled at the login.
+    pub(super) logged_in: CancellationToken,
+    /// Cancelled when the connection is gone.
+    pub(super) ended: CancellationToken,
+}
+
+/// Serves one core's connections until there are no more and the last is gone.
+pub(crate) async fn serve(mut accepted: mpsc::Receiver<std::net::TcpStream>, worker: Arc<Worker>) {
+    let connections = TaskTracker::new();
+    while let Some(connection) = accepted.recv().await {
+        connections.spawn(connect(connection, Arc::clone(&worker)));
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn connect(connection: std::net::TcpStream, worker: Arc<Worker>) {
+    let stream = match TcpStream::from_std(connection) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::warn!(%error, "a connection cannot be used");
+            return;
+        }
+    };
+    socket::tune(&stream);
+    worker.metrics.connections.inc();
+    let client = Arc::new(Client {
+        worker: Arc::clone(&worker),
+        channels: TaskTracker::new(),
+        logged_in: CancellationToken::new(),
+        ended: CancellationToken::new(),
+    });
+    let handler = Connection::new(Arc::clone(&client), client.ended.clone());
+    let grace = sleep(worker.login_grace);
+    tokio::pin!(grace);
+    let greeted = tokio::select! {
+        greeted = server::run_stream(Arc::clone(&worker.ssh), stream, handler) => greeted,
+        () = &mut grace => Err(russh::Error::ConnectionTimeout),
+        () = worker.draining.cancelled() => Err(russh::Error::Disconnect),
+    };
+    match greeted {
+        Ok(session) => attend(session, &client, grace).await,
+        Err(error) => tracing::debug!(%error, "no SSH"),
+    }
+    client.ended.cancel();
+    client.channels.close();
+    client.channels.wait().await;
+    worker.metrics.connections.dec();
+}
+
+/// Waits for a connection's end, and brings it about where the grace or the frontdoor's own end does.
+async fn attend(
+    mut session: RunningSession<Connection>,
+    client: &Client,
+    grace: std::pin::Pin<&mut tokio::time::Sleep>,
+) {
+    let ungraceful = async {
+        tokio::select! {
+            () = grace => {}
+            () = client.logged_in.cancelled() => std::future::pending().await,
+        }
+    };
+    let drained = async {
+        client.worker.draining.cancelled().await;
+        client.channels.close();
+        client.channels.wait().await;
+    };
+    let reason = tokio::select! {
+        ended = &mut session => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
+            }
+            return;
+        }
+        () = ungraceful => {
+            client.worker.metrics.login("timeout");
+            "no login in time"
+        }
+        () = drained => "this frontdoor is being stopped",
+    };
+    let handle = session.handle();
+    let goodbye = async {
+        let reason = reason.to_owned();
+        // A connection that is gone meanwhile is what is wanted.
+        let _ = handle
+            .disconnect(Disconnect::ByApplication, reason, String::new())
+            .await;
+        let _ = session.await;
+    };
+    let _ = timeout(LAST_WORDS, goodbye).await;
+}

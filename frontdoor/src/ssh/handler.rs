@@ -1,0 +1,189 @@
+//! What russh asks of a connection: who may log in, and yes or no to each request. What a request
+//! means is the channel's own task's to know; it hears of it in order with the data.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use russh::keys::Algorithm;
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, Pty};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::channel;
+use super::connection::Client;
+use crate::identity::Identity;
+
+/// One connection's answers. Its end is the connection's.
+pub(super) struct Connection {
+    client: Arc<Client>,
+    identity: Option<Arc<Identity>>,
+    login: String,
+    channels: HashMap<ChannelId, State>,
+    _ended: DropGuard,
+}
+
+struct State {
+    /// Whether its shell or command was asked for.
+    started: bool,
+    /// Cancelled when the client closes the channel.
+    closed: CancellationToken,
+}
+
+impl Connection {
+    /// `ended` is cancelled when russh lets the connection go.
+    pub(super) fn new(client: Arc<Client>, ended: CancellationToken) -> Self {
+        Self {
+            client,
+            identity: None,
+            login: String::new(),
+            channels: HashMap::new(),
+            _ended: ended.drop_guard(),
+        }
+    }
+
+    fn find(&self, key: &russh::keys::PublicKey, algorithm: &Algorithm) -> Option<Arc<Identity>> {
+        self.client.worker.users.find(key, algorithm)
+    }
+
+    fn answer(channel: ChannelId, yes: bool, session: &mut Session) -> Result<(), russh::Error> {
+        if yes {
+            session.channel_success(channel)
+        } else {
+            session.channel_failure(channel)
+        }
+    }
+
+    /// A shell or command may be asked for once a channel (RFC 4254 §6.5).
+    fn start(&mut self, channel: ChannelId) -> bool {
+        self.channels
+            .get_mut(&channel)
+            .is_some_and(|state| !std::mem::replace(&mut state.started, true))
+    }
+}
+
+impl Handler for Connection {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(
+        &mut self,
+        _login: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        let known = self.find(offer.public_key, offer.algorithm).is_some();
+        Ok(if known { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        login: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        // The login name says where to, the key says who: any login name is let in.
+        let Some(identity) = self.find(key.public_key, key.algorithm) else {
+            self.client.worker.metrics.login("refused");
+            return Ok(Auth::reject());
+        };
+        tracing::info!(user = %identity.user, source = identity.source.as_str(), login, "login");
+        self.client.worker.metrics.login("accepted");
+        self.login = login.to_owned();
+        self.identity = Some(identity);
+        self.client.logged_in.cancel();
+        Ok(Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        // russh lets nobody here before they are logged in; without an identity there is no way on.
+        let Some(identity) = &self.identity else {
+            return Ok(());
+        };
+        let closed = self.client.ended.child_token();
+        let state = State {
+            started: false,
+            closed: closed.clone(),
+        };
+        self.channels.insert(channel.id(), state);
+        reply.accept().await;
+        let task = channel::Task {
+            client: Arc::clone(&self.client),
+            identity: Arc::clone(identity),
+            login: self.login.clone(),
+            closed,
+        };
+        self.client.channels.spawn(task.run(channel));
+        Ok(())
+    }
+
+    async fn channel_close(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if let Some(state) = self.channels.remove(&channel) {
+            state.closed.cancel();
+        }
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        _columns: u32,
+        _rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let early = self
+            .channels
+            .get(&channel)
+            .is_some_and(|state| !state.started);
+        Self::answer(channel, early, session)
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        _value: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Self::answer(channel, self.client.worker.sessions.accepts(name), session)
+    }
+
+    async fn shell_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let first = self.start(channel);
+        Self::answer(channel, first, session)
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        _command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let first = self.start(channel);
+        Self::answer(channel, first, session)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)
+    }
+}

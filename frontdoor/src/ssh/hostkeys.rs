@@ -1,0 +1,124 @@
+//! Host keys: read, or made at the first start.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey, key::safe_rng};
+
+/// Why there is no host key.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("cannot read {path}: {source}")]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path} is absent and cannot be made: {source}")]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path} is no OpenSSH private key: {source}")]
+    Key {
+        path: PathBuf,
+        source: russh::keys::ssh_key::Error,
+    },
+    #[error("{path}: a host key must be ed25519 or ecdsa")]
+    Kind { path: PathBuf },
+}
+
+/// Reads the keys; those that are absent are made.
+pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<PrivateKey>, Error> {
+    paths.iter().map(|path| read_or_make(path)).collect()
+}
+
+fn read_or_make(path: &Path) -> Result<PrivateKey, Error> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(source) if source.kind() == ErrorKind::NotFound => return make(path),
+        Err(source) => {
+            return Err(Error::Read {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    let key = PrivateKey::from_openssh(text).map_err(|source| Error::Key {
+        path: path.to_owned(),
+        source,
+    })?;
+    match key.algorithm() {
+        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => Ok(key),
+        _ => Err(Error::Kind {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// The file appears whole and under its name only: another start at the same time finds it, and
+/// none overwrites it.
+fn make(path: &Path) -> Result<PrivateKey, Error> {
+    let failed = |source| Error::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let key_error = |source| Error::Key {
+        path: path.to_owned(),
+        source,
+    };
+    let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(key_error)?;
+    let text = key.to_openssh(LineEnding::LF).map_err(key_error)?;
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+        })
+        .and_then(|()| std::fs::hard_link(&draft, path));
+    // The draft may not be there; what matters is what `written` says.
+    let _ = std::fs::remove_file(&draft);
+    match written {
+        Ok(()) => {
+            tracing::info!(path = %path.display(), "host key made");
+            Ok(key)
+        }
+        Err(source) if source.kind() == ErrorKind::AlreadyExists => read_or_make(path),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn an_absent_key_is_made_once() {
+        let dir = std::env::temp_dir().join(format!("podgate-hostkeys-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("key");
+        let made = load(std::slice::from_ref(&path)).unwrap();
+        let read = load(std::slice::from_ref(&path)).unwrap();
+        assert_eq!(
+            made.first().unwrap().public_key(),
+            read.first().unwrap().public_key()
+        );
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+        std::fs::write(&path, "no key").unwrap();
+        assert!(matches!(load(&[path]), Err(Error::Key { .. })));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,14 @@
+//! The SSH side. A connection lives on one worker: its russh session, its channels' tasks, and the
+//! streams to agents that they open.
+
+mod channel;
+mod connection;
+mod handler;
+pub(crate) mod hostkeys;
+mod open;
+mod pump;
+mod settings;
+mod socket;
+
+pub(crate) use connection::{Worker, serve};
+pub(crate) use settings::settings;

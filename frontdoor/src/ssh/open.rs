@@ -1,0 +1,73 @@
+//! From a login name to a stream at the pod's agent: Login, Target, permission, Pod, Grant, stream.
+//! Each step's failure is one plain sentence for the user.
+
+use std::time::Instant;
+
+use podgate_proto::v1::{Exec, open::Action};
+
+use super::connection::Worker;
+use crate::agents::{self, Stream};
+use crate::identity::Identity;
+use crate::target::Target;
+use crate::{authz, route, target};
+
+/// Which step failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Target(#[from] target::Error),
+    #[error(transparent)]
+    Authz(#[from] authz::Error),
+    #[error(transparent)]
+    Route(#[from] route::Error),
+    #[error(transparent)]
+    Agents(#[from] agents::Error),
+}
+
+/// An id that both ends log, and that marks the session's processes.
+pub(super) fn session_id() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+/// Takes all steps.
+pub(super) async fn open(
+    worker: &Worker,
+    identity: &Identity,
+    login: &str,
+    session: &str,
+    exec: Exec,
+) -> Result<Stream, Error> {
+    let target = Target::parse(login, &worker.sessions.default_namespace)?;
+    let permit = worker
+        .authorizer
+        .authorize(identity, &target, authz::Action::Exec)
+        .await?;
+    let begun = Instant::now();
+    let (pod, container) = worker.router.resolve(&target).await?;
+    worker.metrics.leg("route", begun);
+    let grant = permit.grant(&pod, &container)?;
+    tracing::info!(
+        namespace = %pod.namespace, pod = %pod.name, container = %container.name, node = %pod.node,
+        "session begins"
+    );
+    let begun = Instant::now();
+    let stream = worker
+        .agents
+        .open(grant, session, Action::Exec(exec))
+        .await?;
+    worker.metrics.leg("agent", begun);
+    Ok(stream)
+}
+
+/// What the user reads. The cause's own words are for the log, unless they help the user.
+pub(super) fn sentence(error: &Error) -> String {
+    match error {
+        Error::Route(error @ (route::Error::Ask(_) | route::Error::Timeout)) => {
+            tracing::warn!(%error, "the API server");
+            "the Kubernetes API server cannot be asked for the pod; try again, or see the frontdoor's log".to_owned()
+        }
+        error => error.to_string(),
+    }
+}

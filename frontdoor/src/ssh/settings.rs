@@ -1,0 +1,87 @@
+//! russh's settings: what OpenSSH offers today without SHA-1, CBC or compression, fastest first.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use russh::server::Config;
+use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac};
+
+/// Bytes that a client may send on a channel before they are taken: an upload's ceiling is this by
+/// the round trip's time.
+const WINDOW: u32 = 2 * 1024 * 1024;
+/// A client that is silent for this long is asked for a sign of life …
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// … and lost after this many without one.
+const KEEPALIVES: usize = 3;
+/// Tries to log in, at the most (MaxAuthTries of sshd).
+const MAX_AUTH_TRIES: usize = 6;
+
+/// Settings for connections that show `keys`.
+pub(crate) fn settings(keys: Vec<PrivateKey>) -> Config {
+    Config {
+        server_id: SshId::Standard(Cow::Borrowed(concat!(
+            "SSH-2.0-Podgate_",
+            env!("CARGO_PKG_VERSION")
+        ))),
+        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        // Looking a key up takes the same time whether it is known or not.
+        auth_rejection_time: Duration::ZERO,
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        keys,
+        window_size: WINDOW,
+        maximum_packet_size: 32 * 1024,
+        // Few, so that a shell's echo does not wait behind a bulk channel's output.
+        event_buffer_size: 4,
+        preferred: preferred(),
+        max_auth_attempts: MAX_AUTH_TRIES,
+        inactivity_timeout: None,
+        keepalive_interval: Some(KEEPALIVE),
+        keepalive_max: KEEPALIVES,
+        nodelay: true,
+        ..Config::default()
+    }
+}
+
+fn preferred() -> Preferred {
+    const NISTP: fn(EcdsaCurve) -> Algorithm = |curve| Algorithm::Ecdsa { curve };
+    Preferred {
+        kex: Cow::Borrowed(&[
+            kex::MLKEM768X25519_SHA256,
+            kex::CURVE25519,
+            kex::CURVE25519_PRE_RFC_8731,
+            kex::DH_G16_SHA512,
+            kex::DH_G18_SHA512,
+            kex::EXTENSION_SUPPORT_AS_SERVER,
+            kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
+        ]),
+        key: Cow::Owned(vec![
+            Algorithm::Ed25519,
+            NISTP(EcdsaCurve::NistP256),
+            NISTP(EcdsaCurve::NistP384),
+            NISTP(EcdsaCurve::NistP521),
+            Algorithm::Rsa {
+                hash: Some(HashAlg::Sha512),
+            },
+            Algorithm::Rsa {
+                hash: Some(HashAlg::Sha256),
+            },
+        ]),
+        host_key_certificates: Cow::Borrowed(&[]),
+        cipher: Cow::Borrowed(&[
+            cipher::AES_128_GCM,
+            cipher::AES_256_GCM,
+            cipher::CHACHA20_POLY1305,
+            cipher::AES_256_CTR,
+            cipher::AES_192_CTR,
+            cipher::AES_128_CTR,
+        ]),
+        mac: Cow::Borrowed(&[
+            mac::HMAC_SHA256_ETM,
+            mac::HMAC_SHA512_ETM,
+            mac::HMAC_SHA256,
+            mac::HMAC_SHA512,
+        ]),
+        compression: Cow::Borrowed(&[compression::NONE]),
+    }
+}

@@ -1,0 +1,67 @@
+//! One single-threaded runtime a core, each connection pinned to one: all that a session touches
+//! stays on its core, which makes a keystroke's way several times shorter than on a shared pool.
+
+use std::io;
+use std::thread;
+
+use tokio::sync::mpsc;
+
+/// Items that wait for a busy worker, at the most.
+const BACKLOG: usize = 128;
+
+/// Threads that serve items of one kind.
+#[derive(Debug)]
+pub(crate) struct Workers<T> {
+    inboxes: Vec<mpsc::Sender<T>>,
+    threads: Vec<thread::JoinHandle<()>>,
+    next: usize,
+}
+
+impl<T: Send + 'static> Workers<T> {
+    /// Starts `count` threads. Each makes its future by `serve`, on its own runtime, and ends with
+    /// it; the receiver ends when the workers are [finished](Self::finish).
+    pub(crate) fn start<F: Future<Output = ()>>(
+        count: usize,
+        serve: impl Fn(mpsc::Receiver<T>) -> F + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let mut this = Self {
+            inboxes: Vec::new(),
+            threads: Vec::new(),
+            next: 0,
+        };
+        for index in 0..count.max(1) {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let (inbox, items) = mpsc::channel(BACKLOG);
+            let serve = serve.clone();
+            let thread = thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || runtime.block_on(serve(items)))?;
+            this.inboxes.push(inbox);
+            this.threads.push(thread);
+        }
+        Ok(this)
+    }
+
+    /// Gives an item to the next worker in turn; waits while its backlog is full.
+    pub(crate) async fn hand_over(&mut self, item: T) {
+        self.next = (self.next + 1) % self.inboxes.len();
+        if let Some(inbox) = self.inboxes.get(self.next) {
+            // A worker ends before this only by a panic, which its thread has reported.
+            let _ = inbox.send(item).await;
+        }
+    }
+
+    /// Ends the receivers and waits for the threads.
+    pub(crate) async fn finish(self) {
+        drop(self.inboxes);
+        let join = || {
+            for thread in self.threads {
+                // A panic was printed where it happened.
+                let _ = thread.join();
+            }
+        };
+        let _ = tokio::task::spawn_blocking(join).await;
+    }
+}
