@@ -110,9 +110,11 @@ impl Agent {
         Kubelet::check(&self.config.kubelet).map_err(Error::Kubelet)?;
         let mut workers = Workers::start(self.config.workers, start).map_err(Error::Worker)?;
 
+        // What port 0 of the configuration has become.
+        let (listen, admin_address) = (address(&self.listener), address(&self.admin));
         let admin = admin::serve(self.admin, metrics, draining.clone(), closed.clone());
         let serve = async {
-            tracing::info!(node = %self.config.node, listen = %self.config.listen, "serving");
+            tracing::info!(node = %self.config.node, %listen, %admin_address, "serving");
             accept(&self.listener, &mut workers, &draining).await;
             drop(self.listener);
             shared.sessions.close();
@@ -139,6 +141,12 @@ async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address)
         .await
         .map_err(|source| Error::Listen { address, source })
+}
+
+fn address(listener: &TcpListener) -> String {
+    listener
+        .local_addr()
+        .map_or_else(|error| error.to_string(), |address| address.to_string())
 }
 
 async fn accept(

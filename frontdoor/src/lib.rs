@@ -101,6 +101,8 @@ impl Frontdoor {
         } = self;
         let metrics = Arc::new(Metrics::new());
         let served = CancellationToken::new();
+        // What port 0 of the configuration has become.
+        let (listen, admin_address) = (address(&listener), address(&admin));
         let admin = admin::serve(
             admin,
             Arc::clone(&metrics),
@@ -140,7 +142,7 @@ impl Frontdoor {
         };
         let mut workers = Workers::start(config.workers, start).map_err(Error::Worker)?;
         let serve = async {
-            tracing::info!(listen = %config.listen, "serving");
+            tracing::info!(%listen, %admin_address, "serving");
             accept(&listener, &mut workers, &draining).await;
             drop(listener);
             tracing::info!("draining");
@@ -168,6 +170,12 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address)
         .await
         .map_err(|source| Error::Listen { address, source })
+}
+
+fn address(listener: &TcpListener) -> String {
+    listener
+        .local_addr()
+        .map_or_else(|error| error.to_string(), |address| address.to_string())
 }
 
 async fn accept(

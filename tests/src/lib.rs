@@ -1,3 +1,15 @@
 //! The stand: real containerd and runc, stand-ins for the API server and the kubelet's front,
 //! a PKI and the OpenSSH clients. Each part is a value on free ports that stops when dropped.
 
+pub mod apiserver;
+pub mod cluster;
+pub mod containerd;
+pub mod cri;
+pub mod embedded;
+pub mod gateway;
+pub mod images;
+pub mod kubelet;
+pub mod pki;
+pub mod ssh;
+pub mod stand;
+pub mod terminal;

@@ -50,8 +50,10 @@ set -- \"$__s\"; unset __s __u __k __v __i __h
 /// Without a terminal the wrapper stays as the program's parent, as sshd would, and keeps stdout and
 /// stderr open: a runtime closes stdin as soon as either is at its end, which cuts `cat > file`
 /// short (containerd issue 13934). The traps let it outlive a signal to the group and report the
-/// program's status; traps are reset in the program itself (POSIX sh, exec).
-const STAY: &str = "trap : HUP INT QUIT TERM USR1 USR2\n";
+/// program's status; traps are reset in the program itself (POSIX sh, exec). Its own stderr is
+/// elsewhere, so that it does not remark on how the program died; the subshell makes dash change
+/// the descriptors of the program alone.
+const STAY: &str = "trap : HUP INT QUIT TERM USR1 USR2; exec 3>&2 2>/dev/null\n";
 
 /// A program to run in a container, and how to tell that it has begun.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,8 +101,8 @@ pub fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
             match (terminal, shell.login) {
                 (Some(_), false) => "exec \"$1\"",
                 (Some(_), true) => "exec \"$1\" -l",
-                (None, false) => "\"$1\"; exit $?",
-                (None, true) => "\"$1\" -l; exit $?",
+                (None, false) => "(exec \"$1\" 2>&3 3>&-); exit $?",
+                (None, true) => "(exec \"$1\" -l 2>&3 3>&-); exit $?",
             }
         }
         Program::Command(command) => {
@@ -117,7 +119,7 @@ pub fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
             if terminal.is_some() {
                 "exec sh -c \"$1\""
             } else {
-                "sh -c \"$1\"; exit $?"
+                "(exec sh -c \"$1\" 2>&3 3>&-); exit $?"
             }
         }
     };

@@ -1,0 +1,235 @@
+//! `ssh pod CMD` in real containers: as if sshd ran in the pod.
+
+use std::process::Output;
+
+use podgate_tests::containerd::{ContainerSpec, PodSpec};
+use podgate_tests::images::Image;
+use podgate_tests::stand::{Changes, Stand};
+
+/// The two kinds of shell that images have: busybox's, and dash with bash and coreutils.
+const PODS: [&str; 2] = ["bb", "deb"];
+
+async fn stand() -> (Stand, [podgate_tests::containerd::RunningPod; 2]) {
+    let stand = Stand::containerd(Changes::default()).await.unwrap();
+    let bb = stand.run_pod(PodSpec::busybox("bb")).await.unwrap();
+    let deb = stand.run_pod(PodSpec::bash("deb")).await.unwrap();
+    (stand, [bb, deb])
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn parts(output: &Output) -> (Option<i32>, String, String) {
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_and_streams_are_the_commands_own() {
+    let (stand, _pods) = stand().await;
+    for (command, code, out, err) in [
+        ("true", 0, "", ""),
+        ("echo out; echo err >&2; exit 3", 3, "out\n", "err\n"),
+        ("exit 255", 255, "", ""),
+        ("kill -KILL $$", 137, "", ""),
+        ("kill -TERM $$", 143, "", ""),
+        ("kill -HUP $$", 129, "", ""),
+        ("trap 'echo caught; exit 9' USR1; kill -USR1 $$", 9, "caught\n", ""),
+        ("trap '' TERM; kill -TERM 0; echo alive", 0, "alive\n", ""),
+        ("exec sh -c 'exit 4'", 4, "", ""),
+        ("echo $0 $#", 0, "sh 0\n", ""),
+        ("pwd; echo $GREETING", 0, "", ""),
+        ("cat; echo $?", 0, "0\n", ""),
+    ] {
+        for pod in PODS {
+            let output = stand.client.run(&[], pod, command).await.unwrap();
+            if command.starts_with("pwd") {
+                let out = text(&output.stdout);
+                assert!(out.starts_with('/') && out.ends_with("\nhello-from-image\n"), "{out}");
+                continue;
+            }
+            let expect = (Some(code), out.to_owned(), err.to_owned());
+            assert_eq!(parts(&output), expect, "{command:?} in {pod}");
+        }
+    }
+    for (command, code, words) in
+        [("nosuchprogram", 127, "not found"), ("/etc/passwd", 126, "ermission denied")]
+    {
+        for pod in PODS {
+            let (status, _, err) = parts(&stand.client.run(&[], pod, command).await.unwrap());
+            assert_eq!(status, Some(code), "{command} in {pod}");
+            assert!(err.contains(words), "{command} in {pod}: {err}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_status_from_0_to_255_arrives() {
+    let (stand, _pods) = stand().await;
+    // One connection for all: a master as users configure it.
+    let control = stand.dir().join("control");
+    let path = format!("-oControlPath={}", control.display());
+    let mut master = stand.client.ssh(&["-M", "-N", &path], "bb").spawn().unwrap();
+    let check = stand.client.clone();
+    podgate_tests::containerd::eventually("master", std::time::Duration::from_secs(10), || {
+        let control = control.clone();
+        async move { control.exists().then_some(()) }
+    })
+    .await
+    .unwrap();
+    for status in 0..=255 {
+        let output = check.run(&[&path], "bb", &format!("exit {status}")).await.unwrap();
+        assert_eq!(output.status.code(), Some(status));
+    }
+    master.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_byte_of_an_upload_and_a_download_arrives() {
+    let (stand, _pods) = stand().await;
+    let size = 50 * 1024 * 1024;
+    // Every byte value, and no period that a lost buffer could hide in.
+    let big: Vec<u8> = (0..size as u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    for pod in PODS {
+        let command = "cat > /tmp/f; s=$?; wc -c < /tmp/f; exit $s";
+        let output = stand.client.feed(pod, command, &big).await.unwrap();
+        assert_eq!(parts(&output), (Some(0), format!("{size}\n"), String::new()), "{pod}");
+        // The plain form, which a runtime left alone cuts short with status 0.
+        let output = stand.client.feed(pod, "cat > /tmp/g", &big).await.unwrap();
+        assert_eq!(parts(&output), (Some(0), String::new(), String::new()), "{pod}");
+        let output = stand.client.feed(pod, "exec >/dev/null 2>&1; cat > /tmp/h", &big).await;
+        assert_eq!(output.unwrap().status.code(), Some(0), "{pod}");
+        for file in ["f", "g", "h"] {
+            let output = stand.client.run(&[], pod, &format!("cat /tmp/{file}")).await.unwrap();
+            assert!(output.stdout == big, "{pod}: {file}: {} bytes came back", output.stdout.len());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_bytes_pass_both_ways_and_streams_stay_apart() {
+    let (stand, _pods) = stand().await;
+    let bytes: Vec<u8> = (0..=255).cycle().take(200_000).collect();
+    for pod in PODS {
+        let output = stand.client.feed(pod, "tee /dev/stderr", &bytes).await.unwrap();
+        assert!(output.stdout == bytes && output.stderr == bytes, "{pod}");
+        // Not UTF-8 in the command itself.
+        let mut ssh = stand.client.ssh(&[], pod);
+        use std::os::unix::ffi::OsStrExt;
+        let output = ssh
+            .arg(std::ffi::OsStr::from_bytes(b"printf '%s' 'a\xff\xfe\x80z'"))
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(output.stdout, b"a\xff\xfe\x80z", "{pod}: {}", text(&output.stderr));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_command_runs_and_one_beyond_the_kernel_is_refused() {
+    let (stand, _pods) = stand().await;
+    for pod in PODS {
+        let words = "x".repeat(100 * 1024);
+        let output = stand.client.run(&[], pod, &format!("printf %s {words} | wc -c")).await.unwrap();
+        assert_eq!(parts(&output), (Some(0), format!("{}\n", words.len()), String::new()), "{pod}");
+        // ssh itself takes no longer argument, but joins several.
+        let mut ssh = stand.client.ssh(&[], pod);
+        let output = ssh.arg(format!(": {words}")).arg(&words).output().await.unwrap();
+        let (status, out, err) = parts(&output);
+        assert_eq!((status, out.as_str()), (Some(255), ""), "{pod}");
+        assert!(err.contains("the command is 204803 bytes long"), "{pod}: {err}");
+        assert_eq!(err.lines().count(), 1, "{pod}: {err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_of_ssh_mean_what_they_mean() {
+    let (stand, _pods) = stand().await;
+    for pod in PODS {
+        let tty = "[ -t 0 ] && echo tty || echo none";
+        for (options, expect) in [(&["-T"][..], "none\n"), (&["-tt"], "tty\r\n"), (&["-n"], "none\n")] {
+            let output = stand.client.run(options, pod, tty).await.unwrap();
+            assert_eq!(text(&output.stdout), expect, "{options:?} in {pod}");
+        }
+        let output = stand.client.run(&["-oRequestTTY=force"], pod, "exit 5").await.unwrap();
+        assert_eq!(output.status.code(), Some(5), "{pod}");
+    }
+    // -N: a connection without a session. It ends when told to, and nobody minds.
+    let mut idle = stand.client.ssh(&["-N"], "bb").spawn().unwrap();
+    stand
+        .frontdoor
+        .wait_log(std::time::Duration::from_secs(10), |line| line["message"] == "login")
+        .await
+        .unwrap();
+    idle.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_is_the_containers_and_what_may_pass() {
+    let changes =
+        Changes { frontdoor: "acceptEnv: [GIT_AUTHOR_NAME]\n".into(), ..Changes::default() };
+    let stand = Stand::containerd(changes).await.unwrap();
+    let spec = ContainerSpec::new("app", Image::Busybox).env("OWN", "its own").user(1000);
+    let pod = stand.run_pod(PodSpec::new("bb").container(spec)).await.unwrap();
+    let mut ssh = stand.client.ssh(
+        &["-oSendEnv=LANG LC_* GIT_AUTHOR_NAME SECRET LD_PRELOAD"],
+        "bb",
+    );
+    let set = [
+        ("LANG", "de_DE.UTF-8"),
+        ("LC_ALL", "C"),
+        ("GIT_AUTHOR_NAME", "Ada \"L\" $(x)"),
+        ("SECRET", "no"),
+    ];
+    let output = ssh.envs(set).arg("env").output().await.unwrap();
+    let out = text(&output.stdout);
+    let has = |line: &str| out.lines().any(|l| l == line);
+    for line in [
+        "LANG=de_DE.UTF-8",
+        "LC_ALL=C",
+        "GIT_AUTHOR_NAME=Ada \"L\" $(x)",
+        "OWN=its own",
+        "GREETING=hello-from-image",
+    ] {
+        assert!(has(line), "{line} is not in {out}");
+    }
+    assert!(!out.contains("SECRET") && !out.contains("__"), "{out}");
+    assert!(!out.lines().any(|line| line.starts_with("TERM=")), "{out}");
+    let output = stand.client.run(&[], "bb", "id -u").await.unwrap();
+    assert_eq!(text(&output.stdout), "1000\n");
+    drop(pod);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_without_a_shell_runs_programs_by_their_words() {
+    let stand = Stand::containerd(Changes::default()).await.unwrap();
+    let _pod = stand.run_pod(PodSpec::distroless("bare")).await.unwrap();
+    for (command, code, out) in [
+        ("/probe args 'a  b' \"c d\" e", 0, "[a  b]\n[c d]\n[e]\n"),
+        ("/probe exit 7", 7, ""),
+        ("/probe signal 9", 137, ""),
+    ] {
+        let output = stand.client.run(&[], "bare", command).await.unwrap();
+        assert_eq!(parts(&output), (Some(code), out.to_owned(), String::new()), "{command}");
+    }
+    let big = vec![b'x'; 20 * 1024 * 1024];
+    let output = stand.client.feed("bare", "/probe cat", &big).await.unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), big.len()));
+
+    for (command, code, words) in [
+        ("/nosuch", 127, "no such file"),
+        ("nosuch", 127, "not found"),
+        ("/probe 'a", 255, "quotes do not match"),
+    ] {
+        let (status, out, err) = parts(&stand.client.run(&[], "bare", command).await.unwrap());
+        assert_eq!((status, out.as_str()), (Some(code), ""), "{command}: {err}");
+        assert!(err.starts_with("podgate: ") && err.contains(words), "{command}: {err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+    let mut shell = stand.client.ssh(&[], "bare");
+    let (status, _, err) = parts(&shell.output().await.unwrap());
+    assert_eq!(status, Some(255));
+    assert!(err.contains("this image has no shell; run one of its programs instead"), "{err}");
+}

@@ -1,0 +1,12 @@
+//! Behaviours, one file each, against the real things where that can be.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod command;
+mod containerd;
+mod kubelet;
+mod shell;

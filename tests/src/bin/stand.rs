@@ -1,0 +1,138 @@
+//! Runs a command beside parts of the stand and stops them after it, whatever ends it:
+//! `stand containerd -- CMD ARGS…` beside a containerd, `stand try [-- CMD ARGS…]` in a pod of a
+//! whole Podgate that needs no root.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+use podgate_tests::containerd::{Containerd, SHARED};
+use podgate_tests::stand::{Changes, Stand};
+
+const USAGE: &str = "usage: stand containerd -- CMD ARGS… | stand try [-- CMD ARGS…]";
+
+/// For the command to end once it was told to.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let mut args = std::env::args_os().skip(1);
+    let subcommand = args.next().unwrap_or_default();
+    let command: Vec<OsString> = args.skip_while(|arg| arg == "--").collect();
+    let ended = match subcommand.to_str() {
+        Some("containerd") => containerd(&command).await,
+        Some("try") => try_it(&command).await,
+        _ => Err(anyhow::anyhow!(USAGE)),
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("stand: {error:#}");
+            ExitCode::from(125)
+        }
+    }
+}
+
+/// One containerd that all tests of the command share.
+async fn containerd(command: &[OsString]) -> anyhow::Result<u8> {
+    let Some((program, args)) = command.split_first() else {
+        bail!(USAGE);
+    };
+    let stop = stop_asked()?;
+    tokio::pin!(stop);
+    // Dropping a start that is under way ends what it has started.
+    let containerd = tokio::select! {
+        started = Containerd::start() => started?,
+        () = &mut stop => bail!("stopped"),
+    };
+    let mut child = Command::new(program)
+        .args(args)
+        .env(SHARED, containerd.dir())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| program.to_string_lossy().into_owned())?;
+    let status = tokio::select! {
+        status = child.wait() => status?,
+        () = &mut stop => end(&mut child).await?,
+    };
+    Ok(code(status))
+}
+
+/// A whole Podgate in front of plain processes: runs a command in its pod, or waits.
+async fn try_it(command: &[OsString]) -> anyhow::Result<u8> {
+    let stop = stop_asked()?;
+    tokio::pin!(stop);
+    eprintln!("stand: starting an API server, a kubelet, an agent and a frontdoor …");
+    let stand = tokio::select! {
+        started = Stand::embedded(Changes::default()) => started?,
+        () = &mut stop => bail!("stopped"),
+    };
+    if command.is_empty() {
+        println!("Pod demo is there. Its containers are plain processes of this machine.\n");
+        println!("  {}\n", stand.client.line("demo"));
+        println!("Ctrl-C ends it.");
+        stop.await;
+        return Ok(0);
+    }
+    eprintln!("stand: ssh demo …");
+    let mut ssh = stand.client.ssh(&[], "demo");
+    ssh.args(command)
+        .stdin(Stdio::inherit())
+        .stdout(Stdio::inherit())
+        .stderr(Stdio::inherit());
+    let mut child = ssh.spawn().context("ssh")?;
+    let status = tokio::select! {
+        status = child.wait() => status?,
+        () = &mut stop => end(&mut child).await?,
+    };
+    Ok(code(status))
+}
+
+/// Resolves on the first SIGHUP, SIGINT or SIGTERM; from the call on none ends the process.
+fn stop_asked() -> std::io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Passes the wish on to the command, and insists after a while.
+async fn end(child: &mut Child) -> std::io::Result<ExitStatus> {
+    let pid = child
+        .id()
+        .and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+    if let Some(pid) = pid {
+        // It may have ended by itself; the wait will tell.
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    if let Ok(status) = timeout(GRACE, child.wait()).await {
+        return status;
+    }
+    child.kill().await?;
+    child.wait().await
+}
+
+/// As a shell reports it.
+fn code(status: ExitStatus) -> u8 {
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(u8::MAX)
+}

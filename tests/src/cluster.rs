@@ -1,0 +1,291 @@
+//! The pods of a pretended cluster: one shared store that the stand-ins for the API server and
+//! the kubelets read on every request, so that a change is seen at once everywhere.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus,
+    EphemeralContainer, HostIP, Pod, PodIP, PodSpec, PodStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// The pods, by namespace and name. Clones share one store.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    pods: Arc<Mutex<BTreeMap<(String, String), Pod>>>,
+}
+
+impl Cluster {
+    /// An empty cluster.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a pod; one of the same namespace and name is replaced, as a recreated pod of a
+    /// StatefulSet would be.
+    pub fn add(&self, pod: impl Into<Pod>) {
+        let pod = pod.into();
+        let key = |text: &Option<String>| text.clone().unwrap_or_default();
+        let key = (key(&pod.metadata.namespace), key(&pod.metadata.name));
+        self.pods().insert(key, pod);
+    }
+
+    /// The same as [`add`](Self::add), for tests that mean to replace.
+    pub fn replace(&self, pod: impl Into<Pod>) {
+        self.add(pod);
+    }
+
+    /// Removes a pod and returns it.
+    pub fn remove(&self, namespace: &str, name: &str) -> Option<Pod> {
+        self.pods().remove(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A copy of a pod.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Pod> {
+        self.pods()
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .cloned()
+    }
+
+    /// Copies of all pods of a node.
+    pub fn on_node(&self, node: &str) -> Vec<Pod> {
+        let of_node =
+            |pod: &&Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node);
+        self.pods().values().filter(of_node).cloned().collect()
+    }
+
+    fn pods(&self) -> MutexGuard<'_, BTreeMap<(String, String), Pod>> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The runtime's id (64 hex digits at a real one) of the *running* container of this name,
+/// without the `containerd://` before it. Init and ephemeral containers count.
+pub fn running_container(pod: &Pod, container: &str) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let lists = [
+        &status.container_statuses,
+        &status.init_container_statuses,
+        &status.ephemeral_container_statuses,
+    ];
+    let status = lists
+        .into_iter()
+        .flatten()
+        .flatten()
+        .find(|one| one.name == container)?;
+    status.state.as_ref()?.running.as_ref()?;
+    let id = status.container_id.as_deref()?;
+    Some(id.strip_prefix("containerd://").unwrap_or(id).to_owned())
+}
+
+/// Starts a pod that runs on a node: phase `Running`, no container yet.
+pub fn pod(namespace: &str, name: &str, uid: &str, node: &str, host_ip: &str) -> PodBuilder {
+    let metadata = ObjectMeta {
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        resource_version: Some("1".to_owned()),
+        ..ObjectMeta::default()
+    };
+    let spec = PodSpec {
+        node_name: Some(node.to_owned()),
+        restart_policy: Some("Always".to_owned()),
+        ..PodSpec::default()
+    };
+    let status = PodStatus {
+        phase: Some("Running".to_owned()),
+        host_ip: Some(host_ip.to_owned()),
+        host_ips: Some(vec![HostIP {
+            ip: host_ip.to_owned(),
+        }]),
+        ..PodStatus::default()
+    };
+    PodBuilder {
+        metadata,
+        spec,
+        status,
+    }
+}
+
+/// Builds a [`Pod`]; ends with [`build`](Self::build), or go straight into [`Cluster::add`].
+#[derive(Clone, Debug)]
+pub struct PodBuilder {
+    metadata: ObjectMeta,
+    spec: PodSpec,
+    status: PodStatus,
+}
+
+impl PodBuilder {
+    /// A running container; `id` is the runtime's.
+    #[must_use]
+    pub fn container(mut self, name: &str, id: &str) -> Self {
+        self.spec.containers.push(spec(name));
+        self.status
+            .container_statuses
+            .get_or_insert_default()
+            .push(running(name, id));
+        self
+    }
+
+    /// A container that has ended with exit code 0.
+    #[must_use]
+    pub fn ended_container(mut self, name: &str, id: &str) -> Self {
+        self.spec.containers.push(spec(name));
+        self.status
+            .container_statuses
+            .get_or_insert_default()
+            .push(ended(name, id));
+        self
+    }
+
+    /// An init container that has done its work.
+    #[must_use]
+    pub fn init_container(mut self, name: &str, id: &str) -> Self {
+        self.spec
+            .init_containers
+            .get_or_insert_default()
+            .push(spec(name));
+        self.status
+            .init_container_statuses
+            .get_or_insert_default()
+            .push(ended(name, id));
+        self
+    }
+
+    /// A sidecar: an init container with restart policy `Always`, running.
+    #[must_use]
+    pub fn sidecar(mut self, name: &str, id: &str) -> Self {
+        let sidecar = Container {
+            restart_policy: Some("Always".to_owned()),
+            ..spec(name)
+        };
+        self.spec
+            .init_containers
+            .get_or_insert_default()
+            .push(sidecar);
+        self.status
+            .init_container_statuses
+            .get_or_insert_default()
+            .push(running(name, id));
+        self
+    }
+
+    /// A running ephemeral container, as `kubectl debug` adds one.
+    #[must_use]
+    pub fn ephemeral_container(mut self, name: &str, id: &str) -> Self {
+        self.spec
+            .ephemeral_containers
+            .get_or_insert_default()
+            .push(EphemeralContainer {
+                name: name.to_owned(),
+                image: Some("stand".to_owned()),
+                ..EphemeralContainer::default()
+            });
+        self.status
+            .ephemeral_container_statuses
+            .get_or_insert_default()
+            .push(running(name, id));
+        self
+    }
+
+    /// An annotation, such as `kubectl.kubernetes.io/default-container`.
+    #[must_use]
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        let annotations = self.metadata.annotations.get_or_insert_default();
+        annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A label.
+    #[must_use]
+    pub fn label(mut self, key: &str, value: &str) -> Self {
+        self.metadata
+            .labels
+            .get_or_insert_default()
+            .insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Shares the node's network.
+    #[must_use]
+    pub fn host_network(mut self) -> Self {
+        self.spec.host_network = Some(true);
+        self
+    }
+
+    /// The pod's own address.
+    #[must_use]
+    pub fn pod_ip(mut self, ip: &str) -> Self {
+        self.status.pod_ip = Some(ip.to_owned());
+        self.status.pod_ips = Some(vec![PodIP { ip: ip.to_owned() }]);
+        self
+    }
+
+    /// The phase, instead of `Running`.
+    #[must_use]
+    pub fn phase(mut self, phase: &str) -> Self {
+        self.status.phase = Some(phase.to_owned());
+        self
+    }
+
+    /// The pod.
+    pub fn build(self) -> Pod {
+        Pod {
+            metadata: self.metadata,
+            spec: Some(self.spec),
+            status: Some(self.status),
+        }
+    }
+}
+
+impl From<PodBuilder> for Pod {
+    fn from(builder: PodBuilder) -> Self {
+        builder.build()
+    }
+}
+
+fn spec(name: &str) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some("stand".to_owned()),
+        ..Container::default()
+    }
+}
+
+fn running(name: &str, id: &str) -> ContainerStatus {
+    ContainerStatus {
+        state: Some(ContainerState {
+            running: Some(ContainerStateRunning::default()),
+            ..ContainerState::default()
+        }),
+        ready: true,
+        started: Some(true),
+        ..status(name, id)
+    }
+}
+
+fn ended(name: &str, id: &str) -> ContainerStatus {
+    let terminated = ContainerStateTerminated {
+        container_id: Some(format!("containerd://{id}")),
+        reason: Some("Completed".to_owned()),
+        ..ContainerStateTerminated::default()
+    };
+    ContainerStatus {
+        state: Some(ContainerState {
+            terminated: Some(terminated),
+            ..ContainerState::default()
+        }),
+        started: Some(false),
+        ..status(name, id)
+    }
+}
+
+fn status(name: &str, id: &str) -> ContainerStatus {
+    ContainerStatus {
+        name: name.to_owned(),
+        container_id: Some(format!("containerd://{id}")),
+        image: "stand".to_owned(),
+        ..ContainerStatus::default()
+    }
+}

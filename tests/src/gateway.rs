@@ -1,0 +1,191 @@
+//! Podgate's own parts as the processes they are in a cluster: the built binaries, each with a
+//! configuration file, on free ports of the loopback.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// From the start of a part to the line in which it says where it listens.
+const START: Duration = Duration::from_secs(20);
+/// For the end of a part that was told to end.
+const STOP: Duration = Duration::from_secs(60);
+
+/// A running part; killed on drop.
+pub struct Part {
+    child: Child,
+    listen: String,
+    admin: String,
+    log: Arc<Mutex<Vec<String>>>,
+    lines: watch::Receiver<usize>,
+}
+
+/// The path of a built binary. It lies beside the running test's, or one folder above it.
+///
+/// # Errors
+/// When it was not built: `cargo build --workspace --bins` does.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let found = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|dir| dir.join(name))
+        .find(|p| p.is_file());
+    found.with_context(|| format!("{name} is not built; run: cargo build --workspace --bins"))
+}
+
+impl Part {
+    /// Starts a binary with a configuration, and waits until it serves.
+    ///
+    /// # Errors
+    /// When it ends or stays silent instead; with what it logged.
+    pub async fn start(name: &str, config: &Path) -> Result<Self> {
+        let mut child = Command::new(binary(name)?)
+            .arg("--config")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| name.to_owned())?;
+        let stderr = child.stderr.take().context("stderr is piped")?;
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (counted, lines) = watch::channel(0);
+        let keep = Arc::clone(&log);
+        // It ends with the process's stderr.
+        tokio::spawn(async move {
+            let mut stderr = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = stderr.next_line().await {
+                keep.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line);
+                counted.send_modify(|count| *count += 1);
+            }
+        });
+        let mut part = Self {
+            child,
+            listen: String::new(),
+            admin: String::new(),
+            log,
+            lines,
+        };
+        let serving = part
+            .wait_log(START, |line| line["message"] == "serving")
+            .await;
+        let Ok(serving) = serving else {
+            bail!("{name} does not serve:\n{}", part.log().join("\n"));
+        };
+        let word = |key: &str| serving[key].as_str().map(str::to_owned);
+        part.listen = word("listen").context("no listen in the log")?;
+        part.admin = word("admin_address").context("no admin_address in the log")?;
+        Ok(part)
+    }
+
+    /// The port that it serves.
+    pub fn port(&self) -> u16 {
+        self.listen
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .unwrap_or_default()
+    }
+
+    /// Its log so far, a JSON object a line.
+    pub fn log(&self) -> Vec<String> {
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits for a log line, those that came before included.
+    ///
+    /// # Errors
+    /// When none comes in time, or the process ends.
+    pub async fn wait_log(
+        &self,
+        within: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let mut lines = self.lines.clone();
+        let find = || {
+            let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.iter()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .find(|line| wanted(line))
+        };
+        let wait = async {
+            loop {
+                lines.mark_unchanged();
+                if let Some(line) = find() {
+                    return Ok(line);
+                }
+                if lines.changed().await.is_err() {
+                    return find().ok_or_else(|| anyhow!("the process ended"));
+                }
+            }
+        };
+        timeout(within, wait)
+            .await
+            .map_err(|_| anyhow!("no such line in the log"))?
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.child.id().and_then(|pid| Pid::from_raw(pid as i32));
+        kill_process(pid.context("the process is gone")?, signal)?;
+        Ok(())
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        Ok(timeout(STOP, self.child.wait())
+            .await
+            .context("it does not end")??)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Status and body of a GET at its admin address.
+    ///
+    /// # Errors
+    /// When nobody answers there.
+    pub async fn admin(&self, path: &str) -> Result<(u16, String)> {
+        let mut stream = TcpStream::connect(&self.admin).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        let body = answer
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned());
+        Ok((
+            status.context("no HTTP status")?,
+            body.context("no HTTP body")?,
+        ))
+    }
+}

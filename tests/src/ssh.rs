@@ -1,0 +1,128 @@
+//! The OpenSSH client, told nothing of this machine's own configuration, keys or hosts.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// For one run of a client, by default.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// A user's client: one key, one known host.
+#[derive(Clone, Debug)]
+pub struct Client {
+    dir: PathBuf,
+    port: u16,
+}
+
+/// Makes a key pair without a passphrase; gives the public key's line.
+///
+/// # Errors
+/// When ssh-keygen is missing or fails.
+pub async fn keygen(path: &Path, kind: &[&str]) -> Result<String> {
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-N", "", "-C", "podgate-stand"])
+        .args(kind)
+        .arg("-f")
+        .arg(path)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .context("ssh-keygen")?;
+    anyhow::ensure!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    Ok(std::fs::read_to_string(path.with_extension("pub"))?
+        .trim()
+        .to_owned())
+}
+
+impl Client {
+    /// A client in a folder that holds its key `id` and its `known_hosts`.
+    pub fn new(dir: &Path, port: u16) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            port,
+        }
+    }
+
+    /// Options that every program of OpenSSH takes.
+    pub fn options(&self) -> Vec<String> {
+        let dir = self.dir.display();
+        [
+            "-F".to_owned(),
+            "none".to_owned(),
+            format!("-oPort={}", self.port),
+            format!("-oIdentityFile={dir}/id"),
+            format!("-oUserKnownHostsFile={dir}/known_hosts"),
+            "-oGlobalKnownHostsFile=none".to_owned(),
+            "-oIdentitiesOnly=yes".to_owned(),
+            "-oIdentityAgent=none".to_owned(),
+            "-oStrictHostKeyChecking=yes".to_owned(),
+            "-oBatchMode=yes".to_owned(),
+            "-oLogLevel=ERROR".to_owned(),
+        ]
+        .into()
+    }
+
+    /// `ssh` to a target, to which a test adds options and a command. Options go first.
+    pub fn ssh(&self, options: &[&str], target: &str) -> Command {
+        let mut command = Command::new("ssh");
+        command
+            .args(self.options())
+            .args(options)
+            .arg(format!("{target}@127.0.0.1"));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command in a target, its stdin empty.
+    ///
+    /// # Errors
+    /// When ssh cannot be run or does not end in time.
+    pub async fn run(&self, options: &[&str], target: &str, command: &str) -> Result<Output> {
+        let mut ssh = self.ssh(options, target);
+        timeout(WITHIN, ssh.arg(command).output())
+            .await
+            .context("ssh does not end")?
+            .context("ssh")
+    }
+
+    /// Runs a command in a target with these bytes for stdin.
+    ///
+    /// # Errors
+    /// When ssh cannot be run or does not end in time.
+    pub async fn feed(&self, target: &str, command: &str, stdin: &[u8]) -> Result<Output> {
+        let mut ssh = self.ssh(&[], target);
+        let mut child = ssh
+            .arg(command)
+            .stdin(Stdio::piped())
+            .spawn()
+            .context("ssh")?;
+        let mut pipe = child.stdin.take().context("stdin is piped")?;
+        let write = async move {
+            // A command need not read all.
+            let _ = pipe.write_all(stdin).await;
+        };
+        let both = async { tokio::join!(write, child.wait_with_output()).1 };
+        timeout(WITHIN, both)
+            .await
+            .context("ssh does not end")?
+            .context("ssh")
+    }
+
+    /// The line to type for the same.
+    pub fn line(&self, target: &str) -> String {
+        format!("ssh {} {target}@127.0.0.1", self.options().join(" "))
+    }
+}

@@ -1,0 +1,217 @@
+//! The whole stand: a cluster of one node with its API server and kubelet, a frontdoor and an agent
+//! as processes, and a client that may log in.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::apiserver::ApiServer;
+use crate::cluster::{Cluster, pod};
+use crate::containerd::{Containerd, PodSpec, RunningPod};
+use crate::embedded::{Embedded, EmbeddedContainer};
+use crate::gateway::Part;
+use crate::kubelet::{Kubelet, Runtime};
+use crate::pki::Pki;
+use crate::ssh::{Client, keygen};
+
+/// The one node.
+pub const NODE: &str = "node-a";
+/// Its address.
+pub const NODE_IP: &str = "127.0.0.1";
+
+/// All of it; everything stops on drop.
+pub struct Stand {
+    /// The user's client.
+    pub client: Client,
+    /// The frontdoor's process.
+    pub frontdoor: Part,
+    /// The agent's process.
+    pub agent: Part,
+    /// What the API server and the kubelet know.
+    pub cluster: Cluster,
+    /// The API server's stand-in.
+    pub api: ApiServer,
+    /// The kubelet's stand-in.
+    pub kubelet: Kubelet,
+    /// What issued every certificate.
+    pub pki: Pki,
+    /// The plain processes that stand for containers, where no containerd does.
+    pub embedded: Option<Arc<Embedded>>,
+    /// The real runtime, where there is one.
+    pub containerd: Option<Arc<Containerd>>,
+    dir: TempDir,
+}
+
+/// What a test changes in the configurations: lines of YAML to add.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Lines for `agent.yaml`.
+    pub agent: String,
+    /// Lines for `frontdoor.yaml`.
+    pub frontdoor: String,
+}
+
+impl Stand {
+    /// With plain processes of this machine for containers; no root needed. Pod `demo` of namespace
+    /// `default` is there.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn embedded(changes: Changes) -> Result<Self> {
+        let embedded = Arc::new(Embedded::new()?);
+        embedded.container("demo", EmbeddedContainer::default());
+        let runtime = Runtime::Embedded(Arc::clone(&embedded));
+        let mut stand = Self::start(runtime, changes).await?;
+        let demo = pod("default", "demo", "demo-uid", NODE, NODE_IP).container("main", "demo");
+        stand.cluster.add(demo);
+        stand.embedded = Some(embedded);
+        Ok(stand)
+    }
+
+    /// With real containers. Pods are added by [`run_pod`](Self::run_pod).
+    ///
+    /// # Errors
+    /// When a part does not start, or this is not root.
+    pub async fn containerd(changes: Changes) -> Result<Self> {
+        let containerd = Arc::new(Containerd::shared().await?);
+        let mut stand = Self::start(Runtime::Containerd(Arc::clone(&containerd)), changes).await?;
+        stand.containerd = Some(containerd);
+        Ok(stand)
+    }
+
+    /// Runs a pod in containerd and makes it known to the cluster.
+    ///
+    /// # Errors
+    /// When there is no containerd, or it cannot.
+    pub async fn run_pod(&self, spec: PodSpec) -> Result<RunningPod> {
+        let containerd = self
+            .containerd
+            .as_ref()
+            .context("this stand has no containerd")?;
+        let running = containerd.run_pod(spec).await?;
+        self.publish(&running);
+        Ok(running)
+    }
+
+    /// Makes the cluster's view of a pod that of the runtime.
+    pub fn publish(&self, running: &RunningPod) {
+        let known = pod(
+            &running.namespace,
+            &running.name,
+            &running.uid,
+            NODE,
+            NODE_IP,
+        );
+        let known = running.containers.iter().fold(known, |known, container| {
+            known.container(&container.name, &container.id)
+        });
+        let known = if running.host_network {
+            known.host_network()
+        } else {
+            known
+        };
+        self.cluster.replace(known);
+    }
+
+    async fn start(runtime: Runtime, changes: Changes) -> Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("podgate-stand-")
+            .tempdir()?;
+        let path = dir.path();
+        let pki = Pki::new()?;
+        let cluster = Cluster::new();
+        let api = ApiServer::start(cluster.clone(), &pki).await?;
+        let kubelet = Kubelet::start(NODE, cluster.clone(), &pki, runtime).await?;
+        let ca = pki.write_ca(path)?;
+        api.kubeconfig(&path.join("kubeconfig"))?;
+
+        let tls = issue(&pki, path, &format!("{NODE}.agent.podgate"), "agent")?;
+        let identity = pki.client("podgate-agent", &["system:masters"])?;
+        std::fs::write(path.join("kubelet.crt"), &identity.cert_pem)?;
+        std::fs::write(path.join("kubelet.key"), &identity.key_pem)?;
+        let config = format!(
+            "node: {NODE}\nlisten: {NODE_IP}:0\nadmin: 127.0.0.1:0\n{tls}\
+             kubelet: {{url: '{url}', serverName: {NODE}, ca: '{ca}', cert: '{dir}/kubelet.crt', key: '{dir}/kubelet.key'}}\n\
+             log: {{format: json, level: debug}}\n{changes}",
+            url = kubelet.url(),
+            ca = ca.display(),
+            dir = path.display(),
+            changes = changes.agent,
+        );
+        let agent = part("podgate-agent", path, &config).await?;
+
+        let user = keygen(&path.join("id"), &["-t", "ed25519"]).await?;
+        let host = keygen(&path.join("host"), &["-t", "ed25519"]).await?;
+        let users = format!("- {{name: ada, groups: [dev], keys: ['{user}']}}\n");
+        std::fs::write(path.join("users.yaml"), users)?;
+        let tls = issue(&pki, path, "frontdoor.podgate", "frontdoor")?;
+        let config = format!(
+            "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nhostKeys: ['{dir}/host']\n{tls}\
+             kubeconfig: '{dir}/kubeconfig'\nagents: {{port: {port}}}\nusers: '{dir}/users.yaml'\n\
+             log: {{format: json, level: debug}}\n{changes}",
+            dir = path.display(),
+            port = agent.port(),
+            changes = changes.frontdoor,
+        );
+        let frontdoor = part("podgate-frontdoor", path, &config).await?;
+        let known = format!("[127.0.0.1]:{} {host}\n", frontdoor.port());
+        std::fs::write(path.join("known_hosts"), known)?;
+
+        let client = Client::new(path, frontdoor.port());
+        let (embedded, containerd) = (None, None);
+        Ok(Self {
+            client,
+            frontdoor,
+            agent,
+            cluster,
+            api,
+            kubelet,
+            pki,
+            embedded,
+            containerd,
+            dir,
+        })
+    }
+
+    /// The folder of keys, certificates and configurations.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts the agent again, on the same port, after a test has ended it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart_agent(&mut self) -> Result<()> {
+        let path = self.dir.path().join("podgate-agent.yaml");
+        let config = std::fs::read_to_string(&path)?;
+        let listen = format!("listen: {NODE_IP}:{}\n", self.agent.port());
+        std::fs::write(
+            &path,
+            config.replace(&format!("listen: {NODE_IP}:0\n"), &listen),
+        )?;
+        self.agent = Part::start("podgate-agent", &path).await?;
+        Ok(())
+    }
+}
+
+/// Issues a certificate, and gives the `tls` line of a configuration.
+fn issue(pki: &Pki, dir: &Path, name: &str, file: &str) -> Result<String> {
+    let issued = pki.issue(&[name])?;
+    std::fs::write(dir.join(format!("{file}.crt")), issued.cert_pem)?;
+    std::fs::write(dir.join(format!("{file}.key")), issued.key_pem)?;
+    let ca = pki.write_ca(dir)?;
+    let dir = dir.display();
+    let ca = ca.display();
+    Ok(format!(
+        "tls: {{cert: '{dir}/{file}.crt', key: '{dir}/{file}.key', ca: '{ca}'}}\n"
+    ))
+}
+
+async fn part(name: &str, dir: &Path, config: &str) -> Result<Part> {
+    let path = dir.join(format!("{name}.yaml"));
+    std::fs::write(&path, config)?;
+    Part::start(name, &path).await
+}
