@@ -8,5 +8,7 @@
 
 mod command;
 mod containerd;
+mod errors;
 mod kubelet;
 mod shell;
+mod shutdown;

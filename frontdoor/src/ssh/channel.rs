@@ -2,11 +2,13 @@
 //! It always reads the channel, since an unread one would stop the whole connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use podgate_proto::v1::exec::Program;
 use podgate_proto::v1::{EnvironmentVariable, Exec, Shell, Terminal, TerminalMode, TerminalSize};
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -18,6 +20,8 @@ use crate::identity::Identity;
 const MAX_ENVIRONMENT: usize = 64 * 1024;
 /// Bytes of a terminal's name.
 const MAX_TERM: usize = 256;
+/// For a client that does not read, to take the line that says why its session failed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The status of a session that failed by no fault of its program, as of ssh itself.
 const FAILED: u32 = 255;
 
@@ -89,9 +93,8 @@ impl Task {
                 let line = format!("podgate: {line}\r\n");
                 let tell = write.extended_data_bytes(1, line);
                 tokio::select! {
-                    _ = tell => {}
+                    _ = timeout(LAST_WORDS, tell) => {}
                     () = self.closed.cancelled() => return,
-                    () = self.client.worker.stopped.cancelled() => {}
                 }
                 FAILED
             }

@@ -1,0 +1,240 @@
+//! Each leg that can fail gives one plain line on stderr that names it, status 255, within 10 s.
+
+use std::time::{Duration, Instant};
+
+use podgate_tests::apiserver::ApiFault;
+use podgate_tests::cluster::pod;
+use podgate_tests::kubelet::{ExecFault, Leg, ServerCertificate};
+use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+const WITHIN: Duration = Duration::from_secs(10);
+
+async fn stand() -> Stand {
+    Stand::embedded(Changes::default()).await.unwrap()
+}
+
+/// Runs `true` in a target that must fail, and gives the line.
+async fn failure(stand: &Stand, target: &str) -> String {
+    let begun = Instant::now();
+    let output = stand.client.run(&[], target, "true").await.unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(255), "{target}: {line}");
+    assert!(begun.elapsed() < WITHIN, "{target}: {:?}: {line}", begun.elapsed());
+    assert!(output.stdout.is_empty(), "{target}");
+    assert!(line.starts_with("podgate: ") && line.ends_with("\r\n"), "{target}: {line:?}");
+    assert_eq!(line.lines().count(), 1, "{target}: {line:?}");
+    line
+}
+
+async fn works(stand: &Stand) {
+    let output = stand.client.run(&[], "demo", "echo works").await.unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.stdout, b"works\n", "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_not_there() {
+    let stand = stand().await;
+    stand.cluster.add(pod("default", "ended", "u2", NODE, NODE_IP).ended_container("main", "c"));
+    for (target, words) in [
+        ("nosuch", "no pod nosuch in namespace default"),
+        ("demo.elsewhere", "no pod demo in namespace elsewhere"),
+        ("demo+nosuch", "no container nosuch in pod demo; it has main"),
+        ("ended", "container main is not running"),
+        ("Demo", "log in as name[.namespace][+container]"),
+    ] {
+        let line = failure(&stand, target).await;
+        assert!(line.contains(words), "{target}: {line}");
+    }
+    works(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_away_or_silent() {
+    let stand = stand().await;
+    for fault in [ApiFault::Refused, ApiFault::Silent, ApiFault::InternalError] {
+        stand.api.set_fault(fault).await.unwrap();
+        let line = failure(&stand, "demo").await;
+        assert!(line.contains("the Kubernetes API server cannot be asked"), "{line}");
+    }
+    stand.api.set_fault(ApiFault::None).await.unwrap();
+    works(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agent_down_or_another() {
+    let mut stand = stand().await;
+    works(&stand).await;
+    stand.agent.signal(Signal::KILL).unwrap();
+    stand.agent.ended().await.unwrap();
+    let line = failure(&stand, "demo").await;
+    assert!(line.contains("the agent on node node-a cannot be reached"), "{line}");
+    stand.restart_agent().await.unwrap();
+    works(&stand).await;
+
+    // Another node's agent behind this node's address: its certificate is of the right CA.
+    stand.cluster.add(pod("default", "far", "u3", "node-b", NODE_IP).container("main", "far"));
+    let line = failure(&stand, "far").await;
+    assert!(line.contains("the agent on node node-b is not trusted"), "{line}");
+    works(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_stopped_in_its_tracks_is_given_up() {
+    let stand = stand().await;
+    works(&stand).await;
+    stand.agent.signal(Signal::STOP).unwrap();
+    let line = failure(&stand, "demo").await;
+    assert!(line.contains("the agent on node node-a"), "{line}");
+    stand.agent.signal(Signal::CONT).unwrap();
+    works(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kubelet_down_silent_or_untrusted() {
+    let stand = stand().await;
+    let kubelet = &stand.kubelet;
+    for (leg, words) in [
+        (Leg::Refused, "the kubelet on the pod's node cannot be reached"),
+        (Leg::TlsSilent, "the kubelet on the pod's node cannot be reached"),
+        (Leg::HttpSilent, "the kubelet on the pod's node cannot be reached"),
+    ] {
+        kubelet.set_leg(leg).await.unwrap();
+        kubelet.cut().await.unwrap();
+        let line = failure(&stand, "demo").await;
+        assert!(line.contains(words), "{leg:?}: {line}");
+    }
+    kubelet.set_leg(Leg::Up).await.unwrap();
+    for certificate in [ServerCertificate::Untrusted, ServerCertificate::WrongName] {
+        kubelet.faults().set_certificate(certificate);
+        kubelet.restart().await.unwrap();
+        let line = failure(&stand, "demo").await;
+        assert!(line.contains("the kubelet on the pod's node is not trusted"), "{line}");
+    }
+    kubelet.faults().set_certificate(ServerCertificate::Good);
+    kubelet.restart().await.unwrap();
+    works(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kubelet_refuses() {
+    let stand = stand().await;
+    let answer = |status, body: &str| ExecFault::Answer(status, body.to_owned());
+    for (fault, words) in [
+        (answer(401, "Unauthorized"), "refused the agent (401): its identity needs create on nodes/proxy"),
+        (answer(403, "Forbidden (user=…)"), "refused the agent (403)"),
+        (answer(404, "pod does not exist"), "the pod is gone from its node"),
+        (answer(500, "container not found (\"main\")"), "the container is not running"),
+        (answer(429, "too many"), "refused the exec (429): too many"),
+        (ExecFault::Unanswered, "cannot be reached: no answer to the exec request"),
+        (ExecFault::Mute, "the kubelet on the pod's node is silent"),
+    ] {
+        stand.kubelet.faults().set_exec(fault.clone());
+        let line = failure(&stand, "demo").await;
+        assert!(line.contains(words), "{fault:?}: {line}");
+    }
+    stand.kubelet.faults().set_exec(ExecFault::None);
+    stand.kubelet.faults().set_pods(Some((403, "Forbidden".into())));
+    let line = failure(&stand, "demo").await;
+    assert!(line.contains("refused to name its pods to the agent (403)"), "{line}");
+    stand.kubelet.faults().set_pods(None);
+    works(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recreated_pod_is_not_entered_and_nothing_runs_in_it() {
+    let stand = stand().await;
+    // What the API server said when the frontdoor asked, and what the kubelet says by now.
+    let flag = stand.dir().join("ran");
+    for (uid, id, words) in [
+        ("another-uid", "demo", "the pod was replaced by another of the same name; try again"),
+        ("demo-uid", "another-id", "the container was restarted in the meantime; try again"),
+    ] {
+        let now = pod("default", "demo", uid, NODE, NODE_IP).container("main", id).build();
+        let mut list = serde_json::to_value(&now).unwrap();
+        list = serde_json::json!({"kind": "PodList", "apiVersion": "v1", "items": [list.take()]});
+        stand.kubelet.faults().set_pods(Some((200, list.to_string())));
+        let command = format!("touch {}", flag.display());
+        let output = stand.client.run(&[], "demo", &command).await.unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(255), "{line}");
+        assert!(line.contains(words), "{line}");
+        assert!(!flag.exists(), "the command ran");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agents_own_rules_are_the_last_word() {
+    let deny = "deny: {namespaces: [secret], hostNetwork: true}\n";
+    let changes = Changes { agent: deny.into(), ..Changes::default() };
+    let stand = Stand::embedded(changes).await.unwrap();
+    stand.cluster.add(pod("secret", "demo", "u2", NODE, NODE_IP).container("main", "demo"));
+    stand.cluster.add(
+        pod("default", "host", "u3", NODE, NODE_IP).container("main", "demo").host_network(),
+    );
+    let line = failure(&stand, "demo.secret").await;
+    assert!(line.contains("sessions in namespace \"secret\" are denied on this node"), "{line}");
+    let line = failure(&stand, "host").await;
+    assert!(line.contains("pods on the host network are denied on this node"), "{line}");
+    works(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_lost_in_mid_session_is_said() {
+    let mut stand = stand().await;
+    for leg in ["kubelet", "truncated", "status", "agent"] {
+        stand.kubelet.faults().set_omit_status(leg == "status");
+        let mut ssh = stand.client.ssh(&[], "demo");
+        ssh.stdin(std::process::Stdio::piped());
+        let mut child = ssh.arg("echo up; cat; echo down").spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "up\n", "{leg}");
+        let begun = Instant::now();
+        match leg {
+            "kubelet" => stand.kubelet.cut().await.unwrap(),
+            "truncated" => {
+                stand.kubelet.faults().set_cut_after(Some(0));
+                drop(child.stdin.take());
+            }
+            "status" => drop(child.stdin.take()),
+            _ => stand.agent.signal(Signal::KILL).unwrap(),
+        }
+        let mut error = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
+        let status = child.wait().await.unwrap();
+        assert_eq!(status.code(), Some(255), "{leg}: {error}");
+        assert!(begun.elapsed() < WITHIN, "{leg}: {:?}", begun.elapsed());
+        let words = match leg {
+            "agent" => "the connection to the agent on the pod's node was lost in mid-session",
+            "status" => "the kubelet gave no exit status",
+            _ => "the session was lost on the pod's node",
+        };
+        assert!(error.contains(words), "{leg}: {error}");
+        assert_eq!(error.lines().count(), 1, "{leg}: {error}");
+        stand.kubelet.faults().set_cut_after(None);
+    }
+    stand.agent.ended().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_known_learns_nothing() {
+    let stand = stand().await;
+    let dir = stand.dir().join("stranger");
+    std::fs::create_dir(&dir).unwrap();
+    podgate_tests::ssh::keygen(&dir.join("id"), &["-t", "ed25519"]).await.unwrap();
+    std::fs::copy(stand.dir().join("known_hosts"), dir.join("known_hosts")).unwrap();
+    let stranger = podgate_tests::ssh::Client::new(&dir, stand.frontdoor.port());
+    let mut answers = Vec::new();
+    for target in ["demo", "nosuch", "Not A Name"] {
+        let output = stranger.run(&[], target, "true").await.unwrap();
+        assert_eq!(output.status.code(), Some(255));
+        let line = String::from_utf8(output.stderr).unwrap();
+        answers.push(line.replace(target, "TARGET"));
+    }
+    assert!(answers[0].contains("Permission denied (publickey)"), "{answers:?}");
+    assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
+}
