@@ -192,7 +192,6 @@ fn check_kubelet(file: KubeletFile) -> Result<kubelet::Config, (&'static str, St
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn read(yaml: &str) -> Result<Config, String> {

@@ -121,7 +121,6 @@ impl Grant {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::identity::Source;
 

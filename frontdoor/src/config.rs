@@ -207,7 +207,6 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const EXAMPLE: &str = include_str!("../frontdoor.example.yaml");

@@ -88,7 +88,6 @@ pub struct Container {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn target(namespace: &str, pod: &str, container: Option<&str>) -> Result<Target, &'static str> {

@@ -83,7 +83,6 @@ fn stamps(files: &[PathBuf]) -> io::Result<Vec<Stamp>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod apiserver;
 mod command;
 mod containerd;
 mod errors;

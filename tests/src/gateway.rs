@@ -86,7 +86,7 @@ impl Part {
         let Ok(serving) = serving else {
             bail!("{name} does not serve:\n{}", part.log().join("\n"));
         };
-        let word = |key: &str| serving[key].as_str().map(str::to_owned);
+        let word = |key: &str| serving.get(key)?.as_str().map(str::to_owned);
         part.listen = word("listen").context("no listen in the log")?;
         part.admin = word("admin_address").context("no admin_address in the log")?;
         Ok(part)

@@ -153,7 +153,6 @@ fn marker<'a>(seen: &'a [u8], prefix: &[u8]) -> Marker<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing)]
     use super::*;
 
     #[test]

@@ -246,7 +246,6 @@ fn find(list: &PodList, granted: &Granted) -> Result<Live, Error> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// Shaped as a kubelet 1.36 answers, down to what is read.

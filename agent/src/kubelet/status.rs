@@ -96,7 +96,6 @@ fn start_failure(message: String) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn internal(message: &str) -> String {

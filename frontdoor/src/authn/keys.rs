@@ -158,7 +158,6 @@ fn weakness(key: &PublicKey) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const ADA: &str =

@@ -1,5 +1,4 @@
 //! Pods as an API server gives them.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 

@@ -97,7 +97,6 @@ fn make(path: &Path) -> Result<PrivateKey, Error> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 

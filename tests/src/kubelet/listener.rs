@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
@@ -316,7 +317,15 @@ async fn connection<S: Service>(
             if matches!(*leg.borrow(), Leg::TlsSilent | Leg::HttpSilent) {
                 pending::<()>().await;
             }
-            Ok::<_, Infallible>(service.answer(peer, request).await)
+            let upgrade = request.extensions().get::<OnUpgrade>().cloned();
+            let open = peer.open.clone();
+            let answer = service.answer(peer, request).await;
+            if let Some(upgrade) = upgrade
+                && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                open.spawn(close_refused(upgrade));
+            }
+            Ok::<_, Infallible>(answer)
         }
     });
     // Ends when the client has gone; there is nobody left to tell about an error.
@@ -325,6 +334,15 @@ async fn connection<S: Service>(
         .serve_connection(TokioIo::new(tls), answer)
         .with_upgrades()
         .await;
+}
+
+/// hyper hands the stream over at the end of a connection on which an upgrade was asked for, also
+/// if it was refused, and leaves its clean end to us.
+async fn close_refused(upgrade: OnUpgrade) {
+    if let Ok(upgraded) = upgrade.await {
+        // The client may have gone first.
+        let _ = TokioIo::new(upgraded).shutdown().await;
+    }
 }
 
 /// Reads to the end and answers nothing.

@@ -1,5 +1,4 @@
 //! The hang-up script on real processes of this machine, as each kind of sh runs it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};

@@ -42,7 +42,6 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use flate2::{Decompress, FlushDecompress};
 

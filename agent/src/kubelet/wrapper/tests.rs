@@ -1,5 +1,4 @@
 //! The wrapper as real shells of this machine run it: whatever `sh` means to a container.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

@@ -1,5 +1,4 @@
 //! Frames as bytes, whole and cut at every place.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
 

@@ -1,0 +1,82 @@
+//! The SPDY decoder on a peer's bytes: it never panics, takes every byte once at the most, and says
+//! the same wherever the bytes are cut. The input is what the peer sends, with nothing of the
+//! fuzzer's own in it, so that the decoder's own tests can replay the corpus.
+#![no_main]
+
+use bytes::BytesMut;
+use libfuzzer_sys::fuzz_target;
+use podgate_agent::kubelet::spdy::frame::{Decoder, Error, Frame};
+
+fuzz_target!(|input: &[u8]| {
+    let whole = decode([input]);
+    assert_eq!(decode(input.chunks(1)), whole, "a byte at a time");
+    assert_eq!(decode(cuts(input).into_iter()), whole, "{:?}", cuts(input));
+});
+
+/// What the parts decode to, and how many bytes of them are not yet taken.
+fn decode<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, Result<usize, Error>) {
+    let (mut decoder, mut buffer) = (Decoder::default(), BytesMut::new());
+    let mut frames = Vec::new();
+    for part in parts {
+        buffer.extend_from_slice(part);
+        loop {
+            let before = buffer.clone();
+            let next = decoder.next(&mut buffer);
+            let (taken, rest) = before.split_at(before.len() - buffer.len());
+            assert_eq!(buffer, rest, "bytes that are left have changed");
+            match next {
+                Err(error) => return (frames, Err(error)),
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    check(&frame, taken);
+                    push(&mut frames, frame);
+                }
+            }
+        }
+    }
+    (frames, Ok(buffer.len()))
+}
+
+/// A frame is made of the bytes it took, so that no byte is passed on twice.
+fn check(frame: &Frame, taken: &[u8]) {
+    let Frame::Data { payload, .. } = frame else {
+        return assert!(taken.len() >= 8, "a control frame without its header");
+    };
+    assert!(taken.ends_with(payload));
+    assert!(matches!(taken.len() - payload.len(), 0 | 8));
+    assert!(!taken.is_empty(), "a frame out of nothing never ends");
+}
+
+/// Where the bytes are cut decides into how many parts a data frame comes, and nothing else: parts
+/// of one stream that follow each other are joined. Nothing joins what stands after a `fin`.
+fn push(frames: &mut Vec<Frame>, next: Frame) {
+    if let (
+        Some(Frame::Data { stream, fin, payload }),
+        Frame::Data { stream: same, fin: last, payload: more },
+    ) = (frames.last_mut(), &next)
+        && stream == same
+        && !*fin
+    {
+        *payload = [&payload[..], &more[..]].concat().into();
+        *fin = *last;
+        return;
+    }
+    frames.push(next);
+}
+
+/// Parts of 0 to 15 bytes, mostly: each input has its own cuts, always the same.
+fn cuts(mut input: &[u8]) -> Vec<&[u8]> {
+    // FNV-1a for a seed, a linear congruential generator from there on.
+    let fnv = |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let mut state = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, fnv);
+    let mut parts = Vec::new();
+    while !input.is_empty() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let most = if state >> 62 == 0 { 256 } else { 16 };
+        let length = (state >> 33) as usize % most;
+        let (part, rest) = input.split_at(length.min(input.len()));
+        parts.push(part);
+        input = rest;
+    }
+    parts
+}
