@@ -73,8 +73,18 @@ impl Metrics {
             "Sessions ended, by outcome",
             this.sessions.clone(),
         );
-        registry.register("input", "Bytes to processes", this.bytes.input.clone());
-        registry.register("output", "Bytes from processes", this.bytes.output.clone());
+        registry.register_with_unit(
+            "input",
+            "To processes",
+            Unit::Bytes,
+            this.bytes.input.clone(),
+        );
+        registry.register_with_unit(
+            "output",
+            "From processes",
+            Unit::Bytes,
+            this.bytes.output.clone(),
+        );
         registry.register_with_unit(
             "session_start",
             "From the request to the running program",

@@ -113,15 +113,9 @@ impl Service {
             let started = self.kubelet.launch(&granted, &id, &exec).await?;
             Ok::<_, Refusal>((granted, started))
         };
-        // A frontdoor that leaves meanwhile abandons the start, and with it the connection.
-        let started = tokio::select! {
-            started = started => started,
-            () = outbound.closed() => {
-                tracing::info!("the frontdoor left before the session began");
-                return "abandoned";
-            }
-        };
-        let (granted, started) = match started {
+        // A start is never abandoned half way, lest its program is left behind: a frontdoor that
+        // leaves meanwhile is noticed after it, and the program is hung up.
+        let (granted, started) = match started.await {
             Ok(started) => started,
             Err(refusal) => {
                 tracing::warn!(error = %refusal.cause, "session refused");

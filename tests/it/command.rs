@@ -21,7 +21,11 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn parts(output: &Output) -> (Option<i32>, String, String) {
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +38,12 @@ async fn status_and_streams_are_the_commands_own() {
         ("kill -KILL $$", 137, "", ""),
         ("kill -TERM $$", 143, "", ""),
         ("kill -HUP $$", 129, "", ""),
-        ("trap 'echo caught; exit 9' USR1; kill -USR1 $$", 9, "caught\n", ""),
+        (
+            "trap 'echo caught; exit 9' USR1; kill -USR1 $$",
+            9,
+            "caught\n",
+            "",
+        ),
         ("trap '' TERM; kill -TERM 0; echo alive", 0, "alive\n", ""),
         ("exec sh -c 'exit 4'", 4, "", ""),
         ("echo $0 $#", 0, "sh 0\n", ""),
@@ -45,16 +54,20 @@ async fn status_and_streams_are_the_commands_own() {
             let output = stand.client.run(&[], pod, command).await.unwrap();
             if command.starts_with("pwd") {
                 let out = text(&output.stdout);
-                assert!(out.starts_with('/') && out.ends_with("\nhello-from-image\n"), "{out}");
+                assert!(
+                    out.starts_with('/') && out.ends_with("\nhello-from-image\n"),
+                    "{out}"
+                );
                 continue;
             }
             let expect = (Some(code), out.to_owned(), err.to_owned());
             assert_eq!(parts(&output), expect, "{command:?} in {pod}");
         }
     }
-    for (command, code, words) in
-        [("nosuchprogram", 127, "not found"), ("/etc/passwd", 126, "ermission denied")]
-    {
+    for (command, code, words) in [
+        ("nosuchprogram", 127, "not found"),
+        ("/etc/passwd", 126, "ermission denied"),
+    ] {
         for pod in PODS {
             let (status, _, err) = parts(&stand.client.run(&[], pod, command).await.unwrap());
             assert_eq!(status, Some(code), "{command} in {pod}");
@@ -69,7 +82,11 @@ async fn every_status_from_0_to_255_arrives() {
     // One connection for all: a master as users configure it.
     let control = stand.dir().join("control");
     let path = format!("-oControlPath={}", control.display());
-    let mut master = stand.client.ssh(&["-M", "-N", &path], "bb").spawn().unwrap();
+    let mut master = stand
+        .client
+        .ssh(&["-M", "-N", &path], "bb")
+        .spawn()
+        .unwrap();
     let check = stand.client.clone();
     podgate_tests::containerd::eventually("master", std::time::Duration::from_secs(10), || {
         let control = control.clone();
@@ -78,7 +95,10 @@ async fn every_status_from_0_to_255_arrives() {
     .await
     .unwrap();
     for status in 0..=255 {
-        let output = check.run(&[&path], "bb", &format!("exit {status}")).await.unwrap();
+        let output = check
+            .run(&[&path], "bb", &format!("exit {status}"))
+            .await
+            .unwrap();
         assert_eq!(output.status.code(), Some(status));
     }
     master.kill().await.unwrap();
@@ -95,15 +115,34 @@ async fn every_byte_of_an_upload_and_a_download_arrives() {
     for pod in PODS {
         let command = "cat > /tmp/f; s=$?; wc -c < /tmp/f; exit $s";
         let output = stand.client.feed(pod, command, &big).await.unwrap();
-        assert_eq!(parts(&output), (Some(0), format!("{size}\n"), String::new()), "{pod}");
+        assert_eq!(
+            parts(&output),
+            (Some(0), format!("{size}\n"), String::new()),
+            "{pod}"
+        );
         // The plain form, which a runtime left alone cuts short with status 0.
         let output = stand.client.feed(pod, "cat > /tmp/g", &big).await.unwrap();
-        assert_eq!(parts(&output), (Some(0), String::new(), String::new()), "{pod}");
-        let output = stand.client.feed(pod, "exec >/dev/null 2>&1; cat > /tmp/h", &big).await;
+        assert_eq!(
+            parts(&output),
+            (Some(0), String::new(), String::new()),
+            "{pod}"
+        );
+        let output = stand
+            .client
+            .feed(pod, "exec >/dev/null 2>&1; cat > /tmp/h", &big)
+            .await;
         assert_eq!(output.unwrap().status.code(), Some(0), "{pod}");
         for file in ["f", "g", "h"] {
-            let output = stand.client.run(&[], pod, &format!("cat /tmp/{file}")).await.unwrap();
-            assert!(output.stdout == big, "{pod}: {file}: {} bytes came back", output.stdout.len());
+            let output = stand
+                .client
+                .run(&[], pod, &format!("cat /tmp/{file}"))
+                .await
+                .unwrap();
+            assert!(
+                output.stdout == big,
+                "{pod}: {file}: {} bytes came back",
+                output.stdout.len()
+            );
         }
     }
 }
@@ -113,7 +152,11 @@ async fn all_bytes_pass_both_ways_and_streams_stay_apart() {
     let (stand, _pods) = stand().await;
     let bytes: Vec<u8> = (0..=255).cycle().take(200_000).collect();
     for pod in PODS {
-        let output = stand.client.feed(pod, "tee /dev/stderr", &bytes).await.unwrap();
+        let output = stand
+            .client
+            .feed(pod, "tee /dev/stderr", &bytes)
+            .await
+            .unwrap();
         assert!(output.stdout == bytes && output.stderr == bytes, "{pod}");
         // Not UTF-8 in the command itself.
         let mut ssh = stand.client.ssh(&[], pod);
@@ -123,7 +166,12 @@ async fn all_bytes_pass_both_ways_and_streams_stay_apart() {
             .output()
             .await
             .unwrap();
-        assert_eq!(output.stdout, b"a\xff\xfe\x80z", "{pod}: {}", text(&output.stderr));
+        assert_eq!(
+            output.stdout,
+            b"a\xff\xfe\x80z",
+            "{pod}: {}",
+            text(&output.stderr)
+        );
     }
 }
 
@@ -132,14 +180,30 @@ async fn a_long_command_runs_and_one_beyond_the_kernel_is_refused() {
     let (stand, _pods) = stand().await;
     for pod in PODS {
         let words = "x".repeat(100 * 1024);
-        let output = stand.client.run(&[], pod, &format!("printf %s {words} | wc -c")).await.unwrap();
-        assert_eq!(parts(&output), (Some(0), format!("{}\n", words.len()), String::new()), "{pod}");
+        let output = stand
+            .client
+            .run(&[], pod, &format!("printf %s {words} | wc -c"))
+            .await
+            .unwrap();
+        assert_eq!(
+            parts(&output),
+            (Some(0), format!("{}\n", words.len()), String::new()),
+            "{pod}"
+        );
         // ssh itself takes no longer argument, but joins several.
         let mut ssh = stand.client.ssh(&[], pod);
-        let output = ssh.arg(format!(": {words}")).arg(&words).output().await.unwrap();
+        let output = ssh
+            .arg(format!(": {words}"))
+            .arg(&words)
+            .output()
+            .await
+            .unwrap();
         let (status, out, err) = parts(&output);
         assert_eq!((status, out.as_str()), (Some(255), ""), "{pod}");
-        assert!(err.contains("the command is 204803 bytes long"), "{pod}: {err}");
+        assert!(
+            err.contains("the command is 204803 bytes long"),
+            "{pod}: {err}"
+        );
         assert_eq!(err.lines().count(), 1, "{pod}: {err}");
     }
 }
@@ -149,18 +213,28 @@ async fn options_of_ssh_mean_what_they_mean() {
     let (stand, _pods) = stand().await;
     for pod in PODS {
         let tty = "[ -t 0 ] && echo tty || echo none";
-        for (options, expect) in [(&["-T"][..], "none\n"), (&["-tt"], "tty\r\n"), (&["-n"], "none\n")] {
+        for (options, expect) in [
+            (&["-T"][..], "none\n"),
+            (&["-tt"], "tty\r\n"),
+            (&["-n"], "none\n"),
+        ] {
             let output = stand.client.run(options, pod, tty).await.unwrap();
             assert_eq!(text(&output.stdout), expect, "{options:?} in {pod}");
         }
-        let output = stand.client.run(&["-oRequestTTY=force"], pod, "exit 5").await.unwrap();
+        let output = stand
+            .client
+            .run(&["-oRequestTTY=force"], pod, "exit 5")
+            .await
+            .unwrap();
         assert_eq!(output.status.code(), Some(5), "{pod}");
     }
     // -N: a connection without a session. It ends when told to, and nobody minds.
     let mut idle = stand.client.ssh(&["-N"], "bb").spawn().unwrap();
     stand
         .frontdoor
-        .wait_log(std::time::Duration::from_secs(10), |line| line["message"] == "login")
+        .wait_log(std::time::Duration::from_secs(10), |line| {
+            line["message"] == "login"
+        })
         .await
         .unwrap();
     idle.kill().await.unwrap();
@@ -168,11 +242,18 @@ async fn options_of_ssh_mean_what_they_mean() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_environment_is_the_containers_and_what_may_pass() {
-    let changes =
-        Changes { frontdoor: "acceptEnv: [GIT_AUTHOR_NAME]\n".into(), ..Changes::default() };
+    let changes = Changes {
+        frontdoor: "acceptEnv: [GIT_AUTHOR_NAME]\n".into(),
+        ..Changes::default()
+    };
     let stand = Stand::containerd(changes).await.unwrap();
-    let spec = ContainerSpec::new("app", Image::Busybox).env("OWN", "its own").user(1000);
-    let pod = stand.run_pod(PodSpec::new("bb").container(spec)).await.unwrap();
+    let spec = ContainerSpec::new("app", Image::Busybox)
+        .env("OWN", "its own")
+        .user(1000);
+    let pod = stand
+        .run_pod(PodSpec::new("bb").container(spec))
+        .await
+        .unwrap();
     let mut ssh = stand.client.ssh(
         &["-oSendEnv=LANG LC_* GIT_AUTHOR_NAME SECRET LD_PRELOAD"],
         "bb",
@@ -212,11 +293,18 @@ async fn an_image_without_a_shell_runs_programs_by_their_words() {
         ("/probe signal 9", 137, ""),
     ] {
         let output = stand.client.run(&[], "bare", command).await.unwrap();
-        assert_eq!(parts(&output), (Some(code), out.to_owned(), String::new()), "{command}");
+        assert_eq!(
+            parts(&output),
+            (Some(code), out.to_owned(), String::new()),
+            "{command}"
+        );
     }
     let big = vec![b'x'; 20 * 1024 * 1024];
     let output = stand.client.feed("bare", "/probe cat", &big).await.unwrap();
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), big.len()));
+    assert_eq!(
+        (output.status.code(), output.stdout.len()),
+        (Some(0), big.len())
+    );
 
     for (command, code, words) in [
         ("/nosuch", 127, "no such file"),
@@ -225,11 +313,17 @@ async fn an_image_without_a_shell_runs_programs_by_their_words() {
     ] {
         let (status, out, err) = parts(&stand.client.run(&[], "bare", command).await.unwrap());
         assert_eq!((status, out.as_str()), (Some(code), ""), "{command}: {err}");
-        assert!(err.starts_with("podgate: ") && err.contains(words), "{command}: {err}");
+        assert!(
+            err.starts_with("podgate: ") && err.contains(words),
+            "{command}: {err}"
+        );
         assert_eq!(err.lines().count(), 1, "{err}");
     }
     let mut shell = stand.client.ssh(&[], "bare");
     let (status, _, err) = parts(&shell.output().await.unwrap());
     assert_eq!(status, Some(255));
-    assert!(err.contains("this image has no shell; run one of its programs instead"), "{err}");
+    assert!(
+        err.contains("this image has no shell; run one of its programs instead"),
+        "{err}"
+    );
 }

@@ -21,9 +21,16 @@ async fn failure(stand: &Stand, target: &str) -> String {
     let output = stand.client.run(&[], target, "true").await.unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(255), "{target}: {line}");
-    assert!(begun.elapsed() < WITHIN, "{target}: {:?}: {line}", begun.elapsed());
+    assert!(
+        begun.elapsed() < WITHIN,
+        "{target}: {:?}: {line}",
+        begun.elapsed()
+    );
     assert!(output.stdout.is_empty(), "{target}");
-    assert!(line.starts_with("podgate: ") && line.ends_with("\r\n"), "{target}: {line:?}");
+    assert!(
+        line.starts_with("podgate: ") && line.ends_with("\r\n"),
+        "{target}: {line:?}"
+    );
     assert_eq!(line.lines().count(), 1, "{target}: {line:?}");
     line
 }
@@ -37,11 +44,16 @@ async fn works(stand: &Stand) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_is_not_there() {
     let stand = stand().await;
-    stand.cluster.add(pod("default", "ended", "u2", NODE, NODE_IP).ended_container("main", "c"));
+    stand
+        .cluster
+        .add(pod("default", "ended", "u2", NODE, NODE_IP).ended_container("main", "c"));
     for (target, words) in [
         ("nosuch", "no pod nosuch in namespace default"),
         ("demo.elsewhere", "no pod demo in namespace elsewhere"),
-        ("demo+nosuch", "no container nosuch in pod demo; it has main"),
+        (
+            "demo+nosuch",
+            "no container nosuch in pod demo; it has main",
+        ),
         ("ended", "container main is not running"),
         ("Demo", "log in as name[.namespace][+container]"),
     ] {
@@ -57,7 +69,10 @@ async fn the_api_server_away_or_silent() {
     for fault in [ApiFault::Refused, ApiFault::Silent, ApiFault::InternalError] {
         stand.api.set_fault(fault).await.unwrap();
         let line = failure(&stand, "demo").await;
-        assert!(line.contains("the Kubernetes API server cannot be asked"), "{line}");
+        assert!(
+            line.contains("the Kubernetes API server cannot be asked"),
+            "{line}"
+        );
     }
     stand.api.set_fault(ApiFault::None).await.unwrap();
     works(&stand).await;
@@ -70,14 +85,22 @@ async fn the_agent_down_or_another() {
     stand.agent.signal(Signal::KILL).unwrap();
     stand.agent.ended().await.unwrap();
     let line = failure(&stand, "demo").await;
-    assert!(line.contains("the agent on node node-a cannot be reached"), "{line}");
+    assert!(
+        line.contains("the agent on node node-a cannot be reached"),
+        "{line}"
+    );
     stand.restart_agent().await.unwrap();
     works(&stand).await;
 
     // Another node's agent behind this node's address: its certificate is of the right CA.
-    stand.cluster.add(pod("default", "far", "u3", "node-b", NODE_IP).container("main", "far"));
+    stand
+        .cluster
+        .add(pod("default", "far", "u3", "node-b", NODE_IP).container("main", "far"));
     let line = failure(&stand, "far").await;
-    assert!(line.contains("the agent on node node-b is not trusted"), "{line}");
+    assert!(
+        line.contains("the agent on node node-b is not trusted"),
+        "{line}"
+    );
     works(&stand).await;
 }
 
@@ -97,9 +120,18 @@ async fn the_kubelet_down_silent_or_untrusted() {
     let stand = stand().await;
     let kubelet = &stand.kubelet;
     for (leg, words) in [
-        (Leg::Refused, "the kubelet on the pod's node cannot be reached"),
-        (Leg::TlsSilent, "the kubelet on the pod's node cannot be reached"),
-        (Leg::HttpSilent, "the kubelet on the pod's node cannot be reached"),
+        (
+            Leg::Refused,
+            "the kubelet on the pod's node cannot be reached",
+        ),
+        (
+            Leg::TlsSilent,
+            "the kubelet on the pod's node cannot be reached",
+        ),
+        (
+            Leg::HttpSilent,
+            "the kubelet on the pod's node cannot be reached",
+        ),
     ] {
         kubelet.set_leg(leg).await.unwrap();
         kubelet.cut().await.unwrap();
@@ -111,7 +143,10 @@ async fn the_kubelet_down_silent_or_untrusted() {
         kubelet.faults().set_certificate(certificate);
         kubelet.restart().await.unwrap();
         let line = failure(&stand, "demo").await;
-        assert!(line.contains("the kubelet on the pod's node is not trusted"), "{line}");
+        assert!(
+            line.contains("the kubelet on the pod's node is not trusted"),
+            "{line}"
+        );
     }
     kubelet.faults().set_certificate(ServerCertificate::Good);
     kubelet.restart().await.unwrap();
@@ -123,12 +158,24 @@ async fn the_kubelet_refuses() {
     let stand = stand().await;
     let answer = |status, body: &str| ExecFault::Answer(status, body.to_owned());
     for (fault, words) in [
-        (answer(401, "Unauthorized"), "refused the agent (401): its identity needs create on nodes/proxy"),
+        (
+            answer(401, "Unauthorized"),
+            "refused the agent (401): its identity needs create on nodes/proxy",
+        ),
         (answer(403, "Forbidden (user=…)"), "refused the agent (403)"),
-        (answer(404, "pod does not exist"), "the pod is gone from its node"),
-        (answer(500, "container not found (\"main\")"), "the container is not running"),
+        (
+            answer(404, "pod does not exist"),
+            "the pod is gone from its node",
+        ),
+        (
+            answer(500, "container not found (\"main\")"),
+            "the container is not running",
+        ),
         (answer(429, "too many"), "refused the exec (429): too many"),
-        (ExecFault::Unanswered, "cannot be reached: no answer to the exec request"),
+        (
+            ExecFault::Unanswered,
+            "cannot be reached: no answer to the exec request",
+        ),
         (ExecFault::Mute, "the kubelet on the pod's node is silent"),
     ] {
         stand.kubelet.faults().set_exec(fault.clone());
@@ -136,9 +183,15 @@ async fn the_kubelet_refuses() {
         assert!(line.contains(words), "{fault:?}: {line}");
     }
     stand.kubelet.faults().set_exec(ExecFault::None);
-    stand.kubelet.faults().set_pods(Some((403, "Forbidden".into())));
+    stand
+        .kubelet
+        .faults()
+        .set_pods(Some((403, "Forbidden".into())));
     let line = failure(&stand, "demo").await;
-    assert!(line.contains("refused to name its pods to the agent (403)"), "{line}");
+    assert!(
+        line.contains("refused to name its pods to the agent (403)"),
+        "{line}"
+    );
     stand.kubelet.faults().set_pods(None);
     works(&stand).await;
 }
@@ -149,13 +202,26 @@ async fn a_recreated_pod_is_not_entered_and_nothing_runs_in_it() {
     // What the API server said when the frontdoor asked, and what the kubelet says by now.
     let flag = stand.dir().join("ran");
     for (uid, id, words) in [
-        ("another-uid", "demo", "the pod was replaced by another of the same name; try again"),
-        ("demo-uid", "another-id", "the container was restarted in the meantime; try again"),
+        (
+            "another-uid",
+            "demo",
+            "the pod was replaced by another of the same name; try again",
+        ),
+        (
+            "demo-uid",
+            "another-id",
+            "the container was restarted in the meantime; try again",
+        ),
     ] {
-        let now = pod("default", "demo", uid, NODE, NODE_IP).container("main", id).build();
+        let now = pod("default", "demo", uid, NODE, NODE_IP)
+            .container("main", id)
+            .build();
         let mut list = serde_json::to_value(&now).unwrap();
         list = serde_json::json!({"kind": "PodList", "apiVersion": "v1", "items": [list.take()]});
-        stand.kubelet.faults().set_pods(Some((200, list.to_string())));
+        stand
+            .kubelet
+            .faults()
+            .set_pods(Some((200, list.to_string())));
         let command = format!("touch {}", flag.display());
         let output = stand.client.run(&[], "demo", &command).await.unwrap();
         let line = String::from_utf8(output.stderr).unwrap();
@@ -168,16 +234,29 @@ async fn a_recreated_pod_is_not_entered_and_nothing_runs_in_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agents_own_rules_are_the_last_word() {
     let deny = "deny: {namespaces: [secret], hostNetwork: true}\n";
-    let changes = Changes { agent: deny.into(), ..Changes::default() };
+    let changes = Changes {
+        agent: deny.into(),
+        ..Changes::default()
+    };
     let stand = Stand::embedded(changes).await.unwrap();
-    stand.cluster.add(pod("secret", "demo", "u2", NODE, NODE_IP).container("main", "demo"));
+    stand
+        .cluster
+        .add(pod("secret", "demo", "u2", NODE, NODE_IP).container("main", "demo"));
     stand.cluster.add(
-        pod("default", "host", "u3", NODE, NODE_IP).container("main", "demo").host_network(),
+        pod("default", "host", "u3", NODE, NODE_IP)
+            .container("main", "demo")
+            .host_network(),
     );
     let line = failure(&stand, "demo.secret").await;
-    assert!(line.contains("sessions in namespace \"secret\" are denied on this node"), "{line}");
+    assert!(
+        line.contains("sessions in namespace \"secret\" are denied on this node"),
+        "{line}"
+    );
     let line = failure(&stand, "host").await;
-    assert!(line.contains("pods on the host network are denied on this node"), "{line}");
+    assert!(
+        line.contains("pods on the host network are denied on this node"),
+        "{line}"
+    );
     works(&stand).await;
 }
 
@@ -204,7 +283,13 @@ async fn a_link_lost_in_mid_session_is_said() {
             _ => stand.agent.signal(Signal::KILL).unwrap(),
         }
         let mut error = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut error)
+            .await
+            .unwrap();
         let status = child.wait().await.unwrap();
         assert_eq!(status.code(), Some(255), "{leg}: {error}");
         assert!(begun.elapsed() < WITHIN, "{leg}: {:?}", begun.elapsed());
@@ -225,7 +310,9 @@ async fn who_is_not_known_learns_nothing() {
     let stand = stand().await;
     let dir = stand.dir().join("stranger");
     std::fs::create_dir(&dir).unwrap();
-    podgate_tests::ssh::keygen(&dir.join("id"), &["-t", "ed25519"]).await.unwrap();
+    podgate_tests::ssh::keygen(&dir.join("id"), &["-t", "ed25519"])
+        .await
+        .unwrap();
     std::fs::copy(stand.dir().join("known_hosts"), dir.join("known_hosts")).unwrap();
     let stranger = podgate_tests::ssh::Client::new(&dir, stand.frontdoor.port());
     let mut answers = Vec::new();
@@ -235,6 +322,12 @@ async fn who_is_not_known_learns_nothing() {
         let line = String::from_utf8(output.stderr).unwrap();
         answers.push(line.replace(target, "TARGET"));
     }
-    assert!(answers[0].contains("Permission denied (publickey)"), "{answers:?}");
-    assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
+    assert!(
+        answers[0].contains("Permission denied (publickey)"),
+        "{answers:?}"
+    );
+    assert!(
+        answers.iter().all(|answer| answer == &answers[0]),
+        "{answers:?}"
+    );
 }

@@ -160,31 +160,71 @@ async fn pings_come_back() {
 async fn tmp_speed() {
     for real in [false, true] {
         let (stand, _pod);
-        if real { let t = real::stand("speed").await; stand = t.0; _pod = Some((t.1, t.2)); } else { stand = Stand::new().await; _pod = None; }
+        if real {
+            let t = real::stand("speed").await;
+            stand = t.0;
+            _pod = Some((t.1, t.2));
+        } else {
+            stand = Stand::new().await;
+            _pod = None;
+        }
         let begin = std::time::Instant::now();
         for _ in 0..20 {
             let frames = stand.exec(&["true"], "output=1").await.rest().await;
             assert_eq!(status(&frames)["status"], "Success");
         }
         println!("real={real} exec true: {:?}", begin.elapsed() / 20);
-        let mut spdy = stand.exec(&["head", "-c", "536870912", "/dev/zero"], "output=1").await;
+        let mut spdy = stand
+            .exec(&["head", "-c", "536870912", "/dev/zero"], "output=1")
+            .await;
         let begin = std::time::Instant::now();
         let mut buf = vec![0; 1 << 18];
         let mut n = 0;
         use tokio::io::AsyncReadExt;
-        loop { let r = spdy.tls.read(&mut buf).await.unwrap(); if r == 0 { break } n += r; }
-        println!("real={real} down {} MB/s", n as f64 / 1e6 / begin.elapsed().as_secs_f64());
-        let mut spdy = stand.exec(&["sh", "-c", "cat >/dev/null; echo done"], "input=1&output=1").await;
+        loop {
+            let r = spdy.tls.read(&mut buf).await.unwrap();
+            if r == 0 {
+                break;
+            }
+            n += r;
+        }
+        println!(
+            "real={real} down {} MB/s",
+            n as f64 / 1e6 / begin.elapsed().as_secs_f64()
+        );
+        let mut spdy = stand
+            .exec(
+                &["sh", "-c", "cat >/dev/null; echo done"],
+                "input=1&output=1",
+            )
+            .await;
         let begin = std::time::Instant::now();
         let chunk = vec![0; 32768];
-        for _ in 0..8192 { spdy.send(3, false, &chunk).await; }
+        for _ in 0..8192 {
+            spdy.send(3, false, &chunk).await;
+        }
         spdy.send(3, true, b"").await;
         let f = spdy.rest().await;
-        println!("real={real} up {} MB/s {:?}", 268.0 / begin.elapsed().as_secs_f64(), output(&f, 5));
-        let mut spdy = stand.exec(&["sh", "-c", "stty raw -echo; echo r; cat"], "input=1&output=1&tty=1").await;
+        println!(
+            "real={real} up {} MB/s {:?}",
+            268.0 / begin.elapsed().as_secs_f64(),
+            output(&f, 5)
+        );
+        let mut spdy = stand
+            .exec(
+                &["sh", "-c", "stty raw -echo; echo r; cat"],
+                "input=1&output=1&tty=1",
+            )
+            .await;
         spdy.until(5, |t| t.contains("r")).await;
         let mut all = vec![];
-        for _ in 0..200 { let b = std::time::Instant::now(); spdy.send(3, false, b"x").await; spdy.until(5, |t| t.contains("x")).await; all.push(b.elapsed()); }
-        all.sort(); println!("real={real} echo median {:?}", all[100]);
+        for _ in 0..200 {
+            let b = std::time::Instant::now();
+            spdy.send(3, false, b"x").await;
+            spdy.until(5, |t| t.contains("x")).await;
+            all.push(b.elapsed());
+        }
+        all.sort();
+        println!("real={real} echo median {:?}", all[100]);
     }
 }

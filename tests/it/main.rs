@@ -7,9 +7,15 @@
 )]
 
 mod apiserver;
+mod architecture;
+mod cli;
 mod command;
 mod containerd;
 mod errors;
+mod hangup;
 mod kubelet;
+mod link;
+mod reload;
+mod seen;
 mod shell;
 mod shutdown;

@@ -26,7 +26,10 @@ fn terminal(stand: &Stand, target: &str, command: &[&str]) -> Terminal {
 
 /// The last line that is not empty.
 fn line(seen: &str) -> &str {
-    seen.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default()
+    seen.lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())
+        .unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +48,10 @@ async fn a_shell_knows_its_terminal_and_follows_its_size() {
     let (stand, _pods) = stand().await;
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
-        shell.send("echo $((6*7)) $TERM $GREETING; tty; stty size; echo e''nd\n").await.unwrap();
+        shell
+            .send("echo $((6*7)) $TERM $GREETING; tty; stty size; echo e''nd\n")
+            .await
+            .unwrap();
         let seen = shell.expect("end").await.unwrap();
         assert!(seen.contains("42 xterm hello-from-image"), "{pod}: {seen}");
         assert!(seen.contains("/dev/pts/"), "{pod}: {seen}");
@@ -79,11 +85,17 @@ async fn keys_mean_what_they_mean_on_a_terminal() {
         shell.expect("run").await.unwrap();
         shell.send("\x1a").await.unwrap();
         shell.expect("topped").await.unwrap();
-        shell.send("bg; jobs; kill %1; wait %1; echo s''tatus $?\n").await.unwrap();
+        shell
+            .send("bg; jobs; kill %1; wait %1; echo s''tatus $?\n")
+            .await
+            .unwrap();
         let seen = shell.expect("status 143").await.unwrap();
         assert!(seen.contains("sleep 1000"), "{pod}: {seen}");
         // Ctrl-D ends what reads, and on an empty line the shell.
-        shell.send("sh -c 'echo r\"\"eady; exec cat'\n").await.unwrap();
+        shell
+            .send("sh -c 'echo r\"\"eady; exec cat'\n")
+            .await
+            .unwrap();
         shell.expect("ready\r\n").await.unwrap();
         shell.send("typed\n").await.unwrap();
         shell.expect("typed\r\ntyped\r\n").await.unwrap();
@@ -101,13 +113,28 @@ async fn the_clients_terminal_modes_are_taken_over() {
     let (stand, _pods) = stand().await;
     for pod in PODS {
         let mut args = stand.client.options();
-        args.extend(["-t".to_owned(), format!("{pod}@127.0.0.1"), "stty -a".to_owned()]);
-        let ssh = args.iter().map(|arg| format!("'{arg}'")).collect::<Vec<_>>().join(" ");
+        args.extend([
+            "-t".to_owned(),
+            format!("{pod}@127.0.0.1"),
+            "stty -a".to_owned(),
+        ]);
+        let ssh = args
+            .iter()
+            .map(|arg| format!("'{arg}'"))
+            .collect::<Vec<_>>()
+            .join(" ");
         let script = format!("stty intr ^B erase ^H -ixon -echoctl; exec ssh {ssh}");
         let shell = Terminal::start("sh", &["-c".to_owned(), script], 30, 90).unwrap();
         let (seen, code) = shell.end().await.unwrap();
         assert_eq!(code, 0, "{pod}: {seen}");
-        for word in ["intr = ^B", "erase = ^H", "-ixon", "-echoctl", "rows 30", "columns 90"] {
+        for word in [
+            "intr = ^B",
+            "erase = ^H",
+            "-ixon",
+            "-echoctl",
+            "rows 30",
+            "columns 90",
+        ] {
             assert!(seen.contains(word), "{pod}: no {word} in {seen}");
         }
     }
@@ -118,7 +145,10 @@ async fn programs_that_fill_the_screen_work() {
     let (stand, _pods) = stand().await;
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
-        shell.send("seq 500 > /tmp/l; echo w''ritten\n").await.unwrap();
+        shell
+            .send("seq 500 > /tmp/l; echo w''ritten\n")
+            .await
+            .unwrap();
         shell.expect("written").await.unwrap();
         shell.send("less /tmp/l\n").await.unwrap();
         shell.expect("41\r\n").await.unwrap();
@@ -135,7 +165,10 @@ async fn programs_that_fill_the_screen_work() {
         shell.send(":wq\r").await.unwrap();
         // The prompt; what is typed ahead of it would be vi's.
         shell.expect("# ").await.unwrap();
-        shell.send("echo; cat /tmp/v; echo v''i-done\n").await.unwrap();
+        shell
+            .send("echo; cat /tmp/v; echo v''i-done\n")
+            .await
+            .unwrap();
         let seen = shell.expect("vi-done").await.unwrap();
         assert!(seen.contains("\nhello from vi"), "{pod}: {seen}");
         shell.send("top\n").await.unwrap();
@@ -158,26 +191,46 @@ async fn the_shell_is_the_users_and_none_that_refuses() {
         pods.push(stand.run_pod(spec).await.unwrap());
     }
     // svc's shell in passwd is nologin; the image has ash, which goes before sh.
-    for (pod, shell) in [("deb", "/bin/bash"), ("app", "/bin/sh"), ("svc", "ash"), ("unknown", "ash")] {
+    for (pod, shell) in [
+        ("deb", "/bin/bash"),
+        ("app", "/bin/sh"),
+        ("svc", "ash"),
+        ("unknown", "ash"),
+    ] {
         let mut terminal = terminal(&stand, pod, &[]);
-        terminal.send("echo s''hell=$0 pwd=$PWD; shopt 2>/dev/null | grep login_shell; exit\n").await.unwrap();
+        terminal
+            .send("echo s''hell=$0 pwd=$PWD; shopt 2>/dev/null | grep login_shell; exit\n")
+            .await
+            .unwrap();
         let (seen, _) = terminal.end().await.unwrap();
-        let found = seen.split("shell=").nth(1).and_then(|words| words.split(' ').next());
+        let found = seen
+            .split("shell=")
+            .nth(1)
+            .and_then(|words| words.split(' ').next());
         let found = found.unwrap_or_default();
         assert!(found.ends_with(shell), "{pod}: {found:?} in {seen}");
         if pod == "deb" {
-            assert!(seen.contains("login_shell") && seen.contains("off"), "{seen}");
+            assert!(
+                seen.contains("login_shell") && seen.contains("off"),
+                "{seen}"
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_shell_where_configured() {
-    let changes = Changes { frontdoor: "loginShell: true\n".into(), ..Changes::default() };
+    let changes = Changes {
+        frontdoor: "loginShell: true\n".into(),
+        ..Changes::default()
+    };
     let stand = Stand::containerd(changes).await.unwrap();
     let _pod = stand.run_pod(PodSpec::bash("deb")).await.unwrap();
     let mut shell = terminal(&stand, "deb", &[]);
-    shell.send("shopt -q login_shell && echo lo''gin; exit\n").await.unwrap();
+    shell
+        .send("shopt -q login_shell && echo lo''gin; exit\n")
+        .await
+        .unwrap();
     shell.expect("login").await.unwrap();
 }
 
@@ -189,10 +242,16 @@ async fn a_shell_without_a_terminal_reads_its_commands() {
         let mut ssh = stand.client.ssh(&["-T"], pod);
         let mut child = ssh.stdin(std::process::Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(b"echo one; echo two >&2; exit 6\n").await.unwrap();
+        stdin
+            .write_all(b"echo one; echo two >&2; exit 6\n")
+            .await
+            .unwrap();
         drop(stdin);
         let output = child.wait_with_output().await.unwrap();
         assert_eq!(output.status.code(), Some(6), "{pod}");
-        assert_eq!((&output.stdout[..], &output.stderr[..]), (&b"one\n"[..], &b"two\n"[..]));
+        assert_eq!(
+            (&output.stdout[..], &output.stderr[..]),
+            (&b"one\n"[..], &b"two\n"[..])
+        );
     }
 }

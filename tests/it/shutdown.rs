@@ -13,7 +13,13 @@ const SOON: Duration = Duration::from_secs(10);
 
 async fn stand(seconds: u32) -> Stand {
     let drain = format!("drainSeconds: {seconds}\n");
-    Stand::embedded(Changes { agent: drain.clone(), frontdoor: drain }).await.unwrap()
+    Stand::embedded(Changes {
+        agent: drain.clone(),
+        frontdoor: drain,
+        ..Changes::default()
+    })
+    .await
+    .unwrap()
 }
 
 /// A session that runs until its stdin ends.
@@ -22,14 +28,23 @@ async fn session(stand: &Stand) -> Child {
     ssh.stdin(std::process::Stdio::piped());
     let mut child = ssh.arg("echo up; cat; exit 3").spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).await.unwrap();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .await
+        .unwrap();
     assert_eq!(line, "up\n");
     child
 }
 
 async fn error(child: &mut Child) -> (Option<i32>, String) {
     let mut text = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut text).await.unwrap();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .await
+        .unwrap();
     (child.wait().await.unwrap().code(), text)
 }
 
@@ -40,12 +55,22 @@ async fn a_frontdoor_lets_sessions_finish() {
     assert_eq!(stand.frontdoor.admin("/livez").await.unwrap().0, 200);
     let mut running = session(&stand).await;
     stand.frontdoor.signal(Signal::TERM).unwrap();
-    stand.frontdoor.wait_log(SOON, |line| line["message"] == "draining").await.unwrap();
+    stand
+        .frontdoor
+        .wait_log(SOON, |line| line["message"] == "draining")
+        .await
+        .unwrap();
     assert_eq!(stand.frontdoor.admin("/readyz").await.unwrap().0, 503);
     assert_eq!(stand.frontdoor.admin("/livez").await.unwrap().0, 200);
     let refused = stand.client.run(&[], "demo", "true").await.unwrap();
     assert_eq!(refused.status.code(), Some(255));
-    running.stdin.take().unwrap().write_all(b"bye").await.unwrap();
+    running
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"bye")
+        .await
+        .unwrap();
     let (code, text) = error(&mut running).await;
     assert_eq!((code, text.as_str()), (Some(3), ""));
     assert_eq!(stand.frontdoor.ended().await.unwrap().code(), Some(0));
@@ -60,7 +85,10 @@ async fn a_person_on_a_terminal_is_told() {
     shell.send("echo $((40+2))\n").await.unwrap();
     shell.expect("42").await.unwrap();
     stand.frontdoor.signal(Signal::TERM).unwrap();
-    shell.expect("podgate: this frontdoor is being stopped").await.unwrap();
+    shell
+        .expect("podgate: this frontdoor is being stopped")
+        .await
+        .unwrap();
     shell.send("exit 4\n").await.unwrap();
     assert_eq!(shell.end().await.unwrap().1, 4);
     assert_eq!(stand.frontdoor.ended().await.unwrap().code(), Some(0));
@@ -77,7 +105,9 @@ async fn at_the_deadline_a_frontdoor_ends_what_is_left() {
     assert_eq!(stand.frontdoor.ended().await.unwrap().code(), Some(0));
     // What ran in the container is gone, too.
     let embedded = stand.embedded.as_ref().unwrap();
-    tokio::time::timeout(SOON, embedded.until_running(0)).await.unwrap();
+    tokio::time::timeout(SOON, embedded.until_running(0))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +116,11 @@ async fn a_second_sigterm_does_not_wait() {
     let mut running = session(&stand).await;
     let begun = Instant::now();
     stand.frontdoor.signal(Signal::TERM).unwrap();
-    stand.frontdoor.wait_log(SOON, |line| line["message"] == "draining").await.unwrap();
+    stand
+        .frontdoor
+        .wait_log(SOON, |line| line["message"] == "draining")
+        .await
+        .unwrap();
     stand.frontdoor.signal(Signal::TERM).unwrap();
     assert_eq!(error(&mut running).await.0, Some(255));
     assert_eq!(stand.frontdoor.ended().await.unwrap().code(), Some(0));
@@ -98,12 +132,21 @@ async fn an_agent_drains_and_hangs_up() {
     let mut stand = stand(1).await;
     let mut running = session(&stand).await;
     stand.agent.signal(Signal::TERM).unwrap();
-    stand.agent.wait_log(SOON, |line| line["message"] == "draining").await.unwrap();
+    stand
+        .agent
+        .wait_log(SOON, |line| line["message"] == "draining")
+        .await
+        .unwrap();
     assert_eq!(stand.agent.admin("/readyz").await.unwrap().0, 503);
     let (code, text) = error(&mut running).await;
     assert_eq!(code, Some(255));
-    assert_eq!(text, "podgate: the agent on the pod's node is being stopped\r\n");
+    assert_eq!(
+        text,
+        "podgate: the agent on the pod's node is being stopped\r\n"
+    );
     assert_eq!(stand.agent.ended().await.unwrap().code(), Some(0));
     let embedded = stand.embedded.as_ref().unwrap();
-    tokio::time::timeout(SOON, embedded.until_running(0)).await.unwrap();
+    tokio::time::timeout(SOON, embedded.until_running(0))
+        .await
+        .unwrap();
 }

@@ -51,7 +51,12 @@ pub struct Changes {
     pub agent: String,
     /// Lines for `frontdoor.yaml`.
     pub frontdoor: String,
+    /// Whether the agent shows the kubelet a client certificate instead of a bearer token.
+    pub kubelet_certificate: bool,
 }
+
+/// The bearer token that the kubelet knows the agent by; in file `token` of the stand's folder.
+pub const TOKEN: &str = "agents-token";
 
 impl Stand {
     /// With plain processes of this machine for containers; no root needed. Pod `demo` of namespace
@@ -131,13 +136,24 @@ impl Stand {
         let identity = pki.client("podgate-agent", &["system:masters"])?;
         std::fs::write(path.join("kubelet.crt"), &identity.cert_pem)?;
         std::fs::write(path.join("kubelet.key"), &identity.key_pem)?;
+        std::fs::write(path.join("token"), format!("{TOKEN}\n"))?;
+        kubelet
+            .access()
+            .add_token(TOKEN, "system:serviceaccount:podgate:agent");
+        let credential = if changes.kubelet_certificate {
+            format!(
+                "cert: '{0}/kubelet.crt', key: '{0}/kubelet.key'",
+                path.display()
+            )
+        } else {
+            format!("tokenFile: '{}/token'", path.display())
+        };
         let config = format!(
             "node: {NODE}\nlisten: {NODE_IP}:0\nadmin: 127.0.0.1:0\n{tls}\
-             kubelet: {{url: '{url}', serverName: {NODE}, ca: '{ca}', cert: '{dir}/kubelet.crt', key: '{dir}/kubelet.key'}}\n\
+             kubelet: {{url: '{url}', serverName: {NODE}, ca: '{ca}', {credential}}}\n\
              log: {{format: json, level: debug}}\n{changes}",
             url = kubelet.url(),
             ca = ca.display(),
-            dir = path.display(),
             changes = changes.agent,
         );
         let agent = part("podgate-agent", path, &config).await?;
@@ -178,6 +194,24 @@ impl Stand {
     /// The folder of keys, certificates and configurations.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// A second frontdoor of the same configuration, with a client of its own.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn another_frontdoor(&self) -> Result<(Part, Client)> {
+        let frontdoor = Part::start(
+            "podgate-frontdoor",
+            &self.dir().join("podgate-frontdoor.yaml"),
+        )
+        .await?;
+        let host = std::fs::read_to_string(self.dir().join("host.pub"))?;
+        let known = std::fs::read_to_string(self.dir().join("known_hosts"))?;
+        let known = format!("{known}[127.0.0.1]:{} {host}", frontdoor.port());
+        std::fs::write(self.dir().join("known_hosts"), known)?;
+        let client = Client::new(self.dir(), frontdoor.port());
+        Ok((frontdoor, client))
     }
 
     /// Starts the agent again, on the same port, after a test has ended it.

@@ -34,7 +34,12 @@ impl Terminal {
             .kill_on_drop(true);
         let child = command.spawn(slave).with_context(|| program.to_owned())?;
         let (read, write) = pty.into_split();
-        Ok(Self { child, read, write, seen: String::new() })
+        Ok(Self {
+            child,
+            read,
+            write,
+            seen: String::new(),
+        })
     }
 
     /// Waits for words, and gives all that came up to and with them.
@@ -93,7 +98,9 @@ impl Terminal {
         let mut buffer = [0; 4096];
         let drain = async {
             while let Ok(length @ 1..) = self.read.read(&mut buffer).await {
-                self.seen.push_str(&String::from_utf8_lossy(buffer.get(..length).unwrap_or(&[])));
+                self.seen.push_str(&String::from_utf8_lossy(
+                    buffer.get(..length).unwrap_or(&[]),
+                ));
             }
             self.child.wait().await
         };

@@ -51,8 +51,16 @@ fn check(frame: &Frame, taken: &[u8]) {
 /// of one stream that follow each other are joined. Nothing joins what stands after a `fin`.
 fn push(frames: &mut Vec<Frame>, next: Frame) {
     if let (
-        Some(Frame::Data { stream, fin, payload }),
-        Frame::Data { stream: same, fin: last, payload: more },
+        Some(Frame::Data {
+            stream,
+            fin,
+            payload,
+        }),
+        Frame::Data {
+            stream: same,
+            fin: last,
+            payload: more,
+        },
     ) = (frames.last_mut(), &next)
         && stream == same
         && !*fin
@@ -71,7 +79,9 @@ fn cuts(mut input: &[u8]) -> Vec<&[u8]> {
     let mut state = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, fnv);
     let mut parts = Vec::new();
     while !input.is_empty() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         let most = if state >> 62 == 0 { 256 } else { 16 };
         let length = (state >> 33) as usize % most;
         let (part, rest) = input.split_at(length.min(input.len()));

@@ -9,9 +9,16 @@ fuzz_target!(|login: &str| {
     let Ok(target) = Target::parse(login, "default") else {
         return;
     };
-    let Target { namespace, pod, container } = &target;
+    let Target {
+        namespace,
+        pod,
+        container,
+    } = &target;
     // As apimachinery's validation has it: labels are bounded, a subdomain is bounded as a whole.
-    assert!(pod.len() <= 253 && pod.split('.').all(is_name), "{target:?}");
+    assert!(
+        pod.len() <= 253 && pod.split('.').all(is_name),
+        "{target:?}"
+    );
     for label in [Some(namespace), container.as_ref()].into_iter().flatten() {
         assert!(label.len() <= 63 && is_name(label), "{target:?}");
     }

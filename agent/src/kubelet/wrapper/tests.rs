@@ -81,7 +81,11 @@ fn a_command_killed_by_a_signal_reports_it() {
             b"",
             |shell, output, _| {
                 assert_eq!(output.status.code(), Some(code), "{shell}: SIG{signal}");
-            assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell}: SIG{signal}");
+                assert_eq!(
+                    String::from_utf8_lossy(&output.stderr),
+                    "",
+                    "{shell}: SIG{signal}"
+                );
             },
         );
     }

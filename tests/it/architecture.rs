@@ -1,0 +1,185 @@
+//! Who may import whom, and where. The tables are the design's arrows, as strict as the code allows
+//! today: a new import fails here first, and is then a decision, not an accident.
+
+mod checks;
+mod code;
+mod imports;
+mod rules;
+mod source;
+
+use source::workspace;
+
+/// Which of the project's own crates a crate may name, in its sources and in its Cargo.toml.
+/// The agent and the frontdoor meet over the wire alone.
+pub(crate) const CRATES: &[(&str, &[&str])] = &[
+    ("proto", &[]),
+    ("agent", &["podgate_proto"]),
+    ("frontdoor", &["podgate_proto"]),
+];
+
+/// Where the crates of a protocol may stand, and how much of each: whoever else wants SSH, the API
+/// server or gRPC asks the module that has it.
+pub(crate) const PLACES: &[(&str, &str)] = &[
+    ("frontdoor/src/ssh", "russh"),
+    ("frontdoor/src/authn", "russh::keys"),
+    ("frontdoor/src/signer", "russh::keys"),
+    // Made once by `ssh`, and handed to every worker.
+    ("frontdoor/src/lib", "russh::server::Config"),
+    //
+    ("frontdoor/src/route", "kube"),
+    ("frontdoor/src/route", "k8s_openapi"),
+    ("frontdoor/src/authz", "kube"),
+    ("frontdoor/src/authz", "k8s_openapi"),
+    ("frontdoor/src/signer", "kube"),
+    ("frontdoor/src/signer", "k8s_openapi"),
+    //
+    ("proto", "tonic"),
+    ("frontdoor/src/agents", "tonic"),
+    ("frontdoor/src/signer", "tonic"),
+    // The half of a stream that the pump reads; `agents` has no name of its own for it.
+    ("frontdoor/src/ssh/pump", "tonic::Streaming"),
+    ("agent/src/listener", "tonic"),
+    ("agent/src/service", "tonic"),
+    // What a stream of messages ends with.
+    ("agent/src/session", "tonic::Status"),
+    //
+    // An error that nobody matches on is for whoever ends the process.
+    ("agent/src/main", "anyhow"),
+    ("agent/src/bin", "anyhow"),
+    ("frontdoor/src/main", "anyhow"),
+];
+
+/// What each module imports of its crate. A module stands above all that it imports, so that there
+/// is no cycle among them.
+pub(crate) type Modules = &'static [(&'static str, &'static [&'static str])];
+
+const PROTO: Modules = &[
+    ("lib", &[]),
+    ("mtls", &["reload"]),
+    ("reload", &[]),
+    ("limits", &[]),
+];
+
+const AGENT: Modules = &[
+    ("main", &["lib", "config", "telemetry"]),
+    (
+        "lib",
+        &[
+            "listener", "service", "kubelet", "config", "admin", "metrics", "workers",
+        ],
+    ),
+    ("listener", &["service", "metrics"]),
+    (
+        "service",
+        &["session", "refusal", "kubelet", "grant", "metrics"],
+    ),
+    ("session", &["kubelet", "metrics"]),
+    ("refusal", &["kubelet", "grant"]),
+    ("config", &["kubelet", "grant", "telemetry"]),
+    ("kubelet", &["grant"]),
+    ("grant", &[]),
+    ("admin", &["metrics"]),
+    ("metrics", &[]),
+    ("telemetry", &[]),
+    ("workers", &[]),
+];
+
+const FRONTDOOR: Modules = &[
+    ("main", &["lib", "config", "telemetry"]),
+    (
+        "lib",
+        &[
+            "ssh", "agents", "authn", "authz", "route", "config", "admin", "metrics", "workers",
+        ],
+    ),
+    (
+        "ssh",
+        &[
+            "agents", "authn", "authz", "route", "config", "identity", "target", "metrics",
+        ],
+    ),
+    // The one arrow between modules of a level: nobody dials a node without a grant.
+    ("agents", &["authz"]),
+    ("authn", &["identity"]),
+    ("authz", &["identity", "target"]),
+    ("route", &["target"]),
+    ("config", &["target", "telemetry"]),
+    ("identity", &[]),
+    ("target", &[]),
+    ("admin", &["metrics"]),
+    ("metrics", &[]),
+    ("telemetry", &[]),
+    ("workers", &[]),
+];
+
+/// Files that compute and do nothing else, so that tests and fuzzers need bytes alone.
+pub(crate) const PURE: &[&str] = &[
+    "agent/src/kubelet/spdy",
+    "agent/src/kubelet/status",
+    "agent/src/kubelet/stty",
+    "agent/src/kubelet/wrapper",
+    "frontdoor/src/identity",
+    "frontdoor/src/target",
+];
+
+/// All that a pure file may import, but for other pure files.
+pub(crate) const PURE_IMPORTS: &[&str] = &[
+    "bytes",
+    "serde::Deserialize",
+    "serde_json",
+    "shell_words",
+    "std::net::IpAddr",
+    "std::str",
+    "thiserror",
+    // Messages as plain data; the client and the server beside them are not.
+    "podgate_proto::v1::Exec",
+    "podgate_proto::v1::Terminal",
+    "podgate_proto::v1::TerminalMode",
+    "podgate_proto::v1::TerminalSize",
+    "podgate_proto::v1::exec::Program",
+];
+
+/// Lines of a `main.rs`, at the most: a program's parts are wired in its `lib.rs`.
+pub(crate) const MAIN_LINES: usize = 80;
+
+#[track_caller]
+fn hold(found: Vec<String>) {
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+#[test]
+fn crates_meet_in_proto_alone() {
+    hold(rules::crates(&workspace()));
+    for (name, may) in CRATES {
+        hold(rules::manifest(name, may, &source::manifest(name)));
+    }
+}
+
+#[test]
+fn each_protocol_has_its_place() {
+    hold(rules::places(&workspace()));
+}
+
+#[test]
+fn modules_import_downwards() {
+    hold(rules::modules("proto", PROTO, &workspace()));
+    hold(rules::modules("agent", AGENT, &workspace()));
+    hold(rules::modules("frontdoor", FRONTDOOR, &workspace()));
+}
+
+#[test]
+fn pure_files_do_no_io() {
+    for name in ["agent", "frontdoor"] {
+        let dependencies = source::dependencies(&source::manifest(name));
+        hold(rules::pure(name, &dependencies, &workspace()));
+    }
+    for place in PURE {
+        let there = workspace().iter().any(|source| source.is_in(place));
+        assert!(there, "{place} is gone");
+    }
+}
+
+#[test]
+fn files_say_what_they_are_for_and_mains_are_short() {
+    hold(rules::heads(&workspace()));
+}

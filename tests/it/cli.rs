@@ -1,0 +1,97 @@
+//! The binaries' command lines: `--check`, and one clear line and status 2 for what is wrong.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use podgate_tests::gateway::binary;
+
+fn run(name: &str, config: &Path, check: bool) -> Output {
+    let mut command = Command::new(binary(name).unwrap());
+    command.arg("--config").arg(config).env_remove("NODE_NAME");
+    if check {
+        command.arg("--check");
+    }
+    command.output().unwrap()
+}
+
+#[test]
+fn a_configuration_is_checked_and_what_is_wrong_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (name, example, broken, words) in [
+        (
+            "podgate-agent",
+            "agent/agent.example.yaml",
+            ("\nlisten:", "\nlissen:"),
+            "lissen",
+        ),
+        (
+            "podgate-agent",
+            "agent/agent.example.yaml",
+            ("  hostNetwork: false", "  hostNetwork: maybe"),
+            "deny.hostNetwork",
+        ),
+        (
+            "podgate-frontdoor",
+            "frontdoor/frontdoor.example.yaml",
+            ("port: 7443", "port: http"),
+            "agents.port",
+        ),
+        (
+            "podgate-frontdoor",
+            "frontdoor/frontdoor.example.yaml",
+            ("\nusers:", "\nusers: []\nuser:"),
+            "user",
+        ),
+    ] {
+        let sound = root.join(example);
+        let checked = run(name, &sound, true);
+        assert_eq!(
+            checked.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&checked.stderr)
+        );
+        assert!(checked.stdout.is_empty() && checked.stderr.is_empty());
+
+        let text = std::fs::read_to_string(&sound).unwrap();
+        assert!(text.contains(broken.0), "{}", broken.0);
+        let wrong = dir.path().join("wrong.yaml");
+        std::fs::write(&wrong, text.replace(broken.0, broken.1)).unwrap();
+        for check in [true, false] {
+            let output = run(name, &wrong, check);
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+            assert!(
+                error.contains("wrong.yaml") && error.contains(words),
+                "{error}"
+            );
+        }
+    }
+    let output = run("podgate-agent", &dir.path().join("absent.yaml"), true);
+    assert_eq!(output.status.code(), Some(2));
+    let nothing = Command::new(binary("podgate-agent").unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(nothing.status.code(), Some(2));
+}
+
+#[test]
+fn the_nodes_name_may_come_from_the_environment() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join("agent/agent.example.yaml")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("agent.yaml");
+    std::fs::write(&config, text.replace("\nnode: node-a", "")).unwrap();
+    let output = run("podgate-agent", &config, true);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("node: "));
+    let mut command = Command::new(binary("podgate-agent").unwrap());
+    command
+        .arg("--config")
+        .arg(&config)
+        .arg("--check")
+        .env("NODE_NAME", "node-b");
+    assert_eq!(command.output().unwrap().status.code(), Some(0));
+}
