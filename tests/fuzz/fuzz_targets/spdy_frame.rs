@@ -75,8 +75,8 @@ fn push(frames: &mut Vec<Frame>, next: Frame) {
 /// Parts of 0 to 15 bytes, mostly: each input has its own cuts, always the same.
 fn cuts(mut input: &[u8]) -> Vec<&[u8]> {
     // FNV-1a for a seed, a linear congruential generator from there on.
-    let fnv = |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let mut state = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, fnv);
+    let fnv = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let mut state = input.iter().fold(0xcbf2_9ce4_8422_2325, fnv);
     let mut parts = Vec::new();
     while !input.is_empty() {
         state = state

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use super::node::{Stand, soon};
 use super::spdy::{Frame, data, exit_code, fin, output, status};
 
-pub(super) async fn stand(name: &str) -> (Stand, RunningPod, Arc<Containerd>) {
+async fn stand(name: &str) -> (Stand, RunningPod, Arc<Containerd>) {
     let containerd = Arc::new(Containerd::shared().await.unwrap());
     let pod = containerd.run_pod(PodSpec::busybox(name)).await.unwrap();
     let embedded = Arc::new(Embedded::new().unwrap());
