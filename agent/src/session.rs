@@ -1,14 +1,17 @@
 //! One session: the frontdoor's stream on one side, a process on the other. It knows neither gRPC's
 //! transport nor the kubelet's. Each direction waits for its own reader and for nothing else.
 
+use std::future::pending;
 use std::time::Duration;
 
 use bytes::Bytes;
+use podgate_proto::limits::INPUT_WINDOW;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
-use podgate_proto::v1::{AgentMessage, Exited, Failed, FrontdoorMessage};
-use tokio::sync::mpsc;
+use podgate_proto::v1::{AgentMessage, Exited, Failed, FrontdoorMessage, InputCredit};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -19,6 +22,9 @@ use crate::metrics::Bytes as Counters;
 
 /// An idle process is kept from being cut by the runtime, which does so after 4 h.
 const PING: Duration = Duration::from_secs(30 * 60);
+
+/// Messages for a process that does not read, at the most. The credit bounds their bytes.
+const WAITING: usize = 256;
 
 /// Where a session's messages go; bounded, so that a slow frontdoor slows the process.
 pub type Outbound = mpsc::Sender<Result<AgentMessage, Status>>;
@@ -51,7 +57,8 @@ pub async fn run(
         // Output first: what the process still said is told before anything else is looked at.
         biased;
         end = give(&mut output, outbound, counters) => end,
-        () = take(&mut input, &mut inbound, counters) => End::Abandoned,
+        () = take(&mut input, &mut inbound, outbound, counters) => End::Abandoned,
+        () = outbound.closed() => End::Abandoned,
         () = stopped.cancelled() => {
             let failed = failed(Reason::Shutdown, "the agent on the pod's node is being stopped");
             // The frontdoor may have stopped reading; the stop does not wait for it.
@@ -138,42 +145,85 @@ async fn ended(exit: Exit, outbound: &Outbound) -> End {
     }
 }
 
-/// From the frontdoor to the process, until the frontdoor is gone.
+/// From the frontdoor to the process, until the frontdoor is gone. It is always listened to, whether
+/// the process reads or not; how much input waits is bounded by the credit that the frontdoor has.
 async fn take(
     input: &mut Input,
     inbound: &mut (impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin),
+    outbound: &Outbound,
     counters: &Counters,
 ) {
-    let mut pings = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
+    let credit = Semaphore::new(INPUT_WINDOW as usize);
+    let (queue, waiting) = mpsc::channel(WAITING);
+    let listen = async {
+        while let Some(Ok(FrontdoorMessage {
+            message: Some(message),
+        })) = inbound.next().await
+        {
+            if let FromFrontdoor::Input(bytes) = &message {
+                // Who sends more than its credit is no frontdoor of ours.
+                match credit.try_acquire_many(bytes.len() as u32) {
+                    Ok(taken) => taken.forget(),
+                    Err(_) => return,
+                }
+            }
+            // Nobody takes it once the process is done with its input: the output tells why.
+            let _ = queue.send(message).await;
+        }
+    };
+    let feed = async {
+        if let Err(error) = feed(input, waiting, &credit, outbound, counters).await {
+            tracing::debug!(%error, "input is taken no longer");
+        }
+        pending().await
+    };
+    tokio::select! {
+        () = listen => {}
+        () = feed => {}
+    }
+}
+
+/// Gives the process what waits for it, and the credit for it back.
+async fn feed(
+    input: &mut Input,
+    mut waiting: mpsc::Receiver<FromFrontdoor>,
+    credit: &Semaphore,
+    outbound: &Outbound,
+    counters: &Counters,
+) -> std::io::Result<()> {
+    let mut pings = tokio::time::interval_at(Instant::now() + PING, PING);
+    let mut taken = 0;
     loop {
         let message = tokio::select! {
-            message = inbound.next() => message,
+            message = waiting.recv() => message,
             _ = pings.tick() => {
-                if input.ping().await.is_err() { break }
+                input.ping().await?;
                 continue;
             }
         };
-        let Some(Ok(FrontdoorMessage { message })) = message else {
-            return;
-        };
-        let sent = match message {
+        match message {
             Some(FromFrontdoor::Input(bytes)) => {
-                counters.input.inc_by(bytes.len() as u64);
-                input.write(&bytes).await
+                input.write(&bytes).await?;
+                let length = bytes.len() as u32;
+                counters.input.inc_by(length.into());
+                taken += length;
+                if taken >= INPUT_WINDOW / 4 {
+                    credit.add_permits(taken as usize);
+                    let again = ToFrontdoor::InputCredit(InputCredit { bytes: taken });
+                    // A frontdoor that is gone is noticed where it is listened to.
+                    let _ = outbound
+                        .send(Ok(AgentMessage {
+                            message: Some(again),
+                        }))
+                        .await;
+                    taken = 0;
+                }
             }
-            Some(FromFrontdoor::EndOfInput(_)) => input.close().await,
-            Some(FromFrontdoor::Resize(size)) => input.resize(&size).await,
+            Some(FromFrontdoor::EndOfInput(_)) => input.close().await?,
+            Some(FromFrontdoor::Resize(size)) => input.resize(&size).await?,
             // The kubelet's exec has no signals; a node helper has.
-            Some(FromFrontdoor::Signal(_)) => Ok(()),
-            Some(FromFrontdoor::Open(_)) | None => return,
-        };
-        if let Err(error) = sent {
-            // The process may have ended and its exit status be on the way: that is the output's
-            // to tell. Its input goes nowhere from now on.
-            tracing::debug!(%error, "input no longer taken");
-            break;
+            Some(FromFrontdoor::Signal(_)) => {}
+            Some(FromFrontdoor::Open(_)) | None => return Ok(()),
         }
     }
-    // A frontdoor that is still there keeps its stream open, whether it has more to say or not.
-    while let Some(Ok(_)) = inbound.next().await {}
 }

@@ -17,6 +17,10 @@ pub const MAX_MESSAGE: usize = 512 * 1024;
 /// HTTP/2 window of one stream: what a stalled session can hold in either end.
 pub const STREAM_WINDOW: u32 = 512 * 1024;
 
+/// Bytes of input that a frontdoor may send before the agent says that some were taken: what an
+/// agent holds for a process that does not read. The ceiling of an upload is this by the round trip.
+pub const INPUT_WINDOW: u32 = 1024 * 1024;
+
 /// HTTP/2 window of a connection: the largest there is, so that only streams push back. With a
 /// smaller one a second stalled session freezes every other on its connection.
 pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;

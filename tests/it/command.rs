@@ -79,29 +79,17 @@ async fn status_and_streams_are_the_commands_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_status_from_0_to_255_arrives() {
     let (stand, _pods) = stand().await;
-    // One connection for all: a master as users configure it.
-    let control = stand.dir().join("control");
-    let path = format!("-oControlPath={}", control.display());
-    let mut master = stand
-        .client
-        .ssh(&["-M", "-N", &path], "bb")
-        .spawn()
-        .unwrap();
-    let check = stand.client.clone();
-    podgate_tests::containerd::eventually("master", std::time::Duration::from_secs(10), || {
-        let control = control.clone();
-        async move { control.exists().then_some(()) }
-    })
-    .await
-    .unwrap();
+    let shared = stand.client.share("bb").await.unwrap();
     for status in 0..=255 {
-        let output = check
-            .run(&[&path], "bb", &format!("exit {status}"))
+        let command = format!("exit {status}");
+        let output = stand
+            .client
+            .run(&[&shared.option], "bb", &command)
             .await
             .unwrap();
-        assert_eq!(output.status.code(), Some(status));
+        let expect = (Some(status), String::new(), String::new());
+        assert_eq!(parts(&output), expect);
     }
-    master.kill().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ mod cli;
 mod command;
 mod containerd;
 mod errors;
+mod flow;
 mod hangup;
 mod kubelet;
 mod link;

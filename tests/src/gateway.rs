@@ -166,6 +166,17 @@ impl Part {
         self.child.id()
     }
 
+    /// Bytes of its resident memory (proc(5), statm).
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn resident(&self) -> Result<u64> {
+        let pid = self.child.id().context("the process is gone")?;
+        let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
+        let pages: u64 = statm.split(' ').nth(1).context("statm")?.parse()?;
+        Ok(pages * rustix::param::page_size() as u64)
+    }
+
     /// Status and body of a GET at its admin address.
     ///
     /// # Errors

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
+
+use crate::containerd::eventually;
 
 /// For one run of a client, by default.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -17,6 +19,13 @@ const WITHIN: Duration = Duration::from_secs(60);
 pub struct Client {
     dir: PathBuf,
     port: u16,
+}
+
+/// A connection that several `ssh` share; it ends on drop.
+pub struct Shared {
+    /// The option that makes an `ssh` use it.
+    pub option: String,
+    _master: Child,
 }
 
 /// Makes a key pair without a passphrase; gives the public key's line.
@@ -119,6 +128,24 @@ impl Client {
             .await
             .context("ssh does not end")?
             .context("ssh")
+    }
+
+    /// Opens a connection that others share: give [`Shared::option`] to their `ssh`.
+    ///
+    /// # Errors
+    /// When it does not come about.
+    pub async fn share(&self, target: &str) -> Result<Shared> {
+        let path = self.dir.join(format!("control-{target}"));
+        let option = format!("-oControlPath={}", path.display());
+        let mut ssh = self.ssh(&["-M", "-N", &option], target);
+        let master = ssh.spawn().context("ssh")?;
+        // Its socket is the sign; ssh has no other.
+        let there = || async { path.exists().then_some(()) };
+        eventually("a shared connection", WITHIN, there).await?;
+        Ok(Shared {
+            option,
+            _master: master,
+        })
     }
 
     /// The line to type for the same.

@@ -151,7 +151,7 @@ impl Stand {
         let config = format!(
             "node: {NODE}\nlisten: {NODE_IP}:0\nadmin: 127.0.0.1:0\n{tls}\
              kubelet: {{url: '{url}', serverName: {NODE}, ca: '{ca}', {credential}}}\n\
-             log: {{format: json, level: debug}}\n{changes}",
+             log: {{format: json, level: 'info,podgate_agent=debug,podgate_frontdoor=debug'}}\n{changes}",
             url = kubelet.url(),
             ca = ca.display(),
             changes = changes.agent,
@@ -166,7 +166,7 @@ impl Stand {
         let config = format!(
             "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nhostKeys: ['{dir}/host']\n{tls}\
              kubeconfig: '{dir}/kubeconfig'\nagents: {{port: {port}}}\nusers: '{dir}/users.yaml'\n\
-             log: {{format: json, level: debug}}\n{changes}",
+             log: {{format: json, level: 'info,podgate_agent=debug,podgate_frontdoor=debug'}}\n{changes}",
             dir = path.display(),
             port = agent.port(),
             changes = changes.frontdoor,

@@ -219,7 +219,14 @@ impl Output {
                 }
                 return Ok(Event::Exit(status::parse(&self.status)?));
             }
-            let frame = self.frame().await?;
+            let frame = match self.frame().await {
+                // Runtimes have been seen to close without the frames that end the error stream.
+                // The status is whole JSON or none, and output that has ended is complete.
+                Err(Error::Closed) if self.open == [ERROR] && !self.status.is_empty() => {
+                    Frame::GoAway
+                }
+                frame => frame?,
+            };
             if let Some(event) = self.take(frame)? {
                 return Ok(event);
             }

@@ -11,4 +11,4 @@ mod settings;
 mod socket;
 
 pub(crate) use connection::{Worker, serve};
-pub(crate) use settings::settings;
+pub(crate) use settings::{WINDOW_BY_CONSUMPTION, settings};

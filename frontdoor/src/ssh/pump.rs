@@ -4,12 +4,13 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use podgate_proto::limits::INPUT_WINDOW;
 use podgate_proto::v1::agent_message::Message as FromAgent;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
 use podgate_proto::v1::{AgentMessage, EndOfInput, FrontdoorMessage, Signal, TerminalSize};
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::connection::Worker;
 use crate::agents::Stream;
@@ -54,9 +55,10 @@ pub(super) async fn run(
         to_agent,
         mut from_agent,
     } = stream;
+    let credit = Semaphore::new(INPUT_WINDOW as usize);
     tokio::select! {
-        end = download(&mut from_agent, write, worker, tty) => end,
-        () = upload(read, &to_agent, worker) => End::ClientGone,
+        end = download(&mut from_agent, write, &credit, worker, tty) => end,
+        () = upload(read, &to_agent, &credit, worker) => End::ClientGone,
         () = worker.stopped.cancelled() => End::Stopped("this frontdoor is being stopped".into()),
     }
 }
@@ -64,6 +66,7 @@ pub(super) async fn run(
 async fn download(
     from_agent: &mut tonic::Streaming<AgentMessage>,
     write: &ChannelWriteHalf<Msg>,
+    credit: &Semaphore,
     worker: &Worker,
     tty: bool,
 ) -> End {
@@ -91,6 +94,11 @@ async fn download(
                 }
                 FromAgent::Stdout(bytes) => give(write, None, bytes, worker).await,
                 FromAgent::Stderr(bytes) => give(write, Some(STDERR), bytes, worker).await,
+                FromAgent::InputCredit(taken) => {
+                    // Never more than was sent: a peer cannot make the sum overflow.
+                    credit.add_permits((taken.bytes.min(INPUT_WINDOW)) as usize);
+                    Ok(())
+                }
                 FromAgent::Exited(exited) => return End::Exited(exited.status),
                 FromAgent::Failed(failed) => {
                     tracing::debug!(reason = ?failed.reason(), "the agent says why");
@@ -135,12 +143,17 @@ async fn give(
 async fn upload(
     read: &mut ChannelReadHalf,
     to_agent: &mpsc::Sender<FrontdoorMessage>,
+    credit: &Semaphore,
     worker: &Worker,
 ) {
     while let Some(message) = read.wait().await {
         let message = match message {
             ChannelMsg::Data { data } => {
                 worker.metrics.input.inc_by(data.len() as u64);
+                // The semaphore is never closed.
+                if let Ok(permits) = credit.acquire_many(data.len() as u32).await {
+                    permits.forget();
+                }
                 ToAgent::Input(data)
             }
             ChannelMsg::Eof => ToAgent::EndOfInput(EndOfInput {}),

@@ -17,6 +17,17 @@ const KEEPALIVES: usize = 3;
 /// Tries to log in, at the most (MaxAuthTries of sshd).
 const MAX_AUTH_TRIES: usize = 6;
 
+/// What russh as published lacks, and ours has from `frontdoor/russh`: an inherent constant of the
+/// same name, where there is one, goes before the trait's.
+trait AsPublished {
+    const WINDOW_BY_CONSUMPTION: bool = false;
+}
+
+impl AsPublished for Config {}
+
+/// Whether one channel's slow reader leaves the others of its connection alone.
+pub(crate) const WINDOW_BY_CONSUMPTION: bool = Config::WINDOW_BY_CONSUMPTION;
+
 /// Settings for connections that show `keys`.
 pub(crate) fn settings(keys: Vec<PrivateKey>) -> Config {
     Config {
@@ -83,5 +94,14 @@ fn preferred() -> Preferred {
             mac::HMAC_SHA512,
         ]),
         compression: Cow::Borrowed(&[compression::NONE]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn this_build_has_the_patched_russh() {
+        let patched = super::WINDOW_BY_CONSUMPTION;
+        assert!(patched, "russh is as published; run frontdoor/russh/lay-out");
     }
 }

@@ -1,11 +1,20 @@
 //! A login name as a stranger types it: reading it never panics, what comes out holds only names
-//! that Kubernetes takes, and written out in full it is read as the same again.
+//! that Kubernetes takes, and written out in full it is read as the same again. Whatever is a pod's
+//! name is read as one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use podgate_frontdoor::target::Target;
 
 fuzz_target!(|login: &str| {
+    if login.len() <= 253
+        && login
+            .split('.')
+            .all(|label| label.len() <= 63 && is_name(label))
+    {
+        let pod = Target::parse(&format!("{login}.prod+main"), "~").map(|target| target.pod);
+        assert_eq!(pod.as_deref(), Ok(login));
+    }
     let Ok(target) = Target::parse(login, "default") else {
         return;
     };

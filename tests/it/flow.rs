@@ -1,0 +1,143 @@
+//! Flow control: a reader that stops slows its own writer and nobody else, costs bounded memory,
+//! and goes on where it stopped.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use podgate_tests::ssh::Shared;
+use podgate_tests::stand::{Changes, Stand};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin};
+use tokio::time::timeout;
+
+const MIB: usize = 1024 * 1024;
+/// A write that does not get on for this long is stalled.
+const STALL: Duration = Duration::from_millis(700);
+/// For what others do meanwhile.
+const SOON: Duration = Duration::from_secs(10);
+
+fn spawn(stand: &Stand, shared: &Shared, command: &str) -> Child {
+    let mut ssh = stand.client.ssh(&[&shared.option], "demo");
+    ssh.arg(command).stdin(Stdio::piped()).spawn().unwrap()
+}
+
+/// Byte `i` of every upload: no period that a lost buffer could hide in.
+fn byte(i: usize) -> u8 {
+    (i.wrapping_mul(2_654_435_761) >> 13) as u8
+}
+
+/// Writes until nobody takes any more; gives how much was taken.
+async fn fill(stdin: &mut ChildStdin) -> usize {
+    let mut sent = 0;
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        for (i, b) in chunk.iter_mut().enumerate() {
+            *b = byte(sent + i);
+        }
+        match timeout(STALL, stdin.write(&chunk)).await {
+            Ok(written) => sent += written.unwrap(),
+            Err(_) => return sent,
+        }
+        assert!(sent < 256 * MIB, "nothing pushes back");
+    }
+}
+
+async fn works(stand: &Stand, shared: &Shared) {
+    let options = [shared.option.as_str()];
+    let run = stand.client.run(&options, "demo", "echo works");
+    let output = timeout(SOON, run)
+        .await
+        .expect("others are held up")
+        .unwrap();
+    assert_eq!(output.stdout, b"works\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_echo_whose_client_stops_reading_goes_on_where_it_stopped() {
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    let shared = stand.client.share("demo").await.unwrap();
+    let mut echo = spawn(&stand, &shared, "cat");
+    let mut stdin = echo.stdin.take().unwrap();
+    let sent = fill(&mut stdin).await;
+    works(&stand, &shared).await;
+
+    drop(stdin);
+    let mut back = Vec::new();
+    let mut stdout = echo.stdout.take().unwrap();
+    timeout(SOON, stdout.read_to_end(&mut back))
+        .await
+        .expect("it hangs")
+        .unwrap();
+    assert_eq!(back.len(), sent);
+    assert!(
+        back.iter().enumerate().all(|(i, &b)| b == byte(i)),
+        "bytes changed"
+    );
+    assert_eq!(echo.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_nobody_reads_hold_up_nobody_and_cost_little() {
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    let shared = stand.client.share("demo").await.unwrap();
+    works(&stand, &shared).await;
+    let resident = || stand.frontdoor.resident().unwrap() + stand.agent.resident().unwrap();
+    let before = resident();
+    let mut stalled = Vec::new();
+    for _ in 0..8 {
+        let mut upload = spawn(&stand, &shared, "read line; sleep 7100");
+        let mut stdin = upload.stdin.take().unwrap();
+        assert!(fill(&mut stdin).await > MIB);
+        stalled.push((upload, stdin));
+    }
+    works(&stand, &shared).await;
+    let grown = resident().saturating_sub(before) as usize / stalled.len();
+    assert!(grown < 8 * MIB, "{grown} bytes each");
+
+    // The connection goes, stalled as it is, and with it all that it ran.
+    drop(shared);
+    let embedded = stand.embedded.as_ref().unwrap();
+    if timeout(SOON, embedded.until_running(0)).await.is_err() {
+        let log = stand.agent.log().join("\n");
+        panic!("{:?} stays behind\n{log}", embedded.running());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_nobody_reads_holds_up_nobody() {
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    let shared = stand.client.share("demo").await.unwrap();
+    let mut download = spawn(&stand, &shared, "head -c 104857600 /dev/zero; exit 3");
+    works(&stand, &shared).await;
+    let mut back = Vec::new();
+    let mut stdout = download.stdout.take().unwrap();
+    timeout(SOON * 3, stdout.read_to_end(&mut back))
+        .await
+        .expect("it hangs")
+        .unwrap();
+    assert_eq!(
+        (back.len(), download.wait().await.unwrap().code()),
+        (100 * MIB, Some(3))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_kubelet_slows_the_upload_to_its_pace() {
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    let shared = stand.client.share("demo").await.unwrap();
+    stand.kubelet.faults().set_read_rate(64 * 1024);
+    let mut upload = spawn(&stand, &shared, "wc -c");
+    let mut stdin = upload.stdin.take().unwrap();
+    let sent = fill(&mut stdin).await;
+    stand.kubelet.faults().set_read_rate(0);
+    works(&stand, &shared).await;
+    drop(stdin);
+    let output = timeout(SOON, upload.wait_with_output())
+        .await
+        .expect("it hangs")
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().trim(),
+        sent.to_string()
+    );
+}
