@@ -143,7 +143,9 @@ impl Frontdoor {
         let mut workers = Workers::start(config.workers, start).map_err(Error::Worker)?;
         let serve = async {
             if !ssh::WINDOW_BY_CONSUMPTION {
-                tracing::warn!("built without frontdoor/russh: a slow reader stalls its connection");
+                tracing::warn!(
+                    "built without frontdoor/russh: a slow reader stalls its connection"
+                );
             }
             tracing::info!(%listen, %admin_address, "serving");
             accept(&listener, &mut workers, &draining).await;

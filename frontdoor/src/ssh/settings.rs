@@ -19,6 +19,10 @@ const MAX_AUTH_TRIES: usize = 6;
 
 /// What russh as published lacks, and ours has from `frontdoor/russh`: an inherent constant of the
 /// same name, where there is one, goes before the trait's.
+#[allow(
+    dead_code,
+    reason = "what is used of it depends on the russh that is built with"
+)]
 trait AsPublished {
     const WINDOW_BY_CONSUMPTION: bool = false;
 }
@@ -102,6 +106,9 @@ mod tests {
     #[test]
     fn this_build_has_the_patched_russh() {
         let patched = super::WINDOW_BY_CONSUMPTION;
-        assert!(patched, "russh is as published; run frontdoor/russh/lay-out");
+        assert!(
+            patched,
+            "russh is as published; run frontdoor/russh/lay-out"
+        );
     }
 }
