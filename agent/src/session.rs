@@ -1,15 +1,15 @@
-//! One session: the frontdoor's stream on one side, a process on the other. It knows neither gRPC's
-//! transport nor the kubelet's. Each direction waits for its own reader and for nothing else.
+//! One session: the frontdoor's stream on one side, a process on the other. Each direction waits for
+//! its own reader and for nothing else, by credit of its own.
 
 use std::future::pending;
 use std::time::Duration;
 
 use bytes::Bytes;
-use podgate_proto::limits::INPUT_WINDOW;
+use podgate_proto::limits::{MAX_WAITING, WINDOW, cost};
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
-use podgate_proto::v1::{AgentMessage, Exited, Failed, FrontdoorMessage, InputCredit};
+use podgate_proto::v1::{AgentMessage, Credit, Exited, Failed, FrontdoorMessage};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt};
@@ -22,9 +22,6 @@ use crate::metrics::Bytes as Counters;
 
 /// An idle process is kept from being cut by the runtime, which does so after 4 h.
 const PING: Duration = Duration::from_secs(30 * 60);
-
-/// Messages for a process that does not read, at the most. The credit bounds their bytes.
-const WAITING: usize = 256;
 
 /// Where a session's messages go; bounded, so that a slow frontdoor slows the process.
 pub type Outbound = mpsc::Sender<Result<AgentMessage, Status>>;
@@ -53,11 +50,24 @@ pub async fn run(
     stopped: &CancellationToken,
     counters: &Counters,
 ) -> End {
+    let credit = Credits {
+        input: Semaphore::new(WINDOW as usize),
+        output: Semaphore::new(WINDOW as usize),
+    };
+    let (queue, waiting) = mpsc::channel(MAX_WAITING);
+    let feed = async {
+        if let Err(error) = feed(&mut input, waiting, &credit, outbound, counters).await {
+            tracing::debug!(%error, "input is taken no longer");
+        }
+        // The output tells how the process ended.
+        pending().await
+    };
     tokio::select! {
         // Output first: what the process still said is told before anything else is looked at.
         biased;
-        end = give(&mut output, outbound, counters) => end,
-        () = take(&mut input, &mut inbound, outbound, counters) => End::Abandoned,
+        end = give(&mut output, outbound, &credit, counters) => end,
+        end = listen(&mut inbound, queue, &credit, outbound) => end,
+        () = feed => End::Abandoned,
         () = outbound.closed() => End::Abandoned,
         () = stopped.cancelled() => {
             let failed = failed(Reason::Shutdown, "the agent on the pod's node is being stopped");
@@ -66,6 +76,14 @@ pub async fn run(
             End::Stopped
         }
     }
+}
+
+/// What may still be sent each way.
+struct Credits {
+    /// What the frontdoor has left.
+    input: Semaphore,
+    /// What this end has left.
+    output: Semaphore,
 }
 
 /// A message that says why there is no session, or no longer.
@@ -79,24 +97,35 @@ pub fn failed(reason: Reason, message: impl Into<String>) -> AgentMessage {
     }
 }
 
-/// From the process to the frontdoor.
-async fn give(output: &mut Output, outbound: &Outbound, counters: &Counters) -> End {
+/// From the process to the frontdoor, as far as it has credit.
+async fn give(
+    output: &mut Output,
+    outbound: &Outbound,
+    credit: &Credits,
+    counters: &Counters,
+) -> End {
     loop {
-        let (message, end) = match output.next().await {
-            Ok(Event::Stdout(bytes)) => (counted(bytes, counters, ToFrontdoor::Stdout), None),
-            Ok(Event::Stderr(bytes)) => (counted(bytes, counters, ToFrontdoor::Stderr), None),
+        let (bytes, kind): (_, fn(Bytes) -> ToFrontdoor) = match output.next().await {
+            Ok(Event::Stdout(bytes)) => (bytes, ToFrontdoor::Stdout),
+            Ok(Event::Stderr(bytes)) => (bytes, ToFrontdoor::Stderr),
             Ok(Event::Exit(exit)) => return ended(exit, outbound).await,
             Err(error) => {
                 let text = format!("the session was lost on the pod's node: {error}");
-                let message = failed(Reason::LinkLost, text);
-                (message, Some(End::Broken(error)))
+                // A frontdoor that is gone needs no telling.
+                let _ = outbound.send(Ok(failed(Reason::LinkLost, text))).await;
+                return End::Broken(error);
             }
         };
-        let gone = outbound.send(Ok(message)).await.is_err();
-        match end {
-            Some(end) => return end,
-            None if gone => return End::Abandoned,
-            None => {}
+        // The semaphore is never closed.
+        if let Ok(permits) = credit.output.acquire_many(cost(bytes.len())).await {
+            permits.forget();
+        }
+        if outbound
+            .send(Ok(counted(bytes, counters, kind)))
+            .await
+            .is_err()
+        {
+            return End::Abandoned;
         }
     }
 }
@@ -145,49 +174,43 @@ async fn ended(exit: Exit, outbound: &Outbound) -> End {
     }
 }
 
-/// From the frontdoor to the process, until the frontdoor is gone. It is always listened to, whether
-/// the process reads or not; how much input waits is bounded by the credit that the frontdoor has.
-async fn take(
-    input: &mut Input,
+/// Hears the frontdoor until it is gone, whether the process reads or not.
+async fn listen(
     inbound: &mut (impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin),
+    queue: mpsc::Sender<FromFrontdoor>,
+    credit: &Credits,
     outbound: &Outbound,
-    counters: &Counters,
-) {
-    let credit = Semaphore::new(INPUT_WINDOW as usize);
-    let (queue, waiting) = mpsc::channel(WAITING);
-    let listen = async {
-        while let Some(Ok(FrontdoorMessage {
-            message: Some(message),
-        })) = inbound.next().await
-        {
-            if let FromFrontdoor::Input(bytes) = &message {
-                // Who sends more than its credit is no frontdoor of ours.
-                match credit.try_acquire_many(bytes.len() as u32) {
-                    Ok(taken) => taken.forget(),
-                    Err(_) => return,
-                }
+) -> End {
+    while let Some(Ok(FrontdoorMessage {
+        message: Some(message),
+    })) = inbound.next().await
+    {
+        match &message {
+            FromFrontdoor::OutputCredit(taken) => {
+                credit.output.add_permits(taken.bytes.min(WINDOW) as usize);
+                continue;
             }
-            // Nobody takes it once the process is done with its input: the output tells why.
-            let _ = queue.send(message).await;
+            FromFrontdoor::Input(bytes) => match credit.input.try_acquire_many(cost(bytes.len())) {
+                Ok(taken) => taken.forget(),
+                Err(_) => {
+                    let text = "the frontdoor sent more input than it may";
+                    let _ = outbound.try_send(Ok(failed(Reason::Protocol, text)));
+                    return End::Abandoned;
+                }
+            },
+            _ => {}
         }
-    };
-    let feed = async {
-        if let Err(error) = feed(input, waiting, &credit, outbound, counters).await {
-            tracing::debug!(%error, "input is taken no longer");
-        }
-        pending().await
-    };
-    tokio::select! {
-        () = listen => {}
-        () = feed => {}
+        // Nobody takes it once the process is done with its input: the output tells why.
+        let _ = queue.send(message).await;
     }
+    End::Abandoned
 }
 
 /// Gives the process what waits for it, and the credit for it back.
 async fn feed(
     input: &mut Input,
     mut waiting: mpsc::Receiver<FromFrontdoor>,
-    credit: &Semaphore,
+    credit: &Credits,
     outbound: &Outbound,
     counters: &Counters,
 ) -> std::io::Result<()> {
@@ -204,12 +227,11 @@ async fn feed(
         match message {
             Some(FromFrontdoor::Input(bytes)) => {
                 input.write(&bytes).await?;
-                let length = bytes.len() as u32;
-                counters.input.inc_by(length.into());
-                taken += length;
-                if taken >= INPUT_WINDOW / 4 {
-                    credit.add_permits(taken as usize);
-                    let again = ToFrontdoor::InputCredit(InputCredit { bytes: taken });
+                counters.input.inc_by(bytes.len() as u64);
+                taken += cost(bytes.len());
+                if taken >= WINDOW / 4 {
+                    credit.input.add_permits(taken as usize);
+                    let again = ToFrontdoor::InputCredit(Credit { bytes: taken });
                     // A frontdoor that is gone is noticed where it is listened to.
                     let _ = outbound
                         .send(Ok(AgentMessage {
@@ -223,6 +245,7 @@ async fn feed(
             Some(FromFrontdoor::Resize(size)) => input.resize(&size).await?,
             // The kubelet's exec has no signals; a node helper has.
             Some(FromFrontdoor::Signal(_)) => {}
+            Some(FromFrontdoor::OutputCredit(_)) => {}
             Some(FromFrontdoor::Open(_)) | None => return Ok(()),
         }
     }

@@ -44,16 +44,18 @@ impl Target {
 
 /// Whether `text` is a DNS label (RFC 1123), as namespaces and containers are named.
 pub fn is_label(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=63).contains(&text.len())
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    text.len() <= 63 && is_word(text)
 }
 
-/// Whether `text` is a DNS subdomain (RFC 1123), as pods are named.
+fn is_word(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Whether `text` is a subdomain as Kubernetes names pods: bounded as a whole, not label by label
+/// (k8s.io/apimachinery, IsDNS1123Subdomain).
 fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
+    text.len() <= 253 && text.split('.').all(is_word)
 }
 
 /// A pod as the cluster has it, down to what a session needs.
@@ -126,7 +128,8 @@ mod tests {
         check("web-0+", Err("the container"));
         check("web-0+a+b", Err("the container"));
         check("web-0+a.b", Err("the container"));
-        check(&"a".repeat(64), Err("the pod"));
+        check(&"a".repeat(64), target("team", &"a".repeat(64), None));
+        check(&"a".repeat(254), Err("the pod"));
         check(&format!("a.{}", "b".repeat(64)), Err("the namespace"));
     }
 

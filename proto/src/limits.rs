@@ -17,9 +17,21 @@ pub const MAX_MESSAGE: usize = 512 * 1024;
 /// HTTP/2 window of one stream: what a stalled session can hold in either end.
 pub const STREAM_WINDOW: u32 = 512 * 1024;
 
-/// Bytes of input that a frontdoor may send before the agent says that some were taken: what an
-/// agent holds for a process that does not read. The ceiling of an upload is this by the round trip.
-pub const INPUT_WINDOW: u32 = 1024 * 1024;
+/// Bytes that one end may send in a session before the other says that some were taken: what waits
+/// there for a process or a client that does not read. The ceiling of a transfer on the link is this
+/// by the round trip.
+pub const WINDOW: u32 = 1024 * 1024;
+
+/// What a message costs of [`WINDOW`], at the least, so that it bounds their number, too.
+const MIN_COST: usize = 512;
+
+/// Messages that can wait for their reader.
+pub const MAX_WAITING: usize = WINDOW as usize / MIN_COST;
+
+/// What a message with this many bytes of input or output costs of [`WINDOW`].
+pub fn cost(length: usize) -> u32 {
+    u32::try_from(length.max(MIN_COST)).unwrap_or(u32::MAX)
+}
 
 /// HTTP/2 window of a connection: the largest there is, so that only streams push back. With a
 /// smaller one a second stalled session freezes every other on its connection.

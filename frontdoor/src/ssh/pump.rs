@@ -4,10 +4,10 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use podgate_proto::limits::INPUT_WINDOW;
+use podgate_proto::limits::{MAX_WAITING, WINDOW, cost};
 use podgate_proto::v1::agent_message::Message as FromAgent;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
-use podgate_proto::v1::{AgentMessage, EndOfInput, FrontdoorMessage, Signal, TerminalSize};
+use podgate_proto::v1::{AgentMessage, Credit, EndOfInput, FrontdoorMessage, Signal, TerminalSize};
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{Semaphore, mpsc};
@@ -55,26 +55,72 @@ pub(super) async fn run(
         to_agent,
         mut from_agent,
     } = stream;
-    let credit = Semaphore::new(INPUT_WINDOW as usize);
+    let credit = Semaphore::new(WINDOW as usize);
+    let (queue, waiting) = mpsc::channel(MAX_WAITING);
     tokio::select! {
-        end = download(&mut from_agent, write, &credit, worker, tty) => end,
+        end = download(waiting, write, &to_agent, worker, tty) => end,
+        () = listen(&mut from_agent, queue, &credit) => End::ClientGone,
         () = upload(read, &to_agent, &credit, worker) => End::ClientGone,
         () = worker.stopped.cancelled() => End::Stopped("this frontdoor is being stopped".into()),
     }
 }
 
-async fn download(
+/// What the agent said, or why it says nothing more.
+type Heard = Result<FromAgent, String>;
+
+/// Hears the agent, whether the client reads or not: what waits is bounded by the agent's credit.
+/// It never returns; whoever takes the last message ends the session.
+async fn listen(
     from_agent: &mut tonic::Streaming<AgentMessage>,
-    write: &ChannelWriteHalf<Msg>,
+    queue: mpsc::Sender<Heard>,
     credit: &Semaphore,
+) {
+    loop {
+        let heard = match from_agent.message().await {
+            Ok(Some(AgentMessage {
+                message: Some(FromAgent::InputCredit(taken)),
+            })) => {
+                credit.add_permits(taken.bytes.min(WINDOW) as usize);
+                continue;
+            }
+            Ok(Some(AgentMessage {
+                message: Some(message),
+            })) => Ok(message),
+            Ok(Some(AgentMessage { message: None })) => Err(
+                "the agent on the pod's node sent an unknown message; run the same release on both"
+                    .to_owned(),
+            ),
+            Ok(None) => {
+                Err("the agent on the pod's node ended the session without a word".to_owned())
+            }
+            Err(status) => {
+                tracing::warn!(%status, "link to the agent");
+                Err(
+                    "the connection to the agent on the pod's node was lost in mid-session"
+                        .to_owned(),
+                )
+            }
+        };
+        let over = heard.is_err();
+        if queue.send(heard).await.is_err() || over {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// From the agent to the client.
+async fn download(
+    mut waiting: mpsc::Receiver<Heard>,
+    write: &ChannelWriteHalf<Msg>,
+    to_agent: &mpsc::Sender<FrontdoorMessage>,
     worker: &Worker,
     tty: bool,
 ) -> End {
     let begun = Instant::now();
-    let mut told = !tty;
+    let (mut told, mut taken) = (!tty, 0);
     loop {
-        let message = tokio::select! {
-            message = from_agent.message() => message,
+        let heard = tokio::select! {
+            heard = waiting.recv() => heard,
             () = worker.draining.cancelled(), if !told => {
                 told = true;
                 let line = "podgate: this frontdoor is being stopped; please end this session soon\r\n";
@@ -84,44 +130,35 @@ async fn download(
                 continue;
             }
         };
-        let sent = match message {
-            Ok(Some(AgentMessage {
-                message: Some(message),
-            })) => match message {
-                FromAgent::Opened(_) => {
-                    worker.metrics.leg("start", begun);
-                    Ok(())
-                }
-                FromAgent::Stdout(bytes) => give(write, None, bytes, worker).await,
-                FromAgent::Stderr(bytes) => give(write, Some(STDERR), bytes, worker).await,
-                FromAgent::InputCredit(taken) => {
-                    // Never more than was sent: a peer cannot make the sum overflow.
-                    credit.add_permits((taken.bytes.min(INPUT_WINDOW)) as usize);
-                    Ok(())
-                }
-                FromAgent::Exited(exited) => return End::Exited(exited.status),
-                FromAgent::Failed(failed) => {
-                    tracing::debug!(reason = ?failed.reason(), "the agent says why");
-                    return End::Failed(failed.message);
-                }
-            },
-            Ok(Some(AgentMessage { message: None })) => {
-                return End::Failed("the agent on the pod's node sent an unknown message; run the same release on both".into());
+        let (code, bytes) = match heard {
+            Some(Ok(FromAgent::Stdout(bytes))) => (None, bytes),
+            Some(Ok(FromAgent::Stderr(bytes))) => (Some(STDERR), bytes),
+            Some(Ok(FromAgent::Opened(_))) => {
+                worker.metrics.leg("start", begun);
+                continue;
             }
-            Ok(None) => {
-                return End::Failed(
-                    "the agent on the pod's node ended the session without a word".into(),
-                );
+            Some(Ok(FromAgent::Exited(exited))) => return End::Exited(exited.status),
+            Some(Ok(FromAgent::Failed(failed))) => {
+                tracing::debug!(reason = ?failed.reason(), "the agent says why");
+                return End::Failed(failed.message);
             }
-            Err(status) => {
-                tracing::warn!(%status, "link to the agent");
-                return End::Failed(
-                    "the connection to the agent on the pod's node was lost in mid-session".into(),
-                );
-            }
+            Some(Ok(FromAgent::InputCredit(_))) => continue,
+            Some(Err(line)) => return End::Failed(line),
+            None => return End::ClientGone,
         };
-        if sent.is_err() {
+        taken += cost(bytes.len());
+        if give(write, code, bytes, worker).await.is_err() {
             return End::ClientGone;
+        }
+        if taken >= WINDOW / 4 {
+            let again = ToAgent::OutputCredit(Credit { bytes: taken });
+            // A stream that is over is noticed where it is listened to.
+            let _ = to_agent
+                .send(FrontdoorMessage {
+                    message: Some(again),
+                })
+                .await;
+            taken = 0;
         }
     }
 }
@@ -151,7 +188,7 @@ async fn upload(
             ChannelMsg::Data { data } => {
                 worker.metrics.input.inc_by(data.len() as u64);
                 // The semaphore is never closed.
-                if let Ok(permits) = credit.acquire_many(data.len() as u32).await {
+                if let Ok(permits) = credit.acquire_many(cost(data.len())).await {
                     permits.forget();
                 }
                 ToAgent::Input(data)

@@ -4,14 +4,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use podgate_frontdoor::target::Target;
+
+// The pure file itself: building its crate would take minutes.
+#[path = "../../../frontdoor/src/target.rs"]
+#[allow(dead_code, reason = "what a target resolves to is not fuzzed")]
+mod target;
+use target::Target;
 
 fuzz_target!(|login: &str| {
-    if login.len() <= 253
-        && login
-            .split('.')
-            .all(|label| label.len() <= 63 && is_name(label))
-    {
+    if login.len() <= 253 && login.split('.').all(is_name) {
         let pod = Target::parse(&format!("{login}.prod+main"), "~").map(|target| target.pod);
         assert_eq!(pod.as_deref(), Ok(login));
     }
