@@ -228,6 +228,6 @@ mod tests {
         check("  tokenFile:", "  tokenFiel:", "tokenFiel");
         check("  tokenFile:", "  key:", "kubelet.cert: ");
         check("drainSeconds: 30", "drainSeconds: soon", "drainSeconds");
-        check("  level: info", "  level: a=b=c", "log: ");
+        check("  level: info,russh=error", "  level: a=b=c", "log: ");
     }
 }

@@ -66,12 +66,13 @@ pub fn check(
         .map(|identity| identity.user)
         .unwrap_or_default();
     // Names go into a path: what Kubernetes would not accept as a name must not get there.
-    let named = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
+    let word = |text: &str| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        text.bytes().all(|b| plain(b) || b == b'-')
+            && text.bytes().next().is_some_and(plain)
+            && text.bytes().last().is_some_and(plain)
     };
+    let named = |text: &str| text.len() <= 253 && text.split('.').all(word);
     for (what, present) in [
         ("identity", !user.is_empty()),
         ("namespace", named(&pod.namespace)),
@@ -192,6 +193,7 @@ mod tests {
             |_, p| p.name = "../x".into(),
             Error::Missing("pod name"),
         );
+        check(&none, |_, p| p.uid = "..".into(), Error::Missing("pod UID"));
         check(
             &none,
             |_, p| p.namespace = "a?b".into(),

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use config::Config;
 use kubelet::Kubelet;
 use metrics::Metrics;
-use service::{Service, Shared};
+use service::{HANGUPS, Service, Shared};
 use workers::Workers;
 
 /// Why the agent does not run.
@@ -81,6 +81,8 @@ impl Agent {
             deny: self.config.deny.clone(),
             metrics: Arc::clone(&metrics),
             sessions: TaskTracker::new(),
+            hangups: tokio::sync::Semaphore::new(HANGUPS),
+            draining: draining.clone(),
             stopped: stopped.clone(),
         });
         // Connections end after the sessions, and after their hang-ups, which need the kubelet.
@@ -125,9 +127,10 @@ impl Agent {
             };
             if !drained {
                 tracing::warn!(sessions = shared.sessions.len(), "hanging up");
-                stopped.cancel();
-                shared.sessions.wait().await;
             }
+            // Always: one may have begun between the last look and now.
+            stopped.cancel();
+            shared.sessions.wait().await;
             closed.cancel();
             workers.finish().await;
         };

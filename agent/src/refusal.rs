@@ -40,6 +40,12 @@ impl Refusal {
         Self::same(Reason::Unsupported, message.to_owned())
     }
 
+    /// The agent takes no new sessions.
+    pub(crate) fn draining() -> Self {
+        let message = "the agent on the pod's node is being stopped; try again in a moment";
+        Self::same(Reason::Shutdown, message.to_owned())
+    }
+
     fn same(reason: Reason, message: String) -> Self {
         Self {
             reason,
@@ -69,14 +75,16 @@ impl From<Error> for Refusal {
             Error::Runtime(text) => {
                 (Reason::Exec, format!("the runtime could not start the program: {text}"))
             }
-            Error::Wrapper(_) => (Reason::Exec, error.to_string()),
+            Error::Wrapper(_) | Error::HangUp(_) | Error::HangUpTimeout => {
+                (Reason::Exec, error.to_string())
+            }
             Error::NoShell => (
                 Reason::NoShell,
                 "this image has no shell; run one of its programs instead: ssh TARGET /path/to/program ARGUMENTS".into(),
             ),
             Error::StartTimeout => (
                 Reason::KubeletUnreachable,
-                format!("the kubelet on the pod's node is silent: {error}"),
+                format!("the kubelet on the pod's node or its runtime is slow or silent: {error}"),
             ),
         };
         Self {
@@ -109,7 +117,11 @@ fn unreachable(error: &impl ToString) -> (Reason, String) {
 
 fn refused(status: u16, text: &str) -> (Reason, String) {
     match status {
-        401 | 403 => (
+        401 => (
+            Reason::KubeletRefused,
+            "the kubelet on the pod's node refused the agent (401): it does not know its token or certificate".into(),
+        ),
+        403 => (
             Reason::KubeletRefused,
             format!(
                 "the kubelet on the pod's node refused the agent ({status}): its identity needs create on nodes/proxy"
@@ -128,10 +140,7 @@ fn refused(status: u16, text: &str) -> (Reason, String) {
 
 fn pod(error: &pods::Error) -> (Reason, String) {
     match error {
-        pods::Error::PodGone
-        | pods::Error::PodReplaced
-        | pods::Error::NotRunning
-        | pods::Error::Restarted => (Reason::PodChanged, format!("{error}; try again")),
+        error if error.container_gone() => (Reason::PodChanged, format!("{error}; try again")),
         pods::Error::Refused(status) => (
             Reason::KubeletRefused,
             format!(

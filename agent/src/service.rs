@@ -10,7 +10,7 @@ use podgate_proto::v1::agent_server::Agent;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
 use podgate_proto::v1::{Action, AgentMessage, Exec, FrontdoorMessage, Open, Opened, open};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,7 +21,7 @@ use tracing::Instrument;
 
 use crate::grant::{self, Deny, Granted};
 use crate::kubelet::hangup::{Leader, Outcome};
-use crate::kubelet::{self, Kubelet};
+use crate::kubelet::{self, Kubelet, NotStarted};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::session::{self, End};
@@ -31,6 +31,11 @@ use crate::session::{self, End};
 const OUTBOUND: usize = 4;
 /// From the stream's begin to its first message, which the frontdoor sends with it.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Hang-ups under way at once; each is an exec at the kubelet.
+pub(crate) const HANGUPS: usize = 16;
+/// Seconds between tries of a hang-up.
+const HANGUP_PAUSES: [u64; 6] = [1, 2, 5, 15, 30, 60];
 
 /// What all cores share.
 #[derive(Debug)]
@@ -43,6 +48,10 @@ pub(crate) struct Shared {
     pub metrics: Arc<Metrics>,
     /// Every session's task, and every hang-up's.
     pub sessions: TaskTracker,
+    /// Places for hang-ups: a frontdoor that dies leaves many to be done at once.
+    pub(crate) hangups: Semaphore,
+    /// Cancelled when no session may begin any more.
+    pub(crate) draining: CancellationToken,
     /// Cancelled when sessions must end.
     pub stopped: CancellationToken,
 }
@@ -108,25 +117,40 @@ impl Service {
         outbound: session::Outbound,
     ) -> &'static str {
         let begun = Instant::now();
-        let started = async {
-            let (id, granted, exec) = self.admit(open)?;
-            let started = self.kubelet.launch(&granted, &id, &exec).await?;
-            Ok::<_, Refusal>((granted, started))
+        let refuse = async |refusal: Refusal| {
+            tracing::warn!(error = %refusal.cause, "session refused");
+            // A frontdoor that is gone needs no telling.
+            let failed = session::failed(refusal.reason, refusal.message);
+            let _ = outbound.send(Ok(failed)).await;
+        };
+        let (id, user, granted, exec) = match self.admit(open) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                refuse(refusal).await;
+                return "refused";
+            }
         };
         // A start is never abandoned half way, lest its program is left behind: a frontdoor that
-        // leaves meanwhile is noticed after it, and the program is hung up.
-        let (granted, started) = match started.await {
+        // leaves meanwhile is noticed after it, and one that does not want to wait is told so.
+        let started = match self.kubelet.launch(&granted, &id, &exec).await {
             Ok(started) => started,
-            Err(refusal) => {
-                tracing::warn!(error = %refusal.cause, "session refused");
-                let _ = outbound
-                    .send(Ok(session::failed(refusal.reason, refusal.message)))
-                    .await;
+            Err(NotStarted { error, late }) => {
+                let broken = matches!(error, kubelet::Error::Exec(_));
+                refuse(error.into()).await;
+                if let Some(late) = late {
+                    self.hang_up(&granted, late.leader().await).await;
+                } else if broken {
+                    self.hang_up(&granted, None).await;
+                }
                 return "refused";
             }
         };
         self.shared.metrics.started(begun.elapsed());
-        tracing::info!(pod = %granted.pod, namespace = %granted.namespace, "session begins");
+        tracing::info!(
+            user,
+            namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
+            "session begins"
+        );
         let opened = AgentMessage {
             message: Some(ToFrontdoor::Opened(Opened {})),
         };
@@ -158,7 +182,11 @@ impl Service {
         }
     }
 
-    fn admit(&self, open: Open) -> Result<(String, Granted, Exec), Refusal> {
+    /// The session's id, its user, what is granted, and what is asked for.
+    fn admit(&self, open: Open) -> Result<(String, String, Granted, Exec), Refusal> {
+        if self.shared.draining.is_cancelled() {
+            return Err(Refusal::draining());
+        }
         if open.protocol_version != PROTOCOL_VERSION {
             return Err(Refusal::version(open.protocol_version));
         }
@@ -178,6 +206,13 @@ impl Service {
             Some(open::Action::Files(_)) => Action::Files,
             None => return Err(Refusal::protocol("the frontdoor asked for no action")),
         };
+        let identity = open
+            .grant
+            .as_ref()
+            .and_then(|grant| grant.identity.as_ref());
+        let user = identity
+            .map(|identity| identity.user.clone())
+            .unwrap_or_default();
         let now = SystemTime::now();
         let granted = grant::check(
             open.grant,
@@ -188,7 +223,7 @@ impl Service {
         )
         .map_err(kubelet::Error::from)?;
         match open.action {
-            Some(open::Action::Exec(exec)) => Ok((id, granted, exec)),
+            Some(open::Action::Exec(exec)) => Ok((id, user, granted, exec)),
             _ => Err(Refusal::unsupported()),
         }
     }
@@ -197,7 +232,7 @@ impl Service {
         let outcome = match leader {
             // Only the end of the connection tells it, which it may not notice.
             None => "unknown",
-            Some(leader) => match self.kubelet.hang_up(granted, leader).await {
+            Some(leader) => match self.try_to_hang_up(granted, leader).await {
                 Ok(Outcome::Gone) => "gone",
                 Ok(Outcome::Killed) => "killed",
                 Err(error) => {
@@ -212,5 +247,27 @@ impl Service {
             .hangups
             .get_or_create(&outcome.into())
             .inc();
+    }
+
+    /// A kubelet that restarts ends all its sessions, and is not there for their hang-ups at once.
+    async fn try_to_hang_up(
+        &self,
+        granted: &Granted,
+        leader: Leader,
+    ) -> Result<Outcome, kubelet::Error> {
+        let mut pauses = HANGUP_PAUSES.iter();
+        loop {
+            // The semaphore is never closed; were it, nothing would be worse for going on.
+            let place = self.shared.hangups.acquire().await;
+            let outcome = self.kubelet.hang_up(granted, leader).await;
+            drop(place);
+            match (outcome, pauses.next()) {
+                (Err(error), Some(pause)) if !self.shared.stopped.is_cancelled() => {
+                    tracing::info!(%error, "hang-up is tried again");
+                    tokio::time::sleep(Duration::from_secs(*pause)).await;
+                }
+                (outcome, _) => return outcome,
+            }
+        }
     }
 }

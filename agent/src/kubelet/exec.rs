@@ -217,7 +217,12 @@ impl Output {
                 if self.status.is_empty() {
                     return Err(Error::NoStatus);
                 }
-                return Ok(Event::Exit(status::parse(&self.status)?));
+                let exit = status::parse(&self.status)?;
+                // A program that ran has ended its output before; one that did not has none.
+                if matches!(exit, Exit::Code(_)) && self.open.iter().any(|&open| open != ERROR) {
+                    return Err(Error::Closed);
+                }
+                return Ok(Event::Exit(exit));
             }
             let frame = match self.frame().await {
                 // Runtimes have been seen to close without the frames that end the error stream.
@@ -233,10 +238,13 @@ impl Output {
         }
     }
 
-    /// Puts bytes of stdout back, to be given again next.
-    pub(super) fn put_back(&mut self, stdout: Bytes) {
-        if !stdout.is_empty() {
-            self.early.push_front(Event::Stdout(stdout));
+    /// Puts events back, to be given again next, in this order; those without bytes are left out.
+    pub(super) fn put_back<const N: usize>(&mut self, events: [Event; N]) {
+        for event in events.into_iter().rev() {
+            match &event {
+                Event::Stdout(bytes) | Event::Stderr(bytes) if bytes.is_empty() => {}
+                _ => self.early.push_front(event),
+            }
         }
     }
 

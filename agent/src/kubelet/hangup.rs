@@ -20,28 +20,35 @@ const GONE: u8 = 3;
 
 /// `$1` pid, `$2` start time, `$3` HUP or KILL. Words of /proc/PID/stat from the third on are read
 /// behind the last parenthesis, as the second may hold anything (proc(5)). HUP and CONT go to the
-/// leader's group and the terminal's foreground group, as from a terminal that hangs up. KILL goes
-/// to what must be the session's still: the foreground group, the leader (stopped first, lest it
-/// forks meanwhile) and its children. A background job that ignores SIGHUP is none of them.
+/// leader's group and to the terminal's foreground group, as from a terminal that hangs up. KILL goes
+/// to what must be the session's foreground still: with a terminal its foreground group, without one
+/// the wrapper's only child, and the leader (stopped first, lest it forks meanwhile). A background
+/// job that ignores SIGHUP is none of them. Exits with 3 where the leader is gone, with 4 where it
+/// could not be signalled. `kill -HUP -N` is the form that every sh's kill takes for a group.
 const SCRIPT: &str = "\
-read -r s <\"/proc/$1/stat\" || exit 3
+{ read -r s <\"/proc/$1/stat\"; } 2>/dev/null || exit 3
 set -- \"$1\" \"$2\" \"$3\" ${s##*) }
 [ \"${23}\" = \"$2\" ] || exit 3
-f=$9
+l=$1 f=$9
+[ \"$7\" = \"$l\" ] && [ \"$f\" -gt 1 ] || f=
 if [ \"$3\" = HUP ]; then
-  kill -s HUP -- \"-$1\"; kill -s CONT -- \"-$1\"
-  [ \"$f\" -le 1 ] || [ \"$f\" = \"$1\" ] || { kill -s HUP -- \"-$f\"; kill -s CONT -- \"-$f\"; }
+  kill -HUP \"-$l\" || exit 4
+  kill -CONT \"-$l\"
+  [ -z \"$f\" ] || [ \"$f\" = \"$l\" ] || { kill -HUP \"-$f\"; kill -CONT \"-$f\"; }
   exit 0
 fi
-[ \"$f\" -le 1 ] || kill -s KILL -- \"-$f\"
-l=$1 c=
-kill -s STOP \"$l\"
-for p in /proc/[0-9]*; do
-  read -r s <\"$p/stat\" || continue
-  set -- ${s##*) }
-  [ \"$2\" != \"$l\" ] || c=\"$c ${p#/proc/}\"
-done
-kill -s KILL \"$l\" $c
+c=
+kill -STOP \"$l\" || exit 4
+if [ -n \"$f\" ]; then
+  kill -KILL \"-$f\"
+else
+  for p in /proc/[0-9]*; do
+    { read -r s <\"$p/stat\"; } 2>/dev/null || continue
+    set -- ${s##*) }
+    [ \"$2\" != \"$l\" ] || c=\"$c ${p#/proc/}\"
+  done
+fi
+kill -KILL \"$l\" $c
 exit 0
 ";
 
@@ -78,17 +85,41 @@ pub(super) async fn hang_up(
     granted: &Granted,
     leader: Leader,
 ) -> Result<Outcome, Error> {
-    if signal(kubelet, granted, leader, "HUP").await? == GONE {
+    if signal(kubelet, granted, leader, "HUP").await? == Signalled::Gone {
         return Ok(Outcome::Gone);
     }
     sleep(GRACE).await;
     Ok(match signal(kubelet, granted, leader, "KILL").await? {
-        GONE => Outcome::Gone,
-        _ => Outcome::Killed,
+        Signalled::Gone => Outcome::Gone,
+        Signalled::Yes => Outcome::Killed,
     })
 }
 
+#[derive(Debug, PartialEq, Eq)]
+enum Signalled {
+    Yes,
+    Gone,
+}
+
+/// Runs the script. A container that is gone took all with it.
 async fn signal(
+    kubelet: &Kubelet,
+    granted: &Granted,
+    leader: Leader,
+    signal: &str,
+) -> Result<Signalled, Error> {
+    match timeout(EXEC_TIMEOUT, run(kubelet, granted, leader, signal)).await {
+        Ok(Ok(0)) => Ok(Signalled::Yes),
+        Ok(Ok(GONE)) => Ok(Signalled::Gone),
+        Ok(Ok(code)) => Err(Error::HangUp(code)),
+        Ok(Err(error)) if error.container_gone() => Ok(Signalled::Gone),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(Error::HangUpTimeout),
+    }
+}
+
+/// The script's exit status.
+async fn run(
     kubelet: &Kubelet,
     granted: &Granted,
     leader: Leader,
@@ -96,21 +127,16 @@ async fn signal(
 ) -> Result<u8, Error> {
     let (pid, start) = (leader.pid.to_string(), leader.start_time.to_string());
     let argv = ["sh", "-c", SCRIPT, "podgate-hangup", &pid, &start, signal].map(str::to_owned);
-    let run = async {
-        let (mut input, mut output) = kubelet.exec(granted, &argv, false).await?;
-        // The script reads nothing, and may be gone already.
-        let _ = input.close().await;
-        loop {
-            match output.next().await? {
-                Event::Exit(Exit::Code(code)) => return Ok(code),
-                Event::Exit(other) => return Err(Error::Runtime(format!("{other:?}"))),
-                Event::Stdout(_) | Event::Stderr(_) => {}
-            }
+    let (mut input, mut output) = kubelet.exec(granted, &argv, false).await?;
+    // The script reads nothing, and may be gone already.
+    let _ = input.close().await;
+    loop {
+        match output.next().await? {
+            Event::Exit(Exit::Code(code)) => return Ok(code),
+            Event::Exit(other) => return Err(Error::Runtime(format!("{other:?}"))),
+            Event::Stdout(_) | Event::Stderr(_) => {}
         }
-    };
-    timeout(EXEC_TIMEOUT, run)
-        .await
-        .unwrap_or(Err(Error::StartTimeout))
+    }
 }
 
 #[cfg(test)]

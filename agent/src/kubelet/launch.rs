@@ -1,18 +1,24 @@
 //! Starts a session's program in a container: behind the wrapper where the image has a shell, else
 //! directly. Input is the program's from its first byte: none is sent before it runs.
 
-use bytes::{Bytes, BytesMut};
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::BytesMut;
 
 use podgate_proto::v1::{Exec, exec::Program};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::exec::{Event, Input, Output};
 use super::hangup::Leader;
-use super::status::Exit;
+use super::status::{self, Exit};
 use super::{Error, Kubelet, wrapper};
 use crate::grant::Granted;
 
 /// Bytes of the wrapper's first output, at the most: its name and one line of /proc/PID/stat.
 const MAX_READY: usize = 4 * 1024;
+/// For a program that was given up to start yet, so that it can be hung up.
+const LATE: Duration = Duration::from_secs(120);
 /// VEOF of RFC 4254 §8.
 const VEOF: u32 = 5;
 
@@ -27,37 +33,66 @@ pub struct Started {
     pub leader: Option<Leader>,
 }
 
-/// Starts what `exec` asks for in the granted container.
+/// Why a program does not run, and what may yet come to.
+#[derive(Debug)]
+pub struct NotStarted {
+    /// Why.
+    pub error: Error,
+    /// What was asked for and has not answered: it may still start.
+    pub late: Option<Late>,
+}
+
+impl<E: Into<Error>> From<E> for NotStarted {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            late: None,
+        }
+    }
+}
+
+/// Starts what `exec` asks for in the granted container, or gives up at `deadline`.
 pub(super) async fn start(
     kubelet: &Kubelet,
     granted: &Granted,
     session: &str,
     exec: &Exec,
-) -> Result<Started, Error> {
-    let tty = exec.terminal.is_some();
+    deadline: Instant,
+) -> Result<Started, NotStarted> {
     let wrapped = wrapper::wrap(session, exec)?;
-    let (mut input, mut output) = open(kubelet, granted, &wrapped.argv, exec).await?;
-    match ready(&mut output, wrapped.ready.as_bytes()).await? {
-        Ready::Runs(leader) => {
-            return Ok(Started {
-                input,
-                output,
-                leader,
+    let opening = timeout_at(deadline, open(kubelet, granted, &wrapped.argv, exec));
+    let (input, output) = opening.await.map_err(|_| Error::StartTimeout)??;
+    let mut late = Late::new(output, wrapped.ready);
+    match timeout_at(deadline, late.ready()).await {
+        Err(_) => {
+            return Err(NotStarted {
+                error: Error::StartTimeout,
+                late: Some(late),
             });
         }
-        Ready::Ended(Exit::NotFound(_)) => {}
-        Ready::Ended(Exit::Code(code)) => return Err(Error::Wrapper(code)),
-        Ready::Ended(Exit::NotExecutable(text) | Exit::Failed(text)) => {
-            return Err(Error::Runtime(text));
-        }
+        Ok(ready) => match ready? {
+            Ready::Runs(leader) => {
+                return Ok(Started {
+                    input,
+                    output: late.output,
+                    leader,
+                });
+            }
+            Ready::Ended(Exit::NotFound(_)) => {}
+            Ready::Ended(Exit::Code(code)) => return Err(Error::Wrapper(code).into()),
+            Ready::Ended(Exit::NotExecutable(text) | Exit::Failed(text)) => {
+                return Err(Error::Runtime(text).into());
+            }
+        },
     }
     // The image has no shell.
-    if let Some(Program::Shell(_)) | None = exec.program {
-        return Err(Error::NoShell);
-    }
-    let words = wrapper::split(exec)?.ok_or(Error::NoShell)?;
-    tracing::debug!(tty, "no shell in the image, running the command's words");
-    (input, output) = open(kubelet, granted, &words, exec).await?;
+    let Some(Program::Command(command)) = &exec.program else {
+        return Err(Error::NoShell.into());
+    };
+    let words = wrapper::split(command)?;
+    tracing::debug!("no shell in the image, running the command's words");
+    let opening = timeout_at(deadline, open(kubelet, granted, &words, exec));
+    let (input, output) = opening.await.map_err(|_| Error::StartTimeout)??;
     Ok(Started {
         input,
         output,
@@ -77,7 +112,10 @@ async fn open(
             input.resize(size).await.map_err(super::exec::Error::Io)?;
         }
         let eof = terminal.modes.iter().find(|mode| mode.opcode == VEOF);
-        if let Some(Ok(eof)) = eof.map(|mode| u8::try_from(mode.argument)) {
+        // 255 means that there is none (RFC 4254 §8).
+        if let Some(Ok(eof)) = eof.map(|mode| u8::try_from(mode.argument))
+            && eof != 255
+        {
             input.set_eof_character(eof);
         }
     }
@@ -89,30 +127,70 @@ enum Ready {
     Ended(Exit),
 }
 
-/// Waits for the wrapper's first output and takes it away.
-async fn ready(output: &mut Output, prefix: &[u8]) -> Result<Ready, Error> {
-    let mut seen = BytesMut::new();
-    loop {
-        match output.next().await? {
-            Event::Stdout(bytes) => seen.extend_from_slice(&bytes),
-            Event::Exit(exit) => return Ok(Ready::Ended(exit)),
-            // The shell's complaint; the exit status that follows says the rest.
-            Event::Stderr(text) => {
-                tracing::debug!(text = %String::from_utf8_lossy(&text), "the wrapper complains");
-            }
+/// A wrapper that was started and has not said yet that it runs.
+#[derive(Debug)]
+pub struct Late {
+    output: Output,
+    prefix: String,
+    /// What came on stdout, up to the marker.
+    said: BytesMut,
+    /// What came on stderr: a runtime copies the two apart, so it may overtake the marker.
+    complaints: BytesMut,
+}
+
+impl Late {
+    fn new(output: Output, prefix: String) -> Self {
+        Self {
+            output,
+            prefix,
+            said: BytesMut::new(),
+            complaints: BytesMut::new(),
         }
-        match marker(&seen, prefix) {
-            Marker::Partial => {}
-            Marker::Whole { stat, length } => {
-                let leader = stat.and_then(Leader::from_stat);
-                output.put_back(seen.split_off(length).freeze());
-                return Ok(Ready::Runs(leader));
+    }
+
+    /// The process, if it comes to run in a while.
+    pub async fn leader(mut self) -> Option<Leader> {
+        match timeout(LATE, self.ready()).await {
+            Ok(Ok(Ready::Runs(leader))) => leader,
+            _ => None,
+        }
+    }
+
+    /// Waits for the wrapper's first output and takes it away. What else came is given back.
+    async fn ready(&mut self) -> Result<Ready, Error> {
+        loop {
+            match self.output.next().await? {
+                Event::Stdout(bytes) => self.said.extend_from_slice(&bytes),
+                Event::Stderr(bytes) => self.complaints.extend_from_slice(&bytes),
+                Event::Exit(Exit::Code(code)) => return Ok(Ready::Ended(self.ended(code))),
+                Event::Exit(exit) => return Ok(Ready::Ended(exit)),
             }
-            // Not our wrapper's words. Whatever they are, they are the user's to see.
-            Marker::Other => {
-                output.put_back(Bytes::from(seen));
-                return Ok(Ready::Runs(None));
-            }
+            let leader = match marker(&self.said, self.prefix.as_bytes()) {
+                Marker::Whole { stat, marker } => {
+                    let leader = stat.and_then(Leader::from_stat);
+                    let behind = self.said.split_off(marker.end);
+                    self.said.truncate(marker.start);
+                    self.said.unsplit(behind);
+                    leader
+                }
+                Marker::Partial if self.complaints.len() <= MAX_READY => continue,
+                // Not our wrapper's words. Whatever they are, they are the user's to see.
+                Marker::Partial | Marker::Other => None,
+            };
+            let complaints = Event::Stderr(self.complaints.split().freeze());
+            self.output
+                .put_back([Event::Stdout(self.said.split().freeze()), complaints]);
+            return Ok(Ready::Runs(leader));
+        }
+    }
+
+    /// Some runtimes (cri-o) tell of a program that they cannot start as if it had run and ended,
+    /// with their own words for its output.
+    fn ended(&self, code: u8) -> Exit {
+        let words = [&self.complaints[..], &self.said[..]].concat();
+        match status::start_failure(String::from_utf8_lossy(&words).into_owned()) {
+            Exit::Failed(_) => Exit::Code(code),
+            known => known,
         }
     }
 }
@@ -122,31 +200,30 @@ enum Marker<'a> {
     Partial,
     Whole {
         stat: Option<&'a str>,
-        length: usize,
+        marker: Range<usize>,
     },
     Other,
 }
 
+/// Finds the marker; something may stand before it, such as a shell's warning of its locale.
 fn marker<'a>(seen: &'a [u8], prefix: &[u8]) -> Marker<'a> {
-    let Some(rest) = seen.strip_prefix(prefix) else {
-        let begun = prefix.starts_with(seen);
-        return if begun {
-            Marker::Partial
-        } else {
-            Marker::Other
-        };
-    };
-    match rest.iter().position(|&byte| byte == 2) {
-        Some(end) => {
+    let found = seen
+        .windows(prefix.len())
+        .position(|window| window == prefix)
+        .and_then(|start| {
+            let rest = seen.get(start + prefix.len()..)?;
+            let length = rest.iter().position(|&byte| byte == 2)?;
             let stat = rest
-                .get(..end)
+                .get(..length)
                 .and_then(|stat| std::str::from_utf8(stat).ok());
-            Marker::Whole {
+            Some(Marker::Whole {
                 stat,
-                length: prefix.len() + end + 1,
-            }
-        }
-        None if rest.len() > MAX_READY => Marker::Other,
+                marker: start..start + prefix.len() + length + 1,
+            })
+        });
+    match found {
+        Some(whole) => whole,
+        None if seen.len() > MAX_READY => Marker::Other,
         None => Marker::Partial,
     }
 }
@@ -156,21 +233,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_marker_is_found_however_it_is_cut() {
-        let whole = b"\x01podgate:1:7 (sh) S\x02out";
+    fn the_marker_is_found_however_it_is_cut_and_wherever_it_stands() {
         let prefix = b"\x01podgate:1:";
-        for end in 0..whole.len() {
-            let expect = if end < whole.len() - 3 {
-                Marker::Partial
-            } else {
-                Marker::Whole {
-                    stat: Some("7 (sh) S"),
-                    length: whole.len() - 3,
-                }
-            };
-            assert_eq!(marker(&whole[..end], prefix), expect, "{end} bytes");
+        for before in [&b""[..], b"sh: warning: setlocale\r\n"] {
+            let whole = [before, b"\x01podgate:1:7 (sh) S\x02out"].concat();
+            let end_of_marker = whole.len() - 3;
+            for end in 0..whole.len() {
+                let expect = if end < end_of_marker {
+                    Marker::Partial
+                } else {
+                    Marker::Whole {
+                        stat: Some("7 (sh) S"),
+                        marker: before.len()..end_of_marker,
+                    }
+                };
+                assert_eq!(marker(&whole[..end], prefix), expect, "{end} bytes");
+            }
         }
-        assert_eq!(marker(b"\x01podgate:2:", prefix), Marker::Other);
-        assert_eq!(marker(b"hello", prefix), Marker::Other);
+        assert_eq!(marker(b"\x01podgate:2:", prefix), Marker::Partial);
+        assert_eq!(marker(&[b'x'; MAX_READY + 1], prefix), Marker::Other);
     }
 }

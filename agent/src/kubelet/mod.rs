@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::time::timeout;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +26,7 @@ use podgate_proto::v1::Exec;
 
 use crate::grant::{self, Deny, Granted};
 use dial::Dialer;
-pub use launch::Started;
+pub use launch::{Late, NotStarted, Started};
 use pods::Pods;
 
 /// From the request to the running program. The user hears of a failed leg within 10 s.
@@ -83,8 +83,25 @@ pub enum Error {
     Wrapper(u8),
     #[error("the image has no shell")]
     NoShell,
+    #[error("the hang-up script ended with status {0}")]
+    HangUp(u8),
+    #[error("the hang-up script did not end in time")]
+    HangUpTimeout,
     #[error("the program did not start within {START_TIMEOUT:?}")]
     StartTimeout,
+}
+
+impl Error {
+    /// Whether it says that the granted container is no more.
+    fn container_gone(&self) -> bool {
+        match self {
+            Self::Pods(error) => error.container_gone(),
+            Self::Upgrade(upgrade::Error::Refused { status, text }) => {
+                *status == 404 || text.starts_with("container not found")
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A client of the kubelet; one a core.
@@ -126,10 +143,8 @@ impl Kubelet {
         granted: &Granted,
         session: &str,
         exec: &Exec,
-    ) -> Result<Started, Error> {
-        timeout(START_TIMEOUT, launch::start(self, granted, session, exec))
-            .await
-            .unwrap_or(Err(Error::StartTimeout))
+    ) -> Result<Started, NotStarted> {
+        launch::start(self, granted, session, exec, Instant::now() + START_TIMEOUT).await
     }
 
     /// Ends what a session left behind: SIGHUP, a grace, SIGKILL.

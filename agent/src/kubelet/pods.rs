@@ -52,6 +52,16 @@ pub enum Error {
     Restarted,
 }
 
+impl Error {
+    /// Whether it says that the granted container is no more.
+    pub(crate) fn container_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::PodGone | Self::PodReplaced | Self::NotRunning | Self::Restarted
+        )
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct PodList {

@@ -85,7 +85,7 @@ pub fn parse(json: &[u8]) -> Result<Exit, Error> {
 
 /// What runc and crun say of a program that cannot be started. Their words are the only thing that
 /// tells a missing program from any other failure; `exec: "` keeps out a missing working directory.
-fn start_failure(message: String) -> Exit {
+pub(super) fn start_failure(message: String) -> Exit {
     let exec = message.rfind("exec: \"").map(|at| message.split_at(at).1);
     match exec {
         Some(exec)
@@ -94,7 +94,10 @@ fn start_failure(message: String) -> Exit {
             Exit::NotFound(message)
         }
         Some(exec) if exec.contains("permission denied") => Exit::NotExecutable(message),
-        None if message.contains("executable file `") && message.contains("not found") => {
+        // crun's words, and Kata's.
+        None if (message.contains("executable file `") && message.contains("not found"))
+            || (message.contains("the file ") && message.contains(" was not found")) =>
+        {
             Exit::NotFound(message)
         }
         _ => Exit::Failed(message),

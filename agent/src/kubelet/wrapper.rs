@@ -26,8 +26,10 @@ while [ \"$__n\" -gt 0 ]; do __p=$(printf \"$1\"x); __c=$__c${__p%x}; shift; __n
 set -- \"$@\" \"$__c\"; unset __n __c __p
 ";
 
-/// Takes the environment: words up to `--`.
-const ENVIRONMENT: &str = "while [ \"$1\" != -- ]; do export \"$1\"; shift; done; shift\n";
+/// Takes the environment: words up to `--`. bash remarks on a locale that the image lacks, which is
+/// for the user's own shell to do.
+const ENVIRONMENT: &str =
+    "while [ \"$1\" != -- ]; do export \"$1\"; shift; done 2>/dev/null; shift\n";
 
 /// Says that the program is about to run, and which process it is: `/proc/self/stat` of the shell,
 /// read by the shell itself, between bytes that no line discipline changes.
@@ -78,6 +80,9 @@ pub enum Error {
     /// Quotes that do not match, in an image where no shell reads them.
     #[error("the command's quotes do not match")]
     Quotes,
+    /// The kubelet takes nothing else, and no shell is there to put it together.
+    #[error("the command is not UTF-8, which an image without a shell cannot be given")]
+    NotUtf8,
     /// An empty command has no program.
     #[error("the command is empty")]
     Empty,
@@ -148,17 +153,14 @@ pub fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
 }
 
 /// The words of a command, for an image without a shell.
-pub fn split(exec: &Exec) -> Result<Option<Vec<String>>, Error> {
-    let command = match exec.program.as_ref().ok_or(Error::NoProgram)? {
-        Program::Shell(_) => return Ok(None),
-        Program::Command(command) => command,
-    };
+pub fn split(command: &[u8]) -> Result<Vec<String>, Error> {
     check(command)?;
-    let words = shell_words::split(&String::from_utf8_lossy(command)).map_err(|_| Error::Quotes)?;
+    let command = std::str::from_utf8(command).map_err(|_| Error::NotUtf8)?;
+    let words = shell_words::split(command).map_err(|_| Error::Quotes)?;
     if words.is_empty() {
         Err(Error::Empty)
     } else {
-        Ok(Some(words))
+        Ok(words)
     }
 }
 
@@ -207,7 +209,8 @@ fn octal(command: &[u8]) -> Vec<String> {
                 match byte {
                     b'%' => format.push_str("%%"),
                     b'\\' => format.push_str("\\\\"),
-                    b' '..=b'~' => format.push(char::from(byte)),
+                    // At the front it would be an option.
+                    b' '..=b'~' if byte != b'-' => format.push(char::from(byte)),
                     _ => format.push_str(&format!("\\{byte:03o}")),
                 }
             }

@@ -176,15 +176,21 @@ fn a_shell_without_a_terminal_reads_its_commands() {
 }
 
 #[test]
+fn pieces_that_begin_with_a_dash_are_no_options() {
+    let mut command = b"printf %s \xff".to_vec();
+    command.resize(MAX_ARGUMENT / 4, b'x');
+    command.extend_from_slice(b"-n --end");
+    each_shell(&exec(&command), b"", |shell, output, out| {
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        assert!(out.ends_with(b"x-n--end"), "{shell}");
+    });
+}
+
+#[test]
 fn words_for_an_image_without_a_shell() {
-    let words = |command: &str| split(&exec(command.as_bytes()));
     let expect = ["/probe", "args", "a b", "c"].map(str::to_owned).to_vec();
-    assert_eq!(words("/probe args 'a b' c"), Ok(Some(expect)));
-    assert_eq!(words("/probe 'a"), Err(Error::Quotes));
-    assert_eq!(words("  "), Err(Error::Empty));
-    let shell = Exec {
-        program: Some(Program::Shell(Shell::default())),
-        ..Exec::default()
-    };
-    assert_eq!(split(&shell), Ok(None));
+    assert_eq!(split(b"/probe args 'a b' c"), Ok(expect));
+    assert_eq!(split(b"/probe 'a"), Err(Error::Quotes));
+    assert_eq!(split(b"  "), Err(Error::Empty));
+    assert_eq!(split(b"/probe \xff"), Err(Error::NotUtf8));
 }
