@@ -3,6 +3,9 @@
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+/// russh warns of what clients send, in their words.
+const DEFAULT: &str = "info,russh=error";
+
 /// How to log.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,7 +30,7 @@ pub enum Format {
 impl Config {
     /// The filter, if it is one.
     pub fn filter(&self) -> Result<EnvFilter, String> {
-        let level = self.level.as_deref().unwrap_or("info");
+        let level = self.level.as_deref().unwrap_or(DEFAULT);
         EnvFilter::try_new(level).map_err(|error| format!("log.level {level:?}: {error}"))
     }
 }

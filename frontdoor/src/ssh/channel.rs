@@ -42,21 +42,19 @@ impl Task {
             () = self.client.worker.draining.cancelled() => None,
             () = self.closed.cancelled() => None,
         };
-        let Some(exec) = exec else { return };
-        let session = match open::session_id() {
-            Ok(session) => session,
-            Err(error) => {
-                tracing::error!(%error, "no random numbers");
-                return;
+        if let Some(exec) = exec {
+            match open::session_id() {
+                Ok(id) => {
+                    let span = tracing::info_span!("session", %id, user = %self.identity.user);
+                    self.session(exec, &id, read, &write).instrument(span).await;
+                }
+                Err(error) => tracing::error!(%error, "no random numbers"),
             }
-        };
-        let span = tracing::info_span!("session", id = %session, user = %self.identity.user);
-        self.session(exec, &session, read, &write)
-            .instrument(span)
-            .await;
+        }
         // The channel may be gone, and is then closed already.
         let _ = write.eof().await;
         let _ = write.close().await;
+        self.closed.cancel();
     }
 
     async fn session(

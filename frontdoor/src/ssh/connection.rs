@@ -1,6 +1,8 @@
 //! A client's connection from accept to end: key exchange, login within the grace time, and its
 //! channels' tasks, which it outlives.
 
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +45,8 @@ pub(crate) struct Worker {
 
 /// One connected client.
 pub(super) struct Client {
+    /// Where it connects from.
+    pub(super) peer: SocketAddr,
     pub(super) worker: Arc<Worker>,
     /// Its channels' tasks.
     pub(super) channels: TaskTracker,
@@ -71,8 +75,17 @@ async fn connect(connection: std::net::TcpStream, worker: Arc<Worker>) {
         }
     };
     socket::tune(&stream);
+    // russh goes on by itself with a peer that holds a key exchange open; the socket's end ends it.
+    let (peer, socket) = match (stream.peer_addr(), stream.as_fd().try_clone_to_owned()) {
+        (Ok(peer), Ok(socket)) => (peer, socket),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::debug!(%error, "a connection is gone already");
+            return;
+        }
+    };
     worker.metrics.connections.inc();
     let client = Arc::new(Client {
+        peer,
         worker: Arc::clone(&worker),
         channels: TaskTracker::new(),
         logged_in: CancellationToken::new(),
@@ -89,6 +102,12 @@ async fn connect(connection: std::net::TcpStream, worker: Arc<Worker>) {
     match greeted {
         Ok(session) => attend(session, &client, grace).await,
         Err(error) => tracing::debug!(%error, "no SSH"),
+    }
+    // It may be shut down already.
+    let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+    if !client.logged_in.is_cancelled() {
+        tracing::info!(%peer, "connection ended without a login");
+        worker.metrics.login("none");
     }
     client.ended.cancel();
     client.channels.close();
@@ -112,6 +131,9 @@ async fn attend(
         client.worker.draining.cancelled().await;
         client.channels.close();
         client.channels.wait().await;
+        // A client whose last session is over goes by itself. Told to go at the same moment, it would
+        // report that instead of its session's status.
+        sleep(LAST_WORDS).await;
     };
     let reason = tokio::select! {
         ended = &mut session => {
@@ -120,10 +142,7 @@ async fn attend(
             }
             return;
         }
-        () = ungraceful => {
-            client.worker.metrics.login("timeout");
-            "no login in time"
-        }
+        () = ungraceful => "no login in time",
         () = drained => "this frontdoor is being stopped",
     };
     let handle = session.handle();

@@ -8,12 +8,15 @@ use russh::keys::Algorithm;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, Pty};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::channel;
 use super::connection::Client;
 use crate::identity::Identity;
+
+/// Channels of a connection at once.
+const MAX_CHANNELS: usize = 100;
 
 /// One connection's answers. Its end is the connection's.
 pub(super) struct Connection {
@@ -82,10 +85,10 @@ impl Handler for Connection {
     ) -> Result<Auth, Self::Error> {
         // The login name says where to, the key says who: any login name is let in.
         let Some(identity) = self.find(key.public_key, key.algorithm) else {
-            self.client.worker.metrics.login("refused");
             return Ok(Auth::reject());
         };
-        tracing::info!(user = %identity.user, source = identity.source.as_str(), login, "login");
+        let (user, source, peer) = (&identity.user, identity.source.as_str(), self.client.peer);
+        tracing::info!(user, source, login, %peer, "login");
         self.client.worker.metrics.login("accepted");
         self.login = login.to_owned();
         self.identity = Some(identity);
@@ -103,6 +106,13 @@ impl Handler for Connection {
         let Some(identity) = &self.identity else {
             return Ok(());
         };
+        // Not every closed channel is told of: one that this end closes first is not.
+        self.channels
+            .retain(|_, state| !state.closed.is_cancelled());
+        if self.client.worker.draining.is_cancelled() || self.channels.len() >= MAX_CHANNELS {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
         let closed = self.client.ended.child_token();
         let state = State {
             started: false,
@@ -147,6 +157,18 @@ impl Handler for Connection {
             .get(&channel)
             .is_some_and(|state| !state.started);
         Self::answer(channel, early, session)
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)
     }
 
     async fn env_request(

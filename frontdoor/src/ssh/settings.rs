@@ -32,6 +32,13 @@ impl AsPublished for Config {}
 /// Whether one channel's slow reader leaves the others of its connection alone.
 pub(crate) const WINDOW_BY_CONSUMPTION: bool = Config::WINDOW_BY_CONSUMPTION;
 
+// A slow reader must stop nobody else where people depend on it.
+#[cfg(not(debug_assertions))]
+const _: () = assert!(
+    WINDOW_BY_CONSUMPTION,
+    "run frontdoor/russh/lay-out before a release build"
+);
+
 /// Settings for connections that show `keys`.
 pub(crate) fn settings(keys: Vec<PrivateKey>) -> Config {
     Config {
