@@ -160,9 +160,12 @@ async fn the_kubelet_refuses() {
     for (fault, words) in [
         (
             answer(401, "Unauthorized"),
-            "refused the agent (401): its identity needs create on nodes/proxy",
+            "refused the agent (401): it does not know its token or certificate",
         ),
-        (answer(403, "Forbidden (user=…)"), "refused the agent (403)"),
+        (
+            answer(403, "Forbidden (user=…)"),
+            "refused the agent (403): its identity needs create on nodes/proxy",
+        ),
         (
             answer(404, "pod does not exist"),
             "the pod is gone from its node",
@@ -176,7 +179,10 @@ async fn the_kubelet_refuses() {
             ExecFault::Unanswered,
             "cannot be reached: no answer to the exec request",
         ),
-        (ExecFault::Mute, "the kubelet on the pod's node is silent"),
+        (
+            ExecFault::Mute,
+            "the kubelet on the pod's node or its runtime is slow or silent",
+        ),
     ] {
         stand.kubelet.faults().set_exec(fault.clone());
         let line = failure(&stand, "demo").await;

@@ -141,3 +141,29 @@ async fn a_slow_kubelet_slows_the_upload_to_its_pace() {
         sent.to_string()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_only_after_it_has_sent_everything_is_served() {
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    let shared = stand.client.share("demo").await.unwrap();
+    // More each way than all buffers hold; the two directions have nothing to do with each other.
+    let command = "head -c 67108864 /dev/zero & wc -c >&2; wait";
+    let mut both = spawn(&stand, &shared, command);
+    let mut stdin = both.stdin.take().unwrap();
+    let send = async {
+        stdin.write_all(&vec![7; 64 * MIB]).await.unwrap();
+        drop(stdin);
+    };
+    timeout(SOON * 3, send)
+        .await
+        .expect("output that nobody reads holds up the input");
+    let output = timeout(SOON * 3, both.wait_with_output())
+        .await
+        .expect("it hangs")
+        .unwrap();
+    assert_eq!(output.stdout.len(), 64 * MIB);
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap().trim(),
+        (64 * MIB).to_string()
+    );
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use podgate_tests::containerd::{Containerd, PodSpec, eventually};
+use podgate_tests::embedded::EmbeddedContainer;
 use podgate_tests::stand::{Changes, Stand};
 use podgate_tests::terminal::Terminal;
 use rustix::process::{Pid, Signal, kill_process};
@@ -124,4 +125,49 @@ async fn after_a_normal_end_nothing_is_killed() {
         !metrics.contains("podgate_agent_hangups_total{"),
         "{metrics}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_starts_after_it_was_given_up_is_hung_up() {
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    // A runtime that takes longer than users are made to wait; then the program runs after all.
+    let bin = stand.dir().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let gate = stand.dir().join("gate");
+    let wait = format!("read x <{}", gate.display());
+    let slow = format!(
+        "#!/bin/sh\ncase $3 in podgate:*) {wait};; esac\nPATH=/bin:/usr/bin exec /bin/sh \"$@\"\n"
+    );
+    std::fs::write(bin.join("sh"), slow).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(bin.join("sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(&gate)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let embedded = stand.embedded.as_ref().unwrap();
+    let path = Some(bin.display().to_string());
+    let container = EmbeddedContainer {
+        path,
+        ..EmbeddedContainer::default()
+    };
+    embedded.container("demo", container);
+
+    let output = stand.client.run(&[], "demo", "sleep 7008").await.unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(255), "{text}");
+    assert!(text.contains("slow or silent"), "{text}");
+    assert_eq!(embedded.running().len(), 1);
+    std::fs::write(&gate, "go\n").unwrap();
+    if tokio::time::timeout(SOON, embedded.until_running(0))
+        .await
+        .is_err()
+    {
+        panic!(
+            "{:?} stays behind\n{}",
+            embedded.running(),
+            stand.agent.log().join("\n")
+        );
+    }
 }

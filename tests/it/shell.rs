@@ -102,6 +102,8 @@ async fn keys_mean_what_they_mean_on_a_terminal() {
         shell.send("\x04").await.unwrap();
         shell.send("echo b''ack; (exit 7)\n").await.unwrap();
         shell.expect("back\r\n").await.unwrap();
+        // The prompt: before it, the key would be no shell's.
+        shell.expect("# ").await.unwrap();
         shell.send("\x04").await.unwrap();
         let (seen, code) = shell.end().await.unwrap();
         assert_eq!(code, 7, "{pod}: {seen}");

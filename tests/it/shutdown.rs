@@ -15,7 +15,8 @@ async fn stand(seconds: u32) -> Stand {
     let drain = format!("drainSeconds: {seconds}\n");
     Stand::embedded(Changes {
         agent: drain.clone(),
-        frontdoor: drain,
+        // One core, so that there is one connection to the agent.
+        frontdoor: format!("{drain}workers: 1\n"),
         ..Changes::default()
     })
     .await
@@ -129,7 +130,7 @@ async fn a_second_sigterm_does_not_wait() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_drains_and_hangs_up() {
-    let mut stand = stand(1).await;
+    let mut stand = stand(2).await;
     let mut running = session(&stand).await;
     stand.agent.signal(Signal::TERM).unwrap();
     stand
@@ -138,6 +139,14 @@ async fn an_agent_drains_and_hangs_up() {
         .await
         .unwrap();
     assert_eq!(stand.agent.admin("/readyz").await.unwrap().0, 503);
+    // The frontdoor's connection stands, but nothing new begins on it.
+    let refused = stand.client.run(&[], "demo", "true").await.unwrap();
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(255), "{text}");
+    assert!(
+        text.contains("agent on the pod's node is being stopped; try again"),
+        "{text}"
+    );
     let (code, text) = error(&mut running).await;
     assert_eq!(code, Some(255));
     assert_eq!(

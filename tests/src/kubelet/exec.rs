@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::damage::Damaged;
 use super::listener::Peer;
+use super::long_uri::QUERY;
 use super::routes::{Answer, faulty, plain, sniffless};
 use super::upgrade::{connection_upgrades, negotiate};
 use super::{ExecFault, Front, Runtime, relay};
@@ -36,7 +37,11 @@ impl Front {
             ExecFault::Unanswered => pending().await,
             ExecFault::None | ExecFault::Mute => {}
         }
-        let exec = parse_query(request.uri().query().unwrap_or_default());
+        let long = request
+            .headers()
+            .get(QUERY)
+            .and_then(|query| query.to_str().ok());
+        let exec = parse_query(long.or(request.uri().query()).unwrap_or_default());
         if !(exec.stdin || exec.stdout || exec.stderr) {
             let text = "you must specify at least 1 of stdin, stdout, stderr";
             return plain(StatusCode::BAD_REQUEST, text);

@@ -25,6 +25,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::long_uri::{MAX_HEAD, bearable};
+
 /// How a listener treats those who dial it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Leg {
@@ -311,6 +313,9 @@ async fn connection<S: Service>(
         certificates: Arc::new(certificates),
         open,
     };
+    let Ok(stream) = bearable(tls).await else {
+        return;
+    };
     let answer = service_fn(move |request| {
         let (service, peer, leg) = (service.clone(), peer.clone(), leg.clone());
         async move {
@@ -331,7 +336,8 @@ async fn connection<S: Service>(
     // Ends when the client has gone; there is nobody left to tell about an error.
     let _ = hyper::server::conn::http1::Builder::new()
         .title_case_headers(true)
-        .serve_connection(TokioIo::new(tls), answer)
+        .max_buf_size(2 * MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), answer)
         .with_upgrades()
         .await;
 }

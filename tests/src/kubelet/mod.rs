@@ -6,6 +6,7 @@ mod damage;
 mod exec;
 mod faults;
 pub(crate) mod listener;
+mod long_uri;
 mod relay;
 mod routes;
 mod upgrade;
