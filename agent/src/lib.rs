@@ -116,6 +116,9 @@ impl Agent {
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
         let admin = admin::serve(self.admin, metrics, draining.clone(), closed.clone());
         let serve = async {
+            if self.config.node_helper.is_some() {
+                tracing::warn!("nodeHelper is set, but this agent has no use for one yet");
+            }
             tracing::info!(node = %self.config.node, %listen, %admin_address, "serving");
             accept(&self.listener, &mut workers, &draining).await;
             drop(self.listener);

@@ -4,7 +4,7 @@
 use std::io;
 use std::thread;
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// Items that wait for a busy worker, at the most.
 const BACKLOG: usize = 128;
@@ -44,9 +44,18 @@ impl<T: Send + 'static> Workers<T> {
         Ok(this)
     }
 
-    /// Gives an item to the next worker in turn; waits while its backlog is full.
-    pub(crate) async fn hand_over(&mut self, item: T) {
-        self.next = (self.next + 1) % self.inboxes.len();
+    /// Gives an item to the next worker in turn that has room; waits where none has.
+    pub(crate) async fn hand_over(&mut self, mut item: T) {
+        for _ in 0..self.inboxes.len() {
+            self.next = (self.next + 1) % self.inboxes.len();
+            let Some(inbox) = self.inboxes.get(self.next) else {
+                return;
+            };
+            match inbox.try_send(item) {
+                Ok(()) => return,
+                Err(TrySendError::Full(back) | TrySendError::Closed(back)) => item = back,
+            }
+        }
         if let Some(inbox) = self.inboxes.get(self.next) {
             // A worker ends before this only by a panic, which its thread has reported.
             let _ = inbox.send(item).await;

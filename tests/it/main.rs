@@ -20,3 +20,4 @@ mod reload;
 mod seen;
 mod shell;
 mod shutdown;
+mod target;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +31,9 @@ use pods::Pods;
 
 /// From the request to the running program. The user hears of a failed leg within 10 s.
 const START_TIMEOUT: Duration = Duration::from_secs(9);
+
+/// How far the kubelet's list of pods may be behind its runtime, mostly.
+const STATUS_LAG: Duration = Duration::from_millis(300);
 
 /// How to reach and to trust the kubelet, in checked form.
 #[derive(Clone, Debug)]
@@ -175,9 +178,16 @@ impl Kubelet {
         let host = self.config.server_name.to_str();
         let bytes = upgrade::upgrade(&mut connection, &host, &path, token.as_deref()).await?;
         // By now the kubelet has bound the connection to one container, but the runtime starts
-        // nothing until the streams are there. If the granted container lives at this moment, it
-        // lived a moment ago, and ids do not come back: it is the one that is entered.
-        let live = self.pods.check(granted, token.as_deref()).await?;
+        // nothing until the streams are there. A pod of another UID is never entered: the list of
+        // pods is what the exec's path was looked up in. Container ids in it are as the kubelet last
+        // reported them, a moment behind a restart, so a first mismatch is looked at again.
+        let live = match self.pods.check(granted, token.as_deref()).await {
+            Err(pods::Error::NotRunning | pods::Error::Restarted) => {
+                sleep(STATUS_LAG).await;
+                self.pods.check(granted, token.as_deref()).await?
+            }
+            checked => checked?,
+        };
         grant::check_network(&self.deny, live.host_network)?;
         Ok(exec::open(connection, bytes, tty).await?)
     }

@@ -33,20 +33,23 @@ pub enum Error {
 
 /// Reads the keys; those that are absent are made.
 pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<PrivateKey>, Error> {
-    paths.iter().map(|path| read_or_make(path)).collect()
+    paths
+        .iter()
+        .map(|path| {
+            if path.exists() {
+                read(path)
+            } else {
+                make(path)
+            }
+        })
+        .collect()
 }
 
-fn read_or_make(path: &Path) -> Result<PrivateKey, Error> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(source) if source.kind() == ErrorKind::NotFound => return make(path),
-        Err(source) => {
-            return Err(Error::Read {
-                path: path.to_owned(),
-                source,
-            });
-        }
-    };
+fn read(path: &Path) -> Result<PrivateKey, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     let key = PrivateKey::from_openssh(text).map_err(|source| Error::Key {
         path: path.to_owned(),
         source,
@@ -72,7 +75,10 @@ fn make(path: &Path) -> Result<PrivateKey, Error> {
     };
     let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(key_error)?;
     let text = key.to_openssh(LineEnding::LF).map_err(key_error)?;
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    // Process ids are alike in containers that share the folder.
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| failed(std::io::Error::other(error)))?;
+    let draft = path.with_extension(format!("{:016x}.new", u64::from_be_bytes(random)));
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -90,7 +96,7 @@ fn make(path: &Path) -> Result<PrivateKey, Error> {
             tracing::info!(path = %path.display(), "host key made");
             Ok(key)
         }
-        Err(source) if source.kind() == ErrorKind::AlreadyExists => read_or_make(path),
+        Err(source) if source.kind() == ErrorKind::AlreadyExists => read(path),
         Err(source) => Err(failed(source)),
     }
 }

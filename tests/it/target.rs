@@ -1,0 +1,74 @@
+//! Login names lead where they say: container kinds, the default container, namespaces.
+
+use podgate_tests::cluster::pod;
+use podgate_tests::embedded::EmbeddedContainer;
+use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_of_every_kind_by_name_and_the_right_one_without() {
+    let changes = Changes {
+        frontdoor: "defaultNamespace: team\n".into(),
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
+    let embedded = stand.embedded.as_ref().unwrap();
+    for id in ["first", "second", "sidecar", "debug", "other"] {
+        let env = vec![("WHERE".to_owned(), id.to_owned())];
+        let container = EmbeddedContainer {
+            env,
+            ..EmbeddedContainer::default()
+        };
+        embedded.container(id, container);
+    }
+    let web = |namespace: &str, name: &str, uid: &str| {
+        pod(namespace, name, uid, NODE, NODE_IP)
+            .container("first", "first")
+            .container("second", "second")
+            .sidecar("proxy", "sidecar")
+            .ephemeral_container("debugger", "debug")
+    };
+    stand.cluster.add(web("team", "web-0", "u1"));
+    let default = "kubectl.kubernetes.io/default-container";
+    stand
+        .cluster
+        .add(web("team", "web-1", "u2").annotation(default, "second"));
+    stand.cluster.add(web("prod", "a.b", "u3"));
+    stand
+        .cluster
+        .add(pod("prod", "web-0", "u4", NODE, NODE_IP).container("main", "other"));
+
+    for (login, expect) in [
+        ("web-0", "first"),
+        ("web-0.team", "first"),
+        ("web-0+second", "second"),
+        ("web-0.team+proxy", "sidecar"),
+        ("web-0+debugger", "debug"),
+        ("web-1", "second"),
+        ("web-1+first", "first"),
+        ("web-0.prod", "other"),
+        ("a.b.prod", "first"),
+    ] {
+        let output = stand.client.run(&[], login, "echo $WHERE").await.unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout).trim(),
+            expect,
+            "{login}: {err}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tests_try_does() {
+    // As a user sees it: the command's own streams and status.
+    let stand = podgate_tests::gateway::binary("stand").unwrap();
+    let run = |command: &'static str| {
+        let mut process = tokio::process::Command::new(&stand);
+        process.args(["try", "--", command]);
+        async move { process.output().await.unwrap() }
+    };
+    let output = run("echo out; exit 7").await;
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(output.stdout, b"out\n");
+    assert_eq!(run("true").await.status.code(), Some(0));
+}
