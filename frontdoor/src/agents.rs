@@ -190,10 +190,11 @@ async fn dial(
     tcp.set_nodelay(true)
         .map_err(|error| Dial::Connect(Arc::new(error)))?;
     let connector = TlsConnector::from(identity.client());
-    connector
-        .connect(name, tcp)
-        .await
-        .map_err(|error| Dial::Tls(Arc::new(error)))
+    let tls = |error| Dial::Tls(Arc::new(error));
+    let stream = connector.connect(name.clone(), tcp).await.map_err(tls)?;
+    mtls::check_peer(stream.get_ref().1.peer_certificates(), &name.to_str())
+        .map_err(|error| tls(io::Error::other(error)))?;
+    Ok(stream)
 }
 
 /// What a failed call came from: tonic hides the dialler's error among the causes.

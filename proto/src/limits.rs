@@ -6,7 +6,7 @@ use std::time::Duration;
 /// each other; added fields do not change it.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// Bytes of session data in one message, at the most. Large enough that the cost a message does
+/// Bytes that are read of a process, or written to it, at once, and so make a message. Large enough that the cost a message does
 /// not count, small enough that a shell beside a bulk session does not wait long.
 pub const MAX_CHUNK: usize = 32 * 1024;
 

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use serde::Deserialize;
+use webpki::EndEntityCert;
 
 use crate::reload::Reloaded;
 
@@ -51,8 +51,10 @@ pub enum Error {
     NodeName(String),
     #[error("the peer showed no certificate")]
     NoCertificate,
-    #[error("the peer's certificate is not for {name}: {source}")]
-    WrongPeer { name: String, source: rustls::Error },
+    #[error("the peer's certificate cannot be read: {0}")]
+    Certificate(webpki::Error),
+    #[error("the peer's certificate is not for {0}")]
+    WrongPeer(String),
 }
 
 /// The name in the certificate of the agent on `node`.
@@ -61,20 +63,16 @@ pub fn agent_name(node: &str) -> Result<ServerName<'static>, Error> {
         .map_err(|_| Error::NodeName(node.to_owned()))
 }
 
-/// Whether the certificate a TLS peer showed (and the handshake has verified by CA) is for `name`.
+/// Whether the certificate a TLS peer showed (and the handshake has verified by CA) is for `name`,
+/// letter by letter: a wildcard is nobody's name.
 pub fn check_peer(chain: Option<&[CertificateDer<'_>]>, name: &str) -> Result<(), Error> {
     let leaf = chain.and_then(<[_]>::first).ok_or(Error::NoCertificate)?;
-    let wrong = |source| Error::WrongPeer {
-        name: name.to_owned(),
-        source,
-    };
-    let expected =
-        ServerName::try_from(name).map_err(|e| wrong(rustls::Error::General(e.to_string())))?;
-    verify_server_name(
-        &ParsedCertificate::try_from(leaf).map_err(wrong)?,
-        &expected,
-    )
-    .map_err(wrong)
+    let leaf = EndEntityCert::try_from(leaf).map_err(Error::Certificate)?;
+    if leaf.valid_dns_names().any(|found| found == name) {
+        Ok(())
+    } else {
+        Err(Error::WrongPeer(name.to_owned()))
+    }
 }
 
 /// One part's TLS identity. It follows its files: a renewed certificate serves the next

@@ -50,7 +50,9 @@ impl<T, E: std::fmt::Display> Reloaded<T, E> {
                     *last = (stamp, Arc::new(value));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, files = ?self.files, "not reloaded, the last value stays");
+                    // Not looked at again before it changes again.
+                    last.0 = stamp;
+                    tracing::error!(%error, files = ?self.files, "not reloaded, the last value stays");
                 }
             }
         }

@@ -123,6 +123,7 @@ async fn only_a_frontdoor_by_name_is_served() {
     for (issuer, name) in [
         (&stand.pki, "node-b.agent.podgate"),
         (&stand.pki, "x.frontdoor.podgate"),
+        (&stand.pki, "*.podgate"),
         (&other, "frontdoor.podgate"),
     ] {
         if let Ok(channel) = connect(&stand, issuer, &[name]).await {
@@ -132,7 +133,7 @@ async fn only_a_frontdoor_by_name_is_served() {
     }
     let refused = stand.agent.admin("/metrics").await.unwrap().1;
     assert!(
-        refused.contains("podgate_agent_refused_peers_total{outcome=\"peer\"} 2"),
+        refused.contains("podgate_agent_refused_peers_total{outcome=\"peer\"} 3"),
         "{refused}"
     );
     assert!(

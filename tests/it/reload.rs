@@ -48,6 +48,13 @@ async fn certificates_of_both_ends() {
         text.contains("the agent on node node-a is not trusted"),
         "{text}"
     );
+    agent("*.agent.podgate");
+    let output = client.run(&[], "demo", "true").await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains("the agent on node node-a is not trusted"),
+        "{text}"
+    );
     agent(&format!("{NODE}.agent.podgate"));
     let output = client.run(&[], "demo", "echo works").await.unwrap();
     assert_eq!(output.stdout, b"works\n");

@@ -12,7 +12,7 @@ use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, m
 const WINDOW: u32 = 2 * 1024 * 1024;
 /// A client that is silent for this long is asked for a sign of life …
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// … and lost after this many without one.
+/// … and lost when this many have gone unanswered and one more is due.
 const KEEPALIVES: usize = 3;
 /// Tries to log in, at the most (MaxAuthTries of sshd).
 const MAX_AUTH_TRIES: usize = 6;
