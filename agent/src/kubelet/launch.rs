@@ -60,8 +60,16 @@ pub(super) async fn start(
     deadline: Instant,
 ) -> Result<Started, NotStarted> {
     let wrapped = wrapper::wrap(session, exec)?;
-    let opening = timeout_at(deadline, open(kubelet, granted, &wrapped.argv, exec));
-    let (input, output) = opening.await.map_err(|_| Error::StartTimeout)??;
+    let open = async |argv: &[String]| match timeout_at(
+        deadline,
+        open(kubelet, granted, argv, exec),
+    )
+    .await
+    {
+        Ok(opened) => opened,
+        Err(_) => Err(Error::StartTimeout),
+    };
+    let (input, output) = open(&wrapped.argv).await?;
     let mut late = Late::new(output, wrapped.ready);
     match timeout_at(deadline, late.ready()).await {
         Err(_) => {
@@ -91,8 +99,7 @@ pub(super) async fn start(
     };
     let words = wrapper::split(command)?;
     tracing::debug!("no shell in the image, running the command's words");
-    let opening = timeout_at(deadline, open(kubelet, granted, &words, exec));
-    let (input, output) = opening.await.map_err(|_| Error::StartTimeout)??;
+    let (input, output) = open(&words).await?;
     Ok(Started {
         input,
         output,

@@ -1,5 +1,5 @@
 //! A session channel's task: it gathers what the client asks for, and at `shell` or `exec` runs it.
-//! It always reads the channel, since an unread one would stop the whole connection.
+//! The requests come through the channel, in order with its data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +89,7 @@ impl Task {
                 tracing::warn!(line, "session failed");
                 // Whether the client still takes it, is its own affair.
                 let line = format!("podgate: {line}\r\n");
-                let tell = write.extended_data_bytes(1, line);
+                let tell = write.extended_data_bytes(pump::STDERR, line);
                 tokio::select! {
                     _ = timeout(LAST_WORDS, tell) => {}
                     () = self.closed.cancelled() => return,

@@ -16,7 +16,7 @@ use super::connection::Worker;
 use crate::agents::Stream;
 
 /// SSH_EXTENDED_DATA_STDERR of RFC 4254 §5.2.
-const STDERR: u32 = 1;
+pub(super) const STDERR: u32 = 1;
 
 /// How a session ended.
 #[derive(Debug)]
