@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podgate_tests::containerd::{Containerd, PodSpec, eventually};
+use podgate_tests::containerd::{Containerd, eventually};
 use podgate_tests::embedded::EmbeddedContainer;
 use podgate_tests::stand::{Changes, Stand};
 use podgate_tests::terminal::Terminal;
@@ -11,17 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 const SOON: Duration = Duration::from_secs(8);
 const PODS: [&str; 2] = ["bb", "deb"];
 
-async fn stand() -> (Stand, [podgate_tests::containerd::RunningPod; 2]) {
-    let stand = Stand::containerd(Changes::default()).await.unwrap();
-    let bb = stand.run_pod(PodSpec::busybox("bb")).await.unwrap();
-    let deb = stand.run_pod(PodSpec::bash("deb")).await.unwrap();
-    (stand, [bb, deb])
-}
-
 fn terminal(stand: &Stand, target: &str) -> Terminal {
-    let mut args = stand.client.options();
-    args.push(format!("{target}@127.0.0.1"));
-    Terminal::start("ssh", &args, 24, 80).unwrap()
+    stand.client.terminal(target, &[], 24, 80).unwrap()
 }
 
 /// Waits until as many processes of a container have this in their command line.
@@ -41,7 +32,7 @@ async fn count(stand: &Stand, containerd: &Containerd, container: &str, word: &s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_client_leaves_no_shell_and_nothing_in_its_foreground() {
-    let (stand, pods) = stand().await;
+    let (stand, pods) = Stand::with_shells().await.unwrap();
     let containerd = stand.containerd.as_ref().unwrap();
     for (pod, running) in PODS.iter().zip(&pods) {
         let id = running.container_id("app").unwrap();
@@ -85,7 +76,7 @@ async fn a_killed_client_leaves_no_shell_and_nothing_in_its_foreground() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_client_leaves_no_command() {
-    let (stand, pods) = stand().await;
+    let (stand, pods) = Stand::with_shells().await.unwrap();
     let containerd = stand.containerd.as_ref().unwrap();
     for (pod, running) in PODS.iter().zip(&pods) {
         let id = running.container_id("app").unwrap();
@@ -108,7 +99,7 @@ async fn a_killed_client_leaves_no_command() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_normal_end_nothing_is_killed() {
-    let (stand, pods) = stand().await;
+    let (stand, pods) = Stand::with_shells().await.unwrap();
     let containerd = stand.containerd.as_ref().unwrap();
     let id = pods[0].container_id("app").unwrap();
     let command = "sleep 7006 >/dev/null 2>&1 </dev/null & echo started";

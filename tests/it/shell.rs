@@ -1,27 +1,14 @@
 //! `ssh pod` on a terminal, in real containers: what a person sees and can do.
 
-use podgate_tests::containerd::{ContainerSpec, PodSpec, RunningPod};
+use podgate_tests::containerd::{ContainerSpec, PodSpec};
 use podgate_tests::images::Image;
 use podgate_tests::stand::{Changes, Stand};
 use podgate_tests::terminal::Terminal;
 
 const PODS: [&str; 2] = ["bb", "deb"];
 
-async fn stand() -> (Stand, [RunningPod; 2]) {
-    let stand = Stand::containerd(Changes::default()).await.unwrap();
-    let bb = stand.run_pod(PodSpec::busybox("bb")).await.unwrap();
-    let deb = stand.run_pod(PodSpec::bash("deb")).await.unwrap();
-    (stand, [bb, deb])
-}
-
 fn terminal(stand: &Stand, target: &str, command: &[&str]) -> Terminal {
-    let mut args = stand.client.options();
-    if !command.is_empty() {
-        args.push("-t".to_owned());
-    }
-    args.push(format!("{target}@127.0.0.1"));
-    args.extend(command.iter().map(|&word| word.to_owned()));
-    Terminal::start("ssh", &args, 43, 132).unwrap()
+    stand.client.terminal(target, command, 43, 132).unwrap()
 }
 
 /// The last line that is not empty.
@@ -34,7 +21,7 @@ fn line(seen: &str) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_size_is_right_at_the_first_read_every_time() {
-    let (stand, _pods) = stand().await;
+    let (stand, _pods) = Stand::with_shells().await.unwrap();
     for pod in PODS {
         for _ in 0..20 {
             let (seen, code) = terminal(&stand, pod, &["stty size"]).end().await.unwrap();
@@ -45,7 +32,7 @@ async fn the_size_is_right_at_the_first_read_every_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shell_knows_its_terminal_and_follows_its_size() {
-    let (stand, _pods) = stand().await;
+    let (stand, _pods) = Stand::with_shells().await.unwrap();
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
         shell
@@ -71,7 +58,7 @@ async fn a_shell_knows_its_terminal_and_follows_its_size() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_mean_what_they_mean_on_a_terminal() {
-    let (stand, _pods) = stand().await;
+    let (stand, _pods) = Stand::with_shells().await.unwrap();
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
         // Ctrl-C ends what runs, not the shell.
@@ -112,7 +99,7 @@ async fn keys_mean_what_they_mean_on_a_terminal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clients_terminal_modes_are_taken_over() {
-    let (stand, _pods) = stand().await;
+    let (stand, _pods) = Stand::with_shells().await.unwrap();
     for pod in PODS {
         let mut args = stand.client.options();
         args.extend([
@@ -144,7 +131,7 @@ async fn the_clients_terminal_modes_are_taken_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_that_fill_the_screen_work() {
-    let (stand, _pods) = stand().await;
+    let (stand, _pods) = Stand::with_shells().await.unwrap();
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
         shell
@@ -238,7 +225,7 @@ async fn a_login_shell_where_configured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shell_without_a_terminal_reads_its_commands() {
-    let (stand, _pods) = stand().await;
+    let (stand, _pods) = Stand::with_shells().await.unwrap();
     for pod in PODS {
         use tokio::io::AsyncWriteExt;
         let mut ssh = stand.client.ssh(&["-T"], pod);

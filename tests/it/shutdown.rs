@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use podgate_tests::stand::{Changes, Stand};
-use podgate_tests::terminal::Terminal;
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Child;
@@ -80,9 +79,7 @@ async fn a_frontdoor_lets_sessions_finish() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_on_a_terminal_is_told() {
     let mut stand = stand(60).await;
-    let mut args = stand.client.options();
-    args.push("demo@127.0.0.1".to_owned());
-    let mut shell = Terminal::start("ssh", &args, 24, 80).unwrap();
+    let mut shell = stand.client.terminal("demo", &[], 24, 80).unwrap();
     shell.send("echo $((40+2))\n").await.unwrap();
     shell.expect("42").await.unwrap();
     stand.frontdoor.signal(Signal::TERM).unwrap();

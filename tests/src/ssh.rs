@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::containerd::eventually;
+use crate::terminal::Terminal;
 
 /// For one run of a client, by default.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -146,6 +147,26 @@ impl Client {
             option,
             _master: master,
         })
+    }
+
+    /// `ssh` on a terminal of its own: a shell, or a command by its words.
+    ///
+    /// # Errors
+    /// When there is no terminal or no ssh.
+    pub fn terminal(
+        &self,
+        target: &str,
+        command: &[&str],
+        rows: u16,
+        columns: u16,
+    ) -> Result<Terminal> {
+        let mut args = self.options();
+        if !command.is_empty() {
+            args.push("-t".to_owned());
+        }
+        args.push(format!("{target}@127.0.0.1"));
+        args.extend(command.iter().map(|&word| word.to_owned()));
+        Terminal::start("ssh", &args, rows, columns)
     }
 
     /// The line to type for the same.

@@ -86,6 +86,18 @@ impl Stand {
         Ok(stand)
     }
 
+    /// With real containers, and a pod of each kind of shell that images have: `bb` with busybox, `deb`
+    /// with dash and bash.
+    ///
+    /// # Errors
+    /// When a part does not start, or this is not root.
+    pub async fn with_shells() -> Result<(Self, [RunningPod; 2])> {
+        let stand = Self::containerd(Changes::default()).await?;
+        let bb = stand.run_pod(PodSpec::busybox("bb")).await?;
+        let deb = stand.run_pod(PodSpec::bash("deb")).await?;
+        Ok((stand, [bb, deb]))
+    }
+
     /// Runs a pod in containerd and makes it known to the cluster.
     ///
     /// # Errors
