@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
+const SOON: Duration = Duration::from_secs(5);
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
 
 /// Connects to the stand's agent as whoever these names are for.
@@ -131,15 +132,11 @@ async fn only_a_frontdoor_by_name_is_served() {
             AgentClient::new(channel).session(stream).await.unwrap_err();
         }
     }
-    let refused = stand.agent.admin("/metrics").await.unwrap().1;
-    assert!(
-        refused.contains("podgate_agent_refused_peers_total{outcome=\"peer\"} 3"),
-        "{refused}"
-    );
-    assert!(
-        refused.contains("refused_peers_total{outcome=\"handshake\"} 1"),
-        "{refused}"
-    );
+    let refused = [
+        "podgate_agent_refused_peers_total{outcome=\"peer\"} 3",
+        "podgate_agent_refused_peers_total{outcome=\"handshake\"} 1",
+    ];
+    stand.agent.counts(SOON, &refused).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::containerd::eventually;
+
 /// From the start of a part to the line in which it says where it listens.
 const START: Duration = Duration::from_secs(20);
 /// For the end of a part that was told to end.
@@ -175,6 +177,26 @@ impl Part {
         let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
         let pages: u64 = statm.split(' ').nth(1).context("statm")?.parse()?;
         Ok(pages * rustix::param::page_size() as u64)
+    }
+
+    /// Waits until its metrics have all of these lines: a client may hear of an end before it is
+    /// counted.
+    ///
+    /// # Errors
+    /// When a line does not come in time; with the metrics.
+    pub async fn counts(&self, within: Duration, lines: &[&str]) -> Result<()> {
+        let look = || async {
+            let (_, metrics) = self.admin("/metrics").await.ok()?;
+            lines
+                .iter()
+                .all(|line| metrics.lines().any(|l| l == *line))
+                .then_some(())
+        };
+        if eventually("metrics", within, look).await.is_err() {
+            let (_, metrics) = self.admin("/metrics").await?;
+            bail!("not all of {lines:#?} are in\n{metrics}");
+        }
+        Ok(())
     }
 
     /// Status and body of a GET at its admin address.
