@@ -21,6 +21,8 @@ pub struct Config {
     pub tls: mtls::Files,
     pub kubelet: kubelet::Config,
     pub node_helper: Option<PathBuf>,
+    pub journal: Option<PathBuf>,
+    pub hang_up_grace: Duration,
     pub deny: Deny,
     pub drain: Duration,
     pub workers: usize,
@@ -57,6 +59,9 @@ struct File {
     tls: mtls::Files,
     kubelet: KubeletFile,
     node_helper: Option<PathBuf>,
+    journal: Option<PathBuf>,
+    #[serde(default = "default_grace")]
+    hang_up_grace_seconds: u64,
     #[serde(default)]
     deny: Deny,
     #[serde(default = "default_drain")]
@@ -83,6 +88,10 @@ fn default_listen() -> SocketAddr {
 
 fn default_admin() -> SocketAddr {
     ([127, 0, 0, 1], 9091).into()
+}
+
+fn default_grace() -> u64 {
+    10
 }
 
 fn default_drain() -> u64 {
@@ -143,6 +152,8 @@ fn check(file: File, node_name: Option<String>) -> Result<Config, (&'static str,
         admin: file.admin,
         tls: file.tls,
         node_helper: file.node_helper,
+        journal: file.journal,
+        hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
         deny: file.deny,
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(cores),

@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use podgate_proto::v1::{Action, Grant};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The agent's own last word, whatever a frontdoor grants.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -16,8 +16,9 @@ pub struct Deny {
     pub host_network: bool,
 }
 
-/// One container that may be entered. The only way to one is [`check`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One container that may be entered. The only ways to one are [`check`] and this node's own journal,
+/// for ending what such a one has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
     /// The pod's namespace.
     pub namespace: String,

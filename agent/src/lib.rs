@@ -9,12 +9,14 @@ pub mod telemetry;
 
 mod admin;
 mod listener;
+mod node;
+mod program;
 mod refusal;
 mod service;
 mod workers;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::TcpListener;
@@ -25,7 +27,10 @@ use tokio_util::task::TaskTracker;
 use config::Config;
 use kubelet::Kubelet;
 use metrics::Metrics;
-use service::{HANGUPS, Service, Shared};
+use node::Node;
+use program::journal::{self, Journal};
+use program::{Left, Means, Programs};
+use service::{Service, Shared};
 use workers::Workers;
 
 /// Why the agent does not run.
@@ -41,6 +46,8 @@ pub enum Error {
     Tls(mtls::Error),
     #[error("kubelet: {0}")]
     Kubelet(mtls::Error),
+    #[error("journal: {0}")]
+    Journal(#[from] journal::Error),
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
 }
@@ -52,12 +59,21 @@ pub struct Agent {
     listener: TcpListener,
     admin: TcpListener,
     identity: Arc<Identity>,
+    journal: Option<Journal>,
+    /// What an earlier agent has not ended.
+    left: Vec<Left>,
 }
 
 impl Agent {
-    /// Reads the TLS files and listens.
+    /// Reads the TLS files and the journal, and listens.
     pub async fn bind(config: Config) -> Result<Self, Error> {
         let identity = Arc::new(Identity::load(config.tls.clone()).map_err(Error::Tls)?);
+        let (journal, left) = config
+            .journal
+            .as_deref()
+            .map(Journal::open)
+            .transpose()?
+            .unzip();
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         Ok(Self {
@@ -65,6 +81,8 @@ impl Agent {
             listener,
             admin,
             identity,
+            journal,
+            left: left.unwrap_or_default(),
         })
     }
 
@@ -81,25 +99,44 @@ impl Agent {
             deny: self.config.deny.clone(),
             metrics: Arc::clone(&metrics),
             sessions: TaskTracker::new(),
-            hangups: tokio::sync::Semaphore::new(HANGUPS),
             draining: draining.clone(),
             stopped: stopped.clone(),
         });
         // Connections end after the sessions, and after their hang-ups, which need the kubelet.
         let closed = CancellationToken::new();
         let kubelet = self.config.kubelet.clone();
+        let means = Arc::new(Means::new(
+            self.config.node_helper.clone().map(Node::new),
+            self.journal,
+            self.config.hang_up_grace,
+            Arc::clone(&metrics),
+            stopped.clone(),
+        ));
+        let left = Arc::new(Mutex::new(self.left));
         let start = {
             let (shared, identity, closed) = (Arc::clone(&shared), self.identity, closed.clone());
             let (metrics, deny) = (Arc::clone(&metrics), self.config.deny.clone());
             move |accepted| {
                 let (shared, identity, closed) = (shared.clone(), identity.clone(), closed.clone());
                 let (metrics, kubelet, deny) = (metrics.clone(), kubelet.clone(), deny.clone());
+                let (means, left) = (Arc::clone(&means), Arc::clone(&left));
                 async move {
                     let tasks = TaskTracker::new();
                     match Kubelet::start(kubelet, deny, &tasks, &closed) {
                         Err(error) => tracing::error!(%error, "no client of the kubelet"),
                         Ok(kubelet) => {
-                            let service = Service::new(shared, Arc::new(kubelet));
+                            let programs = Programs::new(Arc::new(kubelet), means);
+                            // The first worker takes it all.
+                            let left = std::mem::take(
+                                &mut *left.lock().unwrap_or_else(PoisonError::into_inner),
+                            );
+                            for left in left {
+                                let programs = programs.clone();
+                                shared
+                                    .sessions
+                                    .spawn(async move { programs.recover(left).await });
+                            }
+                            let service = Service::new(shared, programs);
                             listener::serve(accepted, service, identity, metrics, closed).await;
                         }
                     }
@@ -116,9 +153,6 @@ impl Agent {
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
         let admin = admin::serve(self.admin, metrics, draining.clone(), closed.clone());
         let serve = async {
-            if self.config.node_helper.is_some() {
-                tracing::warn!("nodeHelper is set, but this agent has no use for one yet");
-            }
             tracing::info!(node = %self.config.node, %listen, %admin_address, "serving");
             accept(&self.listener, &mut workers, &draining).await;
             drop(self.listener);

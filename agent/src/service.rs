@@ -10,7 +10,7 @@ use podgate_proto::v1::agent_server::Agent;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
 use podgate_proto::v1::{Action, AgentMessage, Exec, FrontdoorMessage, Open, Opened, open};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,9 +20,9 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use crate::grant::{self, Deny, Granted};
-use crate::kubelet::hangup::{Leader, Outcome};
-use crate::kubelet::{self, Kubelet, NotStarted};
+use crate::kubelet;
 use crate::metrics::Metrics;
+use crate::program::{NotStarted, Programs};
 use crate::refusal::Refusal;
 use crate::session::{self, End};
 
@@ -31,11 +31,6 @@ use crate::session::{self, End};
 const OUTBOUND: usize = 4;
 /// From the stream's begin to its first message, which the frontdoor sends with it.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Hang-ups under way at once; each is an exec at the kubelet.
-pub(crate) const HANGUPS: usize = 16;
-/// Seconds between tries of a hang-up.
-const HANGUP_PAUSES: [u64; 6] = [1, 2, 5, 15, 30, 60];
 
 /// What all cores share.
 #[derive(Debug)]
@@ -48,8 +43,6 @@ pub(crate) struct Shared {
     pub metrics: Arc<Metrics>,
     /// Every session's task, and every hang-up's.
     pub sessions: TaskTracker,
-    /// Places for hang-ups: a frontdoor that dies leaves many to be done at once.
-    pub(crate) hangups: Semaphore,
     /// Cancelled when no session may begin any more.
     pub(crate) draining: CancellationToken,
     /// Cancelled when sessions must end.
@@ -60,13 +53,13 @@ pub(crate) struct Shared {
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     shared: Arc<Shared>,
-    kubelet: Arc<Kubelet>,
+    programs: Programs,
 }
 
 impl Service {
-    /// A service that runs what it is granted at `kubelet`.
-    pub(crate) fn new(shared: Arc<Shared>, kubelet: Arc<Kubelet>) -> Self {
-        Self { shared, kubelet }
+    /// A service that runs what it is granted.
+    pub(crate) fn new(shared: Arc<Shared>, programs: Programs) -> Self {
+        Self { shared, programs }
     }
 }
 
@@ -132,54 +125,54 @@ impl Service {
         };
         // A start is never abandoned half way, lest its program is left behind: a frontdoor that
         // leaves meanwhile is noticed after it, and one that does not want to wait is told so.
-        let started = match self.kubelet.launch(&granted, &id, &exec).await {
+        let (namespace, pod) = (granted.namespace.clone(), granted.pod.clone());
+        let container = granted.container.clone();
+        let (mut program, mut signals) = match self.programs.start(granted, &id, &exec).await {
             Ok(started) => started,
-            Err(NotStarted { error, late }) => {
-                let broken = matches!(error, kubelet::Error::Exec(_));
+            Err(NotStarted { error, rest }) => {
                 refuse(error.into()).await;
-                if let Some(late) = late {
-                    self.hang_up(&granted, late.leader().await).await;
-                } else if broken {
-                    self.hang_up(&granted, None).await;
-                }
+                rest.end().await;
                 return "refused";
             }
         };
         self.shared.metrics.started(begun.elapsed());
-        tracing::info!(
-            user,
-            namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
-            "session begins"
-        );
+        tracing::info!(user, namespace, pod, container, "session begins");
         let opened = AgentMessage {
             message: Some(ToFrontdoor::Opened(Opened {})),
         };
         let end = match outbound.send(Ok(opened)).await {
             Err(_) => End::Abandoned,
             Ok(()) => {
-                session::run(
-                    started.input,
-                    started.output,
+                let place = program.handle.container();
+                let run = session::run(
+                    (&mut program.input, &mut program.output),
+                    &place,
                     &mut inbound,
                     &outbound,
                     &self.shared.stopped,
                     &self.shared.metrics.bytes,
-                )
-                .await
+                );
+                tokio::select! {
+                    end = run => end,
+                    // The place keeps a sender, so it goes on for as long as the session.
+                    () = program.handle.attend(&mut signals) => End::Abandoned,
+                }
             }
         };
         tracing::info!(?end, "session ends");
-        match end {
-            End::Exited(_) => return "exited",
-            End::NotStarted => return "refused",
-            End::Abandoned | End::Broken(_) | End::Stopped => {}
-        }
-        self.hang_up(&granted, started.leader).await;
-        match end {
+        let outcome = match end {
+            End::Exited(_) => "exited",
+            End::NotStarted => "refused",
+            End::Gone => "gone",
             End::Broken(_) => "broken",
             End::Stopped => "stopped",
-            _ => "abandoned",
+            End::Abandoned => "abandoned",
+        };
+        match end {
+            End::Exited(_) | End::NotStarted | End::Gone => program.ended(),
+            End::Broken(_) | End::Stopped | End::Abandoned => program.hang_up().await,
         }
+        outcome
     }
 
     /// The session's id, its user, what is granted, and what is asked for.
@@ -225,49 +218,6 @@ impl Service {
         match open.action {
             Some(open::Action::Exec(exec)) => Ok((id, user, granted, exec)),
             _ => Err(Refusal::unsupported()),
-        }
-    }
-
-    async fn hang_up(&self, granted: &Granted, leader: Option<Leader>) {
-        let outcome = match leader {
-            // Only the end of the connection tells it, which it may not notice.
-            None => "unknown",
-            Some(leader) => match self.try_to_hang_up(granted, leader).await {
-                Ok(Outcome::Gone) => "gone",
-                Ok(Outcome::Killed) => "killed",
-                Err(error) => {
-                    tracing::warn!(%error, "what the session left could not be hung up");
-                    "failed"
-                }
-            },
-        };
-        tracing::info!(outcome, "hung up");
-        self.shared
-            .metrics
-            .hangups
-            .get_or_create(&outcome.into())
-            .inc();
-    }
-
-    /// A kubelet that restarts ends all its sessions, and is not there for their hang-ups at once.
-    async fn try_to_hang_up(
-        &self,
-        granted: &Granted,
-        leader: Leader,
-    ) -> Result<Outcome, kubelet::Error> {
-        let mut pauses = HANGUP_PAUSES.iter();
-        loop {
-            // The semaphore is never closed; were it, nothing would be worse for going on.
-            let place = self.shared.hangups.acquire().await;
-            let outcome = self.kubelet.hang_up(granted, leader).await;
-            drop(place);
-            match (outcome, pauses.next()) {
-                (Err(error), Some(pause)) if !self.shared.stopped.is_cancelled() => {
-                    tracing::info!(%error, "hang-up is tried again");
-                    tokio::time::sleep(Duration::from_secs(*pause)).await;
-                }
-                (outcome, _) => return outcome,
-            }
         }
     }
 }

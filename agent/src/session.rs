@@ -23,8 +23,23 @@ use crate::metrics::Bytes as Counters;
 /// An idle process is kept from being cut by the runtime, which does so after 4 h.
 const PING: Duration = Duration::from_secs(30 * 60);
 
+/// The status of a process that SIGKILL has ended, as all in a container that ends.
+const KILLED: u8 = 128 + 9;
+
 /// Where a session's messages go; bounded, so that a slow frontdoor slows the process.
 pub type Outbound = mpsc::Sender<Result<AgentMessage, Status>>;
+
+/// Where a session's process runs, as far as its session has to know.
+pub trait Place: Sync {
+    /// Sends the process a signal, by its name as RFC 4254 §6.10 has it.
+    fn signal(&self, name: &str);
+
+    /// Waits until the place is gone, and all that it held; says why.
+    fn gone(&self) -> impl Future<Output = String> + Send;
+
+    /// Why the place is gone, if that is why its process was killed.
+    fn is_gone(&self) -> impl Future<Output = Option<String>> + Send;
+}
 
 /// How a session ended.
 #[derive(Debug)]
@@ -33,6 +48,8 @@ pub enum End {
     Exited(u8),
     /// The runtime failed to start it, and the frontdoor was told.
     NotStarted,
+    /// Its container is no more, and the frontdoor was told.
+    Gone,
     /// The frontdoor went away.
     Abandoned,
     /// The kubelet's connection broke; the frontdoor was told.
@@ -43,8 +60,8 @@ pub enum End {
 
 /// Carries a session from its start to its end.
 pub async fn run(
-    mut input: Input,
-    mut output: Output,
+    (input, output): (&mut Input, &mut Output),
+    place: &impl Place,
     mut inbound: impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin,
     outbound: &Outbound,
     stopped: &CancellationToken,
@@ -56,7 +73,7 @@ pub async fn run(
     };
     let (queue, waiting) = mpsc::channel(MAX_WAITING);
     let feed = async {
-        if let Err(error) = feed(&mut input, waiting, &credit, outbound, counters).await {
+        if let Err(error) = feed(input, place, waiting, &credit, outbound, counters).await {
             tracing::debug!(%error, "input is taken no longer");
         }
         // The output tells how the process ended.
@@ -65,9 +82,10 @@ pub async fn run(
     tokio::select! {
         // Output first: what the process still said is told before anything else is looked at.
         biased;
-        end = give(&mut output, outbound, &credit, counters) => end,
+        end = give(output, place, outbound, &credit, counters) => end,
         end = listen(&mut inbound, queue, &credit, outbound) => end,
         () = feed => End::Abandoned,
+        why = place.gone() => gone(&why, outbound),
         () = outbound.closed() => End::Abandoned,
         () = stopped.cancelled() => {
             let failed = failed(Reason::Shutdown, "the agent on the pod's node is being stopped");
@@ -76,6 +94,18 @@ pub async fn run(
             End::Stopped
         }
     }
+}
+
+/// The runtime does not always end what it knew of a container (kubernetes issue 129144).
+fn gone(why: &str, outbound: &Outbound) -> End {
+    // The frontdoor may have stopped reading; the end does not wait for it.
+    let _ = outbound.try_send(Ok(failed(Reason::PodChanged, over(why))));
+    End::Gone
+}
+
+/// The user's sentence for a container that ended in mid-session.
+fn over(why: &str) -> String {
+    format!("the session is over: {why}")
 }
 
 /// What may still be sent each way.
@@ -100,6 +130,7 @@ pub fn failed(reason: Reason, message: impl Into<String>) -> AgentMessage {
 /// From the process to the frontdoor, as far as it has credit.
 async fn give(
     output: &mut Output,
+    place: &impl Place,
     outbound: &Outbound,
     credit: &Credits,
     counters: &Counters,
@@ -108,7 +139,18 @@ async fn give(
         let (bytes, kind): (_, fn(Bytes) -> ToFrontdoor) = match output.next().await {
             Ok(Event::Stdout(bytes)) => (bytes, ToFrontdoor::Stdout),
             Ok(Event::Stderr(bytes)) => (bytes, ToFrontdoor::Stderr),
-            Ok(Event::Exit(exit)) => return ended(exit, outbound).await,
+            Ok(Event::Exit(exit)) => {
+                if exit == Exit::Code(KILLED)
+                    && let Some(why) = place.is_gone().await
+                {
+                    // A frontdoor that is gone needs no telling.
+                    let _ = outbound
+                        .send(Ok(failed(Reason::PodChanged, over(&why))))
+                        .await;
+                    return End::Gone;
+                }
+                return ended(exit, outbound).await;
+            }
             Err(error) => {
                 let text = format!("the session was lost on the pod's node: {error}");
                 // A frontdoor that is gone needs no telling.
@@ -209,6 +251,7 @@ async fn listen(
 /// Gives the process what waits for it, and the credit for it back.
 async fn feed(
     input: &mut Input,
+    place: &impl Place,
     mut waiting: mpsc::Receiver<FromFrontdoor>,
     credit: &Credits,
     outbound: &Outbound,
@@ -243,8 +286,7 @@ async fn feed(
             }
             Some(FromFrontdoor::EndOfInput(_)) => input.close().await?,
             Some(FromFrontdoor::Resize(size)) => input.resize(&size).await?,
-            // The kubelet's exec has no signals; a node helper has.
-            Some(FromFrontdoor::Signal(_)) => {}
+            Some(FromFrontdoor::Signal(signal)) => place.signal(&signal.name),
             Some(FromFrontdoor::OutputCredit(_)) => {}
             Some(FromFrontdoor::Open(_)) | None => return Ok(()),
         }

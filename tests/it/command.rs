@@ -23,7 +23,7 @@ fn parts(output: &Output) -> (Option<i32>, String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_and_streams_are_the_commands_own() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for (command, code, out, err) in [
         ("true", 0, "", ""),
         ("echo out; echo err >&2; exit 3", 3, "out\n", "err\n"),
@@ -71,7 +71,7 @@ async fn status_and_streams_are_the_commands_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_status_from_0_to_255_arrives() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     let shared = stand.client.share("bb").await.unwrap();
     for status in 0..=255 {
         let command = format!("exit {status}");
@@ -87,7 +87,7 @@ async fn every_status_from_0_to_255_arrives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_byte_of_an_upload_and_a_download_arrives() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     let size = 50 * 1024 * 1024;
     // Every byte value, and no period that a lost buffer could hide in.
     let big: Vec<u8> = (0..size as u32)
@@ -130,7 +130,7 @@ async fn every_byte_of_an_upload_and_a_download_arrives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_bytes_pass_both_ways_and_streams_stay_apart() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     let bytes: Vec<u8> = (0..=255).cycle().take(200_000).collect();
     for pod in PODS {
         let output = stand
@@ -158,7 +158,7 @@ async fn all_bytes_pass_both_ways_and_streams_stay_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_command_runs_and_one_beyond_the_kernel_is_refused() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in PODS {
         let words = "x".repeat(100 * 1024);
         let output = stand
@@ -191,7 +191,7 @@ async fn a_long_command_runs_and_one_beyond_the_kernel_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn options_of_ssh_mean_what_they_mean() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in PODS {
         let tty = "[ -t 0 ] && echo tty || echo none";
         for (options, expect) in [

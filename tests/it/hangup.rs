@@ -1,47 +1,90 @@
-//! Whoever goes, nothing stays behind in the container; what ended by itself is left alone.
+//! Whoever goes, nothing stays behind in the container's foreground; what ended by itself is left
+//! alone. With the node helper and without it.
 
+use std::process::Stdio;
 use std::time::Duration;
 
-use podgate_tests::containerd::{Containerd, eventually};
+use podgate_tests::containerd::{Containerd, PodSpec, eventually};
 use podgate_tests::embedded::EmbeddedContainer;
 use podgate_tests::stand::{Changes, Stand};
 use podgate_tests::terminal::Terminal;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
 
-const SOON: Duration = Duration::from_secs(8);
+const SOON: Duration = Duration::from_secs(10);
 const PODS: [&str; 2] = ["bb", "deb"];
+
+/// A second between SIGHUP and SIGKILL.
+fn changes(helper: bool) -> Changes {
+    Changes {
+        helper,
+        agent: "hangUpGraceSeconds: 1\n".into(),
+        ..Changes::default()
+    }
+}
 
 fn terminal(stand: &Stand, target: &str) -> Terminal {
     stand.client.terminal(target, &[], 24, 80).unwrap()
 }
 
+fn spawn(stand: &Stand, target: &str, command: &str) -> Child {
+    let mut ssh = stand.client.ssh(&[], target);
+    ssh.arg(command).stdin(Stdio::piped()).spawn().unwrap()
+}
+
+fn kill(pid: Option<u32>) {
+    kill_process(Pid::from_raw(pid.unwrap() as i32).unwrap(), Signal::KILL).unwrap();
+}
+
+/// Pids of a container's processes that have this in their command line.
+fn with(containerd: &Containerd, container: &str, word: &str) -> Vec<u32> {
+    let all = containerd.processes_in(container);
+    let found = all.into_iter().filter(|(_, line)| line.contains(word));
+    let mut pids: Vec<_> = found.map(|(pid, _)| pid).collect();
+    pids.sort_unstable();
+    pids
+}
+
 /// Waits until as many processes of a container have this in their command line.
-async fn count(stand: &Stand, containerd: &Containerd, container: &str, word: &str, expect: usize) {
+async fn count(stand: &Stand, container: &str, word: &str, expect: usize) -> Vec<u32> {
+    let containerd = stand.containerd.as_ref().unwrap();
     let look = || async {
-        let all = containerd.processes_in(container);
-        (all.iter().filter(|(_, line)| line.contains(word)).count() == expect).then_some(())
+        let found = with(containerd, container, word);
+        (found.len() == expect).then_some(found)
     };
-    if eventually(word, SOON, look).await.is_err() {
-        let all = containerd.processes_in(container);
-        panic!(
-            "not {expect} of {word}: {all:?}\n{}",
+    match eventually(word, SOON, look).await {
+        Ok(found) => found,
+        Err(_) => panic!(
+            "not {expect} of {word}: {:?}\n{}",
+            containerd.processes_in(container),
             stand.agent.log().join("\n")
-        );
+        ),
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_client_leaves_no_shell_and_nothing_in_its_foreground() {
-    let (stand, pods) = Stand::with_shells().await.unwrap();
-    let containerd = stand.containerd.as_ref().unwrap();
+/// Someone else's exec at the runtime itself, with its input open.
+fn another(stand: &Stand, container: &str, id: &str, words: &[&str]) -> Child {
+    let socket = stand.containerd.as_ref().unwrap().socket();
+    Command::new("ctr")
+        .args(["-n", "k8s.io", "--address"])
+        .arg(socket)
+        .args(["task", "exec", "--exec-id", id, container])
+        .args(words)
+        .stdin(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+async fn a_killed_client_leaves_nothing_in_its_foreground(helper: bool) {
+    let (stand, pods) = Stand::with_shells(changes(helper)).await.unwrap();
     for (pod, running) in PODS.iter().zip(&pods) {
         let id = running.container_id("app").unwrap();
-        let before = containerd.processes_in(id).len();
         let mut bystander = terminal(&stand, pod);
         bystander.send("echo h''ere; sleep 7001\n").await.unwrap();
         bystander.expect("here").await.unwrap();
-        count(&stand, containerd, id, "sleep 7001", 1).await;
-        let with_bystander = containerd.processes_in(id).len();
+        count(&stand, id, "sleep 7001", 1).await;
+        let bystanders = stand.containerd.as_ref().unwrap().processes_in(id).len();
 
         let mut shell = terminal(&stand, pod);
         // One job that minds a hang-up and one that does not, and one in the foreground.
@@ -50,57 +93,169 @@ async fn a_killed_client_leaves_no_shell_and_nothing_in_its_foreground() {
             .await
             .unwrap();
         shell.expect("here").await.unwrap();
-        count(&stand, containerd, id, "sleep 7002", 1).await;
-        count(&stand, containerd, id, "sleep 7003", 1).await;
-        let client = Pid::from_raw(shell.pid().unwrap() as i32).unwrap();
-        kill_process(client, Signal::KILL).unwrap();
+        count(&stand, id, "sleep 7002", 1).await;
+        count(&stand, id, "sleep 7003", 1).await;
+        kill(shell.pid());
 
-        count(&stand, containerd, id, "sleep 7002", 0).await;
-        // The shell is gone, too; the bystander with the same kind of shell is not.
-        let look =
-            || async { (containerd.processes_in(id).len() <= with_bystander + 2).then_some(()) };
+        count(&stand, id, "sleep 7002", 0).await;
+        // The shell is gone, too, and what minds a hang-up if the shell passes it on; the bystander
+        // with the same kind of shell is not.
+        let look = || async {
+            let all = stand.containerd.as_ref().unwrap().processes_in(id).len();
+            (all <= bystanders + 2).then_some(())
+        };
         eventually("the shell's end", SOON, look).await.unwrap();
-        count(&stand, containerd, id, "sleep 7001", 1).await;
-        count(&stand, containerd, id, "sleep 7003", 1).await;
+        count(&stand, id, "sleep 7001", 1).await;
+        count(&stand, id, "sleep 7003", 1).await;
         bystander.send("\x03echo s''till; exit 3\n").await.unwrap();
         bystander.expect("still").await.unwrap();
         assert_eq!(bystander.end().await.unwrap().1, 3);
-        stand.client.run(&[], pod, "kill $(ps | grep 'sleep 700' | grep -v grep | while read p r; do echo $p; done); true").await.unwrap();
-        if *pod == "bb" {
-            let look = || async { (containerd.processes_in(id).len() == before).then_some(()) };
-            let left = eventually("nothing left", SOON, look).await;
-            assert!(left.is_ok(), "{:?}", containerd.processes_in(id));
-        }
+        hung_up(&stand, "gone").await;
+    }
+}
+
+/// Waits until the agent has hung something up, with this outcome.
+async fn hung_up(stand: &Stand, outcome: &str) {
+    let line =
+        |line: &serde_json::Value| line["message"] == "hung up" && line["outcome"] == outcome;
+    if stand.agent.wait_log(SOON, line).await.is_err() {
+        panic!("nothing is {outcome}:\n{}", stand.agent.log().join("\n"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_client_leaves_no_command() {
-    let (stand, pods) = Stand::with_shells().await.unwrap();
-    let containerd = stand.containerd.as_ref().unwrap();
+async fn a_killed_client_leaves_nothing_in_its_foreground_by_the_image() {
+    a_killed_client_leaves_nothing_in_its_foreground(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_client_leaves_nothing_in_its_foreground_by_the_helper() {
+    a_killed_client_leaves_nothing_in_its_foreground(true).await;
+}
+
+async fn a_killed_client_leaves_no_command(helper: bool) {
+    let (stand, pods) = Stand::with_shells(changes(helper)).await.unwrap();
     for (pod, running) in PODS.iter().zip(&pods) {
         let id = running.container_id("app").unwrap();
-        let before = containerd.processes_in(id).len();
-        // A command that reads nothing would never notice by itself; one that ignores SIGHUP is
-        // killed after the grace, which takes longer than this test waits.
-        let mut ssh = stand
-            .client
-            .ssh(&[], pod)
-            .arg("sleep 7005; echo on")
-            .spawn()
-            .unwrap();
-        count(&stand, containerd, id, "sleep 7005", 3).await;
+        let before = stand.containerd.as_ref().unwrap().processes_in(id).len();
+        // A command that reads nothing would never notice by itself.
+        let mut ssh = spawn(&stand, pod, "sleep 7005; echo on");
+        count(&stand, id, "sleep 7005", 3).await;
         ssh.kill().await.unwrap();
-        count(&stand, containerd, id, "sleep 7005", 0).await;
-        let look = || async { (containerd.processes_in(id).len() == before).then_some(()) };
+        count(&stand, id, "sleep 7005", 0).await;
+        let look = || async {
+            let now = stand.containerd.as_ref().unwrap().processes_in(id).len();
+            (now == before).then_some(())
+        };
         eventually("nothing left", SOON, look).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_normal_end_nothing_is_killed() {
-    let (stand, pods) = Stand::with_shells().await.unwrap();
+async fn a_killed_client_leaves_no_command_by_the_image() {
+    a_killed_client_leaves_no_command(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_client_leaves_no_command_by_the_helper() {
+    a_killed_client_leaves_no_command(true).await;
+}
+
+/// With a terminal and without one; the background job lives on.
+async fn what_ignores_sighup_is_killed_after_the_grace(helper: bool) {
+    let (stand, pods) = Stand::with_shells(changes(helper)).await.unwrap();
+    for (index, (pod, running)) in PODS.iter().zip(&pods).enumerate() {
+        let id = running.container_id("app").unwrap();
+        let mut ssh = spawn(&stand, pod, "trap '' HUP; sleep 7011 & sleep 7012; echo on");
+        count(&stand, id, "sleep 7012", 3).await;
+        let mut shell = terminal(&stand, pod);
+        let line = "(trap '' HUP; exec sleep 7013) & trap '' HUP; echo h''ere; sleep 7014\n";
+        shell.send(line).await.unwrap();
+        shell.expect("here").await.unwrap();
+        count(&stand, id, "sleep 7014", 1).await;
+        ssh.kill().await.unwrap();
+        kill(shell.pid());
+        count(&stand, id, "sleep 7012", 0).await;
+        count(&stand, id, "sleep 7014", 0).await;
+        let killed = format!(
+            "podgate_agent_hangups_total{{outcome=\"killed\"}} {}",
+            2 * (index + 1)
+        );
+        stand.agent.counts(SOON, &[&killed]).await.unwrap();
+        count(&stand, id, "sleep 7011", 1).await;
+        count(&stand, id, "sleep 7013", 1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ignores_sighup_is_killed_after_the_grace_by_the_image() {
+    what_ignores_sighup_is_killed_after_the_grace(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ignores_sighup_is_killed_after_the_grace_by_the_helper() {
+    what_ignores_sighup_is_killed_after_the_grace(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_shell_only_the_sessions_own_process_is_hung_up() {
+    let stand = Stand::containerd(changes(true)).await.unwrap();
+    let pod = stand.run_pod(PodSpec::distroless("bare")).await.unwrap();
+    let id = pod.container_id("app").unwrap();
     let containerd = stand.containerd.as_ref().unwrap();
+    let words = ["/probe", "sleep", "7020"];
+    // Ours and others' of the very same words, in turn; ours with input, with its end, and with a
+    // terminal.
+    let (mut all, mut others, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..4 {
+        others.push(another(&stand, id, &format!("other{round}"), &words));
+        new(&stand, id, &mut all).await;
+        let session = match round {
+            0 => Session::Command(spawn(&stand, "bare", &words.join(" "))),
+            1 => {
+                let mut ssh = spawn(&stand, "bare", &words.join(" "));
+                drop(ssh.stdin.take());
+                Session::Command(ssh)
+            }
+            _ => Session::Terminal(stand.client.terminal("bare", &words, 24, 80).unwrap()),
+        };
+        let pid = new(&stand, id, &mut all).await;
+        sessions.push((session, pid));
+    }
+    for (session, pid) in sessions {
+        match session {
+            Session::Command(mut ssh) => ssh.kill().await.unwrap(),
+            Session::Terminal(shell) => kill(shell.pid()),
+        }
+        all.retain(|one| *one != pid);
+        let look = || async { (with(containerd, id, "sleep 7020") == all).then_some(()) };
+        if eventually("its end alone", SOON, look).await.is_err() {
+            let left = containerd.processes_in(id);
+            let log = stand.agent.log().join("\n");
+            panic!("not {pid} alone: {left:?}\n{log}");
+        }
+    }
+    for other in &mut others {
+        assert!(other.try_wait().unwrap().is_none());
+    }
+}
+
+enum Session {
+    Command(Child),
+    Terminal(Terminal),
+}
+
+/// The pid of the one process that came newly.
+async fn new(stand: &Stand, container: &str, known: &mut Vec<u32>) -> u32 {
+    let now = count(stand, container, "sleep 7020", known.len() + 1).await;
+    let new = now.into_iter().find(|pid| !known.contains(pid)).unwrap();
+    known.push(new);
+    known.sort_unstable();
+    new
+}
+
+async fn after_a_normal_end_nothing_is_killed(helper: bool) {
+    let (stand, pods) = Stand::with_shells(changes(helper)).await.unwrap();
     let id = pods[0].container_id("app").unwrap();
     let command = "sleep 7006 >/dev/null 2>&1 </dev/null & echo started";
     let output = stand.client.run(&[], "bb", command).await.unwrap();
@@ -110,12 +265,24 @@ async fn after_a_normal_end_nothing_is_killed() {
         .wait_log(SOON, |line| line["message"] == "session ends")
         .await
         .unwrap();
-    count(&stand, containerd, id, "sleep 7006", 1).await;
+    count(&stand, id, "sleep 7006", 1).await;
     let (_, metrics) = stand.agent.admin("/metrics").await.unwrap();
     assert!(
         !metrics.contains("podgate_agent_hangups_total{"),
         "{metrics}"
     );
+    let entries = std::fs::read_dir(stand.dir().join("journal")).unwrap();
+    assert_eq!(entries.count(), 1, "the lock alone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_normal_end_nothing_is_killed_by_the_image() {
+    after_a_normal_end_nothing_is_killed(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_normal_end_nothing_is_killed_by_the_helper() {
+    after_a_normal_end_nothing_is_killed(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ fn line(seen: &str) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_size_is_right_at_the_first_read_every_time() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in PODS {
         for _ in 0..20 {
             let (seen, code) = terminal(&stand, pod, &["stty size"]).end().await.unwrap();
@@ -32,7 +32,7 @@ async fn the_size_is_right_at_the_first_read_every_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shell_knows_its_terminal_and_follows_its_size() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
         shell
@@ -58,7 +58,7 @@ async fn a_shell_knows_its_terminal_and_follows_its_size() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_mean_what_they_mean_on_a_terminal() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
         // Ctrl-C ends what runs, not the shell.
@@ -99,7 +99,7 @@ async fn keys_mean_what_they_mean_on_a_terminal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clients_terminal_modes_are_taken_over() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in PODS {
         let mut args = stand.client.options();
         args.extend([
@@ -131,7 +131,7 @@ async fn the_clients_terminal_modes_are_taken_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_that_fill_the_screen_work() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
         shell
@@ -225,7 +225,7 @@ async fn a_login_shell_where_configured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shell_without_a_terminal_reads_its_commands() {
-    let (stand, _pods) = Stand::with_shells().await.unwrap();
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in PODS {
         use tokio::io::AsyncWriteExt;
         let mut ssh = stand.client.ssh(&["-T"], pod);

@@ -11,6 +11,7 @@ pub mod containerd;
 pub mod cri;
 pub mod embedded;
 pub mod gateway;
+pub mod helper;
 pub mod images;
 pub mod kubelet;
 pub mod pki;

@@ -12,6 +12,7 @@ use crate::cluster::{Cluster, pod};
 use crate::containerd::{Containerd, PodSpec, RunningPod};
 use crate::embedded::{Embedded, EmbeddedContainer};
 use crate::gateway::Part;
+use crate::helper::Helper;
 use crate::kubelet::{Kubelet, Runtime};
 use crate::pki::Pki;
 use crate::ssh::{Client, keygen};
@@ -29,6 +30,8 @@ pub struct Stand {
     pub frontdoor: Part,
     /// The agent's process.
     pub agent: Part,
+    /// The node helper, where the agent has one.
+    pub helper: Option<Helper>,
     /// What the API server and the kubelet know.
     pub cluster: Cluster,
     /// The API server's stand-in.
@@ -53,6 +56,8 @@ pub struct Changes {
     pub frontdoor: String,
     /// Whether the agent shows the kubelet a client certificate instead of a bearer token.
     pub kubelet_certificate: bool,
+    /// Whether the agent has a node helper, which needs root.
+    pub helper: bool,
 }
 
 /// The bearer token that the kubelet knows the agent by; in file `token` of the stand's folder.
@@ -91,8 +96,8 @@ impl Stand {
     ///
     /// # Errors
     /// When a part does not start, or this is not root.
-    pub async fn with_shells() -> Result<(Self, [RunningPod; 2])> {
-        let stand = Self::containerd(Changes::default()).await?;
+    pub async fn with_shells(changes: Changes) -> Result<(Self, [RunningPod; 2])> {
+        let stand = Self::containerd(changes).await?;
         let bb = stand.run_pod(PodSpec::busybox("bb")).await?;
         let deb = stand.run_pod(PodSpec::bash("deb")).await?;
         Ok((stand, [bb, deb]))
@@ -160,10 +165,19 @@ impl Stand {
         } else {
             format!("tokenFile: '{}/token'", path.display())
         };
+        let (helper, socket) = if changes.helper {
+            let socket = path.join("helper/node.sock");
+            let line = format!("nodeHelper: '{}'\n", socket.display());
+            (Some(Helper::start(&socket).await?), line)
+        } else {
+            (None, String::new())
+        };
         let config = format!(
             "node: {NODE}\nlisten: {NODE_IP}:0\nadmin: 127.0.0.1:0\n{tls}\
              kubelet: {{url: '{url}', serverName: {NODE}, ca: '{ca}', {credential}}}\n\
+             journal: '{dir}/journal'\n{socket}\
              log: {{format: json, level: 'info,podgate_agent=debug,podgate_frontdoor=debug'}}\n{changes}",
+            dir = path.display(),
             url = kubelet.url(),
             ca = ca.display(),
             changes = changes.agent,
@@ -193,6 +207,7 @@ impl Stand {
             client,
             frontdoor,
             agent,
+            helper,
             cluster,
             api,
             kubelet,

@@ -1,63 +1,104 @@
-//! Hanging up without a node helper: a second exec runs the image's own shell, whose `kill` signals
-//! what the session left. A process is told by its pid and start time together, so none that took
-//! over the pid is ever signalled.
+//! Signals without a node helper: a second exec runs the image's own shell, whose `kill` reaches what
+//! a session runs. A process is told by its pid and start time together, so none that took over the
+//! pid is ever signalled.
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::exec::Event;
 use super::status::Exit;
 use super::{Error, Kubelet};
 use crate::grant::Granted;
 
-/// Between SIGHUP and SIGKILL.
-const GRACE: Duration = Duration::from_secs(10);
-/// For each of the two execs.
+/// For one exec of the script.
 const EXEC_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the script says of a process that is not the session's, or not any more.
 const GONE: u8 = 3;
+/// Bytes of the script's output, at the most: one line of /proc/PID/stat.
+const MAX_OUTPUT: usize = 4 * 1024;
 
-/// `$1` pid, `$2` start time, `$3` HUP or KILL. Words of /proc/PID/stat from the third on are read
-/// behind the last parenthesis, as the second may hold anything (proc(5)). HUP and CONT go to the
-/// leader's group and to the terminal's foreground group, as from a terminal that hangs up. KILL goes
-/// to what must be the session's foreground still: with a terminal its foreground group, without one
-/// the wrapper's only child, and the leader (stopped first, lest it forks meanwhile). A background
-/// job that ignores SIGHUP is none of them. Exits with 3 where the leader is gone, with 4 where it
-/// could not be signalled. `kill -HUP -N` is the form that every sh's kill takes for a group.
+/// `$1` says what to do. Words of /proc/PID/stat from the third on are read behind the last
+/// parenthesis, as the second may hold anything (proc(5)). Exits with 3 where the leader is gone, with
+/// 4 where it could not be signalled. `kill -HUP -N` is the form that every sh's kill takes for a group.
+///
+/// - `HUP PID START` sends HUP and CONT to the leader's group and to the terminal's foreground group,
+///   as a terminal that hangs up does, and prints the latter.
+/// - `KILL PID START GROUP AT` kills the leader and what is left of that group in its session, but
+///   for a background job: one that ignores HUP and reads /dev/null, as POSIX has it where a shell
+///   has no job control (Shell Command Language §2.9.3). The leader may be gone, and its number
+///   another's: then a process of its session that is older than AT vouches that it is not.
+/// - another signal goes to the foreground group, or without a terminal to the leader's.
+/// - `find SESSION` prints the stat of the leader that bears the session's mark.
 const SCRIPT: &str = "\
-{ read -r s <\"/proc/$1/stat\"; } 2>/dev/null || exit 3
-set -- \"$1\" \"$2\" \"$3\" ${s##*) }
-[ \"${23}\" = \"$2\" ] || exit 3
-l=$1 f=$9
-[ \"$7\" = \"$l\" ] && [ \"$f\" -gt 1 ] || f=
-if [ \"$3\" = HUP ]; then
-  kill -HUP \"-$l\" || exit 4
-  kill -CONT \"-$l\"
-  [ -z \"$f\" ] || [ \"$f\" = \"$l\" ] || { kill -HUP \"-$f\"; kill -CONT \"-$f\"; }
-  exit 0
-fi
-c=
-kill -STOP \"$l\" || exit 4
-if [ -n \"$f\" ]; then
-  kill -KILL \"-$f\"
-else
+look() {
+  { read -r s <\"/proc/$1/stat\"; } 2>/dev/null || return 1
+  set -- ${s##*) }
+  [ \"$1\" != Z ] || return 1
+  d=$2 g=$3 i=$4 f=$6 b=${20}
+}
+background() {
+  [ \"/proc/$1/fd/0\" -ef /dev/null ] || return 1
+  while read -r k v; do case $k$v in SigIgn:*[13579bdf]) return 0;; esac; done <\"/proc/$1/status\"
+  return 1
+}
+marked() {
+  for e in cmdline environ; do
+    while IFS= read -r v || [ -n \"$v\" ]; do
+      case $v in *podgate:$2*|*PODGATE_SESSION=$2*) return 0;; esac
+    done <\"/proc/$1/$e\"
+  done 2>/dev/null
+  return 1
+}
+if [ \"$1\" = find ]; then
   for p in /proc/[0-9]*; do
-    { read -r s <\"$p/stat\"; } 2>/dev/null || continue
-    set -- ${s##*) }
-    [ \"$2\" != \"$l\" ] || c=\"$c ${p#/proc/}\"
+    p=${p#/proc/}
+    look \"$p\" && [ \"$i\" = \"$p\" ] && [ \"$d\" = 0 ] || continue
+    marked \"$p\" \"$2\" && { printf '%s\\n' \"$s\"; exit 0; }
   done
+  exit 3
 fi
-kill -KILL \"$l\" $c
+l=$2 q=
+look \"$l\" && [ \"$b\" = \"$3\" ] && q=1
+[ \"$i\" = \"$l\" ] && [ \"${f:-0}\" -gt 1 ] || f=$l
+case $1 in
+  HUP)
+    [ -n \"$q\" ] || exit 3
+    kill -HUP \"-$l\" || exit 4
+    kill -CONT \"-$l\"
+    [ \"$f\" = \"$l\" ] || { kill -HUP \"-$f\"; kill -CONT \"-$f\"; }
+    echo \"$f\";;
+  KILL)
+    k=
+    [ -z \"$q\" ] || { kill -STOP \"$l\" && k=1; } || exit 4
+    for n in 1 2; do
+      c=
+      for p in /proc/[0-9]*; do
+        p=${p#/proc/}
+        look \"$p\" && [ \"$i\" = \"$l\" ] || continue
+        [ \"$b\" -gt \"$5\" ] || q=${q:-2}
+        [ \"$g\" != \"$4\" ] || [ \"$p\" = \"$l\" ] || background \"$p\" || c=\"$c $p\"
+      done
+      [ -n \"$q\" ] || exit 3
+      [ -z \"$c\" ] || { kill -KILL $c; k=1; }
+    done
+    [ \"$q\" != 1 ] || kill -KILL \"$l\"
+    [ -n \"$k\" ] || exit 3;;
+  *)
+    [ -n \"$q\" ] || exit 3
+    kill \"-$1\" \"-$f\" || exit 4;;
+esac
 exit 0
 ";
 
 /// The process that leads a session, as its own container sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leader {
-    pid: u32,
+    /// Its pid in there.
+    pub pid: u32,
     /// In clock ticks since boot.
-    start_time: u64,
+    pub start_time: u64,
 }
 
 impl Leader {
@@ -70,70 +111,87 @@ impl Leader {
     }
 }
 
-/// What a hang-up came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The leader was gone already, or went at SIGHUP.
-    Gone,
-    /// SIGKILL was sent after the grace.
-    Killed,
-}
-
-/// Hangs up what a session left in its container.
-pub(super) async fn hang_up(
-    kubelet: &Kubelet,
-    granted: &Granted,
-    leader: Leader,
-) -> Result<Outcome, Error> {
-    if signal(kubelet, granted, leader, "HUP").await? == Signalled::Gone {
-        return Ok(Outcome::Gone);
+impl Kubelet {
+    /// SIGHUP and SIGCONT, as a terminal that hangs up sends them. Answers the foreground group, or
+    /// nothing where the leader is no more.
+    pub async fn hang_up(&self, granted: &Granted, leader: Leader) -> Result<Option<u32>, Error> {
+        let (pid, start) = words(leader);
+        let output = signal(self, granted, &["HUP", &pid, &start]).await?;
+        // Without a word it is the leader's own.
+        Ok(output.map(|line| line.trim().parse().unwrap_or(leader.pid)))
     }
-    sleep(GRACE).await;
-    Ok(match signal(kubelet, granted, leader, "KILL").await? {
-        Signalled::Gone => Outcome::Gone,
-        Signalled::Yes => Outcome::Killed,
-    })
+
+    /// Kills what a hang-up has left; whether there was anything to kill. `at` is when the hang-up
+    /// was, in clock ticks since boot.
+    pub async fn kill(
+        &self,
+        granted: &Granted,
+        leader: Leader,
+        foreground: u32,
+        at: u64,
+    ) -> Result<bool, Error> {
+        let ((pid, start), group, at) = (words(leader), foreground.to_string(), at.to_string());
+        let output = signal(self, granted, &["KILL", &pid, &start, &group, &at]).await?;
+        Ok(output.is_some())
+    }
+
+    /// Sends a signal to a session's foreground, by its name as RFC 4254 §6.10 has it.
+    pub async fn signal(&self, granted: &Granted, leader: Leader, name: &str) -> Result<(), Error> {
+        let (pid, start) = words(leader);
+        signal(self, granted, &[name, &pid, &start]).await.map(drop)
+    }
+
+    /// Finds the leader of a session that has not reported itself.
+    pub async fn find(&self, granted: &Granted, session: &str) -> Result<Option<Leader>, Error> {
+        let found = signal(self, granted, &["find", session]).await?;
+        Ok(found.as_deref().and_then(Leader::from_stat))
+    }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Signalled {
-    Yes,
-    Gone,
+fn words(leader: Leader) -> (String, String) {
+    (leader.pid.to_string(), leader.start_time.to_string())
 }
 
-/// Runs the script. A container that is gone took all with it.
+/// Runs the script; what it printed, or nothing where the process is gone. A container that is gone
+/// took all with it.
 async fn signal(
     kubelet: &Kubelet,
     granted: &Granted,
-    leader: Leader,
-    signal: &str,
-) -> Result<Signalled, Error> {
-    match timeout(EXEC_TIMEOUT, run(kubelet, granted, leader, signal)).await {
-        Ok(Ok(0)) => Ok(Signalled::Yes),
-        Ok(Ok(GONE)) => Ok(Signalled::Gone),
-        Ok(Ok(code)) => Err(Error::HangUp(code)),
-        Ok(Err(error)) if error.container_gone() => Ok(Signalled::Gone),
+    arguments: &[&str],
+) -> Result<Option<String>, Error> {
+    match timeout(EXEC_TIMEOUT, run(kubelet, granted, arguments)).await {
+        Ok(Ok((0, output))) => Ok(Some(output)),
+        Ok(Ok((GONE, _))) => Ok(None),
+        Ok(Ok((code, _))) => Err(Error::HangUp(code)),
+        Ok(Err(error)) if error.container_gone() => Ok(None),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(Error::HangUpTimeout),
     }
 }
 
-/// The script's exit status.
+/// The script's exit status and output.
 async fn run(
     kubelet: &Kubelet,
     granted: &Granted,
-    leader: Leader,
-    signal: &str,
-) -> Result<u8, Error> {
-    let (pid, start) = (leader.pid.to_string(), leader.start_time.to_string());
-    let argv = ["sh", "-c", SCRIPT, "podgate-hangup", &pid, &start, signal].map(str::to_owned);
+    arguments: &[&str],
+) -> Result<(u8, String), Error> {
+    let argv = ["sh", "-c", SCRIPT, "podgate-hangup"]
+        .iter()
+        .chain(arguments);
+    let argv: Vec<_> = argv.map(|&word| word.to_owned()).collect();
     let (mut input, mut output) = kubelet.exec(granted, &argv, false).await?;
     // The script reads nothing, and may be gone already.
     let _ = input.close().await;
+    let mut said = Vec::new();
     loop {
         match output.next().await? {
-            Event::Exit(Exit::Code(code)) => return Ok(code),
+            Event::Exit(Exit::Code(code)) => {
+                return Ok((code, String::from_utf8_lossy(&said).into_owned()));
+            }
             Event::Exit(other) => return Err(Error::Runtime(format!("{other:?}"))),
+            Event::Stdout(bytes) if said.len() + bytes.len() <= MAX_OUTPUT => {
+                said.extend_from_slice(&bytes);
+            }
             Event::Stdout(_) | Event::Stderr(_) => {}
         }
     }

@@ -1,12 +1,12 @@
-//! Starts a session's program in a container: behind the wrapper where the image has a shell, else
-//! directly. Input is the program's from its first byte: none is sent before it runs.
+//! Starts a session's program in a container: behind the wrapper, or directly by its words where the
+//! image has no shell. Input is the program's from its first byte: none is sent before it runs.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use bytes::BytesMut;
 
-use podgate_proto::v1::{Exec, exec::Program};
+use podgate_proto::v1::Exec;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::exec::{Event, Input, Output};
@@ -29,7 +29,7 @@ pub struct Started {
     pub input: Input,
     /// Gives its output and its end.
     pub output: Output,
-    /// How to find it again; unknown in an image without a shell.
+    /// How to find it again, unless something else than the wrapper spoke first.
     pub leader: Option<Leader>,
 }
 
@@ -51,7 +51,7 @@ impl<E: Into<Error>> From<E> for NotStarted {
     }
 }
 
-/// Starts what `exec` asks for in the granted container, or gives up at `deadline`.
+/// Starts what `exec` asks for behind the wrapper, or gives up at `deadline`.
 pub(super) async fn start(
     kubelet: &Kubelet,
     granted: &Granted,
@@ -60,51 +60,39 @@ pub(super) async fn start(
     deadline: Instant,
 ) -> Result<Started, NotStarted> {
     let wrapped = wrapper::wrap(session, exec)?;
-    let open = async |argv: &[String]| match timeout_at(
-        deadline,
-        open(kubelet, granted, argv, exec),
-    )
-    .await
-    {
-        Ok(opened) => opened,
-        Err(_) => Err(Error::StartTimeout),
-    };
-    let (input, output) = open(&wrapped.argv).await?;
+    let (input, output) = start_words(kubelet, granted, &wrapped.argv, exec, deadline).await?;
     let mut late = Late::new(output, wrapped.ready);
     match timeout_at(deadline, late.ready()).await {
-        Err(_) => {
-            return Err(NotStarted {
-                error: Error::StartTimeout,
-                late: Some(late),
-            });
-        }
+        Err(_) => Err(NotStarted {
+            error: Error::StartTimeout,
+            late: Some(late),
+        }),
         Ok(ready) => match ready? {
-            Ready::Runs(leader) => {
-                return Ok(Started {
-                    input,
-                    output: late.output,
-                    leader,
-                });
-            }
-            Ready::Ended(Exit::NotFound(_)) => {}
-            Ready::Ended(Exit::Code(code)) => return Err(Error::Wrapper(code).into()),
+            Ready::Runs(leader) => Ok(Started {
+                input,
+                output: late.output,
+                leader,
+            }),
+            Ready::Ended(Exit::NotFound(_)) => Err(Error::NoShell.into()),
+            Ready::Ended(Exit::Code(code)) => Err(Error::Wrapper(code).into()),
             Ready::Ended(Exit::NotExecutable(text) | Exit::Failed(text)) => {
-                return Err(Error::Runtime(text).into());
+                Err(Error::Runtime(text).into())
             }
         },
     }
-    // The image has no shell.
-    let Some(Program::Command(command)) = &exec.program else {
-        return Err(Error::NoShell.into());
-    };
-    let words = wrapper::split(command)?;
-    tracing::debug!("no shell in the image, running the command's words");
-    let (input, output) = open(&words).await?;
-    Ok(Started {
-        input,
-        output,
-        leader: None,
-    })
+}
+
+/// Starts a program by its words, in an image without a shell.
+pub(super) async fn start_words(
+    kubelet: &Kubelet,
+    granted: &Granted,
+    words: &[String],
+    exec: &Exec,
+    deadline: Instant,
+) -> Result<(Input, Output), Error> {
+    timeout_at(deadline, open(kubelet, granted, words, exec))
+        .await
+        .unwrap_or(Err(Error::StartTimeout))
 }
 
 async fn open(

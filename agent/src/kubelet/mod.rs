@@ -30,10 +30,12 @@ pub use launch::{Late, NotStarted, Started};
 use pods::Pods;
 
 /// From the request to the running program. The user hears of a failed leg within 10 s.
-const START_TIMEOUT: Duration = Duration::from_secs(9);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// How far the kubelet's list of pods may be behind its runtime, mostly.
 const STATUS_LAG: Duration = Duration::from_millis(300);
+/// Between looks at whether running sessions' containers live; all sessions share an answer.
+const WATCH: Duration = Duration::from_secs(1);
 
 /// How to reach and to trust the kubelet, in checked form.
 #[derive(Clone, Debug)]
@@ -95,6 +97,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it says that the image has no shell to run anything.
+    pub(crate) fn no_shell(&self) -> bool {
+        matches!(self, Self::NoShell)
+    }
+
     /// Whether it says that the granted container is no more.
     fn container_gone(&self) -> bool {
         match self {
@@ -140,23 +147,46 @@ impl Kubelet {
         dial::client_config(config).map(drop)
     }
 
-    /// Starts a session's program.
+    /// Starts a session's program behind the wrapper.
     pub async fn launch(
         &self,
         granted: &Granted,
         session: &str,
         exec: &Exec,
+        deadline: Instant,
     ) -> Result<Started, NotStarted> {
-        launch::start(self, granted, session, exec, Instant::now() + START_TIMEOUT).await
+        launch::start(self, granted, session, exec, deadline).await
     }
 
-    /// Ends what a session left behind: SIGHUP, a grace, SIGKILL.
-    pub async fn hang_up(
+    /// Starts a program by its words, in an image without a shell.
+    pub async fn launch_words(
         &self,
         granted: &Granted,
-        leader: hangup::Leader,
-    ) -> Result<hangup::Outcome, Error> {
-        hangup::hang_up(self, granted, leader).await
+        words: &[String],
+        exec: &Exec,
+        deadline: Instant,
+    ) -> Result<(exec::Input, exec::Output), Error> {
+        launch::start_words(self, granted, words, exec, deadline).await
+    }
+
+    /// Waits until the granted container is no more, and says why. A kubelet that does not answer
+    /// says nothing of its containers.
+    pub async fn until_gone(&self, granted: &Granted) -> pods::Error {
+        loop {
+            sleep(WATCH).await;
+            let Ok(token) = self.token() else { continue };
+            match self.pods.look(granted, token.as_deref(), WATCH).await {
+                Err(error) if error.container_gone() => return error,
+                _ => {}
+            }
+        }
+    }
+
+    /// Why the granted container is no more, if the kubelet knows that.
+    pub async fn is_gone(&self, granted: &Granted) -> Option<pods::Error> {
+        let token = self.token().ok()?;
+        let looked = self.pods.look(granted, token.as_deref(), Duration::ZERO);
+        looked.await.err().filter(pods::Error::container_gone)
     }
 
     async fn exec(

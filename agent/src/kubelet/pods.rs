@@ -159,10 +159,20 @@ impl Pods {
         granted: &Granted,
         token: Option<&str>,
     ) -> Result<Live, Error> {
+        self.look(granted, token, Duration::ZERO).await
+    }
+
+    /// The same by an answer that may be as old as this when it is called for.
+    pub(super) async fn look(
+        &self,
+        granted: &Granted,
+        token: Option<&str>,
+        age: Duration,
+    ) -> Result<Live, Error> {
         let called = Instant::now();
         let mut last = self.last.lock().await;
         let list = match &last.asked {
-            Some((asked, list)) if *asked >= called => Arc::clone(list),
+            Some((asked, list)) if *asked + age >= called => Arc::clone(list),
             _ => {
                 let asked = Instant::now();
                 let list = timeout(ANSWER_TIMEOUT, self.fetch(&mut last.connection, token))

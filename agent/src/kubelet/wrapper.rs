@@ -55,7 +55,9 @@ set -- \"$__s\"; unset __s __u __k __v __i __h
 /// program's status; traps are reset in the program itself (POSIX sh, exec). Its own stderr is
 /// elsewhere, so that it does not remark on how the program died; the subshell makes dash change
 /// the descriptors of the program alone.
-const STAY: &str = "trap : HUP INT QUIT TERM USR1 USR2; exec 3>&2 2>/dev/null\n";
+const STAY: &str = "\
+trap : HUP INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev/null
+";
 
 /// A program to run in a container, and how to tell that it has begun.
 #[derive(Debug, PartialEq, Eq)]

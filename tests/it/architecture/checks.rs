@@ -175,7 +175,7 @@ fn modules_can_be_breached() {
             source("agent/src/b.rs", b),
         ];
         assert_eq!(
-            rules::modules("agent", TABLE, &sources).join("\n"),
+            rules::modules("agent/src", TABLE, &sources).join("\n"),
             expect,
             "{a} {b}"
         );
@@ -205,7 +205,7 @@ fn modules_can_be_breached() {
             source("agent/src/b.rs", ""),
         ];
         assert_eq!(
-            rules::modules("agent", table, &sources).join("\n"),
+            rules::modules("agent/src", table, &sources).join("\n"),
             expect,
             "{table:?}"
         );
@@ -266,4 +266,29 @@ fn heads_can_be_breached() {
     check("agent/src/main.rs", &long, 1);
     check("agent/src/lib.rs", &long, 0);
     check("agent/src/main.rs", &long[4..], 0);
+}
+
+#[test]
+fn a_small_program_can_be_breached() {
+    let place = "agent/src/bin/node-helper";
+    let check = |file: &str, text: &str, expect: &str| {
+        let sources = [source(&format!("{place}/{file}"), text)];
+        let dependencies = ["rustix", "rustls", "tokio"].map(str::to_owned);
+        let found = rules::small(place, &["rustix"], &dependencies, &sources).join("\n");
+        assert!(
+            found.contains(expect) && found.is_empty() == expect.is_empty(),
+            "{text} gave {found:?}"
+        );
+    };
+    check(
+        "main.rs",
+        "mod find; use std::io; find::find(rustix::io::x());",
+        "",
+    );
+    check(
+        "find.rs",
+        "use crate::server; fn f() { tokio::spawn(g) }",
+        "tokio",
+    );
+    check("main.rs", "extern crate rustls;", "rustls");
 }

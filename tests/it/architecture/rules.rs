@@ -74,16 +74,23 @@ pub(super) fn places(sources: &[Source]) -> Vec<String> {
 }
 
 /// Modules import of each other what the table says, no more and no less, and only downwards.
-pub(super) fn modules(name: &str, table: Modules, sources: &[Source]) -> Vec<String> {
-    let place = format!("{name}/src");
+pub(super) fn modules(place: &str, table: Modules, sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     let mut seen: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for source in sources.iter().filter(|s| s.is_in(&place) && !s.is_test()) {
-        seen.entry(source.table_name()).or_default();
+    for source in sources.iter().filter(|s| s.is_in(place) && !s.is_test()) {
+        if let Some(name) = source.table_name(place) {
+            seen.entry(name).or_default();
+            for elsewhere in source.modules_elsewhere() {
+                seen.entry(elsewhere).or_default();
+            }
+        }
     }
     let names: BTreeSet<_> = seen.keys().copied().collect();
-    for (source, import) in of_crate(&place, sources) {
-        let (from, mut path) = (source.table_name(), import.path.split("::"));
+    for (source, import) in of_crate(place, sources) {
+        let mut path = import.path.split("::");
+        let Some(from) = source.table_name(place) else {
+            continue;
+        };
         if path.next() != Some("crate") {
             continue;
         }
@@ -153,6 +160,24 @@ pub(super) fn pure(name: &str, dependencies: &[String], sources: &[Source]) -> V
         };
         if !sound {
             found.push(breach(source, &import, "more than a pure file may import"));
+        }
+    }
+    found
+}
+
+/// A program that is kept small names these crates alone, and its own modules.
+pub(super) fn small(
+    place: &str,
+    may: &[&str],
+    dependencies: &[String],
+    sources: &[Source],
+) -> Vec<String> {
+    let mut found = Vec::new();
+    for (source, import) in of_crate(place, sources) {
+        let root = import.root();
+        let outside = root.starts_with("podgate_") || dependencies.iter().any(|d| d == root);
+        if outside && !may.contains(&root) {
+            found.push(breach(source, &import, "more than this program may import"));
         }
     }
     found

@@ -39,11 +39,20 @@ impl Source {
         (module, program)
     }
 
-    /// The name it has in a table of modules: that of the crate's root, or of a module right below.
-    pub(super) fn table_name(&self) -> &str {
-        let (_, file) = self.path.split_once("/src/").unwrap_or_default();
-        let file = file.strip_prefix("bin/").unwrap_or(file);
-        file.split(['/', '.']).next().unwrap_or(file)
+    /// The name it has in a table of modules of the crate in this folder: that of the crate's root,
+    /// or of a module right below. A program in a folder of its own below `bin` is another crate.
+    pub(super) fn table_name(&self, place: &str) -> Option<&str> {
+        let file = self.path.strip_prefix(place)?.strip_prefix('/')?;
+        let name = file.split(['/', '.']).next().unwrap_or(file);
+        (name != "bin").then_some(name)
+    }
+}
+
+impl Source {
+    /// Modules it declares whose file lies in another place, by `#[path]`.
+    pub(super) fn modules_elsewhere(&self) -> impl Iterator<Item = &str> {
+        let behind = self.text.split("\n#[path = ").skip(1);
+        behind.filter_map(|text| text.split("mod ").nth(1)?.split(';').next())
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Faults {
     /// One more than the limit; 0 for none.
     cut_after: AtomicU64,
     omit_status: AtomicBool,
+    frozen: AtomicBool,
 }
 
 impl Faults {
@@ -77,6 +78,16 @@ impl Faults {
     /// after it, and any data frame that looks like a status is left out.
     pub fn set_omit_status(&self, omit: bool) {
         self.omit_status.store(omit, Ordering::Relaxed);
+    }
+
+    /// From now on passes nothing more on of what runtimes say, and does not end its clients'
+    /// connections as theirs end (kubernetes issue 129144). With containerd alone.
+    pub fn set_frozen(&self, frozen: bool) {
+        self.frozen.store(frozen, Ordering::Relaxed);
+    }
+
+    pub(super) fn frozen(&self) -> bool {
+        self.frozen.load(Ordering::Relaxed)
     }
 
     pub(super) fn exec(&self) -> ExecFault {

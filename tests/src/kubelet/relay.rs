@@ -16,6 +16,7 @@ use tonic::Code;
 
 use super::Front;
 use super::exec::Client;
+use super::faults::Faults;
 use super::listener::Peer;
 use super::routes::{Answer, faulty, plain};
 use crate::containerd::Containerd;
@@ -52,10 +53,10 @@ pub(super) async fn exec(
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         let runtime = hyper::upgrade::on(&mut answer);
-        let omit_status = front.faults.omit_status();
+        let faults = Arc::clone(&front.faults);
         front.upgraded(peer, upgrade, move |client| async move {
             if let Ok(runtime) = runtime.await {
-                relay(client, TokioIo::new(runtime), omit_status).await;
+                relay(client, TokioIo::new(runtime), &faults).await;
             }
         });
     }
@@ -122,19 +123,25 @@ async fn forward(
     Ok(sender.send_request(forwarded).await?)
 }
 
-async fn relay(client: Client, runtime: impl AsyncRead + AsyncWrite, omit_status: bool) {
+async fn relay(client: Client, runtime: impl AsyncRead + AsyncWrite, faults: &Faults) {
     let (from_client, mut to_client) = tokio::io::split(client);
     let (from_runtime, mut to_runtime) = tokio::io::split(runtime);
     let down = async {
-        if omit_status {
+        let copied = if faults.omit_status() {
             copy_without_status(from_runtime, &mut to_client).await
         } else {
-            copy(from_runtime, &mut to_client).await
+            copy(from_runtime, &mut to_client, faults).await
+        };
+        if faults.frozen() {
+            std::future::pending().await
+        } else {
+            copied
         }
     };
+    let up = Faults::default();
     let ended = tokio::select! {
         ended = down => ended,
-        ended = copy(from_client, &mut to_runtime) => ended,
+        ended = copy(from_client, &mut to_runtime, &up) => ended,
     };
     // After an error the sockets are only dropped: a connection that was cut must look cut.
     if ended.is_ok() {
@@ -145,11 +152,14 @@ async fn relay(client: Client, runtime: impl AsyncRead + AsyncWrite, omit_status
 async fn copy(
     mut from: impl AsyncRead + Unpin,
     to: &mut (impl AsyncWrite + Unpin),
+    faults: &Faults,
 ) -> std::io::Result<()> {
     let mut buffer = BytesMut::with_capacity(BUFFER);
     while from.read_buf(&mut buffer).await? > 0 {
-        to.write_all(&buffer).await?;
-        to.flush().await?;
+        if !faults.frozen() {
+            to.write_all(&buffer).await?;
+            to.flush().await?;
+        }
         buffer.clear();
     }
     Ok(())

@@ -1,18 +1,20 @@
-//! The hang-up script on real processes of this machine, as each kind of sh runs it.
+//! The script on real processes of this machine, as each kind of sh runs it.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
 use super::*;
 
 const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "sh"]];
+const NEVER: &str = "0";
 
-/// A process that leads a group of its own, once it has said that it is set up.
-fn leader(script: &str) -> (Child, Leader) {
-    let mut child = Command::new("dash")
-        .args(["-c", script])
-        .process_group(0)
+/// A process that leads a session of its own, as every exec does, once it has said that it is set
+/// up; with the pids that it said.
+fn leader(script: &str) -> (Child, Leader, Vec<String>) {
+    let mut child = Command::new("setsid")
+        .args(["dash", "-c", script])
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -21,57 +23,122 @@ fn leader(script: &str) -> (Child, Leader) {
         .read_line(&mut line)
         .unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-    (child, Leader::from_stat(&stat).unwrap())
+    let said = line.split_whitespace().map(str::to_owned).collect();
+    (child, Leader::from_stat(&stat).unwrap(), said)
 }
 
-fn run(shell: &[&str], leader: Leader, signal: &str) -> Option<i32> {
+fn run(shell: &[&str], signal: &str, leader: Leader, more: &[&str]) -> Option<i32> {
     Command::new(shell[0])
         .args(&shell[1..])
-        .args(["-c", SCRIPT, "hangup"])
-        .args([
-            leader.pid.to_string(),
-            leader.start_time.to_string(),
-            signal.to_owned(),
-        ])
+        .args(["-c", SCRIPT, "hangup", signal])
+        .args([leader.pid.to_string(), leader.start_time.to_string()])
+        .args(more)
+        .stdout(Stdio::null())
         .status()
         .unwrap()
         .code()
 }
 
+fn hang_up(shell: &[&str], leader: Leader) -> Option<i32> {
+    run(shell, "HUP", leader, &[])
+}
+
+/// A kill after a hang-up at this time.
+fn kill(shell: &[&str], leader: Leader, at: &str) -> Option<i32> {
+    run(shell, "KILL", leader, &[&leader.pid.to_string(), at])
+}
+
+fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ")
+        .next()
+        .is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
+}
+
+/// Waits for the end of a process that is not this one's child; a signal takes a moment.
+fn ends(pid: &str) {
+    let begun = std::time::Instant::now();
+    while runs(pid) {
+        assert!(begun.elapsed().as_secs() < 10, "{pid} lives");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn sighup_reaches_the_leader() {
     for shell in SHELLS {
-        let (mut child, leader) = leader("echo up; sleep 1000");
-        assert_eq!(run(shell, leader, "HUP"), Some(0), "{shell:?}");
+        let (mut child, leader, _) = leader("echo up; sleep 1000");
+        assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
         assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
     }
 }
 
 #[test]
-fn sigkill_reaches_a_leader_that_ignores_sighup() {
+fn any_signal_reaches_the_program() {
     for shell in SHELLS {
-        let (mut child, leader) = leader("trap '' HUP; echo up; sleep 1000; :");
-        assert_eq!(run(shell, leader, "HUP"), Some(0), "{shell:?}");
+        for (name, number) in [("USR1", 10), ("TERM", 15), ("ALRM", 14), ("KILL", 9)] {
+            let (mut child, leader, _) = leader("echo up; exec sleep 1000");
+            assert_eq!(run(shell, name, leader, &[]), Some(0), "{shell:?}");
+            assert_eq!(child.wait().unwrap().signal(), Some(number), "{shell:?}");
+        }
+    }
+}
+
+#[test]
+fn sigkill_reaches_what_ignores_sighup_and_spares_a_background_job() {
+    for shell in SHELLS {
+        let script =
+            "exec 5<&0; trap '' HUP; sleep 1000 & b=$!; sleep 1001 <&5 & echo $b $!; sleep 1002; :";
+        let (mut child, leader, said) = leader(script);
+        let [background, foreground] = said.as_slice() else {
+            panic!("{said:?}");
+        };
+        assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
         assert_eq!(child.try_wait().unwrap(), None, "{shell:?}");
-        assert_eq!(run(shell, leader, "KILL"), Some(0), "{shell:?}");
+        assert_eq!(kill(shell, leader, NEVER), Some(0), "{shell:?}");
         assert_eq!(child.wait().unwrap().signal(), Some(9), "{shell:?}");
+        ends(foreground);
+        assert!(runs(background), "{shell:?}");
+        assert!(
+            Command::new("kill")
+                .arg(background)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+#[test]
+fn what_outlives_its_leader_is_killed_if_it_is_older_than_the_hang_up() {
+    for shell in SHELLS {
+        let (mut child, leader, said) =
+            leader("exec 5<&0; (trap '' HUP; exec sleep 1000 <&5) & echo $!; sleep 1002; :");
+        let pid = &said[0];
+        assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
+        assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
+        assert!(runs(pid), "{shell:?}");
+        let gone = Some(i32::from(GONE));
+        assert_eq!(kill(shell, leader, NEVER), gone, "{shell:?}");
+        assert!(runs(pid), "{shell:?}");
+        let now = (leader.start_time + 100).to_string();
+        assert_eq!(kill(shell, leader, &now), Some(0), "{shell:?}");
+        ends(pid);
     }
 }
 
 #[test]
 fn a_process_that_started_at_another_time_is_not_signalled() {
     for shell in SHELLS {
-        let (mut child, found) = leader("echo up; exec sleep 1000");
+        let (mut child, found, _) = leader("echo up; exec sleep 1000");
         let other = Leader {
             start_time: found.start_time + 1,
             ..found
         };
-        assert_eq!(run(shell, other, "HUP"), Some(i32::from(GONE)), "{shell:?}");
-        assert_eq!(
-            run(shell, other, "KILL"),
-            Some(i32::from(GONE)),
-            "{shell:?}"
-        );
+        let gone = Some(i32::from(GONE));
+        assert_eq!(hang_up(shell, other), gone, "{shell:?}");
+        assert_eq!(kill(shell, other, NEVER), gone, "{shell:?}");
+        assert_eq!(run(shell, "TERM", other, &[]), gone, "{shell:?}");
         assert_eq!(child.try_wait().unwrap(), None, "{shell:?}");
         child.kill().unwrap();
         child.wait().unwrap();

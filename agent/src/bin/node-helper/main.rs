@@ -1,0 +1,57 @@
+//! `podgate-node-helper --socket F`: the one privileged part of a node, beside the agent. It listens
+//! on a unix socket alone, and answers a handful of typed requests on processes of containers. It
+//! keeps no state, so its restart disturbs nobody.
+
+mod find;
+mod processes;
+#[path = "../../node/protocol.rs"]
+#[allow(dead_code, reason = "one half of it is the agent's")]
+mod protocol;
+mod sandbox;
+mod server;
+mod signal;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Finds, signals and hangs up the processes of sessions for the Podgate agent of its node.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The socket to listen on. Its folder must be closed to others; a missing one is made so.
+    #[arg(long)]
+    socket: PathBuf,
+    /// The user id that may connect beside this program's own: the agent's.
+    #[arg(long)]
+    agent_uid: Option<u32>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("podgate-node-helper: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    // A thread that is lost would be missed silently; a process that is lost is started again.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(101);
+    }));
+    let server = server::Server::bind(&arguments.socket, arguments.agent_uid)?;
+    sandbox::enter()?;
+    eprintln!(
+        "podgate-node-helper: serving {}",
+        arguments.socket.display()
+    );
+    Ok(server.serve()?)
+}

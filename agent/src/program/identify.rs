@@ -1,0 +1,226 @@
+//! Which process a session runs in an image without a shell, where nothing marks it: the one that was
+//! started with the session's words while no other start of ours was under way in its container.
+//! Others may start the same words at the same time; then the process is not known, and never guessed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Error, How, Left, Means};
+use crate::kubelet::exec::{Input, Output};
+use crate::node::protocol::{By, Candidate, ContainerId, Process, Stdin};
+use podgate_proto::v1::TerminalSize;
+
+/// Between looks for a process that is being started, in milliseconds: about as long as runc takes,
+/// then longer.
+const LOOKS: [u64; 7] = [20, 30, 50, 100, 200, 400, 1200];
+/// Between looks for what tells a session's process from its doubles, in milliseconds.
+const SIGNS: [u64; 6] = [10, 40, 100, 200, 400, 800];
+/// Seconds that a start takes at the most. A double this close behind the process that was found may
+/// be the one that was meant.
+const SETTLED: u64 = 3;
+/// A size that no terminal has.
+const ODD: TerminalSize = TerminalSize {
+    columns: 9973,
+    rows: 9967,
+};
+
+/// Starts of bare words: one at a time in a container, until its process is found.
+#[derive(Debug, Default)]
+pub(super) struct Starts(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    places: HashMap<ContainerId, Arc<tokio::sync::Mutex<()>>>,
+    /// Processes that are known to lead one of our sessions.
+    taken: HashSet<Process>,
+}
+
+/// A program whose process is looked for. While it has its place no other of ours starts there.
+#[derive(Debug)]
+pub(super) struct Unidentified {
+    starts: Arc<Mutex<State>>,
+    place: Option<OwnedMutexGuard<()>>,
+    taken: Option<Process>,
+}
+
+impl Starts {
+    /// Waits for a container's place; none where that takes too long.
+    pub(super) async fn begin(&self, container: ContainerId, by: Instant) -> Option<Unidentified> {
+        let place = {
+            let mut state = lock(&self.0);
+            state.places.retain(|_, place| Arc::strong_count(place) > 1);
+            Arc::clone(state.places.entry(container).or_default())
+        };
+        let place = timeout_at(by, place.lock_owned()).await.ok()?;
+        Some(Unidentified {
+            starts: Arc::clone(&self.0),
+            place: Some(place),
+            taken: None,
+        })
+    }
+}
+
+impl Drop for Unidentified {
+    fn drop(&mut self) {
+        if let Some(process) = &self.taken {
+            lock(&self.starts).taken.remove(process);
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks for the process until it is there, and gives the container's place back.
+pub(super) async fn identify(means: &Means, left: &mut Left, unidentified: &mut Unidentified) {
+    if unidentified.place.is_none() {
+        return;
+    }
+    for pause in LOOKS {
+        sleep(Duration::from_millis(pause)).await;
+        match candidates(means, left).await.as_deref() {
+            Ok([]) => {}
+            Ok([only]) => {
+                let process = only.process.clone();
+                lock(&unidentified.starts).taken.insert(process.clone());
+                unidentified.taken = Some(process.clone());
+                if let How::Words { leader, .. } = &mut left.how {
+                    *leader = Some(process);
+                }
+                means.write(left);
+                break;
+            }
+            Ok(_) => break,
+            Err(error) => tracing::debug!(%error, "looking for the session's process"),
+        }
+    }
+    unidentified.place = None;
+}
+
+/// The process of a session, if it is known for sure. `Ok(None)`: it has ended.
+pub(super) async fn sure(
+    means: &Means,
+    left: &Left,
+    connection: Option<(Input, Output)>,
+) -> Result<Option<Process>, Error> {
+    let How::Words { leader, .. } = &left.how else {
+        return Err(Error::InDoubt);
+    };
+    let before = candidates(means, left).await?;
+    if before.is_empty() {
+        return Ok(None);
+    }
+    if let Some(leader) = leader {
+        let settled = leader.start_time + SETTLED * rustix::param::clock_ticks_per_second();
+        let double = |one: &Candidate| one.process != *leader && one.process.start_time <= settled;
+        if !before.iter().any(double) {
+            let lives = before.iter().any(|one| one.process == *leader);
+            return Ok(lives.then(|| leader.clone()));
+        }
+    }
+    sign(means, left, &before, connection.ok_or(Error::InDoubt)?)
+        .await
+        .map(Some)
+}
+
+/// Has the process give a sign that no double gives: its terminal takes an odd size, or its input
+/// hangs up as the connection is closed.
+async fn sign(
+    means: &Means,
+    left: &Left,
+    before: &[Candidate],
+    connection: (Input, Output),
+) -> Result<Process, Error> {
+    let How::Words {
+        terminal, leader, ..
+    } = &left.how
+    else {
+        return Err(Error::InDoubt);
+    };
+    let open = if *terminal {
+        let (mut input, output) = connection;
+        input.resize(&ODD).await.map_err(|_| Error::InDoubt)?;
+        Some((input, output))
+    } else {
+        drop(connection);
+        None
+    };
+    let mut signs = Vec::new();
+    for pause in SIGNS {
+        sleep(Duration::from_millis(pause)).await;
+        signs = candidates(means, left).await?;
+        signs.retain(gives);
+        if !signs.is_empty() {
+            break;
+        }
+    }
+    drop(open);
+    let newly = |now: &&Candidate| {
+        let then = before.iter().find(|then| then.process == now.process);
+        then.is_some_and(|then| !gives(then))
+    };
+    let mut changed = signs.iter().filter(newly);
+    match (changed.next(), changed.next(), signs.as_slice()) {
+        (Some(only), None, _) => Ok(only.process.clone()),
+        // Its input was at its end before, which none of the doubles can say.
+        (None, _, [only]) if leader.as_ref() == Some(&only.process) => Ok(only.process.clone()),
+        _ => Err(Error::InDoubt),
+    }
+}
+
+fn gives(candidate: &Candidate) -> bool {
+    match candidate.stdin {
+        Stdin::Pipe { hung_up } => hung_up,
+        Stdin::Terminal { columns, rows } => {
+            (u32::from(columns), u32::from(rows)) == (ODD.columns, ODD.rows)
+        }
+        Stdin::Other => false,
+    }
+}
+
+/// All processes that may be the session's: its words, its kind of input, no older than it, and not
+/// another session's of ours.
+async fn candidates(means: &Means, left: &Left) -> Result<Vec<Candidate>, Error> {
+    let (
+        How::Words {
+            words,
+            since,
+            terminal,
+            leader,
+        },
+        Some(node),
+        Some(container),
+    ) = (&left.how, &means.node, left.container())
+    else {
+        return Err(Error::InDoubt);
+    };
+    let by = By::Words {
+        words: words.clone(),
+        since: *since,
+    };
+    let mut found = node.find(&container, by).await?;
+    let state = lock(&means.starts.0);
+    found.retain(|one| {
+        let kind = match one.stdin {
+            Stdin::Terminal { .. } => *terminal,
+            Stdin::Pipe { .. } => !*terminal,
+            Stdin::Other => false,
+        };
+        kind && (leader.as_ref() == Some(&one.process) || !state.taken.contains(&one.process))
+    });
+    Ok(found)
+}
+
+/// Clock ticks since boot, as process start times are told.
+pub(super) fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let ticks = rustix::param::clock_ticks_per_second();
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
+    seconds * ticks + nanoseconds * ticks / 1_000_000_000
+}

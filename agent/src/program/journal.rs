@@ -1,0 +1,182 @@
+//! What was started and is not known to be over, a file a session, for the agent that comes after a
+//! crash. It is written before the runtime is asked, so nothing is started that it does not know.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Left;
+
+/// Processes of an earlier boot are gone, and their numbers mean nothing (proc(5)).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// Bytes of a file, at the most: a command's words.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Why there is no journal.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{0} is another agent's, which is still running")]
+    InUse(PathBuf),
+}
+
+/// A folder of sessions.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    folder: PathBuf,
+    boot: String,
+    /// Held as long as this agent lives.
+    _lock: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    boot: String,
+    left: Left,
+}
+
+impl Journal {
+    /// Opens a folder, made where there is none, and reads what an earlier agent has left.
+    pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<Left>), Error> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { path, source }
+        };
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(failed(folder))?;
+        let path = folder.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed(&path))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => Error::InUse(folder.to_owned()),
+            TryLockError::Error(source) => failed(&path)(source),
+        })?;
+        let boot = fs::read_to_string(BOOT_ID).map_err(failed(Path::new(BOOT_ID)))?;
+        let this = Self {
+            folder: folder.to_owned(),
+            boot: boot.trim().to_owned(),
+            _lock: lock,
+        };
+        let mut left = Vec::new();
+        for file in fs::read_dir(folder).map_err(failed(folder))? {
+            let path = file.map_err(failed(folder))?.path();
+            if path.file_name().is_some_and(|name| name == "lock") {
+                continue;
+            }
+            match this.read(&path) {
+                Some(entry) => left.push(entry),
+                // What is not whole was never acted on, and what is of another boot is over.
+                None => fs::remove_file(&path).map_err(failed(&path))?,
+            }
+        }
+        Ok((this, left))
+    }
+
+    fn read(&self, path: &Path) -> Option<Left> {
+        if fs::metadata(path).ok()?.len() > MAX_FILE {
+            return None;
+        }
+        let entry: Entry = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let whole = self.path(&entry.left.session) == path && entry.boot == self.boot;
+        whole.then_some(entry.left)
+    }
+
+    /// Writes what is known of a session. One that cannot be written is run all the same, and said.
+    pub(super) fn write(&self, left: &Left) {
+        let entry = Entry {
+            boot: self.boot.clone(),
+            left: left.clone(),
+        };
+        // Whole or not at all, whenever this process is killed.
+        let path = self.path(&left.session);
+        let new = path.with_extension("new");
+        let write = || {
+            let mut file = OpenOptions::new()
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .mode(0o600)
+                .open(&new)?;
+            file.write_all(&serde_json::to_vec(&entry)?)?;
+            fs::rename(&new, &path)
+        };
+        if let Err(error) = write() {
+            tracing::warn!(path = %path.display(), %error, "a session is not in the journal");
+        }
+    }
+
+    /// Forgets a session.
+    pub(super) fn remove(&self, session: &str) {
+        let path = self.path(session);
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "a session stays in the journal");
+        }
+    }
+
+    fn path(&self, session: &str) -> PathBuf {
+        self.folder.join(format!("{session}.json"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grant::Granted;
+
+    fn left(session: &str) -> Left {
+        let granted = Granted {
+            namespace: "prod".into(),
+            pod: "web-0".into(),
+            uid: "u1".into(),
+            container: "main".into(),
+            container_id: format!("containerd://{}", "a".repeat(64)),
+        };
+        Left::new(session, granted)
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("podgate-journal-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn what_is_not_over_is_read_again() {
+        let folder = folder("again");
+        let (journal, before) = Journal::open(&folder).unwrap();
+        assert_eq!(before, []);
+        journal.write(&left("a"));
+        journal.write(&left("b"));
+        journal.remove("a");
+        assert!(matches!(Journal::open(&folder), Err(Error::InUse(_))));
+        drop(journal);
+        let (_, again) = Journal::open(&folder).unwrap();
+        assert_eq!(again, [left("b")]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_broken_or_of_another_boot_is_removed() {
+        let folder = folder("broken");
+        let (journal, _) = Journal::open(&folder).unwrap();
+        journal.write(&left("a"));
+        let whole = fs::read_to_string(folder.join("a.json")).unwrap();
+        drop(journal);
+        let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+        write("a.json", &whole.replace("\"boot\":\"", "\"boot\":\"0"));
+        write("b.json", "{");
+        write("c.new", &whole);
+        let (_, left) = Journal::open(&folder).unwrap();
+        assert_eq!(left, []);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "the lock alone");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,232 @@
+//! A part is killed in mid-session: what ran is ended by whoever comes after it, and nobody else's is.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use podgate_tests::containerd::{PodSpec, RunningPod, eventually};
+use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::terminal::Terminal;
+use rustix::process::Signal;
+use tokio::process::{Child, Command};
+
+const SOON: Duration = Duration::from_secs(15);
+/// What the sessions run, and others beside them.
+const WORD: &str = "sleep 7100";
+
+/// Sessions of each kind in two pods, and one of someone else's in each with the same words.
+struct Running {
+    stand: Stand,
+    pods: Vec<RunningPod>,
+    ssh: Vec<Child>,
+    terminals: Vec<Terminal>,
+    others: Vec<Child>,
+}
+
+impl Running {
+    async fn start(helper: bool) -> Self {
+        let changes = Changes {
+            helper,
+            agent: "hangUpGraceSeconds: 1\n".into(),
+            ..Changes::default()
+        };
+        let stand = Stand::containerd(changes).await.unwrap();
+        let mut specs = vec![PodSpec::busybox("bb"), PodSpec::bash("deb")];
+        // Without a shell in the image it takes the helper.
+        if helper {
+            specs.push(PodSpec::distroless("bare"));
+        }
+        let mut this = Self {
+            stand,
+            pods: Vec::new(),
+            ssh: Vec::new(),
+            terminals: Vec::new(),
+            others: Vec::new(),
+        };
+        for spec in specs {
+            let bare = spec.name == "bare";
+            let name = spec.name.clone();
+            let pod = this.stand.run_pod(spec).await.unwrap();
+            this.other(&pod, bare);
+            let client = &this.stand.client;
+            let command = if bare { "/probe sleep 7100" } else { WORD };
+            let mut ssh = client.ssh(&[], &name);
+            this.ssh
+                .push(ssh.arg(command).stdin(Stdio::piped()).spawn().unwrap());
+            let words: Vec<&str> = command.split(' ').collect();
+            this.terminals
+                .push(client.terminal(&name, &words, 24, 80).unwrap());
+            this.pods.push(pod);
+        }
+        for pod in &this.pods {
+            this.run(pod, 3).await;
+        }
+        let sessions = 2 * this.pods.len();
+        let begun = format!("podgate_agent_sessions_active {sessions}");
+        this.stand.agent.counts(SOON, &[&begun]).await.unwrap();
+        if helper {
+            this.in_journal(r#""leader":{"container""#, 2).await;
+        }
+        this
+    }
+
+    fn other(&mut self, pod: &RunningPod, bare: bool) {
+        let socket = self.stand.containerd.as_ref().unwrap().socket();
+        let program = if bare { "/probe" } else { "sleep" };
+        let words: &[&str] = if bare { &["sleep", "7100"] } else { &["7100"] };
+        let other = Command::new("ctr")
+            .args(["-n", "k8s.io", "--address"])
+            .arg(socket)
+            .args(["task", "exec", "--exec-id", &format!("other-{}", pod.name)])
+            .args([pod.container_id("app").unwrap(), program])
+            .args(words)
+            .stdin(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        self.others.push(other.unwrap());
+    }
+
+    /// Waits until so many programs run the words.
+    async fn run(&self, pod: &RunningPod, expect: usize) {
+        self.count(pod, expect, |line| {
+            line == WORD || line == "/probe sleep 7100"
+        })
+        .await;
+    }
+
+    async fn count(&self, pod: &RunningPod, expect: usize, wanted: impl Fn(&str) -> bool) {
+        let containerd = self.stand.containerd.as_ref().unwrap();
+        let id = pod.container_id("app").unwrap();
+        let look = || async {
+            let all = containerd.processes_in(id);
+            let found = all.iter().filter(|(_, line)| wanted(line)).count();
+            (found == expect).then_some(())
+        };
+        if eventually(WORD, SOON, look).await.is_err() {
+            let (all, log) = (containerd.processes_in(id), self.stand.agent.log());
+            panic!("not {expect} in {}: {all:?}\n{}", pod.name, log.join("\n"));
+        }
+    }
+
+    /// Waits until so many sessions in the journal have this.
+    async fn in_journal(&self, text: &str, expect: usize) {
+        let journal = self.stand.dir().join("journal");
+        let look = || async {
+            let entries = std::fs::read_dir(&journal).ok()?.flatten();
+            let texts = entries.filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
+            (texts.filter(|entry| entry.contains(text)).count() == expect).then_some(())
+        };
+        if eventually("the journal", SOON, look).await.is_err() {
+            panic!(
+                "not {expect} of {text}\n{}",
+                self.stand.agent.log().join("\n")
+            );
+        }
+    }
+
+    /// Waits until all of ours is gone, and looks whether all of the others' is still there.
+    async fn only_others_are_left(&mut self) {
+        for pod in &self.pods {
+            // Of ours a shell that stands before the words would be left, too.
+            self.count(pod, 1, |line| line.contains(WORD)).await;
+        }
+        for other in &mut self.others {
+            assert!(other.try_wait().unwrap().is_none(), "another's session");
+        }
+        self.in_journal("session", 0).await;
+    }
+}
+
+async fn an_agent_that_is_killed_leaves_its_sessions_to_the_next(helper: bool) {
+    let mut running = Running::start(helper).await;
+    running.stand.agent.signal(Signal::KILL).unwrap();
+    running.stand.agent.ended().await.unwrap();
+    for mut ssh in std::mem::take(&mut running.ssh) {
+        assert_eq!(ssh.wait().await.unwrap().code(), Some(255));
+    }
+    for terminal in std::mem::take(&mut running.terminals) {
+        let (text, status) = terminal.end().await.unwrap();
+        assert_eq!(status, 255, "{text}");
+        assert!(text.contains("podgate: "), "{text}");
+    }
+    running.stand.restart_agent().await.unwrap();
+    running.only_others_are_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_killed_leaves_its_sessions_to_the_next_by_the_image() {
+    an_agent_that_is_killed_leaves_its_sessions_to_the_next(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_killed_leaves_its_sessions_to_the_next_by_the_helper() {
+    an_agent_that_is_killed_leaves_its_sessions_to_the_next(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_killed_in_mid_hang_up_leaves_the_kill_to_the_next() {
+    let mut running = Running::start(true).await;
+    let mut stubborn = running.stand.client.ssh(&[], "bb");
+    stubborn
+        .arg("trap '' HUP; sleep 7100")
+        .stdin(Stdio::piped());
+    let mut stubborn = stubborn.spawn().unwrap();
+    running.run(&running.pods[0], 4).await;
+    stubborn.kill().await.unwrap();
+    running.in_journal(r#""hung_up":["#, 1).await;
+    running.stand.agent.signal(Signal::KILL).unwrap();
+    running.stand.agent.ended().await.unwrap();
+    running.stand.restart_agent().await.unwrap();
+    running.only_others_are_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frontdoor_that_is_killed_leaves_nothing() {
+    let mut running = Running::start(true).await;
+    running.stand.frontdoor.signal(Signal::KILL).unwrap();
+    for mut ssh in std::mem::take(&mut running.ssh) {
+        assert_eq!(ssh.wait().await.unwrap().code(), Some(255));
+    }
+    running.only_others_are_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helper_that_is_killed_disturbs_no_session() {
+    let mut running = Running::start(true).await;
+    let mut shell = running.stand.client.terminal("bb", &[], 24, 80).unwrap();
+    shell.send("echo h''ere\n").await.unwrap();
+    shell.expect("here").await.unwrap();
+    running
+        .stand
+        .helper
+        .as_mut()
+        .unwrap()
+        .restart()
+        .await
+        .unwrap();
+    shell.send("echo st''ill; exit 4\n").await.unwrap();
+    shell.expect("still").await.unwrap();
+    assert_eq!(shell.end().await.unwrap().1, 4);
+    for ssh in &mut running.ssh {
+        assert!(ssh.try_wait().unwrap().is_none());
+        ssh.start_kill().unwrap();
+    }
+    running.terminals.clear();
+    running.only_others_are_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helper_that_is_away_is_waited_for() {
+    let mut running = Running::start(true).await;
+    let helper = running.stand.helper.take().unwrap();
+    let socket = helper.socket().to_owned();
+    drop(helper);
+    for ssh in &mut running.ssh {
+        ssh.start_kill().unwrap();
+    }
+    running.terminals.clear();
+    let again = |line: &serde_json::Value| line["message"] == "hang-up is tried again";
+    running.stand.agent.wait_log(SOON, again).await.unwrap();
+    let helper = podgate_tests::helper::Helper::start(&socket).await.unwrap();
+    running.only_others_are_left().await;
+    drop(helper);
+}

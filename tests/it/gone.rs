@@ -1,0 +1,122 @@
+//! A pod is deleted, or its container restarts, in mid-session: the session ends soon, and says why.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use podgate_tests::containerd::{PodSpec, RunningPod, eventually};
+use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::terminal::Terminal;
+use tokio::io::AsyncReadExt;
+use tokio::process::Child;
+use tokio::time::timeout;
+
+/// What a user is made to wait, at the most.
+const SOON: Duration = Duration::from_secs(5);
+const WITHIN: Duration = Duration::from_secs(10);
+
+struct Sessions {
+    command: Child,
+    shell: Terminal,
+}
+
+async fn start(helper: bool) -> (Stand, RunningPod, Sessions) {
+    let changes = Changes {
+        helper,
+        ..Changes::default()
+    };
+    let stand = Stand::containerd(changes).await.unwrap();
+    let pod = stand.run_pod(PodSpec::busybox("bb")).await.unwrap();
+    let mut ssh = stand.client.ssh(&[], "bb");
+    let command = ssh.arg("sleep 7200").stdin(Stdio::piped()).spawn().unwrap();
+    let mut shell = stand.client.terminal("bb", &[], 24, 80).unwrap();
+    shell.send("echo h''ere\n").await.unwrap();
+    shell.expect("here").await.unwrap();
+    let id = pod.container_id("app").unwrap();
+    let runs = || async {
+        let all = stand.containerd.as_ref().unwrap().processes_in(id);
+        all.iter()
+            .any(|(_, line)| line == "sleep 7200")
+            .then_some(())
+    };
+    eventually("the command", WITHIN, runs).await.unwrap();
+    (stand, pod, Sessions { command, shell })
+}
+
+impl Sessions {
+    async fn say(mut self, why: &str) {
+        let mut said = String::new();
+        let mut stderr = self.command.stderr.take().unwrap();
+        let ended = async {
+            stderr.read_to_string(&mut said).await.unwrap();
+            self.command.wait().await.unwrap()
+        };
+        let status = timeout(SOON, ended)
+            .await
+            .expect("the command's session stays");
+        assert_eq!(status.code(), Some(255), "{said}");
+        assert!(said.contains(why), "{said}");
+        let (said, status) = timeout(SOON, self.shell.end())
+            .await
+            .expect("the shell's session stays")
+            .unwrap();
+        assert_eq!(status, 255, "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+async fn a_deleted_pod(helper: bool) {
+    let (stand, pod, sessions) = start(helper).await;
+    pod.remove().await.unwrap();
+    stand.cluster.remove("default", "bb");
+    sessions
+        .say("podgate: the session is over: the pod is gone from this node")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_pod_without_helper() {
+    a_deleted_pod(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_pod_with_helper() {
+    a_deleted_pod(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_pod_whose_streams_stay_open() {
+    let (stand, pod, sessions) = start(true).await;
+    stand.kubelet.faults().set_frozen(true);
+    pod.remove().await.unwrap();
+    stand.cluster.remove("default", "bb");
+    sessions.say("the pod is gone from this node").await;
+}
+
+async fn a_restarted_container(helper: bool) {
+    let (stand, mut pod, sessions) = start(helper).await;
+    pod.restart_container("app").await.unwrap();
+    stand.publish(&pod);
+    sessions
+        .say("podgate: the session is over: the container was restarted")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_container_without_helper() {
+    a_restarted_container(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_container_with_helper() {
+    a_restarted_container(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_killed_by_itself_is_no_such_thing() {
+    for helper in [false, true] {
+        let (stand, _pod, _sessions) = start(helper).await;
+        let output = stand.client.run(&[], "bb", "kill -9 $$").await.unwrap();
+        assert_eq!(output.status.code(), Some(137));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
+}
