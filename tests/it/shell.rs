@@ -61,14 +61,15 @@ async fn keys_mean_what_they_mean_on_a_terminal() {
     let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
-        // Ctrl-C ends what runs, not the shell.
-        shell.send("echo r''un; sleep 1000\n").await.unwrap();
+        // Ctrl-C ends what runs, not the shell. The job says itself that it is in the foreground.
+        let job = "sh -c 'echo r\"\"un; exec sleep 1000'\n";
+        shell.send(job).await.unwrap();
         shell.expect("run").await.unwrap();
         shell.send("\x03").await.unwrap();
         shell.send("echo status $?\n").await.unwrap();
         shell.expect("status 130").await.unwrap();
         // Ctrl-Z stops it, and the shell has it as a job.
-        shell.send("echo r''un; sleep 1000\n").await.unwrap();
+        shell.send(job).await.unwrap();
         shell.expect("run").await.unwrap();
         shell.send("\x1a").await.unwrap();
         shell.expect("topped").await.unwrap();

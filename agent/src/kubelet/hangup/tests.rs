@@ -10,20 +10,18 @@ const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "sh"]];
 const NEVER: &str = "0";
 
 /// A process that leads a session of its own, as every exec does, once it has said that it is set
-/// up; with the pids that it said.
-fn leader(script: &str) -> (Child, Leader, Vec<String>) {
+/// up; with the lines that it and its jobs said, in order of the alphabet.
+fn leader(script: &str, lines: usize) -> (Child, Leader, Vec<String>) {
     let mut child = Command::new("setsid")
         .args(["dash", "-c", script])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said: Vec<_> = said.take(lines).map(Result::unwrap).collect();
+    said.sort_unstable();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-    let said = line.split_whitespace().map(str::to_owned).collect();
     (child, Leader::from_stat(&stat).unwrap(), said)
 }
 
@@ -67,7 +65,7 @@ fn ends(pid: &str) {
 #[test]
 fn sighup_reaches_the_leader() {
     for shell in SHELLS {
-        let (mut child, leader, _) = leader("echo up; sleep 1000");
+        let (mut child, leader, _) = leader("echo up; sleep 1000", 1);
         assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
         assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
     }
@@ -77,7 +75,7 @@ fn sighup_reaches_the_leader() {
 fn any_signal_reaches_the_program() {
     for shell in SHELLS {
         for (name, number) in [("USR1", 10), ("TERM", 15), ("ALRM", 14), ("KILL", 9)] {
-            let (mut child, leader, _) = leader("echo up; exec sleep 1000");
+            let (mut child, leader, _) = leader("echo up; exec sleep 1000", 1);
             assert_eq!(run(shell, name, leader, &[]), Some(0), "{shell:?}");
             assert_eq!(child.wait().unwrap().signal(), Some(number), "{shell:?}");
         }
@@ -87,12 +85,10 @@ fn any_signal_reaches_the_program() {
 #[test]
 fn sigkill_reaches_what_ignores_sighup_and_spares_a_background_job() {
     for shell in SHELLS {
-        let script =
-            "exec 5<&0; trap '' HUP; sleep 1000 & b=$!; sleep 1001 <&5 & echo $b $!; sleep 1002; :";
-        let (mut child, leader, said) = leader(script);
-        let [background, foreground] = said.as_slice() else {
-            panic!("{said:?}");
-        };
+        let script = "exec 5<&0; trap '' HUP; sh -c 'echo b $$; exec sleep 1000' & \
+                      sh -c 'echo f $$; exec sleep 1001' <&5 & sleep 1002; :";
+        let (mut child, leader, said) = leader(script, 2);
+        let (background, foreground) = (&said[0][2..], &said[1][2..]);
         assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
         assert_eq!(child.try_wait().unwrap(), None, "{shell:?}");
         assert_eq!(kill(shell, leader, NEVER), Some(0), "{shell:?}");
@@ -112,8 +108,9 @@ fn sigkill_reaches_what_ignores_sighup_and_spares_a_background_job() {
 #[test]
 fn what_outlives_its_leader_is_killed_if_it_is_older_than_the_hang_up() {
     for shell in SHELLS {
-        let (mut child, leader, said) =
-            leader("exec 5<&0; (trap '' HUP; exec sleep 1000 <&5) & echo $!; sleep 1002; :");
+        let script = "exec 5<&0; \
+                      sh -c 'trap \"\" HUP; echo $$; exec sleep 1000' <&5 & sleep 1002; :";
+        let (mut child, leader, said) = leader(script, 1);
         let pid = &said[0];
         assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
         assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
@@ -130,7 +127,7 @@ fn what_outlives_its_leader_is_killed_if_it_is_older_than_the_hang_up() {
 #[test]
 fn a_process_that_started_at_another_time_is_not_signalled() {
     for shell in SHELLS {
-        let (mut child, found, _) = leader("echo up; exec sleep 1000");
+        let (mut child, found, _) = leader("echo up; exec sleep 1000", 1);
         let other = Leader {
             start_time: found.start_time + 1,
             ..found
