@@ -254,6 +254,56 @@ async fn new(stand: &Stand, container: &str, known: &mut Vec<u32>) -> u32 {
     new
 }
 
+/// Ours and others' of the very same command.
+async fn fifty_others_go_on(helper: bool) {
+    let stand = Stand::containerd(changes(helper)).await.unwrap();
+    let pod = stand.run_pod(PodSpec::busybox("bb")).await.unwrap();
+    let id = pod.container_id("app").unwrap();
+    // It reads nothing, so it does not notice by itself that its session is over.
+    let command = "while ! [ -e /tmp/go ]; do sleep 0.1; done; exit 3";
+    let shared = stand.client.share("bb").await.unwrap();
+    let mut ours = Vec::new();
+    for _ in 0..40 {
+        let mut ssh = stand.client.ssh(&[&shared.option], "bb");
+        let ssh = ssh.arg(command).stdin(Stdio::piped());
+        ours.push(ssh.spawn().unwrap());
+    }
+    let others = (0..10).map(|n| another(&stand, id, &format!("o{n}"), &["sh", "-c", command]));
+    let mut others: Vec<_> = others.collect();
+    let mut one = spawn(&stand, "bb", command);
+    let running = || {
+        let all = stand.containerd.as_ref().unwrap().processes_in(id);
+        let ours = |(_, line): &&(u32, String)| line.starts_with("sh -c while !");
+        all.iter().filter(ours).count()
+    };
+    let until = async |expect| {
+        let look = || async { (running() == expect).then_some(()) };
+        let reached = eventually("the number of sessions", SOON, look).await;
+        assert!(reached.is_ok(), "{} of {expect}", running());
+    };
+    until(51).await;
+    one.kill().await.unwrap();
+    hung_up(&stand, "gone").await;
+    until(50).await;
+    for ssh in ours.iter_mut().chain(&mut others) {
+        assert!(ssh.try_wait().unwrap().is_none());
+    }
+    stand.client.run(&[], "bb", "touch /tmp/go").await.unwrap();
+    for mut ssh in ours.into_iter().chain(others) {
+        assert_eq!(ssh.wait().await.unwrap().code(), Some(3));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_others_go_on_by_the_image() {
+    fifty_others_go_on(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_others_go_on_by_the_helper() {
+    fifty_others_go_on(true).await;
+}
+
 async fn after_a_normal_end_nothing_is_killed(helper: bool) {
     let (stand, pods) = Stand::with_shells(changes(helper)).await.unwrap();
     let id = pods[0].container_id("app").unwrap();
