@@ -1,11 +1,15 @@
 //! The frontdoor's configuration: YAML, checked as a whole before anything starts.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_proto::mtls;
 use serde::Deserialize;
+
+pub use limits::Limits;
 
 use crate::{target, telemetry};
 
@@ -21,7 +25,7 @@ pub struct Config {
     pub agents_port: u16,
     pub users: PathBuf,
     pub sessions: Sessions,
-    pub login_grace: Duration,
+    pub limits: Limits,
     pub drain: Duration,
     pub workers: usize,
     pub log: telemetry::Config,
@@ -74,8 +78,8 @@ struct File {
     accept_env: Vec<String>,
     #[serde(default)]
     login_shell: bool,
-    #[serde(default = "default_grace")]
-    login_grace_seconds: u64,
+    #[serde(default)]
+    limits: limits::File,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -105,10 +109,6 @@ fn default_admin() -> SocketAddr {
 
 fn default_namespace() -> String {
     "default".to_owned()
-}
-
-fn default_grace() -> u64 {
-    120
 }
 
 fn default_drain() -> u64 {
@@ -179,7 +179,7 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
             accept_env: file.accept_env,
             login_shell: file.login_shell,
         },
-        login_grace: Duration::from_secs(file.login_grace_seconds),
+        limits: file.limits.check()?,
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(cores),
         log: file.log,
@@ -223,6 +223,17 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_limits_are_the_defaults() {
+        let (before, rest) = EXAMPLE.split_once("\nlimits:\n").unwrap();
+        let (given, after) = rest.split_once("\n\n# At SIGTERM").unwrap();
+        let keys = given.lines().filter(|line| !line.starts_with("  #"));
+        assert_eq!(keys.count(), 12, "{given}");
+        let bare = read(&format!("{before}\n# At SIGTERM{after}")).unwrap();
+        let full = read(EXAMPLE).unwrap();
+        assert_eq!(format!("{:?}", full.limits), format!("{:?}", bare.limits));
+    }
+
+    #[test]
     fn a_wrong_key_or_value_is_named() {
         let check = |from: &str, to: &str, expect: &str| {
             assert!(EXAMPLE.contains(from), "{from:?}");
@@ -245,6 +256,9 @@ mod tests {
         check("acceptEnv: []", "acceptEnv: ['A=B']", "acceptEnv: ");
         check("drainSeconds: 30", "drainSeconds: -1", "drainSeconds");
         check("loginShell: false", "loginShell: perhaps", "loginShell");
+        check("  starts: 2000", "  starts: many", "limits.starts");
+        check("  starts: 2000", "  starts: 0", "limits.starts: ");
+        check("  starts: 2000", "  begins: 2000", "begins");
     }
 
     #[test]

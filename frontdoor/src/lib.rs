@@ -12,6 +12,7 @@ pub mod target;
 pub mod telemetry;
 
 mod admin;
+mod places;
 mod ssh;
 mod workers;
 
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use podgate_proto::mtls::{self, Identity};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use agents::Agents;
@@ -28,8 +29,9 @@ use authn::keys::{self, Users};
 use authz::Authorizer;
 use config::Config;
 use metrics::Metrics;
+use places::Places;
 use route::Router;
-use ssh::{Worker, hostkeys};
+use ssh::{Accepted, Worker, hostkeys};
 use workers::Workers;
 
 /// Why the frontdoor does not run.
@@ -69,7 +71,10 @@ impl Frontdoor {
     pub async fn bind(config: Config) -> Result<Self, Error> {
         let identity = Arc::new(Identity::load(config.tls.clone())?);
         let users = Arc::new(Users::load(config.users.clone())?);
-        let ssh = Arc::new(ssh::settings(hostkeys::load(&config.host_keys)?));
+        let ssh = Arc::new(ssh::settings(
+            hostkeys::load(&config.host_keys)?,
+            &config.limits,
+        ));
         // Each worker makes its own client; wrong files are this call's error.
         Router::connect(config.kubeconfig.as_deref()).await?;
         let listener = listen(config.listen).await?;
@@ -100,6 +105,7 @@ impl Frontdoor {
             ssh,
         } = self;
         let metrics = Arc::new(Metrics::new());
+        let places = Arc::new(Places::new(&config.limits));
         let served = CancellationToken::new();
         // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&listener), address(&admin));
@@ -111,9 +117,11 @@ impl Frontdoor {
         );
         let start = {
             let (config, draining, stopped) = (config.clone(), draining.clone(), stopped.clone());
+            let (metrics, places) = (Arc::clone(&metrics), Arc::clone(&places));
             move |accepted| {
                 let (config, metrics) = (config.clone(), Arc::clone(&metrics));
                 let (ssh, users) = (Arc::clone(&ssh), Arc::clone(&users));
+                let places = Arc::clone(&places);
                 let agents = Agents::new(Arc::clone(&identity), config.agents_port);
                 let (draining, stopped) = (draining.clone(), stopped.clone());
                 async move {
@@ -126,7 +134,8 @@ impl Frontdoor {
                     };
                     let worker = Worker {
                         ssh,
-                        login_grace: config.login_grace,
+                        limits: config.limits,
+                        places,
                         sessions: config.sessions,
                         users,
                         authorizer: Authorizer::default(),
@@ -148,7 +157,8 @@ impl Frontdoor {
                 );
             }
             tracing::info!(%listen, %admin_address, "serving");
-            accept(&listener, &mut workers, &draining).await;
+            let admit = |stream, peer| ssh::admit(stream, peer, &places, &metrics);
+            accept(&listener, &mut workers, admit, &draining).await;
             drop(listener);
             tracing::info!("draining");
             let finish = workers.finish();
@@ -185,7 +195,8 @@ fn address(listener: &TcpListener) -> String {
 
 async fn accept(
     listener: &TcpListener,
-    workers: &mut Workers<std::net::TcpStream>,
+    workers: &mut Workers<Accepted>,
+    admit: impl Fn(TcpStream, SocketAddr) -> Option<Accepted>,
     draining: &CancellationToken,
 ) {
     loop {
@@ -193,8 +204,12 @@ async fn accept(
             () = draining.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        match accepted.and_then(|(connection, _)| connection.into_std()) {
-            Ok(connection) => workers.hand_over(connection).await,
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Some(accepted) = admit(stream, peer) {
+                    workers.hand_over(accepted).await;
+                }
+            }
             Err(error) => {
                 // Most likely out of descriptors: others must end first.
                 tracing::warn!(%error, "cannot accept a connection");

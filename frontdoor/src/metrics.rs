@@ -16,6 +16,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Logins, by outcome.
     pub logins: Family<Outcome, Counter>,
+    /// What limits refused or ended, by the limit.
+    pub refused: Family<Limit, Counter>,
     /// Sessions that run now.
     pub sessions_active: Gauge,
     /// Sessions ended, by how.
@@ -41,6 +43,13 @@ impl From<&'static str> for Outcome {
     }
 }
 
+/// The label `limit`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Limit {
+    /// Its key in the configuration.
+    pub limit: &'static str,
+}
+
 /// The label `leg`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Leg {
@@ -55,6 +64,7 @@ impl Metrics {
         let this = Self {
             connections: Gauge::default(),
             logins: Family::default(),
+            refused: Family::default(),
             sessions_active: Gauge::default(),
             sessions: Family::default(),
             input: Counter::default(),
@@ -69,6 +79,11 @@ impl Metrics {
             this.connections.clone(),
         );
         registry.register("logins", "Logins, by outcome", this.logins.clone());
+        registry.register(
+            "refused",
+            "What limits refused or ended, by limit",
+            this.refused.clone(),
+        );
         registry.register(
             "sessions_active",
             "Sessions that run now",
@@ -93,6 +108,11 @@ impl Metrics {
     /// Counts a login.
     pub fn login(&self, outcome: &'static str) {
         self.logins.get_or_create(&outcome.into()).inc();
+    }
+
+    /// Counts what a limit refused or ended.
+    pub fn refused(&self, limit: &'static str) {
+        self.refused.get_or_create(&Limit { limit }).inc();
     }
 
     /// Counts the end of a session.

@@ -53,8 +53,9 @@ impl Task {
         }
         // The channel may be gone, and is then closed already.
         let _ = write.eof().await;
-        let _ = write.close().await;
+        // First, so that a client that hears of the end may open the next.
         self.closed.cancel();
+        let _ = write.close().await;
     }
 
     async fn session(
@@ -66,6 +67,13 @@ impl Task {
     ) {
         let worker = &self.client.worker;
         let tty = exec.terminal.is_some();
+        let place = match worker.places.session(&self.identity.user) {
+            Ok(place) => place,
+            Err(full) => {
+                self.client.refused(full.limit());
+                return self.fail(&full.to_string(), write).await;
+            }
+        };
         worker.metrics.sessions_active.inc();
         let run = async {
             let stream = open::open(worker, &self.identity, &self.login, session, exec).await;
@@ -82,22 +90,29 @@ impl Task {
         worker.metrics.sessions_active.dec();
         tracing::info!(outcome = end.word(), "session ends");
         worker.metrics.session(end.word());
-        let status = match &end {
-            pump::End::Exited(status) => *status,
-            pump::End::ClientGone => return,
+        // Before the client hears of the end: it may begin the next at once.
+        drop(place);
+        match end {
+            pump::End::Exited(status) => {
+                let _ = write.exit_status(status).await;
+            }
+            pump::End::ClientGone => {}
             pump::End::Failed(line) | pump::End::Stopped(line) => {
                 tracing::warn!(line, "session failed");
-                // Whether the client still takes it, is its own affair.
-                let line = format!("podgate: {line}\r\n");
-                let tell = write.extended_data_bytes(pump::STDERR, line);
-                tokio::select! {
-                    _ = timeout(LAST_WORDS, tell) => {}
-                    () = self.closed.cancelled() => return,
-                }
-                FAILED
+                self.fail(&line, write).await;
             }
-        };
-        let _ = write.exit_status(status).await;
+        }
+    }
+
+    /// Tells the user why there is no session, or no more. Whether the client still takes it, is its
+    /// own affair.
+    async fn fail(&self, line: &str, write: &ChannelWriteHalf<Msg>) {
+        let tell = write.extended_data_bytes(pump::STDERR, format!("podgate: {line}\r\n"));
+        tokio::select! {
+            _ = timeout(LAST_WORDS, tell) => {}
+            () = self.closed.cancelled() => return,
+        }
+        let _ = write.exit_status(FAILED).await;
     }
 }
 

@@ -14,23 +14,28 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admit::Accepted;
 use super::handler::Connection;
 use super::socket;
 use crate::agents::Agents;
 use crate::authn::keys::Users;
 use crate::authz::Authorizer;
-use crate::config::Sessions;
+use crate::config::{Limits, Sessions};
 use crate::metrics::Metrics;
+use crate::places::{Places, Start};
 use crate::route::Router;
 
 /// For a connection's last words, once it is told to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Its key in the configuration.
+const GRACE: &str = "loginGraceSeconds";
 
 /// What all connections of one core share.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) ssh: Arc<server::Config>,
-    pub(crate) login_grace: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) places: Arc<Places>,
     pub(crate) sessions: Sessions,
     pub(crate) users: Arc<Users>,
     pub(crate) authorizer: Authorizer,
@@ -56,8 +61,16 @@ pub(super) struct Client {
     pub(super) ended: CancellationToken,
 }
 
+impl Client {
+    /// Logs and counts that a limit, named by its key, refused or ended something.
+    pub(super) fn refused(&self, limit: &'static str) {
+        tracing::info!(peer = %self.peer, limit, "refused");
+        self.worker.metrics.refused(limit);
+    }
+}
+
 /// Serves one core's connections until there are no more and the last is gone.
-pub(crate) async fn serve(mut accepted: mpsc::Receiver<std::net::TcpStream>, worker: Arc<Worker>) {
+pub(crate) async fn serve(mut accepted: mpsc::Receiver<Accepted>, worker: Arc<Worker>) {
     let connections = TaskTracker::new();
     while let Some(connection) = accepted.recv().await {
         connections.spawn(connect(connection, Arc::clone(&worker)));
@@ -66,8 +79,13 @@ pub(crate) async fn serve(mut accepted: mpsc::Receiver<std::net::TcpStream>, wor
     connections.wait().await;
 }
 
-async fn connect(connection: std::net::TcpStream, worker: Arc<Worker>) {
-    let stream = match TcpStream::from_std(connection) {
+async fn connect(accepted: Accepted, worker: Arc<Worker>) {
+    let Accepted {
+        stream,
+        peer,
+        start,
+    } = accepted;
+    let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => {
             tracing::warn!(%error, "a connection cannot be used");
@@ -76,10 +94,10 @@ async fn connect(connection: std::net::TcpStream, worker: Arc<Worker>) {
     };
     socket::tune(&stream);
     // russh goes on by itself with a peer that holds a key exchange open; the socket's end ends it.
-    let (peer, socket) = match (stream.peer_addr(), stream.as_fd().try_clone_to_owned()) {
-        (Ok(peer), Ok(socket)) => (peer, socket),
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::debug!(%error, "a connection is gone already");
+    let socket = match stream.as_fd().try_clone_to_owned() {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::warn!(%error, "a connection cannot be used");
             return;
         }
     };
@@ -92,16 +110,22 @@ async fn connect(connection: std::net::TcpStream, worker: Arc<Worker>) {
         ended: CancellationToken::new(),
     });
     let handler = Connection::new(Arc::clone(&client), client.ended.clone());
-    let grace = sleep(worker.login_grace);
+    let grace = sleep(worker.limits.login_grace);
     tokio::pin!(grace);
     let greeted = tokio::select! {
         greeted = server::run_stream(Arc::clone(&worker.ssh), stream, handler) => greeted,
-        () = &mut grace => Err(russh::Error::ConnectionTimeout),
+        () = &mut grace => {
+            client.refused(GRACE);
+            Err(russh::Error::ConnectionTimeout)
+        }
         () = worker.draining.cancelled() => Err(russh::Error::Disconnect),
     };
     match greeted {
-        Ok(session) => attend(session, &client, grace).await,
-        Err(error) => tracing::debug!(%error, "no SSH"),
+        Ok(session) => attend(session, &client, grace, start).await,
+        Err(error) => {
+            drop(start);
+            tracing::debug!(%error, "no SSH");
+        }
     }
     // It may be shut down already.
     let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
@@ -120,11 +144,15 @@ async fn attend(
     mut session: RunningSession<Connection>,
     client: &Client,
     grace: std::pin::Pin<&mut tokio::time::Sleep>,
+    start: Start,
 ) {
-    let ungraceful = async {
+    let ungraceful = async move {
         tokio::select! {
             () = grace => {}
-            () = client.logged_in.cancelled() => std::future::pending().await,
+            () = client.logged_in.cancelled() => {
+                drop(start);
+                std::future::pending().await
+            }
         }
     };
     let drained = async {
@@ -138,11 +166,17 @@ async fn attend(
     let reason = tokio::select! {
         ended = &mut session => {
             if let Err(error) = ended {
+                if matches!(error, russh::Error::KeepaliveTimeout) {
+                    client.refused("keepalives");
+                }
                 tracing::debug!(%error, "connection ended");
             }
             return;
         }
-        () = ungraceful => "no login in time",
+        () = ungraceful => {
+            client.refused(GRACE);
+            "no login in time"
+        }
         () = drained => "this frontdoor is being stopped",
     };
     let handle = session.handle();

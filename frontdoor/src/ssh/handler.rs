@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use russh::keys::Algorithm;
+use russh::keys::{Algorithm, Certificate};
 use russh::server::{
-    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -15,14 +15,15 @@ use super::channel;
 use super::connection::Client;
 use crate::identity::Identity;
 
-/// Channels of a connection at once.
-const MAX_CHANNELS: usize = 100;
-
 /// One connection's answers. Its end is the connection's.
 pub(super) struct Connection {
     client: Arc<Client>,
     identity: Option<Arc<Identity>>,
     login: String,
+    /// Tries to log in that failed.
+    failed: usize,
+    /// Whether it was asked which ways to log in there are.
+    asked: bool,
     channels: HashMap<ChannelId, State>,
     _ended: DropGuard,
 }
@@ -41,13 +42,28 @@ impl Connection {
             client,
             identity: None,
             login: String::new(),
+            failed: 0,
+            asked: false,
             channels: HashMap::new(),
             _ended: ended.drop_guard(),
         }
     }
 
     fn find(&self, key: &russh::keys::PublicKey, algorithm: &Algorithm) -> Option<Arc<Identity>> {
+        // russh, which counts for itself, may not have told the client yet.
+        if self.failed >= self.client.worker.limits.auth_tries {
+            return None;
+        }
         self.client.worker.users.find(key, algorithm)
+    }
+
+    /// Says no to a try. After the last, russh ends the connection at the next.
+    fn reject(&mut self) -> Auth {
+        self.failed += 1;
+        if self.failed == self.client.worker.limits.auth_tries {
+            self.client.refused("authTries");
+        }
+        Auth::reject()
     }
 
     fn answer(channel: ChannelId, yes: bool, session: &mut Session) -> Result<(), russh::Error> {
@@ -69,13 +85,45 @@ impl Connection {
 impl Handler for Connection {
     type Error = russh::Error;
 
+    /// How a client asks which ways there are (RFC 4252 §5.2). As at sshd, once is no try.
+    async fn auth_none(&mut self, _login: &str) -> Result<Auth, Self::Error> {
+        Ok(if std::mem::replace(&mut self.asked, true) {
+            self.reject()
+        } else {
+            Auth::reject()
+        })
+    }
+
+    async fn auth_password(&mut self, _login: &str, _password: &str) -> Result<Auth, Self::Error> {
+        Ok(self.reject())
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _login: &str,
+        _submethods: &str,
+        _response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(self.reject())
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        _login: &str,
+        _certificate: &Certificate,
+    ) -> Result<Auth, Self::Error> {
+        Ok(self.reject())
+    }
+
     async fn auth_publickey_offered(
         &mut self,
         _login: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        let known = self.find(offer.public_key, offer.algorithm).is_some();
-        Ok(if known { Auth::Accept } else { Auth::reject() })
+        Ok(match self.find(offer.public_key, offer.algorithm) {
+            Some(_) => Auth::Accept,
+            None => self.reject(),
+        })
     }
 
     async fn auth_publickey(
@@ -85,7 +133,7 @@ impl Handler for Connection {
     ) -> Result<Auth, Self::Error> {
         // The login name says where to, the key says who: any login name is let in.
         let Some(identity) = self.find(key.public_key, key.algorithm) else {
-            return Ok(Auth::reject());
+            return Ok(self.reject());
         };
         let (user, source, peer) = (&identity.user, identity.source.as_str(), self.client.peer);
         tracing::info!(user, source, login, %peer, "login");
@@ -109,7 +157,12 @@ impl Handler for Connection {
         // Not every closed channel is told of: one that this end closes first is not.
         self.channels
             .retain(|_, state| !state.closed.is_cancelled());
-        if self.client.worker.draining.is_cancelled() || self.channels.len() >= MAX_CHANNELS {
+        let worker = &self.client.worker;
+        let full = self.channels.len() >= worker.limits.channels_per_connection;
+        if full {
+            self.client.refused("channelsPerConnection");
+        }
+        if full || worker.draining.is_cancelled() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }

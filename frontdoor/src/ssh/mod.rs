@@ -1,6 +1,7 @@
 //! The SSH side. A connection lives on one worker: its russh session, its channels' tasks, and the
 //! streams to agents that they open.
 
+mod admit;
 mod channel;
 mod connection;
 mod handler;
@@ -10,5 +11,6 @@ mod pump;
 mod settings;
 mod socket;
 
+pub(crate) use admit::{Accepted, admit};
 pub(crate) use connection::{Worker, serve};
 pub(crate) use settings::{WINDOW_BY_CONSUMPTION, settings};

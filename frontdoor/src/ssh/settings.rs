@@ -7,15 +7,7 @@ use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::server::Config;
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac};
 
-/// Bytes that a client may send on a channel before they are taken: an upload's ceiling is this by
-/// the round trip's time.
-const WINDOW: u32 = 2 * 1024 * 1024;
-/// A client that is silent for this long is asked for a sign of life …
-const KEEPALIVE: Duration = Duration::from_secs(30);
-/// … and lost when this many have gone unanswered and one more is due.
-const KEEPALIVES: usize = 3;
-/// Tries to log in, at the most (MaxAuthTries of sshd).
-const MAX_AUTH_TRIES: usize = 6;
+use crate::config::Limits;
 
 /// What russh as published lacks, and ours has from `frontdoor/russh`: an inherent constant of the
 /// same name, where there is one, goes before the trait's.
@@ -40,7 +32,7 @@ const _: () = assert!(
 );
 
 /// Settings for connections that show `keys`.
-pub(crate) fn settings(keys: Vec<PrivateKey>) -> Config {
+pub(crate) fn settings(keys: Vec<PrivateKey>, limits: &Limits) -> Config {
     Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!(
             "SSH-2.0-Podgate_",
@@ -51,15 +43,16 @@ pub(crate) fn settings(keys: Vec<PrivateKey>) -> Config {
         auth_rejection_time: Duration::ZERO,
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys,
-        window_size: WINDOW,
-        maximum_packet_size: 32 * 1024,
+        window_size: limits.window,
+        maximum_packet_size: limits.max_packet,
         // Few, so that a shell's echo does not wait behind a bulk channel's output.
         event_buffer_size: 4,
         preferred: preferred(),
-        max_auth_attempts: MAX_AUTH_TRIES,
+        // russh counts the first `none`, which sshd does not.
+        max_auth_attempts: limits.auth_tries + 1,
         inactivity_timeout: None,
-        keepalive_interval: Some(KEEPALIVE),
-        keepalive_max: KEEPALIVES,
+        keepalive_interval: Some(limits.keepalive),
+        keepalive_max: limits.keepalives,
         nodelay: true,
         ..Config::default()
     }

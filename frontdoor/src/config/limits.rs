@@ -1,0 +1,179 @@
+//! The `limits` of the configuration: what clients may ask of this frontdoor. Each is finite, but for
+//! the idle time, which OpenSSH does not limit either.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Checked limits. Each field is explained in `frontdoor.example.yaml`.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
+pub struct Limits {
+    pub login_grace: Duration,
+    pub starts_per_address: usize,
+    pub starts: usize,
+    pub auth_tries: usize,
+    pub channels_per_connection: usize,
+    pub sessions_per_user: usize,
+    pub sessions: usize,
+    pub idle: Option<Duration>,
+    pub keepalive: Duration,
+    pub keepalives: usize,
+    pub max_packet: u32,
+    pub window: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct File {
+    login_grace_seconds: u32,
+    starts_per_address: u32,
+    starts: u32,
+    auth_tries: u32,
+    channels_per_connection: u32,
+    sessions_per_user: u32,
+    sessions: u32,
+    idle_seconds: u32,
+    keepalive_seconds: u32,
+    keepalives: u32,
+    max_packet_bytes: u32,
+    window_bytes: u32,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            login_grace_seconds: 120,
+            starts_per_address: 600,
+            starts: 2000,
+            auth_tries: 6,
+            channels_per_connection: 100,
+            sessions_per_user: 1000,
+            sessions: 10_000,
+            idle_seconds: 0,
+            keepalive_seconds: 30,
+            keepalives: 3,
+            max_packet_bytes: 32 * 1024,
+            window_bytes: 2 * 1024 * 1024,
+        }
+    }
+}
+
+const HOUR: u32 = 3600;
+const DAY: u32 = 24 * HOUR;
+const MILLION: u32 = 1_000_000;
+
+impl File {
+    /// Holds each value against its range; an error is the key and why.
+    pub(super) fn check(self) -> Result<Limits, (&'static str, String)> {
+        let table: [(&str, u32, RangeInclusive<u32>); 12] = [
+            (
+                "limits.loginGraceSeconds",
+                self.login_grace_seconds,
+                1..=HOUR,
+            ),
+            (
+                "limits.startsPerAddress",
+                self.starts_per_address,
+                1..=MILLION,
+            ),
+            ("limits.starts", self.starts, 1..=MILLION),
+            ("limits.authTries", self.auth_tries, 1..=1000),
+            (
+                "limits.channelsPerConnection",
+                self.channels_per_connection,
+                1..=10_000,
+            ),
+            (
+                "limits.sessionsPerUser",
+                self.sessions_per_user,
+                1..=MILLION,
+            ),
+            ("limits.sessions", self.sessions, 1..=MILLION),
+            ("limits.idleSeconds", self.idle_seconds, 0..=30 * DAY),
+            ("limits.keepaliveSeconds", self.keepalive_seconds, 1..=DAY),
+            ("limits.keepalives", self.keepalives, 1..=1000),
+            // What a peer must be able to take in is 32 KiB (RFC 4253 §6.1); less is its right for
+            // a channel's data (RFC 4254 §5.1). More than 64 KiB russh does not want to announce.
+            (
+                "limits.maxPacketBytes",
+                self.max_packet_bytes,
+                4 * 1024..=65_535,
+            ),
+            // A window smaller than a packet would stop a client that fills its packets (RFC 4254
+            // §5.2).
+            (
+                "limits.windowBytes",
+                self.window_bytes,
+                self.max_packet_bytes..=64 * 1024 * 1024,
+            ),
+        ];
+        for (key, value, range) in table {
+            if !range.contains(&value) {
+                let (least, most) = range.into_inner();
+                return Err((key, format!("{value} is not from {least} to {most}")));
+            }
+        }
+        let seconds = |seconds| Duration::from_secs(u64::from(seconds));
+        Ok(Limits {
+            login_grace: seconds(self.login_grace_seconds),
+            starts_per_address: self.starts_per_address as usize,
+            starts: self.starts as usize,
+            auth_tries: self.auth_tries as usize,
+            channels_per_connection: self.channels_per_connection as usize,
+            sessions_per_user: self.sessions_per_user as usize,
+            sessions: self.sessions as usize,
+            idle: (self.idle_seconds > 0).then(|| seconds(self.idle_seconds)),
+            keepalive: seconds(self.keepalive_seconds),
+            keepalives: self.keepalives as usize,
+            max_packet: self.max_packet_bytes,
+            window: self.window_bytes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(change: impl FnOnce(&mut File)) -> String {
+        let mut file = File::default();
+        change(&mut file);
+        file.check()
+            .err()
+            .map(|(key, reason)| format!("{key}: {reason}"))
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn the_defaults_are_sound() {
+        assert_eq!(error(|_| {}), "");
+    }
+
+    #[test]
+    fn what_is_out_of_its_range_is_named() {
+        let check = |change: fn(&mut File), expect: &str| {
+            let error = error(change);
+            assert!(error.contains(expect), "{error:?}, not {expect:?}");
+        };
+        check(
+            |f| f.login_grace_seconds = 0,
+            "limits.loginGraceSeconds: 0 is not from 1 to 3600",
+        );
+        check(|f| f.starts = 0, "limits.starts: ");
+        check(|f| f.starts_per_address = 0, "limits.startsPerAddress: ");
+        check(|f| f.auth_tries = 0, "limits.authTries: ");
+        check(
+            |f| f.channels_per_connection = 0,
+            "limits.channelsPerConnection: ",
+        );
+        check(|f| f.sessions_per_user = 0, "limits.sessionsPerUser: ");
+        check(|f| f.sessions = 0, "limits.sessions: ");
+        check(|f| f.idle_seconds = u32::MAX, "limits.idleSeconds: ");
+        check(|f| f.keepalive_seconds = 0, "limits.keepaliveSeconds: ");
+        check(|f| f.keepalives = 0, "limits.keepalives: ");
+        check(|f| f.max_packet_bytes = 65_536, "limits.maxPacketBytes: ");
+        check(|f| f.window_bytes = 32_767, "limits.windowBytes: ");
+    }
+}

@@ -1,0 +1,54 @@
+//! The first look at a connection: whether it may begin. One that may not costs a line, and neither a
+//! key exchange nor anybody's time.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr};
+
+use crate::metrics::Metrics;
+use crate::places::{Full, Places, Start};
+
+/// A connection that may begin.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) start: Start,
+}
+
+/// Takes a connection in, or refuses it. Never waits.
+pub(crate) fn admit(
+    stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+    places: &Places,
+    metrics: &Metrics,
+) -> Option<Accepted> {
+    let stream = match stream.into_std() {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::warn!(%error, "a connection cannot be used");
+            return None;
+        }
+    };
+    match places.start(peer.ip()) {
+        Ok(start) => Some(Accepted {
+            stream,
+            peer,
+            start,
+        }),
+        Err(full) => {
+            tracing::info!(%peer, limit = full.limit(), "refused");
+            metrics.refused(full.limit());
+            refuse(stream, full);
+            None
+        }
+    }
+}
+
+/// A server may send lines before its identification (RFC 4253 §4.2); sshd does so, too, when it has
+/// too many. The stream does not block, and a new one has room for a line.
+fn refuse(mut stream: std::net::TcpStream, full: Full) {
+    let _ = stream.write(format!("podgate: {full}\r\n").as_bytes());
+    // Closed with bytes unread, TCP would reset the connection, and the line might be lost.
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.read(&mut [0; 256]);
+}
