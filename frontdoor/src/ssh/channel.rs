@@ -97,6 +97,7 @@ impl Task {
                 let _ = write.exit_status(status).await;
             }
             pump::End::ClientGone => {}
+            pump::End::Idle(line) => self.fail(&line, write).await,
             pump::End::Failed(line) | pump::End::Stopped(line) => {
                 tracing::warn!(line, "session failed");
                 self.fail(&line, write).await;

@@ -6,6 +6,7 @@ mod channel;
 mod connection;
 mod handler;
 pub(crate) mod hostkeys;
+mod idle;
 mod open;
 mod pump;
 mod settings;

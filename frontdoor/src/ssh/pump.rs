@@ -13,6 +13,7 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::connection::Worker;
+use super::idle::Idle;
 use crate::agents::Stream;
 
 /// SSH_EXTENDED_DATA_STDERR of RFC 4254 §5.2.
@@ -29,6 +30,8 @@ pub(super) enum End {
     Failed(String),
     /// The frontdoor is being stopped.
     Stopped(String),
+    /// No byte moved for as long as the configuration allows.
+    Idle(String),
 }
 
 impl End {
@@ -39,6 +42,7 @@ impl End {
             Self::ClientGone => "client_gone",
             Self::Failed(_) => "failed",
             Self::Stopped(_) => "stopped",
+            Self::Idle(_) => "idle",
         }
     }
 }
@@ -55,12 +59,17 @@ pub(super) async fn run(
         to_agent,
         mut from_agent,
     } = stream;
+    let idle = Idle::new(worker.limits.idle);
     let credit = Semaphore::new(WINDOW as usize);
     let (queue, waiting) = mpsc::channel(MAX_WAITING);
     tokio::select! {
-        end = download(waiting, write, &to_agent, worker, tty) => end,
+        end = download(waiting, write, &to_agent, worker, &idle, tty) => end,
         () = listen(&mut from_agent, queue, &credit) => End::ClientGone,
-        () = upload(read, &to_agent, &credit, worker) => End::ClientGone,
+        () = upload(read, &to_agent, &credit, worker, &idle) => End::ClientGone,
+        limit = idle.over() => {
+            worker.metrics.refused("idleSeconds");
+            End::Idle(format!("this session was idle for {} s and is ended", limit.as_secs()))
+        }
         () = worker.stopped.cancelled() => End::Stopped("this frontdoor is being stopped".into()),
     }
 }
@@ -114,6 +123,7 @@ async fn download(
     write: &ChannelWriteHalf<Msg>,
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     worker: &Worker,
+    idle: &Idle,
     tty: bool,
 ) -> End {
     let begun = Instant::now();
@@ -150,6 +160,7 @@ async fn download(
         if give(write, code, bytes, worker).await.is_err() {
             return End::ClientGone;
         }
+        idle.moved();
         if taken >= WINDOW / 4 {
             let again = ToAgent::OutputCredit(Credit { bytes: taken });
             // A stream that is over is noticed where it is listened to.
@@ -182,11 +193,13 @@ async fn upload(
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     credit: &Semaphore,
     worker: &Worker,
+    idle: &Idle,
 ) {
     while let Some(message) = read.wait().await {
         let message = match message {
             ChannelMsg::Data { data } => {
                 worker.metrics.input.inc_by(data.len() as u64);
+                idle.moved();
                 // The semaphore is never closed.
                 if let Ok(permits) = credit.acquire_many(cost(data.len())).await {
                     permits.forget();
