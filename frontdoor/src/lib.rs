@@ -12,6 +12,7 @@ pub mod target;
 pub mod telemetry;
 
 mod admin;
+mod descriptors;
 mod places;
 mod ssh;
 mod workers;
@@ -69,6 +70,7 @@ pub struct Frontdoor {
 impl Frontdoor {
     /// Reads keys, users and TLS files, and listens.
     pub async fn bind(config: Config) -> Result<Self, Error> {
+        descriptors::raise();
         let identity = Arc::new(Identity::load(config.tls.clone())?);
         let users = Arc::new(Users::load(config.users.clone())?);
         let ssh = Arc::new(ssh::settings(
