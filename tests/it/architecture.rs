@@ -125,13 +125,24 @@ const FRONTDOOR: Modules = &[
     (
         "lib",
         &[
-            "ssh", "agents", "authn", "authz", "route", "config", "admin", "metrics", "workers",
+            "ssh",
+            "agents",
+            "authn",
+            "authz",
+            "route",
+            "places",
+            "config",
+            "admin",
+            "metrics",
+            "workers",
+            "descriptors",
         ],
     ),
     (
         "ssh",
         &[
-            "agents", "authn", "authz", "route", "config", "identity", "target", "metrics",
+            "agents", "authn", "authz", "route", "places", "config", "identity", "target",
+            "metrics",
         ],
     ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
@@ -139,6 +150,8 @@ const FRONTDOOR: Modules = &[
     ("authn", &["identity"]),
     ("authz", &["identity", "target"]),
     ("route", &["target"]),
+    // All places are as many as the configuration says.
+    ("places", &["config"]),
     ("config", &["target", "telemetry"]),
     ("identity", &[]),
     ("target", &[]),
@@ -146,6 +159,7 @@ const FRONTDOOR: Modules = &[
     ("metrics", &[]),
     ("telemetry", &[]),
     ("workers", &[]),
+    ("descriptors", &[]),
 ];
 
 /// Files that compute and do nothing else, so that tests and fuzzers need bytes alone.

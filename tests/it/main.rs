@@ -18,6 +18,7 @@ mod gone;
 mod hangup;
 mod helper;
 mod kubelet;
+mod limits;
 mod link;
 mod reload;
 mod seen;

@@ -81,12 +81,13 @@ impl Client {
         .into()
     }
 
-    /// `ssh` to a target, to which a test adds options and a command. Options go first.
+    /// `ssh` to a target, to which a test adds options and a command. Options go first, so they hold
+    /// against those that every client has (ssh_config(5): the first value is used).
     pub fn ssh(&self, options: &[&str], target: &str) -> Command {
         let mut command = Command::new("ssh");
         command
-            .args(self.options())
             .args(options)
+            .args(self.options())
             .arg(format!("{target}@127.0.0.1"));
         command
             .stdin(Stdio::null())

@@ -223,6 +223,35 @@ impl Stand {
         self.dir.path()
     }
 
+    /// A client with a new key that nobody knows, and the key's line.
+    ///
+    /// # Errors
+    /// When there is one of this name already, or no ssh-keygen.
+    pub async fn stranger(&self, name: &str) -> Result<(Client, String)> {
+        let dir = self.dir().join(name);
+        std::fs::create_dir(&dir)?;
+        let key = keygen(&dir.join("id"), &["-t", "ed25519"]).await?;
+        std::fs::copy(self.dir().join("known_hosts"), dir.join("known_hosts"))?;
+        Ok((Client::new(&dir, self.frontdoor.port()), key))
+    }
+
+    /// One more user, with a client of their own.
+    ///
+    /// # Errors
+    /// As of [`stranger`](Self::stranger).
+    pub async fn add_user(&self, name: &str) -> Result<Client> {
+        let (client, key) = self.stranger(name).await?;
+        let users = self.dir().join("users.yaml");
+        let draft = users.with_extension("draft");
+        let known = std::fs::read_to_string(&users)?;
+        std::fs::write(
+            &draft,
+            format!("{known}- {{name: {name}, keys: ['{key}']}}\n"),
+        )?;
+        std::fs::rename(draft, users)?;
+        Ok(client)
+    }
+
     /// A second frontdoor of the same configuration, with a client of its own.
     ///
     /// # Errors

@@ -1,0 +1,177 @@
+//! What runs: channels of a connection, sessions of a user and of all, and sessions that do nothing.
+
+use std::time::Duration;
+
+use podgate_tests::stand::Stand;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use super::{Echo, SOON, refusal, refused, stand, works};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_at_once_in_one_connection() {
+    let stand = stand("").await;
+    let shared = stand.client.share("demo").await.unwrap();
+    let options = [shared.option.as_str()];
+    let mut all: Vec<_> = (1..=50)
+        .map(|status| Echo::start(&stand.client, &options, status))
+        .collect();
+    for round in ["first", "second"] {
+        for (number, echo) in all.iter_mut().enumerate() {
+            echo.works(&format!("{round} {number}")).await;
+        }
+        // All of them live now, in one connection.
+        let counts = [
+            "podgate_frontdoor_sessions_active 50",
+            "podgate_frontdoor_connections 1",
+        ];
+        stand.frontdoor.counts(SOON, &counts).await.unwrap();
+    }
+    // In another order than they began.
+    for (number, echo) in all.into_iter().enumerate().rev() {
+        assert_eq!(echo.end().await, Some(number as i32 + 1));
+    }
+    let ended = ["podgate_frontdoor_sessions_total{outcome=\"exited\"} 50"];
+    stand.frontdoor.counts(SOON, &ended).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_has_so_many_channels() {
+    let stand = stand("channelsPerConnection: 2").await;
+    let shared = stand.client.share("demo").await.unwrap();
+    let options = [shared.option.as_str()];
+    let first = Echo::new(&stand.client, &options).await;
+    let mut second = Echo::new(&stand.client, &options).await;
+    // Refused, ssh would make a connection of its own.
+    let alone = [shared.option.as_str(), "-oProxyCommand=false"];
+    let output = stand.client.run(&alone, "demo", "true").await.unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(255), "{text}");
+    assert!(text.contains("Session open refused by peer"), "{text}");
+    let counted = refused("channelsPerConnection", 1);
+    stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
+
+    second.works("still").await;
+    works(&stand.client, &[]).await;
+    assert_eq!(first.end().await, Some(7));
+    for _ in 0..3 {
+        works(&stand.client, &alone).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_so_many_sessions() {
+    let stand = stand("sessionsPerUser: 2").await;
+    let grace = stand.add_user("grace").await.unwrap();
+    // Over connections of their own or shared: it is the user who counts.
+    let shared = stand.client.share("demo").await.unwrap();
+    let first = Echo::new(&stand.client, &[&shared.option]).await;
+    let mut second = Echo::new(&stand.client, &[]).await;
+    let line = refusal(&stand.client).await;
+    assert_eq!(
+        line,
+        "podgate: you have as many sessions as one user may have here; end one, then try again\r\n"
+    );
+    second.works("still").await;
+    works(&grace, &[]).await;
+    let counts = [
+        &refused("sessionsPerUser", 1),
+        "podgate_frontdoor_sessions_active 2",
+    ];
+    stand.frontdoor.counts(SOON, &counts).await.unwrap();
+    assert_eq!(first.end().await, Some(7));
+    for _ in 0..3 {
+        works(&stand.client, &[]).await;
+    }
+    // However a session ends, its place is free again.
+    let client = Pid::from_raw(second.child.id().unwrap() as i32).unwrap();
+    kill_process(client, Signal::KILL).unwrap();
+    until_active(&stand, 0).await;
+    let _first = Echo::new(&stand.client, &[]).await;
+    let _second = Echo::new(&stand.client, &[]).await;
+    refusal(&stand.client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_users_together_have_so_many_sessions() {
+    let stand = stand("sessions: 2").await;
+    let grace = stand.add_user("grace").await.unwrap();
+    let mut first = Echo::new(&stand.client, &[]).await;
+    let second = Echo::new(&grace, &[]).await;
+    let line =
+        "podgate: there are as many sessions as this frontdoor may have; try again later\r\n";
+    assert_eq!(refusal(&stand.client).await, line);
+    assert_eq!(refusal(&grace).await, line);
+    first.works("still").await;
+    let counted = refused("sessions", 2);
+    stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
+    assert_eq!(second.end().await, Some(7));
+    works(&stand.client, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_without_a_byte_is_ended() {
+    // Keepalives, which go on meanwhile, are not a session's bytes.
+    let stand = stand("idleSeconds: 3, keepaliveSeconds: 1").await;
+    // Of the three the silent one is the last to begin and the first to end.
+    let mut ssh = stand.client.ssh(&[], "demo");
+    let mut said = ssh
+        .arg("for i in $(seq 1000); do echo; sleep 0.2; done")
+        .spawn()
+        .unwrap();
+    let mut ssh = stand.client.ssh(&[], "demo");
+    let mut heard = ssh
+        .arg("cat >/dev/null; exit 4")
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut silent = Echo::new(&stand.client, &[]).await;
+    let mut stdin = heard.stdin.take().unwrap();
+    let mut typing = tokio::time::interval(Duration::from_millis(200));
+    let (status, text) = {
+        let over = silent.over();
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                over = &mut over => break over,
+                _ = typing.tick() => stdin.write_all(b"x").await.unwrap(),
+            }
+        }
+    };
+    assert_eq!(
+        text,
+        "podgate: this session was idle for 3 s and is ended\r\n"
+    );
+    assert_eq!(status, Some(255));
+    let counts = [
+        &refused("idleSeconds", 1),
+        "podgate_frontdoor_sessions_total{outcome=\"idle\"} 1",
+        "podgate_frontdoor_sessions_active 2",
+    ];
+    stand.frontdoor.counts(SOON, &counts).await.unwrap();
+    assert!(said.try_wait().unwrap().is_none());
+    drop(stdin);
+    assert_eq!(heard.wait().await.unwrap().code(), Some(4));
+    // What ran in the container went with its session.
+    let embedded = stand.embedded.as_ref().unwrap();
+    timeout(SOON, embedded.until_running(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_without_a_sign_of_life_is_lost() {
+    let stand = stand("keepaliveSeconds: 1, keepalives: 1").await;
+    let mut standing = Echo::new(&stand.client, &[]).await;
+    let frozen = Echo::new(&stand.client, &[]).await;
+    let client = Pid::from_raw(frozen.child.id().unwrap() as i32).unwrap();
+    kill_process(client, Signal::STOP).unwrap();
+    let counted = refused("keepalives", 1);
+    stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
+    until_active(&stand, 1).await;
+    standing.works("still").await;
+}
+
+async fn until_active(stand: &Stand, count: usize) {
+    let active = format!("podgate_frontdoor_sessions_active {count}");
+    stand.frontdoor.counts(SOON, &[&active]).await.unwrap();
+}
