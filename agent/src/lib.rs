@@ -148,6 +148,7 @@ impl Agent {
         // Read once before any worker does, so that wrong files are this call's error.
         Kubelet::check(&self.config.kubelet).map_err(Error::Kubelet)?;
         let mut workers = Workers::start(self.config.workers, start).map_err(Error::Worker)?;
+        metrics.watch(workers.runtimes());
 
         // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));

@@ -1,5 +1,6 @@
 //! The agent's metrics, registered once. Their names are stable and listed in the README.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -9,11 +10,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use tokio::runtime::Handle;
 
 /// All the agent counts.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Tasks of all cores; told when it is asked for.
+    tasks: Gauge,
+    runtimes: OnceLock<Vec<Handle>>,
     /// Sessions that run now.
     pub sessions_active: Gauge,
     /// Sessions ended, by how.
@@ -62,6 +67,8 @@ impl Metrics {
             hangups: Family::default(),
             refused_peers: Family::default(),
             registry: Registry::default(),
+            tasks: Gauge::default(),
+            runtimes: OnceLock::new(),
         };
         registry.register(
             "sessions_active",
@@ -97,6 +104,7 @@ impl Metrics {
             "Connections refused before any session, by outcome",
             this.refused_peers.clone(),
         );
+        registry.register("tasks", "Tasks of all cores", this.tasks.clone());
         Self { registry, ..this }
     }
 
@@ -105,8 +113,17 @@ impl Metrics {
         self.start_seconds.observe(after.as_secs_f64());
     }
 
+    /// The runtimes whose tasks are counted.
+    pub fn watch(&self, runtimes: Vec<Handle>) {
+        // There is one set of workers, so nobody was here before.
+        let _ = self.runtimes.set(runtimes);
+    }
+
     /// In the OpenMetrics text format.
     pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let runtimes = self.runtimes.get().into_iter().flatten();
+        let tasks: usize = runtimes.map(|one| one.metrics().num_alive_tasks()).sum();
+        self.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -152,6 +152,7 @@ impl Frontdoor {
             }
         };
         let mut workers = Workers::start(config.workers, start).map_err(Error::Worker)?;
+        metrics.watch(workers.runtimes());
         let serve = async {
             if !ssh::WINDOW_BY_CONSUMPTION {
                 tracing::warn!(

@@ -1,5 +1,7 @@
 //! The frontdoor's metrics, registered once. Their names are stable and listed in the README.
 
+use std::sync::OnceLock;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -7,11 +9,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use tokio::runtime::Handle;
 
 /// All the frontdoor counts.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Tasks of all cores; told when it is asked for.
+    tasks: Gauge,
+    runtimes: OnceLock<Vec<Handle>>,
     /// SSH connections that stand now.
     pub connections: Gauge,
     /// Logins, by outcome.
@@ -71,6 +77,8 @@ impl Metrics {
             output: Counter::default(),
             leg_seconds: Family::new_with_constructor(histogram),
             registry: Registry::default(),
+            tasks: Gauge::default(),
+            runtimes: OnceLock::new(),
         };
         let mut registry = Registry::with_prefix("podgate_frontdoor");
         registry.register(
@@ -102,6 +110,7 @@ impl Metrics {
             Unit::Seconds,
             this.leg_seconds.clone(),
         );
+        registry.register("tasks", "Tasks of all cores", this.tasks.clone());
         Self { registry, ..this }
     }
 
@@ -127,8 +136,17 @@ impl Metrics {
             .observe(begun.elapsed().as_secs_f64());
     }
 
+    /// The runtimes whose tasks are counted.
+    pub fn watch(&self, runtimes: Vec<Handle>) {
+        // There is one set of workers, so nobody was here before.
+        let _ = self.runtimes.set(runtimes);
+    }
+
     /// In the OpenMetrics text format.
     pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let runtimes = self.runtimes.get().into_iter().flatten();
+        let tasks: usize = runtimes.map(|one| one.metrics().num_alive_tasks()).sum();
+        self.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -4,6 +4,7 @@
 use std::io;
 use std::thread;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// Items that wait for a busy worker, at the most.
@@ -14,6 +15,7 @@ const BACKLOG: usize = 128;
 pub(crate) struct Workers<T> {
     inboxes: Vec<mpsc::Sender<T>>,
     threads: Vec<thread::JoinHandle<()>>,
+    runtimes: Vec<Handle>,
     next: usize,
 }
 
@@ -27,12 +29,14 @@ impl<T: Send + 'static> Workers<T> {
         let mut this = Self {
             inboxes: Vec::new(),
             threads: Vec::new(),
+            runtimes: Vec::new(),
             next: 0,
         };
         for index in 0..count.max(1) {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
+            this.runtimes.push(runtime.handle().clone());
             let (inbox, items) = mpsc::channel(BACKLOG);
             let serve = serve.clone();
             let thread = thread::Builder::new()
@@ -42,6 +46,11 @@ impl<T: Send + 'static> Workers<T> {
             this.threads.push(thread);
         }
         Ok(this)
+    }
+
+    /// Each thread's runtime.
+    pub(crate) fn runtimes(&self) -> Vec<Handle> {
+        self.runtimes.clone()
     }
 
     /// Gives an item to the next worker in turn that has room; waits where none has.

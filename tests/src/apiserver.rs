@@ -1,6 +1,7 @@
 //! A stand-in for the Kubernetes API server: pods of a [`Cluster`] over HTTPS, in the words of
 //! kube-apiserver 1.36, and a few ways to break.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +37,7 @@ pub enum ApiFault {
 /// The API server; stops on drop.
 pub struct ApiServer {
     listener: Listener,
+    address: Ipv4Addr,
     front: Arc<Front>,
     ca_pem: String,
     token: String,
@@ -58,7 +60,16 @@ impl ApiServer {
     /// # Errors
     /// When no port or certificate is to be had.
     pub async fn start(cluster: Cluster, pki: &Pki) -> Result<Self> {
-        let issued = pki.issue(&["127.0.0.1", "localhost", "kubernetes.default.svc"])?;
+        Self::start_at(Ipv4Addr::LOCALHOST, cluster, pki).await
+    }
+
+    /// The same on a free port of another address.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub async fn start_at(address: Ipv4Addr, cluster: Cluster, pki: &Pki) -> Result<Self> {
+        let ip = address.to_string();
+        let issued = pki.issue(&[&ip, "localhost", "kubernetes.default.svc"])?;
         let token = "stand-token".to_owned();
         let front = Arc::new(Front {
             cluster,
@@ -68,18 +79,19 @@ impl ApiServer {
             pod_requests: AtomicUsize::new(0),
             fault: Mutex::default(),
         });
-        let listener = Listener::start(front.clone()).await?;
+        let listener = Listener::start(front.clone(), address).await?;
         Ok(Self {
             listener,
+            address,
             front,
             ca_pem: pki.ca_pem(),
             token,
         })
     }
 
-    /// `https://127.0.0.1:<port>`
+    /// `https://<address>:<port>`
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.listener.port())
+        format!("https://{}:{}", self.address, self.listener.port())
     }
 
     /// The bearer token of [`kubeconfig`](Self::kubeconfig).

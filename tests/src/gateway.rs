@@ -52,7 +52,23 @@ impl Part {
     /// # Errors
     /// When it ends or stays silent instead; with what it logged.
     pub async fn start(name: &str, config: &Path) -> Result<Self> {
-        let mut child = Command::new(binary(name)?)
+        Self::start_in(&[], name, config).await
+    }
+
+    /// The same with words before the program, such as `ip netns exec NAME`.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub async fn start_in(enter: &[String], name: &str, config: &Path) -> Result<Self> {
+        let mut command = match enter.split_first() {
+            None => Command::new(binary(name)?),
+            Some((first, words)) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(binary(name)?);
+                command
+            }
+        };
+        let mut child = command
             .arg("--config")
             .arg(config)
             .stdin(Stdio::null())

@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod helper;
 pub mod images;
 pub mod kubelet;
+pub mod network;
 pub mod pki;
 pub mod ssh;
 pub mod stand;

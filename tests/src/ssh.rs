@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::containerd::eventually;
+use crate::network::{Network, Site};
 use crate::terminal::Terminal;
 
 /// For one run of a client, by default.
@@ -19,7 +20,10 @@ const WITHIN: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Client {
     dir: PathBuf,
+    host: String,
     port: u16,
+    /// Words before every program.
+    enter: Vec<String>,
 }
 
 /// A connection that several `ssh` share; it ends on drop.
@@ -58,8 +62,18 @@ impl Client {
     pub fn new(dir: &Path, port: u16) -> Self {
         Self {
             dir: dir.to_owned(),
+            host: "127.0.0.1".to_owned(),
             port,
+            enter: Vec::new(),
         }
+    }
+
+    /// The same on a network of its own, to a frontdoor on another.
+    #[must_use]
+    pub fn on(mut self, network: &Network) -> Self {
+        self.host = network.address(Site::Frontdoor);
+        self.enter = network.enter(Site::Client);
+        self
     }
 
     /// Options that every program of OpenSSH takes.
@@ -84,11 +98,13 @@ impl Client {
     /// `ssh` to a target, to which a test adds options and a command. Options go first, so they hold
     /// against those that every client has (ssh_config(5): the first value is used).
     pub fn ssh(&self, options: &[&str], target: &str) -> Command {
-        let mut command = Command::new("ssh");
+        let mut words = self.enter.iter().cloned().chain(["ssh".to_owned()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
         command
+            .args(words)
             .args(options)
             .args(self.options())
-            .arg(format!("{target}@127.0.0.1"));
+            .arg(format!("{target}@{}", self.host));
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -161,17 +177,35 @@ impl Client {
         rows: u16,
         columns: u16,
     ) -> Result<Terminal> {
-        let mut args = self.options();
+        self.terminal_with(&[], target, command, rows, columns)
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As of [`terminal`](Self::terminal).
+    pub fn terminal_with(
+        &self,
+        options: &[&str],
+        target: &str,
+        command: &[&str],
+        rows: u16,
+        columns: u16,
+    ) -> Result<Terminal> {
+        let mut words = self.enter.iter().cloned().chain(["ssh".to_owned()]);
+        let program = words.next().unwrap_or_default();
+        let options = options.iter().map(|&option| option.to_owned());
+        let mut args: Vec<_> = words.chain(options).chain(self.options()).collect();
         if !command.is_empty() {
             args.push("-t".to_owned());
         }
-        args.push(format!("{target}@127.0.0.1"));
+        args.push(format!("{target}@{}", self.host));
         args.extend(command.iter().map(|&word| word.to_owned()));
-        Terminal::start("ssh", &args, rows, columns)
+        Terminal::start(&program, &args, rows, columns)
     }
 
     /// The line to type for the same.
     pub fn line(&self, target: &str) -> String {
-        format!("ssh {} {target}@127.0.0.1", self.options().join(" "))
+        format!("ssh {} {target}@{}", self.options().join(" "), self.host)
     }
 }

@@ -14,6 +14,7 @@ use crate::embedded::{Embedded, EmbeddedContainer};
 use crate::gateway::Part;
 use crate::helper::Helper;
 use crate::kubelet::{Kubelet, Runtime};
+use crate::network::{Network, Site};
 use crate::pki::Pki;
 use crate::ssh::{Client, keygen};
 
@@ -44,6 +45,7 @@ pub struct Stand {
     pub embedded: Option<Arc<Embedded>>,
     /// The real runtime, where there is one.
     pub containerd: Option<Arc<Containerd>>,
+    sites: Sites,
     dir: TempDir,
 }
 
@@ -58,6 +60,8 @@ pub struct Changes {
     pub kubelet_certificate: bool,
     /// Whether the agent has a node helper, which needs root.
     pub helper: bool,
+    /// Networks of their own for client, frontdoor and node, which need root.
+    pub network: Option<Arc<Network>>,
 }
 
 /// The bearer token that the kubelet knows the agent by; in file `token` of the stand's folder.
@@ -74,7 +78,8 @@ impl Stand {
         embedded.container("demo", EmbeddedContainer::default());
         let runtime = Runtime::Embedded(Arc::clone(&embedded));
         let mut stand = Self::start(runtime, changes).await?;
-        let demo = pod("default", "demo", "demo-uid", NODE, NODE_IP).container("main", "demo");
+        let demo =
+            pod("default", "demo", "demo-uid", NODE, &stand.sites.node).container("main", "demo");
         stand.cluster.add(demo);
         stand.embedded = Some(embedded);
         Ok(stand)
@@ -124,7 +129,7 @@ impl Stand {
             &running.name,
             &running.uid,
             NODE,
-            NODE_IP,
+            &self.sites.node,
         );
         let known = running.containers.iter().fold(known, |known, container| {
             known.container(&container.name, &container.id)
@@ -144,8 +149,10 @@ impl Stand {
         let path = dir.path();
         let pki = Pki::new()?;
         let cluster = Cluster::new();
-        let api = ApiServer::start(cluster.clone(), &pki).await?;
-        let kubelet = Kubelet::start(NODE, cluster.clone(), &pki, runtime).await?;
+        let sites = Sites::of(changes.network.clone());
+        let api = ApiServer::start_at(sites.api.parse()?, cluster.clone(), &pki).await?;
+        let address = sites.kubelet.parse()?;
+        let kubelet = Kubelet::start_at(address, NODE, cluster.clone(), &pki, runtime).await?;
         let ca = pki.write_ca(path)?;
         api.kubeconfig(&path.join("kubeconfig"))?;
 
@@ -173,16 +180,17 @@ impl Stand {
             (None, String::new())
         };
         let config = format!(
-            "node: {NODE}\nlisten: {NODE_IP}:0\nadmin: 127.0.0.1:0\n{tls}\
+            "node: {NODE}\nlisten: {ip}:0\nadmin: {ip}:0\n{tls}\
              kubelet: {{url: '{url}', serverName: {NODE}, ca: '{ca}', {credential}}}\n\
              journal: '{dir}/journal'\n{socket}\
              log: {{format: json, level: 'info,podgate_agent=debug,podgate_frontdoor=debug'}}\n{changes}",
+            ip = sites.node,
             dir = path.display(),
             url = kubelet.url(),
             ca = ca.display(),
             changes = changes.agent,
         );
-        let agent = part("podgate-agent", path, &config).await?;
+        let agent = sites.part(Site::Node, path, &config).await?;
 
         let user = keygen(&path.join("id"), &["-t", "ed25519"]).await?;
         let host = keygen(&path.join("host"), &["-t", "ed25519"]).await?;
@@ -190,18 +198,23 @@ impl Stand {
         std::fs::write(path.join("users.yaml"), users)?;
         let tls = issue(&pki, path, "frontdoor.podgate", "frontdoor")?;
         let config = format!(
-            "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nhostKeys: ['{dir}/host']\n{tls}\
+            "listen: {ip}:0\nadmin: {ip}:0\nhostKeys: ['{dir}/host']\n{tls}\
              kubeconfig: '{dir}/kubeconfig'\nagents: {{port: {port}}}\nusers: '{dir}/users.yaml'\n\
              log: {{format: json, level: 'info,podgate_agent=debug,podgate_frontdoor=debug'}}\n{changes}",
+            ip = sites.frontdoor,
             dir = path.display(),
             port = agent.port(),
             changes = changes.frontdoor,
         );
-        let frontdoor = part("podgate-frontdoor", path, &config).await?;
-        let known = format!("[127.0.0.1]:{} {host}\n", frontdoor.port());
+        let frontdoor = sites.part(Site::Frontdoor, path, &config).await?;
+        let known = format!("[{}]:{} {host}\n", sites.frontdoor, frontdoor.port());
         std::fs::write(path.join("known_hosts"), known)?;
 
         let client = Client::new(path, frontdoor.port());
+        let client = match &sites.network {
+            Some(network) => client.on(network),
+            None => client,
+        };
         let (embedded, containerd) = (None, None);
         Ok(Self {
             client,
@@ -214,6 +227,7 @@ impl Stand {
             pki,
             embedded,
             containerd,
+            sites,
             dir,
         })
     }
@@ -275,15 +289,74 @@ impl Stand {
     /// # Errors
     /// When it does not start.
     pub async fn restart_agent(&mut self) -> Result<()> {
-        let path = self.dir.path().join("podgate-agent.yaml");
-        let config = std::fs::read_to_string(&path)?;
-        let listen = format!("listen: {NODE_IP}:{}\n", self.agent.port());
-        std::fs::write(
-            &path,
-            config.replace(&format!("listen: {NODE_IP}:0\n"), &listen),
-        )?;
-        self.agent = Part::start("podgate-agent", &path).await?;
+        let port = self.agent.port();
+        self.agent = self.sites.again(Site::Node, self.dir.path(), port).await?;
         Ok(())
+    }
+
+    /// Starts the frontdoor again, on the same port, after a test has ended it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart_frontdoor(&mut self) -> Result<()> {
+        let port = self.frontdoor.port();
+        let again = self.sites.again(Site::Frontdoor, self.dir.path(), port);
+        self.frontdoor = again.await?;
+        Ok(())
+    }
+}
+
+/// Addresses of the parts: all of the loopback, or each on a network of its own.
+struct Sites {
+    network: Option<Arc<Network>>,
+    frontdoor: String,
+    node: String,
+    /// The stand-ins', as the frontdoor and the agent reach them.
+    api: String,
+    kubelet: String,
+}
+
+impl Sites {
+    fn of(network: Option<Arc<Network>>) -> Self {
+        let ip = |site, stands_in: bool| match &network {
+            None => NODE_IP.to_owned(),
+            Some(network) if stands_in => network.gateway(site),
+            Some(network) => network.address(site),
+        };
+        Self {
+            frontdoor: ip(Site::Frontdoor, false),
+            node: ip(Site::Node, false),
+            api: ip(Site::Frontdoor, true),
+            kubelet: ip(Site::Node, true),
+            network,
+        }
+    }
+
+    /// Starts the part of a site, with a configuration in a folder.
+    async fn part(&self, site: Site, dir: &Path, config: &str) -> Result<Part> {
+        let path = dir.join(format!("{}.yaml", program(site)));
+        std::fs::write(&path, config)?;
+        let enter = self.network.as_ref().map(|network| network.enter(site));
+        Part::start_in(&enter.unwrap_or_default(), program(site), &path).await
+    }
+
+    /// Starts it again with the configuration it had, on this port.
+    async fn again(&self, site: Site, dir: &Path, port: u16) -> Result<Part> {
+        let config = std::fs::read_to_string(dir.join(format!("{}.yaml", program(site))))?;
+        let ip = match site {
+            Site::Node => &self.node,
+            _ => &self.frontdoor,
+        };
+        let listen = |port: u16| format!("listen: {ip}:{port}\n");
+        self.part(site, dir, &config.replace(&listen(0), &listen(port)))
+            .await
+    }
+}
+
+fn program(site: Site) -> &'static str {
+    match site {
+        Site::Node => "podgate-agent",
+        Site::Frontdoor | Site::Client => "podgate-frontdoor",
     }
 }
 
@@ -298,10 +371,4 @@ fn issue(pki: &Pki, dir: &Path, name: &str, file: &str) -> Result<String> {
     Ok(format!(
         "tls: {{cert: '{dir}/{file}.crt', key: '{dir}/{file}.key', ca: '{ca}'}}\n"
     ))
-}
-
-async fn part(name: &str, dir: &Path, config: &str) -> Result<Part> {
-    let path = dir.join(format!("{name}.yaml"));
-    std::fs::write(&path, config)?;
-    Part::start(name, &path).await
 }

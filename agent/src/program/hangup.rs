@@ -31,6 +31,10 @@ macro_rules! again {
     }};
 }
 
+/// Seconds between looks for what an agent had asked for when it was killed: a start that was under way
+/// may come to run yet.
+const LATE_PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
+
 /// What a hang-up came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
@@ -70,10 +74,10 @@ pub(super) async fn end(programs: &Programs, left: Left, connection: Option<(Inp
     }
 }
 
-/// Ends what an earlier agent has left. A start that was under way may come to run yet.
+/// Ends what an earlier agent has left.
 pub(super) async fn recover(programs: &Programs, left: Left) {
     if matches!(left.how, How::Wrapped { leader: None }) {
-        for pause in PAUSES {
+        for pause in LATE_PAUSES {
             match find(programs, &left, &mut None).await {
                 Ok(Found::Gone) | Err(_) if !programs.means.stopped.is_cancelled() => {
                     sleep(Duration::from_secs(pause)).await;

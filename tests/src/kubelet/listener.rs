@@ -89,8 +89,8 @@ enum What {
 }
 
 impl Listener {
-    pub(crate) async fn start<S: Service>(service: Arc<S>) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    pub(crate) async fn start<S: Service>(service: Arc<S>, address: Ipv4Addr) -> Result<Self> {
+        let listener = TcpListener::bind((address, 0)).await?;
         let address = listener.local_addr()?;
         let (orders, receiver) = mpsc::channel(1);
         let stop = CancellationToken::new();

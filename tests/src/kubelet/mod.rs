@@ -11,6 +11,7 @@ mod relay;
 mod routes;
 mod upgrade;
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,6 +41,7 @@ pub enum Runtime {
 /// One node's kubelet; stops on drop.
 pub struct Kubelet {
     listener: Listener,
+    address: Ipv4Addr,
     front: Arc<Front>,
 }
 
@@ -71,6 +73,20 @@ impl Kubelet {
     /// # Errors
     /// When no port or certificate is to be had.
     pub async fn start(node: &str, cluster: Cluster, pki: &Pki, runtime: Runtime) -> Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST, node, cluster, pki, runtime).await
+    }
+
+    /// The same on a free port of another address.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub async fn start_at(
+        address: Ipv4Addr,
+        node: &str,
+        cluster: Cluster,
+        pki: &Pki,
+        runtime: Runtime,
+    ) -> Result<Self> {
         let other = Pki::new()?;
         let config = |signer: &Pki, name: &str| -> Result<Arc<ServerConfig>> {
             Ok(Arc::new(pki.server_config(&signer.issue(&[name])?)?))
@@ -90,18 +106,22 @@ impl Kubelet {
             total_execs: AtomicUsize::new(0),
             pods_requests: AtomicUsize::new(0),
         });
-        let listener = Listener::start(front.clone()).await?;
-        Ok(Self { listener, front })
+        let listener = Listener::start(front.clone(), address).await?;
+        Ok(Self {
+            listener,
+            front,
+            address,
+        })
     }
 
-    /// The port on 127.0.0.1; it stays the same over a restart.
+    /// Its port; it stays the same over a restart.
     pub fn port(&self) -> u16 {
         self.listener.port()
     }
 
-    /// `https://127.0.0.1:<port>`
+    /// `https://<address>:<port>`
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port())
+        format!("https://{}:{}", self.address, self.port())
     }
 
     /// The node's name: what the certificate is for.

@@ -2,7 +2,7 @@
 //! threads accept and serve, so nothing that a peer does makes more of them.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ impl Server {
             });
         }
         match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(failed(path)(error));
             }
             _ => {}
@@ -115,8 +115,11 @@ impl Server {
         loop {
             match self.listener.accept() {
                 Ok((stream, _)) => {
-                    if let Err(refused) = self.attend(stream) {
-                        eprintln!("podgate-node-helper: {refused}");
+                    match self.attend(stream) {
+                        // An agent that asks no longer has its reasons.
+                        Err(Refused::Io(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+                        Err(refused) => eprintln!("podgate-node-helper: {refused}"),
+                        Ok(()) => {}
                     }
                 }
                 Err(error) => {
@@ -180,7 +183,7 @@ fn read_line(stream: &mut UnixStream) -> Result<Vec<u8>, Refused> {
         let read = match stream.read(&mut chunk) {
             Ok(0) => return Ok(line),
             Ok(read) => chunk.get(..read).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error.into()),
         };
         match read.iter().position(|&byte| byte == b'\n') {

@@ -1,0 +1,190 @@
+//! Sessions of every kind while parts are killed, paused and cut off at random moments: each ends with
+//! all its bytes and its own status, or with an error that is said, and nothing is left of any.
+//!
+//! `PODGATE_CHAOS=300` runs it for so many seconds, `PODGATE_CHAOS_SEED=…` repeats the disturbances.
+
+mod disturb;
+mod sessions;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use podgate_tests::containerd::{PodSpec, eventually};
+use podgate_tests::gateway::Part;
+use podgate_tests::network::Network;
+use podgate_tests::stand::{Changes, Stand};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use sessions::{Ended, Kind};
+
+/// Seconds, where nothing else is asked for.
+const SECONDS: u64 = 25;
+/// Sessions at once.
+const WORKERS: u64 = 8;
+const PODS: [&str; 3] = ["bb", "deb", "bare"];
+/// For everything to come to rest: a start that a killed agent had asked for is looked for this long.
+const REST: Duration = Duration::from_secs(60);
+/// Descriptors and tasks that a part may have more than after its first session: links and connections
+/// that are kept, one a core, and those that wait to be used.
+const KEPT: i64 = 16;
+/// Bytes of memory that a part may have more than after its first session.
+const GROWN: u64 = 48 * 1024 * 1024;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_and_nothing_is_left() {
+    let seconds = number("PODGATE_CHAOS").unwrap_or(SECONDS);
+    let seed = number("PODGATE_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("chaos of {seconds} s; again with PODGATE_CHAOS_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+
+    let network = Arc::new(Network::new().unwrap());
+    let changes = Changes {
+        helper: true,
+        network: Some(Arc::clone(&network)),
+        agent: "hangUpGraceSeconds: 1\n".into(),
+        frontdoor: "limits: {keepaliveSeconds: 2, keepalives: 2}\n".into(),
+        ..Changes::default()
+    };
+    let mut stand = Stand::containerd(changes).await.unwrap();
+    let mut pods = Vec::new();
+    for spec in [
+        PodSpec::busybox("bb"),
+        PodSpec::bash("deb"),
+        PodSpec::distroless("bare"),
+    ] {
+        pods.push(stand.run_pod(spec).await.unwrap());
+    }
+    let first = stand.client.run(&[], "bb", "exit 3").await.unwrap();
+    assert_eq!(first.status.code(), Some(3), "{first:?}");
+    let (frontdoor, agent) = (
+        Held::by(&stand.frontdoor).await,
+        Held::by(&stand.agent).await,
+    );
+
+    let stop = CancellationToken::new();
+    let mut workers = JoinSet::new();
+    for _ in 0..WORKERS {
+        let (client, random, stop) = (stand.client.clone(), random.fork(), stop.clone());
+        workers.spawn(sessions::run(client, random, stop));
+    }
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    let mut disturbed = BTreeMap::new();
+    let mut disturber = disturb::Disturber::new(Arc::clone(&network));
+    while Instant::now() < deadline {
+        let what = disturber.disturb(&mut stand, &mut random).await;
+        *disturbed.entry(what).or_insert(0) += 1;
+        sleep(Duration::from_millis(random.u64(300..2500))).await;
+        disturber.mend(Instant::now());
+    }
+    disturber.mend_all();
+    stop.cancel();
+
+    let mut ended: BTreeMap<(Kind, Ended), u32> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    while let Some(worker) = workers.join_next().await {
+        for (kind, end) in worker.unwrap() {
+            match end {
+                Ok(end) => *ended.entry((kind, end)).or_insert(0) += 1,
+                Err(why) => wrong.push(format!("{kind:?}: {why}")),
+            }
+        }
+    }
+    eprintln!("disturbances: {disturbed:?}");
+    eprintln!("sessions: {ended:?}");
+    assert_eq!(wrong, [""; 0]);
+    for kind in Kind::ALL {
+        let end = sessions::one(&stand.client, kind, &mut random).await;
+        let sound = if kind == Kind::Left {
+            Ended::Killed
+        } else {
+            Ended::Whole
+        };
+        assert_eq!(end, Ok(sound), "{kind:?}, with nothing amiss");
+    }
+
+    let containerd = stand.containerd.as_ref().unwrap();
+    for (pod, name) in pods.iter().zip(PODS) {
+        let id = pod.container_id("app").unwrap();
+        let alone = || async { (containerd.processes_in(id).len() == 1).then_some(()) };
+        if eventually("the last process", REST, alone).await.is_err() {
+            panic!(
+                "{name}: {:?}\n{}",
+                containerd.processes_in(id),
+                stand.agent.log().join("\n")
+            );
+        }
+    }
+    stand
+        .frontdoor
+        .counts(
+            REST,
+            &[
+                "podgate_frontdoor_connections 0",
+                "podgate_frontdoor_sessions_active 0",
+            ],
+        )
+        .await
+        .unwrap();
+    stand
+        .agent
+        .counts(REST, &["podgate_agent_sessions_active 0"])
+        .await
+        .unwrap();
+    let journal = stand.dir().join("journal");
+    let over = || async { (std::fs::read_dir(&journal).ok()?.count() == 1).then_some(()) };
+    eventually("the journal's end", REST, over).await.unwrap();
+    let closed = || async { (stand.kubelet.open_execs() == 0).then_some(()) };
+    eventually("the kubelet's last exec", REST, closed)
+        .await
+        .unwrap();
+    frontdoor.still(&stand.frontdoor).await;
+    agent.still(&stand.agent).await;
+}
+
+/// What a part holds of its machine.
+#[derive(Debug)]
+struct Held {
+    descriptors: i64,
+    tasks: i64,
+    memory: u64,
+}
+
+impl Held {
+    async fn by(part: &Part) -> Self {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", part.pid().unwrap()));
+        let (_, metrics) = part.admin("/metrics").await.unwrap();
+        let mut lines = metrics.lines().filter(|line| !line.starts_with('#'));
+        let tasks = lines.find_map(|line| line.split_once("_tasks "));
+        Self {
+            descriptors: descriptors.unwrap().count() as i64,
+            tasks: tasks.unwrap().1.parse().unwrap(),
+            memory: part.resident().unwrap(),
+        }
+    }
+
+    /// Waits until a part holds no more than this, but for what it may keep.
+    async fn still(&self, part: &Part) {
+        let look = || async {
+            let now = Self::by(part).await;
+            let still = now.descriptors <= self.descriptors + KEPT
+                && now.tasks <= self.tasks + KEPT
+                && now.memory <= self.memory + GROWN;
+            still.then_some(now)
+        };
+        match eventually("rest", REST, look).await {
+            Ok(now) => eprintln!("{self:?} became {now:?}"),
+            Err(_) => panic!(
+                "{self:?} became {:?}\n{}",
+                Self::by(part).await,
+                part.log().join("\n")
+            ),
+        }
+    }
+}

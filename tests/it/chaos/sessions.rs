@@ -1,0 +1,203 @@
+//! Sessions of each kind, and what each must come to.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use podgate_tests::ssh::Client;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// For one session, every time-out on its way included.
+const WITHIN: Duration = Duration::from_secs(90);
+/// A client that notices a silent server, and says so.
+const OPTIONS: [&str; 4] = [
+    "-oConnectTimeout=5",
+    "-oServerAliveInterval=2",
+    "-oServerAliveCountMax=3",
+    "-oLogLevel=INFO",
+];
+/// What bulk sessions carry, again and again: no power of two, so that a lost buffer shows.
+const PATTERN: &[u8] = b"0123456789\n";
+const MOST: usize = 6 * 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Shell,
+    Command,
+    Bare,
+    BulkOut,
+    BulkIn,
+    Idle,
+    /// One whose client is killed.
+    Left,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Shell,
+        Self::Command,
+        Self::Bare,
+        Self::BulkOut,
+        Self::BulkIn,
+        Self::Idle,
+        Self::Left,
+    ];
+}
+
+/// A sound end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ended {
+    /// With all that it should give.
+    Whole,
+    /// With an error that was said.
+    Said,
+    /// The client was killed.
+    Killed,
+}
+
+/// Runs one session after another until it is told to stop; how each ended.
+pub(super) async fn run(
+    client: Client,
+    mut random: fastrand::Rng,
+    stop: CancellationToken,
+) -> Vec<(Kind, Result<Ended, String>)> {
+    let mut all = Vec::new();
+    while !stop.is_cancelled() {
+        let kind = random.choice(Kind::ALL).unwrap();
+        all.push((kind, one(&client, kind, &mut random).await));
+    }
+    all
+}
+
+/// Runs one session; how it ended, or what was wrong with that.
+pub(super) async fn one(
+    client: &Client,
+    kind: Kind,
+    random: &mut fastrand::Rng,
+) -> Result<Ended, String> {
+    let session = session(client, kind, random);
+    let ended = timeout(WITHIN, session).await;
+    ended.unwrap_or_else(|_| Err("it hangs".to_owned()))
+}
+
+async fn session(client: &Client, kind: Kind, random: &mut fastrand::Rng) -> Result<Ended, String> {
+    let pod = if random.bool() { "bb" } else { "deb" };
+    let status = random.u8(1..100);
+    let length = random.usize(..MOST);
+    let exit = format!("exit {status}");
+    match kind {
+        Kind::Shell => shell(client, pod, status, random).await,
+        Kind::Command => {
+            let ended = command(client, pod, &exit, &[], None).await?;
+            judge(&ended, status, b"")
+        }
+        Kind::Bare => {
+            let words = format!("/probe exit {status}");
+            let ended = command(client, "bare", &words, &[], None).await?;
+            judge(&ended, status, b"")
+        }
+        Kind::BulkOut => {
+            let script = format!("yes 0123456789 | head -c {length}; {exit}");
+            let ended = command(client, pod, &script, &[], None).await?;
+            judge(&ended, status, &bytes(length))
+        }
+        Kind::BulkIn => {
+            let script = format!("wc -c; {exit}");
+            let ended = command(client, pod, &script, &bytes(length), None).await?;
+            judge(&ended, status, format!("{length}\n").as_bytes())
+        }
+        Kind::Idle => {
+            let ended = command(client, pod, &format!("sleep 2; {exit}"), &[], None).await?;
+            judge(&ended, status, b"")
+        }
+        Kind::Left => {
+            let life = Duration::from_millis(random.u64(50..2000));
+            let script = format!("sleep 1000; {exit}");
+            let ended = command(client, pod, &script, &[], Some(life)).await?;
+            judge(&ended, status, b"")
+        }
+    }
+}
+
+fn bytes(length: usize) -> Vec<u8> {
+    PATTERN.iter().copied().cycle().take(length).collect()
+}
+
+/// Runs a command; nothing where the client was killed after its life.
+async fn command(
+    client: &Client,
+    pod: &str,
+    script: &str,
+    stdin: &[u8],
+    life: Option<Duration>,
+) -> Result<Option<Output>, String> {
+    let mut ssh = client.ssh(&OPTIONS, pod);
+    let child = ssh.arg(script).stdin(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| error.to_string())?;
+    let mut pipe = child.stdin.take().ok_or("no stdin")?;
+    let write = async move {
+        // A session that breaks takes no more.
+        let _ = pipe.write_all(stdin).await;
+    };
+    let both = async { tokio::join!(write, child.wait_with_output()).1 };
+    let ended = match life {
+        None => both.await,
+        // Dropped, and so killed.
+        Some(life) => match timeout(life, both).await {
+            Ok(ended) => ended,
+            Err(_) => return Ok(None),
+        },
+    };
+    ended.map(Some).map_err(|error| error.to_string())
+}
+
+/// A session gives all it should, or says why not.
+fn judge(ended: &Option<Output>, status: u8, stdout: &[u8]) -> Result<Ended, String> {
+    let Some(Output {
+        status: code,
+        stdout: got,
+        stderr,
+    }) = ended
+    else {
+        return Ok(Ended::Killed);
+    };
+    let said = String::from_utf8_lossy(stderr);
+    match code.code() {
+        Some(255) if !said.trim().is_empty() => Ok(Ended::Said),
+        Some(code) if code == i32::from(status) && got == stdout => Ok(Ended::Whole),
+        Some(code) if code == i32::from(status) => {
+            let (got, whole) = (got.len(), stdout.len());
+            Err(format!(
+                "status {code} with {got} of {whole} bytes, or other ones; {said}"
+            ))
+        }
+        code => Err(format!("status {code:?} instead of {status}; {said:?}")),
+    }
+}
+
+async fn shell(
+    client: &Client,
+    pod: &str,
+    status: u8,
+    random: &mut fastrand::Rng,
+) -> Result<Ended, String> {
+    let started = client.terminal_with(&OPTIONS, pod, &[], 24, 80);
+    let mut shell = started.map_err(|error| error.to_string())?;
+    let idle = Duration::from_millis(random.u64(..3000));
+    let talk = async {
+        shell.send("echo h''ere\n").await?;
+        shell.expect("here").await?;
+        sleep(idle).await;
+        shell.send(&format!("exit {status}\n")).await
+    };
+    let talked = talk.await;
+    let (text, code) = shell.end().await.map_err(|error| error.to_string())?;
+    match (talked, code) {
+        (Ok(()), code) if code == i32::from(status) => Ok(Ended::Whole),
+        (_, 255) if !text.trim().is_empty() => Ok(Ended::Said),
+        (talked, code) => Err(format!(
+            "{talked:?}, status {code} instead of {status}; {text:?}"
+        )),
+    }
+}
