@@ -25,4 +25,5 @@ mod reload;
 mod seen;
 mod shell;
 mod shutdown;
+mod silence;
 mod target;
