@@ -6,9 +6,11 @@
 )]
 
 pub mod apiserver;
+pub mod client;
 pub mod cluster;
 pub mod containerd;
 pub mod cri;
+pub mod direct;
 pub mod embedded;
 pub mod gateway;
 pub mod helper;
@@ -16,6 +18,8 @@ pub mod images;
 pub mod kubelet;
 pub mod network;
 pub mod pki;
+pub mod program;
 pub mod ssh;
 pub mod stand;
 pub mod terminal;
+pub mod usage;

@@ -62,10 +62,14 @@ pub struct Changes {
     pub helper: bool,
     /// Networks of their own for client, frontdoor and node, which need root.
     pub network: Option<Arc<Network>>,
+    /// What both log; by default all that helps to understand a test's failure.
+    pub level: Option<&'static str>,
 }
 
 /// The bearer token that the kubelet knows the agent by; in file `token` of the stand's folder.
 pub const TOKEN: &str = "agents-token";
+
+const LEVEL: &str = "info,podgate_agent=debug,podgate_frontdoor=debug";
 
 impl Stand {
     /// With plain processes of this machine for containers; no root needed. Pod `demo` of namespace
@@ -147,6 +151,7 @@ impl Stand {
             .prefix("podgate-stand-")
             .tempdir()?;
         let path = dir.path();
+        let level = changes.level.unwrap_or(LEVEL);
         let pki = Pki::new()?;
         let cluster = Cluster::new();
         let sites = Sites::of(changes.network.clone());
@@ -183,7 +188,7 @@ impl Stand {
             "node: {NODE}\nlisten: {ip}:0\nadmin: {ip}:0\n{tls}\
              kubelet: {{url: '{url}', serverName: {NODE}, ca: '{ca}', {credential}}}\n\
              journal: '{dir}/journal'\n{socket}\
-             log: {{format: json, level: 'info,podgate_agent=debug,podgate_frontdoor=debug'}}\n{changes}",
+             log: {{format: json, level: '{level}'}}\n{changes}",
             ip = sites.node,
             dir = path.display(),
             url = kubelet.url(),
@@ -200,7 +205,7 @@ impl Stand {
         let config = format!(
             "listen: {ip}:0\nadmin: {ip}:0\nhostKeys: ['{dir}/host']\n{tls}\
              kubeconfig: '{dir}/kubeconfig'\nagents: {{port: {port}}}\nusers: '{dir}/users.yaml'\n\
-             log: {{format: json, level: 'info,podgate_agent=debug,podgate_frontdoor=debug'}}\n{changes}",
+             log: {{format: json, level: '{level}'}}\n{changes}",
             ip = sites.frontdoor,
             dir = path.display(),
             port = agent.port(),

@@ -17,7 +17,7 @@ const VERSION: u32 = 3;
 
 /// A frame from a client.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Frame {
+pub(crate) enum Frame {
     /// `SYN_STREAM` with its compressed header block.
     Open { id: u32, fin: bool, block: Bytes },
     /// `HEADERS`; its block belongs to the same compressed stream.
@@ -36,7 +36,7 @@ pub(super) enum Frame {
 
 /// A frame that breaks the layout.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum FrameError {
+pub(crate) enum FrameError {
     /// A control frame of another SPDY version.
     Version(u16),
     /// A control frame of this type is shorter than its fields.
@@ -55,7 +55,7 @@ impl fmt::Display for FrameError {
 impl std::error::Error for FrameError {}
 
 /// Takes the first whole frame off `buffer`, if there is one.
-pub(super) fn decode(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+pub(crate) fn decode(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
     let mut head = buffer.as_ref();
     if head.remaining() < HEADER {
         return Ok(None);
@@ -119,7 +119,7 @@ fn control(kind: u16, fin: bool, mut payload: Bytes) -> Result<Frame, FrameError
 }
 
 /// A data frame; `payload` under 2^24 bytes.
-pub(super) fn data(id: u32, fin: bool, payload: &[u8]) -> Bytes {
+pub(crate) fn data(id: u32, fin: bool, payload: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(HEADER + payload.len());
     frame.put_slice(&data_header(id, fin, payload.len()));
     frame.put_slice(payload);

@@ -2,7 +2,7 @@
 //! behind the same SPDY exec streams as containerd's. For tests of the streams, not of isolation.
 
 mod exec;
-mod frame;
+pub(crate) mod frame;
 mod headers;
 mod process;
 mod processes;
