@@ -21,6 +21,7 @@ mod helper;
 mod kubelet;
 mod limits;
 mod link;
+mod many;
 mod reload;
 mod seen;
 mod shell;
