@@ -27,4 +27,5 @@ mod seen;
 mod shell;
 mod shutdown;
 mod silence;
+mod soak;
 mod target;
