@@ -26,6 +26,7 @@ mod reload;
 mod seen;
 mod shell;
 mod shutdown;
+mod signal;
 mod silence;
 mod soak;
 mod target;

@@ -13,7 +13,9 @@ use russh::keys::{
     PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate, load_public_key,
     load_secret_key,
 };
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Preferred, cipher, kex};
+use russh::{
+    ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Preferred, Sig, cipher, kex,
+};
 use tokio::net::TcpStream;
 
 use crate::program::{Input, Output, Program};
@@ -151,6 +153,16 @@ fn session(read: ChannelReadHalf, write: ChannelWriteHalf<Msg>) -> Session {
 
 /// A channel's data to the server.
 pub struct ToServer(ChannelWriteHalf<Msg>);
+
+impl ToServer {
+    /// Asks for a signal to the program (RFC 4254 §6.9).
+    ///
+    /// # Errors
+    /// When the channel is gone.
+    pub async fn signal(&self, signal: Sig) -> Result<()> {
+        Ok(self.0.signal(signal).await?)
+    }
+}
 
 impl Input for ToServer {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {

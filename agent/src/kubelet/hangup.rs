@@ -23,13 +23,13 @@ const MAX_OUTPUT: usize = 4 * 1024;
 /// parenthesis, as the second may hold anything (proc(5)). Exits with 3 where the leader is gone, with
 /// 4 where it could not be signalled. `kill -HUP -N` is the form that every sh's kill takes for a group.
 ///
-/// - `HUP PID START` sends HUP and CONT to the leader's group and to the terminal's foreground group,
+/// - `hangup PID START` sends HUP and CONT to the leader's group and to the terminal's foreground group,
 ///   as a terminal that hangs up does, and prints the latter.
-/// - `KILL PID START GROUP AT` kills the leader and what is left of that group in its session, but
+/// - `kill PID START GROUP AT` kills the leader and what is left of that group in its session, but
 ///   for a background job: one that ignores HUP and reads /dev/null, as POSIX has it where a shell
 ///   has no job control (Shell Command Language §2.9.3). The leader may be gone, and its number
 ///   another's: then a process of its session that is older than AT vouches that it is not.
-/// - another signal goes to the foreground group, or without a terminal to the leader's.
+/// - a signal's name, `PID START`: it goes to the foreground group, or without a terminal to the leader's.
 /// - `find SESSION` prints the stat of the leader that bears the session's mark.
 const SCRIPT: &str = "\
 look() {
@@ -63,13 +63,13 @@ l=$2 q=
 look \"$l\" && [ \"$b\" = \"$3\" ] && q=1
 [ \"$i\" = \"$l\" ] && [ \"${f:-0}\" -gt 1 ] || f=$l
 case $1 in
-  HUP)
+  hangup)
     [ -n \"$q\" ] || exit 3
     kill -HUP \"-$l\" || exit 4
     kill -CONT \"-$l\"
     [ \"$f\" = \"$l\" ] || { kill -HUP \"-$f\"; kill -CONT \"-$f\"; }
     echo \"$f\";;
-  KILL)
+  kill)
     k=
     [ -z \"$q\" ] || { kill -STOP \"$l\" && k=1; } || exit 4
     for n in 1 2; do
@@ -116,7 +116,7 @@ impl Kubelet {
     /// nothing where the leader is no more.
     pub async fn hang_up(&self, granted: &Granted, leader: Leader) -> Result<Option<u32>, Error> {
         let (pid, start) = words(leader);
-        let output = signal(self, granted, &["HUP", &pid, &start]).await?;
+        let output = signal(self, granted, &["hangup", &pid, &start]).await?;
         // Without a word it is the leader's own.
         Ok(output.map(|line| line.trim().parse().unwrap_or(leader.pid)))
     }
@@ -131,7 +131,7 @@ impl Kubelet {
         at: u64,
     ) -> Result<bool, Error> {
         let ((pid, start), group, at) = (words(leader), foreground.to_string(), at.to_string());
-        let output = signal(self, granted, &["KILL", &pid, &start, &group, &at]).await?;
+        let output = signal(self, granted, &["kill", &pid, &start, &group, &at]).await?;
         Ok(output.is_some())
     }
 
@@ -163,6 +163,8 @@ async fn signal(
         Ok(Ok((0, output))) => Ok(Some(output)),
         Ok(Ok((GONE, _))) => Ok(None),
         Ok(Ok((code, _))) => Err(Error::HangUp(code)),
+        // Nothing that needs a shell was ever run there.
+        Ok(Err(Error::NoShell)) => Ok(None),
         Ok(Err(error)) if error.container_gone() => Ok(None),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(Error::HangUpTimeout),
@@ -188,6 +190,7 @@ async fn run(
             Event::Exit(Exit::Code(code)) => {
                 return Ok((code, String::from_utf8_lossy(&said).into_owned()));
             }
+            Event::Exit(Exit::NotFound(_)) => return Err(Error::NoShell),
             Event::Exit(other) => return Err(Error::Runtime(format!("{other:?}"))),
             Event::Stdout(bytes) if said.len() + bytes.len() <= MAX_OUTPUT => {
                 said.extend_from_slice(&bytes);

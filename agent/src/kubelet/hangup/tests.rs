@@ -38,12 +38,12 @@ fn run(shell: &[&str], signal: &str, leader: Leader, more: &[&str]) -> Option<i3
 }
 
 fn hang_up(shell: &[&str], leader: Leader) -> Option<i32> {
-    run(shell, "HUP", leader, &[])
+    run(shell, "hangup", leader, &[])
 }
 
 /// A kill after a hang-up at this time.
 fn kill(shell: &[&str], leader: Leader, at: &str) -> Option<i32> {
-    run(shell, "KILL", leader, &[&leader.pid.to_string(), at])
+    run(shell, "kill", leader, &[&leader.pid.to_string(), at])
 }
 
 fn runs(pid: &str) -> bool {
@@ -74,7 +74,13 @@ fn sighup_reaches_the_leader() {
 #[test]
 fn any_signal_reaches_the_program() {
     for shell in SHELLS {
-        for (name, number) in [("USR1", 10), ("TERM", 15), ("ALRM", 14), ("KILL", 9)] {
+        for (name, number) in [
+            ("USR1", 10),
+            ("TERM", 15),
+            ("ALRM", 14),
+            ("HUP", 1),
+            ("KILL", 9),
+        ] {
             let (mut child, leader, _) = leader("echo up; exec sleep 1000", 1);
             assert_eq!(run(shell, name, leader, &[]), Some(0), "{shell:?}");
             assert_eq!(child.wait().unwrap().signal(), Some(number), "{shell:?}");
