@@ -66,7 +66,7 @@ async fn sessions(stand: &Stand, range: std::ops::Range<usize>) {
     let (there, absent) = (login("demo"), login("absent"));
     for begin in range.clone().step_by(OF_CONNECTION) {
         // In turn, so that each core has sessions of both.
-        let connections = if begin / OF_CONNECTION % 2 == 0 {
+        let connections = if (begin / OF_CONNECTION).is_multiple_of(2) {
             let there = there.connect().await.unwrap();
             (there, absent.connect().await.unwrap())
         } else {

@@ -16,6 +16,7 @@ use russh::keys::{
 use russh::{
     ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Preferred, Sig, cipher, kex,
 };
+use rustix::net::sockopt;
 use tokio::net::TcpStream;
 
 use crate::program::{Input, Output, Program};
@@ -76,6 +77,9 @@ impl Login {
     pub async fn connect(&self) -> Result<Connection> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
+        // A server that has not turned Nagle's algorithm off yet, as sshd before a session, would
+        // wait 40 ms for each delayed acknowledgement.
+        sockopt::set_tcp_quickack(&stream, true)?;
         let host = Host(self.host.clone());
         let mut handle = client::connect_stream(Arc::clone(&self.config), stream, host).await?;
         let key = PrivateKeyWithHashAlg::new(Arc::clone(&self.key), None);

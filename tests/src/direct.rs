@@ -176,13 +176,14 @@ impl Output for FromKubelet {
 
     fn status(&self) -> Option<u32> {
         let status: Value = serde_json::from_slice(&self.status).ok()?;
-        if status["status"] == "Success" {
+        let word = |at: &str| status.pointer(at)?.as_str();
+        if word("/status") == Some("Success") {
             return Some(0);
         }
-        let cause = &status["details"]["causes"][0];
-        (cause["reason"] == "ExitCode")
-            .then(|| cause["message"].as_str()?.parse().ok())
-            .flatten()
+        match word("/details/causes/0/reason") {
+            Some("ExitCode") => word("/details/causes/0/message")?.parse().ok(),
+            _ => None,
+        }
     }
 }
 

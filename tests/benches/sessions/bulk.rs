@@ -1,0 +1,119 @@
+//! A transfer as fast as it goes, either way: its throughput, and the parts' time on a core for it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use podgate_tests::gateway::Part;
+use podgate_tests::program::{Input, Output, Program};
+
+use crate::place::{Open, Place, Way, either};
+use crate::sizes::Sizes;
+use crate::table::{Row, median};
+
+const CHUNK: usize = 32 * 1024;
+const GIB: f64 = (1u64 << 30) as f64;
+const MIB: f64 = (1u64 << 20) as f64;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Direction {
+    Stdout,
+    Stdin,
+}
+
+/// Reads all that a program says, which must be as many bytes.
+async fn down<I: Input, O: Output>(mut program: Program<I, O>, bytes: u64) -> Result<()> {
+    let mut seen = 0;
+    while let Some(some) = program.output.next().await? {
+        seen += some.len() as u64;
+    }
+    ensure!(seen == bytes, "{seen} bytes came of {bytes}");
+    ensure!(program.output.status() == Some(0), "no exit status 0");
+    Ok(())
+}
+
+/// Sends as many bytes to a program that counts them.
+async fn up<I: Input, O: Output>(mut program: Program<I, O>, bytes: u64) -> Result<()> {
+    let chunk = Bytes::from(vec![0; CHUNK]);
+    for _ in 0..bytes / CHUNK as u64 {
+        program.input.write(chunk.clone()).await?;
+    }
+    program.input.end().await?;
+    let (said, status) = program.wait().await?;
+    let said = String::from_utf8(said)?;
+    ensure!(
+        said.trim() == bytes.to_string() && status == 0,
+        "status {status}, {said:?} of {bytes}"
+    );
+    Ok(())
+}
+
+/// MiB a second.
+async fn transfer(open: &Open, direction: Direction, bytes: u64) -> Result<f64> {
+    let begun = Instant::now();
+    match direction {
+        Direction::Stdout => {
+            let command = format!("exec head -c {bytes} /dev/zero");
+            let running = open.start(&command, false).await?;
+            either!(running, program => down(program, bytes).await)?;
+        }
+        Direction::Stdin => {
+            let running = open.start("exec wc -c", false).await?;
+            either!(running, program => up(program, bytes).await)?;
+        }
+    }
+    Ok(bytes as f64 / MIB / begun.elapsed().as_secs_f64())
+}
+
+pub(crate) async fn rows(place: &Place, sizes: &Sizes, direction: Direction) -> Result<Vec<Row>> {
+    let parts = [&place.stand.frontdoor, &place.stand.agent];
+    let cpu = || -> Result<Vec<Duration>> { parts.into_iter().map(Part::cpu).collect() };
+    let mut rates = [const { Vec::new() }; 3];
+    let mut used = [const { Vec::new() }; 2];
+    for round in 0..sizes.transfers {
+        for way in place.ways(round) {
+            let open = place.open(way).await?;
+            let before = cpu()?;
+            let rate = transfer(&open, direction, sizes.bulk).await;
+            rates[way as usize].push(rate.with_context(|| format!("{way:?}"))?);
+            if way == Way::Gateway {
+                for (used, (before, after)) in used.iter_mut().zip(before.iter().zip(cpu()?)) {
+                    used.push((after - *before).as_secs_f64() * GIB / sizes.bulk as f64);
+                }
+            }
+            open.close().await;
+        }
+    }
+    let [gateway, kubelet, sshd] = rates.each_ref().map(|rates| median(rates));
+    let ratio = gateway / kubelet;
+    let cell = |rate: f64| match rate.is_nan() {
+        true => String::new(),
+        false => format!("{rate:.0} MiB/s"),
+    };
+    let name = match direction {
+        Direction::Stdout => "stdout",
+        Direction::Stdin => "stdin",
+    };
+    let row = Row {
+        what: format!("{:.2} GiB of {name}", sizes.bulk as f64 / GIB),
+        gateway: cell(gateway),
+        kubelet: cell(kubelet),
+        sshd: cell(sshd),
+        ratio: format!("{ratio:.2} × kubelet"),
+        target: "≥ 0.65 on 2 cores, else 0.9".to_owned(),
+        ..Row::default()
+    };
+    let cores = std::thread::available_parallelism()?.get();
+    let mut rows = vec![row.judge(ratio >= if cores > 2 { 0.9 } else { 0.65 })];
+    for (part, used, target) in [("frontdoor", &used[0], 1.2), ("agent", &used[1], 0.9)] {
+        let used = median(used);
+        let row = Row {
+            what: format!("its time on a core, {part}"),
+            gateway: format!("{used:.2} s a GiB"),
+            target: format!("≤ {target} s"),
+            ..Row::default()
+        };
+        rows.push(row.judge(used <= target));
+    }
+    Ok(rows)
+}

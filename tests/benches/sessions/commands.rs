@@ -1,0 +1,92 @@
+//! `true`, run on a connection that stands, and on a new one.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::place::{Open, Place, Way, either};
+use crate::sizes::Sizes;
+use crate::table::{Row, Times};
+
+/// Rounds that are not counted: first connections between the parts, caches.
+const WARM_UP: usize = 10;
+
+async fn run_true(open: &Open) -> Result<()> {
+    let running = open.start("true", false).await?;
+    let (said, status) = either!(running, program => program.wait().await)?;
+    ensure!(
+        said.is_empty() && status == 0,
+        "status {status}, {:?}",
+        String::from_utf8_lossy(&said)
+    );
+    Ok(())
+}
+
+/// On an SSH connection that stands.
+pub(crate) async fn open(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
+    let mut opened = Vec::new();
+    for way in place.ways(0) {
+        opened.push((way, place.open(way).await?, Times::default()));
+    }
+    for round in 0..WARM_UP + sizes.commands {
+        let first = round % opened.len();
+        for at in 0..opened.len() {
+            let at = (first + at) % opened.len();
+            let (way, open, times) = &mut opened[at];
+            let begun = Instant::now();
+            run_true(open).await.with_context(|| format!("{way:?}"))?;
+            if round >= WARM_UP {
+                times.push(begun.elapsed());
+            }
+        }
+    }
+    let mut times = [Times::default(), Times::default(), Times::default()];
+    for (way, open, taken) in opened {
+        open.close().await;
+        times[way as usize] = taken;
+    }
+    let [gateway, kubelet, sshd] = times;
+    let ratio = gateway.median() / kubelet.median();
+    let row = Row {
+        what: "`true` on an open SSH connection".to_owned(),
+        gateway: gateway.cell(),
+        kubelet: kubelet.cell(),
+        sshd: sshd.cell(),
+        ratio: format!("{ratio:.2} × kubelet"),
+        target: "≤ 1.15".to_owned(),
+        ..Row::default()
+    };
+    Ok(vec![row.judge(ratio <= 1.15)])
+}
+
+/// On an SSH connection of its own; the kubelet's is new each time anyway.
+pub(crate) async fn new(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
+    let mut times = [Times::default(), Times::default(), Times::default()];
+    for round in 0..WARM_UP + sizes.commands {
+        for way in place.ways(round) {
+            let begun = Instant::now();
+            let open = place.open(way).await?;
+            run_true(&open).await.with_context(|| format!("{way:?}"))?;
+            let taken = begun.elapsed();
+            open.close().await;
+            if round >= WARM_UP {
+                times[way as usize].push(taken);
+            }
+        }
+    }
+    ensure!(place.sshd.is_some(), "sshd is not installed");
+    let [gateway, kubelet, sshd] = times;
+    let ratio = gateway.median() / (kubelet.median() + sshd.median());
+    let row = Row {
+        what: "`true` on a new SSH connection".to_owned(),
+        gateway: gateway.cell(),
+        kubelet: kubelet.cell(),
+        sshd: sshd.cell(),
+        ratio: format!("{ratio:.2} × both"),
+        target: "≤ 0.6".to_owned(),
+        ..Row::default()
+    };
+    Ok(vec![row.judge(ratio <= 0.6)])
+}
+
+const _: () = assert!(Way::Gateway as usize == 0 && Way::Sshd as usize == 2);

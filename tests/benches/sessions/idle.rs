@@ -1,0 +1,132 @@
+//! Memory: of many shells that wait for their users, and what is left of it after bulk transfers.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use podgate_tests::containerd::eventually;
+use podgate_tests::gateway::Part;
+use podgate_tests::program::Input;
+use tokio::task::JoinSet;
+
+use crate::load::{By, Load};
+use crate::place::Place;
+use crate::sizes::Sizes;
+use crate::table::Row;
+
+const KIB: f64 = 1024.0;
+const MIB: f64 = 1024.0 * 1024.0;
+/// Shells that begin at the same time.
+const AT_ONCE: usize = 50;
+/// For an allocator to give pages back.
+const WITHIN: Duration = Duration::from_secs(60);
+/// Growth over the time before that is left after bulk, in MiB, at the most.
+const LEFT: f64 = 8.0;
+
+/// Sessions on each core, so that what is there once is there.
+async fn warm_up(place: &Place) -> Result<()> {
+    for _ in 0..8 {
+        let connection = place.login.connect().await?;
+        connection.exec("true").await?.wait().await?;
+        connection.close().await;
+    }
+    Ok(())
+}
+
+/// A part's resident bytes when they have stayed the same for a second, or what they are at last.
+async fn settled(part: &Part) -> Result<f64> {
+    let (mut last, mut same) = (0, 0);
+    let look = || {
+        let now = part.resident().unwrap_or_default();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        std::future::ready((same == 200).then_some(()))
+    };
+    let _ = eventually("the same memory", WITHIN, look).await;
+    Ok(part.resident()? as f64)
+}
+
+/// Each on an SSH connection of its own.
+pub(crate) async fn rows(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
+    warm_up(place).await?;
+    let parts = [&place.stand.frontdoor, &place.stand.agent];
+    let before = [settled(parts[0]).await?, settled(parts[1]).await?];
+    let mut idle = Vec::new();
+    while idle.len() < sizes.shells {
+        let mut starting = JoinSet::new();
+        for _ in 0..AT_ONCE.min(sizes.shells - idle.len()) {
+            let login = place.login.clone();
+            starting.spawn(async move {
+                let connection = login.connect().await?;
+                let mut shell = connection.terminal(None).await?;
+                // It is up once it has computed something.
+                shell.input.write("echo $((6*7))up\n".into()).await?;
+                shell.until("42up").await?;
+                anyhow::Ok((connection, shell))
+            });
+        }
+        while let Some(started) = starting.join_next().await {
+            idle.push(started?.context("a shell")?);
+        }
+    }
+    let mut rows = Vec::new();
+    let targets = [("frontdoor", 100.0), ("agent", 64.0)];
+    for ((part, before), (name, target)) in parts.iter().zip(before).zip(targets) {
+        let each = (settled(part).await? - before) / KIB / idle.len() as f64;
+        let row = Row {
+            what: format!("{} idle shells, {name}", idle.len()),
+            gateway: format!("{each:.0} KiB each"),
+            target: format!("≤ {target} KiB"),
+            ..Row::default()
+        };
+        rows.push(row.judge(each <= target));
+    }
+    Ok(rows)
+}
+
+/// What is left after 8 bulk sessions have moved what they can and gone.
+pub(crate) async fn after_bulk(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
+    warm_up(place).await?;
+    let parts = [&place.stand.frontdoor, &place.stand.agent];
+    let before = [settled(parts[0]).await?, settled(parts[1]).await?];
+    let mut peak = [0.0_f64; 2];
+    let loads = [
+        Load::start(By::Ssh(place.login.clone())).await?,
+        Load::start(By::Ssh(place.login.clone())).await?,
+    ];
+    // As many looks as the size of a transfer gives; each is a few milliseconds after the last.
+    let mut looks = sizes.bulk >> 20;
+    let look = || {
+        for (peak, part) in peak.iter_mut().zip(parts) {
+            *peak = peak.max(part.resident().unwrap_or_default() as f64);
+        }
+        looks = looks.saturating_sub(1);
+        std::future::ready((looks == 0).then_some(()))
+    };
+    eventually("enough looks", WITHIN, look).await?;
+    for load in loads {
+        load.end().await?;
+    }
+    let mut rows = Vec::new();
+    for (at, name) in ["frontdoor", "agent"].into_iter().enumerate() {
+        let part = parts[at];
+        let fallen = || {
+            let now = part.resident().unwrap_or_default() as f64;
+            std::future::ready((now <= before[at] + LEFT * MIB).then_some(()))
+        };
+        let fell = eventually("memory to fall", WITHIN, fallen).await;
+        let now = part.resident()? as f64;
+        let row = Row {
+            what: format!("memory before, during, after bulk, {name}"),
+            gateway: format!(
+                "{:.0}, {:.0}, {:.0} MiB",
+                before[at] / MIB,
+                peak[at] / MIB,
+                now / MIB
+            ),
+            target: format!("falls to before + {LEFT} MiB"),
+            ..Row::default()
+        };
+        rows.push(row.judge(fell.is_ok()));
+    }
+    Ok(rows)
+}

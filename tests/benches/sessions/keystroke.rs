@@ -1,0 +1,176 @@
+//! The echo of one keystroke on a terminal: alone, and beside sessions that move what they can.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use podgate_tests::program::{Input, Output, Program};
+
+use crate::load::{self, By, Load};
+use crate::place::{Open, Place, Running, Way, either};
+use crate::sizes::Sizes;
+use crate::table::{Row, Times, median};
+
+/// A program that answers each byte itself, as an editor does; the terminal only passes it on.
+const ECHO: &str = "stty raw -echo; echo ready; exec cat";
+/// Keystrokes that are not counted.
+const WARM_UP: usize = 50;
+/// Times that a load is started, each way.
+const LOADS: usize = 3;
+
+async fn start(open: &Open) -> Result<Running> {
+    let mut running = open.start(ECHO, true).await?;
+    either!(&mut running, program => program.until("ready\n").await)?;
+    Ok(running)
+}
+
+async fn press<I: Input, O: Output>(program: &mut Program<I, O>) -> Result<()> {
+    program.input.write(Bytes::from_static(b"x")).await?;
+    let echo = program.output.next().await?;
+    ensure!(echo.as_deref() == Some(b"x"), "no echo: {echo:?}");
+    Ok(())
+}
+
+async fn press_timed(running: &mut Running, times: &mut Times) -> Result<()> {
+    let begun = Instant::now();
+    either!(running, program => press(program).await)?;
+    times.push(begun.elapsed());
+    Ok(())
+}
+
+/// All three in turn, keystroke by keystroke.
+async fn alone(place: &Place, sizes: &Sizes) -> Result<[Times; 3]> {
+    let mut shells = Vec::new();
+    for way in place.ways(0) {
+        let open = place.open(way).await?;
+        let running = start(&open).await?;
+        shells.push((way, open, running));
+    }
+    let mut times = [Times::default(), Times::default(), Times::default()];
+    let mut unused = Times::default();
+    for round in 0..WARM_UP + sizes.keystrokes {
+        let first = round % shells.len();
+        for at in 0..shells.len() {
+            let at = (first + at) % shells.len();
+            let (way, _, running) = &mut shells[at];
+            let into = match round {
+                0..WARM_UP => &mut unused,
+                _ => &mut times[*way as usize],
+            };
+            let pressed = press_timed(running, into).await;
+            pressed.with_context(|| format!("{way:?}"))?;
+        }
+    }
+    for (_, open, running) in shells {
+        drop(running);
+        open.close().await;
+    }
+    Ok(times)
+}
+
+/// Each beside a load of its own kind: in rounds, since two loads at once would slow each other.
+async fn beside(place: &Place, sizes: &Sizes) -> Result<([Times; 3], [f64; 3])> {
+    let mut times = [Times::default(), Times::default(), Times::default()];
+    let mut rates = [const { Vec::new() }; 3];
+    for round in 0..LOADS {
+        for way in place.ways(round) {
+            let by = match way {
+                Way::Kubelet => By::Kubelet(place.direct.clone()),
+                way => By::Ssh(place.login(way)?.clone()),
+            };
+            let open = place.open(way).await?;
+            let mut running = start(&open).await?;
+            let load = Load::start(by).await?;
+            for _ in 0..sizes.keystrokes / LOADS / 4 {
+                press_timed(&mut running, &mut times[way as usize]).await?;
+            }
+            rates[way as usize].push(load.end().await?);
+            drop(running);
+            open.close().await;
+        }
+    }
+    Ok((times, rates.each_ref().map(|rates| median(rates))))
+}
+
+/// Beside a load on the keystroke's own SSH connection. The kubelet has no such thing.
+async fn within(place: &Place, sizes: &Sizes) -> Result<[Times; 3]> {
+    let mut times = [Times::default(), Times::default(), Times::default()];
+    for round in 0..LOADS {
+        for way in place.ways(round) {
+            if way == Way::Kubelet {
+                continue;
+            }
+            let connection = place.login(way)?.connect().await?;
+            let mut running = Running::Ssh(connection.terminal(Some(ECHO)).await?);
+            either!(&mut running, program => program.until("ready\n").await)?;
+            let load = load::on(&connection).await?;
+            for _ in 0..sizes.keystrokes / LOADS / 8 {
+                press_timed(&mut running, &mut times[way as usize]).await?;
+            }
+            drop(load);
+            drop(running);
+            connection.close().await;
+        }
+    }
+    Ok(times)
+}
+
+pub(crate) async fn rows(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
+    let [idle, kubelet, sshd] = alone(place, sizes).await.context("alone")?;
+    let more = idle.median() - kubelet.median();
+    let spread = idle.quantile(0.99) / idle.median();
+    let row = Row {
+        what: "echo of a keystroke".to_owned(),
+        gateway: idle.cell(),
+        kubelet: kubelet.cell(),
+        sshd: sshd.cell(),
+        ..Row::default()
+    };
+    let p50 = Row {
+        ratio: format!("+ {more:.2} ms"),
+        target: "≤ kubelet + 0.25 ms".to_owned(),
+        ..row
+    };
+    let p99 = Row {
+        what: "its p99 by its p50".to_owned(),
+        gateway: format!("{spread:.1}"),
+        kubelet: format!("{:.1}", kubelet.quantile(0.99) / kubelet.median()),
+        sshd: format!("{:.1}", sshd.quantile(0.99) / sshd.median()),
+        ratio: format!("{spread:.1}"),
+        target: "≤ 4".to_owned(),
+        ..Row::default()
+    };
+    let mut rows = vec![p50.judge(more <= 0.25), p99.judge(spread <= 4.0)];
+
+    let (beside, rates) = beside(place, sizes).await.context("beside")?;
+    rows.push(judge_load(
+        "the same beside 4 bulk sessions",
+        &idle,
+        &beside,
+    ));
+    rows.push(Row {
+        what: "what these 4 move meanwhile".to_owned(),
+        gateway: format!("{:.0} MiB/s", rates[0]),
+        kubelet: format!("{:.0} MiB/s", rates[1]),
+        sshd: format!("{:.0} MiB/s", rates[2]),
+        ..Row::default()
+    });
+    let within = within(place, sizes).await.context("within")?;
+    let what = "the same, all 5 on one SSH connection";
+    rows.push(judge_load(what, &idle, &within));
+    Ok(rows)
+}
+
+fn judge_load(what: &str, idle: &Times, [gateway, kubelet, sshd]: &[Times; 3]) -> Row {
+    let ratio = gateway.median() / idle.median();
+    let row = Row {
+        what: what.to_owned(),
+        gateway: gateway.cell(),
+        kubelet: kubelet.cell(),
+        sshd: sshd.cell(),
+        ratio: format!("{ratio:.1} × idle"),
+        target: "≤ 3".to_owned(),
+        ..Row::default()
+    };
+    row.judge(ratio <= 3.0)
+}

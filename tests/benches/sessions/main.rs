@@ -1,0 +1,72 @@
+//! What a session costs: the gateway beside an exec straight at the kubelet's stand-in and beside
+//! OpenSSH's sshd, in turn in one run, so that noise hits all alike. Prints a table, asserts nothing.
+//! `cargo bench -p podgate-tests --bench sessions [-- --quick] [GROUP…]`
+#![allow(clippy::indexing_slicing)]
+
+mod bulk;
+mod commands;
+mod idle;
+mod keystroke;
+mod load;
+mod place;
+mod sizes;
+mod sshd;
+mod storm;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use place::Place;
+use sizes::{Group, Sizes};
+use table::Row;
+
+/// For one group of rows.
+const WITHIN: Duration = Duration::from_secs(1200);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sessions: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let (sizes, groups) = sizes::asked()?;
+    place::build()?;
+    podgate_tests::usage::raise_descriptors()?;
+    let mut rows = Vec::new();
+    for group in groups {
+        eprintln!("sessions: {} …", group.name());
+        let measured = measure(group, &sizes);
+        rows.extend(measured.unwrap_or_else(|error| vec![Row::broken(group.name(), &error)]));
+    }
+    print!("{}", table::render(&rows));
+    Ok(())
+}
+
+/// Each group has a stand of its own, so that none is measured in what another left.
+fn measure(group: Group, sizes: &Sizes) -> Result<Vec<Row>> {
+    let place = Place::new()?;
+    let measured = place.run(async {
+        let rows = async {
+            match group {
+                Group::Open => commands::open(&place, sizes).await,
+                Group::New => commands::new(&place, sizes).await,
+                Group::Keystroke => keystroke::rows(&place, sizes).await,
+                Group::Stdout => bulk::rows(&place, sizes, bulk::Direction::Stdout).await,
+                Group::Stdin => bulk::rows(&place, sizes, bulk::Direction::Stdin).await,
+                Group::Idle => idle::rows(&place, sizes).await,
+                Group::After => idle::after_bulk(&place, sizes).await,
+                Group::Storm => storm::rows(&place, sizes).await,
+            }
+        };
+        tokio::time::timeout(WITHIN, rows).await
+    });
+    measured.context("it does not end")?
+}

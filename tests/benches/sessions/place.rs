@@ -1,0 +1,147 @@
+//! Where it is measured: a stand, an sshd beside it, and the three ways to run a command.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use podgate_tests::client::{Connection, Login, Session};
+use podgate_tests::direct::{Direct, Exec};
+use podgate_tests::stand::{Changes, Stand};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::sshd::Sshd;
+
+/// The binaries that are measured, in this bench's own profile: cargo builds no other package's.
+pub(crate) fn build() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--workspace"]);
+    build.args(["--bin", "podgate-frontdoor", "--bin", "podgate-agent"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let status = build.status().context("cargo")?;
+    ensure!(status.success(), "the binaries were not built");
+    Ok(())
+}
+
+/// The ways, in the table's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Gateway,
+    Kubelet,
+    Sshd,
+}
+
+/// All that is measured. The stand-ins have threads of their own in this process, the clients that
+/// are timed one of theirs. They share the machine's cores with the parts, in all three ways.
+pub(crate) struct Place {
+    pub(crate) stand: Stand,
+    pub(crate) direct: Direct,
+    /// Of the frontdoor.
+    pub(crate) login: Login,
+    /// None where it is not installed.
+    pub(crate) sshd: Option<Sshd>,
+    clients: Runtime,
+    _stand_ins: Runtime,
+}
+
+impl Place {
+    pub(crate) fn new() -> Result<Self> {
+        let stand_ins = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let clients = Builder::new_current_thread().enable_all().build()?;
+        let (stand, sshd) = stand_ins.block_on(async {
+            // What the examples of the configurations say.
+            let stand = Stand::embedded(Changes {
+                level: Some("info,russh=error"),
+                ..Changes::default()
+            })
+            .await?;
+            let sshd = Sshd::start(stand.dir()).await?;
+            anyhow::Ok((stand, sshd))
+        })?;
+        Ok(Self {
+            direct: Direct::new(&stand)?,
+            login: Login::to(&stand, "demo")?,
+            stand,
+            sshd,
+            clients,
+            _stand_ins: stand_ins,
+        })
+    }
+
+    /// Runs what is timed.
+    pub(crate) fn run<F: Future>(&self, timed: F) -> F::Output {
+        self.clients.block_on(timed)
+    }
+
+    /// The ways that are there, beginning with another one each round.
+    pub(crate) fn ways(&self, round: usize) -> Vec<Way> {
+        let mut ways = vec![Way::Gateway, Way::Kubelet];
+        if self.sshd.is_some() {
+            ways.push(Way::Sshd);
+        }
+        let first = round % ways.len();
+        ways.rotate_left(first);
+        ways
+    }
+
+    /// Where to log in on a way that has a login.
+    pub(crate) fn login(&self, way: Way) -> Result<&Login> {
+        match way {
+            Way::Gateway => Ok(&self.login),
+            Way::Sshd => Ok(&self.sshd.as_ref().context("no sshd")?.login),
+            Way::Kubelet => anyhow::bail!("the kubelet has no login"),
+        }
+    }
+
+    /// A way that is open: its SSH connection is there. The kubelet has a connection an exec.
+    pub(crate) async fn open(&self, way: Way) -> Result<Open> {
+        Ok(match way {
+            Way::Kubelet => Open::Kubelet(self.direct.clone()),
+            way => Open::Ssh(self.login(way)?.connect().await?),
+        })
+    }
+}
+
+/// What programs are started on.
+pub(crate) enum Open {
+    Ssh(Connection),
+    Kubelet(Direct),
+}
+
+/// A program on either.
+pub(crate) enum Running {
+    Ssh(Session),
+    Kubelet(Exec),
+}
+
+/// Does the same to a program, whichever way it runs.
+macro_rules! either {
+    ($running:expr, $program:ident => $do:expr) => {
+        match $running {
+            $crate::place::Running::Ssh($program) => $do,
+            $crate::place::Running::Kubelet($program) => $do,
+        }
+    };
+}
+pub(crate) use either;
+
+impl Open {
+    /// Starts a command, on a terminal or not.
+    pub(crate) async fn start(&self, command: &str, tty: bool) -> Result<Running> {
+        Ok(match (self, tty) {
+            (Self::Ssh(ssh), true) => Running::Ssh(ssh.terminal(Some(command)).await?),
+            (Self::Ssh(ssh), false) => Running::Ssh(ssh.exec(command).await?),
+            (Self::Kubelet(kubelet), tty) => Running::Kubelet(kubelet.exec(command, tty).await?),
+        })
+    }
+
+    pub(crate) async fn close(self) {
+        if let Self::Ssh(connection) = self {
+            connection.close().await;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! OpenSSH's server on the loopback, with the stand's keys and the key exchange and cipher that the
+//! client has, for the user who runs this.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use podgate_tests::client::Login;
+use podgate_tests::containerd::eventually;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+const PATH: &str = "/usr/sbin/sshd";
+const SOON: Duration = Duration::from_secs(5);
+
+/// A running server; killed on drop.
+pub(crate) struct Sshd {
+    pub(crate) login: Login,
+    _child: Child,
+}
+
+impl Sshd {
+    /// Starts it, with the keys in `dir`; `None` where it is not installed.
+    pub(crate) async fn start(dir: &Path) -> Result<Option<Self>> {
+        if !Path::new(PATH).exists() {
+            return Ok(None);
+        }
+        let user = Command::new("id").arg("-un").output().await?;
+        let user = String::from_utf8(user.stdout)?.trim().to_owned();
+        // The user's own start-up files are not what is measured: HOME is a folder without any. And it
+        // takes no port 0.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let path = dir.display();
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {path}/host\nPidFile none\n\
+             AuthorizedKeysFile {path}/id.pub\nStrictModes no\nPermitRootLogin yes\nUsePAM no\n\
+             PasswordAuthentication no\nMaxStartups 2000\nMaxSessions 100\nLogLevel FATAL\n\
+             SetEnv HOME={path}\n\
+             KexAlgorithms curve25519-sha256\nCiphers aes128-gcm@openssh.com\n"
+        );
+        let file = dir.join("sshd_config");
+        std::fs::write(&file, config)?;
+        // Its privilege separation wants it; where this is not root, it separates nothing.
+        let _ = std::fs::create_dir_all("/run/sshd");
+        let child = Command::new(PATH)
+            .arg("-De")
+            .arg("-f")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context(PATH)?;
+        let up = || async { TcpStream::connect(("127.0.0.1", port)).await.ok() };
+        eventually("sshd", SOON, up).await?;
+        let login = Login::new(port, &user, &dir.join("id"), &dir.join("host.pub"))?;
+        Ok(Some(Self {
+            login,
+            _child: child,
+        }))
+    }
+}

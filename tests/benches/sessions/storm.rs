@@ -1,0 +1,81 @@
+//! Many clients that connect at the same moment, each to run `true`.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use tokio::task::JoinSet;
+
+use crate::place::{Open, Place, Way};
+use crate::sizes::Sizes;
+use crate::table::{Row, Times};
+
+/// How long each took that was served, and why the first other was not.
+async fn storm(place: &Place, way: Way, clients: usize) -> Result<(Times, Option<String>)> {
+    let mut tasks = JoinSet::new();
+    let begun = Instant::now();
+    for _ in 0..clients {
+        let login = match way {
+            Way::Kubelet => None,
+            way => Some(place.login(way)?.clone()),
+        };
+        let direct = place.direct.clone();
+        tasks.spawn(async move {
+            let status = match login {
+                None => direct.exec("true", false).await?.wait().await?.1,
+                Some(login) => {
+                    let connection = login.connect().await?;
+                    let status = connection.exec("true").await?.wait().await?.1;
+                    let taken = begun.elapsed();
+                    connection.close().await;
+                    ensure!(status == 0, "status {status}");
+                    return Ok(taken);
+                }
+            };
+            ensure!(status == 0, "status {status}");
+            Ok(begun.elapsed())
+        });
+    }
+    let (mut times, mut failed) = (Times::default(), None);
+    while let Some(ended) = tasks.join_next().await {
+        match ended? {
+            Ok(taken) => times.push(taken),
+            Err(error) => failed = failed.or_else(|| Some(format!("{error:#}"))),
+        }
+    }
+    Ok((times, failed))
+}
+
+pub(crate) async fn rows(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
+    let mut cells = [const { String::new() }; 3];
+    let (mut all, mut why) = (false, String::new());
+    for way in place.ways(0) {
+        // The first connections between the parts are there.
+        let open = place.open(way).await?;
+        if let Open::Ssh(connection) = &open {
+            connection.exec("true").await?.wait().await?;
+        }
+        open.close().await;
+        let (times, failed) = storm(place, way, sizes.storm).await?;
+        if way == Way::Gateway {
+            all = times.count() == sizes.storm;
+            why = failed.unwrap_or_default();
+        }
+        cells[way as usize] = format!(
+            "{} served, p50 {:.0} ms, p99 {:.0}",
+            times.count(),
+            times.median(),
+            times.quantile(0.99)
+        );
+    }
+    let [gateway, kubelet, sshd] = cells;
+    let row = Row {
+        what: format!("{} clients at once, `true` each", sizes.storm),
+        gateway,
+        kubelet,
+        sshd,
+        ratio: why,
+        target: "all served".to_owned(),
+        ..Row::default()
+    };
+    Ok(vec![row.judge(all)])
+}
