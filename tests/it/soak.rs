@@ -19,9 +19,9 @@ const OF_CONNECTION: usize = 8;
 /// Times that memory is looked at.
 const SAMPLES: usize = 20;
 /// Growth of a part that an allocator may have on its own, whatever the number of sessions.
-const SLACK: f64 = 8.0 * 1024.0 * 1024.0;
+const SLACK: f64 = 4.0 * 1024.0 * 1024.0;
 /// Growth a session beyond it that would be a leak: less than any session's own buffers.
-const LEAK: f64 = 256.0;
+const LEAK: f64 = 32.0;
 /// For a session, and for all of it to be given back.
 const SOON: Duration = Duration::from_secs(30);
 
