@@ -8,6 +8,7 @@ use std::time::Duration;
 use podgate_proto::limits;
 use podgate_proto::mtls::{self, FRONTDOOR_NAME, Identity};
 use podgate_proto::v1::agent_server::AgentServer;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -83,6 +84,7 @@ pub(crate) async fn serve(
         .initial_stream_window_size(limits::STREAM_WINDOW)
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
         .max_concurrent_streams(limits::MAX_STREAMS)
+        .max_frame_size(limits::MAX_FRAME)
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
         .add_service(service)
@@ -99,6 +101,8 @@ async fn handshake(
 ) -> Result<TlsStream<TcpStream>, Error> {
     let tcp = TcpStream::from_std(connection)?;
     tcp.set_nodelay(true)?;
+    // A socket that cannot have it still works.
+    let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(limits::NOT_SENT);
     let accept = TlsAcceptor::from(identity.server()).accept(tcp);
     let stream = timeout(HANDSHAKE_TIMEOUT, accept)
         .await

@@ -13,6 +13,7 @@ use podgate_proto::mtls::{self, Identity};
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::frontdoor_message::Message;
 use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, open};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -27,8 +28,8 @@ use crate::authz::Grant;
 /// Messages to an agent that wait in this process; with the stream's window all that a session
 /// whose process stalls can hold.
 const OUTBOUND: usize = 4;
-/// Nodes to which connections are kept, at the most, a core.
-const MAX_NODES: usize = 10_000;
+/// Connections that are kept, at the most, a core: two a node.
+const MAX_LINKS: usize = 20_000;
 /// From the request to the agent's sign that it took it.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -80,7 +81,16 @@ pub struct Stream {
 pub struct Agents {
     identity: Arc<Identity>,
     port: u16,
-    channels: Mutex<HashMap<(String, IpAddr), Channel>>,
+    channels: Mutex<HashMap<Link, Channel>>,
+}
+
+/// What shares a connection: an HTTP/2 stream waits behind all that others have in the socket, so
+/// people at terminals have a connection that no transfer is on.
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+struct Link {
+    node: String,
+    address: IpAddr,
+    terminal: bool,
 }
 
 impl Agents {
@@ -101,7 +111,11 @@ impl Agents {
         action: open::Action,
     ) -> Result<Stream, Error> {
         let node = grant.node().to_owned();
-        let key = (node.clone(), grant.node_address());
+        let key = Link {
+            node: node.clone(),
+            address: grant.node_address(),
+            terminal: matches!(&action, open::Action::Exec(exec) if exec.terminal.is_some()),
+        };
         let channel = self.channel(&key)?;
         let open = Open {
             protocol_version: limits::PROTOCOL_VERSION,
@@ -135,14 +149,13 @@ impl Agents {
         }
     }
 
-    fn channel(&self, key: &(String, IpAddr)) -> Result<Channel, Error> {
+    fn channel(&self, key: &Link) -> Result<Channel, Error> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(key) {
             return Ok(channel.clone());
         }
-        let (node, ip) = key;
-        let address = SocketAddr::new(*ip, self.port);
-        let name = mtls::agent_name(node)?;
+        let address = SocketAddr::new(key.address, self.port);
+        let name = mtls::agent_name(&key.node)?;
         let identity = Arc::clone(&self.identity);
         let dial = tower::service_fn(move |_| {
             let (name, identity) = (name.clone(), Arc::clone(&identity));
@@ -158,11 +171,12 @@ impl Agents {
             .map_err(Error::Address)?
             .initial_stream_window_size(limits::STREAM_WINDOW)
             .initial_connection_window_size(limits::CONNECTION_WINDOW)
+            .max_frame_size(limits::MAX_FRAME)
             .http2_keep_alive_interval(limits::KEEPALIVE_INTERVAL)
             .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
         let channel = endpoint.connect_with_connector_lazy(dial);
-        if channels.len() >= MAX_NODES {
+        if channels.len() >= MAX_LINKS {
             // Dropping a channel closes it once its sessions are over.
             channels.clear();
         }
@@ -171,7 +185,7 @@ impl Agents {
     }
 
     /// The next session dials anew.
-    fn forget(&self, key: &(String, IpAddr)) {
+    fn forget(&self, key: &Link) {
         self.channels
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -189,6 +203,8 @@ async fn dial(
         .map_err(|error| Dial::Connect(Arc::new(error)))?;
     tcp.set_nodelay(true)
         .map_err(|error| Dial::Connect(Arc::new(error)))?;
+    // A socket that cannot have it still works.
+    let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(limits::NOT_SENT);
     let connector = TlsConnector::from(identity.client());
     let tls = |error| Dial::Tls(Arc::new(error));
     let stream = connector.connect(name.clone(), tcp).await.map_err(tls)?;

@@ -10,6 +10,10 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 /// Items that wait for a busy worker, at the most.
 const BACKLOG: usize = 128;
 
+/// Tasks that run before sockets are looked at again: those of transfers run long, and a keystroke
+/// should not wait for many.
+const EVENT_INTERVAL: u32 = 7;
+
 /// Threads that serve items of one kind.
 #[derive(Debug)]
 pub(crate) struct Workers<T> {
@@ -35,6 +39,7 @@ impl<T: Send + 'static> Workers<T> {
         for index in 0..count.max(1) {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
+                .event_interval(EVENT_INTERVAL)
                 .build()?;
             this.runtimes.push(runtime.handle().clone());
             let (inbox, items) = mpsc::channel(BACKLOG);

@@ -6,9 +6,18 @@ use std::time::Duration;
 /// each other; added fields do not change it.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// Bytes that are read of a process, or written to it, at once, and so make a message. Large enough that the cost a message does
-/// not count, small enough that a shell beside a bulk session does not wait long.
+/// Bytes that are read of a process, or written to it, at once, and so make a message. Large enough
+/// that the cost a message does not count, small enough that a shell beside a bulk session does not
+/// wait long.
 pub const MAX_CHUNK: usize = 32 * 1024;
+
+/// Bytes of one HTTP/2 frame: a whole message, so that it is written at once. The 16 KiB that RFC 9113
+/// §4.2 begins with cut it into three.
+pub const MAX_FRAME: u32 = 64 * 1024;
+
+/// Bytes that wait in the link's socket before it takes more: what comes later waits behind them, and
+/// may be a keystroke.
+pub const NOT_SENT: u32 = 128 * 1024;
 
 /// Bytes of one encoded message, at the most: a command of the kernel's greatest argument
 /// (128 KiB) with its environment.

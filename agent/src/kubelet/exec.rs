@@ -29,6 +29,9 @@ const RESIZE: u32 = 7;
 const MAX_STATUS: usize = 4 * 1024 * 1024;
 /// Frames that may come before all streams are accepted.
 const MAX_EARLY: usize = 64;
+/// Bytes that are read at once: of one that says little, and of one that says much.
+const MIN_ROOM: usize = 1024;
+const MAX_ROOM: usize = 64 * 1024;
 /// End of file as a terminal's line discipline reads it, unless the client's modes say another.
 const EOF: u8 = 4;
 
@@ -85,6 +88,8 @@ pub struct Output {
     io: ReadHalf<Connection>,
     decoder: Decoder,
     bytes: BytesMut,
+    /// Bytes to make room for before a read.
+    room: usize,
     /// Events to give before anything else is read.
     early: VecDeque<Event>,
     status: Vec<u8>,
@@ -111,6 +116,7 @@ pub(super) async fn open(
         io: read,
         decoder: Decoder::default(),
         bytes,
+        room: MIN_ROOM,
         early: VecDeque::new(),
         status: Vec::new(),
         open: if tty {
@@ -253,9 +259,16 @@ impl Output {
             if let Some(frame) = self.decoder.next(&mut self.bytes)? {
                 return Ok(frame);
             }
-            self.bytes.reserve(MAX_CHUNK);
+            if self.bytes.is_empty() && self.bytes.capacity() > self.room {
+                self.bytes = BytesMut::new();
+            }
+            self.bytes.reserve(self.room);
+            let room = self.bytes.capacity() - self.bytes.len();
             match self.io.read_buf(&mut self.bytes).await {
                 Ok(0) => return Err(Error::Closed),
+                // Much is read at once where much comes; one that is idle holds little.
+                Ok(read) if read == room => self.room = MAX_ROOM.min(self.room * 2),
+                Ok(read) if read < self.room / 4 => self.room = MIN_ROOM.max(self.room / 2),
                 Ok(_) => {}
                 // A peer that is killed does not say goodbye in TLS.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

@@ -52,11 +52,11 @@ fn run() -> Result<()> {
 
 /// Each group has a stand of its own, so that none is measured in what another left.
 fn measure(group: Group, sizes: &Sizes) -> Result<Vec<Row>> {
-    let place = Place::new()?;
+    let place = Place::new(group == Group::Container)?;
     let measured = place.run(async {
         let rows = async {
             match group {
-                Group::Open => commands::open(&place, sizes).await,
+                Group::Container | Group::Open => commands::open(&place, sizes).await,
                 Group::New => commands::new(&place, sizes).await,
                 Group::Keystroke => keystroke::rows(&place, sizes).await,
                 Group::Stdout => bulk::rows(&place, sizes, bulk::Direction::Stdout).await,

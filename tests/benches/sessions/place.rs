@@ -4,7 +4,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use podgate_tests::client::{Connection, Login, Session};
+use podgate_tests::containerd::{ContainerSpec, PodSpec, RunningPod};
 use podgate_tests::direct::{Direct, Exec};
+use podgate_tests::images::Image;
 use podgate_tests::stand::{Changes, Stand};
 use tokio::runtime::{Builder, Runtime};
 
@@ -15,7 +17,9 @@ pub(crate) fn build() -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(["build", "--workspace"]);
-    build.args(["--bin", "podgate-frontdoor", "--bin", "podgate-agent"]);
+    for name in ["podgate-frontdoor", "podgate-agent", "podgate-node-helper"] {
+        build.args(["--bin", name]);
+    }
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
@@ -35,6 +39,8 @@ pub(crate) enum Way {
 /// All that is measured. The stand-ins have threads of their own in this process, the clients that
 /// are timed one of theirs. They share the machine's cores with the parts, in all three ways.
 pub(crate) struct Place {
+    /// The pod `demo`, where it is a real one; it goes before its containerd does.
+    pub(crate) pod: Option<RunningPod>,
     pub(crate) stand: Stand,
     pub(crate) direct: Direct,
     /// Of the frontdoor.
@@ -46,27 +52,38 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn new() -> Result<Self> {
+    /// With plain processes for containers, which cost next to nothing, or with real ones by containerd
+    /// and runc, for which this must be root.
+    pub(crate) fn new(real: bool) -> Result<Self> {
         let stand_ins = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()?;
         let clients = Builder::new_current_thread().enable_all().build()?;
-        let (stand, sshd) = stand_ins.block_on(async {
+        let (stand, pod, sshd) = stand_ins.block_on(async {
             // What the examples of the configurations say.
-            let stand = Stand::embedded(Changes {
+            let changes = Changes {
                 level: Some("info,russh=error"),
+                helper: real,
                 ..Changes::default()
-            })
-            .await?;
+            };
+            let (stand, pod) = if real {
+                let stand = Stand::containerd(changes).await?;
+                let main = ContainerSpec::new("main", Image::Busybox);
+                let pod = stand.run_pod(PodSpec::new("demo").container(main)).await?;
+                (stand, Some(pod))
+            } else {
+                (Stand::embedded(changes).await?, None)
+            };
             let sshd = Sshd::start(stand.dir()).await?;
-            anyhow::Ok((stand, sshd))
+            anyhow::Ok((stand, pod, sshd))
         })?;
         Ok(Self {
             direct: Direct::new(&stand)?,
             login: Login::to(&stand, "demo")?,
             stand,
             sshd,
+            pod,
             clients,
             _stand_ins: stand_ins,
         })

@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 /// Rows that are measured together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
+    Container,
     Open,
     New,
     Keystroke,
@@ -15,7 +16,8 @@ pub(crate) enum Group {
     Storm,
 }
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
+    Group::Container,
     Group::Open,
     Group::New,
     Group::Keystroke,
@@ -29,6 +31,7 @@ const GROUPS: [Group; 8] = [
 impl Group {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Container => "container",
             Self::Open => "open",
             Self::New => "new",
             Self::Keystroke => "keystroke",
