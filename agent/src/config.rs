@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
 use crate::grant::Deny;
-use crate::{kubelet, telemetry};
+use crate::{kubelet, telemetry, workers};
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
 #[derive(Clone, Debug)]
@@ -144,7 +144,6 @@ fn check(file: File, node_name: Option<String>) -> Result<Config, (&'static str,
     }
     mtls::agent_name(&node).map_err(|error| ("node", error.to_string()))?;
     file.log.filter().map_err(|error| ("log", error))?;
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Config {
         kubelet: check_kubelet(file.kubelet)?,
         node,
@@ -156,7 +155,7 @@ fn check(file: File, node_name: Option<String>) -> Result<Config, (&'static str,
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
         deny: file.deny,
         drain: Duration::from_secs(file.drain_seconds),
-        workers: file.workers.unwrap_or_else(cores),
+        workers: file.workers.unwrap_or_else(workers::default),
         log: file.log,
     })
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 pub use limits::Limits;
 
-use crate::{target, telemetry};
+use crate::{target, telemetry, workers};
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -165,7 +165,6 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         return Err(("acceptEnv", format!("{name:?} is no variable's name")));
     }
     file.log.filter().map_err(|error| ("log", error))?;
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Config {
         listen: file.listen,
         admin: file.admin,
@@ -181,7 +180,7 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         },
         limits: file.limits.check()?,
         drain: Duration::from_secs(file.drain_seconds),
-        workers: file.workers.unwrap_or_else(cores),
+        workers: file.workers.unwrap_or_else(workers::default),
         log: file.log,
     })
 }

@@ -1,4 +1,4 @@
-//! One single-threaded runtime a core, each connection pinned to one: all that a session touches
+//! Single-threaded runtimes, mostly one a core, each connection pinned to one: all that a session touches
 //! stays on its core, which makes a keystroke's way several times shorter than on a shared pool.
 
 use std::io;
@@ -13,6 +13,16 @@ const BACKLOG: usize = 128;
 /// Tasks that run before sockets are looked at again: those of transfers run long, and a keystroke
 /// should not wait for many.
 const EVENT_INTERVAL: u32 = 7;
+
+/// Threads at the least. On few cores more of them keep a shell's connection from sharing one with a
+/// transfer's: the kernel is the better judge of whose turn it is.
+const LEAST: usize = 8;
+
+/// As many threads as there are cores, and not too few.
+pub(crate) fn default() -> usize {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    cores.max(LEAST)
+}
 
 /// Threads that serve items of one kind.
 #[derive(Debug)]

@@ -83,7 +83,7 @@ const AGENT: Modules = &[
     ("session", &["kubelet", "metrics"]),
     ("node", &[]),
     ("refusal", &["kubelet", "grant"]),
-    ("config", &["kubelet", "grant", "telemetry"]),
+    ("config", &["kubelet", "grant", "telemetry", "workers"]),
     ("kubelet", &["grant"]),
     ("grant", &[]),
     ("admin", &["metrics"]),
@@ -152,7 +152,7 @@ const FRONTDOOR: Modules = &[
     ("route", &["target"]),
     // All places are as many as the configuration says.
     ("places", &["config"]),
-    ("config", &["target", "telemetry"]),
+    ("config", &["target", "telemetry", "workers"]),
     ("identity", &[]),
     ("target", &[]),
     ("admin", &["metrics"]),

@@ -28,8 +28,8 @@ const PODS: [&str; 3] = ["bb", "deb", "bare"];
 /// For everything to come to rest: a start that a killed agent had asked for is looked for this long.
 const REST: Duration = Duration::from_secs(60);
 /// Descriptors and tasks that a part may have more than after its first session: links and connections
-/// that are kept, one a core, and those that wait to be used.
-const KEPT: i64 = 16;
+/// that are kept, a few for each of eight workers.
+const KEPT: i64 = 64;
 /// Bytes of memory that a part may have more than after its first session.
 const GROWN: u64 = 48 * 1024 * 1024;
 

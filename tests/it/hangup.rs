@@ -240,6 +240,29 @@ async fn without_a_shell_only_the_sessions_own_process_is_hung_up() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_surely_the_sessions_own_is_let_be() {
+    let stand = Stand::containerd(changes(true)).await.unwrap();
+    let pod = stand.run_pod(PodSpec::distroless("bare")).await.unwrap();
+    let id = pod.container_id("app").unwrap();
+    let words = ["/probe", "sleep", "7020"];
+    // Two of the same words in the same moment, both with their input at its end: nothing tells them
+    // apart.
+    let mut all = Vec::new();
+    let mut ssh = spawn(&stand, "bare", &words.join(" "));
+    drop(ssh.stdin.take());
+    new(&stand, id, &mut all).await;
+    let mut other = another(&stand, id, "other", &words);
+    drop(other.stdin.take());
+    new(&stand, id, &mut all).await;
+    ssh.kill().await.unwrap();
+    hung_up(&stand, "in_doubt").await;
+    let counted = "podgate_agent_hangups_total{outcome=\"in_doubt\"} 1";
+    stand.agent.counts(SOON, &[counted]).await.unwrap();
+    let containerd = stand.containerd.as_ref().unwrap();
+    assert_eq!(with(containerd, id, "sleep 7020"), all);
+}
+
 enum Session {
     Command(Child),
     Terminal(Terminal),

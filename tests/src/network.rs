@@ -130,9 +130,13 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        for (one, other) in [(0, 1), (1, 2), (0, 2)] {
+        for (one, other) in [
+            (Site::Client, Site::Frontdoor),
+            (Site::Frontdoor, Site::Node),
+            (Site::Client, Site::Node),
+        ] {
             // Most are not there.
-            while self.mend(Site::ALL[one], Site::ALL[other]).is_ok() {}
+            while self.mend(one, other).is_ok() {}
         }
         for site in Site::ALL {
             // A namespace that a process is still in goes with it; its device goes now.

@@ -1,7 +1,8 @@
-//! TLS connections to the local kubelet: verified by CA and name, some opened ahead.
+//! TLS connections to the local kubelet: verified by CA and name, some opened ahead where sessions are.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, mpsc};
-use tokio::time::{Instant, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -26,12 +27,10 @@ pub(super) type Connection = TlsStream<TcpStream>;
 
 /// For TCP connect and TLS handshake together, on the node's own loopback or address.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections kept open ahead, a core.
+/// Connections kept open ahead on a core that has sessions.
 const WARM: usize = 2;
 /// A kubelet closes a connection on which no request came for 32 s (its ReadHeaderTimeout).
 const WARM_AGE: Duration = Duration::from_secs(25);
-/// Pause after a failed attempt to open one ahead.
-const WARM_RETRY: Duration = Duration::from_secs(5);
 
 /// Why there is no connection to the kubelet.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +64,10 @@ pub(super) struct Dialer {
     address: String,
     name: ServerName<'static>,
     tls: Reloaded<ClientConfig, mtls::Error>,
-    ready: Mutex<mpsc::Receiver<(Instant, Connection)>>,
+    /// Opened ahead, the oldest first.
+    ready: Mutex<VecDeque<(Instant, Connection)>>,
+    /// Told when one was taken.
+    taken: Notify,
 }
 
 impl Dialer {
@@ -84,19 +86,19 @@ impl Dialer {
             )
             .collect();
         let read = config.clone();
-        let (opened, ready) = mpsc::channel(WARM);
         let dialer = Arc::new(Self {
             address: config.address.clone(),
             name: config.server_name.clone(),
             tls: Reloaded::load(files, move || client_config(&read))?,
-            ready: Mutex::new(ready),
+            ready: Mutex::default(),
+            taken: Notify::new(),
         });
         let ahead = Arc::clone(&dialer);
         let stopped = stopped.clone();
         tasks.spawn(async move {
             tokio::select! {
                 () = stopped.cancelled() => {}
-                () = ahead.open_ahead(opened) => {}
+                () = ahead.open_ahead() => {}
             }
         });
         Ok(dialer)
@@ -104,10 +106,8 @@ impl Dialer {
 
     /// A connection on which nothing was sent yet.
     pub(super) async fn connect(&self) -> Result<Connection, Error> {
-        loop {
-            let Ok((opened, connection)) = self.ready.lock().await.try_recv() else {
-                break;
-            };
+        self.taken.notify_one();
+        while let Some((opened, connection)) = self.take() {
             if opened.elapsed() < WARM_AGE
                 && let Some(connection) = alive(connection).await
             {
@@ -144,18 +144,43 @@ impl Dialer {
             .unwrap_or_else(|_| Err(Error::Timeout(address())))
     }
 
-    /// Keeps the channel full; a full channel is where it waits.
-    async fn open_ahead(&self, opened: mpsc::Sender<(Instant, Connection)>) {
-        while let Ok(place) = opened.reserve().await {
+    fn ready(&self) -> MutexGuard<'_, VecDeque<(Instant, Connection)>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<(Instant, Connection)> {
+        self.ready().pop_front()
+    }
+
+    /// Opens some for those that are taken, and lets go of those that nobody took.
+    async fn open_ahead(&self) {
+        loop {
+            let oldest = self.ready().front().map(|(opened, _)| *opened);
+            tokio::select! {
+                () = self.taken.notified() => self.refill().await,
+                () = until(oldest) => drop(self.take()),
+            }
+        }
+    }
+
+    async fn refill(&self) {
+        while self.ready().len() < WARM {
             match self.dial().await {
-                Ok(connection) => place.send((Instant::now(), connection)),
+                Ok(connection) => self.ready().push_back((Instant::now(), connection)),
                 Err(error) => {
-                    drop(place);
                     tracing::debug!(%error, "no kubelet connection opened ahead");
-                    tokio::time::sleep(WARM_RETRY).await;
+                    return;
                 }
             }
         }
+    }
+}
+
+/// Waits until a connection that was opened then is too old.
+async fn until(opened: Option<Instant>) {
+    match opened {
+        Some(opened) => sleep_until(opened + WARM_AGE).await,
+        None => std::future::pending().await,
     }
 }
 
