@@ -127,14 +127,18 @@ impl Service {
         // leaves meanwhile is noticed after it, and one that does not want to wait is told so.
         let (namespace, pod) = (granted.namespace.clone(), granted.pod.clone());
         let container = granted.container.clone();
-        let (mut program, mut signals) = match self.programs.start(granted, &id, &exec).await {
-            Ok(started) => started,
-            Err(NotStarted { error, rest }) => {
-                refuse(error.into()).await;
-                rest.end().await;
-                return "refused";
-            }
-        };
+        // Boxed, as is the end: a session that runs keeps none of what they need.
+        let (mut program, mut signals) =
+            match Box::pin(self.programs.start(granted, &id, &exec)).await {
+                Ok(started) => started,
+                Err(NotStarted { error, rest }) => {
+                    refuse(error.into()).await;
+                    Box::pin(rest.end()).await;
+                    return "refused";
+                }
+            };
+        // A command may be long.
+        drop(exec);
         self.shared.metrics.started(begun.elapsed());
         tracing::info!(user, namespace, pod, container, "session begins");
         let opened = AgentMessage {
@@ -144,16 +148,16 @@ impl Service {
             Err(_) => End::Abandoned,
             Ok(()) => {
                 let place = program.handle.container();
-                let run = session::run(
-                    (&mut program.input, &mut program.output),
-                    &place,
-                    &mut inbound,
-                    &outbound,
-                    &self.shared.stopped,
-                    &self.shared.metrics.bytes,
-                );
                 tokio::select! {
-                    end = run => end,
+                    // In its place, lest the future has room for it twice.
+                    end = session::run(
+                        (&mut program.input, &mut program.output),
+                        &place,
+                        &mut inbound,
+                        &outbound,
+                        &self.shared.stopped,
+                        &self.shared.metrics.bytes,
+                    ) => end,
                     // The place keeps a sender, so it goes on for as long as the session.
                     () = program.handle.attend(&mut signals) => End::Abandoned,
                 }
@@ -170,7 +174,7 @@ impl Service {
         };
         match end {
             End::Exited(_) | End::NotStarted | End::Gone => program.ended(),
-            End::Broken(_) | End::Stopped | End::Abandoned => program.hang_up().await,
+            End::Broken(_) | End::Stopped | End::Abandoned => Box::pin(program.hang_up()).await,
         }
         outcome
     }

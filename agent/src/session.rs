@@ -72,19 +72,18 @@ pub async fn run(
         output: Semaphore::new(WINDOW as usize),
     };
     let (queue, waiting) = mpsc::channel(MAX_WAITING);
-    let feed = async {
-        if let Err(error) = feed(input, place, waiting, &credit, outbound, counters).await {
-            tracing::debug!(%error, "input is taken no longer");
-        }
-        // The output tells how the process ended.
-        pending().await
-    };
     tokio::select! {
         // Output first: what the process still said is told before anything else is looked at.
         biased;
         end = give(output, place, outbound, &credit, counters) => end,
         end = listen(&mut inbound, queue, &credit, outbound) => end,
-        () = feed => End::Abandoned,
+        () = async {
+            if let Err(error) = feed(input, place, waiting, &credit, outbound, counters).await {
+                tracing::debug!(%error, "input is taken no longer");
+            }
+            // The output tells how the process ended.
+            pending().await
+        } => End::Abandoned,
         why = place.gone() => gone(&why, outbound),
         () = outbound.closed() => End::Abandoned,
         () = stopped.cancelled() => {
@@ -141,7 +140,7 @@ async fn give(
             Ok(Event::Stderr(bytes)) => (bytes, ToFrontdoor::Stderr),
             Ok(Event::Exit(exit)) => {
                 if exit == Exit::Code(KILLED)
-                    && let Some(why) = place.is_gone().await
+                    && let Some(why) = Box::pin(place.is_gone()).await
                 {
                     // A frontdoor that is gone needs no telling.
                     let _ = outbound

@@ -1,4 +1,4 @@
-//! Single-threaded runtimes, mostly one a core, each connection pinned to one: all that a session touches
+//! One single-threaded runtime a core, each connection pinned to one: all that a session touches
 //! stays on its core, which makes a keystroke's way several times shorter than on a shared pool.
 
 use std::io;
@@ -14,14 +14,10 @@ const BACKLOG: usize = 128;
 /// should not wait for many.
 const EVENT_INTERVAL: u32 = 7;
 
-/// Threads at the least. On few cores more of them keep a shell's connection from sharing one with a
-/// transfer's: the kernel is the better judge of whose turn it is.
-const LEAST: usize = 8;
-
-/// As many threads as there are cores, and not too few.
+/// As many threads as there are cores. More of them shorten a shell's wait beside transfers on few
+/// cores, but each keeps memory of its own after bulk.
 pub(crate) fn default() -> usize {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    cores.max(LEAST)
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Threads that serve items of one kind.

@@ -28,8 +28,8 @@ const PODS: [&str; 3] = ["bb", "deb", "bare"];
 /// For everything to come to rest: a start that a killed agent had asked for is looked for this long.
 const REST: Duration = Duration::from_secs(60);
 /// Descriptors and tasks that a part may have more than after its first session: links and connections
-/// that are kept, a few for each of eight workers.
-const KEPT: i64 = 64;
+/// that are kept, a few a core.
+const KEPT: i64 = 32;
 /// Bytes of memory that a part may have more than after its first session.
 const GROWN: u64 = 48 * 1024 * 1024;
 

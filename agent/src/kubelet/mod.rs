@@ -175,7 +175,9 @@ impl Kubelet {
         loop {
             sleep(WATCH).await;
             let Ok(token) = self.token() else { continue };
-            match self.pods.look(granted, token.as_deref(), WATCH).await {
+            // Boxed: every session waits here, and few ask at a time.
+            let look = Box::pin(self.pods.look(granted, token.as_deref(), WATCH));
+            match look.await {
                 Err(error) if error.container_gone() => return error,
                 _ => {}
             }

@@ -291,10 +291,12 @@ impl Handle {
     /// Sends the signals that are wanted, and finds out meanwhile who leads the session.
     pub(crate) async fn attend(&mut self, wanted: &mut mpsc::Receiver<Signal>) {
         if let Some(unidentified) = &mut self.unidentified {
-            identify::identify(&self.programs.means, &mut self.left, unidentified).await;
+            let identify = identify::identify(&self.programs.means, &mut self.left, unidentified);
+            Box::pin(identify).await;
         }
         while let Some(signal) = wanted.recv().await {
-            if let Err(error) = hangup::signal(&self.programs, &mut self.left, signal).await {
+            let send = hangup::signal(&self.programs, &mut self.left, signal);
+            if let Err(error) = Box::pin(send).await {
                 tracing::warn!(%error, "a signal was not delivered");
             }
         }
