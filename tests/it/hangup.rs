@@ -33,7 +33,11 @@ fn spawn(stand: &Stand, target: &str, command: &str) -> Child {
 }
 
 fn kill(pid: Option<u32>) {
-    kill_process(Pid::from_raw(pid.unwrap() as i32).unwrap(), Signal::KILL).unwrap();
+    send(pid, Signal::KILL);
+}
+
+fn send(pid: Option<u32>, signal: Signal) {
+    kill_process(Pid::from_raw(pid.unwrap() as i32).unwrap(), signal).unwrap();
 }
 
 /// Pids of a container's processes that have this in their command line.
@@ -246,8 +250,10 @@ async fn what_is_not_surely_the_sessions_own_is_let_be() {
     let pod = stand.run_pod(PodSpec::distroless("bare")).await.unwrap();
     let id = pod.container_id("app").unwrap();
     let words = ["/probe", "sleep", "7020"];
-    // Two of the same words in the same moment, both with their input at its end: nothing tells them
-    // apart.
+    // Two of the same words before the helper has looked, both with their input at its end: nothing
+    // tells them apart.
+    let helper = stand.helper.as_ref().unwrap().pid();
+    send(helper, Signal::STOP);
     let mut all = Vec::new();
     let mut ssh = spawn(&stand, "bare", &words.join(" "));
     drop(ssh.stdin.take());
@@ -255,6 +261,7 @@ async fn what_is_not_surely_the_sessions_own_is_let_be() {
     let mut other = another(&stand, id, "other", &words);
     drop(other.stdin.take());
     new(&stand, id, &mut all).await;
+    send(helper, Signal::CONT);
     ssh.kill().await.unwrap();
     hung_up(&stand, "in_doubt").await;
     let counted = "podgate_agent_hangups_total{outcome=\"in_doubt\"} 1";
