@@ -8,6 +8,7 @@ pub mod session;
 pub mod telemetry;
 
 mod admin;
+mod descriptors;
 mod listener;
 mod node;
 mod program;
@@ -67,6 +68,7 @@ pub struct Agent {
 impl Agent {
     /// Reads the TLS files and the journal, and listens.
     pub async fn bind(config: Config) -> Result<Self, Error> {
+        descriptors::raise();
         let identity = Arc::new(Identity::load(config.tls.clone()).map_err(Error::Tls)?);
         let (journal, left) = config
             .journal
@@ -130,6 +132,7 @@ impl Agent {
                             let left = std::mem::take(
                                 &mut *left.lock().unwrap_or_else(PoisonError::into_inner),
                             );
+                            programs.claim(&left);
                             for left in left {
                                 let programs = programs.clone();
                                 shared

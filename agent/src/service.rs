@@ -128,15 +128,14 @@ impl Service {
         let (namespace, pod) = (granted.namespace.clone(), granted.pod.clone());
         let container = granted.container.clone();
         // Boxed, as is the end: a session that runs keeps none of what they need.
-        let (mut program, mut signals) =
-            match Box::pin(self.programs.start(granted, &id, &exec)).await {
-                Ok(started) => started,
-                Err(NotStarted { error, rest }) => {
-                    refuse(error.into()).await;
-                    Box::pin(rest.end()).await;
-                    return "refused";
-                }
-            };
+        let mut program = match Box::pin(self.programs.start(granted, &id, &exec)).await {
+            Ok(started) => started,
+            Err(NotStarted { error, rest }) => {
+                refuse(error.into()).await;
+                Box::pin(rest.end()).await;
+                return "refused";
+            }
+        };
         // A command may be long.
         drop(exec);
         self.shared.metrics.started(begun.elapsed());
@@ -158,8 +157,7 @@ impl Service {
                         &self.shared.stopped,
                         &self.shared.metrics.bytes,
                     ) => end,
-                    // The place keeps a sender, so it goes on for as long as the session.
-                    () = program.handle.attend(&mut signals) => End::Abandoned,
+                    () = program.handle.attend() => End::Abandoned,
                 }
             }
         };

@@ -76,9 +76,9 @@ pub async fn run(
         // Output first: what the process still said is told before anything else is looked at.
         biased;
         end = give(output, place, outbound, &credit, counters) => end,
-        end = listen(&mut inbound, queue, &credit, outbound) => end,
+        end = listen(&mut inbound, place, queue, &credit, outbound) => end,
         () = async {
-            if let Err(error) = feed(input, place, waiting, &credit, outbound, counters).await {
+            if let Err(error) = feed(input, waiting, &credit, outbound, counters).await {
                 tracing::debug!(%error, "input is taken no longer");
             }
             // The output tells how the process ended.
@@ -218,6 +218,7 @@ async fn ended(exit: Exit, outbound: &Outbound) -> End {
 /// Hears the frontdoor until it is gone, whether the process reads or not.
 async fn listen(
     inbound: &mut (impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin),
+    place: &impl Place,
     queue: mpsc::Sender<FromFrontdoor>,
     credit: &Credits,
     outbound: &Outbound,
@@ -239,6 +240,11 @@ async fn listen(
                     return End::Abandoned;
                 }
             },
+            // It must not wait behind input that nobody reads.
+            FromFrontdoor::Signal(signal) => {
+                place.signal(&signal.name);
+                continue;
+            }
             _ => {}
         }
         // Nobody takes it once the process is done with its input: the output tells why.
@@ -250,7 +256,6 @@ async fn listen(
 /// Gives the process what waits for it, and the credit for it back.
 async fn feed(
     input: &mut Input,
-    place: &impl Place,
     mut waiting: mpsc::Receiver<FromFrontdoor>,
     credit: &Credits,
     outbound: &Outbound,
@@ -285,8 +290,8 @@ async fn feed(
             }
             Some(FromFrontdoor::EndOfInput(_)) => input.close().await?,
             Some(FromFrontdoor::Resize(size)) => input.resize(&size).await?,
-            Some(FromFrontdoor::Signal(signal)) => place.signal(&signal.name),
-            Some(FromFrontdoor::OutputCredit(_)) => {}
+            // These are heard where they come in.
+            Some(FromFrontdoor::Signal(_) | FromFrontdoor::OutputCredit(_)) => {}
             Some(FromFrontdoor::Open(_)) | None => return Ok(()),
         }
     }

@@ -65,10 +65,19 @@ const AGENT: Modules = &[
     (
         "lib",
         &[
-            "listener", "service", "program", "node", "kubelet", "config", "admin", "metrics",
+            "listener",
+            "service",
+            "program",
+            "node",
+            "kubelet",
+            "config",
+            "admin",
+            "metrics",
             "workers",
+            "descriptors",
         ],
     ),
+    ("descriptors", &[]),
     ("listener", &["service", "metrics"]),
     (
         "service",
@@ -96,7 +105,7 @@ const AGENT: Modules = &[
 const HELPER_PLACE: &str = "agent/src/bin/node-helper";
 
 const HELPER: Modules = &[
-    ("main", &["server", "sandbox"]),
+    ("main", &["server", "sandbox", "processes"]),
     ("server", &["find", "signal", "protocol"]),
     ("find", &["terminal", "processes", "protocol"]),
     ("signal", &["processes", "protocol"]),

@@ -47,24 +47,28 @@ impl Running {
             let name = spec.name.clone();
             let pod = this.stand.run_pod(spec).await.unwrap();
             this.other(&pod, bare);
+            // Started before ours, whose process is then known for sure.
+            this.run(&pod, 1).await;
             let client = &this.stand.client;
             let command = if bare { "/probe sleep 7100" } else { WORD };
-            let mut ssh = client.ssh(&[], &name);
-            this.ssh
-                .push(ssh.arg(command).stdin(Stdio::piped()).spawn().unwrap());
+            for _ in 0..2 {
+                let mut ssh = client.ssh(&[], &name);
+                let ssh = ssh.arg(command).stdin(Stdio::piped()).spawn();
+                this.ssh.push(ssh.unwrap());
+            }
             let words: Vec<&str> = command.split(' ').collect();
             this.terminals
                 .push(client.terminal(&name, &words, 24, 80).unwrap());
             this.pods.push(pod);
         }
         for pod in &this.pods {
-            this.run(pod, 3).await;
+            this.run(pod, 4).await;
         }
-        let sessions = 2 * this.pods.len();
+        let sessions = 3 * this.pods.len();
         let begun = format!("podgate_agent_sessions_active {sessions}");
         this.stand.agent.counts(SOON, &[&begun]).await.unwrap();
         if helper {
-            this.in_journal(r#""leader":{"container""#, 2).await;
+            this.in_journal(r#""leader":{"container""#, 3).await;
         }
         this
     }
@@ -162,21 +166,30 @@ async fn an_agent_that_is_killed_leaves_its_sessions_to_the_next_by_the_helper()
     an_agent_that_is_killed_leaves_its_sessions_to_the_next(true).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_is_killed_in_mid_hang_up_leaves_the_kill_to_the_next() {
-    let mut running = Running::start(true).await;
+async fn an_agent_that_is_killed_in_mid_hang_up_leaves_the_kill_to_the_next(helper: bool) {
+    let mut running = Running::start(helper).await;
     let mut stubborn = running.stand.client.ssh(&[], "bb");
     stubborn
         .arg("trap '' HUP; sleep 7100")
         .stdin(Stdio::piped());
     let mut stubborn = stubborn.spawn().unwrap();
-    running.run(&running.pods[0], 4).await;
+    running.run(&running.pods[0], 5).await;
     stubborn.kill().await.unwrap();
-    running.in_journal(r#""hung_up":["#, 1).await;
+    running.in_journal(r#""begun":{"#, 1).await;
     running.stand.agent.signal(Signal::KILL).unwrap();
     running.stand.agent.ended().await.unwrap();
     running.stand.restart_agent().await.unwrap();
     running.only_others_are_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_killed_in_mid_hang_up_leaves_the_kill_to_the_next_by_the_image() {
+    an_agent_that_is_killed_in_mid_hang_up_leaves_the_kill_to_the_next(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_killed_in_mid_hang_up_leaves_the_kill_to_the_next_by_the_helper() {
+    an_agent_that_is_killed_in_mid_hang_up_leaves_the_kill_to_the_next(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

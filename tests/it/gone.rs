@@ -3,15 +3,14 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use podgate_tests::cluster;
 use podgate_tests::containerd::{PodSpec, RunningPod, eventually};
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
 use podgate_tests::terminal::Terminal;
 use tokio::io::AsyncReadExt;
 use tokio::process::Child;
 use tokio::time::timeout;
 
-/// What a user is made to wait, at the most.
-const SOON: Duration = Duration::from_secs(5);
 const WITHIN: Duration = Duration::from_secs(10);
 
 struct Sessions {
@@ -26,6 +25,9 @@ async fn start(helper: bool) -> (Stand, RunningPod, Sessions) {
     };
     let stand = Stand::containerd(changes).await.unwrap();
     let pod = stand.run_pod(PodSpec::busybox("bb")).await.unwrap();
+    // A node always has pods of its own.
+    let proxy = cluster::pod("kube-system", "kube-proxy", "u9", NODE, NODE_IP);
+    stand.cluster.add(proxy.container("main", "c9"));
     let mut ssh = stand.client.ssh(&[], "bb");
     let command = ssh.arg("sleep 7200").stdin(Stdio::piped()).spawn().unwrap();
     let mut shell = stand.client.terminal("bb", &[], 24, 80).unwrap();
@@ -50,12 +52,12 @@ impl Sessions {
             stderr.read_to_string(&mut said).await.unwrap();
             self.command.wait().await.unwrap()
         };
-        let status = timeout(SOON, ended)
+        let status = timeout(WITHIN, ended)
             .await
             .expect("the command's session stays");
         assert_eq!(status.code(), Some(255), "{said}");
         assert!(said.contains(why), "{said}");
-        let (said, status) = timeout(SOON, self.shell.end())
+        let (said, status) = timeout(WITHIN, self.shell.end())
             .await
             .expect("the shell's session stays")
             .unwrap();
@@ -64,10 +66,26 @@ impl Sessions {
     }
 }
 
+/// Removes a pod; the kubelet's list follows as soon as nothing of it runs.
+async fn remove(stand: &Stand, pod: RunningPod) {
+    let id = pod.container_id("app").unwrap().to_owned();
+    let ended = || async {
+        let left = stand.containerd.as_ref().unwrap().processes_in(&id);
+        left.is_empty().then_some(())
+    };
+    let listed = async {
+        eventually("the container's end", WITHIN, ended)
+            .await
+            .unwrap();
+        stand.cluster.remove("default", "bb");
+    };
+    let (removed, ()) = tokio::join!(pod.remove(), listed);
+    removed.unwrap();
+}
+
 async fn a_deleted_pod(helper: bool) {
     let (stand, pod, sessions) = start(helper).await;
-    pod.remove().await.unwrap();
-    stand.cluster.remove("default", "bb");
+    remove(&stand, pod).await;
     sessions
         .say("podgate: the session is over: the pod is gone from this node")
         .await;
@@ -87,8 +105,7 @@ async fn a_deleted_pod_with_helper() {
 async fn a_deleted_pod_whose_streams_stay_open() {
     let (stand, pod, sessions) = start(true).await;
     stand.kubelet.faults().set_frozen(true);
-    pod.remove().await.unwrap();
-    stand.cluster.remove("default", "bb");
+    remove(&stand, pod).await;
     sessions.say("the pod is gone from this node").await;
 }
 

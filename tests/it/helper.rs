@@ -10,8 +10,8 @@ use podgate_tests::gateway::binary;
 use podgate_tests::helper::Helper;
 use serde_json::{Value, json};
 
-/// Bits of capabilities(7): DAC_OVERRIDE, KILL, SYS_PTRACE.
-const NEEDED: u64 = 1 << 1 | 1 << 5 | 1 << 19;
+/// Bits of capabilities(7): DAC_READ_SEARCH, KILL, SYS_PTRACE.
+const NEEDED: u64 = 1 << 2 | 1 << 5 | 1 << 19;
 
 async fn start() -> (tempfile::TempDir, Helper) {
     let dir = tempfile::tempdir().unwrap();
@@ -74,7 +74,10 @@ async fn its_privileges_are_few_in_every_thread() {
 
 #[tokio::test]
 async fn only_its_own_user_and_the_agents_are_served() {
-    let (dir, helper) = start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("node/socket");
+    let agent = ["--agent-uid", "65533"];
+    let helper = Helper::start_with(&socket, &agent).await.unwrap();
     let socket = helper.socket();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     let folder = socket.parent().unwrap();
@@ -97,6 +100,7 @@ async fn only_its_own_user_and_the_agents_are_served() {
         String::from_utf8(asked.stdout).unwrap()
     };
     assert_eq!(as_user("0"), "{\"done\":{\"processes\":0}}\n");
+    assert_eq!(as_user("65533"), "{\"done\":{\"processes\":0}}\n");
     assert_eq!(as_user("65534"), "");
 }
 

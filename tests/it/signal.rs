@@ -2,21 +2,22 @@
 
 use podgate_tests::client::{Connection, Login};
 use podgate_tests::containerd::{PodSpec, eventually};
+use podgate_tests::program::Input;
 use podgate_tests::stand::{Changes, Stand};
 use russh::Sig;
 use std::time::Duration;
+use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
+/// A write that does not get on for this long is stalled.
+const STALL: Duration = Duration::from_millis(700);
 
 async fn connect(stand: &Stand, pod: &str) -> Connection {
     Login::to(stand, pod).unwrap().connect().await.unwrap()
 }
 
 async fn soon<T>(what: impl Future<Output = anyhow::Result<T>>) -> T {
-    tokio::time::timeout(SOON, what)
-        .await
-        .expect("in time")
-        .unwrap()
+    timeout(SOON, what).await.expect("in time").unwrap()
 }
 
 async fn stand(helper: bool) -> Stand {
@@ -78,9 +79,7 @@ async fn a_job(helper: bool) {
     let connection = connect(&stand, "bb").await;
     let mut session = connection.terminal(None).await.unwrap();
     let typed = "sh -c 'echo r\"\"un; exec sleep 7400'; echo status $?\n";
-    podgate_tests::program::Input::write(&mut session.input, typed.into())
-        .await
-        .unwrap();
+    session.input.write(typed.into()).await.unwrap();
     soon(session.until("run\r\n")).await;
     let runs = || async {
         let all = stand.containerd.as_ref().unwrap().processes_in(id);
@@ -91,9 +90,7 @@ async fn a_job(helper: bool) {
     eventually("the job", SOON, runs).await.unwrap();
     session.input.signal(Sig::TERM).await.unwrap();
     soon(session.until("status 143")).await;
-    podgate_tests::program::Input::write(&mut session.input, "exit 8\n".into())
-        .await
-        .unwrap();
+    session.input.write("exit 8\n".into()).await.unwrap();
     assert_eq!(soon(session.wait()).await.1, 8);
 }
 
@@ -105,6 +102,25 @@ async fn a_job_by_the_image() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_by_the_helper() {
     a_job(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_whose_input_is_full_and_unread() {
+    // Without containerd, which ends no exec whose input nobody has taken.
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    let connection = connect(&stand, "demo").await;
+    let mut session = connection
+        .exec("echo ready; exec sleep 7403")
+        .await
+        .unwrap();
+    soon(session.until("ready")).await;
+    let chunk = vec![b'x'; 64 * 1024];
+    // Until nobody takes any more.
+    while let Ok(written) = timeout(STALL, session.input.write(chunk.clone().into())).await {
+        written.unwrap();
+    }
+    session.input.signal(Sig::TERM).await.unwrap();
+    assert_eq!(soon(session.wait()).await.1, 143);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,9 +25,18 @@ impl Helper {
     /// # Errors
     /// When it does not come to listen.
     pub async fn start(socket: &Path) -> Result<Self> {
+        Self::start_with(socket, &[]).await
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub async fn start_with(socket: &Path, arguments: &[&str]) -> Result<Self> {
         let child = Command::new(binary("podgate-node-helper")?)
             .arg("--socket")
             .arg(socket)
+            .args(arguments)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()

@@ -96,6 +96,7 @@ pub struct Output {
     /// Streams that the peer has not ended.
     open: Vec<u32>,
     going_away: bool,
+    opened: u64,
 }
 
 /// Opens the streams of an exec on an upgraded connection. `bytes` came behind the answer's head.
@@ -125,6 +126,7 @@ pub(super) async fn open(
             vec![ERROR, STDOUT, STDERR]
         },
         going_away: false,
+        opened: super::hangup::now(),
     };
     let fourth = if tty {
         (RESIZE, "resize")
@@ -242,6 +244,11 @@ impl Output {
                 return Ok(event);
             }
         }
+    }
+
+    /// When the runtime was asked to start it, in clock ticks since boot: its process is no older.
+    pub fn opened(&self) -> u64 {
+        self.opened
     }
 
     /// Puts events back, to be given again next, in this order; those without bytes are left out.

@@ -25,9 +25,10 @@ const MAX_OUTPUT: usize = 4 * 1024;
 ///
 /// - `hangup PID START` sends HUP and CONT to the leader's group and to the terminal's foreground group,
 ///   as a terminal that hangs up does, and prints the latter.
-/// - `kill PID START GROUP AT` kills the leader and what is left of that group in its session, but
-///   for a background job: one that ignores HUP and reads /dev/null, as POSIX has it where a shell
-///   has no job control (Shell Command Language §2.9.3). The leader may be gone, and its number
+/// - `kill PID START GROUP AT` kills the leader, and what is left in its session of that group and of
+///   the foreground there is now. Where jobs have no groups of their own, a background job stays: it
+///   ignores HUP, and it or who started it reads /dev/null, as POSIX has it for such a one (Shell
+///   Command Language §2.9.3). The leader may be gone, and its number
 ///   another's: then a process of its session that is older than AT vouches that it is not.
 /// - a signal's name, `PID START`: it goes to the foreground group, or without a terminal to the leader's.
 /// - `find SESSION` prints the stat of the leader that bears the session's mark.
@@ -39,8 +40,14 @@ look() {
   d=$2 g=$3 i=$4 f=$6 b=${20}
 }
 background() {
-  [ \"/proc/$1/fd/0\" -ef /dev/null ] || return 1
-  while read -r k v; do case $k$v in SigIgn:*[13579bdf]) return 0;; esac; done <\"/proc/$1/status\"
+  x=
+  while read -r k v; do case $k$v in SigIgn:*[13579bdf]) x=$1;; esac; done <\"/proc/$1/status\"
+  for k in 1 2 3 4 5 6 7 8; do
+    [ -n \"$x\" ] && [ \"$x\" != \"$l\" ] || return 1
+    look \"$x\" && [ \"$i\" = \"$l\" ] || return 1
+    [ ! \"/proc/$x/fd/0\" -ef /dev/null ] || return 0
+    x=$d
+  done
   return 1
 }
 marked() {
@@ -70,21 +77,23 @@ case $1 in
     [ \"$f\" = \"$l\" ] || { kill -HUP \"-$f\"; kill -CONT \"-$f\"; }
     echo \"$f\";;
   kill)
-    k=
-    [ -z \"$q\" ] || { kill -STOP \"$l\" && k=1; } || exit 4
+    j= z=$f
+    [ -z \"$q\" ] || { kill -STOP \"$l\" && j=1; } || exit 4
     for n in 1 2; do
       c=
       for p in /proc/[0-9]*; do
         p=${p#/proc/}
         look \"$p\" && [ \"$i\" = \"$l\" ] || continue
         [ \"$b\" -gt \"$5\" ] || q=${q:-2}
-        [ \"$g\" != \"$4\" ] || [ \"$p\" = \"$l\" ] || background \"$p\" || c=\"$c $p\"
+        [ \"$g\" = \"$4\" ] || [ \"$g\" = \"$z\" ] || continue
+        [ \"$p\" != \"$l\" ] || continue
+        [ \"$g\" = \"$l\" ] && background \"$p\" || c=\"$c $p\"
       done
       [ -n \"$q\" ] || exit 3
-      [ -z \"$c\" ] || { kill -KILL $c; k=1; }
+      [ -z \"$c\" ] || { kill -KILL $c; j=1; }
     done
     [ \"$q\" != 1 ] || kill -KILL \"$l\"
-    [ -n \"$k\" ] || exit 3;;
+    [ -n \"$j\" ] || exit 3;;
   *)
     [ -n \"$q\" ] || exit 3
     kill \"-$1\" \"-$f\" || exit 4;;
@@ -152,8 +161,7 @@ fn words(leader: Leader) -> (String, String) {
     (leader.pid.to_string(), leader.start_time.to_string())
 }
 
-/// Runs the script; what it printed, or nothing where the process is gone. A container that is gone
-/// took all with it.
+/// Runs the script; what it printed, or nothing where the process is gone.
 async fn signal(
     kubelet: &Kubelet,
     granted: &Granted,
@@ -165,7 +173,6 @@ async fn signal(
         Ok(Ok((code, _))) => Err(Error::HangUp(code)),
         // Nothing that needs a shell was ever run there.
         Ok(Err(Error::NoShell)) => Ok(None),
-        Ok(Err(error)) if error.container_gone() => Ok(None),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(Error::HangUpTimeout),
     }
@@ -198,6 +205,15 @@ async fn run(
             Event::Stdout(_) | Event::Stderr(_) => {}
         }
     }
+}
+
+/// Clock ticks since boot, as process start times are told.
+pub(crate) fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let ticks = rustix::param::clock_ticks_per_second();
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
+    seconds * ticks + nanoseconds * ticks / 1_000_000_000
 }
 
 #[cfg(test)]

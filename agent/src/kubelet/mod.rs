@@ -103,7 +103,7 @@ impl Error {
     }
 
     /// Whether it says that the granted container is no more.
-    fn container_gone(&self) -> bool {
+    pub(crate) fn container_gone(&self) -> bool {
         match self {
             Self::Pods(error) => error.container_gone(),
             Self::Upgrade(upgrade::Error::Refused { status, text }) => {

@@ -42,6 +42,9 @@ pub enum Error {
     Refused(StatusCode),
     #[error("the list of pods cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+    // As of one that has just started, and has not heard of its pods yet.
+    #[error("the kubelet knows of no pod")]
+    NoPods,
     #[error("the pod is gone from this node")]
     PodGone,
     #[error("the pod was replaced by another of the same name")]
@@ -241,7 +244,12 @@ fn find(list: &PodList, granted: &Granted) -> Result<Live, Error> {
     let named = |pod: &&Pod| {
         pod.metadata.namespace == granted.namespace && pod.metadata.name == granted.pod
     };
-    let pod = list.items.iter().find(named).ok_or(Error::PodGone)?;
+    let gone = if list.items.is_empty() {
+        Error::NoPods
+    } else {
+        Error::PodGone
+    };
+    let pod = list.items.iter().find(named).ok_or(gone)?;
     if pod.metadata.uid != granted.uid {
         return Err(Error::PodReplaced);
     }

@@ -70,8 +70,8 @@ pub(crate) enum By {
         /// 32 hex digits.
         session: String,
     },
-    /// It was started with exactly these words, and not before.
-    Words {
+    /// It was not started before; the answer says which ones have exactly these words.
+    Start {
         /// Its arguments.
         words: Vec<String>,
         /// In clock ticks since boot.
@@ -175,6 +175,8 @@ pub(crate) struct Candidate {
     pub(crate) process: Process,
     /// What it reads, by which a session can be told from others.
     pub(crate) stdin: Stdin,
+    /// Whether its arguments are those that were asked for.
+    pub(crate) words: bool,
 }
 
 /// What descriptor 0 of a process is.
@@ -242,7 +244,7 @@ mod tests {
             true,
         );
         check(
-            r#"{"find":{"container":"ID","by":{"words":{"words":["a"],"since":9}}}}"#,
+            r#"{"find":{"container":"ID","by":{"start":{"words":["a"],"since":9}}}}"#,
             true,
         );
         check(

@@ -7,13 +7,18 @@ use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
-use super::{Error, How, Left, Means, Programs, identify};
+use super::{Begun, Error, How, Left, Means, Programs, identify};
 use crate::kubelet::exec::{Input, Output};
-use crate::kubelet::hangup::Leader;
+use crate::kubelet::hangup::{Leader, now};
 use crate::node::protocol::{By, Process, Signal};
 
 /// Seconds between tries: a kubelet or a helper that restarts is not there at once.
 const PAUSES: [u64; 6] = [1, 2, 5, 15, 30, 60];
+/// Tries after which it is believed that a container is no more: a kubelet that has just restarted knows
+/// of none for a while.
+const GONE_TRIES: usize = 3;
+/// Seconds between looks for what was asked for and may come to run yet.
+const LATE_PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
 
 /// Takes one step, again and again until it succeeds or its tries are over.
 macro_rules! again {
@@ -31,10 +36,6 @@ macro_rules! again {
     }};
 }
 
-/// Seconds between looks for what an agent had asked for when it was killed: a start that was under way
-/// may come to run yet.
-const LATE_PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
-
 /// What a hang-up came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
@@ -51,11 +52,12 @@ enum Found {
     Gone,
 }
 
-/// Ends a program, and forgets it once that is done.
+/// Ends a program, and forgets it once that is done. What could not be done is the next agent's.
 pub(super) async fn end(programs: &Programs, left: Left, connection: Option<(Input, Output)>) {
     let outcome = match try_to_end(programs, left.clone(), connection).await {
         Ok(Outcome::Gone) => "gone",
         Ok(Outcome::Killed) => "killed",
+        Err(error) if error.container_gone() => "gone",
         Err(Error::InDoubt) => {
             tracing::warn!(session = %left.session, "what the session left is not surely its own, and is let be");
             "in_doubt"
@@ -68,21 +70,24 @@ pub(super) async fn end(programs: &Programs, left: Left, connection: Option<(Inp
     tracing::info!(outcome, "hung up");
     let means = &programs.means;
     means.metrics.hangups.get_or_create(&outcome.into()).inc();
-    // An agent that is being stopped does not try for long; the next one does again.
-    if outcome != "failed" || !means.stopped.is_cancelled() {
+    if outcome != "failed" {
         means.remove(&left);
     }
 }
 
-/// Ends what an earlier agent has left.
+/// Ends what was asked for, and by whom nobody knows whether it runs: it may come to run yet.
 pub(super) async fn recover(programs: &Programs, left: Left) {
-    if matches!(left.how, How::Wrapped { leader: None }) {
+    let means = &programs.means;
+    if left.leader_unknown() {
         for pause in LATE_PAUSES {
             match find(programs, &left, &mut None).await {
-                Ok(Found::Gone) | Err(_) if !programs.means.stopped.is_cancelled() => {
-                    sleep(Duration::from_secs(pause)).await;
-                }
-                _ => break,
+                Ok(Found::ByNode(_) | Found::ByKubelet(_)) | Err(Error::InDoubt) => break,
+                Ok(Found::Gone) | Err(_) => {}
+            }
+            tokio::select! {
+                () = sleep(Duration::from_secs(pause)) => {}
+                // The next agent finds it in the journal.
+                () = means.stopped.cancelled() => return,
             }
         }
     }
@@ -95,41 +100,67 @@ async fn try_to_end(
     mut connection: Option<(Input, Output)>,
 ) -> Result<Outcome, Error> {
     let means = &programs.means;
-    if let (Some((leader, hung_up)), Some(node)) = (&left.hung_up, &means.node) {
-        let killed = again!(means, node.kill(leader, *hung_up).await);
-        return Ok(Outcome::of(killed > 0));
-    }
-    match again!(means, find(programs, &left, &mut connection).await) {
-        Found::Gone => Ok(Outcome::Gone),
-        Found::ByNode(leader) => {
-            let node = means.node.as_ref().ok_or(Error::InDoubt)?;
-            let Some(hung_up) = again!(means, node.hang_up(&leader).await) else {
+    let begun = match left.begun.clone() {
+        Some(begun) => begun,
+        None => {
+            let Some(begun) = hang_up(programs, &left, &mut connection).await? else {
                 return Ok(Outcome::Gone);
             };
-            left.hung_up = Some((leader.clone(), hung_up));
+            left.begun = Some(begun.clone());
             means.write(&left);
-            drop(connection);
-            sleep(means.grace).await;
-            let killed = again!(means, node.kill(&leader, hung_up).await);
-            Ok(Outcome::of(killed > 0))
+            begun
         }
-        Found::ByKubelet(leader) => {
+    };
+    drop(connection);
+    let over = now().saturating_sub(begun.at()) / rustix::param::clock_ticks_per_second();
+    sleep(means.grace.saturating_sub(Duration::from_secs(over))).await;
+    let killed = match &begun {
+        Begun::ByNode { leader, hung_up } => {
+            let node = means.node.as_ref().ok_or(Error::InDoubt)?;
+            again!(means, node.kill(leader, *hung_up).await) > 0
+        }
+        Begun::ByKubelet {
+            leader,
+            foreground,
+            at,
+        } => {
             let (kubelet, granted) = (&programs.kubelet, &left.granted);
-            let at = identify::now();
-            let Some(foreground) = again!(means, kubelet.hang_up(granted, leader).await) else {
-                return Ok(Outcome::Gone);
-            };
-            drop(connection);
-            sleep(means.grace).await;
-            let kill = again!(means, kubelet.kill(granted, leader, foreground, at).await);
-            Ok(Outcome::of(kill))
+            again!(
+                means,
+                kubelet.kill(granted, *leader, *foreground, *at).await
+            )
         }
-    }
+    };
+    Ok(if killed {
+        Outcome::Killed
+    } else {
+        Outcome::Gone
+    })
 }
 
-impl Outcome {
-    fn of(killed: bool) -> Self {
-        if killed { Self::Killed } else { Self::Gone }
+/// Sends SIGHUP and SIGCONT; nothing where there is nobody any more.
+async fn hang_up(
+    programs: &Programs,
+    left: &Left,
+    connection: &mut Option<(Input, Output)>,
+) -> Result<Option<Begun>, Error> {
+    let means = &programs.means;
+    match again!(means, find(programs, left, connection).await) {
+        Found::Gone => Ok(None),
+        Found::ByNode(leader) => {
+            let node = means.node.as_ref().ok_or(Error::InDoubt)?;
+            let hung_up = again!(means, node.hang_up(&leader).await);
+            Ok(hung_up.map(|hung_up| Begun::ByNode { leader, hung_up }))
+        }
+        Found::ByKubelet(leader) => {
+            let at = now();
+            let foreground = again!(means, programs.kubelet.hang_up(&left.granted, leader).await);
+            Ok(foreground.map(|foreground| Begun::ByKubelet {
+                leader,
+                foreground,
+                at,
+            }))
+        }
     }
 }
 
@@ -137,12 +168,17 @@ impl Outcome {
 struct Tries<'a> {
     means: &'a Means,
     pauses: std::slice::Iter<'static, u64>,
+    tried: usize,
 }
 
 impl<'a> Tries<'a> {
     fn new(means: &'a Means) -> Self {
         let pauses = PAUSES.iter();
-        Self { means, pauses }
+        Self {
+            means,
+            pauses,
+            tried: 0,
+        }
     }
 
     async fn place(&self) -> Option<SemaphorePermit<'a>> {
@@ -152,15 +188,18 @@ impl<'a> Tries<'a> {
 
     /// Waits before another try, if there is one. A doubt is not cleared by waiting.
     async fn pause(&mut self, error: Error) -> Result<(), Error> {
-        match self.pauses.next() {
-            Some(pause)
-                if !matches!(error, Error::InDoubt) && !self.means.stopped.is_cancelled() =>
-            {
-                tracing::info!(%error, "hang-up is tried again");
-                sleep(Duration::from_secs(*pause)).await;
-                Ok(())
-            }
-            _ => Err(error),
+        self.tried += 1;
+        let believed = error.container_gone() && self.tried > GONE_TRIES;
+        if believed || matches!(error, Error::InDoubt) {
+            return Err(error);
+        }
+        let Some(pause) = self.pauses.next() else {
+            return Err(error);
+        };
+        tracing::info!(%error, "hang-up is tried again");
+        tokio::select! {
+            () = sleep(Duration::from_secs(*pause)) => Ok(()),
+            () = self.means.stopped.cancelled() => Err(error),
         }
     }
 }
@@ -172,10 +211,9 @@ async fn find(
     connection: &mut Option<(Input, Output)>,
 ) -> Result<Found, Error> {
     let (kubelet, node) = (&programs.kubelet, programs.means.node.as_ref());
-    let seen = node.zip(left.container());
     let by = match &left.how {
         How::Words { .. } => {
-            let sure = identify::sure(&programs.means, left, connection.take()).await?;
+            let sure = identify::sure(&programs.means, left, connection).await?;
             return Ok(sure.map_or(Found::Gone, Found::ByNode));
         }
         How::Wrapped {
@@ -188,7 +226,7 @@ async fn find(
             session: left.session.clone(),
         },
     };
-    if let Some((node, container)) = seen {
+    if let Some((node, container)) = node.zip(left.container()) {
         match node.find(&container, by).await?.as_slice() {
             // A sandboxed runtime's processes are not the node's: its own shell knows them.
             [] => {}
@@ -206,17 +244,13 @@ async fn find(
 }
 
 /// Sends a signal to a program's foreground.
-pub(super) async fn signal(
-    programs: &Programs,
-    left: &mut Left,
-    signal: Signal,
-) -> Result<(), Error> {
+pub(super) async fn signal(programs: &Programs, left: &Left, signal: Signal) -> Result<(), Error> {
     match find(programs, left, &mut None).await? {
-        Found::Gone => {}
+        Found::Gone => tracing::debug!(signal = signal.name(), "nobody is there to hear it"),
         Found::ByNode(leader) => {
-            if let Some(node) = &programs.means.node {
-                node.signal(&leader, signal).await?;
-            }
+            let node = programs.means.node.as_ref().ok_or(Error::InDoubt)?;
+            let processes = node.signal(&leader, signal).await?;
+            tracing::debug!(signal = signal.name(), processes, "signalled");
         }
         Found::ByKubelet(leader) => {
             let name = signal.name();

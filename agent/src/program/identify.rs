@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::{Error, How, Left, Means};
 use crate::kubelet::exec::{Input, Output};
@@ -19,9 +19,12 @@ use podgate_proto::v1::TerminalSize;
 const LOOKS: [u64; 7] = [20, 30, 50, 100, 200, 400, 1200];
 /// Between looks for what tells a session's process from its doubles, in milliseconds.
 const SIGNS: [u64; 6] = [10, 40, 100, 200, 400, 800];
-/// Seconds that a start takes at the most. A double this close behind the process that was found may
-/// be the one that was meant.
-const SETTLED: u64 = 3;
+/// Seconds that a start takes at the most, and some. A double this close behind the process that was
+/// found may be the one that was meant.
+const SETTLED: u64 = 12;
+/// For a place in a container where others start, too: a start without one goes on, and its process is
+/// known only by a sign.
+const PLACE: Duration = Duration::from_secs(2);
 /// A size that no terminal has.
 const ODD: TerminalSize = TerminalSize {
     columns: 9973,
@@ -49,13 +52,13 @@ pub(super) struct Unidentified {
 
 impl Starts {
     /// Waits for a container's place; none where that takes too long.
-    pub(super) async fn begin(&self, container: ContainerId, by: Instant) -> Option<Unidentified> {
+    pub(super) async fn begin(&self, container: ContainerId) -> Option<Unidentified> {
         let place = {
             let mut state = lock(&self.0);
             state.places.retain(|_, place| Arc::strong_count(place) > 1);
             Arc::clone(state.places.entry(container).or_default())
         };
-        let place = timeout_at(by, place.lock_owned()).await.ok()?;
+        let place = timeout(PLACE, place.lock_owned()).await.ok()?;
         Some(Unidentified {
             starts: Arc::clone(&self.0),
             place: Some(place),
@@ -76,6 +79,13 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Starts {
+    /// Takes what an earlier agent knew to lead one of its sessions, so that it is nobody's double.
+    pub(super) fn claim(&self, process: Process) {
+        lock(&self.0).taken.insert(process);
+    }
+}
+
 /// Looks for the process until it is there, and gives the container's place back.
 pub(super) async fn identify(means: &Means, left: &mut Left, unidentified: &mut Unidentified) {
     if unidentified.place.is_none() {
@@ -83,10 +93,18 @@ pub(super) async fn identify(means: &Means, left: &mut Left, unidentified: &mut 
     }
     for pause in LOOKS {
         sleep(Duration::from_millis(pause)).await;
-        match candidates(means, left).await.as_deref() {
-            Ok([]) => {}
-            Ok([only]) => {
-                let process = only.process.clone();
+        let started = match started(means, left).await {
+            Ok(started) => started,
+            Err(error) => {
+                tracing::debug!(%error, "looking for the session's process");
+                continue;
+            }
+        };
+        let mut fitting = started.into_iter().filter(|one| one.words);
+        match (fitting.next(), fitting.next()) {
+            (None, _) => {}
+            (Some(only), None) => {
+                let process = only.process;
                 lock(&unidentified.starts).taken.insert(process.clone());
                 unidentified.taken = Some(process.clone());
                 if let How::Words { leader, .. } = &mut left.how {
@@ -95,8 +113,7 @@ pub(super) async fn identify(means: &Means, left: &mut Left, unidentified: &mut 
                 means.write(left);
                 break;
             }
-            Ok(_) => break,
-            Err(error) => tracing::debug!(%error, "looking for the session's process"),
+            _ => break,
         }
     }
     unidentified.place = None;
@@ -106,26 +123,29 @@ pub(super) async fn identify(means: &Means, left: &mut Left, unidentified: &mut 
 pub(super) async fn sure(
     means: &Means,
     left: &Left,
-    connection: Option<(Input, Output)>,
+    connection: &mut Option<(Input, Output)>,
 ) -> Result<Option<Process>, Error> {
     let How::Words { leader, .. } = &left.how else {
         return Err(Error::InDoubt);
     };
-    let before = candidates(means, left).await?;
-    if before.is_empty() {
-        return Ok(None);
-    }
+    let before = started(means, left).await?;
     if let Some(leader) = leader {
         let settled = leader.start_time + SETTLED * rustix::param::clock_ticks_per_second();
-        let double = |one: &Candidate| one.process != *leader && one.process.start_time <= settled;
+        let double = |one: &Candidate| {
+            one.words && one.process != *leader && one.process.start_time <= settled
+        };
         if !before.iter().any(double) {
+            // It may have other words by now, as a program that renames itself.
             let lives = before.iter().any(|one| one.process == *leader);
             return Ok(lives.then(|| leader.clone()));
         }
     }
-    sign(means, left, &before, connection.ok_or(Error::InDoubt)?)
-        .await
-        .map(Some)
+    if before.is_empty() {
+        return Ok(None);
+    }
+    // Without its connection nothing gives a sign.
+    let connection = connection.take().ok_or(Error::InDoubt)?;
+    Ok(Some(sign(means, left, &before, connection).await?))
 }
 
 /// Has the process give a sign that no double gives: its terminal takes an odd size, or its input
@@ -153,7 +173,7 @@ async fn sign(
     let mut signs = Vec::new();
     for pause in SIGNS {
         sleep(Duration::from_millis(pause)).await;
-        signs = candidates(means, left).await?;
+        signs = started(means, left).await?;
         signs.retain(gives);
         if !signs.is_empty() {
             break;
@@ -183,9 +203,10 @@ fn gives(candidate: &Candidate) -> bool {
     }
 }
 
-/// All processes that may be the session's: its words, its kind of input, no older than it, and not
-/// another session's of ours.
-async fn candidates(means: &Means, left: &Left) -> Result<Vec<Candidate>, Error> {
+/// All that was started in the container no earlier than the session, but for what is known to be
+/// another session's of ours, and what reads nothing that a session has. Whatever it is, the session's
+/// own process is known by more than its words.
+async fn started(means: &Means, left: &Left) -> Result<Vec<Candidate>, Error> {
     let (
         How::Words {
             words,
@@ -199,7 +220,7 @@ async fn candidates(means: &Means, left: &Left) -> Result<Vec<Candidate>, Error>
     else {
         return Err(Error::InDoubt);
     };
-    let by = By::Words {
+    let by = By::Start {
         words: words.clone(),
         since: *since,
     };
@@ -209,18 +230,10 @@ async fn candidates(means: &Means, left: &Left) -> Result<Vec<Candidate>, Error>
         let kind = match one.stdin {
             Stdin::Terminal { .. } => *terminal,
             Stdin::Pipe { .. } => !*terminal,
+            // A program may have closed it; then nothing tells it from others but what is known.
             Stdin::Other => false,
         };
-        kind && (leader.as_ref() == Some(&one.process) || !state.taken.contains(&one.process))
+        leader.as_ref() == Some(&one.process) || kind && !state.taken.contains(&one.process)
     });
     Ok(found)
-}
-
-/// Clock ticks since boot, as process start times are told.
-pub(super) fn now() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let ticks = rustix::param::clock_ticks_per_second();
-    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
-    seconds * ticks + nanoseconds * ticks / 1_000_000_000
 }

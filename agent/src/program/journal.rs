@@ -2,8 +2,8 @@
 //! crash. It is written before the runtime is asked, so nothing is started that it does not know.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub enum Error {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
+    #[error("{0} must be this user's own, and closed to others (mode 700)")]
+    Open(PathBuf),
     #[error("{0} is another agent's, which is still running")]
     InUse(PathBuf),
 }
@@ -49,6 +51,12 @@ impl Journal {
         };
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(failed(folder))?;
+        let found = fs::symlink_metadata(folder).map_err(failed(folder))?;
+        // What stands in there is signalled.
+        let own = rustix::process::geteuid().as_raw();
+        if !found.is_dir() || found.uid() != own || found.mode() & 0o077 != 0 {
+            return Err(Error::Open(folder.to_owned()));
+        }
         let path = folder.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -74,21 +82,31 @@ impl Journal {
                 continue;
             }
             match this.read(&path) {
-                Some(entry) => left.push(entry),
-                // What is not whole was never acted on, and what is of another boot is over.
-                None => fs::remove_file(&path).map_err(failed(&path))?,
+                Ok(entry) if entry.boot != this.boot => {
+                    fs::remove_file(&path).map_err(failed(&path))?;
+                }
+                Ok(entry) => left.push(entry.left),
+                // It was being written when its agent was killed: nothing was started by it.
+                Err(_) if path.extension().is_some_and(|end| end == "new") => {
+                    fs::remove_file(&path).map_err(failed(&path))?;
+                }
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "what this session left is not known");
+                }
             }
         }
         Ok((this, left))
     }
 
-    fn read(&self, path: &Path) -> Option<Left> {
-        if fs::metadata(path).ok()?.len() > MAX_FILE {
-            return None;
+    fn read(&self, path: &Path) -> io::Result<Entry> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+        let entry: Entry = serde_json::from_slice(&bytes)?;
+        if self.path(&entry.left.session) == path {
+            Ok(entry)
+        } else {
+            Err(io::Error::other("it is not named as its session"))
         }
-        let entry: Entry = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        let whole = self.path(&entry.left.session) == path && entry.boot == self.boot;
-        whole.then_some(entry.left)
     }
 
     /// Writes what is known of a session. One that cannot be written is run all the same, and said.
@@ -164,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_or_of_another_boot_is_removed() {
+    fn what_is_of_another_boot_is_removed_and_what_is_broken_is_left_alone() {
         let folder = folder("broken");
         let (journal, _) = Journal::open(&folder).unwrap();
         journal.write(&left("a"));
@@ -174,9 +192,13 @@ mod tests {
         write("a.json", &whole.replace("\"boot\":\"", "\"boot\":\"0"));
         write("b.json", "{");
         write("c.new", &whole);
-        let (_, left) = Journal::open(&folder).unwrap();
+        let (journal, left) = Journal::open(&folder).unwrap();
         assert_eq!(left, []);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "the lock alone");
+        assert!(folder.join("b.json").exists());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "and the lock");
+        drop(journal);
+        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        assert!(matches!(Journal::open(&folder), Err(Error::Open(_))));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

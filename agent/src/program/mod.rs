@@ -5,13 +5,14 @@
 mod hangup;
 mod identify;
 pub(crate) mod journal;
+mod signals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_proto::v1::{Exec, exec};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -20,20 +21,19 @@ use crate::kubelet::exec::{Input, Output};
 use crate::kubelet::hangup::Leader;
 use crate::kubelet::{self, Kubelet, Late};
 use crate::metrics::Metrics;
-use crate::node::protocol::{ContainerId, HungUp, Process, Signal};
+use crate::node::protocol::{ContainerId, HungUp, Process};
 use crate::node::{self, Node};
 use crate::session::Place;
 use identify::{Starts, Unidentified};
 use journal::Journal;
+use signals::Signals;
 
 /// Hang-ups under way at once: a frontdoor that dies leaves many to be done.
 const HANGUPS: usize = 16;
-/// Signals of one session that wait; more are dropped, as they are merged by the kernel, too.
-const SIGNALS: usize = 8;
 /// A container that is gone takes its sessions' last bytes with it in less.
 const LAST_BYTES: Duration = Duration::from_secs(1);
 /// For the kubelet to notice that a container is gone whose program was killed, and how often to ask.
-const NOTICE: (usize, Duration) = (4, Duration::from_millis(500));
+const NOTICE: (usize, Duration) = (7, Duration::from_millis(500));
 
 /// What starts and ends programs, for all cores.
 #[derive(Debug)]
@@ -87,8 +87,32 @@ pub(crate) struct Left {
     session: String,
     granted: Granted,
     how: How,
-    /// By the helper: whom it sent SIGHUP, and what it needs for SIGKILL.
-    hung_up: Option<(Process, HungUp)>,
+    /// Once it was hung up.
+    begun: Option<Begun>,
+}
+
+/// A hang-up whose grace runs: whom SIGHUP went to, and what SIGKILL takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Begun {
+    ByNode {
+        leader: Process,
+        hung_up: HungUp,
+    },
+    ByKubelet {
+        leader: Leader,
+        foreground: u32,
+        /// In clock ticks since boot.
+        at: u64,
+    },
+}
+
+impl Begun {
+    fn at(&self) -> u64 {
+        match self {
+            Self::ByNode { hung_up, .. } => hung_up.at,
+            Self::ByKubelet { at, .. } => *at,
+        }
+    }
 }
 
 /// How a program was started, which is how it can be found.
@@ -112,7 +136,14 @@ impl Left {
             session: session.to_owned(),
             granted,
             how: How::Wrapped { leader: None },
-            hung_up: None,
+            begun: None,
+        }
+    }
+
+    fn leader_unknown(&self) -> bool {
+        match &self.how {
+            How::Wrapped { leader } => leader.is_none(),
+            How::Words { leader, .. } => leader.is_none(),
         }
     }
 
@@ -144,7 +175,7 @@ pub(crate) struct Handle {
     programs: Programs,
     left: Left,
     unidentified: Option<Unidentified>,
-    signals: mpsc::Sender<Signal>,
+    signals: Arc<Signals>,
 }
 
 /// Why a program does not run, and what may be left of it all the same.
@@ -175,7 +206,7 @@ impl Programs {
         granted: Granted,
         session: &str,
         exec: &Exec,
-    ) -> Result<(Program, mpsc::Receiver<Signal>), NotStarted> {
+    ) -> Result<Program, NotStarted> {
         let deadline = Instant::now() + kubelet::START_TIMEOUT;
         let mut left = Left::new(session, granted);
         self.means.write(&left);
@@ -197,19 +228,17 @@ impl Programs {
                 return Err(self.not_started(left, error, late));
             }
         };
-        let (signals, wanted) = mpsc::channel(SIGNALS);
         let handle = Handle {
             programs: self.clone(),
             left,
             unidentified,
-            signals,
+            signals: Arc::default(),
         };
-        let program = Program {
+        Ok(Program {
             input,
             output,
             handle,
-        };
-        Ok((program, wanted))
+        })
     }
 
     /// In an image without a shell a command's words are run as they are.
@@ -226,12 +255,12 @@ impl Programs {
         let words = kubelet::wrapper::split(command)?;
         tracing::debug!("no shell in the image, running the command's words");
         let unidentified = match (&self.means.node, left.container()) {
-            (Some(_), Some(container)) => self.means.starts.begin(container, deadline).await,
+            (Some(_), Some(container)) => self.means.starts.begin(container).await,
             _ => None,
         };
         left.how = How::Words {
             words: words.clone(),
-            since: identify::now(),
+            since: kubelet::hangup::now(),
             terminal: exec.terminal.is_some(),
             leader: None,
         };
@@ -240,6 +269,11 @@ impl Programs {
             .kubelet
             .launch_words(&left.granted, &words, exec, deadline);
         let (input, output) = launched.await?;
+        // Others that were started while the kubelet was asked are not it.
+        if let How::Words { since, .. } = &mut left.how {
+            *since = output.opened();
+        }
+        self.means.write(left);
         Ok((input, output, unidentified))
     }
 
@@ -259,6 +293,19 @@ impl Programs {
         NotStarted { error, rest }
     }
 
+    /// Takes the processes that an earlier agent knew, so that none is taken for another session's.
+    pub(crate) fn claim(&self, left: &[Left]) {
+        for left in left {
+            if let How::Words {
+                leader: Some(leader),
+                ..
+            } = &left.how
+            {
+                self.means.starts.claim(leader.clone());
+            }
+        }
+    }
+
     /// Ends what an earlier agent's journal says may be left.
     pub(crate) async fn recover(&self, left: Left) {
         tracing::info!(session = %left.session, "an earlier agent's session is ended");
@@ -276,11 +323,15 @@ impl Rest {
             doubtful,
         } = self;
         if let (Some(late), How::Wrapped { leader }) = (late, &mut left.how) {
-            *leader = late.leader().await;
+            tokio::select! {
+                late = late.leader() => *leader = late,
+                // The next agent finds it in the journal.
+                () = programs.means.stopped.cancelled() => return,
+            }
             programs.means.write(&left);
         }
         if doubtful {
-            hangup::end(&programs, left, None).await;
+            hangup::recover(&programs, left).await;
         } else {
             programs.means.remove(&left);
         }
@@ -289,15 +340,18 @@ impl Rest {
 
 impl Handle {
     /// Sends the signals that are wanted, and finds out meanwhile who leads the session.
-    pub(crate) async fn attend(&mut self, wanted: &mut mpsc::Receiver<Signal>) {
+    /// It never returns.
+    pub(crate) async fn attend(&mut self) {
         if let Some(unidentified) = &mut self.unidentified {
             let identify = identify::identify(&self.programs.means, &mut self.left, unidentified);
             Box::pin(identify).await;
         }
-        while let Some(signal) = wanted.recv().await {
-            let send = hangup::signal(&self.programs, &mut self.left, signal);
-            if let Err(error) = Box::pin(send).await {
-                tracing::warn!(%error, "a signal was not delivered");
+        loop {
+            for signal in self.signals.take().await {
+                let send = hangup::signal(&self.programs, &self.left, signal);
+                if let Err(error) = Box::pin(send).await {
+                    tracing::warn!(%error, "a signal was not delivered");
+                }
             }
         }
     }
@@ -330,7 +384,7 @@ pub(crate) struct Container {
     programs: Programs,
     granted: Granted,
     id: Option<ContainerId>,
-    signals: mpsc::Sender<Signal>,
+    signals: Arc<Signals>,
 }
 
 impl Handle {
@@ -339,18 +393,17 @@ impl Handle {
             programs: self.programs.clone(),
             granted: self.left.granted.clone(),
             id: self.left.container(),
-            signals: self.signals.clone(),
+            signals: Arc::clone(&self.signals),
         }
     }
 }
 
 impl Place for Container {
     fn signal(&self, name: &str) {
-        let signal = serde_json::from_value(name.into());
-        // One that waits already says the same.
-        match signal.map(|signal| self.signals.try_send(signal)) {
-            Ok(_) => {}
-            Err(_) => tracing::info!(signal = name, "no signal of RFC 4254"),
+        match serde_json::from_value(name.into()) {
+            Ok(signal) => self.signals.ask(signal),
+            // Its name may be anything, and long.
+            Err(_) => tracing::debug!("no signal of RFC 4254 was asked for"),
         }
     }
 
@@ -386,4 +439,11 @@ pub(crate) enum Error {
     Kubelet(#[from] kubelet::Error),
     #[error("which process leads the session is not known for sure")]
     InDoubt,
+}
+
+impl Error {
+    /// Whether it says that the container is no more, and all that was in it.
+    fn container_gone(&self) -> bool {
+        matches!(self, Self::Kubelet(error) if error.container_gone())
+    }
 }

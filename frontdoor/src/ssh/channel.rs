@@ -7,7 +7,8 @@ use std::time::Duration;
 use podgate_proto::v1::exec::Program;
 use podgate_proto::v1::{EnvironmentVariable, Exec, Shell, Terminal, TerminalMode, TerminalSize};
 use russh::server::Msg;
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty, Sig};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -30,12 +31,14 @@ pub(super) struct Task {
     pub(super) client: Arc<Client>,
     pub(super) identity: Arc<Identity>,
     pub(super) login: String,
+    /// That the client asks for.
+    pub(super) signals: mpsc::Receiver<Sig>,
     /// Cancelled when the client closes the channel, or goes.
     pub(super) closed: CancellationToken,
 }
 
 impl Task {
-    pub(super) async fn run(self, channel: Channel<Msg>) {
+    pub(super) async fn run(mut self, channel: Channel<Msg>) {
         let (mut read, write) = channel.split();
         let exec = tokio::select! {
             exec = gather(&mut read, &self.client) => exec,
@@ -59,13 +62,14 @@ impl Task {
     }
 
     async fn session(
-        &self,
+        &mut self,
         exec: Exec,
         session: &str,
         mut read: ChannelReadHalf,
         write: &ChannelWriteHalf<Msg>,
     ) {
-        let worker = &self.client.worker;
+        let client = Arc::clone(&self.client);
+        let worker = &client.worker;
         let tty = exec.terminal.is_some();
         let place = match worker.places.session(&self.identity.user) {
             Ok(place) => place,
@@ -81,7 +85,7 @@ impl Task {
                 Ok(stream) => stream,
                 Err(error) => return pump::End::Failed(open::sentence(&error)),
             };
-            pump::run(stream, &mut read, write, worker, tty).await
+            pump::run(stream, &mut read, write, &mut self.signals, worker, tty).await
         };
         let end = tokio::select! {
             end = run => end,

@@ -8,12 +8,16 @@ use russh::keys::{Algorithm, Certificate};
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::channel;
 use super::connection::Client;
 use crate::identity::Identity;
+
+/// Signals of a channel that wait for its session to take them.
+const SIGNALS: usize = 32;
 
 /// One connection's answers. Its end is the connection's.
 pub(super) struct Connection {
@@ -33,6 +37,8 @@ struct State {
     started: bool,
     /// Cancelled when the client closes the channel.
     closed: CancellationToken,
+    /// To its session.
+    signals: mpsc::Sender<Sig>,
 }
 
 impl Connection {
@@ -167,19 +173,40 @@ impl Handler for Connection {
             return Ok(());
         }
         let closed = self.client.ended.child_token();
+        let (signals, wanted) = mpsc::channel(SIGNALS);
         let state = State {
             started: false,
             closed: closed.clone(),
+            signals,
         };
         self.channels.insert(channel.id(), state);
         reply.accept().await;
         let task = channel::Task {
             client: Arc::clone(&self.client),
             identity: Arc::clone(identity),
+            signals: wanted,
             login: self.login.clone(),
             closed,
         };
         self.client.channels.spawn(task.run(channel));
+        Ok(())
+    }
+
+    /// Not through the channel, where it would wait behind input that nobody reads.
+    async fn signal(
+        &mut self,
+        channel: ChannelId,
+        signal: Sig,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        // Another name than those of RFC 4254 §6.10 means nothing to any program.
+        if let (Some(state), false) = (
+            self.channels.get(&channel),
+            matches!(signal, Sig::Custom(_)),
+        ) && state.signals.try_send(signal).is_err()
+        {
+            tracing::debug!("a session that takes no signals was sent one more");
+        }
         Ok(())
     }
 

@@ -52,6 +52,7 @@ pub(super) async fn run(
     stream: Stream,
     read: &mut ChannelReadHalf,
     write: &ChannelWriteHalf<Msg>,
+    signals: &mut mpsc::Receiver<Sig>,
     worker: &Worker,
     tty: bool,
 ) -> End {
@@ -66,6 +67,7 @@ pub(super) async fn run(
         end = download(waiting, write, &to_agent, worker, &idle, tty) => end,
         () = listen(&mut from_agent, queue, &credit) => End::ClientGone,
         () = upload(read, &to_agent, &credit, worker, &idle) => End::ClientGone,
+        () = signal(signals, &to_agent) => End::ClientGone,
         limit = idle.over() => {
             worker.metrics.refused("idleSeconds");
             End::Idle(format!("this session was idle for {} s and is ended", limit.as_secs()))
@@ -215,7 +217,6 @@ async fn upload(
                 columns: col_width,
                 rows: row_height,
             }),
-            ChannelMsg::Signal { signal } => ToAgent::Signal(Signal { name: name(signal) }),
             ChannelMsg::Close => return,
             _ => continue,
         };
@@ -237,10 +238,17 @@ async fn upload(
     }
 }
 
-/// A signal's name as RFC 4254 §6.10 has it.
-fn name(signal: Sig) -> String {
-    match signal {
-        Sig::Custom(name) => name,
-        known => format!("{known:?}"),
+/// Signals to the agent, beside the input. It never returns: whoever goes is noticed elsewhere.
+async fn signal(signals: &mut mpsc::Receiver<Sig>, to_agent: &mpsc::Sender<FrontdoorMessage>) {
+    while let Some(signal) = signals.recv().await {
+        // Its name as RFC 4254 §6.10 has it.
+        let name = format!("{signal:?}");
+        let message = FrontdoorMessage {
+            message: Some(ToAgent::Signal(Signal { name })),
+        };
+        if to_agent.send(message).await.is_err() {
+            break;
+        }
     }
+    std::future::pending().await
 }

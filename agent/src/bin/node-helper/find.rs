@@ -8,16 +8,26 @@ use crate::processes;
 use crate::protocol::{By, Candidate, ContainerId, Process};
 use crate::terminal;
 
+/// PF_EXITING of include/linux/sched.h.
+const EXITING: u32 = 4;
 /// More than so many are no answer.
 const MAX_CANDIDATES: usize = 256;
 
-/// All processes of the container that fit.
+/// All processes of the container that fit. The container is looked at first: what is read of a process
+/// of another one is bounded by nobody.
 pub(crate) fn find(container: &ContainerId, by: &By) -> Vec<Candidate> {
     processes::all()
         .filter(|stat| stat.pid == stat.session && !processes::ended(stat))
-        .filter(|stat| fits(stat, by))
+        .filter(|stat| match by {
+            By::Report { start_time, .. } => stat.starttime == *start_time,
+            By::Start { since, .. } => stat.starttime >= *since,
+            By::Mark { .. } => true,
+        })
         .filter(|stat| processes::is_in(stat.pid, container))
-        .filter(|stat| !processes::is_in(stat.ppid, container))
+        // The runtime is in no container. A daemon's new parent may be in another: the pause of a pod
+        // whose containers share their processes.
+        .filter(|stat| !processes::is_in_any(stat.ppid))
+        .filter(|stat| fits(stat, by))
         .filter_map(|stat| {
             Some(Candidate {
                 process: Process {
@@ -26,42 +36,32 @@ pub(crate) fn find(container: &ContainerId, by: &By) -> Vec<Candidate> {
                     start_time: stat.starttime,
                 },
                 stdin: terminal::stdin(stat.pid),
+                words: match by {
+                    By::Start { words, .. } => processes::has_words(stat.pid, words),
+                    By::Report { .. } | By::Mark { .. } => false,
+                },
             })
         })
         .take(MAX_CANDIDATES)
         .collect()
 }
 
-/// How many processes of the container run.
+/// How many processes of the container run. One that is on its way out runs no more, though it may
+/// take a while to give its memory back.
 pub(crate) fn count(container: &ContainerId) -> usize {
     processes::all()
-        .filter(|stat| !processes::ended(stat) && processes::is_in(stat.pid, container))
+        .filter(|stat| !processes::ended(stat) && stat.flags & EXITING == 0)
+        .filter(|stat| processes::is_in(stat.pid, container))
         .count()
 }
 
 fn fits(stat: &Stat, by: &By) -> bool {
     match by {
-        By::Report { pid, start_time } => {
-            let inside = || processes::pids(stat.pid).last().copied();
-            stat.starttime == *start_time && inside() == i32::try_from(*pid).ok()
+        By::Report { pid, .. } => {
+            let inside = processes::pids(stat.pid).last().copied();
+            inside == i32::try_from(*pid).ok()
         }
-        By::Mark { session } => {
-            let (name, variable) = (
-                format!("podgate:{session}"),
-                format!("PODGATE_SESSION={session}"),
-            );
-            let has =
-                |words: Vec<Vec<u8>>, text: &str| words.iter().any(|word| word == text.as_bytes());
-            has(processes::arguments(stat.pid), &name)
-                || has(processes::environment(stat.pid), &variable)
-        }
-        By::Words { words, since } => {
-            let same = || {
-                let theirs = processes::arguments(stat.pid);
-                theirs.len() == words.len()
-                    && theirs.iter().zip(words).all(|(a, b)| a == b.as_bytes())
-            };
-            stat.starttime >= *since && same()
-        }
+        By::Mark { session } => processes::has_mark(stat.pid, session),
+        By::Start { .. } => true,
     }
 }

@@ -48,10 +48,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         std::process::exit(101);
     }));
     let server = server::Server::bind(&arguments.socket, arguments.agent_uid)?;
-    sandbox::enter()?;
-    eprintln!(
-        "podgate-node-helper: serving {}",
-        arguments.socket.display()
-    );
-    Ok(server.serve()?)
+    // What the clock's ticks are is read once, by a call that is not to be had later.
+    processes::now();
+    sandbox::narrow()?;
+    server.serve(sandbox::filter_calls);
+    Ok(())
 }

@@ -1,7 +1,8 @@
 //! Processes of the node by /proc (proc(5)), and which container each is in. What cannot be read is
 //! not there: a process may end between two reads.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 
 use procfs::process::{Process as Entry, Stat};
 use rustix::fs::{AtFlags, CWD, FileType, major, minor, statat};
@@ -10,6 +11,13 @@ use crate::protocol::{ContainerId, Process};
 
 /// Bit of SIGHUP in the signal sets of /proc/PID/status.
 const HUP: u64 = 1;
+/// Bytes of a process's arguments or environment that are looked at, at the most: what the kernel takes of
+/// both with the usual limit on stacks (execve(2)).
+const MAX_WORDS: usize = 2 * 1024 * 1024;
+/// Bytes of /proc/PID/status, at the most; most are about 1.5 KiB.
+const MAX_STATUS: usize = 64 * 1024;
+/// From a process up to its session's leader, at the most.
+const MAX_PARENTS: usize = 16;
 
 /// All processes of the node.
 pub(crate) fn all() -> impl Iterator<Item = Stat> {
@@ -36,21 +44,28 @@ pub(crate) fn ended(stat: &Stat) -> bool {
 
 /// Whether a process is in a container, by the node's control groups.
 pub(crate) fn is_in(pid: i32, container: &ContainerId) -> bool {
-    let read = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let (own, theirs) = (read("self"), read(&pid.to_string()));
-    theirs.lines().any(|line| {
-        let mut words = line.splitn(3, ':');
-        let (Some(hierarchy), Some(_), Some(path)) = (words.next(), words.next(), words.next())
-        else {
-            return false;
-        };
-        let mine = own
-            .lines()
-            .find(|line| line.split(':').next() == Some(hierarchy))
-            .and_then(|line| line.splitn(3, ':').nth(2))
-            .unwrap_or_default();
-        container_of(path, mine) == Some(container.as_ref())
-    })
+    containers(pid).any(|id| id == container.as_ref())
+}
+
+/// The container of a process as each hierarchy of control groups has it.
+fn containers(pid: i32) -> impl Iterator<Item = String> {
+    let text = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let (own, theirs) = (text("self"), text(&pid.to_string()));
+    let found: Vec<_> = theirs
+        .lines()
+        .filter_map(|line| {
+            let (hierarchy, path) = group(line)?;
+            let mine = own.lines().filter_map(group).find(|one| one.0 == hierarchy);
+            container_of(path, mine.unwrap_or_default().1).map(str::to_owned)
+        })
+        .collect();
+    found.into_iter()
+}
+
+/// Hierarchy and path of a line of /proc/PID/cgroup (cgroups(7)).
+fn group(line: &str) -> Option<(&str, &str)> {
+    let (hierarchy, rest) = line.split_once(':')?;
+    Some((hierarchy, rest.split_once(':')?.1))
 }
 
 /// The container's id in a control group's path. Below a container's group it may itself make
@@ -63,10 +78,11 @@ fn container_of<'a>(path: &'a str, own: &str) -> Option<&'a str> {
     below.find_map(id)
 }
 
-/// The id in one component: `ID`, `cri-containerd-ID.scope`, `crio-ID.scope`.
+/// The id in one component: `ID`, `cri-containerd-ID.scope`, `crio-ID.scope`, and `POD:cri-containerd:ID`
+/// where the runtime makes the groups itself below systemd's.
 fn id(component: &str) -> Option<&str> {
     let word = component.trim_end_matches(".scope");
-    let (front, id) = match word.rsplit_once('-') {
+    let (front, id) = match word.rsplit_once(['-', ':']) {
         Some((front, id)) => (front, id),
         None => ("", word),
     };
@@ -75,40 +91,86 @@ fn id(component: &str) -> Option<&str> {
     (sound && front != "crio-conmon").then_some(id)
 }
 
+/// Whether a process is in any container.
+pub(crate) fn is_in_any(pid: i32) -> bool {
+    containers(pid).next().is_some()
+}
+
 /// Its pids from this program's namespace inwards.
 pub(crate) fn pids(pid: i32) -> Vec<i32> {
-    let status = Entry::new(pid).and_then(|entry| entry.status());
-    status
-        .ok()
-        .and_then(|status| status.nspid)
-        .unwrap_or_default()
+    let line = status(pid, "NSpid:").unwrap_or_default();
+    let words = line.split_whitespace();
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
-/// Its arguments.
-pub(crate) fn arguments(pid: i32) -> Vec<Vec<u8>> {
-    words(pid, "cmdline")
+/// Whether its arguments are these.
+pub(crate) fn has_words(pid: i32, words: &[String]) -> bool {
+    let expect: Vec<u8> = words
+        .iter()
+        .flat_map(|word| [word.as_bytes(), b"\0"].concat())
+        .collect();
+    read(pid, "cmdline", expect.len() + 1) == expect
 }
 
-/// Its environment at its start, `NAME=value`.
-pub(crate) fn environment(pid: i32) -> Vec<Vec<u8>> {
-    words(pid, "environ")
+/// Whether its arguments or its environment bear a session's mark.
+pub(crate) fn has_mark(pid: i32, session: &str) -> bool {
+    let has = |file: &str, word: String| {
+        let bytes = read(pid, file, MAX_WORDS);
+        bytes
+            .split(|&byte| byte == 0)
+            .any(|one| one == word.as_bytes())
+    };
+    has("cmdline", format!("podgate:{session}"))
+        || has("environ", format!("PODGATE_SESSION={session}"))
 }
 
-fn words(pid: i32, file: &str) -> Vec<Vec<u8>> {
-    let mut bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    if bytes.last() == Some(&0) {
-        bytes.pop();
+/// Whether it is the shell that stands in front of a program without a terminal.
+pub(crate) fn waits_for_program(pid: i32) -> bool {
+    let bytes = read(pid, "cmdline", MAX_WORDS);
+    let name = bytes.split(|&byte| byte == 0).nth(3);
+    name.is_some_and(|name| name.starts_with(b"podgate:"))
+}
+
+/// A file of /proc/PID as far as its first so many bytes: a process decides itself how long it is.
+fn read(pid: i32, file: &str, most: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = File::open(format!("/proc/{pid}/{file}")) {
+        // What was read before an error is not whole, and fits nothing.
+        let _ = file.take(most as u64).read_to_end(&mut bytes);
     }
-    bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()
+    bytes
 }
 
-/// Whether it bears the marks of a background job of a shell without job control: POSIX gives such
-/// a one /dev/null to read (Shell Command Language §2.9.3), and one that minds no hang-up is meant
-/// to outlive its session.
-pub(crate) fn is_background(pid: i32) -> bool {
-    let status = Entry::new(pid).and_then(|entry| entry.status());
-    let ignores = status.is_ok_and(|status| status.sigign & HUP != 0);
-    ignores && reads_nothing(pid)
+/// The rest of a line of /proc/PID/status. The process names itself in there, in any bytes.
+fn status(pid: i32, field: &str) -> Option<String> {
+    let bytes = read(pid, "status", MAX_STATUS);
+    let mut lines = bytes.split(|&byte| byte == b'\n');
+    let rest = lines.find_map(|line| line.strip_prefix(field.as_bytes()))?;
+    Some(String::from_utf8_lossy(rest).trim().to_owned())
+}
+
+/// Whether it belongs to a background job of a shell without job control, whose session `leader`
+/// leads: it minds no hang-up, and it or who started it has /dev/null to read, as POSIX has it for
+/// such a job (Shell Command Language §2.9.3).
+pub(crate) fn is_background(process: &Stat, leader: u32) -> bool {
+    let ignores = status(process.pid, "SigIgn:")
+        .and_then(|set| u64::from_str_radix(&set, 16).ok())
+        .is_some_and(|set| set & HUP != 0);
+    let mut pid = process.pid;
+    for _ in 0..MAX_PARENTS {
+        // Whoever takes an orphan in is not of its session, whatever it reads.
+        let Some(one) = stat(pid).filter(|one| one.session == process.session) else {
+            return false;
+        };
+        if !ignores || pid.unsigned_abs() == leader {
+            return false;
+        }
+        if reads_nothing(pid) {
+            return true;
+        }
+        pid = one.ppid;
+    }
+    false
 }
 
 fn reads_nothing(pid: i32) -> bool {
@@ -142,6 +204,7 @@ mod tests {
         let pod = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice";
         check(&format!("{pod}/cri-containerd-{a}.scope"), "/", Some(&a));
         check(&format!("{pod}/crio-{a}.scope/container"), "/", Some(&a));
+        check(&format!("{pod}:cri-containerd:{a}"), "/", Some(&a));
         check(&format!("{pod}/crio-conmon-{a}.scope"), "/", None);
         // A group of another's name, made in one's own container.
         check(&format!("/k8s.io/{a}/{b}"), "/", Some(&a));
@@ -161,7 +224,10 @@ mod tests {
         let own = stat(std::process::id() as i32).unwrap();
         assert!(own.starttime <= now());
         assert_eq!(pids(own.pid).first(), Some(&own.pid));
-        assert!(!arguments(own.pid).is_empty());
+        assert!(!has_mark(own.pid, "none"));
+        let words: Vec<_> = std::env::args().collect();
+        assert!(has_words(own.pid, &words));
+        assert!(!has_words(own.pid, &words[..0]));
         let process = Process {
             container: "a".repeat(64).try_into().unwrap(),
             pid: own.pid as u32,

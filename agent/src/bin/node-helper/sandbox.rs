@@ -9,13 +9,16 @@ use rustix::thread::{
     clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
     set_no_new_privs,
 };
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
 
-/// To signal processes of other users; to read what is theirs under /proc; and to open their
+/// To signal processes of other users; to read what is theirs under /proc; and to look at their
 /// terminals and pipes, which their users own.
 const NEEDED: CapabilitySet = CapabilitySet::KILL
     .union(CapabilitySet::SYS_PTRACE)
-    .union(CapabilitySet::DAC_OVERRIDE);
+    .union(CapabilitySet::DAC_READ_SEARCH);
 
 /// Why the helper does not run.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +33,9 @@ pub(crate) enum Error {
     Architecture,
 }
 
-/// Narrows this process. To be called before it has other threads: they inherit all of it.
-pub(crate) fn enter() -> Result<(), Error> {
+/// Gives up capabilities and the way to new ones. To be called before there are other threads: they
+/// inherit all of it.
+pub(crate) fn narrow() -> Result<(), Error> {
     let missing = NEEDED - capabilities(None)?.permitted;
     if !missing.is_empty() {
         return Err(Error::Missing(missing));
@@ -50,8 +54,12 @@ pub(crate) fn enter() -> Result<(), Error> {
     };
     set_capabilities(None, sets)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    set_no_new_privs(true)?;
-    Ok(seccompiler::apply_filter(&filter()?)?)
+    Ok(set_no_new_privs(true)?)
+}
+
+/// Filters the system calls of all threads. To be called once they are there: none can be made after it.
+pub(crate) fn filter_calls() -> Result<(), Error> {
+    Ok(seccompiler::apply_filter_all_threads(&filter()?)?)
 }
 
 /// All else fails with EPERM.
@@ -75,7 +83,6 @@ fn filter() -> Result<BpfProgram, Error> {
         libc::SYS_readlinkat,
         libc::SYS_fcntl,
         libc::SYS_ppoll,
-        libc::SYS_ioctl,
         // processes
         libc::SYS_pidfd_open,
         libc::SYS_pidfd_send_signal,
@@ -89,12 +96,6 @@ fn filter() -> Result<BpfProgram, Error> {
         libc::SYS_madvise,
         libc::SYS_brk,
         libc::SYS_futex,
-        libc::SYS_clone,
-        libc::SYS_clone3,
-        libc::SYS_set_robust_list,
-        libc::SYS_rseq,
-        libc::SYS_prctl,
-        libc::SYS_sched_getaffinity,
         libc::SYS_sched_yield,
         libc::SYS_sigaltstack,
         libc::SYS_rt_sigaction,
@@ -114,7 +115,19 @@ fn filter() -> Result<BpfProgram, Error> {
     ];
     let architecture =
         TargetArch::try_from(std::env::consts::ARCH).map_err(|_| Error::Architecture)?;
-    let rules: BTreeMap<_, _> = calls.into_iter().map(|call| (call, Vec::new())).collect();
+    let mut rules: BTreeMap<_, _> = calls.into_iter().map(|call| (call, Vec::new())).collect();
+    // Of a terminal nothing but its size.
+    let size = SeccompCondition::new(
+        1,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Eq,
+        libc::TIOCGWINSZ,
+    );
+    let size = size.and_then(|size| SeccompRule::new(vec![size]));
+    rules.insert(
+        libc::SYS_ioctl,
+        vec![size.map_err(seccompiler::Error::from)?],
+    );
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, architecture);
     let program = filter.and_then(BpfProgram::try_from);

@@ -1,11 +1,13 @@
 //! The socket: who may connect, and one bounded request and answer a connection. A fixed number of
 //! threads accept and serve, so nothing that a peer does makes more of them.
 
+use std::fmt::Display;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,12 +29,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) enum Error {
     #[error("{path} has no folder")]
     NoFolder { path: PathBuf },
-    #[error("the socket's folder {path} is open to others (mode {mode:o})")]
+    #[error("the socket's folder {path} is another user's, or open to others (mode {mode:o})")]
     Open { path: PathBuf, mode: u32 },
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("cannot start a thread: {0}")]
-    Thread(io::Error),
 }
 
 /// Why a connection gets no answer.
@@ -73,13 +73,12 @@ impl Server {
             let made = DirBuilder::new().recursive(true).mode(0o750).create(folder);
             made.map_err(failed(folder))?;
         }
-        let mode = fs::metadata(folder).map_err(failed(folder))?.mode();
-        if mode & 0o007 != 0 {
-            let path = folder.to_owned();
-            return Err(Error::Open {
-                path,
-                mode: mode & 0o7777,
-            });
+        let (own, found) = (geteuid().as_raw(), fs::symlink_metadata(folder));
+        let found = found.map_err(failed(folder))?;
+        // Whoever may write there may put another socket in its place.
+        if !found.is_dir() || found.uid() != own || found.mode() & 0o027 != 0 {
+            let (path, mode) = (folder.to_owned(), found.mode() & 0o7777);
+            return Err(Error::Open { path, mode });
         }
         match fs::remove_file(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -90,21 +89,28 @@ impl Server {
         let listener = UnixListener::bind(path).map_err(failed(path))?;
         // The agent may be of the folder's group rather than of this user.
         fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed(path))?;
-        let own = geteuid().as_raw();
         let peers = std::iter::once(own).chain(agent).collect();
         Ok(Self { listener, peers })
     }
 
-    /// Serves for ever.
-    pub(crate) fn serve(&self) -> Result<(), Error> {
+    /// Serves for ever, once all threads are there and `narrow` was done for them.
+    pub(crate) fn serve<E: Display>(&self, narrow: impl FnOnce() -> Result<(), E>) {
+        let (started, narrowed) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
         thread::scope(|scope| {
             for index in 0..THREADS {
                 let builder = thread::Builder::new().name(format!("serve-{index}"));
-                let thread = builder.spawn_scoped(scope, || self.accept());
-                thread.map_err(Error::Thread)?;
+                let thread = builder.spawn_scoped(scope, || {
+                    started.wait();
+                    narrowed.wait();
+                    self.accept();
+                });
+                exit_on(thread);
             }
-            Ok(())
-        })
+            started.wait();
+            exit_on(narrow());
+            eprintln!("podgate-node-helper: serving");
+            narrowed.wait();
+        });
     }
 
     #[allow(
@@ -153,6 +159,14 @@ impl Server {
         line.push(b'\n');
         stream.set_write_timeout(Some(PEER_TIMEOUT))?;
         Ok(stream.write_all(&line)?)
+    }
+}
+
+/// The threads that are there wait for the rest, and nobody else would end them.
+fn exit_on<T, E: Display>(result: Result<T, E>) {
+    if let Err(error) = result {
+        eprintln!("podgate-node-helper: {error}");
+        std::process::exit(1);
     }
 }
 

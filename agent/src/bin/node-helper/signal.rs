@@ -19,7 +19,7 @@ pub(crate) fn signal(leader: &Process, signal: protocol::Signal) -> Answer {
         return Answer::Gone;
     };
     let group = foreground(&stat);
-    let wrapper = waits_for_program(&stat).then_some(stat.pid);
+    let wrapper = processes::waits_for_program(stat.pid).then_some(stat.pid);
     send(leader, &[number(signal)], |process| {
         process.pgrp == group && Some(process.pid) != wrapper
     })
@@ -45,21 +45,25 @@ pub(crate) fn hang_up(leader: &Process) -> Answer {
     }
 }
 
-/// Kills what is left of the foreground that was hung up, and the leader. What bears the marks of a
-/// background job stays, as under sshd.
+/// Kills what is left of the foreground that was hung up, of that which there is now, and the leader.
+/// Where jobs have no groups of their own, what bears the marks of a background job stays, as under
+/// sshd.
 pub(crate) fn kill(leader: &Process, hung_up: HungUp) -> Answer {
     // The leader may be gone, and its pid another's. The session's number is not given away while a
     // process has it, so one that is older than the hang-up vouches for all.
-    let lives = processes::find(leader).is_some();
+    let lives = processes::find(leader);
     let older = |process: &Stat| process.starttime <= hung_up.at;
-    if !lives && !members(leader).any(|process| older(&process)) {
+    if lives.is_none() && !members(leader).any(|process| older(&process)) {
         return Answer::Gone;
     }
-    let is_leader = |process: &Stat| lives && i64::from(process.pid) == i64::from(leader.pid);
+    let now = lives.as_ref().map(foreground).map(i32::unsigned_abs);
     send(leader, &[Signal::KILL], |process| {
-        is_leader(process)
-            || process.pgrp.unsigned_abs() == hung_up.foreground
-                && !processes::is_background(process.pid)
+        let group = process.pgrp.unsigned_abs();
+        if process.pid.unsigned_abs() == leader.pid {
+            return lives.is_some();
+        }
+        let hung = group == hung_up.foreground || Some(group) == now;
+        hung && (group != leader.pid || !processes::is_background(process, leader.pid))
     })
 }
 
@@ -79,12 +83,6 @@ fn foreground(leader: &Stat) -> i32 {
     } else {
         leader.pgrp
     }
-}
-
-/// Whether it is the shell that stands in front of a program without a terminal.
-fn waits_for_program(leader: &Stat) -> bool {
-    let name = processes::arguments(leader.pid).into_iter().nth(3);
-    name.is_some_and(|name| name.starts_with(b"podgate:"))
 }
 
 /// Sends signals once to each process of the session that is wanted, those included that are forked

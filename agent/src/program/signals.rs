@@ -1,0 +1,33 @@
+//! Signals that a client has asked for and that were not sent yet: of each kind one, as the kernel
+//! keeps them.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::node::protocol::Signal;
+
+/// Those of one session.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    pending: Mutex<Vec<Signal>>,
+    more: Notify,
+}
+
+impl Signals {
+    /// Asks for one.
+    pub(super) fn ask(&self, signal: Signal) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if !pending.contains(&signal) {
+            pending.push(signal);
+        }
+        drop(pending);
+        self.more.notify_one();
+    }
+
+    /// Waits for some, and takes them in the order that they were asked for in.
+    pub(super) async fn take(&self) -> Vec<Signal> {
+        self.more.notified().await;
+        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
