@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use config::Config;
-use kubelet::Kubelet;
+use kubelet::{Kubelet, Recent};
 use metrics::Metrics;
 use node::Node;
 use program::journal::{self, Journal};
@@ -115,16 +115,18 @@ impl Agent {
             stopped.clone(),
         ));
         let left = Arc::new(Mutex::new(self.left));
+        let recent = Arc::new(Recent::default());
         let start = {
             let (shared, identity, closed) = (Arc::clone(&shared), self.identity, closed.clone());
             let (metrics, deny) = (Arc::clone(&metrics), self.config.deny.clone());
             move |accepted| {
                 let (shared, identity, closed) = (shared.clone(), identity.clone(), closed.clone());
                 let (metrics, kubelet, deny) = (metrics.clone(), kubelet.clone(), deny.clone());
+                let recent = Arc::clone(&recent);
                 let (means, left) = (Arc::clone(&means), Arc::clone(&left));
                 async move {
                     let tasks = TaskTracker::new();
-                    match Kubelet::start(kubelet, deny, &tasks, &closed) {
+                    match Kubelet::start(kubelet, deny, recent, &tasks, &closed) {
                         Err(error) => tracing::error!(%error, "no client of the kubelet"),
                         Ok(kubelet) => {
                             let programs = Programs::new(Arc::new(kubelet), means);

@@ -28,6 +28,7 @@ use crate::grant::{self, Deny, Granted};
 use dial::Dialer;
 pub use launch::{Late, NotStarted, Started};
 use pods::Pods;
+pub use pods::Recent;
 
 /// From the request to the running program. The user hears of a failed leg within 10 s.
 pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(9);
@@ -128,12 +129,14 @@ impl Kubelet {
     pub fn start(
         config: Config,
         deny: Deny,
+        recent: Arc<Recent>,
         tasks: &TaskTracker,
         stopped: &CancellationToken,
     ) -> Result<Self, mtls::Error> {
         let dialer = Dialer::start(&config, tasks, stopped)?;
         let host = config.server_name.to_str().into_owned();
-        let pods = Pods::new(Arc::clone(&dialer), host, tasks.clone(), stopped.clone());
+        let (own, token) = (tasks.clone(), stopped.clone());
+        let pods = Pods::new(Arc::clone(&dialer), host, own, token, recent);
         Ok(Self {
             config,
             deny,
@@ -174,10 +177,15 @@ impl Kubelet {
     pub async fn until_gone(&self, granted: &Granted) -> pods::Error {
         loop {
             sleep(WATCH).await;
-            let Ok(token) = self.token() else { continue };
-            // Boxed: every session waits here, and few ask at a time.
-            let look = Box::pin(self.pods.look(granted, token.as_deref(), WATCH));
-            match look.await {
+            let live = match self.pods.recently(granted, WATCH) {
+                Some(live) => live,
+                // Boxed: every session waits here, and few ask at a time.
+                None => match self.token() {
+                    Ok(token) => Box::pin(self.pods.check(granted, token.as_deref())).await,
+                    Err(_) => continue,
+                },
+            };
+            match live {
                 Err(error) if error.container_gone() => return error,
                 _ => {}
             }
@@ -187,8 +195,8 @@ impl Kubelet {
     /// Why the granted container is no more, if the kubelet knows that.
     pub async fn is_gone(&self, granted: &Granted) -> Option<pods::Error> {
         let token = self.token().ok()?;
-        let looked = self.pods.look(granted, token.as_deref(), Duration::ZERO);
-        looked.await.err().filter(pods::Error::container_gone)
+        let live = self.pods.check(granted, token.as_deref()).await;
+        live.err().filter(pods::Error::container_gone)
     }
 
     async fn exec(

@@ -2,7 +2,7 @@
 //! live one. The kubelet ignores the UID in an exec's path when a pod of that name exists, so a
 //! recreated `web-0` would be entered with its predecessor's grant if nobody looked.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -67,7 +67,7 @@ impl Error {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct PodList {
+pub(crate) struct PodList {
     items: Vec<Pod>,
 }
 
@@ -131,6 +131,18 @@ pub(super) struct Pods {
     tasks: TaskTracker,
     stopped: CancellationToken,
     last: Mutex<Last>,
+    recent: Arc<Recent>,
+}
+
+/// The kubelet's last answer, to whichever core.
+#[derive(Debug, Default)]
+pub struct Recent(std::sync::Mutex<Option<(Instant, Arc<PodList>)>>);
+
+impl Recent {
+    fn get(&self) -> Option<(Instant, Arc<PodList>)> {
+        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.clone()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -145,6 +157,7 @@ impl Pods {
         host: String,
         tasks: TaskTracker,
         stopped: CancellationToken,
+        recent: Arc<Recent>,
     ) -> Self {
         Self {
             dialer,
@@ -152,7 +165,14 @@ impl Pods {
             tasks,
             stopped,
             last: Mutex::default(),
+            recent,
         }
+    }
+
+    /// Whether it lives by the last answer to any core, if that is no older than this.
+    pub(super) fn recently(&self, granted: &Granted, age: Duration) -> Option<Result<Live, Error>> {
+        let (asked, list) = self.recent.get()?;
+        (asked.elapsed() <= age).then(|| find(&list, granted))
     }
 
     /// Whether the granted container lives, by an answer that was asked for after this call. Calls
@@ -162,20 +182,10 @@ impl Pods {
         granted: &Granted,
         token: Option<&str>,
     ) -> Result<Live, Error> {
-        self.look(granted, token, Duration::ZERO).await
-    }
-
-    /// The same by an answer that may be as old as this when it is called for.
-    pub(super) async fn look(
-        &self,
-        granted: &Granted,
-        token: Option<&str>,
-        age: Duration,
-    ) -> Result<Live, Error> {
         let called = Instant::now();
         let mut last = self.last.lock().await;
         let list = match &last.asked {
-            Some((asked, list)) if *asked + age >= called => Arc::clone(list),
+            Some((asked, list)) if *asked >= called => Arc::clone(list),
             _ => {
                 let asked = Instant::now();
                 let list = timeout(ANSWER_TIMEOUT, self.fetch(&mut last.connection, token))
@@ -186,6 +196,8 @@ impl Pods {
                 }
                 let list = Arc::new(list?);
                 last.asked = Some((asked, Arc::clone(&list)));
+                *self.recent.0.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((asked, Arc::clone(&list)));
                 list
             }
         };
