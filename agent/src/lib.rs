@@ -14,6 +14,7 @@ mod node;
 mod program;
 mod refusal;
 mod service;
+mod ticks;
 mod workers;
 
 use std::io;

@@ -87,13 +87,14 @@ const AGENT: Modules = &[
     ),
     (
         "program",
-        &["session", "node", "kubelet", "grant", "metrics"],
+        &["session", "node", "kubelet", "grant", "metrics", "ticks"],
     ),
     ("session", &["kubelet", "metrics"]),
     ("node", &[]),
     ("refusal", &["kubelet", "grant"]),
     ("config", &["kubelet", "grant", "telemetry", "workers"]),
-    ("kubelet", &["grant"]),
+    ("kubelet", &["grant", "ticks"]),
+    ("ticks", &[]),
     ("grant", &[]),
     ("admin", &["metrics"]),
     ("metrics", &[]),
@@ -105,14 +106,15 @@ const AGENT: Modules = &[
 const HELPER_PLACE: &str = "agent/src/bin/node-helper";
 
 const HELPER: Modules = &[
-    ("main", &["server", "sandbox", "processes"]),
+    ("main", &["server", "sandbox", "ticks"]),
     ("server", &["find", "signal", "protocol"]),
     ("find", &["terminal", "processes", "protocol"]),
-    ("signal", &["processes", "protocol"]),
+    ("signal", &["processes", "protocol", "ticks"]),
     ("terminal", &["protocol"]),
     ("processes", &["protocol"]),
-    // `agent/src/node/protocol.rs`, a pure file.
+    // The agent's `node/protocol.rs` and `ticks.rs`, which both programs compile.
     ("protocol", &[]),
+    ("ticks", &[]),
     ("sandbox", &[]),
 ];
 

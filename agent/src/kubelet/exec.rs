@@ -126,7 +126,7 @@ pub(super) async fn open(
             vec![ERROR, STDOUT, STDERR]
         },
         going_away: false,
-        opened: super::hangup::now(),
+        opened: crate::ticks::now(),
     };
     let fourth = if tty {
         (RESIZE, "resize")

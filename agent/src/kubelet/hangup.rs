@@ -207,14 +207,5 @@ async fn run(
     }
 }
 
-/// Clock ticks since boot, as process start times are told.
-pub(crate) fn now() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let ticks = rustix::param::clock_ticks_per_second();
-    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
-    seconds * ticks + nanoseconds * ticks / 1_000_000_000
-}
-
 #[cfg(test)]
 mod tests;

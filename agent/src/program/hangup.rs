@@ -9,8 +9,9 @@ use tokio::time::sleep;
 
 use super::{Begun, Error, How, Left, Means, Programs, identify};
 use crate::kubelet::exec::{Input, Output};
-use crate::kubelet::hangup::{Leader, now};
+use crate::kubelet::hangup::Leader;
 use crate::node::protocol::{By, Process, Signal};
+use crate::ticks;
 
 /// Seconds between tries: a kubelet or a helper that restarts is not there at once.
 const PAUSES: [u64; 6] = [1, 2, 5, 15, 30, 60];
@@ -112,7 +113,7 @@ async fn try_to_end(
         }
     };
     drop(connection);
-    let over = now().saturating_sub(begun.at()) / rustix::param::clock_ticks_per_second();
+    let over = ticks::now().saturating_sub(begun.at()) / rustix::param::clock_ticks_per_second();
     sleep(means.grace.saturating_sub(Duration::from_secs(over))).await;
     let killed = match &begun {
         Begun::ByNode { leader, hung_up } => {
@@ -153,7 +154,7 @@ async fn hang_up(
             Ok(hung_up.map(|hung_up| Begun::ByNode { leader, hung_up }))
         }
         Found::ByKubelet(leader) => {
-            let at = now();
+            let at = ticks::now();
             let foreground = again!(means, programs.kubelet.hang_up(&left.granted, leader).await);
             Ok(foreground.map(|foreground| Begun::ByKubelet {
                 leader,

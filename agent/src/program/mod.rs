@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::node::protocol::{ContainerId, HungUp, Process};
 use crate::node::{self, Node};
 use crate::session::Place;
+use crate::ticks;
 use identify::{Starts, Unidentified};
 use journal::Journal;
 use signals::Signals;
@@ -260,7 +261,7 @@ impl Programs {
         };
         left.how = How::Words {
             words: words.clone(),
-            since: kubelet::hangup::now(),
+            since: ticks::now(),
             terminal: exec.terminal.is_some(),
             leader: None,
         };

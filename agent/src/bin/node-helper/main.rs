@@ -11,6 +11,8 @@ mod sandbox;
 mod server;
 mod signal;
 mod terminal;
+#[path = "../../ticks.rs"]
+mod ticks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,7 +51,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }));
     let server = server::Server::bind(&arguments.socket, arguments.agent_uid)?;
     // What the clock's ticks are is read once, by a call that is not to be had later.
-    processes::now();
+    ticks::now();
     sandbox::narrow()?;
     server.serve(sandbox::filter_calls);
     Ok(())

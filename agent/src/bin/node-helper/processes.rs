@@ -181,15 +181,6 @@ fn reads_nothing(pid: i32) -> bool {
     })
 }
 
-/// Clock ticks since boot, as process start times are told.
-pub(crate) fn now() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let ticks = rustix::param::clock_ticks_per_second();
-    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
-    seconds * ticks + nanoseconds * ticks / 1_000_000_000
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,7 +213,7 @@ mod tests {
     #[test]
     fn this_process_is_found_and_no_other_of_its_pid() {
         let own = stat(std::process::id() as i32).unwrap();
-        assert!(own.starttime <= now());
+        assert!(own.starttime <= crate::ticks::now());
         assert_eq!(pids(own.pid).first(), Some(&own.pid));
         assert!(!has_mark(own.pid, "none"));
         let words: Vec<_> = std::env::args().collect();

@@ -8,6 +8,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::processes;
 use crate::protocol::{self, Answer, HungUp, Process};
+use crate::ticks;
 
 /// A group that forks faster than it can be signalled is left after so many looks at all processes.
 const LOOKS: usize = 16;
@@ -34,7 +35,7 @@ pub(crate) fn hang_up(leader: &Process) -> Answer {
     let group = foreground(&stat);
     let hung_up = HungUp {
         foreground: group.unsigned_abs(),
-        at: processes::now(),
+        at: ticks::now(),
     };
     let groups = [group, stat.pgrp];
     match send(leader, &[Signal::HUP, Signal::CONT], |process| {
