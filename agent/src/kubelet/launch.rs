@@ -60,7 +60,7 @@ pub(super) async fn start(
     deadline: Instant,
 ) -> Result<Started, NotStarted> {
     let wrapped = wrapper::wrap(session, exec)?;
-    let (input, output) = start_words(kubelet, granted, &wrapped.argv, exec, deadline).await?;
+    let (input, output) = open(kubelet, granted, &wrapped.argv, exec, deadline).await?;
     let mut late = Late::new(output, wrapped.ready);
     match timeout_at(deadline, late.ready()).await {
         Err(_) => Err(NotStarted {
@@ -82,39 +82,33 @@ pub(super) async fn start(
     }
 }
 
-/// Starts a program by its words, in an image without a shell.
-pub(super) async fn start_words(
-    kubelet: &Kubelet,
-    granted: &Granted,
-    words: &[String],
-    exec: &Exec,
-    deadline: Instant,
-) -> Result<(Input, Output), Error> {
-    timeout_at(deadline, open(kubelet, granted, words, exec))
-        .await
-        .unwrap_or(Err(Error::StartTimeout))
-}
-
-async fn open(
+/// Opens an exec of these words with the terminal that is asked for, or gives up at `deadline`.
+pub(super) async fn open(
     kubelet: &Kubelet,
     granted: &Granted,
     argv: &[String],
     exec: &Exec,
+    deadline: Instant,
 ) -> Result<(Input, Output), Error> {
-    let (mut input, output) = kubelet.exec(granted, argv, exec.terminal.is_some()).await?;
-    if let Some(terminal) = &exec.terminal {
-        if let Some(size) = &terminal.size {
-            input.resize(size).await.map_err(super::exec::Error::Io)?;
+    let opening = async {
+        let (mut input, output) = kubelet.exec(granted, argv, exec.terminal.is_some()).await?;
+        if let Some(terminal) = &exec.terminal {
+            if let Some(size) = &terminal.size {
+                input.resize(size).await.map_err(super::exec::Error::Io)?;
+            }
+            let eof = terminal.modes.iter().find(|mode| mode.opcode == VEOF);
+            // 255 means that there is none (RFC 4254 §8).
+            if let Some(Ok(eof)) = eof.map(|mode| u8::try_from(mode.argument))
+                && eof != 255
+            {
+                input.set_eof_character(eof);
+            }
         }
-        let eof = terminal.modes.iter().find(|mode| mode.opcode == VEOF);
-        // 255 means that there is none (RFC 4254 §8).
-        if let Some(Ok(eof)) = eof.map(|mode| u8::try_from(mode.argument))
-            && eof != 255
-        {
-            input.set_eof_character(eof);
-        }
-    }
-    Ok((input, output))
+        Ok((input, output))
+    };
+    timeout_at(deadline, opening)
+        .await
+        .unwrap_or(Err(Error::StartTimeout))
 }
 
 enum Ready {

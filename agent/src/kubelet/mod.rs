@@ -98,11 +98,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it says that the image has no shell to run anything.
-    pub(crate) fn no_shell(&self) -> bool {
-        matches!(self, Self::NoShell)
-    }
-
     /// Whether it says that the granted container is no more.
     pub(crate) fn container_gone(&self) -> bool {
         match self {
@@ -135,8 +130,8 @@ impl Kubelet {
     ) -> Result<Self, mtls::Error> {
         let dialer = Dialer::start(&config, tasks, stopped)?;
         let host = config.server_name.to_str().into_owned();
-        let (own, token) = (tasks.clone(), stopped.clone());
-        let pods = Pods::new(Arc::clone(&dialer), host, own, token, recent);
+        let (tasks, stopped) = (tasks.clone(), stopped.clone());
+        let pods = Pods::new(Arc::clone(&dialer), host, tasks, stopped, recent);
         Ok(Self {
             config,
             deny,
@@ -169,7 +164,7 @@ impl Kubelet {
         exec: &Exec,
         deadline: Instant,
     ) -> Result<(exec::Input, exec::Output), Error> {
-        launch::start_words(self, granted, words, exec, deadline).await
+        launch::open(self, granted, words, exec, deadline).await
     }
 
     /// Waits until the granted container is no more, and says why. A kubelet that does not answer

@@ -219,12 +219,13 @@ impl Programs {
                 self.means.write(&left);
                 (started.input, started.output, None)
             }
-            Err(kubelet::NotStarted { error, .. }) if error.no_shell() => {
-                match self.start_words(&mut left, exec, error, deadline).await {
-                    Ok(started) => started,
-                    Err(error) => return Err(self.not_started(left, error, None)),
-                }
-            }
+            Err(kubelet::NotStarted {
+                error: error @ kubelet::Error::NoShell,
+                ..
+            }) => match self.start_words(&mut left, exec, error, deadline).await {
+                Ok(started) => started,
+                Err(error) => return Err(self.not_started(left, error, None)),
+            },
             Err(kubelet::NotStarted { error, late }) => {
                 return Err(self.not_started(left, error, late));
             }
