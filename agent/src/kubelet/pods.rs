@@ -123,6 +123,9 @@ pub struct Live {
     pub host_network: bool,
 }
 
+/// A connection that asks for the pods.
+type Asking = SendRequest<Empty<Bytes>>;
+
 /// Asks the kubelet for its pods, over one connection that is kept.
 #[derive(Debug)]
 pub(super) struct Pods {
@@ -130,25 +133,26 @@ pub(super) struct Pods {
     host: String,
     tasks: TaskTracker,
     stopped: CancellationToken,
-    last: Mutex<Last>,
+    kept: Mutex<Option<Asking>>,
     recent: Arc<Recent>,
 }
 
-/// The kubelet's last answer, to whichever core.
+/// The kubelet's last answer, to whichever core, and when it was asked for.
 #[derive(Debug, Default)]
 pub struct Recent(std::sync::Mutex<Option<(Instant, Arc<PodList>)>>);
 
 impl Recent {
-    fn get(&self) -> Option<(Instant, Arc<PodList>)> {
+    /// The answer, if it was asked for no earlier than this.
+    fn since(&self, when: Instant) -> Option<Arc<PodList>> {
         let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.clone()
+        let (asked, list) = recent.as_ref()?;
+        (*asked >= when).then(|| Arc::clone(list))
     }
-}
 
-#[derive(Debug, Default)]
-struct Last {
-    asked: Option<(Instant, Arc<PodList>)>,
-    connection: Option<SendRequest<Empty<Bytes>>>,
+    fn set(&self, asked: Instant, list: &Arc<PodList>) {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *recent = Some((asked, Arc::clone(list)));
+    }
 }
 
 impl Pods {
@@ -164,15 +168,15 @@ impl Pods {
             host,
             tasks,
             stopped,
-            last: Mutex::default(),
+            kept: Mutex::default(),
             recent,
         }
     }
 
     /// Whether it lives by the last answer to any core, if that is no older than this.
     pub(super) fn recently(&self, granted: &Granted, age: Duration) -> Option<Result<Live, Error>> {
-        let (asked, list) = self.recent.get()?;
-        (asked.elapsed() <= age).then(|| find(&list, granted))
+        let list = self.recent.since(Instant::now().checked_sub(age)?)?;
+        Some(find(&list, granted))
     }
 
     /// Whether the granted container lives, by an answer that was asked for after this call. Calls
@@ -183,31 +187,29 @@ impl Pods {
         token: Option<&str>,
     ) -> Result<Live, Error> {
         let called = Instant::now();
-        let mut last = self.last.lock().await;
-        let list = match &last.asked {
-            Some((asked, list)) if *asked >= called => Arc::clone(list),
-            _ => {
+        let mut kept = self.kept.lock().await;
+        let list = match self.recent.since(called) {
+            Some(list) => list,
+            None => {
                 let asked = Instant::now();
-                let list = timeout(ANSWER_TIMEOUT, self.fetch(&mut last.connection, token))
+                let list = timeout(ANSWER_TIMEOUT, self.fetch(&mut kept, token))
                     .await
                     .unwrap_or(Err(Error::Timeout));
                 if list.is_err() {
-                    last.connection = None;
+                    *kept = None;
                 }
                 let list = Arc::new(list?);
-                last.asked = Some((asked, Arc::clone(&list)));
-                *self.recent.0.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some((asked, Arc::clone(&list)));
+                self.recent.set(asked, &list);
                 list
             }
         };
-        drop(last);
+        drop(kept);
         find(&list, granted)
     }
 
     async fn fetch(
         &self,
-        kept: &mut Option<SendRequest<Empty<Bytes>>>,
+        kept: &mut Option<Asking>,
         token: Option<&str>,
     ) -> Result<PodList, Error> {
         // A kept connection may have been closed by the kubelet since its last answer.
@@ -233,11 +235,7 @@ impl Pods {
         Ok(list)
     }
 
-    async fn ask(
-        &self,
-        connection: &mut SendRequest<Empty<Bytes>>,
-        token: Option<&str>,
-    ) -> Result<PodList, Error> {
+    async fn ask(&self, connection: &mut Asking, token: Option<&str>) -> Result<PodList, Error> {
         let mut request = Request::get("/pods").header(header::HOST, &self.host);
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
