@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::sync::LazyLock;
 
 use procfs::process::{Process as Entry, Stat};
 use rustix::fs::{AtFlags, CWD, FileType, major, minor, statat};
@@ -44,22 +45,25 @@ pub(crate) fn ended(stat: &Stat) -> bool {
 
 /// Whether a process is in a container, by the node's control groups.
 pub(crate) fn is_in(pid: i32, container: &ContainerId) -> bool {
-    containers(pid).any(|id| id == container.as_ref())
+    containers(pid).iter().any(|id| id == container.as_ref())
 }
 
 /// The container of a process as each hierarchy of control groups has it.
-fn containers(pid: i32) -> impl Iterator<Item = String> {
-    let text = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let (own, theirs) = (text("self"), text(&pid.to_string()));
-    let found: Vec<_> = theirs
-        .lines()
-        .filter_map(|line| {
-            let (hierarchy, path) = group(line)?;
-            let mine = own.lines().filter_map(group).find(|one| one.0 == hierarchy);
-            container_of(path, mine.unwrap_or_default().1).map(str::to_owned)
-        })
-        .collect();
-    found.into_iter()
+fn containers(pid: i32) -> Vec<String> {
+    let theirs = groups(&pid.to_string());
+    let found = theirs.lines().filter_map(|line| {
+        let (hierarchy, path) = group(line)?;
+        let mine = OWN.lines().filter_map(group).find(|one| one.0 == hierarchy);
+        container_of(path, mine.unwrap_or_default().1).map(str::to_owned)
+    });
+    found.collect()
+}
+
+/// This program's own control groups, which stay as they were at its start.
+static OWN: LazyLock<String> = LazyLock::new(|| groups("self"));
+
+fn groups(pid: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
 }
 
 /// Hierarchy and path of a line of /proc/PID/cgroup (cgroups(7)).
@@ -93,7 +97,7 @@ fn id(component: &str) -> Option<&str> {
 
 /// Whether a process is in any container.
 pub(crate) fn is_in_any(pid: i32) -> bool {
-    containers(pid).next().is_some()
+    !containers(pid).is_empty()
 }
 
 /// Its pids from this program's namespace inwards.
