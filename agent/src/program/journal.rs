@@ -36,10 +36,11 @@ pub(crate) struct Journal {
     _lock: File,
 }
 
+/// What a file holds: owned when it is read, borrowed when it is written.
 #[derive(Serialize, Deserialize)]
-struct Entry {
-    boot: String,
-    left: Left,
+struct Entry<B, L> {
+    boot: B,
+    left: L,
 }
 
 impl Journal {
@@ -98,10 +99,10 @@ impl Journal {
         Ok((this, left))
     }
 
-    fn read(&self, path: &Path) -> io::Result<Entry> {
+    fn read(&self, path: &Path) -> io::Result<Entry<String, Left>> {
         let mut bytes = Vec::new();
         File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
-        let entry: Entry = serde_json::from_slice(&bytes)?;
+        let entry: Entry<String, Left> = serde_json::from_slice(&bytes)?;
         if self.path(&entry.left.session) == path {
             Ok(entry)
         } else {
@@ -111,10 +112,8 @@ impl Journal {
 
     /// Writes what is known of a session. One that cannot be written is run all the same, and said.
     pub(super) fn write(&self, left: &Left) {
-        let entry = Entry {
-            boot: self.boot.clone(),
-            left: left.clone(),
-        };
+        let boot = &self.boot;
+        let entry = Entry { boot, left };
         // Whole or not at all, whenever this process is killed.
         let path = self.path(&left.session);
         let new = path.with_extension("new");
