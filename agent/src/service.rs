@@ -125,8 +125,6 @@ impl Service {
         };
         // A start is never abandoned half way, lest its program is left behind: a frontdoor that
         // leaves meanwhile is noticed after it, and one that does not want to wait is told so.
-        let (namespace, pod) = (granted.namespace.clone(), granted.pod.clone());
-        let container = granted.container.clone();
         // Boxed, as is the end: a session that runs keeps none of what they need.
         let mut program = match Box::pin(self.programs.start(granted, &id, &exec)).await {
             Ok(started) => started,
@@ -139,7 +137,12 @@ impl Service {
         // A command may be long.
         drop(exec);
         self.shared.metrics.started(begun.elapsed());
-        tracing::info!(user, namespace, pod, container, "session begins");
+        let granted = program.handle.granted();
+        tracing::info!(
+            user,
+            namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
+            "session begins"
+        );
         let opened = AgentMessage {
             message: Some(ToFrontdoor::Opened(Opened {})),
         };
@@ -162,17 +165,18 @@ impl Service {
             }
         };
         tracing::info!(?end, "session ends");
-        let outcome = match end {
-            End::Exited(_) => "exited",
-            End::NotStarted => "refused",
-            End::Gone => "gone",
-            End::Broken(_) => "broken",
-            End::Stopped => "stopped",
-            End::Abandoned => "abandoned",
+        let (outcome, over) = match end {
+            End::Exited(_) => ("exited", true),
+            End::NotStarted => ("refused", true),
+            End::Gone => ("gone", true),
+            End::Broken(_) => ("broken", false),
+            End::Stopped => ("stopped", false),
+            End::Abandoned => ("abandoned", false),
         };
-        match end {
-            End::Exited(_) | End::NotStarted | End::Gone => program.ended(),
-            End::Broken(_) | End::Stopped | End::Abandoned => Box::pin(program.hang_up()).await,
+        if over {
+            program.ended();
+        } else {
+            Box::pin(program.hang_up()).await;
         }
         outcome
     }

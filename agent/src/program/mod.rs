@@ -341,6 +341,11 @@ impl Rest {
 }
 
 impl Handle {
+    /// Where it runs, and who runs it.
+    pub(crate) fn granted(&self) -> &Granted {
+        &self.left.granted
+    }
+
     /// Sends the signals that are wanted, and finds out meanwhile who leads the session.
     /// It never returns.
     pub(crate) async fn attend(&mut self) {
