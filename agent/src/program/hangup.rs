@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
-use super::{Begun, Error, How, Left, Means, Programs, identify};
+use super::left::{Begun, How, Left};
+use super::{Error, Means, Programs, identify};
 use crate::kubelet::exec::{Input, Output};
 use crate::kubelet::hangup::Leader;
 use crate::node::protocol::{By, Process, Signal};
@@ -54,8 +55,8 @@ enum Found {
 }
 
 /// Ends a program, and forgets it once that is done. What could not be done is the next agent's.
-pub(super) async fn end(programs: &Programs, left: Left, connection: Option<(Input, Output)>) {
-    let outcome = match try_to_end(programs, left.clone(), connection).await {
+pub(super) async fn end(programs: &Programs, mut left: Left, connection: Option<(Input, Output)>) {
+    let outcome = match try_to_end(programs, &mut left, connection).await {
         Ok(Outcome::Gone) => "gone",
         Ok(Outcome::Killed) => "killed",
         Err(error) if error.container_gone() => "gone",
@@ -97,18 +98,18 @@ pub(super) async fn recover(programs: &Programs, left: Left) {
 
 async fn try_to_end(
     programs: &Programs,
-    mut left: Left,
+    left: &mut Left,
     mut connection: Option<(Input, Output)>,
 ) -> Result<Outcome, Error> {
     let means = &programs.means;
     let begun = match left.begun.clone() {
         Some(begun) => begun,
         None => {
-            let Some(begun) = hang_up(programs, &left, &mut connection).await? else {
+            let Some(begun) = hang_up(programs, left, &mut connection).await? else {
                 return Ok(Outcome::Gone);
             };
             left.begun = Some(begun.clone());
-            means.write(&left);
+            means.write(left);
             begun
         }
     };
@@ -213,8 +214,8 @@ async fn find(
 ) -> Result<Found, Error> {
     let (kubelet, node) = (&programs.kubelet, programs.means.node.as_ref());
     let by = match &left.how {
-        How::Words { .. } => {
-            let sure = identify::sure(&programs.means, left, connection).await?;
+        How::Words(words) => {
+            let sure = identify::sure(&programs.means, left, words, connection).await?;
             return Ok(sure.map_or(Found::Gone, Found::ByNode));
         }
         How::Wrapped {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{sleep, timeout};
 
-use super::{Error, How, Left, Means};
+use super::left::{How, Left, Words};
+use super::{Error, Means};
 use crate::kubelet::exec::{Input, Output};
 use crate::node::protocol::{By, Candidate, ContainerId, Process, Stdin};
 use podgate_proto::v1::TerminalSize;
@@ -65,6 +66,11 @@ impl Starts {
             taken: None,
         })
     }
+
+    /// Takes what an earlier agent knew to lead one of its sessions, so that it is nobody's double.
+    pub(super) fn claim(&self, process: Process) {
+        lock(&self.0).taken.insert(process);
+    }
 }
 
 impl Drop for Unidentified {
@@ -79,13 +85,6 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Starts {
-    /// Takes what an earlier agent knew to lead one of its sessions, so that it is nobody's double.
-    pub(super) fn claim(&self, process: Process) {
-        lock(&self.0).taken.insert(process);
-    }
-}
-
 /// Looks for the process until it is there, and gives the container's place back.
 pub(super) async fn identify(means: &Means, left: &mut Left, unidentified: &mut Unidentified) {
     if unidentified.place.is_none() {
@@ -93,7 +92,10 @@ pub(super) async fn identify(means: &Means, left: &mut Left, unidentified: &mut 
     }
     for pause in LOOKS {
         sleep(Duration::from_millis(pause)).await;
-        let started = match started(means, left).await {
+        let How::Words(words) = &left.how else {
+            break;
+        };
+        let started = match started(means, left, words).await {
             Ok(started) => started,
             Err(error) => {
                 tracing::debug!(%error, "looking for the session's process");
@@ -107,8 +109,8 @@ pub(super) async fn identify(means: &Means, left: &mut Left, unidentified: &mut 
                 let process = only.process;
                 lock(&unidentified.starts).taken.insert(process.clone());
                 unidentified.taken = Some(process.clone());
-                if let How::Words { leader, .. } = &mut left.how {
-                    *leader = Some(process);
+                if let How::Words(words) = &mut left.how {
+                    words.leader = Some(process);
                 }
                 means.write(left);
                 break;
@@ -123,13 +125,11 @@ pub(super) async fn identify(means: &Means, left: &mut Left, unidentified: &mut 
 pub(super) async fn sure(
     means: &Means,
     left: &Left,
+    session: &Words,
     connection: &mut Option<(Input, Output)>,
 ) -> Result<Option<Process>, Error> {
-    let How::Words { leader, .. } = &left.how else {
-        return Err(Error::InDoubt);
-    };
-    let before = started(means, left).await?;
-    if let Some(leader) = leader {
+    let before = started(means, left, session).await?;
+    if let Some(leader) = &session.leader {
         let settled = leader.start_time + SETTLED * rustix::param::clock_ticks_per_second();
         let double = |one: &Candidate| {
             one.words && one.process != *leader && one.process.start_time <= settled
@@ -145,7 +145,7 @@ pub(super) async fn sure(
     }
     // Without its connection nothing gives a sign.
     let connection = connection.take().ok_or(Error::InDoubt)?;
-    Ok(Some(sign(means, left, &before, connection).await?))
+    Ok(Some(sign(means, left, session, &before, connection).await?))
 }
 
 /// Has the process give a sign that no double gives: its terminal takes an odd size, or its input
@@ -153,16 +153,11 @@ pub(super) async fn sure(
 async fn sign(
     means: &Means,
     left: &Left,
+    session: &Words,
     before: &[Candidate],
     connection: (Input, Output),
 ) -> Result<Process, Error> {
-    let How::Words {
-        terminal, leader, ..
-    } = &left.how
-    else {
-        return Err(Error::InDoubt);
-    };
-    let open = if *terminal {
+    let open = if session.terminal {
         let (mut input, output) = connection;
         input.resize(&ODD).await.map_err(|_| Error::InDoubt)?;
         Some((input, output))
@@ -173,7 +168,7 @@ async fn sign(
     let mut signs = Vec::new();
     for pause in SIGNS {
         sleep(Duration::from_millis(pause)).await;
-        signs = started(means, left).await?;
+        signs = started(means, left, session).await?;
         signs.retain(gives);
         if !signs.is_empty() {
             break;
@@ -188,7 +183,9 @@ async fn sign(
     match (changed.next(), changed.next(), signs.as_slice()) {
         (Some(only), None, _) => Ok(only.process.clone()),
         // Its input was at its end before, which none of the doubles can say.
-        (None, _, [only]) if leader.as_ref() == Some(&only.process) => Ok(only.process.clone()),
+        (None, _, [only]) if session.leader.as_ref() == Some(&only.process) => {
+            Ok(only.process.clone())
+        }
         _ => Err(Error::InDoubt),
     }
 }
@@ -206,34 +203,24 @@ fn gives(candidate: &Candidate) -> bool {
 /// All that was started in the container no earlier than the session, but for what is known to be
 /// another session's of ours, and what reads nothing that a session has. Whatever it is, the session's
 /// own process is known by more than its words.
-async fn started(means: &Means, left: &Left) -> Result<Vec<Candidate>, Error> {
-    let (
-        How::Words {
-            words,
-            since,
-            terminal,
-            leader,
-        },
-        Some(node),
-        Some(container),
-    ) = (&left.how, &means.node, left.container())
-    else {
+async fn started(means: &Means, left: &Left, session: &Words) -> Result<Vec<Candidate>, Error> {
+    let (Some(node), Some(container)) = (&means.node, left.container()) else {
         return Err(Error::InDoubt);
     };
     let by = By::Start {
-        words: words.clone(),
-        since: *since,
+        words: session.words.clone(),
+        since: session.since,
     };
     let mut found = node.find(&container, by).await?;
     let state = lock(&means.starts.0);
     found.retain(|one| {
         let kind = match one.stdin {
-            Stdin::Terminal { .. } => *terminal,
-            Stdin::Pipe { .. } => !*terminal,
+            Stdin::Terminal { .. } => session.terminal,
+            Stdin::Pipe { .. } => !session.terminal,
             // A program may have closed it; then nothing tells it from others but what is known.
             Stdin::Other => false,
         };
-        leader.as_ref() == Some(&one.process) || kind && !state.taken.contains(&one.process)
+        session.leader.as_ref() == Some(&one.process) || kind && !state.taken.contains(&one.process)
     });
     Ok(found)
 }

@@ -2,39 +2,36 @@
 //! at the kubelet, signalled and hung up by the node helper where there is one, else through the
 //! kubelet. What is started is in the journal until it is known to be over.
 
+mod container;
 mod hangup;
 mod identify;
 pub(crate) mod journal;
+mod left;
 mod signals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_proto::v1::{Exec, exec};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::grant::Granted;
 use crate::kubelet::exec::{Input, Output};
-use crate::kubelet::hangup::Leader;
 use crate::kubelet::{self, Kubelet, Late};
 use crate::metrics::Metrics;
-use crate::node::protocol::{ContainerId, HungUp, Process};
 use crate::node::{self, Node};
-use crate::session::Place;
 use crate::ticks;
+pub(crate) use container::Container;
 use identify::{Starts, Unidentified};
 use journal::Journal;
+pub(crate) use left::Left;
+use left::{How, Words};
 use signals::Signals;
 
 /// Hang-ups under way at once: a frontdoor that dies leaves many to be done.
 const HANGUPS: usize = 16;
-/// A container that is gone takes its sessions' last bytes with it in less.
-const LAST_BYTES: Duration = Duration::from_secs(1);
-/// For the kubelet to notice that a container is gone whose program was killed, and how often to ask.
-const NOTICE: (usize, Duration) = (7, Duration::from_millis(500));
 
 /// What starts and ends programs, for all cores.
 #[derive(Debug)]
@@ -79,79 +76,6 @@ impl Means {
         if let Some(journal) = &self.journal {
             journal.remove(&left.session);
         }
-    }
-}
-
-/// What a session may leave behind, as the journal keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Left {
-    session: String,
-    granted: Granted,
-    how: How,
-    /// Once it was hung up.
-    begun: Option<Begun>,
-}
-
-/// A hang-up whose grace runs: whom SIGHUP went to, and what SIGKILL takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Begun {
-    ByNode {
-        leader: Process,
-        hung_up: HungUp,
-    },
-    ByKubelet {
-        leader: Leader,
-        foreground: u32,
-        /// In clock ticks since boot.
-        at: u64,
-    },
-}
-
-impl Begun {
-    fn at(&self) -> u64 {
-        match self {
-            Self::ByNode { hung_up, .. } => hung_up.at,
-            Self::ByKubelet { at, .. } => *at,
-        }
-    }
-}
-
-/// How a program was started, which is how it can be found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum How {
-    /// Behind the wrapper, which says who leads, and marks what it starts.
-    Wrapped { leader: Option<Leader> },
-    /// By its bare words, in an image without a shell.
-    Words {
-        words: Vec<String>,
-        /// In clock ticks since boot.
-        since: u64,
-        terminal: bool,
-        leader: Option<Process>,
-    },
-}
-
-impl Left {
-    fn new(session: &str, granted: Granted) -> Self {
-        Self {
-            session: session.to_owned(),
-            granted,
-            how: How::Wrapped { leader: None },
-            begun: None,
-        }
-    }
-
-    fn leader_unknown(&self) -> bool {
-        match &self.how {
-            How::Wrapped { leader } => leader.is_none(),
-            How::Words { leader, .. } => leader.is_none(),
-        }
-    }
-
-    /// The container as the helper knows it.
-    fn container(&self) -> Option<ContainerId> {
-        let (_, id) = self.granted.container_id.split_once("://")?;
-        ContainerId::try_from(id.to_owned()).ok()
     }
 }
 
@@ -260,20 +184,20 @@ impl Programs {
             (Some(_), Some(container)) => self.means.starts.begin(container).await,
             _ => None,
         };
-        left.how = How::Words {
+        left.how = How::Words(Words {
             words: words.clone(),
             since: ticks::now(),
             terminal: exec.terminal.is_some(),
             leader: None,
-        };
+        });
         self.means.write(left);
         let launched = self
             .kubelet
             .launch_words(&left.granted, &words, exec, deadline);
         let (input, output) = launched.await?;
         // Others that were started while the kubelet was asked are not it.
-        if let How::Words { since, .. } = &mut left.how {
-            *since = output.opened();
+        if let How::Words(words) = &mut left.how {
+            words.since = output.opened();
         }
         self.means.write(left);
         Ok((input, output, unidentified))
@@ -298,10 +222,8 @@ impl Programs {
     /// Takes the processes that an earlier agent knew, so that none is taken for another session's.
     pub(crate) fn claim(&self, left: &[Left]) {
         for left in left {
-            if let How::Words {
-                leader: Some(leader),
-                ..
-            } = &left.how
+            if let How::Words(words) = &left.how
+                && let Some(leader) = &words.leader
             {
                 self.means.starts.claim(leader.clone());
             }
@@ -346,6 +268,15 @@ impl Handle {
         &self.left.granted
     }
 
+    pub(crate) fn container(&self) -> Container {
+        Container {
+            programs: self.programs.clone(),
+            granted: self.left.granted.clone(),
+            id: self.left.container(),
+            signals: Arc::clone(&self.signals),
+        }
+    }
+
     /// Sends the signals that are wanted, and finds out meanwhile who leads the session.
     /// It never returns.
     pub(crate) async fn attend(&mut self) {
@@ -381,59 +312,6 @@ impl Program {
             identify::identify(&handle.programs.means, &mut handle.left, unidentified).await;
         }
         hangup::end(&handle.programs, handle.left, Some((input, output))).await;
-    }
-}
-
-/// What a running program's session needs to know of its place, apart from the program's handle,
-/// which is busy with signals.
-#[derive(Debug)]
-pub(crate) struct Container {
-    programs: Programs,
-    granted: Granted,
-    id: Option<ContainerId>,
-    signals: Arc<Signals>,
-}
-
-impl Handle {
-    pub(crate) fn container(&self) -> Container {
-        Container {
-            programs: self.programs.clone(),
-            granted: self.left.granted.clone(),
-            id: self.left.container(),
-            signals: Arc::clone(&self.signals),
-        }
-    }
-}
-
-impl Place for Container {
-    fn signal(&self, name: &str) {
-        match serde_json::from_value(name.into()) {
-            Ok(signal) => self.signals.ask(signal),
-            // Its name may be anything, and long.
-            Err(_) => tracing::debug!("no signal of RFC 4254 was asked for"),
-        }
-    }
-
-    async fn gone(&self) -> String {
-        let gone = self.programs.kubelet.until_gone(&self.granted).await;
-        sleep(LAST_BYTES).await;
-        gone.to_string()
-    }
-
-    async fn is_gone(&self) -> Option<String> {
-        if let (Some(node), Some(id)) = (&self.programs.means.node, &self.id)
-            && let Ok(true) = node.runs(id).await
-        {
-            return None;
-        }
-        let (times, pause) = NOTICE;
-        for _ in 0..times {
-            if let Some(gone) = self.programs.kubelet.is_gone(&self.granted).await {
-                return Some(gone.to_string());
-            }
-            sleep(pause).await;
-        }
-        None
     }
 }
 
