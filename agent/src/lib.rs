@@ -115,6 +115,7 @@ impl Agent {
             Arc::clone(&metrics),
             stopped.clone(),
         ));
+        means.claim(&self.left);
         let left = Arc::new(Mutex::new(self.left));
         let recent = Arc::new(Recent::default());
         let start = {
@@ -135,7 +136,6 @@ impl Agent {
                             let left = std::mem::take(
                                 &mut *left.lock().unwrap_or_else(PoisonError::into_inner),
                             );
-                            programs.claim(&left);
                             for left in left {
                                 let programs = programs.clone();
                                 shared

@@ -66,6 +66,17 @@ impl Means {
         }
     }
 
+    /// Takes the processes that an earlier agent knew, so that none is taken for another session's.
+    pub(crate) fn claim(&self, left: &[Left]) {
+        for left in left {
+            if let How::Words(words) = &left.how
+                && let Some(leader) = &words.leader
+            {
+                self.starts.claim(leader.clone());
+            }
+        }
+    }
+
     fn write(&self, left: &Left) {
         if let Some(journal) = &self.journal {
             journal.write(left);
@@ -217,17 +228,6 @@ impl Programs {
             doubtful,
         };
         NotStarted { error, rest }
-    }
-
-    /// Takes the processes that an earlier agent knew, so that none is taken for another session's.
-    pub(crate) fn claim(&self, left: &[Left]) {
-        for left in left {
-            if let How::Words(words) = &left.how
-                && let Some(leader) = &words.leader
-            {
-                self.means.starts.claim(leader.clone());
-            }
-        }
     }
 
     /// Ends what an earlier agent's journal says may be left.
