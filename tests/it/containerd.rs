@@ -229,7 +229,7 @@ async fn a_pod_has_the_machines_network_or_its_own() {
         &[
             "sh",
             "-c",
-            "echo hi | nc -l -p 80 & until nc 127.0.0.1 80 </dev/null; do :; done",
+            "echo hi >/tmp/hi; nc -l -p 80 </tmp/hi & until nc 127.0.0.1 80 </dev/null; do :; done",
         ],
     );
     assert_eq!(echoed.await, "hi\n");
