@@ -15,7 +15,7 @@ use podgate_tests::gateway::Part;
 use podgate_tests::network::Network;
 use podgate_tests::stand::{Changes, Stand};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use sessions::{Ended, Kind};
@@ -109,48 +109,19 @@ async fn nothing_is_lost_and_nothing_is_left() {
         assert_eq!(end, Ok(sound), "{kind:?}, with nothing amiss");
     }
 
-    let containerd = stand.containerd.as_ref().unwrap();
     for (pod, name) in pods.iter().zip(PODS) {
         let id = pod.container_id("app").unwrap();
-        let alone = || async { (containerd.processes_in(id).len() == 1).then_some(()) };
-        if eventually("the last process", REST, alone).await.is_err() {
-            panic!(
-                "{name}: {:?}\n{}",
-                containerd.processes_in(id),
-                stand.agent.log().join("\n")
-            );
+        let alone = |all: &[(u32, String)]| (all.len() == 1).then_some(());
+        if let Err(error) = stand.until_processes(REST, id, alone).await {
+            panic!("{name}: {error}");
         }
     }
-    stand
-        .frontdoor
-        .counts(
-            REST,
-            &[
-                "podgate_frontdoor_connections 0",
-                "podgate_frontdoor_sessions_active 0",
-            ],
-        )
+    stand.until_quiet(REST).await.unwrap();
+    let over = <[String]>::is_empty;
+    stand.until_journal(REST, over).await.unwrap();
+    timeout(REST, stand.kubelet.until_open_execs(0))
         .await
-        .unwrap();
-    stand
-        .agent
-        .counts(REST, &["podgate_agent_sessions_active 0"])
-        .await
-        .unwrap();
-    let journal = stand.dir().join("journal");
-    let entries = || {
-        let entries = std::fs::read_dir(&journal).unwrap().flatten();
-        let texts = entries.map(|entry| std::fs::read_to_string(entry.path()).unwrap_or_default());
-        texts.filter(|text| !text.is_empty()).collect::<Vec<_>>()
-    };
-    let over = || async { entries().is_empty().then_some(()) };
-    if eventually("the journal's end", REST, over).await.is_err() {
-        panic!("{:#?}\n{}", entries(), stand.agent.log().join("\n"));
-    }
-    let closed = || async { (stand.kubelet.open_execs() == 0).then_some(()) };
-    eventually("the kubelet's last exec", REST, closed)
-        .await
-        .unwrap();
+        .expect("the kubelet's last exec stays");
     frontdoor.still(&stand.frontdoor).await;
     agent.still(&stand.agent).await;
 }
@@ -165,12 +136,11 @@ struct Held {
 
 impl Held {
     async fn by(part: &Part) -> Self {
-        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", part.pid().unwrap()));
         let (_, metrics) = part.admin("/metrics").await.unwrap();
         let mut lines = metrics.lines().filter(|line| !line.starts_with('#'));
         let tasks = lines.find_map(|line| line.split_once("_tasks "));
         Self {
-            descriptors: descriptors.unwrap().count() as i64,
+            descriptors: part.descriptors().unwrap() as i64,
             tasks: tasks.unwrap().1.parse().unwrap(),
             memory: part.resident().unwrap(),
         }

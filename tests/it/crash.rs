@@ -3,11 +3,11 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use podgate_tests::containerd::{PodSpec, RunningPod, eventually};
+use podgate_tests::containerd::{PodSpec, RunningPod};
 use podgate_tests::stand::{Changes, Stand};
 use podgate_tests::terminal::Terminal;
 use rustix::process::Signal;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 const SOON: Duration = Duration::from_secs(15);
 /// What the sessions run, and others beside them.
@@ -74,18 +74,14 @@ impl Running {
     }
 
     fn other(&mut self, pod: &RunningPod, bare: bool) {
-        let socket = self.stand.containerd.as_ref().unwrap().socket();
-        let program = if bare { "/probe" } else { "sleep" };
-        let words: &[&str] = if bare { &["sleep", "7100"] } else { &["7100"] };
-        let other = Command::new("ctr")
-            .args(["-n", "k8s.io", "--address"])
-            .arg(socket)
-            .args(["task", "exec", "--exec-id", &format!("other-{}", pod.name)])
-            .args([pod.container_id("app").unwrap(), program])
-            .args(words)
-            .stdin(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn();
+        let containerd = self.stand.containerd.as_ref().unwrap();
+        let words: &[&str] = if bare {
+            &["/probe", "sleep", "7100"]
+        } else {
+            &["sleep", "7100"]
+        };
+        let id = format!("other-{}", pod.name);
+        let other = containerd.exec_beside(pod.container_id("app").unwrap(), &id, words);
         self.others.push(other.unwrap());
     }
 
@@ -98,32 +94,24 @@ impl Running {
     }
 
     async fn count(&self, pod: &RunningPod, expect: usize, wanted: impl Fn(&str) -> bool) {
-        let containerd = self.stand.containerd.as_ref().unwrap();
         let id = pod.container_id("app").unwrap();
-        let look = || async {
-            let all = containerd.processes_in(id);
+        let look = |all: &[(u32, String)]| {
             let found = all.iter().filter(|(_, line)| wanted(line)).count();
             (found == expect).then_some(())
         };
-        if eventually(WORD, SOON, look).await.is_err() {
-            let (all, log) = (containerd.processes_in(id), self.stand.agent.log());
-            panic!("not {expect} in {}: {all:?}\n{}", pod.name, log.join("\n"));
+        if let Err(error) = self.stand.until_processes(SOON, id, look).await {
+            panic!("not {expect} in {}: {error}", pod.name);
         }
     }
 
     /// Waits until so many sessions in the journal have this.
     async fn in_journal(&self, text: &str, expect: usize) {
-        let journal = self.stand.dir().join("journal");
-        let look = || async {
-            let entries = std::fs::read_dir(&journal).ok()?.flatten();
-            let texts = entries.filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
-            (texts.filter(|entry| entry.contains(text)).count() == expect).then_some(())
+        let fits = |all: &[String]| {
+            let found = all.iter().filter(|entry| entry.contains(text)).count();
+            found == expect
         };
-        if eventually("the journal", SOON, look).await.is_err() {
-            panic!(
-                "not {expect} of {text}\n{}",
-                self.stand.agent.log().join("\n")
-            );
+        if let Err(error) = self.stand.until_journal(SOON, fits).await {
+            panic!("not {expect} of {text}: {error}");
         }
     }
 

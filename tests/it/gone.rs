@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use podgate_tests::cluster;
-use podgate_tests::containerd::{PodSpec, RunningPod, eventually};
+use podgate_tests::containerd::{PodSpec, RunningPod};
 use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
 use podgate_tests::terminal::Terminal;
 use tokio::io::AsyncReadExt;
@@ -34,13 +34,8 @@ async fn start(helper: bool) -> (Stand, RunningPod, Sessions) {
     shell.send("echo h''ere\n").await.unwrap();
     shell.expect("here").await.unwrap();
     let id = pod.container_id("app").unwrap();
-    let runs = || async {
-        let all = stand.containerd.as_ref().unwrap().processes_in(id);
-        all.iter()
-            .any(|(_, line)| line == "sleep 7200")
-            .then_some(())
-    };
-    eventually("the command", WITHIN, runs).await.unwrap();
+    let runs = |all: &[(u32, String)]| all.iter().find(|(_, line)| line == "sleep 7200").cloned();
+    stand.until_processes(WITHIN, id, runs).await.unwrap();
     (stand, pod, Sessions { command, shell })
 }
 
@@ -69,14 +64,9 @@ impl Sessions {
 /// Removes a pod; the kubelet's list follows as soon as nothing of it runs.
 async fn remove(stand: &Stand, pod: RunningPod) {
     let id = pod.container_id("app").unwrap().to_owned();
-    let ended = || async {
-        let left = stand.containerd.as_ref().unwrap().processes_in(&id);
-        left.is_empty().then_some(())
-    };
+    let ended = |left: &[(u32, String)]| left.is_empty().then_some(());
     let listed = async {
-        eventually("the container's end", WITHIN, ended)
-            .await
-            .unwrap();
+        stand.until_processes(WITHIN, &id, ended).await.unwrap();
         stand.cluster.remove("default", "bb");
     };
     let (removed, ()) = tokio::join!(pod.remove(), listed);

@@ -4,12 +4,12 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use podgate_tests::containerd::{Containerd, PodSpec, eventually};
+use podgate_tests::containerd::PodSpec;
 use podgate_tests::embedded::EmbeddedContainer;
 use podgate_tests::stand::{Changes, Stand};
 use podgate_tests::terminal::Terminal;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 const SOON: Duration = Duration::from_secs(30);
 const PODS: [&str; 2] = ["bb", "deb"];
@@ -40,44 +40,30 @@ fn send(pid: Option<u32>, signal: Signal) {
     kill_process(Pid::from_raw(pid.unwrap() as i32).unwrap(), signal).unwrap();
 }
 
-/// Pids of a container's processes that have this in their command line.
-fn with(containerd: &Containerd, container: &str, word: &str) -> Vec<u32> {
-    let all = containerd.processes_in(container);
-    let found = all.into_iter().filter(|(_, line)| line.contains(word));
-    let mut pids: Vec<_> = found.map(|(pid, _)| pid).collect();
+/// Pids of the processes that have this in their command line.
+fn with(all: &[(u32, String)], word: &str) -> Vec<u32> {
+    let found = all.iter().filter(|(_, line)| line.contains(word));
+    let mut pids: Vec<_> = found.map(|(pid, _)| *pid).collect();
     pids.sort_unstable();
     pids
 }
 
 /// Waits until as many processes of a container have this in their command line.
 async fn count(stand: &Stand, container: &str, word: &str, expect: usize) -> Vec<u32> {
-    let containerd = stand.containerd.as_ref().unwrap();
-    let look = || async {
-        let found = with(containerd, container, word);
+    let look = |all: &[(u32, String)]| {
+        let found = with(all, word);
         (found.len() == expect).then_some(found)
     };
-    match eventually(word, SOON, look).await {
+    match stand.until_processes(SOON, container, look).await {
         Ok(found) => found,
-        Err(_) => panic!(
-            "not {expect} of {word}: {:?}\n{}",
-            containerd.processes_in(container),
-            stand.agent.log().join("\n")
-        ),
+        Err(error) => panic!("not {expect} of {word}: {error}"),
     }
 }
 
 /// Someone else's exec at the runtime itself, with its input open.
 fn another(stand: &Stand, container: &str, id: &str, words: &[&str]) -> Child {
-    let socket = stand.containerd.as_ref().unwrap().socket();
-    Command::new("ctr")
-        .args(["-n", "k8s.io", "--address"])
-        .arg(socket)
-        .args(["task", "exec", "--exec-id", id, container])
-        .args(words)
-        .stdin(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+    let containerd = stand.containerd.as_ref().unwrap();
+    containerd.exec_beside(container, id, words).unwrap()
 }
 
 async fn a_killed_client_leaves_nothing_in_its_foreground(helper: bool) {
@@ -104,11 +90,8 @@ async fn a_killed_client_leaves_nothing_in_its_foreground(helper: bool) {
         count(&stand, id, "sleep 7002", 0).await;
         // The shell is gone, too, and what minds a hang-up if the shell passes it on; the bystander
         // with the same kind of shell is not.
-        let look = || async {
-            let all = stand.containerd.as_ref().unwrap().processes_in(id).len();
-            (all <= bystanders + 2).then_some(())
-        };
-        eventually("the shell's end", SOON, look).await.unwrap();
+        let look = |all: &[(u32, String)]| (all.len() <= bystanders + 2).then_some(());
+        stand.until_processes(SOON, id, look).await.unwrap();
         count(&stand, id, "sleep 7001", 1).await;
         count(&stand, id, "sleep 7003", 1).await;
         bystander.send("\x03echo s''till; exit 3\n").await.unwrap();
@@ -147,11 +130,8 @@ async fn a_killed_client_leaves_no_command(helper: bool) {
         count(&stand, id, "sleep 7005", 3).await;
         ssh.kill().await.unwrap();
         count(&stand, id, "sleep 7005", 0).await;
-        let look = || async {
-            let now = stand.containerd.as_ref().unwrap().processes_in(id).len();
-            (now == before).then_some(())
-        };
-        eventually("nothing left", SOON, look).await.unwrap();
+        let look = |now: &[(u32, String)]| (now.len() == before).then_some(());
+        stand.until_processes(SOON, id, look).await.unwrap();
     }
 }
 
@@ -206,7 +186,6 @@ async fn without_a_shell_only_the_sessions_own_process_is_hung_up() {
     let stand = Stand::containerd(changes(true)).await.unwrap();
     let pod = stand.run_pod(PodSpec::distroless("bare")).await.unwrap();
     let id = pod.container_id("app").unwrap();
-    let containerd = stand.containerd.as_ref().unwrap();
     let words = ["/probe", "sleep", "7020"];
     // Ours and others' of the very same words, in turn; ours with input, with its end, and with a
     // terminal.
@@ -232,11 +211,9 @@ async fn without_a_shell_only_the_sessions_own_process_is_hung_up() {
             Session::Terminal(shell) => kill(shell.pid()),
         }
         all.retain(|one| *one != pid);
-        let look = || async { (with(containerd, id, "sleep 7020") == all).then_some(()) };
-        if eventually("its end alone", SOON, look).await.is_err() {
-            let left = containerd.processes_in(id);
-            let log = stand.agent.log().join("\n");
-            panic!("not {pid} alone: {left:?}\n{log}");
+        let look = |now: &[(u32, String)]| (with(now, "sleep 7020") == all).then_some(());
+        if let Err(error) = stand.until_processes(SOON, id, look).await {
+            panic!("not {pid} alone: {error}");
         }
     }
     for other in &mut others {
@@ -267,7 +244,8 @@ async fn what_is_not_surely_the_sessions_own_is_let_be() {
     let counted = "podgate_agent_hangups_total{outcome=\"in_doubt\"} 1";
     stand.agent.counts(SOON, &[counted]).await.unwrap();
     let containerd = stand.containerd.as_ref().unwrap();
-    assert_eq!(with(containerd, id, "sleep 7020"), all);
+    let now = containerd.processes_in(id);
+    assert_eq!(with(&now, "sleep 7020"), all);
 }
 
 enum Session {
@@ -301,15 +279,14 @@ async fn fifty_others_go_on(helper: bool) {
     let others = (0..10).map(|n| another(&stand, id, &format!("o{n}"), &["sh", "-c", command]));
     let mut others: Vec<_> = others.collect();
     let mut one = spawn(&stand, "bb", command);
-    let running = || {
-        let all = stand.containerd.as_ref().unwrap().processes_in(id);
-        let ours = |(_, line): &&(u32, String)| line.starts_with("sh -c trap");
-        all.iter().filter(ours).count()
-    };
     let until = async |expect| {
-        let look = || async { (running() == expect).then_some(()) };
-        let reached = eventually("the number of sessions", SOON, look).await;
-        assert!(reached.is_ok(), "{} of {expect}", running());
+        let look = |all: &[(u32, String)]| {
+            let running = |(_, line): &&(u32, String)| line.starts_with("sh -c trap");
+            (all.iter().filter(running).count() == expect).then_some(())
+        };
+        if let Err(error) = stand.until_processes(SOON, id, look).await {
+            panic!("not {expect}: {error}");
+        }
     };
     until(51).await;
     one.kill().await.unwrap();

@@ -1,7 +1,7 @@
 //! The signals that a client asks for reach what its session runs in the foreground.
 
 use podgate_tests::client::{Connection, Login};
-use podgate_tests::containerd::{PodSpec, eventually};
+use podgate_tests::containerd::PodSpec;
 use podgate_tests::program::Input;
 use podgate_tests::stand::{Changes, Stand};
 use russh::Sig;
@@ -81,13 +81,8 @@ async fn a_job(helper: bool) {
     let typed = "sh -c 'echo r\"\"un; exec sleep 7400'; echo status $?\n";
     session.input.write(typed.into()).await.unwrap();
     soon(session.until("run\r\n")).await;
-    let runs = || async {
-        let all = stand.containerd.as_ref().unwrap().processes_in(id);
-        all.iter()
-            .any(|(_, line)| line == "sleep 7400")
-            .then_some(())
-    };
-    eventually("the job", SOON, runs).await.unwrap();
+    let runs = |all: &[(u32, String)]| all.iter().find(|(_, line)| line == "sleep 7400").cloned();
+    stand.until_processes(SOON, id, runs).await.unwrap();
     session.input.signal(Sig::TERM).await.unwrap();
     soon(session.until("status 143")).await;
     session.input.write("exit 8\n".into()).await.unwrap();

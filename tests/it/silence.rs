@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_tests::containerd::{PodSpec, RunningPod, eventually};
+use podgate_tests::containerd::{PodSpec, RunningPod};
 use podgate_tests::network::{Network, Site};
 use podgate_tests::stand::{Changes, Stand};
 use tokio::io::AsyncReadExt;
@@ -47,14 +47,12 @@ async fn start() -> Silent {
 impl Silent {
     async fn runs(&self, expect: bool) {
         let id = self.pod.container_id("app").unwrap();
-        let look = || async {
-            let all = self.stand.containerd.as_ref().unwrap().processes_in(id);
+        let look = |all: &[(u32, String)]| {
             let runs = all.iter().any(|(_, line)| line.contains("sleep 7300"));
             (runs == expect).then_some(())
         };
-        if eventually("the command", NOTICED, look).await.is_err() {
-            panic!("{}", self.stand.agent.log().join("\n"));
-        }
+        let looked = self.stand.until_processes(NOTICED, id, look);
+        looked.await.unwrap();
     }
 }
 

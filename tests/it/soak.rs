@@ -82,17 +82,6 @@ async fn sessions(stand: &Stand, range: std::ops::Range<usize>) {
     }
 }
 
-/// Waits until nothing runs any more.
-async fn quiet(stand: &Stand) {
-    let frontdoor = [
-        "podgate_frontdoor_connections 0",
-        "podgate_frontdoor_sessions_active 0",
-    ];
-    stand.frontdoor.counts(SOON, &frontdoor).await.unwrap();
-    let agent = ["podgate_agent_sessions_active 0"];
-    stand.agent.counts(SOON, &agent).await.unwrap();
-}
-
 /// Descriptors and threads.
 fn held(part: &Part) -> (usize, usize) {
     (part.descriptors().unwrap(), part.threads().unwrap())
@@ -170,7 +159,7 @@ async fn sessions_leave_nothing_behind() {
     let parts = [&stand.frontdoor, &stand.agent];
 
     sessions(&stand, 0..WARM_UP).await;
-    quiet(&stand).await;
+    stand.until_quiet(SOON).await.unwrap();
     let before = [settled(parts[0]).await, settled(parts[1]).await];
     println!("descriptors and threads of frontdoor and agent: {before:?}");
 
@@ -183,7 +172,7 @@ async fn sessions_leave_nothing_behind() {
             samples.take(end, part);
         }
     }
-    quiet(&stand).await;
+    stand.until_quiet(SOON).await.unwrap();
     for (samples, name) in samples.iter().zip(["frontdoor", "agent"]) {
         samples.print(name);
     }

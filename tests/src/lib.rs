@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod helper;
 pub mod images;
 pub mod kubelet;
+pub mod left;
 pub mod network;
 pub mod pki;
 pub mod program;

@@ -11,7 +11,7 @@ mod teardown;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
@@ -210,6 +210,27 @@ impl Containerd {
             stderr: done.stderr,
             exit_code: done.exit_code,
         })
+    }
+
+    /// Starts a command in a container, with its input open, as someone else than Podgate would: at the
+    /// runtime itself. Its `id` is its own in the container.
+    ///
+    /// # Errors
+    /// When there is no ctr.
+    pub fn exec_beside(
+        &self,
+        container_id: &str,
+        id: &str,
+        words: &[&str],
+    ) -> std::io::Result<tokio::process::Child> {
+        tokio::process::Command::new("ctr")
+            .args(["-n", "k8s.io", "--address"])
+            .arg(self.socket())
+            .args(["task", "exec", "--exec-id", id, container_id])
+            .args(words)
+            .stdin(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
     }
 
     /// The processes of a container that have not ended, as pid on this machine and command line
