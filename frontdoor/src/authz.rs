@@ -63,7 +63,9 @@ impl Authorizer {
 impl Permit<'_> {
     /// Narrows the permit to what the target resolved to.
     pub fn grant(self, pod: &Pod, container: &Container) -> Result<Grant, Error> {
-        if pod.namespace != self.target.namespace || pod.name != self.target.pod {
+        let named = matches!(self.target, Target::Pod { namespace, name, .. }
+            if *namespace == pod.namespace && *name == pod.name);
+        if !named {
             return Err(Error::OtherPod);
         }
         let running = container.running.clone();

@@ -31,6 +31,8 @@ pub enum Error {
     Ask(kube::Error),
     #[error("the API server did not answer within {ANSWER_TIMEOUT:?}")]
     Timeout,
+    #[error("workloads, services and labels are not served yet; name a pod")]
+    NotServed,
     #[error("no pod {pod} in namespace {namespace}")]
     NoPod { namespace: String, pod: String },
     #[error("pod {0} is not on a node yet")]
@@ -71,17 +73,25 @@ impl Router {
 
     /// The pod that a target names, and the container of it.
     pub async fn resolve(&self, target: &Target) -> Result<(Pod, Container), Error> {
-        let api: Api<core::Pod> = Api::namespaced(self.client.clone(), &target.namespace);
-        let found = timeout(ANSWER_TIMEOUT, api.get_opt(&target.pod))
+        let Target::Pod {
+            namespace,
+            name,
+            container,
+        } = target
+        else {
+            return Err(Error::NotServed);
+        };
+        let api: Api<core::Pod> = Api::namespaced(self.client.clone(), namespace);
+        let found = timeout(ANSWER_TIMEOUT, api.get_opt(name))
             .await
             .map_err(|_| Error::Timeout)?
             .map_err(Error::Ask)?
             .ok_or_else(|| Error::NoPod {
-                namespace: target.namespace.clone(),
-                pod: target.pod.clone(),
+                namespace: namespace.clone(),
+                pod: name.clone(),
             })?;
-        let pod = reduce(found).ok_or_else(|| Error::NotScheduled(target.pod.clone()))?;
-        let container = choose(&pod, target.container.as_deref())?.clone();
+        let pod = reduce(found).ok_or_else(|| Error::NotScheduled(name.clone()))?;
+        let container = choose(&pod, container.as_deref())?.clone();
         Ok((pod, container))
     }
 }

@@ -191,6 +191,8 @@ pub(crate) const PURE_IMPORTS: &[&str] = &[
     "serde::Serialize",
     "serde_json",
     "shell_words",
+    "std::collections::BTreeMap",
+    "std::fmt",
     "std::net::IpAddr",
     "std::str",
     "thiserror",

@@ -55,7 +55,30 @@ async fn a_target_that_is_not_there() {
             "no container nosuch in pod demo; it has main",
         ),
         ("ended", "container main is not running"),
-        ("Demo", "log in as name[.namespace][+container]"),
+        (
+            "Demo",
+            "the pod's name is not valid in Kubernetes; log in as ",
+        ),
+        (
+            "pod/Demo",
+            "log in as [kind/]name[.namespace][+container] or label=value",
+        ),
+        ("demo.Prod", "the namespace is not valid in Kubernetes; "),
+        ("deplyo/demo", "the kind is not known here; "),
+        (
+            "svc/a.b.prod",
+            "the service's name is not valid in Kubernetes; ",
+        ),
+        ("app=web,tier", "a label is given without a value; "),
+        ("pod/app=web", "a kind cannot stand before a label; "),
+        (
+            "deploy/demo",
+            "workloads, services and labels are not served yet",
+        ),
+        (
+            "app=demo",
+            "workloads, services and labels are not served yet",
+        ),
     ] {
         let line = failure(&stand, target).await;
         assert!(line.contains(words), "{target}: {line}");

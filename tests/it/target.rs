@@ -40,6 +40,10 @@ async fn containers_of_every_kind_by_name_and_the_right_one_without() {
     for (login, expect) in [
         ("web-0", "first"),
         ("web-0.team", "first"),
+        ("pod/web-0", "first"),
+        ("pod~web-0", "first"),
+        ("po~web-0.prod", "other"),
+        ("pods/a.b.prod+proxy", "sidecar"),
         ("web-0+second", "second"),
         ("web-0.team+proxy", "sidecar"),
         ("web-0+debugger", "debug"),
@@ -55,6 +59,21 @@ async fn containers_of_every_kind_by_name_and_the_right_one_without() {
             expect,
             "{login}: {err}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_with_a_reserved_name_is_reached() {
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    for name in ["help", "pods"] {
+        stand
+            .cluster
+            .add(pod("default", name, name, NODE, NODE_IP).container("main", "demo"));
+        for login in [format!("pod/{name}"), format!("{name}.default")] {
+            let output = stand.client.run(&[], &login, "echo in").await.unwrap();
+            let err = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.stdout, b"in\n", "{login}: {err}");
+        }
     }
 }
 

@@ -1,53 +1,109 @@
 //! A login name as a stranger types it: reading it never panics, what comes out holds only names
 //! that Kubernetes takes, and written out in full it is read as the same again. Whatever is a pod's
-//! name is read as one.
+//! name is read as one, and `~` means what `/` does.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-// The pure file itself: building its crate would take minutes.
-#[path = "../../../frontdoor/src/target.rs"]
-#[allow(dead_code, reason = "what a target resolves to is not fuzzed")]
+// The pure files themselves: building their crate would take minutes.
+#[path = "../../../frontdoor/src/target/mod.rs"]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "what a target resolves to is not fuzzed")]
 mod target;
-use target::Target;
+use target::{Kind, Reserved, Target};
 
 fuzz_target!(|login: &str| {
-    if login.len() <= 253 && login.split('.').all(is_name) {
-        let pod = Target::parse(&format!("{login}.prod+main"), "~").map(|target| target.pod);
-        assert_eq!(pod.as_deref(), Ok(login));
+    if is_subdomain(login) {
+        for pod in [format!("{login}.prod+main"), format!("pod/{login}.prod+main")] {
+            let read = Target::parse(&pod, "~");
+            assert!(
+                matches!(&read, Ok(Target::Pod { name, .. }) if name == login),
+                "{pod:?}: {read:?}"
+            );
+        }
     }
-    let Ok(target) = Target::parse(login, "default") else {
-        return;
+    let read = Target::parse(login, "default");
+    assert_eq!(Target::parse(&login.replace('~', "/"), "default"), read);
+    let target = match read {
+        Ok(target) => target,
+        Err(error) => {
+            assert_eq!(error.to_string().lines().count(), 1);
+            return;
+        }
     };
-    let Target {
-        namespace,
-        pod,
-        container,
-    } = &target;
-    // As apimachinery's validation has it: labels are bounded, a subdomain is bounded as a whole.
-    assert!(
-        pod.len() <= 253 && pod.split('.').all(is_name),
-        "{target:?}"
-    );
-    for label in [Some(namespace), container.as_ref()].into_iter().flatten() {
-        assert!(label.len() <= 63 && is_name(label), "{target:?}");
-    }
-    let mut full = format!("{pod}.{namespace}");
-    if let Some(container) = container {
-        full = format!("{full}+{container}");
-    }
+    let (namespace, container) = match &target {
+        Target::Pod {
+            namespace,
+            name,
+            container,
+        } => {
+            assert!(is_subdomain(name), "{target:?}");
+            (namespace, container)
+        }
+        Target::Workload {
+            kind,
+            namespace,
+            name,
+            container,
+        } => {
+            let valid = match kind {
+                Kind::Service => is_label(name),
+                _ => is_subdomain(name),
+            };
+            assert!(valid, "{target:?}");
+            (namespace, container)
+        }
+        Target::Labels {
+            labels,
+            namespace,
+            container,
+        } => {
+            assert!(!labels.is_empty());
+            for (key, value) in labels {
+                let (prefix, name) = key.split_once('/').unwrap_or(("none", key));
+                assert!(is_subdomain(prefix) && is_name(name), "{target:?}");
+                assert!(value.is_empty() || is_name(value), "{target:?}");
+            }
+            (namespace, container)
+        }
+        Target::Reserved(Reserved::Help | Reserved::WhoAmI | Reserved::Pods) => {
+            assert_eq!(target.to_string(), login);
+            return;
+        }
+    };
+    assert!(is_label(namespace), "{target:?}");
+    assert!(container.as_deref().is_none_or(is_label), "{target:?}");
     // A default that is no name shows that it is not used.
+    let full = target.to_string();
     assert_eq!(Target::parse(&full, "~").as_ref(), Ok(&target), "{login:?}");
 });
 
-/// `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, in other words than the code's.
-fn is_name(text: &str) -> bool {
+// As apimachinery's validation has them, in other words than the code's: labels are bounded, a
+// subdomain is bounded as a whole.
+
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_word)
+}
+
+fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_word(text)
+}
+
+/// `[a-z0-9]([-a-z0-9]*[a-z0-9])?`.
+fn is_word(text: &str) -> bool {
     let plain = |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9');
+    encloses(text, plain, |b| plain(b) || *b == b'-')
+}
+
+/// `([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]`, of 63 bytes at the most.
+fn is_name(text: &str) -> bool {
+    let plain = u8::is_ascii_alphanumeric;
+    text.len() <= 63 && encloses(text, plain, |b| plain(b) || b"-_.".contains(b))
+}
+
+fn encloses(text: &str, outer: impl Fn(&u8) -> bool, inner: impl Fn(&u8) -> bool) -> bool {
     match text.as_bytes() {
-        [one] => plain(one),
-        [first, inner @ .., last] => {
-            plain(first) && plain(last) && inner.iter().all(|b| plain(b) || *b == b'-')
-        }
+        [one] => outer(one),
+        [first, between @ .., last] => outer(first) && outer(last) && between.iter().all(inner),
         [] => false,
     }
 }

@@ -75,7 +75,9 @@ fn collect(folder: &str, sources: &mut Vec<Source>) {
         let entry = entry.unwrap();
         let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
         let kind = entry.file_type().unwrap();
-        if kind.is_dir() && !path.ends_with("/target") {
+        // What cargo builds, but not the module of that name.
+        let built = path.ends_with("/target") && !path.contains("/src/");
+        if kind.is_dir() && !built {
             collect(&path, sources);
         } else if kind.is_file() && path.ends_with(".rs") {
             let text = fs::read_to_string(entry.path()).unwrap();
