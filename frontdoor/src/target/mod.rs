@@ -6,14 +6,18 @@
 
 mod kind;
 mod names;
+mod pick;
 mod reserved;
+mod selector;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 pub use kind::Kind;
 pub use names::is_label;
+pub use pick::{Candidate, NoneReady, pick};
 pub use reserved::{HELP, Reserved};
+pub use selector::{Requirement, Selector, UnknownRequirement};
 
 use names::{is_label_key, is_label_value, is_subdomain};
 
