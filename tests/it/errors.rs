@@ -79,6 +79,7 @@ async fn a_target_that_is_not_there() {
             "app=demo",
             "workloads, services and labels are not served yet",
         ),
+        ("pods", "pods is not served yet"),
     ] {
         let line = failure(&stand, target).await;
         assert!(line.contains(words), "{target}: {line}");

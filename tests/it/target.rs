@@ -1,8 +1,14 @@
 //! Login names lead where they say: container kinds, the default container, namespaces.
 
+use std::time::Duration;
+
+use podgate_tests::apiserver::ApiFault;
 use podgate_tests::cluster::pod;
 use podgate_tests::embedded::EmbeddedContainer;
 use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use rustix::process::Signal;
+
+const WITHIN: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_of_every_kind_by_name_and_the_right_one_without() {
@@ -60,6 +66,47 @@ async fn containers_of_every_kind_by_name_and_the_right_one_without() {
             "{login}: {err}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reserved_name_is_answered_by_the_frontdoor_alone() {
+    let mut stand = Stand::embedded(Changes::default()).await.unwrap();
+    stand.agent.signal(Signal::KILL).unwrap();
+    stand.agent.ended().await.unwrap();
+    stand.api.set_fault(ApiFault::Refused).await.unwrap();
+    let help = include_str!("../../frontdoor/src/target/help.txt");
+    let bo = stand.add_user("bo").await.unwrap();
+
+    for (client, login, expect) in [
+        (&stand.client, "help", help),
+        (
+            &stand.client,
+            "whoami",
+            "user: ada\ngroups: dev\nsource: key\n",
+        ),
+        (&bo, "whoami", "user: bo\nsource: key\n"),
+    ] {
+        // Whatever is asked for: a command, a shell without a terminal, or one with.
+        let command = client.run(&[], login, "exit 7").await.unwrap();
+        let shell = client.ssh(&[], login).output().await.unwrap();
+        for output in [command, shell] {
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), expect);
+            assert!(output.stderr.is_empty(), "{login}: {:?}", output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{login}");
+        }
+        let terminal = client.terminal(login, &[], 24, 80).unwrap();
+        let (seen, status) = terminal.end().await.unwrap();
+        assert!(
+            seen.starts_with(&expect.replace('\n', "\r\n")),
+            "{login}: {seen:?}"
+        );
+        assert_eq!(status, 0, "{login}: {seen}");
+    }
+    let counted = [
+        "podgate_frontdoor_sessions_total{outcome=\"exited\"} 9",
+        "podgate_frontdoor_sessions_active 0",
+    ];
+    stand.frontdoor.counts(WITHIN, &counted).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::connection::Client;
-use super::{open, pump};
+use super::{open, pump, reserved};
 use crate::identity::Identity;
+use crate::target::Target;
 
 /// Bytes of environment that a client may send, at the most, names included.
 const MAX_ENVIRONMENT: usize = 64 * 1024;
@@ -80,7 +81,14 @@ impl Task {
         };
         worker.metrics.sessions_active.inc();
         let run = async {
-            let stream = open::open(worker, &self.identity, &self.login, session, exec).await;
+            let target = match Target::parse(&self.login, &worker.sessions.default_namespace) {
+                Ok(Target::Reserved(word)) => {
+                    return reserved::answer(word, &self.identity, write, tty).await;
+                }
+                Ok(target) => target,
+                Err(error) => return pump::End::Failed(error.to_string()),
+            };
+            let stream = open::open(worker, &self.identity, &target, session, exec).await;
             let stream = match stream {
                 Ok(stream) => stream,
                 Err(error) => return pump::End::Failed(open::sentence(&error)),

@@ -1,5 +1,5 @@
-//! From a login name to a stream at the pod's agent: Login, Target, permission, Pod, Grant, stream.
-//! Each step's failure is one plain sentence for the user.
+//! From a target to a stream at the pod's agent: Target, permission, Pod, Grant, stream. Each step's
+//! failure is one plain sentence for the user.
 
 use std::time::Instant;
 
@@ -9,13 +9,11 @@ use super::connection::Worker;
 use crate::agents::{self, Stream};
 use crate::identity::Identity;
 use crate::target::Target;
-use crate::{authz, route, target};
+use crate::{authz, route};
 
 /// Which step failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error(transparent)]
-    Target(#[from] target::Error),
     #[error(transparent)]
     Authz(#[from] authz::Error),
     #[error(transparent)]
@@ -35,17 +33,16 @@ pub(super) fn session_id() -> Result<String, getrandom::Error> {
 pub(super) async fn open(
     worker: &Worker,
     identity: &Identity,
-    login: &str,
+    target: &Target,
     session: &str,
     exec: Exec,
 ) -> Result<Stream, Error> {
-    let target = Target::parse(login, &worker.sessions.default_namespace)?;
     let permit = worker
         .authorizer
-        .authorize(identity, &target, authz::Action::Exec)
+        .authorize(identity, target, authz::Action::Exec)
         .await?;
     let begun = Instant::now();
-    let (pod, container) = worker.router.resolve(&target).await?;
+    let (pod, container) = worker.router.resolve(target).await?;
     worker.metrics.leg("route", begun);
     let grant = permit.grant(&pod, &container)?;
     tracing::info!(
