@@ -1,5 +1,5 @@
 //! A value read from files that are renewed beneath the program (a mounted Secret, a rotated
-//! certificate). It is looked at when used, so no task watches and a change serves the next use.
+//! certificate), or from folders of such files. It is looked at when used, so no task watches and a change serves the next use.
 
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ struct Stamp {
 }
 
 impl<T, E: std::fmt::Display> Reloaded<T, E> {
-    /// Reads for the first time; `files` are those that `read` reads.
+    /// Reads for the first time; `files` are those, and the folders, that `read` reads.
     pub fn load(
         files: Vec<PathBuf>,
         read: impl Fn() -> Result<T, E> + Send + Sync + 'static,
@@ -69,18 +69,32 @@ impl<T, E> std::fmt::Debug for Reloaded<T, E> {
 }
 
 fn stamps(files: &[PathBuf]) -> io::Result<Vec<Stamp>> {
-    files
-        .iter()
-        .map(|path| {
-            let meta = fs::metadata(path)?;
-            let modified = (meta.mtime(), meta.mtime_nsec());
-            Ok(Stamp {
-                inode: meta.ino(),
-                modified,
-                size: meta.size(),
-            })
-        })
-        .collect()
+    let mut stamps = Vec::new();
+    for path in files {
+        let meta = fs::metadata(path)?;
+        stamps.push(Stamp::of(&meta));
+        if meta.is_dir() {
+            // A folder's own stamp tells what comes and goes, not what is written into a file.
+            let paths: io::Result<Vec<_>> =
+                fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect();
+            let mut paths = paths?;
+            paths.sort();
+            for path in paths {
+                stamps.push(Stamp::of(&fs::metadata(path)?));
+            }
+        }
+    }
+    Ok(stamps)
+}
+
+impl Stamp {
+    fn of(meta: &fs::Metadata) -> Self {
+        Self {
+            inode: meta.ino(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            size: meta.size(),
+        }
+    }
 }
 
 #[cfg(test)]
