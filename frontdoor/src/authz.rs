@@ -147,6 +147,7 @@ mod tests {
         let identity = Identity {
             user: "ada".into(),
             groups: vec![],
+            extra: Default::default(),
             source: Source::Key,
         };
         let target = Target::parse("web-0.prod", "default").unwrap();

@@ -1,5 +1,6 @@
 //! The frontdoor's configuration: YAML, checked as a whole before anything starts.
 
+mod authn;
 mod limits;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use podgate_proto::mtls;
 use serde::Deserialize;
 
+pub use authn::{Authn, Certificates, Names, UserFrom};
 pub use limits::Limits;
 
 use crate::{target, telemetry, workers};
@@ -23,7 +25,9 @@ pub struct Config {
     pub tls: mtls::Files,
     pub kubeconfig: Option<PathBuf>,
     pub agents_port: u16,
-    pub users: PathBuf,
+    pub authn: Authn,
+    /// How often what let someone in is looked at again.
+    pub recheck: Duration,
     pub sessions: Sessions,
     pub limits: Limits,
     pub drain: Duration,
@@ -71,7 +75,11 @@ struct File {
     kubeconfig: Option<PathBuf>,
     #[serde(default)]
     agents: AgentsFile,
-    users: PathBuf,
+    users: Option<PathBuf>,
+    #[serde(default)]
+    authn: authn::File,
+    #[serde(default = "default_recheck")]
+    recheck_seconds: u32,
     #[serde(default = "default_namespace")]
     default_namespace: String,
     #[serde(default)]
@@ -109,6 +117,10 @@ fn default_admin() -> SocketAddr {
 
 fn default_namespace() -> String {
     "default".to_owned()
+}
+
+fn default_recheck() -> u32 {
+    60
 }
 
 fn default_drain() -> u64 {
@@ -164,6 +176,9 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
     if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {
         return Err(("acceptEnv", format!("{name:?} is no variable's name")));
     }
+    if file.recheck_seconds == 0 {
+        return Err(("recheckSeconds", "0 is not from 1".to_owned()));
+    }
     file.log.filter().map_err(|error| ("log", error))?;
     Ok(Config {
         listen: file.listen,
@@ -172,7 +187,8 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         tls: file.tls,
         kubeconfig: file.kubeconfig,
         agents_port: file.agents.port,
-        users: file.users,
+        authn: file.authn.check(file.users)?,
+        recheck: Duration::from_secs(u64::from(file.recheck_seconds)),
         sessions: Sessions {
             default_namespace: file.default_namespace,
             accept_env: file.accept_env,
@@ -257,6 +273,12 @@ mod tests {
         check("loginShell: false", "loginShell: perhaps", "loginShell");
         check("  starts: 2000", "  starts: many", "limits.starts");
         check("  starts: 2000", "  starts: 0", "limits.starts: ");
+        check(
+            "recheckSeconds: 60",
+            "recheckSeconds: 0",
+            "recheckSeconds: ",
+        );
+        check("\nusers:", "\n# users:", "users: absent");
         check("  starts: 2000", "  begins: 2000", "begins");
     }
 

@@ -1,5 +1,7 @@
 //! Who acts, as Kubernetes names users. Every way to log in ends in one of these.
 
+use std::collections::BTreeMap;
+
 /// A Kubernetes user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -7,6 +9,8 @@ pub struct Identity {
     pub user: String,
     /// Their groups.
     pub groups: Vec<String>,
+    /// What else authorizers may want to know of them (`extra` of authentication.k8s.io UserInfo).
+    pub extra: BTreeMap<String, Vec<String>>,
     /// What let them in.
     pub source: Source,
 }
@@ -16,13 +20,19 @@ pub struct Identity {
 pub enum Source {
     /// A public key of the users file.
     Key,
+    /// An OpenSSH user certificate of a trusted CA.
+    Certificate,
+    /// One after the other.
+    KeyAndCertificate,
 }
 
 impl Source {
-    /// Its name in logs and grants.
+    /// Its name in logs, grants and the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Key => "key",
+            Self::Certificate => "certificate",
+            Self::KeyAndCertificate => "key+certificate",
         }
     }
 }

@@ -26,7 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use agents::Agents;
-use authn::keys::{self, Users};
+use authn::Authenticator;
 use authz::Authorizer;
 use config::Config;
 use metrics::Metrics;
@@ -48,8 +48,8 @@ pub enum Error {
     Tls(#[from] mtls::Error),
     #[error("hostKeys: {0}")]
     HostKeys(#[from] hostkeys::Error),
-    #[error("users: {0}")]
-    Users(#[from] keys::Error),
+    #[error(transparent)]
+    Authn(#[from] authn::Error),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] route::Error),
     #[error("cannot start a worker: {0}")]
@@ -63,16 +63,16 @@ pub struct Frontdoor {
     listener: TcpListener,
     admin: TcpListener,
     identity: Arc<Identity>,
-    users: Arc<Users>,
+    authenticator: Arc<Authenticator>,
     ssh: Arc<russh::server::Config>,
 }
 
 impl Frontdoor {
-    /// Reads keys, users and TLS files, and listens.
+    /// Reads keys, who may log in, and TLS files, and listens.
     pub async fn bind(config: Config) -> Result<Self, Error> {
         descriptors::raise();
         let identity = Arc::new(Identity::load(config.tls.clone())?);
-        let users = Arc::new(Users::load(config.users.clone())?);
+        let authenticator = Arc::new(Authenticator::load(&config.authn)?);
         let ssh = Arc::new(ssh::settings(
             hostkeys::load(&config.host_keys)?,
             &config.limits,
@@ -86,7 +86,7 @@ impl Frontdoor {
             listener,
             admin,
             identity,
-            users,
+            authenticator,
             ssh,
         })
     }
@@ -103,7 +103,7 @@ impl Frontdoor {
             listener,
             admin,
             identity,
-            users,
+            authenticator,
             ssh,
         } = self;
         let metrics = Arc::new(Metrics::new());
@@ -122,7 +122,7 @@ impl Frontdoor {
             let (metrics, places) = (Arc::clone(&metrics), Arc::clone(&places));
             move |accepted| {
                 let (config, metrics) = (config.clone(), Arc::clone(&metrics));
-                let (ssh, users) = (Arc::clone(&ssh), Arc::clone(&users));
+                let (ssh, authenticator) = (Arc::clone(&ssh), Arc::clone(&authenticator));
                 let places = Arc::clone(&places);
                 let agents = Agents::new(Arc::clone(&identity), config.agents_port);
                 let (draining, stopped) = (draining.clone(), stopped.clone());
@@ -139,7 +139,8 @@ impl Frontdoor {
                         limits: config.limits,
                         places,
                         sessions: config.sessions,
-                        users,
+                        authenticator,
+                        recheck: config.recheck,
                         authorizer: Authorizer::default(),
                         router,
                         agents,

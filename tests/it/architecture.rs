@@ -158,12 +158,12 @@ const FRONTDOOR: Modules = &[
     ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
-    ("authn", &["identity"]),
+    ("authn", &["config", "identity"]),
     ("authz", &["identity", "target"]),
     ("route", &["target"]),
     // All places are as many as the configuration says.
     ("places", &["config"]),
-    ("config", &["target", "telemetry", "workers"]),
+    ("config", &["identity", "target", "telemetry", "workers"]),
     ("identity", &[]),
     ("target", &[]),
     ("admin", &["metrics"]),
@@ -180,6 +180,8 @@ pub(crate) const PURE: &[&str] = &[
     "agent/src/kubelet/stty",
     "agent/src/kubelet/wrapper",
     "agent/src/node/protocol",
+    "frontdoor/src/authn/addresses",
+    "frontdoor/src/authn/options",
     "frontdoor/src/identity",
     "frontdoor/src/target",
 ];

@@ -1,3 +1,230 @@
-//! Who is there: a credential becomes an [`Identity`](crate::identity::Identity), or nothing.
+//! Who is there: credentials become an [`Identity`] and what it may do, or nothing. The same judgement
+//! is made at the login and at each recheck, so that nothing holds longer than it would let in.
 
+pub mod addresses;
+pub mod certificates;
 pub mod keys;
+pub mod login;
+pub mod names;
+pub mod options;
+pub mod restrictions;
+pub mod revoked;
+
+mod strength;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use russh::keys::{Algorithm, PublicKey};
+
+use crate::config::Authn;
+use crate::identity::{Identity, Source};
+use certificates::Certificates;
+use keys::Users;
+pub use login::{Credential, Login, Proof, Verdict};
+use restrictions::Restrictions;
+use revoked::Revoked;
+
+/// Why nobody could log in.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("users: {0}")]
+    Users(#[from] keys::Error),
+    #[error("authn.certificates.authorities: {0}")]
+    Certificates(#[from] certificates::Error),
+    #[error("authn.revoked: {0}")]
+    Revoked(#[from] revoked::Error),
+}
+
+/// Why a credential does not let someone in.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Refusal {
+    #[error("the key: {0}")]
+    Key(#[from] keys::Refusal),
+    #[error("the certificate: {0}")]
+    Certificate(#[from] certificates::Refusal),
+    #[error("it is revoked")]
+    Revoked,
+    #[error("it was shown already, and the other is wanted")]
+    Again,
+    #[error("it is {0}'s, and what came before another's")]
+    Other(String),
+    #[error("it forces another command than what came before")]
+    Command,
+    #[error("a login by it alone is not configured")]
+    Method,
+}
+
+/// Knows everybody who may log in. One for all cores.
+#[derive(Debug)]
+pub struct Authenticator {
+    methods: Vec<Source>,
+    users: Option<Users>,
+    certificates: Vec<Certificates>,
+    revoked: Option<Revoked>,
+}
+
+impl Authenticator {
+    /// Reads all files for the first time.
+    pub fn load(config: &Authn) -> Result<Self, Error> {
+        let users = config.users.clone();
+        let users = users.map(|path| Users::load(path, config.keys.clone()));
+        let certificates = config.certificates.iter().cloned().map(Certificates::load);
+        Ok(Self {
+            methods: config.methods.clone(),
+            users: users.transpose()?,
+            certificates: certificates.collect::<Result<_, _>>()?,
+            revoked: config.revoked.clone().map(Revoked::load).transpose()?,
+        })
+    }
+
+    /// Whether it is worth a client's while to sign with this key. `algorithm` is the one that would
+    /// sign. Of a certificate russh shows the key alone, so that with CAs any key may be one.
+    pub fn offered(&self, key: &PublicKey, algorithm: &Algorithm, from: IpAddr) -> bool {
+        if !strength::signs(algorithm) || strength::weakness(key.key_data()).is_some() {
+            return false;
+        }
+        if !self.certificates.is_empty() {
+            return true;
+        }
+        let key = Credential::Key(key.clone());
+        match self.judge(&key, from, SystemTime::now()) {
+            Ok(_) => true,
+            Err(Refusal::Key(keys::Refusal::Unknown)) => false,
+            Err(reason) => {
+                tracing::info!(%key, %reason, %from, "a known key is refused");
+                false
+            }
+        }
+    }
+
+    /// What becomes of a credential that was offered and is proved now. `earlier` are those that
+    /// were partial.
+    pub fn verified(
+        &self,
+        credential: Credential,
+        earlier: &[Credential],
+        from: IpAddr,
+    ) -> Verdict {
+        let now = SystemTime::now();
+        let two = self.methods.contains(&Source::KeyAndCertificate);
+        let mut credentials = vec![credential];
+        let mut decided = self.decide(&credentials, from, now);
+        if two && matches!(decided, Err(Refusal::Method)) {
+            if earlier.is_empty() {
+                return Verdict::Partial(credentials);
+            }
+            credentials.splice(..0, earlier.iter().cloned());
+            decided = self.decide(&credentials, from, now);
+        }
+        match decided {
+            Err(refusal) => Verdict::Refused(refusal),
+            Ok((identity, restrictions)) => {
+                let (identity, restrictions) = (Arc::new(identity), Arc::new(restrictions));
+                let proof = Proof {
+                    credentials,
+                    from,
+                    identity: Arc::clone(&identity),
+                    restrictions: Arc::clone(&restrictions),
+                };
+                Verdict::Login(Login {
+                    identity,
+                    restrictions,
+                    proof,
+                })
+            }
+        }
+    }
+
+    /// Whether what let someone in still would, as the same user, with no group or freedom less.
+    pub fn holds(&self, proof: &Proof) -> bool {
+        let decided = self.decide(&proof.credentials, proof.from, SystemTime::now());
+        decided.is_ok_and(|(identity, restrictions)| {
+            let then = &proof.identity;
+            identity.user == then.user
+                && then.groups.iter().all(|g| identity.groups.contains(g))
+                && identity.extra == then.extra
+                && restrictions == *proof.restrictions
+        })
+    }
+
+    /// Whom these credentials let in together.
+    fn decide(
+        &self,
+        credentials: &[Credential],
+        from: IpAddr,
+        now: SystemTime,
+    ) -> Result<(Identity, Restrictions), Refusal> {
+        let mut all: Option<(Identity, Restrictions)> = None;
+        for credential in credentials {
+            let one = self.judge(credential, from, now)?;
+            all = Some(match all {
+                None => one,
+                Some(before) => both(before, one)?,
+            });
+        }
+        all.filter(|(identity, _)| self.methods.contains(&identity.source))
+            .ok_or(Refusal::Method)
+    }
+
+    fn judge(
+        &self,
+        credential: &Credential,
+        from: IpAddr,
+        now: SystemTime,
+    ) -> Result<(Identity, Restrictions), Refusal> {
+        let revoked = |on: &dyn Fn(&Revoked) -> bool| self.revoked.as_ref().is_some_and(on);
+        match credential {
+            Credential::Key(key) => {
+                if revoked(&|list| list.key(key.key_data())) {
+                    return Err(Refusal::Revoked);
+                }
+                let users = self.users.as_ref().ok_or(keys::Refusal::Unknown)?;
+                Ok(users.find(key, from, now)?)
+            }
+            Credential::Certificate(certificate) => {
+                if revoked(&|list| list.certificate(certificate)) {
+                    return Err(Refusal::Revoked);
+                }
+                let mut why = certificates::Refusal::Authority;
+                for source in &self.certificates {
+                    match source.find(certificate, from, now) {
+                        Ok(found) => return Ok(found),
+                        // Another source's CA may have signed it.
+                        Err(certificates::Refusal::Authority) => {}
+                        Err(refusal) => why = refusal,
+                    }
+                }
+                Err(why.into())
+            }
+        }
+    }
+}
+
+/// A key and a certificate of the same user.
+fn both(
+    (before, allowed): (Identity, Restrictions),
+    (identity, restrictions): (Identity, Restrictions),
+) -> Result<(Identity, Restrictions), Refusal> {
+    if before.source == identity.source {
+        return Err(Refusal::Again);
+    }
+    if before.user != identity.user {
+        return Err(Refusal::Other(identity.user));
+    }
+    let mut all = before;
+    all.source = Source::KeyAndCertificate;
+    for group in identity.groups {
+        if !all.groups.contains(&group) {
+            all.groups.push(group);
+        }
+    }
+    for (key, values) in identity.extra {
+        all.extra.entry(key).or_default().extend(values);
+    }
+    let restrictions = allowed.and(restrictions).ok_or(Refusal::Command)?;
+    Ok((all, restrictions))
+}

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::connection::Client;
-use super::{open, pump, reserved};
+use super::{open, pump, recheck, reserved};
+use crate::authn::restrictions::Restrictions;
 use crate::identity::Identity;
 use crate::target::Target;
 
@@ -31,6 +32,7 @@ const FAILED: u32 = 255;
 pub(super) struct Task {
     pub(super) client: Arc<Client>,
     pub(super) identity: Arc<Identity>,
+    pub(super) restrictions: Arc<Restrictions>,
     pub(super) login: String,
     /// That the client asks for.
     pub(super) signals: mpsc::Receiver<Sig>,
@@ -42,8 +44,9 @@ impl Task {
     pub(super) async fn run(mut self, channel: Channel<Msg>) {
         let (mut read, write) = channel.split();
         let exec = tokio::select! {
-            exec = gather(&mut read, &self.client) => exec,
+            exec = gather(&mut read, &self.client, &self.restrictions) => exec,
             () = self.client.worker.draining.cancelled() => None,
+            () = self.client.revoked.cancelled() => None,
             () = self.closed.cancelled() => None,
         };
         if let Some(exec) = exec {
@@ -64,7 +67,7 @@ impl Task {
 
     async fn session(
         &mut self,
-        exec: Exec,
+        mut exec: Exec,
         session: &str,
         mut read: ChannelReadHalf,
         write: &ChannelWriteHalf<Msg>,
@@ -72,6 +75,11 @@ impl Task {
         let client = Arc::clone(&self.client);
         let worker = &client.worker;
         let tty = exec.terminal.is_some();
+        if let Some(command) = &self.restrictions.command
+            && let Err(line) = force(command, &mut exec)
+        {
+            return self.fail(line, write).await;
+        }
         let place = match worker.places.session(&self.identity.user) {
             Ok(place) => place,
             Err(full) => {
@@ -98,6 +106,9 @@ impl Task {
         let end = tokio::select! {
             end = run => end,
             () = self.closed.cancelled() => pump::End::ClientGone,
+            () = self.client.revoked.cancelled() => {
+                pump::End::Revoked(format!("{}; this session is ended", recheck::REASON))
+            }
         };
         worker.metrics.sessions_active.dec();
         tracing::info!(outcome = end.word(), "session ends");
@@ -109,7 +120,7 @@ impl Task {
                 let _ = write.exit_status(status).await;
             }
             pump::End::ClientGone => {}
-            pump::End::Idle(line) => self.fail(&line, write).await,
+            pump::End::Idle(line) | pump::End::Revoked(line) => self.fail(&line, write).await,
             pump::End::Failed(line) | pump::End::Stopped(line) => {
                 tracing::warn!(line, "session failed");
                 self.fail(&line, write).await;
@@ -130,7 +141,11 @@ impl Task {
 }
 
 /// Reads requests up to the one that starts something; `None` if the channel ends before.
-async fn gather(read: &mut ChannelReadHalf, client: &Client) -> Option<Exec> {
+async fn gather(
+    read: &mut ChannelReadHalf,
+    client: &Client,
+    restrictions: &Restrictions,
+) -> Option<Exec> {
     let mut exec = Exec::default();
     let mut left = MAX_ENVIRONMENT;
     loop {
@@ -141,7 +156,7 @@ async fn gather(read: &mut ChannelReadHalf, client: &Client) -> Option<Exec> {
                 row_height,
                 terminal_modes,
                 ..
-            } => {
+            } if restrictions.pty => {
                 exec.terminal = Some(Terminal {
                     term: if term.len() <= MAX_TERM {
                         term
@@ -193,9 +208,69 @@ async fn gather(read: &mut ChannelReadHalf, client: &Client) -> Option<Exec> {
     }
 }
 
+/// The variable in which a forced command finds what the client asked for.
+const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
+
+/// Puts a forced command in the place of what was asked for, a shell or a command (sshd(8), command=).
+fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> {
+    let asked = exec
+        .program
+        .replace(Program::Command(command.to_owned().into()));
+    let environment = &mut exec.environment;
+    environment.retain(|variable| variable.name != ORIGINAL_COMMAND);
+    if let Some(Program::Command(asked)) = asked {
+        let Ok(value) = String::from_utf8(asked.into()) else {
+            return Err(
+                "the command is not UTF-8, which this login's forced command cannot be given",
+            );
+        };
+        let name = ORIGINAL_COMMAND.to_owned();
+        environment.push(EnvironmentVariable { name, value });
+    }
+    Ok(())
+}
+
 fn mode((code, argument): (Pty, u32)) -> Option<TerminalMode> {
     (code != Pty::TTY_OP_END).then_some(TerminalMode {
         opcode: code as u32,
         argument,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forced_command_finds_what_was_asked_for() {
+        let check = |asked: Program, expect: Result<&[&str], &'static str>| {
+            let variable = |name: &str| EnvironmentVariable {
+                name: name.to_owned(),
+                value: "sent".to_owned(),
+            };
+            let mut exec = Exec {
+                program: Some(asked),
+                environment: vec![variable(ORIGINAL_COMMAND), variable("LANG")],
+                ..Exec::default()
+            };
+            let forced = force("backup", &mut exec).map(|()| {
+                let words = exec.environment.iter();
+                words.map(|v| format!("{}={}", v.name, v.value)).collect()
+            });
+            // Whatever becomes of it, nothing else would run.
+            assert_eq!(exec.program, Some(Program::Command("backup".into())));
+            let expect = expect.map(|words| words.iter().map(|&w| w.to_owned()).collect());
+            assert_eq!(forced, expect as Result<Vec<String>, _>);
+        };
+        let command = |bytes: &[u8]| Program::Command(bytes.to_vec().into());
+        check(Program::Shell(Shell { login: true }), Ok(&["LANG=sent"]));
+        check(
+            command(b"ls 'a b'"),
+            Ok(&["LANG=sent", "SSH_ORIGINAL_COMMAND=ls 'a b'"]),
+        );
+        check(
+            command(b"\xff"),
+            Err("the command is not UTF-8, which this login's forced command cannot be given"),
+        );
+    }
 }

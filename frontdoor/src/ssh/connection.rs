@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use russh::Disconnect;
@@ -16,9 +16,9 @@ use tokio_util::task::TaskTracker;
 
 use super::admit::Accepted;
 use super::handler::Connection;
-use super::socket;
+use super::{recheck, socket};
 use crate::agents::Agents;
-use crate::authn::keys::Users;
+use crate::authn::{Authenticator, Login};
 use crate::authz::Authorizer;
 use crate::config::{Limits, Sessions};
 use crate::metrics::Metrics;
@@ -37,7 +37,9 @@ pub(crate) struct Worker {
     pub(crate) limits: Limits,
     pub(crate) places: Arc<Places>,
     pub(crate) sessions: Sessions,
-    pub(crate) users: Arc<Users>,
+    pub(crate) authenticator: Arc<Authenticator>,
+    /// How often what let someone in is looked at again.
+    pub(crate) recheck: Duration,
     pub(crate) authorizer: Authorizer,
     pub(crate) router: Router,
     pub(crate) agents: Agents,
@@ -55,8 +57,12 @@ pub(super) struct Client {
     pub(super) worker: Arc<Worker>,
     /// Its channels' tasks.
     pub(super) channels: TaskTracker,
+    /// Who is there, from the login on.
+    pub(super) login: OnceLock<Login>,
     /// Cancelled at the login.
     pub(super) logged_in: CancellationToken,
+    /// Cancelled when what let them in does not hold any more.
+    pub(super) revoked: CancellationToken,
     /// Cancelled when the connection is gone.
     pub(super) ended: CancellationToken,
 }
@@ -106,7 +112,9 @@ async fn connect(accepted: Accepted, worker: Arc<Worker>) {
         peer,
         worker: Arc::clone(&worker),
         channels: TaskTracker::new(),
+        login: OnceLock::new(),
         logged_in: CancellationToken::new(),
+        revoked: CancellationToken::new(),
         ended: CancellationToken::new(),
     });
     let handler = Connection::new(Arc::clone(&client), client.ended.clone());
@@ -157,11 +165,11 @@ async fn attend(
     };
     let drained = async {
         client.worker.draining.cancelled().await;
-        client.channels.close();
-        client.channels.wait().await;
-        // A client whose last session is over goes by itself. Told to go at the same moment, it would
-        // report that instead of its session's status.
-        sleep(LAST_WORDS).await;
+        without_sessions(client).await;
+    };
+    let revoked = async {
+        recheck::login(client).await;
+        without_sessions(client).await;
     };
     let reason = tokio::select! {
         ended = &mut session => {
@@ -178,6 +186,7 @@ async fn attend(
             "no login in time"
         }
         () = drained => "this frontdoor is being stopped",
+        () = revoked => recheck::REASON,
     };
     let handle = session.handle();
     let goodbye = async {
@@ -189,4 +198,13 @@ async fn attend(
         let _ = session.await;
     };
     let _ = timeout(LAST_WORDS, goodbye).await;
+}
+
+/// Waits until no session is left, where none may begin.
+async fn without_sessions(client: &Client) {
+    client.channels.close();
+    client.channels.wait().await;
+    // A client whose last session is over goes by itself. Told to go at the same moment, it would
+    // report that instead of its session's status.
+    sleep(LAST_WORDS).await;
 }

@@ -4,17 +4,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use russh::keys::{Algorithm, Certificate};
+use russh::keys::Certificate;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
+use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::channel;
 use super::connection::Client;
-use crate::identity::Identity;
+use crate::authn::{Credential, Verdict};
 
 /// Signals of a channel that wait for its session to take them.
 const SIGNALS: usize = 32;
@@ -22,8 +22,10 @@ const SIGNALS: usize = 32;
 /// One connection's answers. Its end is the connection's.
 pub(super) struct Connection {
     client: Arc<Client>,
-    identity: Option<Arc<Identity>>,
+    /// The login name.
     login: String,
+    /// What it has proved of the two that it takes.
+    earlier: Vec<Credential>,
     /// Tries to log in that failed.
     failed: usize,
     /// Whether it was asked which ways to log in there are.
@@ -46,8 +48,8 @@ impl Connection {
     pub(super) fn new(client: Arc<Client>, ended: CancellationToken) -> Self {
         Self {
             client,
-            identity: None,
             login: String::new(),
+            earlier: Vec::new(),
             failed: 0,
             asked: false,
             channels: HashMap::new(),
@@ -55,12 +57,53 @@ impl Connection {
         }
     }
 
-    fn find(&self, key: &russh::keys::PublicKey, algorithm: &Algorithm) -> Option<Arc<Identity>> {
-        // russh, which counts for itself, may not have told the client yet.
-        if self.failed >= self.client.worker.limits.auth_tries {
-            return None;
+    /// Whether tries are left. russh, which counts for itself, may not have told the client yet.
+    fn may_try(&self) -> bool {
+        self.failed < self.client.worker.limits.auth_tries
+    }
+
+    /// Answers a credential whose signature is right. The login name says where to, the credential
+    /// says who: any login name is let in.
+    fn verified(&mut self, login: &str, credential: Credential) -> Auth {
+        if !self.may_try() {
+            return self.reject();
         }
-        self.client.worker.users.find(key, algorithm)
+        // Two steps are one login (RFC 4252 §5).
+        if self.login != login {
+            self.earlier.clear();
+            self.login = login.to_owned();
+        }
+        let Client { peer, worker, .. } = &*self.client;
+        let shown = credential.to_string();
+        let verdict = worker
+            .authenticator
+            .verified(credential, &self.earlier, peer.ip());
+        match verdict {
+            Verdict::Refused(reason) => {
+                tracing::info!(credential = shown, %reason, login, %peer, "login refused");
+                self.reject()
+            }
+            Verdict::Partial(earlier) => {
+                tracing::info!(credential = shown, login, %peer, "login in part");
+                self.earlier = earlier;
+                Auth::Reject {
+                    proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])),
+                    partial_success: true,
+                }
+            }
+            Verdict::Login(verified) => {
+                let identity = &verified.identity;
+                tracing::info!(
+                    user = identity.user, groups = ?identity.groups, source = identity.source.as_str(),
+                    credential = %verified.proof, login, %peer, "login"
+                );
+                worker.metrics.login("accepted");
+                // russh lets nobody log in twice.
+                let _ = self.client.login.set(verified);
+                self.client.logged_in.cancel();
+                Auth::Accept
+            }
+        }
     }
 
     /// Says no to a try. After the last, russh ends the connection at the next.
@@ -70,6 +113,11 @@ impl Connection {
             self.client.refused("authTries");
         }
         Auth::reject()
+    }
+
+    fn may_have_pty(&self) -> bool {
+        let login = self.client.login.get();
+        login.is_some_and(|login| login.restrictions.pty)
     }
 
     fn answer(channel: ChannelId, yes: bool, session: &mut Session) -> Result<(), russh::Error> {
@@ -115,10 +163,11 @@ impl Handler for Connection {
 
     async fn auth_openssh_certificate(
         &mut self,
-        _login: &str,
-        _certificate: &Certificate,
+        login: &str,
+        certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.reject())
+        let certificate = Credential::Certificate(Box::new(certificate.clone()));
+        Ok(self.verified(login, certificate))
     }
 
     async fn auth_publickey_offered(
@@ -126,10 +175,10 @@ impl Handler for Connection {
         _login: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(match self.find(offer.public_key, offer.algorithm) {
-            Some(_) => Auth::Accept,
-            None => self.reject(),
-        })
+        let (key, algorithm, peer) = (offer.public_key, offer.algorithm, self.client.peer.ip());
+        let authenticator = &self.client.worker.authenticator;
+        let wanted = self.may_try() && authenticator.offered(key, algorithm, peer);
+        Ok(if wanted { Auth::Accept } else { self.reject() })
     }
 
     async fn auth_publickey(
@@ -137,17 +186,7 @@ impl Handler for Connection {
         login: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        // The login name says where to, the key says who: any login name is let in.
-        let Some(identity) = self.find(key.public_key, key.algorithm) else {
-            return Ok(self.reject());
-        };
-        let (user, source, peer) = (&identity.user, identity.source.as_str(), self.client.peer);
-        tracing::info!(user, source, login, %peer, "login");
-        self.client.worker.metrics.login("accepted");
-        self.login = login.to_owned();
-        self.identity = Some(identity);
-        self.client.logged_in.cancel();
-        Ok(Auth::Accept)
+        Ok(self.verified(login, Credential::Key(key.public_key.clone())))
     }
 
     async fn channel_open_session(
@@ -156,8 +195,8 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // russh lets nobody here before they are logged in; without an identity there is no way on.
-        let Some(identity) = &self.identity else {
+        // russh lets nobody here before they are logged in; without a login there is no way on.
+        let Some(login) = self.client.login.get() else {
             return Ok(());
         };
         // Not every closed channel is told of: one that this end closes first is not.
@@ -168,7 +207,8 @@ impl Handler for Connection {
         if full {
             self.client.refused("channelsPerConnection");
         }
-        if full || worker.draining.is_cancelled() {
+        let over = worker.draining.is_cancelled() || self.client.revoked.is_cancelled();
+        if full || over {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
@@ -183,7 +223,8 @@ impl Handler for Connection {
         reply.accept().await;
         let task = channel::Task {
             client: Arc::clone(&self.client),
-            identity: Arc::clone(identity),
+            identity: Arc::clone(&login.identity),
+            restrictions: Arc::clone(&login.restrictions),
             signals: wanted,
             login: self.login.clone(),
             closed,
@@ -236,7 +277,7 @@ impl Handler for Connection {
             .channels
             .get(&channel)
             .is_some_and(|state| !state.started);
-        Self::answer(channel, early, session)
+        Self::answer(channel, early && self.may_have_pty(), session)
     }
 
     async fn x11_request(

@@ -9,6 +9,7 @@ pub(crate) mod hostkeys;
 mod idle;
 mod open;
 mod pump;
+mod recheck;
 mod reserved;
 mod settings;
 mod socket;

@@ -32,6 +32,8 @@ pub(super) enum End {
     Stopped(String),
     /// No byte moved for as long as the configuration allows.
     Idle(String),
+    /// What let the client in does not hold any more.
+    Revoked(String),
 }
 
 impl End {
@@ -43,6 +45,7 @@ impl End {
             Self::Failed(_) => "failed",
             Self::Stopped(_) => "stopped",
             Self::Idle(_) => "idle",
+            Self::Revoked(_) => "revoked",
         }
     }
 }

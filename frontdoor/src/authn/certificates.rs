@@ -1,0 +1,222 @@
+//! OpenSSH user certificates of trusted CAs (PROTOCOL.certkeys). russh checks the client's signature,
+//! and of the certificate no more than its CA's signature and its time; all else is checked here.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use podgate_proto::reload::Reloaded;
+use russh::keys::ssh_key::Fingerprint;
+use russh::keys::{Certificate, HashAlg, PublicKey};
+
+use super::addresses::Addresses;
+use super::restrictions::Restrictions;
+use super::{names, strength};
+use crate::config::{self, UserFrom};
+use crate::identity::{Identity, Source};
+
+/// Why a file of CAs' keys is none.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("cannot read {path}: {source}")]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path}: line {number}: {reason}")]
+    Line {
+        path: PathBuf,
+        number: usize,
+        reason: String,
+    },
+    #[error("{path}: there is no key in it")]
+    Empty { path: PathBuf },
+}
+
+/// Why a certificate does not let someone in.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Refusal {
+    #[error("its CA is not trusted")]
+    Authority,
+    #[error("it is a host's")]
+    Host,
+    #[error("it is not valid yet")]
+    Early,
+    #[error("it has expired")]
+    Expired,
+    #[error("it names no principals")]
+    NoPrincipals,
+    #[error("{0}")]
+    Weak(&'static str),
+    #[error("its CA signed with SHA-1")]
+    Signature,
+    #[error("its CA's signature is wrong")]
+    Forged,
+    #[error("its critical option {0:?} is not supported")]
+    Critical(String),
+    #[error("its source-address is no list of networks")]
+    Networks,
+    #[error("its source-address does not fit the client's")]
+    Address,
+    #[error("its force-command is empty or holds a NUL byte")]
+    Command,
+    #[error("{0} of its principals could be the user's name, not one")]
+    User(usize),
+    #[error("{0}")]
+    Names(#[from] names::Error),
+}
+
+/// CAs, and by which rule their certificates are read.
+#[derive(Debug)]
+pub struct Certificates {
+    authorities: Reloaded<Vec<Fingerprint>, Error>,
+    rule: config::Certificates,
+}
+
+impl Certificates {
+    /// Reads the CAs' keys for the first time.
+    pub fn load(rule: config::Certificates) -> Result<Self, Error> {
+        let path = rule.authorities.clone();
+        let authorities = Reloaded::load(vec![path.clone()], move || read(&path))?;
+        Ok(Self { authorities, rule })
+    }
+
+    /// Whose certificate this is, and what they may do. `from` is the client's address.
+    pub fn find(
+        &self,
+        certificate: &Certificate,
+        from: IpAddr,
+        now: SystemTime,
+    ) -> Result<(Identity, Restrictions), Refusal> {
+        self.trust(certificate, now)?;
+        if certificate.cert_type().is_host() {
+            return Err(Refusal::Host);
+        }
+        if certificate.valid_principals().is_empty() {
+            return Err(Refusal::NoPrincipals);
+        }
+        let restrictions = restrictions(certificate, from)?;
+        Ok((self.identity(certificate)?, restrictions))
+    }
+
+    /// Whether a trusted CA vouches for it now, by algorithms that prove something.
+    fn trust(&self, certificate: &Certificate, now: SystemTime) -> Result<(), Refusal> {
+        let authorities = self.authorities.current();
+        let authority = certificate.signature_key();
+        if !authorities.contains(&authority.fingerprint(HashAlg::Sha256)) {
+            return Err(Refusal::Authority);
+        }
+        for key in [authority, certificate.public_key()] {
+            if let Some(reason) = strength::weakness(key) {
+                return Err(Refusal::Weak(reason));
+            }
+        }
+        if !strength::signs(&certificate.signature().algorithm()) {
+            return Err(Refusal::Signature);
+        }
+        let now = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| now.as_secs());
+        if now < certificate.valid_after() {
+            return Err(Refusal::Early);
+        }
+        if now >= certificate.valid_before() {
+            return Err(Refusal::Expired);
+        }
+        // Once more what was checked, and the signature.
+        certificate
+            .validate_at(now, authorities.iter())
+            .map_err(|_| Refusal::Forged)
+    }
+
+    fn identity(&self, certificate: &Certificate) -> Result<Identity, Refusal> {
+        let rule = &self.rule;
+        let principals = certificate.valid_principals().iter();
+        let (groups, others): (Vec<_>, Vec<_>) =
+            principals.partition(|principal| principal.starts_with(&rule.group_principal));
+        let groups: Vec<_> = groups
+            .iter()
+            .filter_map(|group| group.strip_prefix(&rule.group_principal))
+            .map(str::to_owned)
+            .collect();
+        let user = match &rule.user {
+            UserFrom::KeyId => certificate.key_id(),
+            UserFrom::Principal(prefix) => {
+                let users = others.iter().filter_map(|name| name.strip_prefix(prefix));
+                match (users.clone().next(), users.count()) {
+                    (Some(user), 1) => user,
+                    (_, count) => return Err(Refusal::User(count)),
+                }
+            }
+        };
+        let (extra, source) = (BTreeMap::new(), Source::Certificate);
+        Ok(rule.names.identity(user, &groups, extra, source)?)
+    }
+}
+
+fn restrictions(certificate: &Certificate, from: IpAddr) -> Result<Restrictions, Refusal> {
+    let mut command = None;
+    for (name, value) in certificate.critical_options().iter() {
+        match name.as_str() {
+            "force-command" if value.is_empty() || value.contains('\0') => {
+                return Err(Refusal::Command);
+            }
+            "force-command" => command = Some(value.clone()),
+            "source-address" => {
+                let networks = Addresses::networks(value).map_err(|_| Refusal::Networks)?;
+                if !networks.fit(from) {
+                    return Err(Refusal::Address);
+                }
+            }
+            _ => return Err(Refusal::Critical(name.clone())),
+        }
+    }
+    // Without its extension nothing is permitted; an unknown one permits nothing.
+    let permits = |name| certificate.extensions().contains_key(name);
+    Ok(Restrictions {
+        command,
+        pty: permits("permit-pty"),
+        port_forwarding: permits("permit-port-forwarding"),
+        agent_forwarding: permits("permit-agent-forwarding"),
+        open: vec![],
+        listen: vec![],
+        // The largest number is for ever (PROTOCOL.certkeys, valid before).
+        expires: (certificate.valid_before() != u64::MAX)
+            .then(|| certificate.valid_before_time())
+            .flatten(),
+    })
+}
+
+/// Public keys, one a line, as of sshd's TrustedUserCAKeys.
+fn read(path: &Path) -> Result<Vec<Fingerprint>, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let lines = text.lines().map(str::trim).zip(1..);
+    let keys = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    let keys = keys.map(|(line, number)| {
+        let key: Result<PublicKey, _> = line.parse();
+        let key = key.map_err(|error| error.to_string()).and_then(|key| {
+            match strength::weakness(key.key_data()) {
+                Some(reason) => Err(reason.to_owned()),
+                None => Ok(key.fingerprint(HashAlg::Sha256)),
+            }
+        });
+        key.map_err(|reason| Error::Line {
+            path: path.to_owned(),
+            number,
+            reason,
+        })
+    });
+    let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+    if keys.is_empty() {
+        return Err(Error::Empty {
+            path: path.to_owned(),
+        });
+    }
+    Ok(keys)
+}

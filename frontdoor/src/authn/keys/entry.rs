@@ -1,0 +1,125 @@
+//! One key of a user's: a line of authorized_keys, what its options say, and whether they let it in now.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use russh::keys::PublicKey;
+
+use super::super::options::{self, Options, Timespec};
+use super::super::restrictions::Restrictions;
+use super::super::strength;
+use crate::identity::Identity;
+
+/// Why a key of a user's lets nobody in.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum KeyError {
+    #[error("{0}")]
+    Options(#[from] options::Error),
+    #[error("expiry-time: there is no such time")]
+    Time,
+    #[error("it is no public key: {0}")]
+    Key(#[from] russh::keys::ssh_key::Error),
+    #[error("{0}")]
+    Weak(&'static str),
+}
+
+/// Why a key does not let someone in now.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Refusal {
+    #[error("it is not known")]
+    Unknown,
+    #[error("its expiry-time is past")]
+    Expired,
+    #[error("its from does not fit the client's address")]
+    Address,
+}
+
+/// One key of a user's, and what its options say.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) identity: Arc<Identity>,
+    options: Options,
+    expires: Option<SystemTime>,
+}
+
+impl Entry {
+    pub(super) fn hold(&self, from: IpAddr, now: SystemTime) -> Result<(), Refusal> {
+        if self.expires.is_some_and(|expires| expires < now) {
+            return Err(Refusal::Expired);
+        }
+        match &self.options.from {
+            Some(addresses) if !addresses.fit(from) => Err(Refusal::Address),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn restrictions(&self) -> Restrictions {
+        let options = &self.options;
+        Restrictions {
+            command: options.command.clone(),
+            pty: options.pty,
+            port_forwarding: options.port_forwarding,
+            agent_forwarding: options.agent_forwarding,
+            open: options.open.iter().cloned().collect(),
+            listen: options.listen.iter().cloned().collect(),
+            expires: self.expires,
+        }
+    }
+}
+
+/// One line of an authorized_keys file (sshd(8), AUTHORIZED_KEYS FILE FORMAT). `ssh_key` reads such
+/// lines, too, but no option with a space in it.
+pub(super) fn entry(line: &str, identity: &Arc<Identity>) -> Result<(PublicKey, Entry), KeyError> {
+    let line = line.trim();
+    let bare: Result<PublicKey, _> = line.parse();
+    let (options, key) = match bare {
+        Ok(key) => (Options::default(), key),
+        Err(error) => {
+            let (text, rest) = options::part(line);
+            // What looks like a key, and is none, has no options.
+            if text.starts_with("ssh-") || text.starts_with("ecdsa-") || rest.is_empty() {
+                return Err(error.into());
+            }
+            (Options::parse(text)?, rest.trim_start().parse()?)
+        }
+    };
+    if let Some(reason) = strength::weakness(key.key_data()) {
+        return Err(KeyError::Weak(reason));
+    }
+    let times = options
+        .expiry
+        .iter()
+        .map(|&spec| time(spec).ok_or(KeyError::Time));
+    let times: Vec<_> = times.collect::<Result<_, _>>()?;
+    let entry = Entry {
+        identity: Arc::clone(identity),
+        options,
+        expires: times.into_iter().min(),
+    };
+    Ok((key, entry))
+}
+
+fn time(spec: Timespec) -> Option<SystemTime> {
+    let zone = if spec.utc {
+        TimeZone::UTC
+    } else {
+        TimeZone::system()
+    };
+    let number = |number: u8| i8::try_from(number).ok();
+    let civil = DateTime::new(
+        i16::try_from(spec.year).ok()?,
+        number(spec.month)?,
+        number(spec.day)?,
+        number(spec.hour)?,
+        number(spec.minute)?,
+        number(spec.second)?,
+        0,
+    );
+    let time = civil.ok()?.to_zoned(zone).ok()?;
+    Some(time.timestamp().into())
+}

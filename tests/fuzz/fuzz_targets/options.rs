@@ -1,0 +1,45 @@
+//! The options in front of a key: reading them never panics, a line is parted without a byte lost, an
+//! option more never gives back what `restrict` took at the end, and addresses that are refused by a
+//! `!` never fit.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+// The pure files themselves: building their crate would take minutes.
+#[path = "../../../frontdoor/src/authn"]
+mod authn {
+    pub(crate) mod addresses;
+    #[allow(dead_code, reason = "what a time or an endpoint means is not fuzzed")]
+    pub(crate) mod options;
+}
+use authn::addresses::Addresses;
+use authn::options::{Options, part};
+
+fuzz_target!(|line: &str| {
+    let (text, rest) = part(line);
+    assert_eq!(format!("{text}{rest}"), line);
+    let options = Options::parse(text);
+    if let Ok(options) = &options {
+        // An empty command would be no command.
+        assert!(options.command.as_deref() != Some(""));
+        let restricted = Options::parse(&format!("{text},restrict"));
+        let restricted = restricted.expect("restrict may follow whatever is sound");
+        assert!(!restricted.pty && !restricted.port_forwarding && !restricted.agent_forwarding);
+        assert_eq!(restricted.command, options.command);
+        // What is in front of a key is parted from it where it ends.
+        assert_eq!(part(&format!("{text} key")), (text, " key"));
+    }
+    if let Ok(addresses) = Addresses::patterns(line) {
+        for address in ["10.0.0.1", "2001:db8::1"] {
+            let address = address.parse().expect("an address");
+            let never = Addresses::patterns(&format!("{line},!{address}")).expect("one more");
+            assert!(!never.fit(address));
+            let all = Addresses::patterns(&format!("{line},*")).expect("one more");
+            assert!(!addresses.fit(address) || all.fit(address));
+        }
+    }
+    // Each list of networks is one of patterns, and means the same.
+    if let Ok(networks) = Addresses::networks(line) {
+        assert_eq!(Addresses::patterns(line), Ok(networks));
+    }
+});
