@@ -8,6 +8,7 @@
 
 mod apiserver;
 mod architecture;
+mod authn;
 mod chaos;
 mod cli;
 mod command;

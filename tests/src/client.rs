@@ -10,8 +10,8 @@ use anyhow::{Result, ensure};
 use bytes::Bytes;
 use russh::client::{self, Handle, Msg};
 use russh::keys::{
-    PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate, load_public_key,
-    load_secret_key,
+    Certificate, PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate,
+    load_public_key, load_secret_key,
 };
 use russh::{
     ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Preferred, Sig, cipher, kex,
@@ -28,6 +28,7 @@ pub struct Login {
     address: SocketAddr,
     name: String,
     key: Arc<PrivateKey>,
+    certificate: Option<Certificate>,
     host: PublicKey,
     config: Arc<client::Config>,
 }
@@ -56,9 +57,19 @@ impl Login {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             name: name.to_owned(),
             key: Arc::new(load_secret_key(key, None)?),
+            certificate: None,
             host: load_public_key(host)?,
             config: Arc::new(config),
         })
+    }
+
+    /// The same by a certificate of the key, whatever it certifies; ssh would not show all.
+    ///
+    /// # Errors
+    /// When the file holds none.
+    pub fn with_certificate(mut self, path: &Path) -> Result<Self> {
+        self.certificate = Some(Certificate::read_file(path)?);
+        Ok(self)
     }
 
     /// At a stand's frontdoor, to a target.
@@ -82,8 +93,17 @@ impl Login {
         sockopt::set_tcp_quickack(&stream, true)?;
         let host = Host(self.host.clone());
         let mut handle = client::connect_stream(Arc::clone(&self.config), stream, host).await?;
-        let key = PrivateKeyWithHashAlg::new(Arc::clone(&self.key), None);
-        let answer = handle.authenticate_publickey(&self.name, key).await?;
+        let (name, key) = (self.name.as_str(), Arc::clone(&self.key));
+        let answer = match self.certificate.clone() {
+            Some(certificate) => {
+                let login = handle.authenticate_openssh_cert(name, key, certificate);
+                login.await?
+            }
+            None => {
+                let key = PrivateKeyWithHashAlg::new(key, None);
+                handle.authenticate_publickey(name, key).await?
+            }
+        };
         ensure!(answer.success(), "no login: {answer:?}");
         Ok(Connection { handle })
     }

@@ -1,0 +1,82 @@
+//! A login holds as long as what let it in: then its sessions are ended, and others go on.
+
+use super::{Place, echoes, is_ended};
+
+const CONFIG: &str = "recheckSeconds: 1\n\
+    authn: {certificates: [{authorities: 'DIR/ca.pub'}], revoked: 'DIR/revoked'}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_or_key_that_is_removed() {
+    let place = Place::new(CONFIG).await;
+    let ada = place.somebody("ada").await;
+    let bob = place.somebody("bob").await;
+    let user =
+        |name: &str, rest: &str, key: &str| format!("- {{name: {name}, {rest} keys: ['{key}']}}\n");
+    let bobs = user("bob", "", &bob.key);
+    place.users(&format!(
+        "{bobs}{}",
+        user("ada", "groups: [dev],", &ada.key)
+    ));
+    let mut bob = bob.echo().await;
+    // What each change takes away: the user, the key, a group, a freedom.
+    for change in [
+        String::new(),
+        user("ada", "groups: [dev],", "").replace("''", ""),
+        user("ada", "", &ada.key),
+        user("ada", "groups: [dev],", &format!("no-pty {}", ada.key)),
+        user("adele", "groups: [dev],", &ada.key),
+    ] {
+        place.users(&format!(
+            "{bobs}{}",
+            user("ada", "groups: [dev],", &ada.key)
+        ));
+        let session = ada.echo().await;
+        place.users(&format!("{bobs}{change}"));
+        is_ended(session).await;
+        echoes(&mut bob).await;
+    }
+    let counts = [
+        "podgate_frontdoor_sessions_total{outcome=\"revoked\"} 5",
+        "podgate_frontdoor_sessions_active 1",
+        "podgate_frontdoor_connections 1",
+    ];
+    place
+        .stand
+        .frontdoor
+        .counts(super::SOON, &counts)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_revoked_or_expires() {
+    let place = Place::new(CONFIG).await;
+    let ada = place.somebody("ada").await;
+    let options = ["-I", "ada", "-n", "ada", "-z", "5"];
+    place.certify(&ada, "ca", &options).await;
+    let session = ada.echo().await;
+    place.revoke("serial: 5\n");
+    is_ended(session).await;
+    place.revoke("");
+    let until = ["-I", "ada", "-n", "ada", "-V", "-1m:+15s"];
+    place.certify(&ada, "ca", &until).await;
+    is_ended(ada.echo().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_connection_ends_with_its_sessions() {
+    let place = Place::new(CONFIG).await;
+    let ada = place.somebody("ada").await;
+    place.users(&format!("- {{name: ada, keys: ['{}']}}\n", ada.key));
+    let shared = ada.client.share("demo").await.unwrap();
+    let output = ada.run(&[&shared.option], "echo works").await;
+    assert_eq!(output.stdout, b"works\n");
+    place.users("[]\n");
+    let none = ["podgate_frontdoor_connections 0"];
+    place
+        .stand
+        .frontdoor
+        .counts(super::SOON, &none)
+        .await
+        .unwrap();
+}
