@@ -48,15 +48,28 @@ pub(super) async fn answer(
     }
 }
 
+/// A name may come from a certificate, and hold anything: it is shown as on one line.
 fn whoami(identity: &Identity) -> String {
     let Identity {
         user,
         groups,
+        extra,
         source,
     } = identity;
-    let mut text = format!("user: {user}\n");
+    let shown = |text: &str| text.escape_debug().to_string();
+    let list = |texts: &[String]| {
+        texts
+            .iter()
+            .map(|text| shown(text))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut text = format!("user: {}\n", shown(user));
     if !groups.is_empty() {
-        text = format!("{text}groups: {}\n", groups.join(", "));
+        text = format!("{text}groups: {}\n", list(groups));
+    }
+    for (key, values) in extra {
+        text = format!("{text}{}: {}\n", shown(key), list(values));
     }
     format!("{text}source: {}\n", source.as_str())
 }
