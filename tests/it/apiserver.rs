@@ -1,11 +1,20 @@
-//! The API server stand-in answers as a kube-apiserver does, and breaks when told to.
+//! The API server stand-in answers as a kube-apiserver does, to kube's client and in bytes, and
+//! breaks when told to.
 
-use std::io::ErrorKind;
+mod access;
+mod faults;
+mod lists;
+mod tokens;
+mod watcher;
+mod watches;
+
 use std::sync::Arc;
-use std::time::Duration;
 
-use podgate_tests::apiserver::{ApiFault, ApiServer};
-use podgate_tests::cluster::{Cluster, pod};
+use k8s_openapi::api::core::v1::Pod;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use podgate_tests::apiserver::ApiServer;
+use podgate_tests::cluster::{Cluster, PodBuilder, pod};
 use podgate_tests::pki::{Issued, Pki};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,6 +25,7 @@ const WEB: &str = "/api/v1/namespaces/default/pods/web";
 
 struct Stand {
     pki: Pki,
+    cluster: Cluster,
     api: ApiServer,
 }
 
@@ -23,17 +33,35 @@ impl Stand {
     async fn new() -> Self {
         let (pki, cluster) = (Pki::new().unwrap(), Cluster::new());
         cluster.add(pod("default", "web", "uid-1", "node-a", "127.0.0.1").container("main", "c1"));
-        let api = ApiServer::start(cluster, &pki).await.unwrap();
-        Self { pki, api }
+        let api = ApiServer::start(cluster.clone(), &pki).await.unwrap();
+        Self { pki, cluster, api }
     }
 
-    /// Status code and body.
-    async fn get(
+    /// A client of the stand's own token.
+    async fn client(&self) -> Client {
+        self.client_of(self.api.token()).await
+    }
+
+    async fn client_of(&self, token: &str) -> Client {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        self.api.kubeconfig_of(file.path(), token).unwrap();
+        let file = Kubeconfig::read_from(file.path()).unwrap();
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(file, &options).await;
+        Client::try_from(config.unwrap()).unwrap()
+    }
+
+    async fn pods(&self) -> Api<Pod> {
+        Api::all(self.client().await)
+    }
+
+    /// The answer, head and all.
+    async fn answer(
         &self,
         path: &str,
         token: &str,
         user: Option<&Issued>,
-    ) -> std::io::Result<(u16, String)> {
+    ) -> std::io::Result<String> {
         let address = self.api.url().trim_start_matches("https://").to_owned();
         let tcp = TcpStream::connect(address).await?;
         let config = Arc::new(self.pki.client_config(user).unwrap());
@@ -45,6 +73,17 @@ impl Stand {
         tls.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         tls.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    /// Status code and body.
+    async fn get(
+        &self,
+        path: &str,
+        token: &str,
+        user: Option<&Issued>,
+    ) -> std::io::Result<(u16, String)> {
+        let answer = self.answer(path, token, user).await?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         Ok((head[9..12].parse().unwrap(), body.to_owned()))
     }
@@ -52,6 +91,19 @@ impl Stand {
     async fn json(&self, path: &str, token: &str, user: Option<&Issued>) -> (u16, Value) {
         let (code, body) = self.get(path, token, user).await.unwrap();
         (code, serde_json::from_str(&body).unwrap())
+    }
+}
+
+/// A pod of a node, with nothing in it.
+fn small(namespace: &str, name: &str, node: &str) -> PodBuilder {
+    pod(namespace, name, &format!("uid-{name}"), node, "127.0.0.1")
+}
+
+/// What the API says of itself that failed.
+fn status(error: kube::Error) -> kube::core::Status {
+    match error {
+        kube::Error::Api(status) => *status,
+        other => panic!("{other}"),
     }
 }
 
@@ -97,26 +149,6 @@ async fn pods_are_given_to_those_it_knows() {
         stand.get("/readyz", "", None).await.unwrap(),
         (200, "ok".to_owned())
     );
-}
-
-#[tokio::test]
-async fn faults_hold_until_taken_back() {
-    let stand = Stand::new().await;
-    let token = stand.api.token().to_owned();
-    stand.api.set_fault(ApiFault::InternalError).await.unwrap();
-    assert_eq!(stand.json(WEB, &token, None).await.0, 500);
-    stand.api.set_fault(ApiFault::Refused).await.unwrap();
-    let refused = stand.get(WEB, &token, None).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-    stand.api.set_fault(ApiFault::Silent).await.unwrap();
-    let silent = stand.get(WEB, &token, None);
-    assert!(
-        tokio::time::timeout(Duration::from_millis(100), silent)
-            .await
-            .is_err()
-    );
-    stand.api.set_fault(ApiFault::None).await.unwrap();
-    assert_eq!(stand.json(WEB, &token, None).await.0, 200);
 }
 
 #[tokio::test]

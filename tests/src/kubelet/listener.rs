@@ -11,8 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -58,6 +57,9 @@ impl Peer {
 
 /// What answers the requests.
 pub(crate) trait Service: Send + Sync + 'static {
+    /// What an answer carries.
+    type Body: Body<Data = Bytes, Error = Infallible> + Send + 'static;
+
     /// Asked at each handshake, so that a certificate can change at run time.
     fn tls(&self) -> Arc<ServerConfig>;
 
@@ -66,7 +68,7 @@ pub(crate) trait Service: Send + Sync + 'static {
         self: Arc<Self>,
         peer: Peer,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
 /// The listener; stops on drop.

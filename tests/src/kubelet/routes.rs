@@ -8,7 +8,6 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, heade
 use http_body_util::Full;
 use hyper::body::Incoming;
 use rustls::ServerConfig;
-use serde_json::{Value, json};
 
 use super::listener::{Peer, Service};
 use super::{Front, ServerCertificate};
@@ -16,6 +15,8 @@ use super::{Front, ServerCertificate};
 pub(super) type Answer = Response<Full<Bytes>>;
 
 impl Service for Front {
+    type Body = Full<Bytes>;
+
     fn tls(&self) -> Arc<ServerConfig> {
         match self.faults.certificate() {
             ServerCertificate::Good => self.certificates.good.clone(),
@@ -52,18 +53,15 @@ impl Front {
         if let Some((status, body)) = self.faults.pods() {
             return faulty(status, body);
         }
-        let items = self.cluster.on_node(&self.node).into_iter().map(|pod| {
-            let mut pod = serde_json::to_value(pod).unwrap_or_default();
-            // Items of a list do not repeat what the list says.
-            if let Some(pod) = pod.as_object_mut() {
-                pod.remove("kind");
-                pod.remove("apiVersion");
+        let mut list = br#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":["#.to_vec();
+        for (at, pod) in self.cluster.on_node(&self.node).iter().enumerate() {
+            if at > 0 {
+                list.push(b',');
             }
-            pod
-        });
-        let items: Vec<Value> = items.collect();
-        let list = json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items});
-        let mut answer = Response::new(Full::from(list.to_string()));
+            pod.write_item(&mut list);
+        }
+        list.extend_from_slice(b"]}");
+        let mut answer = Response::new(Full::from(list));
         let kind = HeaderValue::from_static("application/json");
         answer.headers_mut().insert(header::CONTENT_TYPE, kind);
         answer

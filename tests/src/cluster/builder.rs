@@ -1,8 +1,4 @@
-//! The pods of a pretended cluster: one shared store that the stand-ins for the API server and
-//! the kubelets read on every request, so that a change is seen at once everywhere.
-
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! Builds pods in the few words that tests need: what is not said is as of a pod that runs.
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus,
@@ -10,82 +6,12 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// The pods, by namespace and name. Clones share one store.
-#[derive(Clone, Debug, Default)]
-pub struct Cluster {
-    pods: Arc<Mutex<BTreeMap<(String, String), Pod>>>,
-}
-
-impl Cluster {
-    /// An empty cluster.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a pod; one of the same namespace and name is replaced, as a recreated pod of a
-    /// StatefulSet would be.
-    pub fn add(&self, pod: impl Into<Pod>) {
-        let pod = pod.into();
-        let key = |text: &Option<String>| text.clone().unwrap_or_default();
-        let key = (key(&pod.metadata.namespace), key(&pod.metadata.name));
-        self.pods().insert(key, pod);
-    }
-
-    /// The same as [`add`](Self::add), for tests that mean to replace.
-    pub fn replace(&self, pod: impl Into<Pod>) {
-        self.add(pod);
-    }
-
-    /// Removes a pod and returns it.
-    pub fn remove(&self, namespace: &str, name: &str) -> Option<Pod> {
-        self.pods().remove(&(namespace.to_owned(), name.to_owned()))
-    }
-
-    /// A copy of a pod.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Pod> {
-        self.pods()
-            .get(&(namespace.to_owned(), name.to_owned()))
-            .cloned()
-    }
-
-    /// Copies of all pods of a node.
-    pub fn on_node(&self, node: &str) -> Vec<Pod> {
-        let of_node =
-            |pod: &&Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node);
-        self.pods().values().filter(of_node).cloned().collect()
-    }
-
-    fn pods(&self) -> MutexGuard<'_, BTreeMap<(String, String), Pod>> {
-        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The runtime's id (64 hex digits at a real one) of the *running* container of this name,
-/// without the `containerd://` before it. Init and ephemeral containers count.
-pub fn running_container(pod: &Pod, container: &str) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let lists = [
-        &status.container_statuses,
-        &status.init_container_statuses,
-        &status.ephemeral_container_statuses,
-    ];
-    let status = lists
-        .into_iter()
-        .flatten()
-        .flatten()
-        .find(|one| one.name == container)?;
-    status.state.as_ref()?.running.as_ref()?;
-    let id = status.container_id.as_deref()?;
-    Some(id.strip_prefix("containerd://").unwrap_or(id).to_owned())
-}
-
 /// Starts a pod that runs on a node: phase `Running`, no container yet.
 pub fn pod(namespace: &str, name: &str, uid: &str, node: &str, host_ip: &str) -> PodBuilder {
     let metadata = ObjectMeta {
         namespace: Some(namespace.to_owned()),
         name: Some(name.to_owned()),
         uid: Some(uid.to_owned()),
-        resource_version: Some("1".to_owned()),
         ..ObjectMeta::default()
     };
     let spec = PodSpec {
@@ -108,7 +34,8 @@ pub fn pod(namespace: &str, name: &str, uid: &str, node: &str, host_ip: &str) ->
     }
 }
 
-/// Builds a [`Pod`]; ends with [`build`](Self::build), or go straight into [`Cluster::add`].
+/// Builds a [`Pod`]; ends with [`build`](Self::build), or goes straight into
+/// [`Cluster::add`](super::Cluster::add).
 #[derive(Clone, Debug)]
 pub struct PodBuilder {
     metadata: ObjectMeta,

@@ -1,0 +1,233 @@
+//! A stand-in for the Kubernetes API server: pods of a [`Cluster`] over HTTPS, got, listed and
+//! watched, and reviews of tokens and of access, in the words of kube-apiserver 1.36; and a few
+//! ways to break. Not there: other resources, writing, protobuf and tables, discovery.
+
+mod answer;
+mod asked;
+mod callers;
+mod counts;
+mod front;
+mod list;
+mod options;
+mod rbac;
+mod reviews;
+mod selector;
+mod watch;
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+pub use callers::{API_AUDIENCE, Token};
+pub use rbac::{Rbac, group, rule, service_account, user};
+
+use crate::cluster::Cluster;
+use crate::kubelet::listener::{Leg, Listener};
+use crate::pki::Pki;
+use callers::Tokens;
+use counts::Counts;
+use front::{Front, lock};
+
+/// How the API server treats its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ApiFault {
+    /// Serves.
+    #[default]
+    None,
+    /// The socket is closed: dialling is refused, and open connections are dropped.
+    Refused,
+    /// Accepts and never answers. Watches that stand go on.
+    Silent,
+    /// Answers everything with a 500 Status. Watches that stand go on.
+    InternalError,
+    /// Answers everything with 429. Watches that stand go on.
+    TooManyRequests {
+        /// In seconds, what `Retry-After` says.
+        retry_after: u32,
+    },
+}
+
+/// The API server; stops on drop.
+pub struct ApiServer {
+    listener: Listener,
+    address: Ipv4Addr,
+    front: Arc<Front>,
+    ca_pem: String,
+    token: String,
+}
+
+impl ApiServer {
+    /// Listens on a free port of 127.0.0.1, with a certificate of `pki` for that address,
+    /// `localhost` and `kubernetes.default.svc`. Client certificates of `pki` and the token
+    /// [`token`](Self::token) may do everything, until [`enforce`](Self::enforce).
+    ///
+    /// # Errors
+    /// When no port or certificate is to be had.
+    pub async fn start(cluster: Cluster, pki: &Pki) -> Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST, cluster, pki).await
+    }
+
+    /// The same on a free port of another address.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub async fn start_at(address: Ipv4Addr, cluster: Cluster, pki: &Pki) -> Result<Self> {
+        let ip = address.to_string();
+        let issued = pki.issue(&[&ip, "localhost", "kubernetes.default.svc"])?;
+        let token = "stand-token".to_owned();
+        let mut tokens = Tokens::default();
+        tokens.set_masters(&[&token]);
+        let front = Arc::new(Front {
+            cluster,
+            clients: pki.clients()?,
+            tls: Arc::new(pki.server_config(&issued)?),
+            counts: Counts::default(),
+            tokens: Mutex::new(tokens),
+            rbac: Mutex::default(),
+            behaviour: Mutex::default(),
+        });
+        let listener = Listener::start(front.clone(), address).await?;
+        Ok(Self {
+            listener,
+            address,
+            front,
+            ca_pem: pki.ca_pem(),
+            token,
+        })
+    }
+
+    /// `https://<address>:<port>`
+    pub fn url(&self) -> String {
+        format!("https://{}:{}", self.address, self.listener.port())
+    }
+
+    /// The bearer token of [`kubeconfig`](Self::kubeconfig).
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The bearer tokens of `system:masters` taken from now on, instead of those before.
+    pub fn set_tokens(&self, tokens: &[&str]) {
+        lock(&self.front.tokens).set_masters(tokens);
+    }
+
+    /// From now on this bearer token is known, to token reviews and, if the server is in its
+    /// audience, as a caller's.
+    pub fn add_token(&self, bearer: &str, token: Token) {
+        lock(&self.front.tokens).add(bearer, token);
+    }
+
+    /// From now on this bearer token is nobody's, as after its expiry.
+    pub fn remove_token(&self, bearer: &str) {
+        lock(&self.front.tokens).remove(bearer);
+    }
+
+    /// What access reviews and, if [enforced](Self::enforce), requests are decided by from now on.
+    pub fn set_rbac(&self, rbac: Rbac) {
+        *lock(&self.front.rbac) = Arc::new(rbac);
+    }
+
+    /// Whether callers may do only what the RBAC objects say, but for `system:masters`. Watches
+    /// that stand go on, as at a real server.
+    pub fn enforce(&self, enforce: bool) {
+        lock(&self.front.behaviour).enforce = enforce;
+    }
+
+    /// How many requests for one pod have come, whatever was answered.
+    pub fn pod_requests(&self) -> usize {
+        self.requests("get", "pods")
+    }
+
+    /// How many requests of this verb (`get`, `list`, `watch`, `create`) for this resource have
+    /// come, whatever was answered.
+    pub fn requests(&self, verb: &str, resource: &str) -> usize {
+        self.front.counts.requests(verb, resource)
+    }
+
+    /// Waits until so many such [`requests`](Self::requests) have come.
+    ///
+    /// # Errors
+    /// When they have not within half a minute.
+    pub async fn wait_requests(&self, verb: &str, resource: &str, n: usize) -> Result<()> {
+        self.front.counts.wait_requests(verb, resource, n).await
+    }
+
+    /// Waits until exactly so many watches stand.
+    ///
+    /// # Errors
+    /// When they have not within half a minute.
+    pub async fn wait_watches(&self, n: usize) -> Result<()> {
+        self.front.counts.wait_watches(n).await
+    }
+
+    /// Ends all watches that stand, cleanly, as at their timeout.
+    pub fn end_watches(&self) {
+        std::mem::take(&mut lock(&self.front.behaviour).watches).cancel();
+    }
+
+    /// Answers each request so much later from now on.
+    pub fn set_delay(&self, delay: Duration) {
+        lock(&self.front.behaviour).delay = delay;
+    }
+
+    /// Drops every connection, watches among them; returns when they are gone.
+    ///
+    /// # Errors
+    /// When the server has stopped.
+    pub async fn cut(&self) -> Result<()> {
+        self.listener.cut().await
+    }
+
+    /// Breaks or mends the server; returns once it holds.
+    ///
+    /// # Errors
+    /// When the port was lost to another process in between.
+    pub async fn set_fault(&self, fault: ApiFault) -> Result<()> {
+        lock(&self.front.behaviour).fault = fault;
+        match fault {
+            ApiFault::None | ApiFault::InternalError | ApiFault::TooManyRequests { .. } => {
+                self.listener.set_leg(Leg::Up).await
+            }
+            ApiFault::Silent => self.listener.set_leg(Leg::TlsSilent).await,
+            ApiFault::Refused => {
+                self.listener.set_leg(Leg::Refused).await?;
+                self.listener.cut().await
+            }
+        }
+    }
+
+    /// Writes a kubeconfig for this server: the authority inside, the token as the user.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn kubeconfig(&self, path: &Path) -> Result<()> {
+        self.kubeconfig_of(path, &self.token)
+    }
+
+    /// The same with another token.
+    ///
+    /// # Errors
+    /// As of [`kubeconfig`](Self::kubeconfig).
+    pub fn kubeconfig_of(&self, path: &Path, token: &str) -> Result<()> {
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "stand",
+            "clusters": [{"name": "stand", "cluster": {
+                "server": self.url(),
+                "certificate-authority-data": STANDARD.encode(&self.ca_pem),
+            }}],
+            "users": [{"name": "stand", "user": {"token": token}}],
+            "contexts": [{"name": "stand", "context": {"cluster": "stand", "user": "stand"}}],
+        });
+        // JSON is YAML, so this is what any reader of a kubeconfig takes.
+        let text = serde_json::to_string_pretty(&config)?;
+        std::fs::write(path, text).with_context(|| path.display().to_string())
+    }
+}
