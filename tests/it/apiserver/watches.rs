@@ -1,5 +1,7 @@
 //! Watches as kube's client sees them, and in bytes.
 
+use std::time::Duration;
+
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, WatchEvent, WatchParams};
@@ -71,6 +73,26 @@ async fn a_watch_of_some_pods_sees_them_come_and_go() {
     stand.cluster.remove("default", "a");
     stand.cluster.add(small("default", "b", "node-b"));
     assert_eq!(next(&mut watch).await, "added b");
+}
+
+#[tokio::test]
+async fn a_watch_can_be_behind() {
+    let stand = Stand::new().await;
+    let pods = stand.pods().await;
+    let mut watch = pods
+        .watch(&WatchParams::default(), "0")
+        .await
+        .unwrap()
+        .boxed();
+    assert_eq!(next(&mut watch).await, "added web");
+    stand.api.hold_watches(true);
+    stand.cluster.add(small("default", "a", "node-a"));
+    stand.cluster.remove("default", "a");
+    let silent = tokio::time::timeout(Duration::from_millis(100), watch.next()).await;
+    assert!(silent.is_err());
+    stand.api.hold_watches(false);
+    assert_eq!(next(&mut watch).await, "added a");
+    assert_eq!(next(&mut watch).await, "deleted a");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use http::{Method, Request, header};
 use hyper::body::Incoming;
 use rustls::ServerConfig;
 use serde_json::json;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::ApiFault;
@@ -18,7 +19,8 @@ use super::counts::Counts;
 use super::list::list;
 use super::options::Options;
 use super::rbac::Rbac;
-use super::{reviews, watch};
+use super::reviews;
+use super::watch::{Control, watch as stream};
 use crate::cluster::Cluster;
 use crate::cluster::object::key;
 use crate::kubelet::listener::{Peer, Service};
@@ -45,6 +47,8 @@ pub(super) struct Behaviour {
     pub(super) enforce: bool,
     /// Ends the watches that stand.
     pub(super) watches: CancellationToken,
+    /// Whether watches say nothing for now.
+    pub(super) hold: watch::Sender<bool>,
 }
 
 impl Service for Front {
@@ -120,8 +124,12 @@ impl Front {
             }
             ("list", "", "pods", Some(options)) => list(&self.cluster, &options),
             ("watch", "", "pods", Some(options)) => {
-                let (end, standing) = (behaviour.watches, self.counts.stand());
-                Ok(watch::watch(&self.cluster, options, end, standing))
+                let control = Control {
+                    end: behaviour.watches,
+                    hold: behaviour.hold.subscribe(),
+                    _standing: self.counts.stand(),
+                };
+                Ok(stream(&self.cluster, options, control))
             }
             ("create", AUTHENTICATION, "tokenreviews", _) => {
                 let review = reviews::posted(request).await?;

@@ -171,6 +171,12 @@ impl ApiServer {
         std::mem::take(&mut lock(&self.front.behaviour).watches).cancel();
     }
 
+    /// Whether watches say nothing for now, as if their clients were behind. What they did not say
+    /// comes afterwards, in order.
+    pub fn hold_watches(&self, hold: bool) {
+        lock(&self.front.behaviour).hold.send_replace(hold);
+    }
+
     /// Answers each request so much later from now on.
     pub fn set_delay(&self, delay: Duration) {
         lock(&self.front.behaviour).delay = delay;

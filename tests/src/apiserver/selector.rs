@@ -116,10 +116,11 @@ impl Selector {
             (here == value) == (*is == Is::Equal)
         });
         let labels = self.labels.iter().all(|(key, label)| {
-            let here = object.labels.get(key);
+            let here = object.label(key);
+            let among = |values: &[String], here: &str| values.iter().any(|value| value == here);
             match label {
-                Label::In(values) => here.is_some_and(|here| values.contains(here)),
-                Label::NotIn(values) => here.is_none_or(|here| !values.contains(here)),
+                Label::In(values) => here.is_some_and(|here| among(values, here)),
+                Label::NotIn(values) => here.is_none_or(|here| !among(values, here)),
                 Label::Exists => here.is_some(),
                 Label::Absent => here.is_none(),
             }

@@ -31,13 +31,15 @@ const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// Changes that are read at once, under the store's lock.
 const BATCH: usize = 256;
 
-pub(super) fn watch(
-    cluster: &Cluster,
-    options: Options,
-    end: CancellationToken,
-    standing: Standing,
-) -> Answer {
-    let body = match Watch::begin(cluster, options, end, standing) {
+/// What a test has in hand of a watch.
+pub(super) struct Control {
+    pub(super) end: CancellationToken,
+    pub(super) hold: watch::Receiver<bool>,
+    pub(super) _standing: Standing,
+}
+
+pub(super) fn watch(cluster: &Cluster, options: Options, control: Control) -> Answer {
+    let body = match Watch::begin(cluster, options, control) {
         Ok(watch) => StreamBody::new(stream::unfold(watch, |mut watch| async {
             let lines = watch.lines().await?;
             Some((Ok::<_, Infallible>(Frame::data(lines)), watch))
@@ -65,17 +67,11 @@ struct Watch {
     resource_version: u64,
     bookmark: Option<Instant>,
     deadline: Instant,
-    end: CancellationToken,
-    _standing: Standing,
+    control: Control,
 }
 
 impl Watch {
-    fn begin(
-        cluster: &Cluster,
-        options: Options,
-        end: CancellationToken,
-        standing: Standing,
-    ) -> Result<Self, Expired> {
+    fn begin(cluster: &Cluster, options: Options, control: Control) -> Result<Self, Expired> {
         let latest = cluster.latest();
         let store = cluster.store();
         let selector = options.selector;
@@ -108,16 +104,18 @@ impl Watch {
             resource_version,
             bookmark: options.bookmarks.then(|| next_bookmark(deadline)).flatten(),
             deadline,
-            end,
-            _standing: standing,
+            control,
         })
     }
 
     /// The next lines; `None` at the end.
     async fn lines(&mut self) -> Option<Bytes> {
         loop {
-            if self.end.is_cancelled() || Instant::now() >= self.deadline {
-                return None;
+            tokio::select! {
+                biased;
+                () = self.control.end.cancelled() => return None,
+                () = sleep_until(self.deadline) => return None,
+                free = self.control.hold.wait_for(|hold| !hold) => drop(free.ok()?),
             }
             if let Some(lines) = self.initial_lines() {
                 return Some(lines);
@@ -129,7 +127,7 @@ impl Watch {
             }
             let bookmark = self.bookmark;
             tokio::select! {
-                () = self.end.cancelled() => return None,
+                () = self.control.end.cancelled() => return None,
                 () = sleep_until(self.deadline) => return None,
                 () = sleep_until(bookmark.unwrap_or(self.deadline)), if bookmark.is_some() => {
                     self.bookmark = next_bookmark(self.deadline);

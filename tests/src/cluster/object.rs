@@ -1,7 +1,6 @@
 //! One state of a pod: the line of the watch that told of it, written once for all who ask, and
 //! what selectors look at. An object and an item of a list are parts of that line.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,7 +28,8 @@ pub(crate) struct Object {
     pub(crate) uid: Option<Box<str>>,
     pub(crate) node: Option<Arc<str>>,
     pub(crate) phase: Option<Box<str>>,
-    pub(crate) labels: BTreeMap<String, String>,
+    /// A few; a map's first node alone is larger.
+    labels: Box<[(Box<str>, Box<str>)]>,
     change: Change,
     line: Bytes,
 }
@@ -83,13 +83,16 @@ impl Object {
         line.extend_from_slice(HEAD);
         line.extend_from_slice(written.get(1..).unwrap_or_default());
         line.extend_from_slice(END);
+        let labels = pod.metadata.labels.into_iter().flatten();
         Self {
             key,
             resource_version,
             uid: pod.metadata.uid.map(String::into_boxed_str),
             node,
             phase: pod.status.and_then(|s| s.phase).map(String::into_boxed_str),
-            labels: pod.metadata.labels.unwrap_or_default(),
+            labels: labels
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
             change,
             line: line.into(),
         }
@@ -125,6 +128,12 @@ impl Object {
     /// The pod, read again.
     pub(crate) fn pod(&self) -> Option<Pod> {
         serde_json::from_slice(&self.json()).ok()
+    }
+
+    pub(crate) fn label(&self, key: &str) -> Option<&str> {
+        let mut labels = self.labels.iter();
+        let found = labels.find(|(label, _)| **label == *key)?;
+        Some(&found.1)
     }
 
     pub(crate) fn namespace(&self) -> &str {
