@@ -1,6 +1,7 @@
 //! The frontdoor's configuration: YAML, checked as a whole before anything starts.
 
 mod authn;
+mod authorization;
 mod limits;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use podgate_proto::mtls;
 use serde::Deserialize;
 
 pub use authn::{Authn, Certificates, Names, UserFrom};
+pub use authorization::Authorization;
 pub use limits::Limits;
 
 use crate::{target, telemetry, workers};
@@ -30,6 +32,8 @@ pub struct Config {
     pub recheck: Duration,
     pub sessions: Sessions,
     pub limits: Limits,
+    pub authorization: Authorization,
+    pub watch_pods: bool,
     pub drain: Duration,
     pub workers: usize,
     pub log: telemetry::Config,
@@ -88,6 +92,10 @@ struct File {
     login_shell: bool,
     #[serde(default)]
     limits: limits::File,
+    #[serde(default)]
+    authorization: authorization::File,
+    #[serde(default = "default_watch")]
+    watch_pods: bool,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -121,6 +129,10 @@ fn default_namespace() -> String {
 
 fn default_recheck() -> u32 {
     60
+}
+
+fn default_watch() -> bool {
+    true
 }
 
 fn default_drain() -> u64 {
@@ -195,6 +207,8 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
             login_shell: file.login_shell,
         },
         limits: file.limits.check()?,
+        authorization: file.authorization.check(),
+        watch_pods: file.watch_pods,
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),
         log: file.log,

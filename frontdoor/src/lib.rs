@@ -27,11 +27,11 @@ use tokio_util::sync::CancellationToken;
 
 use agents::Agents;
 use authn::Authenticator;
-use authz::Authorizer;
+use authz::{Authorizer, Reviews};
 use config::Config;
 use metrics::Metrics;
 use places::Places;
-use route::Router;
+use route::{Pods, Router};
 use ssh::{Accepted, Worker, hostkeys};
 use workers::Workers;
 
@@ -65,6 +65,9 @@ pub struct Frontdoor {
     identity: Arc<Identity>,
     authenticator: Arc<Authenticator>,
     ssh: Arc<russh::server::Config>,
+    /// Follows the cluster's pods, which all workers read.
+    router: Router,
+    pods: Arc<Pods>,
 }
 
 impl Frontdoor {
@@ -78,7 +81,8 @@ impl Frontdoor {
             &config.limits,
         ));
         // Each worker makes its own client; wrong files are this call's error.
-        Router::connect(config.kubeconfig.as_deref()).await?;
+        let pods = Arc::new(Pods::default());
+        let router = Router::connect(config.kubeconfig.as_deref(), Arc::clone(&pods)).await?;
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         Ok(Self {
@@ -88,6 +92,8 @@ impl Frontdoor {
             identity,
             authenticator,
             ssh,
+            router,
+            pods,
         })
     }
 
@@ -105,9 +111,12 @@ impl Frontdoor {
             identity,
             authenticator,
             ssh,
+            router,
+            pods,
         } = self;
         let metrics = Arc::new(Metrics::new());
         let places = Arc::new(Places::new(&config.limits));
+        let reviews = Arc::new(Reviews::new(config.authorization.clone()));
         let served = CancellationToken::new();
         // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&listener), address(&admin));
@@ -123,17 +132,21 @@ impl Frontdoor {
             move |accepted| {
                 let (config, metrics) = (config.clone(), Arc::clone(&metrics));
                 let (ssh, authenticator) = (Arc::clone(&ssh), Arc::clone(&authenticator));
-                let places = Arc::clone(&places);
+                let (places, pods) = (Arc::clone(&places), Arc::clone(&pods));
+                let reviews = Arc::clone(&reviews);
                 let agents = Agents::new(Arc::clone(&identity), config.agents_port);
                 let (draining, stopped) = (draining.clone(), stopped.clone());
                 async move {
-                    let router = match Router::connect(config.kubeconfig.as_deref()).await {
+                    let router = Router::connect(config.kubeconfig.as_deref(), pods).await;
+                    let router = match router {
                         Ok(router) => router,
                         Err(error) => {
                             tracing::error!(%error, "no client of the API server");
                             return;
                         }
                     };
+                    let authorizer = Authorizer::new(router.client(), reviews);
+                    let (recheck, every) = (authorizer.clone(), config.recheck);
                     let worker = Worker {
                         ssh,
                         limits: config.limits,
@@ -141,14 +154,17 @@ impl Frontdoor {
                         sessions: config.sessions,
                         authenticator,
                         recheck: config.recheck,
-                        authorizer: Authorizer::default(),
+                        authorizer,
                         router,
                         agents,
                         metrics,
                         draining,
                         stopped,
                     };
-                    ssh::serve(accepted, Arc::new(worker)).await;
+                    tokio::select! {
+                        () = ssh::serve(accepted, Arc::new(worker)) => {}
+                        () = recheck.recheck(every) => {}
+                    }
                 }
             }
         };
@@ -179,7 +195,13 @@ impl Frontdoor {
             }
             served.cancel();
         };
-        tokio::join!(admin, serve);
+        let follow = async {
+            tokio::select! {
+                () = served.cancelled() => {}
+                () = router.follow(), if config.watch_pods => {}
+            }
+        };
+        tokio::join!(admin, serve, follow);
         tracing::info!("stopped");
         Ok(())
     }

@@ -25,6 +25,8 @@ const MAX_ENVIRONMENT: usize = 64 * 1024;
 const MAX_TERM: usize = 256;
 /// For a client that does not read, to take the line that says why its session failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What someone reads whose rights were taken away.
+const REVOKED: &str = "you may not enter this pod any more; the session is ended";
 /// The status of a session that failed by no fault of its program, as of ssh itself.
 const FAILED: u32 = 255;
 
@@ -97,11 +99,14 @@ impl Task {
                 Err(error) => return pump::End::Failed(error.to_string()),
             };
             let stream = open::open(worker, &self.identity, &target, session, exec).await;
-            let stream = match stream {
-                Ok(stream) => stream,
+            let (stream, rights) = match stream {
+                Ok(opened) => opened,
                 Err(error) => return pump::End::Failed(open::sentence(&error)),
             };
-            pump::run(stream, &mut read, write, &mut self.signals, worker, tty).await
+            tokio::select! {
+                end = pump::run(stream, &mut read, write, &mut self.signals, worker, tty) => end,
+                () = rights.lost() => pump::End::Revoked(REVOKED.to_owned()),
+            }
         };
         let end = tokio::select! {
             end = run => end,

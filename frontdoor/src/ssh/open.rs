@@ -7,6 +7,7 @@ use podgate_proto::v1::{Exec, open::Action};
 
 use super::connection::Worker;
 use crate::agents::{self, Stream};
+use crate::authz::Rights;
 use crate::identity::Identity;
 use crate::target::Target;
 use crate::{authz, route};
@@ -29,18 +30,19 @@ pub(super) fn session_id() -> Result<String, getrandom::Error> {
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
-/// Takes all steps.
+/// Takes all steps; the session stands on the rights that it was let in by.
 pub(super) async fn open(
     worker: &Worker,
     identity: &Identity,
     target: &Target,
     session: &str,
     exec: Exec,
-) -> Result<Stream, Error> {
+) -> Result<(Stream, Rights), Error> {
     let permit = worker
         .authorizer
         .authorize(identity, target, authz::Action::Exec)
         .await?;
+    let rights = worker.authorizer.stand(&permit);
     let begun = Instant::now();
     let (pod, container) = worker.router.resolve(target).await?;
     worker.metrics.leg("route", begun);
@@ -55,12 +57,16 @@ pub(super) async fn open(
         .open(grant, session, Action::Exec(exec))
         .await?;
     worker.metrics.leg("agent", begun);
-    Ok(stream)
+    Ok((stream, rights))
 }
 
 /// What the user reads. The cause's own words are for the log, unless they help the user.
 pub(super) fn sentence(error: &Error) -> String {
     match error {
+        Error::Authz(error @ authz::Error::Review(_)) => {
+            tracing::warn!(%error, "the API server");
+            "the Kubernetes API server cannot be asked whether you may; try again, or see the frontdoor's log".to_owned()
+        }
         Error::Route(error @ (route::Error::Ask(_) | route::Error::Timeout)) => {
             tracing::warn!(%error, "the API server");
             "the Kubernetes API server cannot be asked for the pod; try again, or see the frontdoor's log".to_owned()

@@ -44,8 +44,8 @@ impl End {
             Self::ClientGone => "client_gone",
             Self::Failed(_) => "failed",
             Self::Stopped(_) => "stopped",
-            Self::Idle(_) => "idle",
             Self::Revoked(_) => "revoked",
+            Self::Idle(_) => "idle",
         }
     }
 }

@@ -1,11 +1,20 @@
-//! Whether someone may enter: the only maker of a [`Grant`], which nothing dials a node without.
+//! Whether someone may enter, as Kubernetes RBAC has it: the only maker of a [`Grant`], which nothing
+//! dials a node without. It decides by name, before anything is looked up.
+
+mod reviews;
+mod standing;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use podgate_proto::v1;
+use std::sync::Arc;
 
 use crate::identity::Identity;
 use crate::target::{Container, Pod, Target};
+use reviews::Question;
+pub(crate) use reviews::Reviews;
+pub(crate) use standing::Rights;
+use standing::Standing;
 
 /// What someone wants to do in a container.
 pub use podgate_proto::v1::Action;
@@ -15,18 +24,29 @@ pub use podgate_proto::v1::Action;
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// Why someone may not.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
+    // The words of a pod that does not exist: who may not enter need not know which it is.
+    #[error("no pod {pod} in namespace {namespace}, or you may not enter it")]
+    Denied { namespace: String, pod: String },
+    #[error("workloads, services and labels are not served yet; name a pod")]
+    NotServed,
+    #[error(transparent)]
+    Review(#[from] reviews::Error),
     #[error("the pod resolved to another name than was authorized")]
     OtherPod,
     #[error("container {0} is not running")]
     NotRunning(String),
 }
 
-/// Decides. Every known user may enter every pod; RBAC takes this place.
-#[derive(Debug, Clone, Default)]
-pub struct Authorizer(());
+/// Decides, by what Kubernetes says; one a core.
+#[derive(Clone)]
+pub struct Authorizer {
+    client: kube::Client,
+    reviews: Arc<Reviews>,
+    standing: Arc<Standing>,
+}
 
 /// Proof that an identity may do an action in what a target names, before anything was looked up:
 /// a pod that one may not enter looks the same as one that does not exist.
@@ -35,6 +55,7 @@ pub struct Permit<'a> {
     identity: &'a Identity,
     target: &'a Target,
     action: Action,
+    question: Question,
 }
 
 /// Proof that one action is allowed in one container of one pod.
@@ -45,6 +66,16 @@ pub struct Grant {
 }
 
 impl Authorizer {
+    /// Asks by `client`, and shares its answers with the other cores in `reviews`.
+    pub(crate) fn new(client: kube::Client, reviews: Arc<Reviews>) -> Self {
+        let standing = Arc::default();
+        Self {
+            client,
+            reviews,
+            standing,
+        }
+    }
+
     /// Asks by name alone.
     pub async fn authorize<'a>(
         &self,
@@ -52,11 +83,45 @@ impl Authorizer {
         target: &'a Target,
         action: Action,
     ) -> Result<Permit<'a>, Error> {
+        let subresource = match action {
+            Action::Forward | Action::Listen => "portforward",
+            Action::Exec | Action::Files | Action::Unspecified => "exec",
+        };
+        let Target::Pod {
+            namespace, name, ..
+        } = target
+        else {
+            return Err(Error::NotServed);
+        };
+        let question = Question::new(identity, subresource, namespace, name);
+        if !self.reviews.may(&self.client, &question).await? {
+            let (namespace, pod) = (namespace.clone(), name.clone());
+            return Err(Error::Denied { namespace, pod });
+        }
         Ok(Permit {
             identity,
             target,
             action,
+            question,
         })
+    }
+
+    /// What a session stands on that was let in by a permit.
+    pub(crate) fn stand(&self, permit: &Permit<'_>) -> Rights {
+        self.standing.stand(permit.question.clone())
+    }
+
+    /// Asks again for the rights of sessions that run, for ever.
+    pub(crate) async fn recheck(&self, every: Duration) {
+        self.standing
+            .recheck(&self.client, &self.reviews, every)
+            .await;
+    }
+}
+
+impl std::fmt::Debug for Authorizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authorizer").finish_non_exhaustive()
     }
 }
 
@@ -142,8 +207,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_grant_is_for_what_was_authorized_and_runs() {
+    #[test]
+    fn a_grant_is_for_what_was_authorized_and_runs() {
         let identity = Identity {
             user: "ada".into(),
             groups: vec![],
@@ -151,16 +216,16 @@ mod tests {
             source: Source::Key,
         };
         let target = Target::parse("web-0.prod", "default").unwrap();
-        let permit = async || {
-            Authorizer::default()
-                .authorize(&identity, &target, Action::Exec)
-                .await
-                .unwrap()
+        let permit = || Permit {
+            identity: &identity,
+            target: &target,
+            action: Action::Exec,
+            question: Question::new(&identity, "exec", "prod", "web-0"),
         };
         let pod = pod();
         let main = pod.containers.first().unwrap();
 
-        let grant = permit().await.grant(&pod, main).unwrap();
+        let grant = permit().grant(&pod, main).unwrap();
         assert_eq!(grant.node(), "node-a");
         let message = grant.into_message();
         assert_eq!(message.action(), Action::Exec);
@@ -170,15 +235,12 @@ mod tests {
             name: "web-1".into(),
             ..pod.clone()
         };
-        assert_eq!(
-            permit().await.grant(&other, main).unwrap_err(),
-            Error::OtherPod
-        );
+        assert!(matches!(permit().grant(&other, main), Err(Error::OtherPod)));
         let stopped = Container {
             running: None,
             ..main.clone()
         };
-        let error = permit().await.grant(&pod, &stopped).unwrap_err();
-        assert_eq!(error, Error::NotRunning("main".into()));
+        let error = permit().grant(&pod, &stopped).unwrap_err();
+        assert!(matches!(error, Error::NotRunning(name) if name == "main"));
     }
 }

@@ -1,8 +1,12 @@
-//! Where a target runs: one read of the pod from the API server a session.
+//! Where a target runs, as the watch of the cluster's pods has it. A pod that it has not seen, or of
+//! which no container runs there, is read once from the API server.
+
+mod pods;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1 as core;
@@ -11,6 +15,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::time::timeout;
 
 use crate::target::{Container, Pod, Target};
+pub use pods::Pods;
 
 /// For the API server's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
@@ -33,7 +38,8 @@ pub enum Error {
     Timeout,
     #[error("workloads, services and labels are not served yet; name a pod")]
     NotServed,
-    #[error("no pod {pod} in namespace {namespace}")]
+    // The words of a pod that one may not enter.
+    #[error("no pod {pod} in namespace {namespace}, or you may not enter it")]
     NoPod { namespace: String, pod: String },
     #[error("pod {0} is not on a node yet")]
     NotScheduled(String),
@@ -45,16 +51,17 @@ pub enum Error {
     },
 }
 
-/// Looks pods up.
+/// Looks pods up; one a core.
 #[derive(Clone)]
 pub struct Router {
     client: kube::Client,
+    pods: Arc<Pods>,
 }
 
 impl Router {
     /// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called
-    /// on the runtime that uses it.
-    pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, Error> {
+    /// on the runtime that uses it. What a watch knows is in `pods`, for all cores.
+    pub async fn connect(kubeconfig: Option<&Path>, pods: Arc<Pods>) -> Result<Self, Error> {
         let mut config = match kubeconfig {
             Some(path) => {
                 let file = Kubeconfig::read_from(path).map_err(|e| Error::Config(e.into()))?;
@@ -68,7 +75,18 @@ impl Router {
         config.read_timeout = Some(ANSWER_TIMEOUT);
         Ok(Self {
             client: kube::Client::try_from(config).map_err(Error::Client)?,
+            pods,
         })
+    }
+
+    /// The client of the API server that it asks by.
+    pub(crate) fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    /// Follows the cluster's pods, for ever; for one core alone.
+    pub(crate) async fn follow(&self) {
+        self.pods.follow(self.client.clone()).await;
     }
 
     /// The pod that a target names, and the container of it.
@@ -81,18 +99,29 @@ impl Router {
         else {
             return Err(Error::NotServed);
         };
+        if let Some(pod) = self.pods.find(namespace, name)
+            && let Ok(container) = choose(&pod, container.as_deref())
+            && container.running.is_some()
+        {
+            return Ok(((*pod).clone(), container.clone()));
+        }
+        let pod = self.read(namespace, name).await?;
+        let container = choose(&pod, container.as_deref())?.clone();
+        Ok((pod, container))
+    }
+
+    /// Reads one pod from the API server.
+    async fn read(&self, namespace: &str, name: &str) -> Result<Pod, Error> {
         let api: Api<core::Pod> = Api::namespaced(self.client.clone(), namespace);
         let found = timeout(ANSWER_TIMEOUT, api.get_opt(name))
             .await
             .map_err(|_| Error::Timeout)?
             .map_err(Error::Ask)?
             .ok_or_else(|| Error::NoPod {
-                namespace: namespace.clone(),
-                pod: name.clone(),
+                namespace: namespace.to_owned(),
+                pod: name.to_owned(),
             })?;
-        let pod = reduce(found).ok_or_else(|| Error::NotScheduled(name.clone()))?;
-        let container = choose(&pod, container.as_deref())?.clone();
-        Ok((pod, container))
+        reduce(found).ok_or_else(|| Error::NotScheduled(name.to_owned()))
     }
 }
 
