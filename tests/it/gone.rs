@@ -36,6 +36,9 @@ async fn start(helper: bool) -> (Stand, RunningPod, Sessions) {
     let id = pod.container_id("app").unwrap();
     let runs = |all: &[(u32, String)]| all.iter().find(|(_, line)| line == "sleep 7200").cloned();
     stand.until_processes(WITHIN, id, runs).await.unwrap();
+    // What runs has not yet been heard of: its session begins a little later.
+    let begun = ["podgate_agent_session_start_seconds_count 2"];
+    stand.agent.counts(WITHIN, &begun).await.unwrap();
     (stand, pod, Sessions { command, shell })
 }
 
