@@ -159,7 +159,7 @@ const FRONTDOOR: Modules = &[
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
     ("authn", &["config", "identity"]),
-    ("authz", &["identity", "target"]),
+    ("authz", &["config", "identity", "target"]),
     ("route", &["target"]),
     // All places are as many as the configuration says.
     ("places", &["config"]),

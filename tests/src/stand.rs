@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::apiserver::ApiServer;
+use crate::apiserver::{ApiServer, Rbac, group, rule};
 use crate::cluster::{Cluster, pod};
 use crate::containerd::{Containerd, PodSpec, RunningPod};
 use crate::embedded::{Embedded, EmbeddedContainer};
@@ -156,6 +156,7 @@ impl Stand {
         let cluster = Cluster::new();
         let sites = Sites::of(changes.network.clone());
         let api = ApiServer::start_at(sites.api.parse()?, cluster.clone(), &pki).await?;
+        api.set_rbac(everyone());
         let address = sites.kubelet.parse()?;
         let kubelet = Kubelet::start_at(address, NODE, cluster.clone(), &pki, runtime).await?;
         let ca = pki.write_ca(path)?;
@@ -309,6 +310,14 @@ impl Stand {
         self.frontdoor = again.await?;
         Ok(())
     }
+}
+
+/// What the users of a stand may do unless a test says otherwise: enter every pod.
+fn everyone() -> Rbac {
+    let enter = rule(&["create"], &[""], &["pods/exec"]);
+    Rbac::default()
+        .cluster_role("enter", &[enter])
+        .bind_everywhere("everyone", "enter", &[group("system:authenticated")])
 }
 
 /// Addresses of the parts: all of the loopback, or each on a network of its own.
