@@ -16,11 +16,11 @@ use tokio::time::timeout;
 use crate::config::Authorization;
 use crate::identity::Identity;
 
-/// For the API server's answer. Whoever has been let in before need not wait longer for a server
-/// that is away.
+/// For the API server's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// An API server that did not answer is not asked the same again so soon.
-const AWAY: Duration = Duration::from_secs(1);
+/// For so long after it has not answered, whoever was let in before is let in without asking it:
+/// they need not wait for a server that is away, and one that comes back is not met by all.
+const AWAY: Duration = Duration::from_secs(5);
 /// Questions whose answers are kept, at the most; the one longest unused goes first.
 const QUESTIONS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is not 0");
 
@@ -32,7 +32,7 @@ pub enum Error {
     Ask(Arc<kube::Error>),
     #[error("the API server did not answer within {ANSWER_TIMEOUT:?}")]
     Timeout,
-    #[error("the API server did not answer a moment ago")]
+    #[error("the API server did not answer who asked the same before")]
     Away,
 }
 
@@ -94,6 +94,8 @@ impl Question {
 pub(crate) struct Reviews {
     config: Authorization,
     known: Mutex<LruCache<Question, Arc<tokio::sync::Mutex<Known>>>>,
+    /// When the API server last did not answer anything, since it last did.
+    away: Mutex<Option<Instant>>,
 }
 
 /// What is known of one question.
@@ -108,6 +110,7 @@ impl Reviews {
         Self {
             config,
             known: Mutex::new(LruCache::new(QUESTIONS)),
+            away: Mutex::default(),
         }
     }
 
@@ -118,16 +121,23 @@ impl Reviews {
         client: &kube::Client,
         question: &Question,
     ) -> Result<bool, Error> {
-        let age = |allowed| match allowed {
-            true => self.config.allowed,
-            false => self.config.denied,
+        let asked = Instant::now();
+        let known = self.known(question);
+        let mut known = known.lock().await;
+        let earlier = match known.answer {
+            Some((at, allowed)) if at.elapsed() < self.believed(allowed) => return Ok(allowed),
+            Some((at, true)) if at.elapsed() < self.config.outage => true,
+            _ => false,
         };
-        match self.ask(client, question, age).await {
-            (Err(error), Some((at, true))) if at.elapsed() < self.config.outage => {
+        if earlier && self.is_away() {
+            return Ok(true);
+        }
+        match self.ask(client, question, &mut known, asked).await {
+            Err(error) if earlier => {
                 tracing::warn!(%error, "an earlier answer counts");
                 Ok(true)
             }
-            (answer, _) => answer,
+            answer => answer,
         }
     }
 
@@ -138,39 +148,52 @@ impl Reviews {
         question: &Question,
         age: Duration,
     ) -> Result<bool, Error> {
-        self.ask(client, question, |_| age).await.0
+        let asked = Instant::now();
+        let known = self.known(question);
+        let mut known = known.lock().await;
+        match known.answer {
+            Some((at, allowed)) if at.elapsed() < age => Ok(allowed),
+            _ => self.ask(client, question, &mut known, asked).await,
+        }
     }
 
-    /// The answer, and what was answered before.
+    fn known(&self, question: &Question) -> Arc<tokio::sync::Mutex<Known>> {
+        let mut table = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(table.get_or_insert(question.clone(), Arc::default))
+    }
+
+    fn believed(&self, allowed: bool) -> Duration {
+        match allowed {
+            true => self.config.allowed,
+            false => self.config.denied,
+        }
+    }
+
+    fn is_away(&self) -> bool {
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.is_some_and(|at| at.elapsed() < AWAY)
+    }
+
+    /// Asks for whoever wants to know since `asked`; not again if the question failed since.
     async fn ask(
         &self,
         client: &kube::Client,
         question: &Question,
-        age: impl Fn(bool) -> Duration,
-    ) -> (Result<bool, Error>, Option<(Instant, bool)>) {
-        let known = {
-            let mut table = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(table.get_or_insert(question.clone(), Arc::default))
-        };
-        let mut known = known.lock().await;
-        let before = known.answer;
-        if let Some((at, allowed)) = before
-            && at.elapsed() < age(allowed)
-        {
-            return (Ok(allowed), before);
-        }
-        if known.failed.is_some_and(|at| at.elapsed() < AWAY) {
-            return (Err(Error::Away), before);
+        known: &mut Known,
+        asked: Instant,
+    ) -> Result<bool, Error> {
+        if known.failed.is_some_and(|at| at >= asked) {
+            return Err(Error::Away);
         }
         let answer = review(client, question).await;
+        let now = Instant::now();
         match &answer {
-            Ok(allowed) => {
-                known.answer = Some((Instant::now(), *allowed));
-                known.failed = None;
-            }
-            Err(_) => known.failed = Some(Instant::now()),
+            Ok(allowed) => known.answer = Some((now, *allowed)),
+            Err(_) => known.failed = Some(now),
         }
-        (answer, before)
+        let away = answer.is_err().then_some(now);
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = away;
+        answer
     }
 }
 
