@@ -23,6 +23,7 @@ mod kubelet;
 mod limits;
 mod link;
 mod many;
+mod rbac;
 mod reload;
 mod seen;
 mod shell;

@@ -61,6 +61,7 @@ async fn metrics_count_sessions_bytes_and_legs() {
         "podgate_agent_session_start_seconds_count 2",
     ];
     stand.agent.counts(SOON, &agent).await.unwrap();
-    // The API server was asked once a session, and never for a stream.
-    assert_eq!(stand.api.pod_requests(), 3);
+    // The API server was asked whether they may, and never for a stream.
+    assert_eq!(stand.api.requests("create", "subjectaccessreviews"), 2);
+    assert_eq!(stand.api.requests("create", "pods/exec"), 0);
 }

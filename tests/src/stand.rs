@@ -82,9 +82,6 @@ impl Stand {
         embedded.container("demo", EmbeddedContainer::default());
         let runtime = Runtime::Embedded(Arc::clone(&embedded));
         let mut stand = Self::start(runtime, changes).await?;
-        let demo =
-            pod("default", "demo", "demo-uid", NODE, &stand.sites.node).container("main", "demo");
-        stand.cluster.add(demo);
         stand.embedded = Some(embedded);
         Ok(stand)
     }
@@ -157,6 +154,10 @@ impl Stand {
         let sites = Sites::of(changes.network.clone());
         let api = ApiServer::start_at(sites.api.parse()?, cluster.clone(), &pki).await?;
         api.set_rbac(everyone());
+        if matches!(runtime, Runtime::Embedded(_)) {
+            let demo = pod("default", "demo", "demo-uid", NODE, &sites.node);
+            cluster.add(demo.container("main", "demo"));
+        }
         let address = sites.kubelet.parse()?;
         let kubelet = Kubelet::start_at(address, NODE, cluster.clone(), &pki, runtime).await?;
         let ca = pki.write_ca(path)?;

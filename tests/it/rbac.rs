@@ -1,0 +1,211 @@
+//! Who may enter which pod is Kubernetes RBAC's to say: at the start of a session, while it runs, and
+//! while the API server is away.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use podgate_tests::apiserver::{ApiFault, Rbac, group, rule};
+use podgate_tests::client::Login;
+use podgate_tests::cluster::pod;
+use podgate_tests::containerd::eventually;
+use podgate_tests::embedded::EmbeddedContainer;
+use podgate_tests::ssh::Client;
+use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(30);
+const AWAY: &str = "podgate: the Kubernetes API server cannot be asked whether you may; \
+    try again, or see the frontdoor's log\r\n";
+/// Times that are over soon.
+const QUICK: &str =
+    "recheckSeconds: 1\nauthorization: {allowedSeconds: 1, deniedSeconds: 1, outageSeconds: 600}\n";
+
+/// A stand with a pod `x` in each of the namespaces `a` and `b`, beside `demo` in `default`.
+async fn stand(frontdoor: &str) -> Stand {
+    let changes = Changes {
+        frontdoor: frontdoor.to_owned(),
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
+    for namespace in ["a", "b"] {
+        let id = format!("x-{namespace}");
+        let embedded = stand.embedded.as_ref().unwrap();
+        embedded.container(&id, EmbeddedContainer::default());
+        let x = pod(namespace, "x", &format!("{id}-uid"), NODE, NODE_IP);
+        stand.cluster.add(x.container("main", &id));
+    }
+    stand
+}
+
+/// The group dev may enter the pods of these namespaces.
+fn dev_in(namespaces: &[&str]) -> Rbac {
+    let enter = rule(&["create"], &[""], &["pods/exec"]);
+    let rbac = Rbac::default().cluster_role("enter", &[enter]);
+    namespaces.iter().fold(rbac, |rbac, namespace| {
+        rbac.bind(namespace, "dev", "ClusterRole/enter", &[group("dev")])
+    })
+}
+
+/// What a session that must not come to be is told.
+async fn refused(client: &Client, target: &str) -> String {
+    let output = client.run(&[], target, "echo ran").await.unwrap();
+    assert_eq!(output.status.code(), Some(255), "{target}");
+    assert!(output.stdout.is_empty(), "{target}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+async fn enters(client: &Client, target: &str) -> bool {
+    let output = client.run(&[], target, "echo ran").await.unwrap();
+    output.stdout == b"ran\n"
+}
+
+async fn echo(client: &Client, target: &str) -> Child {
+    let mut ssh = client.ssh(&[], target);
+    let mut child = ssh.arg("cat").stdin(Stdio::piped()).spawn().unwrap();
+    echoes(&mut child).await;
+    child
+}
+
+async fn echoes(child: &mut Child) {
+    let stdin = child.stdin.as_mut().unwrap();
+    stdin.write_all(b"here\n").await.unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.as_mut().unwrap());
+    let read = stdout.read_line(&mut line);
+    timeout(SOON, read).await.expect("no echo").unwrap();
+    assert_eq!(line, "here\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_binding_opens_its_namespace_as_long_as_it_is_there() {
+    let stand = stand(QUICK).await;
+    stand.api.set_rbac(dev_in(&["a", "b"]));
+    let mut stays = echo(&stand.client, "x.b").await;
+    stand.api.set_rbac(dev_in(&["a"]));
+    // One that was let in before may go on until the recheck, and is in b.
+    let mut told = String::new();
+    let mut stderr = stays.stderr.take().unwrap();
+    let read = stderr.read_to_string(&mut told);
+    timeout(SOON, read).await.expect("it does not end").unwrap();
+    assert_eq!(
+        told,
+        "podgate: you may not enter this pod any more; the session is ended\r\n"
+    );
+    assert_eq!(stays.wait().await.unwrap().code(), Some(255));
+
+    let mut session = echo(&stand.client, "x.a").await;
+    let denied = refused(&stand.client, "x.b").await;
+    let absent = refused(&stand.client, "nosuch.b").await;
+    assert_eq!(denied.replace("pod x", "pod nosuch"), absent);
+    assert_eq!(
+        absent,
+        "podgate: no pod nosuch in namespace b, or you may not enter it\r\n"
+    );
+    // The same words where they may, and there is none.
+    let nobody = refused(&stand.client, "nosuch.a").await;
+    assert_eq!(nobody.replace("namespace a", "namespace b"), absent);
+
+    stand.api.set_rbac(dev_in(&["a", "b"]));
+    let let_in = || async { enters(&stand.client, "x.b").await.then_some(()) };
+    eventually("entering again", Duration::from_secs(10), let_in)
+        .await
+        .unwrap();
+    echoes(&mut session).await;
+    let counts = ["podgate_frontdoor_sessions_total{outcome=\"revoked\"} 1"];
+    stand.frontdoor.counts(SOON, &counts).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_away_is_missed_by_newcomers_alone() {
+    let stand = stand(QUICK).await;
+    let bob = stand.add_user("bob").await.unwrap();
+    let mut session = echo(&stand.client, "x.a").await;
+    for fault in [ApiFault::Refused, ApiFault::Silent, ApiFault::InternalError] {
+        stand.api.set_fault(fault).await.unwrap();
+        // Its answer is older than `allowedSeconds` once it could not be asked for again.
+        let asked = |line: &serde_json::Value| {
+            let message = line["message"].as_str().unwrap_or_default();
+            message == "rights are not asked for again"
+        };
+        stand.frontdoor.wait_log(SOON, asked).await.unwrap();
+        assert!(enters(&stand.client, "x.a").await, "{fault:?}");
+        assert_eq!(refused(&bob, "x.a").await, AWAY, "{fault:?}");
+        echoes(&mut session).await;
+    }
+    stand.api.set_fault(ApiFault::None).await.unwrap();
+    assert!(enters(&bob, "x.a").await);
+    echoes(&mut session).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_answer_counts_as_long_as_configured() {
+    let stand = stand("authorization: {allowedSeconds: 0, outageSeconds: 4}\n").await;
+    assert!(enters(&stand.client, "x.a").await);
+    stand.api.set_fault(ApiFault::Refused).await.unwrap();
+    assert!(enters(&stand.client, "x.a").await);
+    let line = eventually("a refusal", SOON, || async {
+        let output = stand.client.run(&[], "x.a", "true").await.ok()?;
+        (!output.status.success()).then_some(output.stderr)
+    });
+    assert_eq!(line.await.unwrap(), AWAY.as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_logins_cost_a_review_an_identity_and_no_pod_request() {
+    const LOGINS: usize = 500;
+    const AT_ONCE: usize = 10;
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca");
+    podgate_tests::ssh::keygen(&ca, &["-t", "ed25519"])
+        .await
+        .unwrap();
+    let stand = stand(&format!(
+        "recheckSeconds: 600\nauthorization: {{allowedSeconds: 600}}\n\
+         authn: {{certificates: [{{authorities: '{}.pub'}}]}}\n",
+        ca.display()
+    ))
+    .await;
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-I", "cleo", "-n", "cleo", "-s"])
+        .arg(&ca)
+        .arg(stand.dir().join("id.pub"))
+        .status();
+    assert!(made.await.unwrap().success());
+    // The cluster's pods are known, those of the stand's beginning and those since.
+    stand.api.wait_watches(1).await.unwrap();
+
+    let key = Login::to(&stand, "demo").unwrap();
+    let certificate = key.clone();
+    let certificate = certificate.with_certificate(&stand.dir().join("id-cert.pub"));
+    let mut logins = JoinSet::new();
+    for login in [key, certificate.unwrap()] {
+        for _ in 0..AT_ONCE {
+            let login = login.clone();
+            logins.spawn(async move {
+                for _ in 0..LOGINS / AT_ONCE {
+                    let connection = login.connect().await.unwrap();
+                    let session = connection.exec("echo ran").await.unwrap();
+                    assert_eq!(session.wait().await.unwrap(), (b"ran\n".to_vec(), 0));
+                    connection.close().await;
+                }
+            });
+        }
+    }
+    while let Some(done) = logins.join_next().await {
+        done.unwrap();
+    }
+    for (user, source) in [("ada", "key"), ("cleo", "certificate")] {
+        let log = stand.frontdoor.log();
+        let of = |line: &&String| {
+            line.contains("\"message\":\"login\"")
+                && line.contains(&format!("\"user\":\"{user}\""))
+                && line.contains(&format!("\"source\":\"{source}\""))
+        };
+        assert_eq!(log.iter().filter(of).count(), LOGINS, "{user}");
+    }
+    assert_eq!(stand.api.requests("create", "subjectaccessreviews"), 2);
+    assert_eq!(stand.api.pod_requests(), 0);
+}
