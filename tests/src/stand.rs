@@ -1,6 +1,8 @@
 //! The whole stand: a cluster of one node with its API server and kubelet, a frontdoor and an agent
 //! as processes, and a client that may log in.
 
+mod sites;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::apiserver::{ApiServer, Rbac, group, rule};
-use crate::cluster::{Cluster, pod};
+use crate::cluster::{Cluster, PodBuilder, pod};
 use crate::containerd::{Containerd, PodSpec, RunningPod};
 use crate::embedded::{Embedded, EmbeddedContainer};
 use crate::gateway::Part;
@@ -17,6 +19,7 @@ use crate::kubelet::{Kubelet, Runtime};
 use crate::network::{Network, Site};
 use crate::pki::Pki;
 use crate::ssh::{Client, keygen};
+use sites::Sites;
 
 /// The one node.
 pub const NODE: &str = "node-a";
@@ -62,6 +65,8 @@ pub struct Changes {
     pub helper: bool,
     /// Networks of their own for client, frontdoor and node, which need root.
     pub network: Option<Arc<Network>>,
+    /// Whether agents are dialled at their own pods, each a [`Stand::agent_pod`].
+    pub agent_pods: bool,
     /// What both log; by default all that helps to understand a test's failure.
     pub level: Option<&'static str>,
 }
@@ -143,6 +148,16 @@ impl Stand {
         self.cluster.replace(known);
     }
 
+    /// A pod that the frontdoor takes for an agent's with [`Changes::agent_pods`]; to be added to the
+    /// cluster.
+    pub fn agent_pod(name: &str, ip: &str) -> PodBuilder {
+        let agent = pod("podgate", name, &format!("{name}-uid"), NODE, NODE_IP);
+        agent
+            .label("app", "agent")
+            .pod_ip(ip)
+            .container("agent", name)
+    }
+
     async fn start(runtime: Runtime, changes: Changes) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("podgate-stand-")
@@ -204,9 +219,13 @@ impl Stand {
         let users = format!("- {{name: ada, groups: [dev], keys: ['{user}']}}\n");
         std::fs::write(path.join("users.yaml"), users)?;
         let tls = issue(&pki, path, "frontdoor.podgate", "frontdoor")?;
+        let pods = match changes.agent_pods {
+            true => ", pods: {namespace: podgate, selector: app=agent}",
+            false => "",
+        };
         let config = format!(
             "listen: {ip}:0\nadmin: {ip}:0\nhostKeys: ['{dir}/host']\n{tls}\
-             kubeconfig: '{dir}/kubeconfig'\nagents: {{port: {port}}}\nusers: '{dir}/users.yaml'\n\
+             kubeconfig: '{dir}/kubeconfig'\nagents: {{port: {port}{pods}}}\nusers: '{dir}/users.yaml'\n\
              log: {{format: json, level: '{level}'}}\n{changes}",
             ip = sites.frontdoor,
             dir = path.display(),
@@ -319,60 +338,6 @@ fn everyone() -> Rbac {
     Rbac::default()
         .cluster_role("enter", &[enter])
         .bind_everywhere("everyone", "enter", &[group("system:authenticated")])
-}
-
-/// Addresses of the parts: all of the loopback, or each on a network of its own.
-struct Sites {
-    network: Option<Arc<Network>>,
-    frontdoor: String,
-    node: String,
-    /// The stand-ins', as the frontdoor and the agent reach them.
-    api: String,
-    kubelet: String,
-}
-
-impl Sites {
-    fn of(network: Option<Arc<Network>>) -> Self {
-        let ip = |site, stands_in: bool| match &network {
-            None => NODE_IP.to_owned(),
-            Some(network) if stands_in => network.gateway(site),
-            Some(network) => network.address(site),
-        };
-        Self {
-            frontdoor: ip(Site::Frontdoor, false),
-            node: ip(Site::Node, false),
-            api: ip(Site::Frontdoor, true),
-            kubelet: ip(Site::Node, true),
-            network,
-        }
-    }
-
-    /// Starts the part of a site, with a configuration in a folder.
-    async fn part(&self, site: Site, dir: &Path, config: &str) -> Result<Part> {
-        let path = dir.join(format!("{}.yaml", program(site)));
-        std::fs::write(&path, config)?;
-        let enter = self.network.as_ref().map(|network| network.enter(site));
-        Part::start_in(&enter.unwrap_or_default(), program(site), &path).await
-    }
-
-    /// Starts it again with the configuration it had, on this port.
-    async fn again(&self, site: Site, dir: &Path, port: u16) -> Result<Part> {
-        let config = std::fs::read_to_string(dir.join(format!("{}.yaml", program(site))))?;
-        let ip = match site {
-            Site::Node => &self.node,
-            _ => &self.frontdoor,
-        };
-        let listen = |port: u16| format!("listen: {ip}:{port}\n");
-        self.part(site, dir, &config.replace(&listen(0), &listen(port)))
-            .await
-    }
-}
-
-fn program(site: Site) -> &'static str {
-    match site {
-        Site::Node => "podgate-agent",
-        Site::Frontdoor | Site::Client => "podgate-frontdoor",
-    }
 }
 
 /// Issues a certificate, and gives the `tls` line of a configuration.
