@@ -81,7 +81,7 @@ pub struct Stream {
 pub struct Agents {
     identity: Arc<Identity>,
     port: u16,
-    channels: Mutex<HashMap<Link, Channel>>,
+    channels: Mutex<HashMap<Link, (IpAddr, Channel)>>,
 }
 
 /// What shares a connection: an HTTP/2 stream waits behind all that others have in the socket, so
@@ -89,7 +89,6 @@ pub struct Agents {
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 struct Link {
     node: String,
-    address: IpAddr,
     terminal: bool,
 }
 
@@ -103,20 +102,20 @@ impl Agents {
         }
     }
 
-    /// Asks the agent of the grant's node for what the grant allows.
+    /// Asks the agent of the grant's node, at this address, for what the grant allows.
     pub async fn open(
         &self,
         grant: Grant,
+        address: IpAddr,
         session: &str,
         action: open::Action,
     ) -> Result<Stream, Error> {
         let node = grant.node().to_owned();
         let key = Link {
             node: node.clone(),
-            address: grant.node_address(),
             terminal: matches!(&action, open::Action::Exec(exec) if exec.terminal.is_some()),
         };
-        let channel = self.channel(&key)?;
+        let channel = self.channel(&key, address)?;
         let open = Open {
             protocol_version: limits::PROTOCOL_VERSION,
             session_id: session.to_owned(),
@@ -149,12 +148,16 @@ impl Agents {
         }
     }
 
-    fn channel(&self, key: &Link) -> Result<Channel, Error> {
+    fn channel(&self, key: &Link, address: IpAddr) -> Result<Channel, Error> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(channel) = channels.get(key) {
+        // An agent that was replaced is elsewhere; sessions on its old connection keep that.
+        if let Some((at, channel)) = channels.get(key)
+            && *at == address
+        {
             return Ok(channel.clone());
         }
-        let address = SocketAddr::new(key.address, self.port);
+        let ip = address;
+        let address = SocketAddr::new(ip, self.port);
         let name = mtls::agent_name(&key.node)?;
         let identity = Arc::clone(&self.identity);
         let dial = tower::service_fn(move |_| {
@@ -180,7 +183,7 @@ impl Agents {
             // Dropping a channel closes it once its sessions are over.
             channels.clear();
         }
-        channels.insert(key.clone(), channel.clone());
+        channels.insert(key.clone(), (ip, channel.clone()));
         Ok(channel)
     }
 

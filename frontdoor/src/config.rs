@@ -26,7 +26,7 @@ pub struct Config {
     pub host_keys: Vec<PathBuf>,
     pub tls: mtls::Files,
     pub kubeconfig: Option<PathBuf>,
-    pub agents_port: u16,
+    pub agents: Agents,
     pub authn: Authn,
     /// How often what let someone in is looked at again.
     pub recheck: Duration,
@@ -37,6 +37,26 @@ pub struct Config {
     pub drain: Duration,
     pub workers: usize,
     pub log: telemetry::Config,
+}
+
+/// Where agents are dialled.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
+pub struct Agents {
+    #[serde(default = "default_agents_port")]
+    pub port: u16,
+    /// Their own pods, whose addresses are dialled; without these the nodes' addresses are.
+    pub pods: Option<AgentPods>,
+}
+
+/// The agents' pods.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
+pub struct AgentPods {
+    pub namespace: String,
+    pub selector: String,
 }
 
 /// What holds for each session.
@@ -78,7 +98,7 @@ struct File {
     tls: mtls::Files,
     kubeconfig: Option<PathBuf>,
     #[serde(default)]
-    agents: AgentsFile,
+    agents: Agents,
     users: Option<PathBuf>,
     #[serde(default)]
     authn: authn::File,
@@ -103,16 +123,15 @@ struct File {
     log: telemetry::Config,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AgentsFile {
-    port: u16,
+impl Default for Agents {
+    fn default() -> Self {
+        let port = default_agents_port();
+        Self { port, pods: None }
+    }
 }
 
-impl Default for AgentsFile {
-    fn default() -> Self {
-        Self { port: 7443 }
-    }
+fn default_agents_port() -> u16 {
+    7443
 }
 
 fn default_listen() -> SocketAddr {
@@ -198,7 +217,7 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         host_keys: file.host_keys,
         tls: file.tls,
         kubeconfig: file.kubeconfig,
-        agents_port: file.agents.port,
+        agents: file.agents,
         authn: file.authn.check(file.users)?,
         recheck: Duration::from_secs(u64::from(file.recheck_seconds)),
         sessions: Sessions {
@@ -247,7 +266,7 @@ mod tests {
     #[test]
     fn the_example_is_a_configuration() {
         let config = read(EXAMPLE).unwrap();
-        assert_eq!(config.agents_port, 7443);
+        assert_eq!(config.agents.port, 7443);
         assert_eq!(config.sessions.default_namespace, "default");
     }
 

@@ -31,7 +31,7 @@ use authz::{Authorizer, Reviews};
 use config::Config;
 use metrics::Metrics;
 use places::Places;
-use route::{Pods, Router};
+use route::{AgentPods, Pods, Router};
 use ssh::{Accepted, Worker, hostkeys};
 use workers::Workers;
 
@@ -68,6 +68,7 @@ pub struct Frontdoor {
     /// Follows the cluster's pods, which all workers read.
     router: Router,
     pods: Arc<Pods>,
+    agent_pods: Option<Arc<AgentPods>>,
 }
 
 impl Frontdoor {
@@ -82,7 +83,11 @@ impl Frontdoor {
         ));
         // Each worker makes its own client; wrong files are this call's error.
         let pods = Arc::new(Pods::default());
-        let router = Router::connect(config.kubeconfig.as_deref(), Arc::clone(&pods)).await?;
+        let agent_pods = config.agents.pods.clone();
+        let agent_pods =
+            agent_pods.map(|pods| Arc::new(AgentPods::new(pods.namespace, pods.selector)));
+        let kubeconfig = config.kubeconfig.as_deref();
+        let router = Router::connect(kubeconfig, Arc::clone(&pods), agent_pods.clone()).await?;
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         Ok(Self {
@@ -94,6 +99,7 @@ impl Frontdoor {
             ssh,
             router,
             pods,
+            agent_pods,
         })
     }
 
@@ -113,6 +119,7 @@ impl Frontdoor {
             ssh,
             router,
             pods,
+            agent_pods,
         } = self;
         let metrics = Arc::new(Metrics::new());
         let places = Arc::new(Places::new(&config.limits));
@@ -133,11 +140,13 @@ impl Frontdoor {
                 let (config, metrics) = (config.clone(), Arc::clone(&metrics));
                 let (ssh, authenticator) = (Arc::clone(&ssh), Arc::clone(&authenticator));
                 let (places, pods) = (Arc::clone(&places), Arc::clone(&pods));
+                let agent_pods = agent_pods.clone();
                 let reviews = Arc::clone(&reviews);
-                let agents = Agents::new(Arc::clone(&identity), config.agents_port);
+                let agents = Agents::new(Arc::clone(&identity), config.agents.port);
                 let (draining, stopped) = (draining.clone(), stopped.clone());
                 async move {
-                    let router = Router::connect(config.kubeconfig.as_deref(), pods).await;
+                    let kubeconfig = config.kubeconfig.as_deref();
+                    let router = Router::connect(kubeconfig, pods, agent_pods).await;
                     let router = match router {
                         Ok(router) => router,
                         Err(error) => {
@@ -199,6 +208,7 @@ impl Frontdoor {
             tokio::select! {
                 () = served.cancelled() => {}
                 () = router.follow(), if config.watch_pods => {}
+                () = router.follow_agents() => {}
             }
         };
         tokio::join!(admin, serve, follow);

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod agents;
 mod apiserver;
 mod architecture;
 mod authn;

@@ -60,10 +60,7 @@ pub struct Permit<'a> {
 
 /// Proof that one action is allowed in one container of one pod.
 #[derive(Debug)]
-pub struct Grant {
-    grant: v1::Grant,
-    node_address: std::net::IpAddr,
-}
+pub struct Grant(v1::Grant);
 
 impl Authorizer {
     /// Asks by `client`, and shares its answers with the other cores in `reviews`.
@@ -158,31 +155,23 @@ impl Permit<'_> {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs() as i64),
         };
-        Ok(Grant {
-            grant,
-            node_address: pod.node_address,
-        })
+        Ok(Grant(grant))
     }
 }
 
 impl Grant {
     /// The node that it is for.
     pub fn node(&self) -> &str {
-        self.grant
+        self.0
             .pod
             .as_ref()
             .map(|pod| pod.node.as_str())
             .unwrap_or_default()
     }
 
-    /// That node's address.
-    pub fn node_address(&self) -> std::net::IpAddr {
-        self.node_address
-    }
-
     /// As it travels.
     pub fn into_message(self) -> v1::Grant {
-        self.grant
+        self.0
     }
 }
 

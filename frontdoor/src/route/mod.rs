@@ -1,6 +1,7 @@
 //! Where a target runs, as the watch of the cluster's pods has it. A pod that it has not seen, or of
 //! which no container runs there, is read once from the API server.
 
+mod agents;
 mod pods;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::time::timeout;
 
 use crate::target::{Container, Pod, Target};
+pub use agents::AgentPods;
 pub use pods::Pods;
 
 /// For the API server's answer.
@@ -43,6 +45,8 @@ pub enum Error {
     NoPod { namespace: String, pod: String },
     #[error("pod {0} is not on a node yet")]
     NotScheduled(String),
+    #[error("no agent of podgate runs on the pod's node, {0}")]
+    NoAgent(String),
     #[error("no container {container} in pod {pod}; it has {has}")]
     NoContainer {
         pod: String,
@@ -56,12 +60,18 @@ pub enum Error {
 pub struct Router {
     client: kube::Client,
     pods: Arc<Pods>,
+    agents: Option<Arc<AgentPods>>,
 }
 
 impl Router {
     /// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called
-    /// on the runtime that uses it. What a watch knows is in `pods`, for all cores.
-    pub async fn connect(kubeconfig: Option<&Path>, pods: Arc<Pods>) -> Result<Self, Error> {
+    /// on the runtime that uses it. What watches know is in `pods` and `agents`, for all cores;
+    /// without the latter agents are where their nodes are.
+    pub async fn connect(
+        kubeconfig: Option<&Path>,
+        pods: Arc<Pods>,
+        agents: Option<Arc<AgentPods>>,
+    ) -> Result<Self, Error> {
         let mut config = match kubeconfig {
             Some(path) => {
                 let file = Kubeconfig::read_from(path).map_err(|e| Error::Config(e.into()))?;
@@ -76,6 +86,7 @@ impl Router {
         Ok(Self {
             client: kube::Client::try_from(config).map_err(Error::Client)?,
             pods,
+            agents,
         })
     }
 
@@ -87,6 +98,25 @@ impl Router {
     /// Follows the cluster's pods, for ever; for one core alone.
     pub(crate) async fn follow(&self) {
         self.pods.follow(self.client.clone()).await;
+    }
+
+    /// Follows the agents' own pods, for ever, if they are dialled there; for one core alone.
+    pub(crate) async fn follow_agents(&self) {
+        match &self.agents {
+            Some(agents) => agents.follow(self.client.clone()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Where the agent of a pod's node is dialled.
+    pub fn agent(&self, pod: &Pod) -> Result<IpAddr, Error> {
+        match &self.agents {
+            None => Ok(pod.node_address),
+            Some(agents) => {
+                let found = agents.on(&pod.node);
+                found.ok_or_else(|| Error::NoAgent(pod.node.clone()))
+            }
+        }
     }
 
     /// The pod that a target names, and the container of it.

@@ -46,6 +46,7 @@ pub(super) async fn open(
     let begun = Instant::now();
     let (pod, container) = worker.router.resolve(target).await?;
     worker.metrics.leg("route", begun);
+    let agent = worker.router.agent(&pod)?;
     let grant = permit.grant(&pod, &container)?;
     tracing::info!(
         namespace = %pod.namespace, pod = %pod.name, container = %container.name, node = %pod.node,
@@ -54,7 +55,7 @@ pub(super) async fn open(
     let begun = Instant::now();
     let stream = worker
         .agents
-        .open(grant, session, Action::Exec(exec))
+        .open(grant, agent, session, Action::Exec(exec))
         .await?;
     worker.metrics.leg("agent", begun);
     Ok((stream, rights))

@@ -1,0 +1,53 @@
+//! Agents are dialled at their own pods, where the frontdoor is told to look for these.
+
+use std::time::Duration;
+
+use podgate_tests::cluster::pod;
+use podgate_tests::containerd::eventually;
+use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+
+const SOON: Duration = Duration::from_secs(30);
+/// An address of this machine where nobody listens.
+const NOBODY: &str = "127.0.0.9";
+
+/// Waits until a session ends with this status, and gives what it said.
+async fn until(stand: &Stand, status: i32) -> String {
+    let output = eventually("the status", SOON, || async {
+        let output = stand.client.run(&[], "far", "exit 6").await.ok()?;
+        (output.status.code() == Some(status)).then_some(output)
+    });
+    String::from_utf8(output.await.unwrap().stderr).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_dialled_at_its_own_pod() {
+    let changes = Changes {
+        agent_pods: true,
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
+    // By its node's address nobody could be reached.
+    let far = pod("default", "far", "demo-uid", NODE, NOBODY);
+    stand.cluster.add(far.container("main", "demo"));
+
+    let output = stand.client.run(&[], "far", "true").await.unwrap();
+    assert_eq!(output.status.code(), Some(255));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let none = "podgate: no agent of podgate runs on the pod's node, node-a\r\n";
+    assert_eq!(said, none);
+
+    stand.cluster.add(Stand::agent_pod("agent-1", NODE_IP));
+    until(&stand, 6).await;
+    // It is replaced by one elsewhere, which is where the next session goes.
+    stand.cluster.remove("podgate", "agent-1").unwrap();
+    assert_eq!(until(&stand, 255).await, none);
+    stand.cluster.add(Stand::agent_pod("agent-2", NOBODY));
+    let elsewhere = eventually("another address", SOON, || async {
+        let said = until(&stand, 255).await;
+        said.contains("the agent on node node-a cannot be reached")
+            .then_some(())
+    });
+    elsewhere.await.unwrap();
+    stand.cluster.add(Stand::agent_pod("agent-2", NODE_IP));
+    until(&stand, 6).await;
+}
