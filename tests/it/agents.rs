@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use podgate_tests::apiserver::ApiFault;
 use podgate_tests::cluster::pod;
 use podgate_tests::containerd::eventually;
 use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
@@ -50,4 +51,35 @@ async fn an_agent_is_dialled_at_its_own_pod() {
     elsewhere.await.unwrap();
     stand.cluster.add(Stand::agent_pod("agent-2", NODE_IP));
     until(&stand, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_while_the_api_server_was_away_is_known_soon_after() {
+    let changes = Changes {
+        agent_pods: true,
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
+    let far = pod("default", "far", "demo-uid", NODE, NOBODY);
+    stand.cluster.add(far.container("main", "demo"));
+    let (here, nowhere) = (
+        Stand::agent_pod("agent", NODE_IP),
+        Stand::agent_pod("agent", NOBODY),
+    );
+    for fault in [ApiFault::Refused, ApiFault::Silent, ApiFault::InternalError] {
+        stand.cluster.add(here.clone());
+        until(&stand, 6).await;
+        stand.api.set_fault(fault).await.unwrap();
+        stand.api.cut().await.unwrap();
+        stand.cluster.add(nowhere.clone());
+        let known = stand.client.run(&[], "far", "exit 6").await.unwrap();
+        assert_eq!(known.status.code(), Some(6), "{fault:?}: {known:?}");
+        stand.api.set_fault(ApiFault::None).await.unwrap();
+        let right = eventually("the change", SOON, || async {
+            let output = stand.client.run(&[], "far", "true").await.ok()?;
+            let said = String::from_utf8(output.stderr).ok()?;
+            said.contains("cannot be reached").then_some(())
+        });
+        right.await.unwrap();
+    }
 }

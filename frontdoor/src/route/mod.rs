@@ -2,25 +2,24 @@
 //! which no container runs there, is read once from the API server.
 
 mod agents;
+mod client;
 mod pods;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1 as core;
 use kube::api::Api;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::time::timeout;
 
 use crate::target::{Container, Pod, Target};
 pub use agents::AgentPods;
 pub use pods::Pods;
 
-/// For the API server's answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+use client::ANSWER_TIMEOUT;
+
 /// The container that `kubectl exec` chooses, too (KEP-2227).
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 /// On the API server's copy of a static pod: the UID that its kubelet knows it by.
@@ -30,10 +29,8 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
-    #[error("no Kubernetes configuration: {0}")]
-    Config(Box<dyn std::error::Error + Send + Sync>),
-    #[error("no client of the API server: {0}")]
-    Client(kube::Error),
+    #[error(transparent)]
+    Client(#[from] client::Error),
     #[error("the API server could not be asked for the pod: {0}")]
     Ask(kube::Error),
     #[error("the API server did not answer within {ANSWER_TIMEOUT:?}")]
@@ -72,19 +69,8 @@ impl Router {
         pods: Arc<Pods>,
         agents: Option<Arc<AgentPods>>,
     ) -> Result<Self, Error> {
-        let mut config = match kubeconfig {
-            Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|e| Error::Config(e.into()))?;
-                kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                    .await
-                    .map_err(|e| Error::Config(e.into()))?
-            }
-            None => kube::Config::incluster_env().map_err(|e| Error::Config(e.into()))?,
-        };
-        config.connect_timeout = Some(ANSWER_TIMEOUT);
-        config.read_timeout = Some(ANSWER_TIMEOUT);
         Ok(Self {
-            client: kube::Client::try_from(config).map_err(Error::Client)?,
+            client: client::connect(kubeconfig).await?,
             pods,
             agents,
         })

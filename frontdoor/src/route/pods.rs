@@ -11,7 +11,7 @@ use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 
-use super::reduce;
+use super::{client, reduce};
 use crate::target::Pod;
 
 /// By namespace, then by name.
@@ -35,7 +35,7 @@ impl Pods {
     /// API server that comes back is not met by all at once.
     pub(super) async fn follow(&self, client: kube::Client) {
         let pods: Api<core::Pod> = Api::all(client);
-        let events = watch(pods, watcher::Config::default()).default_backoff();
+        let events = watch(pods, watcher::Config::default()).backoff(client::backoff());
         let mut events = pin!(events);
         // Of a list that is not whole yet: the old one serves meanwhile.
         let mut coming = Table::new();

@@ -1,0 +1,91 @@
+//! How the API server is asked: no answer is waited for without end, and one that is away is tried
+//! again ever later, but soon enough to be right within 10 s of its return.
+
+use std::path::Path;
+use std::time::Duration;
+
+use backon::ExponentialBuilder;
+use kube::Client;
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::utils::ResetTimerBackoff;
+use kube::runtime::watcher::ExponentialBackoff;
+use tower::timeout::TimeoutLayer;
+
+/// For the head of the API server's answer.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// For more of an answer that has begun. On a watch without events there are bookmarks, one a minute
+/// (apiserver, `pkg/storage/cacher`).
+const SILENCE: Duration = Duration::from_secs(90);
+/// Before a watch that failed is begun again: from, and up to, to which as much again is added by
+/// chance, so that not all of a cluster's clients come at once.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
+/// A watch that stood this long is tried again as at first.
+const STOOD: Duration = Duration::from_secs(60);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("no Kubernetes configuration: {0}")]
+    Config(Box<dyn std::error::Error + Send + Sync>),
+    #[error("no client of the API server: {0}")]
+    Client(#[from] kube::Error),
+}
+
+/// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called on the
+/// runtime that uses the client.
+pub(super) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> {
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|e| Error::Config(e.into()))?;
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .map_err(|e| Error::Config(e.into()))?
+        }
+        None => kube::Config::incluster_env().map_err(|e| Error::Config(e.into()))?,
+    };
+    config.connect_timeout = Some(ANSWER_TIMEOUT);
+    config.read_timeout = Some(SILENCE);
+    // Not the time that a connection was idle before.
+    config.reset_reader_on_write = true;
+    let client = ClientBuilder::try_from(config)?;
+    Ok(client
+        .with_layer(&TimeoutLayer::new(ANSWER_TIMEOUT))
+        .build())
+}
+
+/// How long to wait before a watch that failed is begun again.
+pub(super) fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
+    let (first, most) = RETRY;
+    let delays = ExponentialBuilder::default()
+        .with_min_delay(first)
+        .with_max_delay(most)
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times();
+    ResetTimerBackoff::new(delays.into(), STOOD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The worst case is an attempt just before the API server's return.
+    const _: () = assert!(ANSWER_TIMEOUT.as_secs() + 2 * RETRY.1.as_secs() < 10);
+
+    #[test]
+    fn a_watch_that_failed_is_tried_again_soon_and_for_ever() {
+        let delays: Vec<_> = backoff().take(100).collect();
+        assert_eq!(delays.len(), 100);
+        assert!(delays.iter().all(|delay| *delay >= RETRY.0), "{delays:?}");
+        assert!(
+            delays.iter().all(|delay| *delay <= 2 * RETRY.1),
+            "{delays:?}"
+        );
+        assert!(
+            delays.iter().skip(4).all(|delay| *delay >= RETRY.1),
+            "{delays:?}"
+        );
+    }
+}
