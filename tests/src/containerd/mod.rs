@@ -3,9 +3,11 @@
 
 mod config;
 mod eventually;
+mod network;
 mod pod;
 mod processes;
 mod running;
+mod security;
 mod start;
 mod teardown;
 
@@ -23,8 +25,10 @@ use crate::{cri, images};
 use config::Snapshotter;
 
 pub use eventually::eventually;
+pub use network::{Bridge, Joined};
 pub use pod::{ContainerSpec, PodSpec};
 pub use running::{RunningContainer, RunningPod};
+pub use security::Security;
 
 /// Names the state folder of a running stand, for [`Containerd::shared`].
 pub const SHARED: &str = "PODGATE_TEST_CONTAINERD";

@@ -1,12 +1,14 @@
 //! What a test asks for: a pod and its containers, and their translation into CRI.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::network::Joined;
+use super::security::Security;
 use super::teardown;
 use crate::cri::{
-    ContainerConfig, ContainerMetadata, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig,
-    LinuxContainerSecurityContext, LinuxPodSandboxConfig, LinuxSandboxSecurityContext,
-    NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
+    ContainerConfig, ContainerMetadata, ImageSpec, KeyValue, LinuxContainerConfig,
+    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount, NamespaceMode, NamespaceOption,
+    PodSandboxConfig, PodSandboxMetadata,
 };
 use crate::images::Image;
 
@@ -22,6 +24,12 @@ pub struct PodSpec {
     /// Default: true, the machine's own network. Otherwise one of the pod's own with nothing in it
     /// but loopback.
     pub host_network: bool,
+    /// Joins the pod's own network to others; default, None: it is alone.
+    pub joined: Option<Joined>,
+    /// Whether it sees the machine's processes; default: its containers see their own.
+    pub host_pid: bool,
+    /// A folder for what its containers write, a file `<container>.log` each; None keeps nothing.
+    pub logs: Option<PathBuf>,
     /// Started in this order.
     pub containers: Vec<ContainerSpec>,
 }
@@ -41,6 +49,10 @@ pub struct ContainerSpec {
     pub user: Option<i64>,
     /// None starts where the image says.
     pub working_dir: Option<String>,
+    /// What it may do beside.
+    pub security: Security,
+    /// What of this machine it sees.
+    pub mounts: Vec<Mount>,
 }
 
 impl PodSpec {
@@ -52,6 +64,9 @@ impl PodSpec {
             name: name.to_owned(),
             uid: None,
             host_network: true,
+            joined: None,
+            host_pid: false,
+            logs: None,
             containers: Vec::new(),
         }
     }
@@ -124,14 +139,29 @@ impl PodSpec {
                 true => String::new(),
                 false => self.name.clone(),
             },
+            log_directory: self.logs.as_deref().map_or_else(String::new, path),
             linux: Some(LinuxPodSandboxConfig {
                 cgroup_parent: cgroup.to_string_lossy().into_owned(),
                 security_context: Some(LinuxSandboxSecurityContext {
-                    namespace_options: Some(namespaces(self.host_network)),
+                    namespace_options: Some(self.namespaces()),
+                    seccomp: None,
                 }),
             }),
         }
     }
+
+    pub(super) fn namespaces(&self) -> NamespaceOption {
+        let mode = |of_node, own| if of_node { NamespaceMode::Node } else { own };
+        NamespaceOption {
+            network: mode(self.host_network, NamespaceMode::Pod).into(),
+            pid: mode(self.host_pid, NamespaceMode::Container).into(),
+            ipc: NamespaceMode::Pod.into(),
+        }
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 impl ContainerSpec {
@@ -145,6 +175,8 @@ impl ContainerSpec {
             env: Vec::new(),
             user: None,
             working_dir: None,
+            security: Security::default(),
+            mounts: Vec::new(),
         }
     }
 
@@ -177,7 +209,7 @@ impl ContainerSpec {
     }
 
     /// The container in CRI, on its `attempt`th start.
-    pub(super) fn config(&self, attempt: u32, host_network: bool) -> ContainerConfig {
+    pub(super) fn config(&self, attempt: u32, namespaces: NamespaceOption) -> ContainerConfig {
         ContainerConfig {
             metadata: Some(ContainerMetadata {
                 name: self.name.clone(),
@@ -195,24 +227,11 @@ impl ContainerSpec {
                 .cloned()
                 .map(|(key, value)| KeyValue { key, value })
                 .collect(),
+            mounts: self.mounts.clone(),
+            log_path: String::new(),
             linux: Some(LinuxContainerConfig {
-                security_context: Some(LinuxContainerSecurityContext {
-                    namespace_options: Some(namespaces(host_network)),
-                    run_as_user: self.user.map(|value| Int64Value { value }),
-                }),
+                security_context: Some(self.security.context(self.user, namespaces)),
             }),
         }
-    }
-}
-
-fn namespaces(host_network: bool) -> NamespaceOption {
-    let network = match host_network {
-        true => NamespaceMode::Node,
-        false => NamespaceMode::Pod,
-    };
-    NamespaceOption {
-        network: network.into(),
-        pid: NamespaceMode::Container.into(),
-        ipc: NamespaceMode::Pod.into(),
     }
 }

@@ -10,9 +10,9 @@ use tonic::Status;
 use super::pod::{ContainerSpec, PodSpec};
 use super::runtime;
 use crate::cri::{
-    ContainerStatusRequest, CreateContainerRequest, PodSandboxConfig, RemoveContainerRequest,
-    RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest, StopContainerRequest,
-    StopPodSandboxRequest,
+    ContainerStatusRequest, CreateContainerRequest, NamespaceOption, PodSandboxConfig,
+    PodSandboxStatusRequest, RemoveContainerRequest, RemovePodSandboxRequest, RunPodSandboxRequest,
+    StartContainerRequest, StopContainerRequest, StopPodSandboxRequest,
 };
 use crate::images::Image;
 
@@ -36,6 +36,7 @@ pub struct RunningPod {
     pub containers: Vec<RunningContainer>,
     dir: PathBuf,
     config: PodSandboxConfig,
+    namespaces: NamespaceOption,
     removed: bool,
 }
 
@@ -62,7 +63,7 @@ impl RunningPod {
                 .trim()
                 .to_owned(),
         };
-        let config = spec.sandbox(dir, &uid);
+        let (config, namespaces) = (spec.sandbox(dir, &uid), spec.namespaces());
         let request = RunPodSandboxRequest {
             config: Some(config.clone()),
         };
@@ -81,8 +82,18 @@ impl RunningPod {
             containers: Vec::new(),
             dir: dir.to_owned(),
             config,
+            namespaces,
             removed: false,
         };
+        if let Some(joined) = &spec.joined {
+            let request = PodSandboxStatusRequest {
+                pod_sandbox_id: pod.sandbox_id.clone(),
+                verbose: true,
+            };
+            let status = runtime(dir).await?.pod_sandbox_status(request).await?;
+            let pid = pid(status.into_inner().info.get("info"));
+            joined.join(pid.with_context(|| format!("sandbox of pod {}", pod.name))?)?;
+        }
         for container in spec.containers {
             let started = pod
                 .start_container(container, 0)
@@ -115,14 +126,7 @@ impl RunningPod {
             .container_status(request)
             .await?
             .into_inner();
-        // containerd's own: a JSON object under the key `info`; `pid` is 0 once it has ended.
-        let info = status.info.get("info").context("no verbose info")?;
-        let info: serde_json::Value = serde_json::from_str(info)?;
-        info.get("pid")
-            .and_then(serde_json::Value::as_u64)
-            .and_then(|pid| u32::try_from(pid).ok())
-            .filter(|&pid| pid != 0)
-            .with_context(|| format!("container {name} does not run"))
+        pid(status.info.get("info")).with_context(|| format!("container {name} does not run"))
     }
 
     /// Kills a container and starts it anew, as the kubelet does after a crash, and answers its
@@ -178,9 +182,13 @@ impl RunningPod {
         restarts: u32,
     ) -> anyhow::Result<RunningContainer> {
         let mut runtime = runtime(&self.dir).await?;
+        let mut config = spec.config(restarts, self.namespaces);
+        if !self.config.log_directory.is_empty() {
+            config.log_path = format!("{}.log", spec.name);
+        }
         let request = CreateContainerRequest {
             pod_sandbox_id: self.sandbox_id.clone(),
-            config: Some(spec.config(restarts, self.host_network)),
+            config: Some(config),
             sandbox_config: Some(self.config.clone()),
         };
         let what = || format!("container {}", spec.name);
@@ -225,6 +233,15 @@ impl Drop for RunningPod {
             tracing::warn!(pod = self.name, ?removed, "not removed");
         }
     }
+}
+
+/// The pid in what containerd says of a container or sandbox: a JSON object under the key `info`. It
+/// is 0 once it has ended.
+fn pid(info: Option<&String>) -> Option<u32> {
+    let info: serde_json::Value = serde_json::from_str(info?).ok()?;
+    let pid = info.get("pid").and_then(serde_json::Value::as_u64);
+    pid.and_then(|pid| u32::try_from(pid).ok())
+        .filter(|&pid| pid != 0)
 }
 
 async fn removal(dir: &Path, sandbox_id: &str) -> Result<(), Status> {

@@ -4,7 +4,9 @@
 mod archive;
 mod bash;
 mod busybox;
+mod parts;
 mod probe;
+mod programs;
 
 use anyhow::Context;
 use serde_json::json;
@@ -29,11 +31,19 @@ pub enum Image {
     Static,
     /// The sandbox's own: `/probe pause`.
     Pause,
+    /// No program: an empty file for each of Podgate's own binaries, and their libraries.
+    Parts,
 }
 
 impl Image {
     /// Every image of the archive.
-    pub const ALL: [Self; 4] = [Self::Busybox, Self::Bash, Self::Static, Self::Pause];
+    pub const ALL: [Self; 5] = [
+        Self::Busybox,
+        Self::Bash,
+        Self::Static,
+        Self::Pause,
+        Self::Parts,
+    ];
 
     /// The full name, as a pod's status shows it.
     #[must_use]
@@ -43,6 +53,7 @@ impl Image {
             Self::Bash => "docker.io/podgate-stand/bash:1",
             Self::Static => "docker.io/podgate-stand/static:1",
             Self::Pause => "docker.io/podgate-stand/pause:1",
+            Self::Parts => "docker.io/podgate-stand/parts:1",
         }
     }
 
@@ -57,6 +68,7 @@ impl Image {
             }),
             Self::Static => json!({ "Cmd": ["/probe", "sleep"], "WorkingDir": "/" }),
             Self::Pause => json!({ "Cmd": ["/probe", "pause"], "WorkingDir": "/" }),
+            Self::Parts => json!({ "WorkingDir": "/" }),
         }
     }
 }
@@ -79,6 +91,7 @@ fn build() -> anyhow::Result<Vec<u8>> {
         let layer = match image {
             Image::Busybox => busybox::layer(),
             Image::Bash => bash::layer(),
+            Image::Parts => parts::layer(),
             Image::Static | Image::Pause => {
                 let mut layer = Layer::default();
                 layer.file("probe", 0o755, probe.clone());
