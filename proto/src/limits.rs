@@ -23,6 +23,9 @@ pub const NOT_SENT: u32 = 128 * 1024;
 /// (128 KiB) with its environment.
 pub const MAX_MESSAGE: usize = 512 * 1024;
 
+/// Bytes of who acts: the user's name, groups and all else that a grant says of them.
+pub const MAX_IDENTITY: usize = 64 * 1024;
+
 /// HTTP/2 window of one stream: what a stalled session can hold in either end.
 pub const STREAM_WINDOW: u32 = 512 * 1024;
 
