@@ -36,6 +36,19 @@ pub enum Error {
     Away,
 }
 
+impl Error {
+    /// Whether another question would most likely not be answered either.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            // It has answered: this question is one that it does not take.
+            Self::Ask(error) => {
+                !matches!(&**error, kube::Error::Api(status) if status.code < 500 && status.code != 429)
+            }
+            Self::Timeout | Self::Away => true,
+        }
+    }
+}
+
 /// What is asked, as RBAC knows it: all that the answer depends on.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub(super) struct Question {

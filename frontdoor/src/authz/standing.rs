@@ -1,8 +1,8 @@
 //! Rights of sessions that run: asked for again from time to time, once for all sessions of an
 //! identity in a pod. Who has lost them is told, and the sessions end.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::reviews::{Question, Reviews};
+
+/// Before an API server that is away is asked again.
+const AWAY: Duration = Duration::from_secs(4);
 
 /// The rights that sessions of one core stand on.
 #[derive(Debug, Default)]
@@ -67,17 +70,28 @@ impl Standing {
     }
 
     /// Asks again every so often, for ever. What is not answered is let be: running sessions outlive
-    /// an API server that is away.
+    /// an API server that is away. One that is away is asked a single question from time to time, and
+    /// the rest once it is back; all cores and frontdoors do so at moments of their own.
     pub(super) async fn recheck(&self, client: &kube::Client, reviews: &Reviews, every: Duration) {
         loop {
-            sleep(every).await;
-            let questions: Vec<_> = self.grounds().keys().cloned().collect();
-            for question in questions {
+            sleep(spread(every)).await;
+            let mut questions: VecDeque<_> = self.grounds().keys().cloned().collect();
+            while let Some(question) = questions.pop_front() {
+                if !self.grounds().contains_key(&question) {
+                    continue;
+                }
                 // Another core may have asked in the meantime.
                 match reviews.still(client, &question, every / 2).await {
                     Ok(true) => {}
                     Ok(false) => self.lose(&question),
-                    Err(error) => tracing::warn!(%error, "rights are not asked for again"),
+                    Err(error) => {
+                        tracing::warn!(%error, "rights are not asked for again");
+                        if error.is_away() {
+                            // Last, lest one that is never answered keeps the others back.
+                            questions.push_back(question);
+                            sleep(spread(every.min(AWAY))).await;
+                        }
+                    }
                 }
             }
         }
@@ -94,5 +108,28 @@ impl Standing {
 
     fn grounds(&self) -> MutexGuard<'_, HashMap<Question, Ground>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Something between half of this and all of it.
+fn spread(most: Duration) -> Duration {
+    let mut random = [0; 1];
+    // Without random numbers all of it.
+    let part = getrandom::fill(&mut random).map_or(0, |()| u32::from(u8::from_be_bytes(random)));
+    most - most / 2 * part / 256
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_are_spread_over_half_of_their_time() {
+        let most = Duration::from_secs(60);
+        let times: Vec<_> = (0..1000).map(|_| spread(most)).collect();
+        let within = |time: &Duration| *time > most / 2 && *time <= most;
+        assert!(times.iter().all(within), "{times:?}");
+        let early = times.iter().filter(|time| **time < most * 3 / 4).count();
+        assert!((100..900).contains(&early), "{early}");
     }
 }
