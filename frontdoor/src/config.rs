@@ -1,8 +1,10 @@
 //! The frontdoor's configuration: YAML, checked as a whole before anything starts.
 
+mod audit;
 mod authn;
 mod authorization;
 mod limits;
+mod rules;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,9 +13,11 @@ use std::time::Duration;
 use podgate_proto::mtls;
 use serde::Deserialize;
 
+pub use audit::{Audit, AuditTo, OnFailure};
 pub use authn::{Authn, Certificates, Names, UserFrom};
 pub use authorization::Authorization;
 pub use limits::Limits;
+pub use rules::{Rule, Selectors, What};
 
 use crate::{target, telemetry, workers};
 
@@ -33,6 +37,8 @@ pub struct Config {
     pub sessions: Sessions,
     pub limits: Limits,
     pub authorization: Authorization,
+    pub rules: Vec<Rule>,
+    pub audit: Audit,
     pub watch_pods: bool,
     pub drain: Duration,
     pub workers: usize,
@@ -114,6 +120,10 @@ struct File {
     limits: limits::File,
     #[serde(default)]
     authorization: authorization::File,
+    #[serde(default)]
+    rules: Vec<rules::File>,
+    #[serde(default)]
+    audit: audit::File,
     #[serde(default = "default_watch")]
     watch_pods: bool,
     #[serde(default = "default_drain")]
@@ -227,6 +237,8 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         },
         limits: file.limits.check()?,
         authorization: file.authorization.check(),
+        rules: rules::check(file.rules)?,
+        audit: file.audit.check()?,
         watch_pods: file.watch_pods,
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),
@@ -312,6 +324,9 @@ mod tests {
             "recheckSeconds: ",
         );
         check("\nusers:", "\n# users:", "users: absent");
+        check("  to: stdout", "  to: log", "audit.to: ");
+        check("onFailure: deny", "onFailure: panic", "audit.onFailure");
+        check("queueBytes: 4194304", "queueBytes: 1", "audit.queueBytes: ");
         check("  starts: 2000", "  begins: 2000", "begins");
     }
 

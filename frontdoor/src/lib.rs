@@ -2,6 +2,7 @@
 //! the agent on its node. It has no privilege on any node.
 
 pub mod agents;
+pub mod audit;
 pub mod authn;
 pub mod authz;
 pub mod config;
@@ -26,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use agents::Agents;
+use audit::Audit;
 use authn::Authenticator;
 use authz::{Authorizer, Reviews};
 use config::Config;
@@ -50,6 +52,8 @@ pub enum Error {
     HostKeys(#[from] hostkeys::Error),
     #[error(transparent)]
     Authn(#[from] authn::Error),
+    #[error("audit: {0}")]
+    Audit(#[from] audit::Error),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] route::Error),
     #[error("cannot start a worker: {0}")]
@@ -69,6 +73,8 @@ pub struct Frontdoor {
     router: Router,
     pods: Arc<Pods>,
     agent_pods: Option<Arc<AgentPods>>,
+    metrics: Arc<Metrics>,
+    audit: Arc<Audit>,
 }
 
 impl Frontdoor {
@@ -90,6 +96,8 @@ impl Frontdoor {
         let router = Router::connect(kubeconfig, Arc::clone(&pods), agent_pods.clone()).await?;
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
+        let metrics = Arc::new(Metrics::new());
+        let audit = Arc::new(Audit::start(&config.audit, Arc::clone(&metrics))?);
         Ok(Self {
             config,
             listener,
@@ -100,6 +108,8 @@ impl Frontdoor {
             router,
             pods,
             agent_pods,
+            metrics,
+            audit,
         })
     }
 
@@ -120,10 +130,12 @@ impl Frontdoor {
             router,
             pods,
             agent_pods,
+            metrics,
+            audit,
         } = self;
-        let metrics = Arc::new(Metrics::new());
         let places = Arc::new(Places::new(&config.limits));
         let reviews = Arc::new(Reviews::new(config.authorization.clone()));
+        let rules: Arc<[_]> = config.rules.clone().into();
         let served = CancellationToken::new();
         // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&listener), address(&admin));
@@ -136,12 +148,14 @@ impl Frontdoor {
         let start = {
             let (config, draining, stopped) = (config.clone(), draining.clone(), stopped.clone());
             let (metrics, places) = (Arc::clone(&metrics), Arc::clone(&places));
+            let audit = Arc::clone(&audit);
             move |accepted| {
                 let (config, metrics) = (config.clone(), Arc::clone(&metrics));
                 let (ssh, authenticator) = (Arc::clone(&ssh), Arc::clone(&authenticator));
                 let (places, pods) = (Arc::clone(&places), Arc::clone(&pods));
                 let agent_pods = agent_pods.clone();
-                let reviews = Arc::clone(&reviews);
+                let (reviews, rules) = (Arc::clone(&reviews), Arc::clone(&rules));
+                let audit = Arc::clone(&audit);
                 let agents = Agents::new(Arc::clone(&identity), config.agents.port);
                 let (draining, stopped) = (draining.clone(), stopped.clone());
                 async move {
@@ -154,7 +168,7 @@ impl Frontdoor {
                             return;
                         }
                     };
-                    let authorizer = Authorizer::new(router.client(), reviews);
+                    let authorizer = Authorizer::new(router.client(), reviews, rules);
                     let (recheck, every) = (authorizer.clone(), config.recheck);
                     let worker = Worker {
                         ssh,
@@ -166,6 +180,7 @@ impl Frontdoor {
                         authorizer,
                         router,
                         agents,
+                        audit,
                         metrics,
                         draining,
                         stopped,
@@ -212,6 +227,8 @@ impl Frontdoor {
             }
         };
         tokio::join!(admin, serve, follow);
+        // Whatever is recorded was, by now.
+        audit.finish().await;
         tracing::info!("stopped");
         Ok(())
     }

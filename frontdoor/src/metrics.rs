@@ -28,6 +28,8 @@ pub struct Metrics {
     pub sessions_active: Gauge,
     /// Sessions ended, by how.
     pub sessions: Family<Outcome, Counter>,
+    /// Events for the audit log, by what became of them.
+    pub audit_events: Family<Outcome, Counter>,
     /// Bytes from clients.
     pub input: Counter,
     /// Bytes to clients.
@@ -73,6 +75,7 @@ impl Metrics {
             refused: Family::default(),
             sessions_active: Gauge::default(),
             sessions: Family::default(),
+            audit_events: Family::default(),
             input: Counter::default(),
             output: Counter::default(),
             leg_seconds: Family::new_with_constructor(histogram),
@@ -102,6 +105,11 @@ impl Metrics {
             "Sessions ended, by outcome",
             this.sessions.clone(),
         );
+        registry.register(
+            "audit_events",
+            "Events for the audit log, by outcome",
+            this.audit_events.clone(),
+        );
         registry.register_with_unit("input", "From clients", Unit::Bytes, this.input.clone());
         registry.register_with_unit("output", "To clients", Unit::Bytes, this.output.clone());
         registry.register_with_unit(
@@ -127,6 +135,15 @@ impl Metrics {
     /// Counts the end of a session.
     pub fn session(&self, outcome: &'static str) {
         self.sessions.get_or_create(&outcome.into()).inc();
+    }
+
+    /// Counts events for the audit log.
+    pub fn audit(&self, outcome: &'static str, events: u64) {
+        if events > 0 {
+            self.audit_events
+                .get_or_create(&outcome.into())
+                .inc_by(events);
+        }
     }
 
     /// Counts the time since `begun` for a leg.

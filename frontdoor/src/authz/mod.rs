@@ -2,6 +2,7 @@
 //! dials a node without. It decides by name, before anything is looked up.
 
 mod reviews;
+mod rules;
 mod standing;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use podgate_proto::v1;
 use std::sync::Arc;
 
+use crate::config::Rule;
 use crate::identity::Identity;
 use crate::target::{Container, Pod, Target};
 use reviews::Question;
@@ -34,6 +36,8 @@ pub enum Error {
     NotServed,
     #[error(transparent)]
     Review(#[from] reviews::Error),
+    #[error(transparent)]
+    Rule(#[from] rules::Error),
     #[error("the pod resolved to another name than was authorized")]
     OtherPod,
     #[error("container {0} is not running")]
@@ -45,6 +49,7 @@ pub enum Error {
 pub struct Authorizer {
     client: kube::Client,
     reviews: Arc<Reviews>,
+    rules: Arc<[Rule]>,
     standing: Arc<Standing>,
 }
 
@@ -56,6 +61,7 @@ pub struct Permit<'a> {
     target: &'a Target,
     action: Action,
     question: Question,
+    rules: Arc<[Rule]>,
 }
 
 /// Proof that one action is allowed in one container of one pod.
@@ -64,11 +70,12 @@ pub struct Grant(v1::Grant);
 
 impl Authorizer {
     /// Asks by `client`, and shares its answers with the other cores in `reviews`.
-    pub(crate) fn new(client: kube::Client, reviews: Arc<Reviews>) -> Self {
+    pub(crate) fn new(client: kube::Client, reviews: Arc<Reviews>, rules: Arc<[Rule]>) -> Self {
         let standing = Arc::default();
         Self {
             client,
             reviews,
+            rules,
             standing,
         }
     }
@@ -100,6 +107,7 @@ impl Authorizer {
             target,
             action,
             question,
+            rules: Arc::clone(&self.rules),
         })
     }
 
@@ -130,6 +138,7 @@ impl Permit<'_> {
         if !named {
             return Err(Error::OtherPod);
         }
+        rules::check(&self.rules, self.identity, pod, container)?;
         let running = container.running.clone();
         let id = running.ok_or_else(|| Error::NotRunning(container.name.clone()))?;
         let expires = SystemTime::now() + LIFETIME;
@@ -138,6 +147,7 @@ impl Permit<'_> {
                 user: self.identity.user.clone(),
                 groups: self.identity.groups.clone(),
                 source: self.identity.source.as_str().to_owned(),
+                extra: self.identity.extra.clone().into_iter().map(extra).collect(),
             }),
             pod: Some(v1::Pod {
                 namespace: pod.namespace.clone(),
@@ -157,6 +167,10 @@ impl Permit<'_> {
         };
         Ok(Grant(grant))
     }
+}
+
+fn extra((key, values): (String, Vec<String>)) -> v1::Extra {
+    v1::Extra { key, values }
 }
 
 impl Grant {
@@ -188,6 +202,8 @@ mod tests {
             node: "node-a".into(),
             node_address: [10, 0, 0, 1].into(),
             host_network: false,
+            labels: Default::default(),
+            runtime_class: None,
             containers: vec![Container {
                 name: "main".into(),
                 running: Some("cri://c1".into()),
@@ -210,6 +226,7 @@ mod tests {
             target: &target,
             action: Action::Exec,
             question: Question::new(&identity, "exec", "prod", "web-0"),
+            rules: [].into(),
         };
         let pod = pod();
         let main = pod.containers.first().unwrap();

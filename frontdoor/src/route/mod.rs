@@ -192,6 +192,8 @@ fn reduce(pod: core::Pod) -> Option<Pod> {
         node: spec.node_name?,
         node_address,
         host_network: spec.host_network.unwrap_or_default(),
+        labels: pod.metadata.labels.unwrap_or_default(),
+        runtime_class: spec.runtime_class_name,
         containers,
         default_container: annotations.remove(DEFAULT_CONTAINER),
     })

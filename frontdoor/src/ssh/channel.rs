@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use super::connection::Client;
 use super::{open, pump, recheck, reserved};
+use crate::audit::{self, By};
 use crate::authn::restrictions::Restrictions;
 use crate::identity::Identity;
 use crate::target::Target;
@@ -77,16 +78,23 @@ impl Task {
         let client = Arc::clone(&self.client);
         let worker = &client.worker;
         let tty = exec.terminal.is_some();
-        if let Some(command) = &self.restrictions.command
-            && let Err(line) = force(command, &mut exec)
-        {
+        let forced = self.restrictions.command.as_deref();
+        let forced = forced.map(|command| force(command, &mut exec));
+        let asked = forced.is_some().then_some(ORIGINAL_COMMAND);
+        let from = (client.peer, client.way, self.login.as_str());
+        let record =
+            audit::Session::new(&worker.audit, session, &self.identity, from, &exec, asked);
+        if let Some(Err(line)) = forced {
+            record.refused(By::Restriction, line);
             return self.fail(line, write).await;
         }
         let place = match worker.places.session(&self.identity.user) {
             Ok(place) => place,
             Err(full) => {
                 self.client.refused(full.limit());
-                return self.fail(&full.to_string(), write).await;
+                let line = full.to_string();
+                record.refused(By::Limit, &line);
+                return self.fail(&line, write).await;
             }
         };
         worker.metrics.sessions_active.inc();
@@ -96,15 +104,26 @@ impl Task {
                     return reserved::answer(word, &self.identity, write, tty).await;
                 }
                 Ok(target) => target,
-                Err(error) => return pump::End::Failed(error.to_string()),
+                Err(error) => {
+                    let line = error.to_string();
+                    record.refused(By::Route, &line);
+                    return pump::End::Failed(line);
+                }
             };
-            let stream = open::open(worker, &self.identity, &target, session, exec).await;
+            let stream = open::open(worker, &self.identity, &target, session, exec, &record).await;
             let (stream, rights) = match stream {
                 Ok(opened) => opened,
-                Err(error) => return pump::End::Failed(open::sentence(&error)),
+                Err(error) => {
+                    let line = open::sentence(&error);
+                    if let Some(by) = error.by() {
+                        record.refused(by, &line);
+                    }
+                    return pump::End::Failed(line);
+                }
             };
+            let signals = &mut self.signals;
             tokio::select! {
-                end = pump::run(stream, &mut read, write, &mut self.signals, worker, tty) => end,
+                end = pump::run(stream, &mut read, write, signals, worker, tty, &record) => end,
                 () = rights.lost() => pump::End::Revoked(REVOKED.to_owned()),
             }
         };
@@ -118,6 +137,7 @@ impl Task {
         worker.metrics.sessions_active.dec();
         tracing::info!(outcome = end.word(), "session ends");
         worker.metrics.session(end.word());
+        record.ended(end.word(), end.status(), end.line());
         // Before the client hears of the end: it may begin the next at once.
         drop(place);
         match end {

@@ -18,6 +18,7 @@ use super::admit::Accepted;
 use super::handler::Connection;
 use super::{recheck, socket};
 use crate::agents::Agents;
+use crate::audit::{Audit, Event, Way};
 use crate::authn::{Authenticator, Login};
 use crate::authz::Authorizer;
 use crate::config::{Limits, Sessions};
@@ -29,6 +30,8 @@ use crate::route::Router;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Its key in the configuration.
 const GRACE: &str = "loginGraceSeconds";
+/// Why nobody logged in, as the audit log has it.
+const UNKNOWN: &str = "no key or certificate that is known was shown";
 
 /// What all connections of one core share.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ pub(crate) struct Worker {
     pub(crate) authorizer: Authorizer,
     pub(crate) router: Router,
     pub(crate) agents: Agents,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) metrics: Arc<Metrics>,
     /// Cancelled when no session may begin any more.
     pub(crate) draining: CancellationToken,
@@ -54,9 +58,13 @@ pub(crate) struct Worker {
 pub(super) struct Client {
     /// Where it connects from.
     pub(super) peer: SocketAddr,
+    /// How it got here.
+    pub(super) way: Way,
     pub(super) worker: Arc<Worker>,
     /// Its channels' tasks.
     pub(super) channels: TaskTracker,
+    /// The login name that was tried first without a word in the audit log.
+    pub(super) tried: OnceLock<String>,
     /// Who is there, from the login on.
     pub(super) login: OnceLock<Login>,
     /// Cancelled at the login.
@@ -72,6 +80,19 @@ impl Client {
     pub(super) fn refused(&self, limit: &'static str) {
         tracing::info!(peer = %self.peer, limit, "refused");
         self.worker.metrics.refused(limit);
+    }
+
+    /// Records a login, or a try. A loss is counted where it comes about.
+    pub(super) fn record(&self, event: Event<'_>, login: &str) {
+        let event = event.from(self.peer, self.way, login);
+        let _ = self.worker.audit.record(&event);
+    }
+
+    /// Records that nobody logged in, though somebody tried: keys that are not known are not proved.
+    fn record_tried(&self) {
+        if let Some(login) = self.tried.get() {
+            self.record(Event::refused(None, UNKNOWN), login);
+        }
     }
 }
 
@@ -110,8 +131,10 @@ async fn connect(accepted: Accepted, worker: Arc<Worker>) {
     worker.metrics.connections.inc();
     let client = Arc::new(Client {
         peer,
+        way: Way::Direct,
         worker: Arc::clone(&worker),
         channels: TaskTracker::new(),
+        tried: OnceLock::new(),
         login: OnceLock::new(),
         logged_in: CancellationToken::new(),
         revoked: CancellationToken::new(),
@@ -140,6 +163,7 @@ async fn connect(accepted: Accepted, worker: Arc<Worker>) {
     if !client.logged_in.is_cancelled() {
         tracing::info!(%peer, "connection ended without a login");
         worker.metrics.login("none");
+        client.record_tried();
     }
     client.ended.cancel();
     client.channels.close();

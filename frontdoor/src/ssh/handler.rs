@@ -14,8 +14,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::channel;
 use super::connection::Client;
+use crate::audit::Event;
 use crate::authn::{Credential, Verdict};
 
+/// Why a channel is refused, as the audit log has it.
+const FULL: &str = "the connection has as many channels as it may have";
 /// Signals of a channel that wait for its session to take them.
 const SIGNALS: usize = 32;
 
@@ -81,6 +84,9 @@ impl Connection {
         match verdict {
             Verdict::Refused(reason) => {
                 tracing::info!(credential = shown, %reason, login, %peer, "login refused");
+                let reason = reason.to_string();
+                self.client
+                    .record(Event::refused(Some(&shown), &reason), login);
                 self.reject()
             }
             Verdict::Partial(earlier) => {
@@ -98,6 +104,8 @@ impl Connection {
                     credential = %verified.proof, login, %peer, "login"
                 );
                 worker.metrics.login("accepted");
+                let proof = verified.proof.to_string();
+                self.client.record(Event::accepted(identity, &proof), login);
                 // russh lets nobody log in twice.
                 let _ = self.client.login.set(verified);
                 self.client.logged_in.cancel();
@@ -172,13 +180,16 @@ impl Handler for Connection {
 
     async fn auth_publickey_offered(
         &mut self,
-        _login: &str,
+        login: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
         let (key, algorithm, peer) = (offer.public_key, offer.algorithm, self.client.peer.ip());
         let authenticator = &self.client.worker.authenticator;
-        let wanted = self.may_try() && authenticator.offered(key, algorithm, peer);
-        Ok(if wanted { Auth::Accept } else { self.reject() })
+        if self.may_try() && authenticator.offered(key, algorithm, peer) {
+            return Ok(Auth::Accept);
+        }
+        let _ = self.client.tried.set(login.to_owned());
+        Ok(self.reject())
     }
 
     async fn auth_publickey(
@@ -206,6 +217,8 @@ impl Handler for Connection {
         let full = self.channels.len() >= worker.limits.channels_per_connection;
         if full {
             self.client.refused("channelsPerConnection");
+            let event = Event::channel_refused(&login.identity, FULL);
+            self.client.record(event, &self.login);
         }
         let over = worker.draining.is_cancelled() || self.client.revoked.is_cancelled();
         if full || over {

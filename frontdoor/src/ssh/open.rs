@@ -7,6 +7,7 @@ use podgate_proto::v1::{Exec, open::Action};
 
 use super::connection::Worker;
 use crate::agents::{self, Stream};
+use crate::audit::{By, Session, Unwritable};
 use crate::authz::Rights;
 use crate::identity::Identity;
 use crate::target::Target;
@@ -21,6 +22,23 @@ pub(super) enum Error {
     Route(#[from] route::Error),
     #[error(transparent)]
     Agents(#[from] agents::Error),
+    #[error(transparent)]
+    Audit(#[from] Unwritable),
+}
+
+impl Error {
+    /// What refused the session; `None` where it had begun.
+    pub(super) fn by(&self) -> Option<By> {
+        match self {
+            Self::Authz(authz::Error::Rule(_)) => Some(By::Rule),
+            Self::Authz(authz::Error::Denied { .. } | authz::Error::Review(_)) => {
+                Some(By::Authorization)
+            }
+            Self::Authz(_) | Self::Route(_) => Some(By::Route),
+            Self::Audit(_) => Some(By::Audit),
+            Self::Agents(_) => None,
+        }
+    }
 }
 
 /// An id that both ends log, and that marks the session's processes.
@@ -37,6 +55,7 @@ pub(super) async fn open(
     target: &Target,
     session: &str,
     exec: Exec,
+    record: &Session<'_>,
 ) -> Result<(Stream, Rights), Error> {
     let permit = worker
         .authorizer
@@ -46,8 +65,10 @@ pub(super) async fn open(
     let begun = Instant::now();
     let (pod, container) = worker.router.resolve(target).await?;
     worker.metrics.leg("route", begun);
+    record.found(&pod, &container);
     let agent = worker.router.agent(&pod)?;
     let grant = permit.grant(&pod, &container)?;
+    record.begins()?;
     tracing::info!(
         namespace = %pod.namespace, pod = %pod.name, container = %container.name, node = %pod.node,
         "session begins"

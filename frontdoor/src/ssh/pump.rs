@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::connection::Worker;
 use super::idle::Idle;
 use crate::agents::Stream;
+use crate::audit::Session;
 
 /// SSH_EXTENDED_DATA_STDERR of RFC 4254 §5.2.
 pub(super) const STDERR: u32 = 1;
@@ -48,6 +49,24 @@ impl End {
             Self::Idle(_) => "idle",
         }
     }
+
+    /// The status of its program.
+    pub(super) fn status(&self) -> Option<u32> {
+        match self {
+            Self::Exited(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// What its user reads.
+    pub(super) fn line(&self) -> Option<&str> {
+        match self {
+            Self::Exited(_) | Self::ClientGone => None,
+            Self::Failed(line) | Self::Stopped(line) | Self::Idle(line) | Self::Revoked(line) => {
+                Some(line)
+            }
+        }
+    }
 }
 
 /// Carries a session to its end.
@@ -58,6 +77,7 @@ pub(super) async fn run(
     signals: &mut mpsc::Receiver<Sig>,
     worker: &Worker,
     tty: bool,
+    record: &Session<'_>,
 ) -> End {
     let Stream {
         to_agent,
@@ -67,9 +87,9 @@ pub(super) async fn run(
     let credit = Semaphore::new(WINDOW as usize);
     let (queue, waiting) = mpsc::channel(MAX_WAITING);
     tokio::select! {
-        end = download(waiting, write, &to_agent, worker, &idle, tty) => end,
+        end = download(waiting, write, &to_agent, worker, (&idle, record), tty) => end,
         () = listen(&mut from_agent, queue, &credit) => End::ClientGone,
-        () = upload(read, &to_agent, &credit, worker, &idle) => End::ClientGone,
+        () = upload(read, &to_agent, &credit, worker, (&idle, record)) => End::ClientGone,
         () = signal(signals, &to_agent) => End::ClientGone,
         limit = idle.over() => {
             worker.metrics.refused("idleSeconds");
@@ -128,7 +148,7 @@ async fn download(
     write: &ChannelWriteHalf<Msg>,
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     worker: &Worker,
-    idle: &Idle,
+    (idle, record): (&Idle, &Session<'_>),
     tty: bool,
 ) -> End {
     let begun = Instant::now();
@@ -162,9 +182,11 @@ async fn download(
             None => return End::ClientGone,
         };
         taken += cost(bytes.len());
+        let length = bytes.len();
         if give(write, code, bytes, worker).await.is_err() {
             return End::ClientGone;
         }
+        record.gave(length);
         idle.moved();
         if taken >= WINDOW / 4 {
             let again = ToAgent::OutputCredit(Credit { bytes: taken });
@@ -198,12 +220,13 @@ async fn upload(
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     credit: &Semaphore,
     worker: &Worker,
-    idle: &Idle,
+    (idle, record): (&Idle, &Session<'_>),
 ) {
     while let Some(message) = read.wait().await {
         let message = match message {
             ChannelMsg::Data { data } => {
                 worker.metrics.input.inc_by(data.len() as u64);
+                record.took(data.len());
                 idle.moved();
                 // The semaphore is never closed.
                 if let Ok(permits) = credit.acquire_many(cost(data.len())).await {

@@ -220,6 +220,10 @@ pub struct Pod {
     pub node_address: std::net::IpAddr,
     /// Whether it shares the node's network.
     pub host_network: bool,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The kind of runtime that it asks for.
+    pub runtime_class: Option<String>,
     /// Its containers of every kind, the ordinary ones first, in the spec's order.
     pub containers: Vec<Container>,
     /// The container that `kubectl exec` would choose, too.

@@ -1,0 +1,324 @@
+//! One event as a line of JSON. Pure. Whatever clients say in it is bounded, and marked where it was cut.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::identity::Identity;
+
+/// The schema's version. Fields may be added to it; what is there keeps its meaning.
+const VERSION: u32 = 1;
+/// Bytes of a command.
+pub(super) const MAX_COMMAND: usize = 4096;
+/// Bytes of all groups, and of all that is `extra`.
+const MAX_LIST: usize = 4096;
+/// Bytes of any other text.
+const MAX_TEXT: usize = 512;
+
+/// The way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// A connection to the frontdoor.
+    Direct,
+    /// A connection inside another (`ssh -J`).
+    Jump,
+}
+
+/// What has happened. The README has the fields' meaning.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event<'a> {
+    v: u32,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    time: String,
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra: Option<BTreeMap<&'a str, Vec<&'a str>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    way: Option<Way>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tty: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+    /// The fields that are not here in full.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cut: Vec<&'static str>,
+}
+
+/// Where a session is, once that is known.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) namespace: String,
+    pub(super) pod: String,
+    pub(super) uid: String,
+    pub(super) node: String,
+    pub(super) container: String,
+}
+
+impl<'a> Event<'a> {
+    /// Somebody logged in.
+    pub fn accepted(identity: &'a Identity, credential: &'a str) -> Self {
+        let mut event = Self::new("login").identity(identity);
+        event.outcome = Some("accepted");
+        event.credential = Some(event.text("credential", credential));
+        event
+    }
+
+    /// Somebody did not: by a credential, where one was proved.
+    pub fn refused(credential: Option<&'a str>, reason: &'a str) -> Self {
+        let mut event = Self::new("login");
+        event.outcome = Some("refused");
+        event.credential = credential.map(|text| event.text("credential", text));
+        event.reason = Some(event.text("reason", reason));
+        event
+    }
+
+    /// A session got no channel, before it said what it wants.
+    pub fn channel_refused(identity: &'a Identity, reason: &'a str) -> Self {
+        let event = Self::new("refusal").identity(identity);
+        event.refusal(super::By::Limit.as_str(), reason)
+    }
+
+    /// A connection was opened from inside a pod, or to there.
+    pub fn forward(identity: &'a Identity, host: &'a str, port: u16) -> Self {
+        let mut event = Self::new("forward").identity(identity);
+        event.host = Some(event.text("host", host));
+        event.port = Some(port);
+        event
+    }
+
+    /// Where it came from, and the login name that says where to.
+    pub fn from(mut self, client: SocketAddr, way: Way, target: &'a str) -> Self {
+        (self.client, self.way) = (Some(client), Some(way));
+        self.target = Some(self.text("target", target));
+        self
+    }
+
+    pub(super) fn session(
+        event: &'static str,
+        id: &'a str,
+        identity: &'a Identity,
+        place: Option<&'a Place>,
+    ) -> Self {
+        let mut event = Self::new(event).identity(identity);
+        event.session = Some(id);
+        if let Some(place) = place {
+            event.namespace = Some(&place.namespace);
+            event.pod = Some(&place.pod);
+            event.uid = Some(&place.uid);
+            event.node = Some(&place.node);
+            event.container = Some(&place.container);
+        }
+        event
+    }
+
+    /// `asked` is what a forced command stands in the place of. Both absent: a shell.
+    pub(super) fn program(
+        mut self,
+        command: Option<&'a str>,
+        asked: Option<&'a str>,
+        tty: bool,
+    ) -> Self {
+        self.command = command.map(|text| self.bound("command", text, MAX_COMMAND));
+        self.asked = asked.map(|text| self.bound("asked", text, MAX_COMMAND));
+        self.tty = Some(tty);
+        self
+    }
+
+    pub(super) fn refusal(mut self, by: &'static str, reason: &'a str) -> Self {
+        self.by = Some(by);
+        self.reason = Some(self.text("reason", reason));
+        self
+    }
+
+    pub(super) fn end(
+        mut self,
+        outcome: &'static str,
+        status: Option<u32>,
+        reason: Option<&'a str>,
+        (input, output): (u64, u64),
+        duration: Duration,
+    ) -> Self {
+        self.outcome = Some(outcome);
+        self.exit_status = status;
+        self.reason = reason.map(|reason| self.text("reason", reason));
+        (self.input_bytes, self.output_bytes) = (Some(input), Some(output));
+        self.duration_ms = Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// As it is written, with its end of line.
+    pub(super) fn line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+
+    fn new(event: &'static str) -> Self {
+        Self {
+            v: VERSION,
+            time: format!("{:.3}", jiff::Timestamp::now()),
+            event,
+            ..Self::default()
+        }
+    }
+
+    fn identity(mut self, identity: &'a Identity) -> Self {
+        self.user = Some(self.text("user", &identity.user));
+        let mut left = MAX_LIST;
+        self.groups = Some(self.list("groups", &identity.groups, &mut left));
+        let mut left = MAX_LIST;
+        let mut extra = BTreeMap::new();
+        for (key, values) in &identity.extra {
+            match left.checked_sub(key.len() + 1) {
+                Some(rest) => left = rest,
+                None => {
+                    self.mark("extra");
+                    break;
+                }
+            }
+            extra.insert(key.as_str(), self.list("extra", values, &mut left));
+        }
+        self.extra = (!identity.extra.is_empty()).then_some(extra);
+        self.source = Some(identity.source.as_str());
+        self
+    }
+
+    fn text(&mut self, field: &'static str, text: &'a str) -> &'a str {
+        self.bound(field, text, MAX_TEXT)
+    }
+
+    fn bound(&mut self, field: &'static str, text: &'a str, most: usize) -> &'a str {
+        let end = text.floor_char_boundary(most);
+        if end < text.len() {
+            self.mark(field);
+        }
+        text.get(..end).unwrap_or_default()
+    }
+
+    /// As many of these as there is room for, each of them whole. Empty ones take room, too.
+    fn list(&mut self, field: &'static str, all: &'a [String], left: &mut usize) -> Vec<&'a str> {
+        let mut list = Vec::new();
+        for text in all {
+            let Some(rest) = left.checked_sub(text.len() + 1) else {
+                self.mark(field);
+                break;
+            };
+            *left = rest;
+            list.push(text.as_str());
+        }
+        list
+    }
+
+    fn mark(&mut self, field: &'static str) {
+        if !self.cut.contains(&field) {
+            self.cut.push(field);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Source;
+    use serde_json::{Value, json};
+
+    fn identity() -> Identity {
+        Identity {
+            user: "ada".into(),
+            groups: vec!["dev".into()],
+            extra: BTreeMap::from([("example.com/team".into(), vec!["core".into()])]),
+            source: Source::Key,
+        }
+    }
+
+    fn read(event: Event<'_>) -> Value {
+        let line = String::from_utf8(event.line()).unwrap();
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        serde_json::from_str(&line).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_a_flat_object_of_what_is_known() {
+        let identity = identity();
+        let client = SocketAddr::from(([192, 0, 2, 1], 5000));
+        let mut value =
+            read(Event::accepted(&identity, "SHA256:x").from(client, Way::Direct, "web-0.prod"));
+        let time = value["time"].take();
+        let time: jiff::Timestamp = time.as_str().unwrap().parse().unwrap();
+        assert!(jiff::Timestamp::now().duration_since(time).as_secs() < 60);
+        assert_eq!(
+            value,
+            json!({
+                "v": 1, "time": null, "event": "login", "outcome": "accepted", "user": "ada",
+                "groups": ["dev"], "extra": {"example.com/team": ["core"]}, "source": "key",
+                "credential": "SHA256:x", "client": "192.0.2.1:5000", "way": "direct",
+                "target": "web-0.prod",
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_and_named() {
+        let mut identity = identity();
+        identity.groups = (0..1000).map(|n| format!("group-{n:04}")).collect();
+        identity.extra = BTreeMap::from([("k".repeat(5000), vec!["v".into()])]);
+        let command = format!("{}é", "\u{1}".repeat(MAX_COMMAND - 1));
+        let event = Event::session("start", "id", &identity, None);
+        let event = event.program(Some(&command), None, false);
+        // The least that a queue may have room for.
+        assert!(event.line().len() < 128 * 1024);
+        let value = read(event);
+        assert_eq!(value["cut"], json!(["groups", "extra", "command"]));
+        assert_eq!(value["command"], "\u{1}".repeat(MAX_COMMAND - 1));
+        assert_eq!(value["groups"].as_array().unwrap().len(), MAX_LIST / 11);
+        assert_eq!(value["extra"], json!({}));
+    }
+}

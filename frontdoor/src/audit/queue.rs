@@ -1,0 +1,127 @@
+//! Lines that wait to be written: bounded by their bytes, put without waiting, taken all at once.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A line had no room.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full {
+    /// Whether the one before it had.
+    pub(super) first: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    most: usize,
+    waiting: Mutex<Waiting>,
+    news: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    /// Whether the last line found no room.
+    full: bool,
+    /// Whether the last try to write failed.
+    fails: bool,
+    closed: bool,
+}
+
+impl Queue {
+    /// A queue with room for this many bytes.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            waiting: Mutex::default(),
+            news: Condvar::new(),
+        }
+    }
+
+    /// Adds a line, if there is room.
+    pub(super) fn put(&self, line: &[u8]) -> Result<(), Full> {
+        let mut waiting = self.lock();
+        if waiting.closed || waiting.lines.len() + line.len() > self.most {
+            let first = !std::mem::replace(&mut waiting.full, true);
+            return Err(Full { first });
+        }
+        waiting.full = false;
+        waiting.lines.extend_from_slice(line);
+        self.news.notify_one();
+        Ok(())
+    }
+
+    /// Waits for lines, and takes all; `None` once it is closed and empty.
+    pub(super) fn take(&self) -> Option<Vec<u8>> {
+        let waiting = self.lock();
+        let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.closed;
+        let waited = self.news.wait_while(waiting, idle);
+        let mut waiting = waited.unwrap_or_else(PoisonError::into_inner);
+        waiting.full = false;
+        let lines = std::mem::take(&mut waiting.lines);
+        (!lines.is_empty()).then_some(lines)
+    }
+
+    /// Waits this long, or until it is closed.
+    pub(super) fn pause(&self, how_long: Duration) {
+        let open = |waiting: &mut Waiting| !waiting.closed;
+        let waited = self
+            .news
+            .wait_timeout_while(self.lock(), how_long, open)
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(waited);
+    }
+
+    /// Nothing more is put; what waits is still taken.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.news.notify_all();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Notes whether writing fails, and answers whether that is news.
+    pub(super) fn set_fails(&self, fails: bool) -> bool {
+        std::mem::replace(&mut self.lock().fails, fails) != fails
+    }
+
+    /// Whether what is put now may be kept waiting, or find no room.
+    pub(super) fn fails(&self) -> bool {
+        let waiting = self.lock();
+        waiting.fails || waiting.full
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_room_is_refused_and_said_once() {
+        let queue = Queue::new(10);
+        assert_eq!(queue.put(b"123456\n"), Ok(()));
+        assert_eq!(queue.put(b"1234\n"), Err(Full { first: true }));
+        assert!(queue.fails());
+        assert_eq!(queue.put(b"1234\n"), Err(Full { first: false }));
+        assert_eq!(queue.put(b"12\n"), Ok(()));
+        assert!(!queue.fails());
+        assert_eq!(queue.put(b"1\n"), Err(Full { first: true }));
+        assert_eq!(queue.take().as_deref(), Some(&b"123456\n12\n"[..]));
+        assert_eq!(queue.put(b"1\n"), Ok(()));
+    }
+
+    #[test]
+    fn what_waits_when_it_is_closed_is_still_taken() {
+        let queue = Queue::new(10);
+        queue.put(b"1\n").unwrap();
+        queue.close();
+        assert!(queue.put(b"2\n").is_err());
+        assert_eq!(queue.take().as_deref(), Some(&b"1\n"[..]));
+        assert_eq!(queue.take(), None);
+    }
+}

@@ -1,0 +1,166 @@
+//! What is recorded of one session: that it was refused, or that it began and how it ended. One that
+//! begins is recorded before anything is asked of its node.
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use podgate_proto::v1::{Exec, exec::Program};
+
+use super::event::{Event, MAX_COMMAND, Place, Way};
+use super::{Audit, Unwritable};
+use crate::identity::Identity;
+use crate::target::{Container, Pod};
+
+/// What refused a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Kubernetes, or that it could not be asked.
+    Authorization,
+    /// A rule of the frontdoor's.
+    Rule,
+    /// The way to the container: it names nothing, or nothing that runs.
+    Route,
+    /// A limit of the frontdoor's.
+    Limit,
+    /// What the login is restricted to.
+    Restriction,
+    /// That nothing can be recorded.
+    Audit,
+    /// What ended it before it began: of the end's own words.
+    End(&'static str),
+}
+
+impl By {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorization => "authorization",
+            Self::Rule => "rule",
+            Self::Route => "route",
+            Self::Limit => "limit",
+            Self::Restriction => "restriction",
+            Self::Audit => "audit",
+            Self::End(word) => word,
+        }
+    }
+}
+
+/// One session's record.
+#[derive(Debug)]
+pub struct Session<'a> {
+    audit: &'a Audit,
+    id: &'a str,
+    identity: &'a Identity,
+    from: (SocketAddr, Way, &'a str),
+    command: Option<String>,
+    asked: Option<String>,
+    tty: bool,
+    place: OnceLock<Place>,
+    began: OnceLock<Instant>,
+    refused: AtomicBool,
+    input: AtomicU64,
+    output: AtomicU64,
+}
+
+impl<'a> Session<'a> {
+    /// `from` is the client, the way in and the login name; `asked` names the variable in which a
+    /// forced command finds what was asked for.
+    pub fn new(
+        audit: &'a Audit,
+        id: &'a str,
+        identity: &'a Identity,
+        from: (SocketAddr, Way, &'a str),
+        exec: &Exec,
+        asked: Option<&str>,
+    ) -> Self {
+        let command = match &exec.program {
+            Some(Program::Command(command)) => Some(keep(&String::from_utf8_lossy(command))),
+            Some(Program::Shell(_)) | None => None,
+        };
+        let asked = asked.and_then(|name| {
+            let mut variables = exec.environment.iter();
+            variables.find(|variable| variable.name == name)
+        });
+        Self {
+            audit,
+            id,
+            identity,
+            from,
+            command,
+            asked: asked.map(|variable| keep(&variable.value)),
+            tty: exec.terminal.is_some(),
+            place: OnceLock::new(),
+            began: OnceLock::new(),
+            refused: AtomicBool::new(false),
+            input: AtomicU64::new(0),
+            output: AtomicU64::new(0),
+        }
+    }
+
+    /// It is known where to.
+    pub(crate) fn found(&self, pod: &Pod, container: &Container) {
+        let _ = self.place.set(Place {
+            namespace: pod.namespace.clone(),
+            pod: pod.name.clone(),
+            uid: pod.uid.clone(),
+            node: pod.node.clone(),
+            container: container.name.clone(),
+        });
+    }
+
+    /// It begins, unless it may not because that cannot be recorded.
+    pub(crate) fn begins(&self) -> Result<(), Unwritable> {
+        self.audit.require(&self.event("start"))?;
+        let _ = self.began.set(Instant::now());
+        Ok(())
+    }
+
+    /// It is refused, and its user reads this.
+    pub(crate) fn refused(&self, by: By, reason: &str) {
+        self.refused.store(true, Ordering::Relaxed);
+        // A loss is counted where it comes about.
+        let _ = self
+            .audit
+            .record(&self.event("refusal").refusal(by.as_str(), reason));
+    }
+
+    /// It is over. Where it had not begun, this is what refused it, if anybody did.
+    pub(crate) fn ended(&self, outcome: &'static str, status: Option<u32>, reason: Option<&str>) {
+        let Some(began) = self.began.get() else {
+            if let (Some(reason), false) = (reason, self.refused.load(Ordering::Relaxed)) {
+                self.refused(By::End(outcome), reason);
+            }
+            return;
+        };
+        let load = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
+        let bytes = (load(&self.input), load(&self.output));
+        let end = self.event("end");
+        let end = end.end(outcome, status, reason, bytes, began.elapsed());
+        // As above.
+        let _ = self.audit.record(&end);
+    }
+
+    /// Bytes came from the client.
+    pub(crate) fn took(&self, bytes: usize) {
+        self.input.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes went to the client.
+    pub(crate) fn gave(&self, bytes: usize) {
+        self.output.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
+        let (client, way, target) = self.from;
+        Event::session(event, self.id, self.identity, self.place.get())
+            .from(client, way, target)
+            .program(self.command.as_deref(), self.asked.as_deref(), self.tty)
+    }
+}
+
+/// A session is long, and so may a command be: no more of it is kept than shows that it was longer.
+fn keep(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_COMMAND + 4);
+    text.get(..end).unwrap_or_default().to_owned()
+}
