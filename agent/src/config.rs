@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
 use crate::grant::Deny;
-use crate::{kubelet, telemetry, workers};
+use crate::{audit, kubelet, telemetry, workers};
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
 #[derive(Clone, Debug)]
@@ -24,6 +24,7 @@ pub struct Config {
     pub journal: Option<PathBuf>,
     pub hang_up_grace: Duration,
     pub deny: Deny,
+    pub audit: audit::Config,
     pub drain: Duration,
     pub workers: usize,
     pub log: telemetry::Config,
@@ -64,6 +65,8 @@ struct File {
     hang_up_grace_seconds: u64,
     #[serde(default)]
     deny: Deny,
+    #[serde(default)]
+    audit: audit::Config,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -154,6 +157,7 @@ fn check(file: File, node_name: Option<String>) -> Result<Config, (&'static str,
         journal: file.journal,
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
         deny: file.deny,
+        audit: file.audit,
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),
         log: file.log,
@@ -237,6 +241,9 @@ mod tests {
         );
         check("  tokenFile:", "  tokenFiel:", "tokenFiel");
         check("  tokenFile:", "  key:", "kubelet.cert: ");
+        check("  to: stdout", "  to: log", "audit.to: ");
+        check("onFailure: deny", "onFailure: panic", "audit.onFailure");
+        check("  labels: {}", "  labels: []", "deny.labels");
         check("drainSeconds: 30", "drainSeconds: soon", "drainSeconds");
         check("  level: info,russh=error", "  level: a=b=c", "log: ");
     }

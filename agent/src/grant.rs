@@ -1,9 +1,11 @@
 //! A frontdoor's grant, held against what only this node can know: its own name, clock and rules.
 //! Nothing is opened in a container without a [`Granted`].
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use podgate_proto::v1::{Action, Grant};
+use podgate_proto::limits::MAX_IDENTITY;
+use podgate_proto::v1::{Action, Grant, Identity};
 use serde::{Deserialize, Serialize};
 
 /// The agent's own last word, whatever a frontdoor grants.
@@ -12,7 +14,22 @@ use serde::{Deserialize, Serialize};
 pub struct Deny {
     /// Namespaces that no one may enter on this node.
     pub namespaces: Vec<String>,
+    /// A pod that has one of these labels is closed.
+    pub labels: BTreeMap<String, String>,
+    /// Pods of these runtime classes are closed.
+    pub runtime_classes: Vec<String>,
     /// Whether pods that share the node's network are closed.
+    pub host_network: bool,
+}
+
+/// What the kubelet says of a pod, as far as the rules go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The kind of runtime that it asks for.
+    pub runtime_class: Option<String>,
+    /// Whether it shares the node's network.
     pub host_network: bool,
 }
 
@@ -46,26 +63,39 @@ pub enum Error {
     Action,
     #[error("sessions in namespace {0:?} are denied on this node")]
     Namespace(String),
+    #[error("who acts takes more than {MAX_IDENTITY} bytes to say")]
+    Identity,
+    #[error("sessions in pods with the label {0} are denied on this node")]
+    Label(String),
+    #[error("sessions in pods of runtime class {0:?} are denied on this node")]
+    RuntimeClass(String),
     #[error("sessions in pods on the host network are denied on this node")]
     HostNetwork,
 }
 
-/// Checks all that needs no question to the kubelet.
+impl Error {
+    /// Whether it is one of this node's own rules.
+    pub(crate) fn is_rule(&self) -> bool {
+        matches!(
+            self,
+            Self::Namespace(_) | Self::Label(_) | Self::RuntimeClass(_) | Self::HostNetwork
+        )
+    }
+}
+
+/// Checks all that needs no question to the kubelet. Who acts is given back, for the record.
 pub fn check(
     grant: Option<Grant>,
     action: Action,
     node: &str,
     deny: &Deny,
     now: SystemTime,
-) -> Result<Granted, Error> {
+) -> Result<(Granted, Identity), Error> {
     let grant = grant.ok_or(Error::Missing("grant"))?;
     let (granted_action, expires_at) = (grant.action(), grant.expires_at);
     let pod = grant.pod.ok_or(Error::Missing("pod"))?;
     let container = grant.container.ok_or(Error::Missing("container"))?;
-    let user = grant
-        .identity
-        .map(|identity| identity.user)
-        .unwrap_or_default();
+    let identity = grant.identity.unwrap_or_default();
     // Names go into a path: what Kubernetes would not accept as a name must not get there.
     let word = |text: &str| {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -75,7 +105,7 @@ pub fn check(
     };
     let named = |text: &str| text.len() <= 253 && text.split('.').all(word);
     for (what, present) in [
-        ("identity", !user.is_empty()),
+        ("identity", !identity.user.is_empty()),
         ("namespace", named(&pod.namespace)),
         ("pod name", named(&pod.name)),
         ("pod UID", named(&pod.uid)),
@@ -85,6 +115,9 @@ pub fn check(
         if !present {
             return Err(Error::Missing(what));
         }
+    }
+    if size(&identity) > MAX_IDENTITY {
+        return Err(Error::Identity);
     }
     if pod.node != node {
         return Err(Error::Node(pod.node));
@@ -102,23 +135,47 @@ pub fn check(
         return Err(Error::Namespace(pod.namespace));
     }
     // The frontdoor's word is enough to refuse; the kubelet is asked too before input flows.
-    check_network(deny, pod.host_network)?;
-    Ok(Granted {
+    if deny.host_network && pod.host_network {
+        return Err(Error::HostNetwork);
+    }
+    let granted = Granted {
         namespace: pod.namespace,
         pod: pod.name,
         uid: pod.uid,
         container: container.name,
         container_id: container.id,
-    })
+    };
+    Ok((granted, identity))
 }
 
-/// The rule on the node's network, for what the kubelet itself says of the pod.
-pub fn check_network(deny: &Deny, host_network: bool) -> Result<(), Error> {
-    if deny.host_network && host_network {
-        Err(Error::HostNetwork)
-    } else {
-        Ok(())
+/// The rules on what the kubelet itself says of the pod.
+pub fn check_facts(deny: &Deny, facts: &Facts) -> Result<(), Error> {
+    let closed = |(key, value): &(&String, &String)| facts.labels.get(*key) == Some(*value);
+    if let Some((key, value)) = deny.labels.iter().find(closed) {
+        return Err(Error::Label(format!("{key}={value}")));
     }
+    if let Some(class) = &facts.runtime_class
+        && deny.runtime_classes.contains(class)
+    {
+        return Err(Error::RuntimeClass(class.clone()));
+    }
+    if deny.host_network && facts.host_network {
+        return Err(Error::HostNetwork);
+    }
+    Ok(())
+}
+
+/// Bytes of all that is said of who acts.
+fn size(identity: &Identity) -> usize {
+    let Identity {
+        user,
+        groups,
+        source,
+        extra,
+    } = identity;
+    let all = |texts: &[String]| texts.iter().map(|text| text.len() + 1).sum::<usize>();
+    let extra = extra.iter().map(|one| one.key.len() + all(&one.values) + 1);
+    user.len() + source.len() + all(groups) + extra.sum::<usize>()
 }
 
 #[cfg(test)]
@@ -155,7 +212,8 @@ mod tests {
         change(&mut grant, &mut pod);
         grant.pod = Some(pod);
         let now = UNIX_EPOCH + Duration::from_secs(99);
-        check(Some(grant), Action::Exec, "node-a", deny, now)
+        let checked = check(Some(grant), Action::Exec, "node-a", deny, now);
+        checked.map(|(granted, _)| granted)
     }
 
     #[test]
@@ -188,6 +246,11 @@ mod tests {
             |g, _| g.container = None,
             Error::Missing("container"),
         );
+        let long = |g: &mut Grant, _: &mut Pod| {
+            let groups = &mut g.identity.as_mut().unwrap().groups;
+            groups.extend(std::iter::repeat_n(String::new(), MAX_IDENTITY));
+        };
+        check(&none, long, Error::Identity);
         check(&none, |_, p| p.uid.clear(), Error::Missing("pod UID"));
         check(
             &none,
@@ -203,6 +266,7 @@ mod tests {
         let deny = Deny {
             namespaces: vec!["prod".into()],
             host_network: true,
+            ..Deny::default()
         };
         check(&deny, |_, _| {}, Error::Namespace("prod".into()));
         let deny = Deny {
@@ -210,5 +274,38 @@ mod tests {
             ..Deny::default()
         };
         check(&deny, |_, p| p.host_network = true, Error::HostNetwork);
+    }
+
+    #[test]
+    fn what_the_kubelet_says_may_be_denied() {
+        let deny = Deny {
+            labels: BTreeMap::from([("closed".into(), "yes".into())]),
+            runtime_classes: vec!["kata".into()],
+            host_network: true,
+            ..Deny::default()
+        };
+        let check = |change: fn(&mut Facts), expect: Result<(), Error>| {
+            let mut facts = Facts::default();
+            change(&mut facts);
+            assert_eq!(check_facts(&deny, &facts), expect);
+            assert_eq!(check_facts(&Deny::default(), &facts), Ok(()));
+        };
+        check(|_| {}, Ok(()));
+        check(
+            |facts| {
+                facts.labels.insert("closed".into(), "yes".into());
+            },
+            Err(Error::Label("closed=yes".into())),
+        );
+        check(
+            |facts| {
+                facts.labels.insert("closed".into(), "no".into());
+            },
+            Ok(()),
+        );
+        let kata = |facts: &mut Facts| facts.runtime_class = Some("kata".into());
+        check(kata, Err(Error::RuntimeClass("kata".into())));
+        check(|facts| facts.runtime_class = Some("runc".into()), Ok(()));
+        check(|facts| facts.host_network = true, Err(Error::HostNetwork));
     }
 }

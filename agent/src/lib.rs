@@ -1,5 +1,6 @@
 //! The agent of one node: runs what frontdoors are granted, at the node's own kubelet.
 
+pub mod audit;
 pub mod config;
 pub mod grant;
 pub mod kubelet;
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use audit::Audit;
 use config::Config;
 use kubelet::{Kubelet, Recent};
 use metrics::Metrics;
@@ -50,6 +52,8 @@ pub enum Error {
     Kubelet(mtls::Error),
     #[error("journal: {0}")]
     Journal(#[from] journal::Error),
+    #[error("audit: {0}")]
+    Audit(#[from] audit::Error),
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
 }
@@ -64,6 +68,8 @@ pub struct Agent {
     journal: Option<Journal>,
     /// What an earlier agent has not ended.
     left: Vec<Left>,
+    metrics: Arc<Metrics>,
+    audit: Arc<Audit>,
 }
 
 impl Agent {
@@ -79,6 +85,8 @@ impl Agent {
             .unzip();
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
+        let metrics = Arc::new(Metrics::new());
+        let audit = Arc::new(Audit::start(&config.audit, Arc::clone(&metrics))?);
         Ok(Self {
             config,
             listener,
@@ -86,6 +94,8 @@ impl Agent {
             identity,
             journal,
             left: left.unwrap_or_default(),
+            metrics,
+            audit,
         })
     }
 
@@ -96,10 +106,11 @@ impl Agent {
         draining: CancellationToken,
         stopped: CancellationToken,
     ) -> Result<(), Error> {
-        let metrics = Arc::new(Metrics::new());
+        let (metrics, audit) = (self.metrics, self.audit);
         let shared = Arc::new(Shared {
             node: self.config.node.clone(),
             deny: self.config.deny.clone(),
+            audit: Arc::clone(&audit),
             metrics: Arc::clone(&metrics),
             sessions: TaskTracker::new(),
             draining: draining.clone(),
@@ -179,6 +190,8 @@ impl Agent {
             workers.finish().await;
         };
         tokio::join!(admin, serve);
+        // Whatever is recorded was, by now.
+        audit.finish().await;
         tracing::info!("stopped");
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The agent's metrics, registered once. Their names are stable and listed in the README.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -29,6 +30,8 @@ pub struct Metrics {
     pub start_seconds: Histogram,
     /// Hang-ups, by what came of them.
     pub hangups: Family<Outcome, Counter>,
+    /// Events for the audit log, by what became of them.
+    pub audit_events: Family<Outcome, Counter>,
     /// Connections refused before any session, by why.
     pub refused_peers: Family<Outcome, Counter>,
 }
@@ -40,6 +43,40 @@ pub struct Bytes {
     pub input: Counter,
     /// From processes.
     pub output: Counter,
+}
+
+/// Bytes of one session, which count among all.
+#[derive(Debug)]
+pub struct Moved<'a> {
+    all: &'a Bytes,
+    input: AtomicU64,
+    output: AtomicU64,
+}
+
+impl<'a> Moved<'a> {
+    /// None yet.
+    pub fn new(all: &'a Bytes) -> Self {
+        let (input, output) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { all, input, output }
+    }
+
+    /// To its process.
+    pub fn input(&self, bytes: usize) {
+        self.all.input.inc_by(bytes as u64);
+        self.input.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// From its process.
+    pub fn output(&self, bytes: usize) {
+        self.all.output.inc_by(bytes as u64);
+        self.output.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Both, so far.
+    pub fn both(&self) -> (u64, u64) {
+        let load = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
+        (load(&self.input), load(&self.output))
+    }
 }
 
 /// The label `outcome`.
@@ -65,6 +102,7 @@ impl Metrics {
             bytes: Bytes::default(),
             start_seconds: Histogram::new(exponential_buckets(0.005, 2.0, 12)),
             hangups: Family::default(),
+            audit_events: Family::default(),
             refused_peers: Family::default(),
             registry: Registry::default(),
             tasks: Gauge::default(),
@@ -100,6 +138,11 @@ impl Metrics {
         );
         registry.register("hangups", "Hang-ups, by outcome", this.hangups.clone());
         registry.register(
+            "audit_events",
+            "Events for the audit log, by outcome",
+            this.audit_events.clone(),
+        );
+        registry.register(
             "refused_peers",
             "Connections refused before any session, by outcome",
             this.refused_peers.clone(),
@@ -111,6 +154,11 @@ impl Metrics {
     /// Counts a started session.
     pub fn started(&self, after: Duration) {
         self.start_seconds.observe(after.as_secs_f64());
+    }
+
+    /// Counts an event for the audit log.
+    pub fn audit(&self, outcome: &'static str) {
+        self.audit_events.get_or_create(&outcome.into()).inc();
     }
 
     /// The runtimes whose tasks are counted.

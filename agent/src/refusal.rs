@@ -4,7 +4,6 @@
 use podgate_proto::limits::PROTOCOL_VERSION;
 use podgate_proto::v1::failed::Reason;
 
-use crate::grant;
 use crate::kubelet::{Error, dial, pods, upgrade};
 
 /// A refused session.
@@ -40,6 +39,13 @@ impl Refusal {
         Self::same(Reason::Unsupported, message.to_owned())
     }
 
+    /// The agent cannot record what it would honour.
+    pub(crate) fn unrecorded() -> Self {
+        let message =
+            "the agent on the pod's node cannot write its audit log, and starts nothing meanwhile";
+        Self::same(Reason::Denied, message.to_owned())
+    }
+
     /// The agent takes no new sessions.
     pub(crate) fn draining() -> Self {
         let message = "the agent on the pod's node is being stopped; try again in a moment";
@@ -66,9 +72,7 @@ impl From<Error> for Refusal {
                 Reason::KubeletRefused,
                 "the agent cannot read its token for the kubelet; see the agent's log".into(),
             ),
-            Error::Denied(error @ (grant::Error::Namespace(_) | grant::Error::HostNetwork)) => {
-                (Reason::Denied, error.to_string())
-            }
+            Error::Denied(error) if error.is_rule() => (Reason::Denied, error.to_string()),
             Error::Denied(error) => (Reason::Grant, error.to_string()),
             Error::Exec(error) => unreachable(error),
             Error::Command(error) => (Reason::Command, error.to_string()),

@@ -1,6 +1,7 @@
 //! The gRPC service: one call a session. It reads what is asked for, holds it against the grant, has
 //! it started, and hangs up what stays behind.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,19 +10,25 @@ use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::agent_server::Agent;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
-use podgate_proto::v1::{Action, AgentMessage, Exec, FrontdoorMessage, Open, Opened, open};
+use podgate_proto::v1::{
+    Action, AgentMessage, Exec, FrontdoorMessage, Identity, Open, Opened, open,
+};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
+use crate::audit::{Audit, Ended, Honoured};
 use crate::grant::{self, Deny, Granted};
 use crate::kubelet;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Moved};
 use crate::program::{NotStarted, Programs};
 use crate::refusal::Refusal;
 use crate::session::{self, End};
@@ -32,6 +39,9 @@ const OUTBOUND: usize = 4;
 /// From the stream's begin to its first message, which the frontdoor sends with it.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What is known of who connects; tonic has no public name for it.
+type Peer = <TlsStream<TcpStream> as Connected>::ConnectInfo;
+
 /// What all cores share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -39,6 +49,8 @@ pub(crate) struct Shared {
     pub node: String,
     /// Its own rules.
     pub deny: Deny,
+    /// Its own record.
+    pub(crate) audit: Arc<Audit>,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
     /// Every session's task, and every hang-up's.
@@ -63,6 +75,14 @@ impl Service {
     }
 }
 
+/// A session that may be.
+struct Admitted {
+    id: String,
+    identity: Identity,
+    granted: Granted,
+    exec: Exec,
+}
+
 #[tonic::async_trait]
 impl Agent for Service {
     type SessionStream = ReceiverStream<Result<AgentMessage, Status>>;
@@ -73,16 +93,23 @@ impl Agent for Service {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbound, messages) = mpsc::channel(OUTBOUND);
         let this = self.clone();
+        let from = request.extensions().get::<Peer>();
+        let from = from.and_then(|peer| peer.get_ref().remote_addr());
         let inbound = request.into_inner();
         self.shared
             .sessions
-            .spawn(async move { this.serve(inbound, outbound).await });
+            .spawn(async move { this.serve(inbound, outbound, from).await });
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 }
 
 impl Service {
-    async fn serve(self, mut inbound: Streaming<FrontdoorMessage>, outbound: session::Outbound) {
+    async fn serve(
+        self,
+        mut inbound: Streaming<FrontdoorMessage>,
+        outbound: session::Outbound,
+        from: Option<SocketAddr>,
+    ) {
         let opened = timeout(OPEN_TIMEOUT, inbound.next()).await;
         let Ok(Some(Ok(FrontdoorMessage {
             message: Some(FromFrontdoor::Open(open)),
@@ -97,7 +124,10 @@ impl Service {
         let span = tracing::info_span!("session", id = %id);
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.sessions_active.inc();
-        let outcome = self.session(open, inbound, outbound).instrument(span).await;
+        let outcome = self
+            .session(open, inbound, outbound, from)
+            .instrument(span)
+            .await;
         metrics.sessions_active.dec();
         metrics.sessions.get_or_create(&outcome.into()).inc();
     }
@@ -108,6 +138,7 @@ impl Service {
         open: Open,
         mut inbound: Streaming<FrontdoorMessage>,
         outbound: session::Outbound,
+        from: Option<SocketAddr>,
     ) -> &'static str {
         let begun = Instant::now();
         let refuse = async |refusal: Refusal| {
@@ -116,12 +147,34 @@ impl Service {
             let failed = session::failed(refusal.reason, refusal.message);
             let _ = outbound.send(Ok(failed)).await;
         };
-        let (id, user, granted, exec) = match self.admit(open) {
+        let admitted = self.admit(open).and_then(|admitted| {
+            let Admitted {
+                id,
+                identity,
+                granted,
+                ..
+            } = &admitted;
+            let honoured = Honoured::new(id, identity, granted, &self.shared.node, from);
+            let recorded = self.shared.audit.honours(&honoured);
+            recorded.map_err(|_| Refusal::unrecorded())?;
+            Ok(admitted)
+        });
+        let Admitted {
+            id,
+            identity: Identity { user, .. },
+            granted,
+            exec,
+        } = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 refuse(refusal).await;
                 return "refused";
             }
+        };
+        let moved = Moved::new(&self.shared.metrics.bytes);
+        let ended = |outcome, status| {
+            let end = Ended::new(&id, outcome, status, moved.both(), begun.elapsed());
+            self.shared.audit.ended(&end);
         };
         // A start is never abandoned half way, lest its program is left behind: a frontdoor that
         // leaves meanwhile is noticed after it, and one that does not want to wait is told so.
@@ -129,6 +182,7 @@ impl Service {
         let mut program = match Box::pin(self.programs.start(granted, &id, &exec)).await {
             Ok(started) => started,
             Err(NotStarted { error, rest }) => {
+                ended("refused", None);
                 refuse(error.into()).await;
                 Box::pin(rest.end()).await;
                 return "refused";
@@ -158,13 +212,17 @@ impl Service {
                         &mut inbound,
                         &outbound,
                         &self.shared.stopped,
-                        &self.shared.metrics.bytes,
+                        &moved,
                     ) => end,
                     () = program.handle.attend() => End::Abandoned,
                 }
             }
         };
         tracing::info!(?end, "session ends");
+        let status = match end {
+            End::Exited(status) => Some(status),
+            _ => None,
+        };
         let (outcome, over) = match end {
             End::Exited(_) => ("exited", true),
             End::NotStarted => ("refused", true),
@@ -173,6 +231,7 @@ impl Service {
             End::Stopped => ("stopped", false),
             End::Abandoned => ("abandoned", false),
         };
+        ended(outcome, status);
         if over {
             program.ended();
         } else {
@@ -181,8 +240,8 @@ impl Service {
         outcome
     }
 
-    /// The session's id, its user, what is granted, and what is asked for.
-    fn admit(&self, open: Open) -> Result<(String, String, Granted, Exec), Refusal> {
+    /// Holds what is asked for against the grant.
+    fn admit(&self, open: Open) -> Result<Admitted, Refusal> {
         if self.shared.draining.is_cancelled() {
             return Err(Refusal::draining());
         }
@@ -205,15 +264,8 @@ impl Service {
             Some(open::Action::Files(_)) => Action::Files,
             None => return Err(Refusal::protocol("the frontdoor asked for no action")),
         };
-        let identity = open
-            .grant
-            .as_ref()
-            .and_then(|grant| grant.identity.as_ref());
-        let user = identity
-            .map(|identity| identity.user.clone())
-            .unwrap_or_default();
         let now = SystemTime::now();
-        let granted = grant::check(
+        let (granted, identity) = grant::check(
             open.grant,
             action,
             &self.shared.node,
@@ -222,7 +274,12 @@ impl Service {
         )
         .map_err(kubelet::Error::from)?;
         match open.action {
-            Some(open::Action::Exec(exec)) => Ok((id, user, granted, exec)),
+            Some(open::Action::Exec(exec)) => Ok(Admitted {
+                id,
+                identity,
+                granted,
+                exec,
+            }),
             _ => Err(Refusal::unsupported()),
         }
     }

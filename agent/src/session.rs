@@ -18,7 +18,7 @@ use tonic::Status;
 
 use crate::kubelet::exec::{self, Event, Input, Output};
 use crate::kubelet::status::Exit;
-use crate::metrics::Bytes as Counters;
+use crate::metrics::Moved;
 
 /// An idle process is kept from being cut by the runtime, which does so after 4 h.
 const PING: Duration = Duration::from_secs(30 * 60);
@@ -65,7 +65,7 @@ pub async fn run(
     mut inbound: impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin,
     outbound: &Outbound,
     stopped: &CancellationToken,
-    counters: &Counters,
+    moved: &Moved<'_>,
 ) -> End {
     let credit = Credits {
         input: Semaphore::new(WINDOW as usize),
@@ -75,10 +75,10 @@ pub async fn run(
     tokio::select! {
         // Output first: what the process still said is told before anything else is looked at.
         biased;
-        end = give(output, place, outbound, &credit, counters) => end,
+        end = give(output, place, outbound, &credit, moved) => end,
         end = listen(&mut inbound, place, queue, &credit, outbound) => end,
         () = async {
-            if let Err(error) = feed(input, waiting, &credit, outbound, counters).await {
+            if let Err(error) = feed(input, waiting, &credit, outbound, moved).await {
                 tracing::debug!(%error, "input is taken no longer");
             }
             // The output tells how the process ended.
@@ -132,7 +132,7 @@ async fn give(
     place: &impl Place,
     outbound: &Outbound,
     credit: &Credits,
-    counters: &Counters,
+    moved: &Moved<'_>,
 ) -> End {
     loop {
         let (bytes, kind): (_, fn(Bytes) -> ToFrontdoor) = match output.next().await {
@@ -162,7 +162,7 @@ async fn give(
             permits.forget();
         }
         if outbound
-            .send(Ok(counted(bytes, counters, kind)))
+            .send(Ok(counted(bytes, moved, kind)))
             .await
             .is_err()
         {
@@ -171,8 +171,8 @@ async fn give(
     }
 }
 
-fn counted(bytes: Bytes, counters: &Counters, kind: fn(Bytes) -> ToFrontdoor) -> AgentMessage {
-    counters.output.inc_by(bytes.len() as u64);
+fn counted(bytes: Bytes, moved: &Moved<'_>, kind: fn(Bytes) -> ToFrontdoor) -> AgentMessage {
+    moved.output(bytes.len());
     AgentMessage {
         message: Some(kind(bytes)),
     }
@@ -259,7 +259,7 @@ async fn feed(
     mut waiting: mpsc::Receiver<FromFrontdoor>,
     credit: &Credits,
     outbound: &Outbound,
-    counters: &Counters,
+    moved: &Moved<'_>,
 ) -> std::io::Result<()> {
     let mut pings = tokio::time::interval_at(Instant::now() + PING, PING);
     let mut taken = 0;
@@ -274,7 +274,7 @@ async fn feed(
         match message {
             Some(FromFrontdoor::Input(bytes)) => {
                 input.write(&bytes).await?;
-                counters.input.inc_by(bytes.len() as u64);
+                moved.input(bytes.len());
                 taken += cost(bytes.len());
                 if taken >= WINDOW / 4 {
                     credit.input.add_permits(taken as usize);

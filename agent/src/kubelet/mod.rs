@@ -176,7 +176,9 @@ impl Kubelet {
                 Some(live) => live,
                 // Boxed: every session waits here, and few ask at a time.
                 None => match self.token() {
-                    Ok(token) => Box::pin(self.pods.check(granted, token.as_deref())).await,
+                    Ok(token) => Box::pin(self.pods.check(granted, token.as_deref()))
+                        .await
+                        .map(drop),
                     Err(_) => continue,
                 },
             };
@@ -223,7 +225,7 @@ impl Kubelet {
             }
             checked => checked?,
         };
-        grant::check_network(&self.deny, live.host_network)?;
+        grant::check_facts(&self.deny, &live)?;
         Ok(exec::open(connection, bytes, tty).await?)
     }
 

@@ -2,6 +2,7 @@
 //! live one. The kubelet ignores the UID in an exec's path when a pod of that name exists, so a
 //! recreated `web-0` would be entered with its predecessor's grant if nobody looked.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::dial::{self, Dialer};
-use crate::grant::Granted;
+use crate::grant::{Facts, Granted};
 
 /// For the whole answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
@@ -85,12 +86,14 @@ struct Metadata {
     name: String,
     namespace: String,
     uid: String,
+    labels: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Spec {
     host_network: bool,
+    runtime_class_name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,13 +117,6 @@ struct Container {
 #[serde(default)]
 struct State {
     running: Option<serde::de::IgnoredAny>,
-}
-
-/// What the kubelet says of a granted container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Live {
-    /// Whether the pod shares the node's network.
-    pub host_network: bool,
 }
 
 /// A connection that asks for the pods.
@@ -174,9 +170,9 @@ impl Pods {
     }
 
     /// Whether it lives by the last answer to any core, if that is no older than this.
-    pub(super) fn recently(&self, granted: &Granted, age: Duration) -> Option<Result<Live, Error>> {
+    pub(super) fn recently(&self, granted: &Granted, age: Duration) -> Option<Result<(), Error>> {
         let list = self.recent.since(Instant::now().checked_sub(age)?)?;
-        Some(find(&list, granted))
+        Some(find(&list, granted).map(drop))
     }
 
     /// Whether the granted container lives, by an answer that was asked for after this call. Calls
@@ -185,7 +181,7 @@ impl Pods {
         &self,
         granted: &Granted,
         token: Option<&str>,
-    ) -> Result<Live, Error> {
+    ) -> Result<Facts, Error> {
         let called = Instant::now();
         let mut kept = self.kept.lock().await;
         let list = match self.recent.since(called) {
@@ -204,7 +200,7 @@ impl Pods {
             }
         };
         drop(kept);
-        find(&list, granted)
+        find(&list, granted).map(Pod::facts)
     }
 
     async fn fetch(
@@ -250,7 +246,18 @@ impl Pods {
     }
 }
 
-fn find(list: &PodList, granted: &Granted) -> Result<Live, Error> {
+impl Pod {
+    fn facts(&self) -> Facts {
+        Facts {
+            labels: self.metadata.labels.clone(),
+            runtime_class: self.spec.runtime_class_name.clone(),
+            host_network: self.spec.host_network,
+        }
+    }
+}
+
+/// The pod, if the granted container lives in it.
+fn find<'a>(list: &'a PodList, granted: &Granted) -> Result<&'a Pod, Error> {
     let named = |pod: &&Pod| {
         pod.metadata.namespace == granted.namespace && pod.metadata.name == granted.pod
     };
@@ -277,9 +284,7 @@ fn find(list: &PodList, granted: &Granted) -> Result<Live, Error> {
     if container.id != granted.container_id {
         return Err(Error::Restarted);
     }
-    Ok(Live {
-        host_network: pod.spec.host_network,
-    })
+    Ok(pod)
 }
 
 #[cfg(test)]
@@ -288,8 +293,8 @@ mod tests {
 
     /// Shaped as a kubelet 1.36 answers, down to what is read.
     const PODS: &str = r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[
-        {"metadata":{"name":"web-0","namespace":"prod","uid":"u1","managedFields":[{"fieldsV1":{"f:a":{}}}]},
-         "spec":{"hostNetwork":true,"containers":[]},
+        {"metadata":{"name":"web-0","namespace":"prod","uid":"u1","labels":{"app":"web"},"managedFields":[{"fieldsV1":{"f:a":{}}}]},
+         "spec":{"hostNetwork":true,"runtimeClassName":"kata","containers":[]},
          "status":{"phase":"Running",
            "containerStatuses":[
              {"name":"main","containerID":"containerd://c1","state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}},
@@ -308,10 +313,16 @@ mod tests {
                 container: container.into(),
                 container_id: format!("containerd://{id}"),
             };
-            find(&list, &granted).map_err(|error| error.to_string())
+            find(&list, &granted)
+                .map(Pod::facts)
+                .map_err(|error| error.to_string())
         };
-        let live = Live { host_network: true };
-        assert_eq!(check("web-0", "u1", "main", "c1"), Ok(live));
+        let live = Facts {
+            labels: BTreeMap::from([("app".into(), "web".into())]),
+            runtime_class: Some("kata".into()),
+            host_network: true,
+        };
+        assert_eq!(check("web-0", "u1", "main", "c1"), Ok(live.clone()));
         assert_eq!(check("web-0", "u1", "debug", "c3"), Ok(live));
         for (pod, uid, container, id, error) in [
             ("web-1", "u1", "main", "c1", Error::PodGone),

@@ -1,0 +1,139 @@
+//! What is recorded, as lines of JSON. Names are bounded, and marked where they were cut.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use podgate_proto::mtls::FRONTDOOR_NAME;
+use podgate_proto::v1::Identity;
+use serde::Serialize;
+
+use crate::grant::Granted;
+
+/// The schema's version. Fields may be added to it; what is there keeps its meaning.
+const VERSION: u32 = 1;
+/// Bytes of the user's name, and of all groups.
+const MAX_NAMES: usize = 4096;
+
+/// A grant that is honoured.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Honoured<'a> {
+    v: u32,
+    time: String,
+    event: &'static str,
+    session: &'a str,
+    user: &'a str,
+    groups: Vec<&'a str>,
+    source: &'a str,
+    namespace: &'a str,
+    pod: &'a str,
+    uid: &'a str,
+    container: &'a str,
+    action: &'static str,
+    node: &'a str,
+    frontdoor: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cut: Vec<&'static str>,
+}
+
+/// The end of what it allowed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ended<'a> {
+    v: u32,
+    time: String,
+    event: &'static str,
+    session: &'a str,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<u8>,
+    input_bytes: u64,
+    output_bytes: u64,
+    duration_ms: u64,
+}
+
+impl<'a> Honoured<'a> {
+    pub(crate) fn new(
+        session: &'a str,
+        identity: &'a Identity,
+        granted: &'a Granted,
+        node: &'a str,
+        from: Option<SocketAddr>,
+    ) -> Self {
+        let mut cut = Vec::new();
+        let mut bound = |field, text: &'a str| {
+            let end = text.floor_char_boundary(MAX_NAMES);
+            if end < text.len() {
+                cut.push(field);
+            }
+            text.get(..end).unwrap_or_default()
+        };
+        let (user, source) = (
+            bound("user", &identity.user),
+            bound("source", &identity.source),
+        );
+        let mut left = MAX_NAMES;
+        let mut groups = Vec::new();
+        for group in &identity.groups {
+            let Some(rest) = left.checked_sub(group.len() + 1) else {
+                cut.push("groups");
+                break;
+            };
+            left = rest;
+            groups.push(group.as_str());
+        }
+        Self {
+            v: VERSION,
+            time: now(),
+            event: "grant",
+            session,
+            user,
+            groups,
+            source,
+            namespace: &granted.namespace,
+            pod: &granted.pod,
+            uid: &granted.uid,
+            container: &granted.container,
+            action: "exec",
+            node,
+            frontdoor: FRONTDOOR_NAME,
+            from,
+            cut,
+        }
+    }
+}
+
+impl<'a> Ended<'a> {
+    pub(crate) fn new(
+        session: &'a str,
+        outcome: &'static str,
+        exit_status: Option<u8>,
+        (input, output): (u64, u64),
+        duration: Duration,
+    ) -> Self {
+        Self {
+            v: VERSION,
+            time: now(),
+            event: "end",
+            session,
+            outcome,
+            exit_status,
+            input_bytes: input,
+            output_bytes: output,
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// As it is written, with its end of line.
+pub(super) fn line(event: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(event).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}
