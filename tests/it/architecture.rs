@@ -71,6 +71,7 @@ const AGENT: Modules = &[
             "node",
             "kubelet",
             "config",
+            "audit",
             "admin",
             "metrics",
             "workers",
@@ -82,7 +83,7 @@ const AGENT: Modules = &[
     (
         "service",
         &[
-            "program", "session", "refusal", "kubelet", "grant", "metrics",
+            "program", "session", "refusal", "audit", "kubelet", "grant", "metrics",
         ],
     ),
     (
@@ -91,8 +92,12 @@ const AGENT: Modules = &[
     ),
     ("session", &["kubelet", "metrics"]),
     ("node", &[]),
-    ("refusal", &["kubelet", "grant"]),
-    ("config", &["kubelet", "grant", "telemetry", "workers"]),
+    ("refusal", &["kubelet"]),
+    (
+        "config",
+        &["audit", "kubelet", "grant", "telemetry", "workers"],
+    ),
+    ("audit", &["grant", "metrics"]),
     ("kubelet", &["grant", "ticks"]),
     ("ticks", &[]),
     ("grant", &[]),
@@ -138,6 +143,7 @@ const FRONTDOOR: Modules = &[
         &[
             "ssh",
             "agents",
+            "audit",
             "authn",
             "authz",
             "route",
@@ -152,7 +158,7 @@ const FRONTDOOR: Modules = &[
     (
         "ssh",
         &[
-            "agents", "authn", "authz", "route", "places", "config", "identity", "target",
+            "agents", "audit", "authn", "authz", "route", "places", "config", "identity", "target",
             "metrics",
         ],
     ),
@@ -161,6 +167,7 @@ const FRONTDOOR: Modules = &[
     ("authn", &["config", "identity"]),
     ("authz", &["config", "identity", "target"]),
     ("route", &["target"]),
+    ("audit", &["config", "identity", "target", "metrics"]),
     // All places are as many as the configuration says.
     ("places", &["config"]),
     ("config", &["identity", "target", "telemetry", "workers"]),

@@ -9,6 +9,7 @@
 mod agents;
 mod apiserver;
 mod architecture;
+mod audit;
 mod authn;
 mod chaos;
 mod cli;
@@ -26,6 +27,7 @@ mod link;
 mod many;
 mod rbac;
 mod reload;
+mod rules;
 mod seen;
 mod shell;
 mod shutdown;

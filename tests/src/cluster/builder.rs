@@ -141,6 +141,13 @@ impl PodBuilder {
         self
     }
 
+    /// The kind of runtime that it asks for.
+    #[must_use]
+    pub fn runtime_class(mut self, name: &str) -> Self {
+        self.spec.runtime_class_name = Some(name.to_owned());
+        self
+    }
+
     /// The pod's own address.
     #[must_use]
     pub fn pod_ip(mut self, ip: &str) -> Self {
