@@ -1,4 +1,4 @@
-//! One event as a line of JSON. Pure. Whatever clients say in it is bounded, and marked where it was cut.
+//! One event as a line of JSON. Whatever clients say in it is bounded, and marked where it was cut.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -303,6 +303,39 @@ mod tests {
                 "target": "web-0.prod",
             })
         );
+    }
+
+    #[test]
+    fn the_readme_has_every_field() {
+        let readme = include_str!("../../../README.md");
+        let (identity, place) = (
+            identity(),
+            Place {
+                namespace: "prod".into(),
+                pod: "web-0".into(),
+                uid: "u1".into(),
+                node: "node-a".into(),
+                container: "main".into(),
+            },
+        );
+        let mut event = Event::forward(&identity, "127.0.0.1", 80)
+            .from(([192, 0, 2, 1], 1).into(), Way::Jump, "web-0")
+            .program(Some("a"), Some("b"), true)
+            .refusal("rule", "c")
+            .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
+        let session = Event::session("start", "id", &identity, Some(&place));
+        event.session = session.session;
+        event.credential = Some("d");
+        event.mark("groups");
+        let fields = [read(event), read(session)];
+        let fields = fields
+            .iter()
+            .flat_map(|event| event.as_object().unwrap().keys());
+        let fields: std::collections::BTreeSet<_> = fields.collect();
+        assert_eq!(fields.len(), 30, "{fields:?}");
+        for field in fields {
+            assert!(readme.contains(&format!("`{field}`")), "{field}");
+        }
     }
 
     #[test]
