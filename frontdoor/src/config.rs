@@ -70,6 +70,7 @@ pub struct AgentPods {
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Sessions {
     pub default_namespace: String,
+    pub jump_suffix: String,
     pub accept_env: Vec<String>,
     pub login_shell: bool,
 }
@@ -113,6 +114,8 @@ struct File {
     #[serde(default = "default_namespace")]
     default_namespace: String,
     #[serde(default)]
+    jump: JumpFile,
+    #[serde(default)]
     accept_env: Vec<String>,
     #[serde(default)]
     login_shell: bool,
@@ -142,6 +145,20 @@ impl Default for Agents {
 
 fn default_agents_port() -> u16 {
     7443
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JumpFile {
+    suffix: String,
+}
+
+impl Default for JumpFile {
+    fn default() -> Self {
+        Self {
+            suffix: "pod".to_owned(),
+        }
+    }
 }
 
 fn default_listen() -> SocketAddr {
@@ -214,6 +231,10 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
             format!("{:?} is no namespace", file.default_namespace),
         ));
     }
+    let suffix = &file.jump.suffix;
+    if !suffix.is_empty() && !suffix.split('.').all(target::is_label) {
+        return Err(("jump.suffix", format!("{suffix:?} ends no host's name")));
+    }
     if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {
         return Err(("acceptEnv", format!("{name:?} is no variable's name")));
     }
@@ -232,6 +253,7 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         recheck: Duration::from_secs(u64::from(file.recheck_seconds)),
         sessions: Sessions {
             default_namespace: file.default_namespace,
+            jump_suffix: file.jump.suffix,
             accept_env: file.accept_env,
             login_shell: file.login_shell,
         },
@@ -313,6 +335,7 @@ mod tests {
             "defaultNamespace: A",
             "defaultNamespace: ",
         );
+        check("  suffix: pod", "  suffix: .pod", "jump.suffix: ");
         check("acceptEnv: []", "acceptEnv: ['A=B']", "acceptEnv: ");
         check("drainSeconds: 30", "drainSeconds: -1", "drainSeconds");
         check("loginShell: false", "loginShell: perhaps", "loginShell");

@@ -20,6 +20,8 @@ pub struct Metrics {
     runtimes: OnceLock<Vec<Handle>>,
     /// SSH connections that stand now.
     pub connections: Gauge,
+    /// Connections inside of these that stand now.
+    pub jumps: Gauge,
     /// Logins, by outcome.
     pub logins: Family<Outcome, Counter>,
     /// What limits refused or ended, by the limit.
@@ -71,6 +73,7 @@ impl Metrics {
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         let this = Self {
             connections: Gauge::default(),
+            jumps: Gauge::default(),
             logins: Family::default(),
             refused: Family::default(),
             sessions_active: Gauge::default(),
@@ -88,6 +91,11 @@ impl Metrics {
             "connections",
             "SSH connections that stand now",
             this.connections.clone(),
+        );
+        registry.register(
+            "jumps",
+            "Connections inside of these that stand now",
+            this.jumps.clone(),
         );
         registry.register("logins", "Logins, by outcome", this.logins.clone());
         registry.register(

@@ -27,8 +27,14 @@ pub struct Restrictions {
 impl Restrictions {
     /// Whether the client may connect to a host and port (`ssh -L`).
     pub fn may_open(&self, host: &str, port: u16) -> bool {
+        self.port_forwarding && self.may_jump(host, port)
+    }
+
+    /// Whether the client may name a target by a host and port (`ssh -J`). That opens no port, and is no
+    /// forwarding: where `permitopen` names places it is one of them, and else it may.
+    pub fn may_jump(&self, host: &str, port: u16) -> bool {
         let allows = |list: &Vec<Endpoint>| list.iter().any(|one| one.opens(host, port));
-        self.port_forwarding && self.open.iter().all(allows)
+        self.open.iter().all(allows)
     }
 
     /// Whether the client may have a host and port listened at (`ssh -R`).
@@ -38,7 +44,7 @@ impl Restrictions {
     }
 
     /// What both allow; nothing if they force different commands (sshauthopt_merge of OpenSSH).
-    pub(super) fn and(self, other: Self) -> Option<Self> {
+    pub(crate) fn and(self, other: Self) -> Option<Self> {
         if let (Some(one), Some(another)) = (&self.command, &other.command)
             && one != another
         {
@@ -112,5 +118,7 @@ mod tests {
             ..restrictions()
         };
         assert!(!none.may_open("db", 80) && !none.may_listen("localhost", 80));
+        assert!(none.may_jump("web", 22));
+        assert!(both.may_jump("db", 22) && !both.may_jump("cache", 22));
     }
 }

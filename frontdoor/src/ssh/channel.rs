@@ -36,7 +36,10 @@ pub(super) struct Task {
     pub(super) client: Arc<Client>,
     pub(super) identity: Arc<Identity>,
     pub(super) restrictions: Arc<Restrictions>,
+    /// Where to.
     pub(super) login: String,
+    /// The login name inside a jump, which may name a container.
+    pub(super) inner: Option<String>,
     /// That the client asks for.
     pub(super) signals: mpsc::Receiver<Sig>,
     /// Cancelled when the client closes the channel, or goes.
@@ -110,8 +113,22 @@ impl Task {
                     return pump::End::Failed(line);
                 }
             };
-            let stream = open::open(worker, &self.identity, &target, session, exec, &record).await;
-            let (stream, rights) = match stream {
+            let inner = self.inner.as_deref();
+            let opened = open::open(
+                worker,
+                &self.identity,
+                &target,
+                session,
+                exec,
+                inner,
+                &record,
+            )
+            .await;
+            let open::Opened {
+                stream,
+                rights,
+                said,
+            } = match opened {
                 Ok(opened) => opened,
                 Err(error) => {
                     let line = open::sentence(&error);
@@ -121,6 +138,12 @@ impl Task {
                     return pump::End::Failed(line);
                 }
             };
+            if let Some(line) = said.filter(|_| tty) {
+                let line = format!("podgate: {line}\r\n");
+                if write.extended_data_bytes(pump::STDERR, line).await.is_err() {
+                    return pump::End::ClientGone;
+                }
+            }
             let signals = &mut self.signals;
             tokio::select! {
                 end = pump::run(stream, &mut read, write, signals, worker, tty, &record) => end,

@@ -1,5 +1,5 @@
 //! A client's connection from accept to end: key exchange, login within the grace time, and its
-//! channels' tasks, which it outlives.
+//! channels' tasks, which it outlives. One that jumps runs inside such a task, and is the same.
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use russh::Disconnect;
 use russh::server::{self, RunningSession};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -16,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admit::Accepted;
 use super::handler::Connection;
+use super::jump::Jump;
 use super::{recheck, socket};
 use crate::agents::Agents;
 use crate::audit::{Audit, Event, Way};
@@ -73,9 +75,32 @@ pub(super) struct Client {
     pub(super) revoked: CancellationToken,
     /// Cancelled when the connection is gone.
     pub(super) ended: CancellationToken,
+    /// Where it leads, if it runs inside another.
+    pub(super) jump: Option<Jump>,
 }
 
 impl Client {
+    pub(super) fn new(
+        peer: SocketAddr,
+        worker: Arc<Worker>,
+        revoked: CancellationToken,
+        jump: Option<Jump>,
+    ) -> Self {
+        let way = jump.as_ref().map_or(Way::Direct, |_| Way::Jump);
+        Self {
+            peer,
+            way,
+            worker,
+            channels: TaskTracker::new(),
+            tried: OnceLock::new(),
+            login: OnceLock::new(),
+            logged_in: CancellationToken::new(),
+            revoked,
+            ended: CancellationToken::new(),
+            jump,
+        }
+    }
+
     /// Logs and counts that a limit, named by its key, refused or ended something.
     pub(super) fn refused(&self, limit: &'static str) {
         tracing::info!(peer = %self.peer, limit, "refused");
@@ -84,7 +109,8 @@ impl Client {
 
     /// Records a login, or a try. A loss is counted where it comes about.
     pub(super) fn record(&self, event: Event<'_>, login: &str) {
-        let event = event.from(self.peer, self.way, login);
+        let target = self.jump.as_ref().map_or(login, |jump| &jump.target);
+        let event = event.from(self.peer, self.way, target);
         let _ = self.worker.audit.record(&event);
     }
 
@@ -120,7 +146,6 @@ async fn connect(accepted: Accepted, worker: Arc<Worker>) {
         }
     };
     socket::tune(&stream);
-    // russh goes on by itself with a peer that holds a key exchange open; the socket's end ends it.
     let socket = match stream.as_fd().try_clone_to_owned() {
         Ok(socket) => socket,
         Err(error) => {
@@ -129,18 +154,25 @@ async fn connect(accepted: Accepted, worker: Arc<Worker>) {
         }
     };
     worker.metrics.connections.inc();
-    let client = Arc::new(Client {
-        peer,
-        way: Way::Direct,
-        worker: Arc::clone(&worker),
-        channels: TaskTracker::new(),
-        tried: OnceLock::new(),
-        login: OnceLock::new(),
-        logged_in: CancellationToken::new(),
-        revoked: CancellationToken::new(),
-        ended: CancellationToken::new(),
-    });
-    let handler = Connection::new(Arc::clone(&client), client.ended.clone());
+    let revoked = CancellationToken::new();
+    let client = Arc::new(Client::new(peer, Arc::clone(&worker), revoked, None));
+    let cut = || {
+        // It may be shut down already.
+        let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+    };
+    converse(stream, &client, start, cut).await;
+    worker.metrics.connections.dec();
+}
+
+/// Speaks SSH on a stream, until nothing of the connection is left. `cut` ends the stream.
+pub(super) async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: &Arc<Client>,
+    start: Start,
+    cut: impl FnOnce(),
+) {
+    let worker = &client.worker;
+    let handler = Connection::new(Arc::clone(client), client.ended.clone());
     let grace = sleep(worker.limits.login_grace);
     tokio::pin!(grace);
     let greeted = tokio::select! {
@@ -152,23 +184,23 @@ async fn connect(accepted: Accepted, worker: Arc<Worker>) {
         () = worker.draining.cancelled() => Err(russh::Error::Disconnect),
     };
     match greeted {
-        Ok(session) => attend(session, &client, grace, start).await,
+        Ok(session) => attend(session, client, grace, start).await,
         Err(error) => {
             drop(start);
             tracing::debug!(%error, "no SSH");
         }
     }
-    // It may be shut down already.
-    let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+    // russh goes on by itself with a peer that holds a key exchange open; the stream's end ends it.
+    cut();
     if !client.logged_in.is_cancelled() {
-        tracing::info!(%peer, "connection ended without a login");
+        tracing::info!(peer = %client.peer, "connection ended without a login");
         worker.metrics.login("none");
         client.record_tried();
     }
+    let _ = timeout(LAST_WORDS, client.ended.cancelled()).await;
     client.ended.cancel();
     client.channels.close();
     client.channels.wait().await;
-    worker.metrics.connections.dec();
 }
 
 /// Waits for a connection's end, and brings it about where the grace or the frontdoor's own end does.

@@ -1,7 +1,6 @@
 //! What russh asks of a connection: who may log in, and yes or no to each request. What a request
 //! means is the channel's own task's to know; it hears of it in order with the data.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use russh::keys::Certificate;
@@ -9,18 +8,14 @@ use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
-use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::channel;
+use super::channels::Channels;
 use super::connection::Client;
+use super::jump::{self, Jump};
 use crate::audit::Event;
-use crate::authn::{Credential, Verdict};
-
-/// Why a channel is refused, as the audit log has it.
-const FULL: &str = "the connection has as many channels as it may have";
-/// Signals of a channel that wait for its session to take them.
-const SIGNALS: usize = 32;
+use crate::authn::{Credential, Login, Verdict};
 
 /// One connection's answers. Its end is the connection's.
 pub(super) struct Connection {
@@ -33,17 +28,8 @@ pub(super) struct Connection {
     failed: usize,
     /// Whether it was asked which ways to log in there are.
     asked: bool,
-    channels: HashMap<ChannelId, State>,
+    channels: Channels,
     _ended: DropGuard,
-}
-
-struct State {
-    /// Whether its shell or command was asked for.
-    started: bool,
-    /// Cancelled when the client closes the channel.
-    closed: CancellationToken,
-    /// To its session.
-    signals: mpsc::Sender<Sig>,
 }
 
 impl Connection {
@@ -55,7 +41,7 @@ impl Connection {
             earlier: Vec::new(),
             failed: 0,
             asked: false,
-            channels: HashMap::new(),
+            channels: Channels::default(),
             _ended: ended.drop_guard(),
         }
     }
@@ -97,21 +83,38 @@ impl Connection {
                     partial_success: true,
                 }
             }
-            Verdict::Login(verified) => {
-                let identity = &verified.identity;
-                tracing::info!(
-                    user = identity.user, groups = ?identity.groups, source = identity.source.as_str(),
-                    credential = %verified.proof, login, %peer, "login"
-                );
-                worker.metrics.login("accepted");
-                let proof = verified.proof.to_string();
-                self.client.record(Event::accepted(identity, &proof), login);
-                // russh lets nobody log in twice.
-                let _ = self.client.login.set(verified);
-                self.client.logged_in.cancel();
-                Auth::Accept
-            }
+            Verdict::Login(verified) => self.let_in(verified),
         }
+    }
+
+    /// Lets someone in, in a jump only whom the connection around it has let in.
+    fn let_in(&mut self, verified: Login) -> Auth {
+        let (login, Client { peer, worker, .. }) = (&self.login, &*self.client);
+        let to = self.client.jump.as_ref().map(|jump| jump.target.as_str());
+        let credential = verified.proof.to_string();
+        let verified = match self.client.jump.as_ref().map(|jump| jump.join(&verified)) {
+            None => verified,
+            Some(Ok(both)) => both,
+            Some(Err(reason)) => {
+                tracing::info!(credential, %reason, login, jump = to, %peer, "login refused");
+                let reason = reason.to_string();
+                let event = Event::refused(Some(&credential), &reason);
+                self.client.record(event, login);
+                return self.reject();
+            }
+        };
+        let identity = &verified.identity;
+        tracing::info!(
+            user = identity.user, groups = ?identity.groups, source = identity.source.as_str(),
+            credential, login, jump = to, %peer, "login"
+        );
+        worker.metrics.login("accepted");
+        self.client
+            .record(Event::accepted(identity, &credential), login);
+        // russh lets nobody log in twice.
+        let _ = self.client.login.set(verified);
+        self.client.logged_in.cancel();
+        Auth::Accept
     }
 
     /// Says no to a try. After the last, russh ends the connection at the next.
@@ -134,13 +137,6 @@ impl Connection {
         } else {
             session.channel_failure(channel)
         }
-    }
-
-    /// A shell or command may be asked for once a channel (RFC 4254 §6.5).
-    fn start(&mut self, channel: ChannelId) -> bool {
-        self.channels
-            .get_mut(&channel)
-            .is_some_and(|state| !std::mem::replace(&mut state.started, true))
     }
 }
 
@@ -210,57 +206,77 @@ impl Handler for Connection {
         let Some(login) = self.client.login.get() else {
             return Ok(());
         };
-        // Not every closed channel is told of: one that this end closes first is not.
-        self.channels
-            .retain(|_, state| !state.closed.is_cancelled());
-        let worker = &self.client.worker;
-        let full = self.channels.len() >= worker.limits.channels_per_connection;
-        if full {
-            self.client.refused("channelsPerConnection");
-            let event = Event::channel_refused(&login.identity, FULL);
-            self.client.record(event, &self.login);
-        }
-        let over = worker.draining.is_cancelled() || self.client.revoked.is_cancelled();
-        if full || over {
+        if !self.channels.may_open(&self.client, login, &self.login) {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
-        let closed = self.client.ended.child_token();
-        let (signals, wanted) = mpsc::channel(SIGNALS);
-        let state = State {
-            started: false,
-            closed: closed.clone(),
-            signals,
-        };
-        self.channels.insert(channel.id(), state);
+        let (closed, signals) = self.channels.session(channel.id(), &self.client);
         reply.accept().await;
+        let (login_name, inner) = match &self.client.jump {
+            None => (self.login.clone(), None),
+            Some(jump) => (jump.target.clone(), Some(self.login.clone())),
+        };
         let task = channel::Task {
             client: Arc::clone(&self.client),
             identity: Arc::clone(&login.identity),
             restrictions: Arc::clone(&login.restrictions),
-            signals: wanted,
-            login: self.login.clone(),
+            signals,
+            login: login_name,
+            inner,
             closed,
         };
         self.client.channels.spawn(task.run(channel));
         Ok(())
     }
 
-    /// Not through the channel, where it would wait behind input that nobody reads.
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some(login) = self.client.login.get() else {
+            return Ok(());
+        };
+        let client = &self.client;
+        let jump = match Jump::parse(client, login, host, port) {
+            Ok(jump) => jump,
+            Err(refusal) => {
+                tracing::info!(user = login.identity.user, host, port, reason = %refusal, "jump refused");
+                reply.reject(refusal.into()).await;
+                return Ok(());
+            }
+        };
+        if !self.channels.may_open(client, login, &self.login) {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        let start = match client.worker.places.start(client.peer.ip()) {
+            Ok(start) => start,
+            Err(full) => {
+                client.refused(full.limit());
+                reply.reject(jump::Refusal::from(full).into()).await;
+                return Ok(());
+            }
+        };
+        let closed = self.channels.jump(channel.id(), client);
+        reply.accept().await;
+        let inside = jump::serve(channel, Arc::clone(client), jump, start, closed);
+        client.channels.spawn(inside);
+        Ok(())
+    }
+
     async fn signal(
         &mut self,
         channel: ChannelId,
         signal: Sig,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // Another name than those of RFC 4254 §6.10 means nothing to any program.
-        if let (Some(state), false) = (
-            self.channels.get(&channel),
-            matches!(signal, Sig::Custom(_)),
-        ) && state.signals.try_send(signal).is_err()
-        {
-            tracing::debug!("a session that takes no signals was sent one more");
-        }
+        self.channels.signal(channel, signal);
         Ok(())
     }
 
@@ -269,9 +285,7 @@ impl Handler for Connection {
         channel: ChannelId,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if let Some(state) = self.channels.remove(&channel) {
-            state.closed.cancel();
-        }
+        self.channels.close(channel);
         Ok(())
     }
 
@@ -286,10 +300,7 @@ impl Handler for Connection {
         _modes: &[(Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let early = self
-            .channels
-            .get(&channel)
-            .is_some_and(|state| !state.started);
+        let early = self.channels.is_early(channel);
         Self::answer(channel, early && self.may_have_pty(), session)
     }
 
@@ -320,7 +331,7 @@ impl Handler for Connection {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let first = self.start(channel);
+        let first = self.channels.start(channel);
         Self::answer(channel, first, session)
     }
 
@@ -330,7 +341,7 @@ impl Handler for Connection {
         _command: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let first = self.start(channel);
+        let first = self.channels.start(channel);
         Self::answer(channel, first, session)
     }
 

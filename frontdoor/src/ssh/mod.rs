@@ -3,16 +3,19 @@
 
 mod admit;
 mod channel;
+mod channels;
 mod connection;
 mod handler;
 pub(crate) mod hostkeys;
 mod idle;
+mod jump;
 mod open;
 mod pump;
 mod recheck;
 mod reserved;
 mod settings;
 mod socket;
+mod tunnel;
 
 pub(crate) use admit::{Accepted, admit};
 pub(crate) use connection::{Worker, serve};

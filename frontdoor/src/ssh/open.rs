@@ -6,6 +6,7 @@ use std::time::Instant;
 use podgate_proto::v1::{Exec, open::Action};
 
 use super::connection::Worker;
+use super::jump;
 use crate::agents::{self, Stream};
 use crate::audit::{By, Session, Unwritable};
 use crate::authz::Rights;
@@ -48,15 +49,25 @@ pub(super) fn session_id() -> Result<String, getrandom::Error> {
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
-/// Takes all steps; the session stands on the rights that it was let in by.
+/// What all steps come to.
+pub(super) struct Opened {
+    pub(super) stream: Stream,
+    /// What the session stands on.
+    pub(super) rights: Rights,
+    /// What of the way is for someone at a terminal to know.
+    pub(super) said: Option<String>,
+}
+
+/// Takes all steps. In a jump `inner` is the inner login's name.
 pub(super) async fn open(
     worker: &Worker,
     identity: &Identity,
     target: &Target,
     session: &str,
     exec: Exec,
+    inner: Option<&str>,
     record: &Session<'_>,
-) -> Result<(Stream, Rights), Error> {
+) -> Result<Opened, Error> {
     let permit = worker
         .authorizer
         .authorize(identity, target, authz::Action::Exec)
@@ -65,6 +76,10 @@ pub(super) async fn open(
     let begun = Instant::now();
     let (pod, container) = worker.router.resolve(target).await?;
     worker.metrics.leg("route", begun);
+    let (container, said) = match inner {
+        None => (container, None),
+        Some(inner) => jump::container(inner, target, &pod, container),
+    };
     record.found(&pod, &container);
     let agent = worker.router.agent(&pod)?;
     let grant = permit.grant(&pod, &container)?;
@@ -79,7 +94,11 @@ pub(super) async fn open(
         .open(grant, agent, session, Action::Exec(exec))
         .await?;
     worker.metrics.leg("agent", begun);
-    Ok((stream, rights))
+    Ok(Opened {
+        stream,
+        rights,
+        said,
+    })
 }
 
 /// What the user reads. The cause's own words are for the log, unless they help the user.

@@ -8,8 +8,16 @@ use super::connection::Client;
 /// What the client reads.
 pub(super) const REASON: &str = "the key or certificate that let you in is no longer valid";
 
-/// Returns when what let the client in does not hold any more; its sessions are told.
+/// Returns when what let the client in does not hold any more, or what let in the connection that it
+/// runs inside of; its sessions are told.
 pub(super) async fn login(client: &Client) {
+    tokio::select! {
+        () = client.revoked.cancelled() => {}
+        () = alone(client) => client.revoked.cancel(),
+    }
+}
+
+async fn alone(client: &Client) {
     client.logged_in.cancelled().await;
     let Some(login) = client.login.get() else {
         return std::future::pending().await;
@@ -19,7 +27,7 @@ pub(super) async fn login(client: &Client) {
         if !client.worker.authenticator.holds(&login.proof) {
             let (user, source) = (&login.identity.user, login.identity.source.as_str());
             tracing::info!(user, source, peer = %client.peer, "login holds no longer");
-            return client.revoked.cancel();
+            return;
         }
     }
 }
