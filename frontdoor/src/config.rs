@@ -19,6 +19,7 @@ pub use authorization::Authorization;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
 
+use crate::addresses::Addresses;
 use crate::{target, telemetry, workers};
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
@@ -26,6 +27,8 @@ use crate::{target, telemetry, workers};
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Config {
     pub listen: SocketAddr,
+    /// Who begins each connection with a PROXY header; nobody else does.
+    pub proxies: Option<Addresses>,
     pub admin: SocketAddr,
     pub host_keys: Vec<PathBuf>,
     pub tls: mtls::Files,
@@ -113,6 +116,7 @@ struct File {
     recheck_seconds: u32,
     #[serde(default = "default_namespace")]
     default_namespace: String,
+    proxy_protocol: Option<ProxyProtocolFile>,
     #[serde(default)]
     jump: JumpFile,
     #[serde(default)]
@@ -145,6 +149,12 @@ impl Default for Agents {
 
 fn default_agents_port() -> u16 {
     7443
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProxyProtocolFile {
+    from: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -241,9 +251,14 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
     if file.recheck_seconds == 0 {
         return Err(("recheckSeconds", "0 is not from 1".to_owned()));
     }
+    let proxies = file.proxy_protocol.filter(|file| !file.from.is_empty());
+    let proxies = proxies.map(|file| Addresses::networks(&file.from.join(",")));
+    let proxies = proxies.transpose();
+    let proxies = proxies.map_err(|error| ("proxyProtocol.from", error.to_string()))?;
     file.log.filter().map_err(|error| ("log", error))?;
     Ok(Config {
         listen: file.listen,
+        proxies,
         admin: file.admin,
         host_keys: file.host_keys,
         tls: file.tls,
@@ -336,6 +351,11 @@ mod tests {
             "defaultNamespace: ",
         );
         check("  suffix: pod", "  suffix: .pod", "jump.suffix: ");
+        check(
+            "proxyProtocol: {from: []}",
+            "proxyProtocol: {from: [10.0.0.1/8]}",
+            "proxyProtocol.from: ",
+        );
         check("acceptEnv: []", "acceptEnv: ['A=B']", "acceptEnv: ");
         check("drainSeconds: 30", "drainSeconds: -1", "drainSeconds");
         check("loginShell: false", "loginShell: perhaps", "loginShell");

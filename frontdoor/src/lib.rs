@@ -1,6 +1,7 @@
 //! The frontdoor: ends SSH, knows who is there, asks whether they may, finds the pod, and streams to
 //! the agent on its node. It has no privilege on any node.
 
+pub mod addresses;
 pub mod agents;
 pub mod audit;
 pub mod authn;
@@ -201,7 +202,8 @@ impl Frontdoor {
                 );
             }
             tracing::info!(%listen, %admin_address, "serving");
-            let admit = |stream, peer| ssh::admit(stream, peer, &places, &metrics);
+            let proxies = config.proxies.as_ref();
+            let admit = |stream, peer| ssh::admit(stream, peer, proxies, &places, &metrics);
             accept(&listener, &mut workers, admit, &draining).await;
             drop(listener);
             tracing::info!("draining");

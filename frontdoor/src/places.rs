@@ -43,6 +43,7 @@ pub(crate) type Session = Place<String>;
 #[derive(Debug)]
 pub(crate) struct Places {
     starts: Arc<Room<Network>>,
+    unnamed: Arc<Room<Network>>,
     sessions: Arc<Room<String>>,
 }
 
@@ -52,6 +53,11 @@ impl Places {
             starts: Arc::new(Room {
                 most: (limits.starts, Full::Starts),
                 most_each: (limits.starts_per_address, Full::StartsPerAddress),
+                taken: Mutex::default(),
+            }),
+            unnamed: Arc::new(Room {
+                most: (limits.starts, Full::Starts),
+                most_each: (limits.starts, Full::Starts),
                 taken: Mutex::default(),
             }),
             sessions: Arc::new(Room {
@@ -65,6 +71,12 @@ impl Places {
     /// A place to log in from, for a client at `address`.
     pub(crate) fn start(&self, address: IpAddr) -> Result<Start, Full> {
         Room::take(&self.starts, Network::of(address))
+    }
+
+    /// A place for a connection through a proxy, until it is known whose it is. They are bounded apart, so
+    /// that one proxy is not held to what one client may have.
+    pub(crate) fn unnamed(&self, proxy: IpAddr) -> Result<Start, Full> {
+        Room::take(&self.unnamed, Network::of(proxy))
     }
 
     /// A place for one more session of `user`.

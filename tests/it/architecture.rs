@@ -158,19 +158,32 @@ const FRONTDOOR: Modules = &[
     (
         "ssh",
         &[
-            "agents", "audit", "authn", "authz", "route", "places", "config", "identity", "target",
+            "agents",
+            "audit",
+            "authn",
+            "authz",
+            "route",
+            "places",
+            "config",
+            "addresses",
+            "identity",
+            "target",
             "metrics",
         ],
     ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
-    ("authn", &["config", "identity"]),
+    ("authn", &["config", "identity", "addresses"]),
     ("authz", &["config", "identity", "target"]),
     ("route", &["target"]),
     ("audit", &["config", "identity", "target", "metrics"]),
     // All places are as many as the configuration says.
     ("places", &["config"]),
-    ("config", &["identity", "target", "telemetry", "workers"]),
+    (
+        "config",
+        &["addresses", "identity", "target", "telemetry", "workers"],
+    ),
+    ("addresses", &[]),
     ("identity", &[]),
     ("target", &[]),
     ("admin", &["metrics"]),
@@ -187,9 +200,10 @@ pub(crate) const PURE: &[&str] = &[
     "agent/src/kubelet/stty",
     "agent/src/kubelet/wrapper",
     "agent/src/node/protocol",
-    "frontdoor/src/authn/addresses",
+    "frontdoor/src/addresses",
     "frontdoor/src/authn/options",
     "frontdoor/src/identity",
+    "frontdoor/src/ssh/proxy_protocol",
     "frontdoor/src/target",
 ];
 
@@ -203,6 +217,9 @@ pub(crate) const PURE_IMPORTS: &[&str] = &[
     "std::collections::BTreeMap",
     "std::fmt",
     "std::net::IpAddr",
+    "std::net::Ipv4Addr",
+    "std::net::Ipv6Addr",
+    "std::net::SocketAddr",
     "std::str",
     "thiserror",
     // Messages as plain data; the client and the server beside them are not.

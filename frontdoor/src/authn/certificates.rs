@@ -10,9 +10,9 @@ use podgate_proto::reload::Reloaded;
 use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
-use super::addresses::Addresses;
 use super::restrictions::Restrictions;
 use super::{names, strength};
+use crate::addresses::Addresses;
 use crate::config::{self, UserFrom};
 use crate::identity::{Identity, Source};
 

@@ -1,7 +1,6 @@
 //! Who is there: credentials become an [`Identity`] and what it may do, or nothing. The same judgement
 //! is made at the login and at each recheck, so that nothing holds longer than it would let in.
 
-pub mod addresses;
 pub mod certificates;
 pub mod keys;
 pub mod login;

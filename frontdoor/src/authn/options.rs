@@ -1,7 +1,7 @@
 //! The options in front of a key (sshd(8), AUTHORIZED_KEYS FILE FORMAT), read as sshd reads them
 //! (sshauthopt_parse of OpenSSH). Each restricts its key, so one that is not honoured is an error.
 
-use super::addresses::{self, Addresses, matches};
+use crate::addresses::{self, Addresses, matches};
 
 /// Why options are none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

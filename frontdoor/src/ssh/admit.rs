@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
+use crate::addresses::Addresses;
 use crate::metrics::Metrics;
 use crate::places::{Full, Places, Start};
 
@@ -13,12 +14,15 @@ pub(crate) struct Accepted {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) start: Start,
+    /// Whether a proxy is to say first whose connection it is.
+    pub(super) proxied: bool,
 }
 
 /// Takes a connection in, or refuses it. Never waits.
 pub(crate) fn admit(
     stream: tokio::net::TcpStream,
     peer: SocketAddr,
+    proxies: Option<&Addresses>,
     places: &Places,
     metrics: &Metrics,
 ) -> Option<Accepted> {
@@ -29,16 +33,21 @@ pub(crate) fn admit(
             return None;
         }
     };
-    match places.start(peer.ip()) {
+    let proxied = proxies.is_some_and(|proxies| proxies.fit(peer.ip()));
+    let place = if proxied {
+        places.unnamed(peer.ip())
+    } else {
+        places.start(peer.ip())
+    };
+    match place {
         Ok(start) => Some(Accepted {
             stream,
             peer,
             start,
+            proxied,
         }),
         Err(full) => {
-            tracing::info!(%peer, limit = full.limit(), "refused");
-            metrics.refused(full.limit());
-            refuse(stream, full);
+            refuse(stream, peer, full, metrics);
             None
         }
     }
@@ -46,7 +55,14 @@ pub(crate) fn admit(
 
 /// A server may send lines before its identification (RFC 4253 §4.2); sshd does so, too, when it has
 /// too many. The stream does not block, and a new one has room for a line.
-fn refuse(mut stream: std::net::TcpStream, full: Full) {
+pub(super) fn refuse(
+    mut stream: std::net::TcpStream,
+    peer: SocketAddr,
+    full: Full,
+    metrics: &Metrics,
+) {
+    tracing::info!(%peer, limit = full.limit(), "refused");
+    metrics.refused(full.limit());
     let _ = stream.write(format!("podgate: {full}\r\n").as_bytes());
     // Closed with bytes unread, TCP would reset the connection, and the line might be lost.
     let _ = stream.shutdown(Shutdown::Write);

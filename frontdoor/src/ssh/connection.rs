@@ -1,8 +1,10 @@
 //! A client's connection from accept to end: key exchange, login within the grace time, and its
 //! channels' tasks, which it outlives. One that jumps runs inside such a task, and is the same.
 
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,14 +13,14 @@ use russh::server::{self, RunningSession};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admit::Accepted;
 use super::handler::Connection;
 use super::jump::Jump;
-use super::{recheck, socket};
+use super::{proxied, recheck, socket};
 use crate::agents::Agents;
 use crate::audit::{Audit, Event, Way};
 use crate::authn::{Authenticator, Login};
@@ -31,7 +33,7 @@ use crate::route::Router;
 /// For a connection's last words, once it is told to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Its key in the configuration.
-const GRACE: &str = "loginGraceSeconds";
+pub(super) const GRACE: &str = "loginGraceSeconds";
 /// Why nobody logged in, as the audit log has it.
 const UNKNOWN: &str = "no key or certificate that is known was shown";
 
@@ -133,51 +135,59 @@ pub(crate) async fn serve(mut accepted: mpsc::Receiver<Accepted>, worker: Arc<Wo
 }
 
 async fn connect(accepted: Accepted, worker: Arc<Worker>) {
+    worker.metrics.connections.inc();
+    let grace = sleep(worker.limits.login_grace);
+    if let Err(error) = attend_to(accepted, &worker, grace).await {
+        tracing::warn!(%error, "a connection cannot be used");
+    }
+    worker.metrics.connections.dec();
+}
+
+async fn attend_to(accepted: Accepted, worker: &Arc<Worker>, grace: Sleep) -> io::Result<()> {
+    tokio::pin!(grace);
     let Accepted {
         stream,
         peer,
         start,
+        proxied,
     } = accepted;
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(error) => {
-            tracing::warn!(%error, "a connection cannot be used");
-            return;
-        }
-    };
+    let stream = TcpStream::from_std(stream)?;
     socket::tune(&stream);
-    let socket = match stream.as_fd().try_clone_to_owned() {
-        Ok(socket) => socket,
-        Err(error) => {
-            tracing::warn!(%error, "a connection cannot be used");
-            return;
+    let (stream, peer, start) = if proxied {
+        match proxied::client(stream, peer, worker, grace.as_mut()).await {
+            Some((stream, client, place)) => {
+                drop(start);
+                (stream, client, place)
+            }
+            None => return Ok(()),
         }
+    } else {
+        (stream, peer, start)
     };
-    worker.metrics.connections.inc();
+    let socket = stream.as_fd().try_clone_to_owned()?;
     let revoked = CancellationToken::new();
-    let client = Arc::new(Client::new(peer, Arc::clone(&worker), revoked, None));
+    let client = Arc::new(Client::new(peer, Arc::clone(worker), revoked, None));
     let cut = || {
         // It may be shut down already.
         let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
     };
-    converse(stream, &client, start, cut).await;
-    worker.metrics.connections.dec();
+    converse(stream, &client, grace, start, cut).await;
+    Ok(())
 }
 
 /// Speaks SSH on a stream, until nothing of the connection is left. `cut` ends the stream.
 pub(super) async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: &Arc<Client>,
+    mut grace: Pin<&mut Sleep>,
     start: Start,
     cut: impl FnOnce(),
 ) {
     let worker = &client.worker;
     let handler = Connection::new(Arc::clone(client), client.ended.clone());
-    let grace = sleep(worker.limits.login_grace);
-    tokio::pin!(grace);
     let greeted = tokio::select! {
         greeted = server::run_stream(Arc::clone(&worker.ssh), stream, handler) => greeted,
-        () = &mut grace => {
+        () = grace.as_mut() => {
             client.refused(GRACE);
             Err(russh::Error::ConnectionTimeout)
         }
@@ -207,7 +217,7 @@ pub(super) async fn converse(
 async fn attend(
     mut session: RunningSession<Connection>,
     client: &Client,
-    grace: std::pin::Pin<&mut tokio::time::Sleep>,
+    grace: Pin<&mut Sleep>,
     start: Start,
 ) {
     let ungraceful = async move {

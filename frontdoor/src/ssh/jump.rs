@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use russh::server::Msg;
 use russh::{Channel, ChannelOpenFailure};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Client};
@@ -131,7 +132,9 @@ pub(super) async fn serve(
     let client = Arc::new(Client::new(outer.peer, worker, revoked, Some(jump)));
     let metrics = &outer.worker.metrics;
     metrics.jumps.inc();
-    connection::converse(stream, &client, start, || cut.cancel()).await;
+    let grace = sleep(outer.worker.limits.login_grace);
+    tokio::pin!(grace);
+    connection::converse(stream, &client, grace, start, || cut.cancel()).await;
     metrics.jumps.dec();
     // The channel may be gone, and is then closed already.
     let _ = write.eof().await;

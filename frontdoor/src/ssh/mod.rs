@@ -10,6 +10,8 @@ pub(crate) mod hostkeys;
 mod idle;
 mod jump;
 mod open;
+mod proxied;
+mod proxy_protocol;
 mod pump;
 mod recheck;
 mod reserved;

@@ -1,4 +1,4 @@
-//! Lists of client addresses: `from` of a key, `source-address` of a certificate. They match as at sshd
+//! Lists of addresses: `from` of a key, `source-address` of a certificate, proxies. They match as at sshd
 //! (addr_match_list and addr_match_cidr_list of OpenSSH), but that names of hosts, which nothing here
 //! looks up, are an error and not a pattern that never fits.
 
