@@ -1,0 +1,184 @@
+//! What jumps may take, and that nothing is left of them.
+
+use std::process::Stdio;
+
+use podgate_tests::containerd::eventually;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Child;
+use tokio::time::timeout;
+
+use super::{Jumper, SOON, stand};
+
+/// Lines by which all jumps go through one outer connection.
+fn shared(stand: &podgate_tests::stand::Stand) -> String {
+    format!("  ControlPath {}/outer\n", stand.dir().display())
+}
+
+/// The outer connection; it ends on drop.
+async fn master(jumper: &Jumper) -> Child {
+    let master = jumper.ssh(&["-M", "-N", "frontdoor"]).spawn().unwrap();
+    let path = jumper.dir.join("outer");
+    let there = || async { path.exists().then_some(()) };
+    eventually("the outer connection", SOON, there)
+        .await
+        .unwrap();
+    master
+}
+
+async fn echo(jumper: &Jumper) -> Child {
+    let mut child = jumper
+        .ssh(&["demo.pod", "cat"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = child.stdin.as_mut().unwrap();
+    stdin.write_all(b"here\n").await.unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.as_mut().unwrap());
+    timeout(SOON, stdout.read_line(&mut line))
+        .await
+        .expect("no echo")
+        .unwrap();
+    assert_eq!(line, "here\n");
+    child
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jumps_are_channels_of_their_connection_and_their_sessions_are_their_users() {
+    let stand = stand("limits: {channelsPerConnection: 3, sessionsPerUser: 2}\n").await;
+    let jumper = Jumper::new(&stand, &shared(&stand));
+    let _master = master(&jumper).await;
+    let sessions = [echo(&jumper).await, echo(&jumper).await];
+    let line = "you have as many sessions as one user may have here";
+    let text = jumper.refused(&["demo.pod", "echo ran"]).await;
+    assert!(text.contains(line), "{text}");
+    // A third jump stands, without a session; a fourth does not.
+    let mut idle = jumper.ssh(&["-N", "demo.pod"]).spawn().unwrap();
+    let three = [
+        "podgate_frontdoor_jumps 3",
+        "podgate_frontdoor_connections 1",
+    ];
+    stand.frontdoor.counts(SOON, &three).await.unwrap();
+    jumper.refused(&["demo.pod", "echo ran"]).await;
+    let refused = ["podgate_frontdoor_refused_total{limit=\"channelsPerConnection\"} 1"];
+    stand.frontdoor.counts(SOON, &refused).await.unwrap();
+    idle.kill().await.unwrap();
+    let two = ["podgate_frontdoor_jumps 2"];
+    stand.frontdoor.counts(SOON, &two).await.unwrap();
+    for mut session in sessions {
+        drop(session.stdin.take());
+        assert!(
+            timeout(SOON, session.wait())
+                .await
+                .expect("it hangs")
+                .unwrap()
+                .success()
+        );
+    }
+    let none = [
+        "podgate_frontdoor_jumps 0",
+        "podgate_frontdoor_connections 1",
+    ];
+    stand.frontdoor.counts(SOON, &none).await.unwrap();
+    assert_eq!(jumper.prints(&["demo.pod", "echo works"]).await, "works\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jumps_log_in_within_the_bounds_of_all_logins() {
+    let stand = stand("limits: {startsPerAddress: 1}\n").await;
+    let jumper = Jumper::new(&stand, &shared(&stand));
+    let _master = master(&jumper).await;
+    // One that does not log in.
+    let mut first = jumper.ssh(&["-W", "demo:22", "frontdoor"]);
+    let mut first = first.stdin(Stdio::piped()).spawn().unwrap();
+    let one = ["podgate_frontdoor_jumps 1"];
+    stand.frontdoor.counts(SOON, &one).await.unwrap();
+    jumper.refused(&["demo.pod", "echo ran"]).await;
+    let refused = ["podgate_frontdoor_refused_total{limit=\"startsPerAddress\"} 1"];
+    stand.frontdoor.counts(SOON, &refused).await.unwrap();
+    first.kill().await.unwrap();
+    let none = ["podgate_frontdoor_jumps 0"];
+    stand.frontdoor.counts(SOON, &none).await.unwrap();
+    assert_eq!(jumper.prints(&["demo.pod", "echo works"]).await, "works\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jump_whose_client_stops_reading_holds_up_no_other() {
+    const BYTES: usize = 64 * 1024 * 1024;
+    let stand = stand("").await;
+    let jumper = Jumper::new(&stand, &shared(&stand));
+    let _master = master(&jumper).await;
+    let mut download = jumper.ssh(&["demo.pod", "head -c 67108864 /dev/zero; exit 3"]);
+    let mut download = download.spawn().unwrap();
+    // What it has room for has come once its first bytes have; nobody takes them.
+    let mut stdout = download.stdout.take().unwrap();
+    let mut back = vec![0; 1];
+    stdout.read_exact(&mut back).await.unwrap();
+    assert_eq!(jumper.prints(&["demo.pod", "echo works"]).await, "works\n");
+    let read = stdout.read_to_end(&mut back);
+    timeout(SOON, read).await.expect("it hangs").unwrap();
+    assert_eq!(
+        (back.len(), download.wait().await.unwrap().code()),
+        (BYTES, Some(3))
+    );
+    // An upload that nobody reads, either.
+    let mut upload = jumper.ssh(&["demo.pod", "read line; sleep 7100"]);
+    let mut upload = upload.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = upload.stdin.take().unwrap();
+    let chunk = vec![b'\n'; 64 * 1024];
+    let stall = std::time::Duration::from_millis(700);
+    while timeout(stall, stdin.write_all(&chunk)).await.is_ok() {}
+    assert_eq!(jumper.prints(&["demo.pod", "echo works"]).await, "works\n");
+    // Gone as it is, it leaves nothing.
+    upload.kill().await.unwrap();
+    let jumps = [
+        "podgate_frontdoor_jumps 0",
+        "podgate_frontdoor_sessions_active 0",
+    ];
+    stand.frontdoor.counts(SOON, &jumps).await.unwrap();
+    stand.embedded.as_ref().unwrap().until_running(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_killed_nothing_is_left() {
+    let stand = stand("workers: 1\n").await;
+    let jumper = Jumper::new(&stand, &shared(&stand));
+    let embedded = stand.embedded.as_ref().unwrap();
+    let kill = |child: &Child| {
+        let pid = Pid::from_raw(child.id().unwrap() as i32).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+    };
+    let tasks = async || {
+        let (_, metrics) = stand.frontdoor.admin("/metrics").await.unwrap();
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("podgate_frontdoor_tasks "));
+        line.unwrap().to_owned()
+    };
+    let mut counted: Vec<String> = Vec::new();
+    // The first round opens the connections to the agent, which stay.
+    for _ in 0..3 {
+        // The inner client alone, then the outer connection with two jumps in it.
+        let outer = master(&jumper).await;
+        let inner = echo(&jumper).await;
+        kill(&inner);
+        let none = ["podgate_frontdoor_jumps 0"];
+        stand.frontdoor.counts(SOON, &none).await.unwrap();
+        timeout(SOON, embedded.until_running(0)).await.unwrap();
+        let _both = [echo(&jumper).await, echo(&jumper).await];
+        kill(&outer);
+        stand.until_quiet(SOON).await.unwrap();
+        stand.frontdoor.counts(SOON, &none).await.unwrap();
+        timeout(SOON, embedded.until_running(0)).await.unwrap();
+        std::fs::remove_file(jumper.dir.join("outer")).unwrap();
+        if let Some(before) = counted.get(1) {
+            stand
+                .frontdoor
+                .counts(SOON, &[before.as_str()])
+                .await
+                .unwrap();
+        }
+        counted.push(tasks().await);
+    }
+}
