@@ -54,11 +54,11 @@ pub(crate) fn read(header: &[u8]) -> Result<Step, Error> {
 /// Version 1: one line of text.
 fn line(header: &[u8]) -> Result<Step, Error> {
     let Some(text) = header.strip_suffix(b"\r\n") else {
-        if header.len() >= LONGEST_LINE {
-            return Err(Error::Long);
-        }
         // Two bytes end it, unless one of them has come.
         let missing = if header.ends_with(b"\r") { 1 } else { 2 };
+        if header.len() + missing > LONGEST_LINE {
+            return Err(Error::Long);
+        }
         return Ok(Step::More(missing));
     };
     let text = str::from_utf8(text).map_err(|_| Error::Addresses)?;

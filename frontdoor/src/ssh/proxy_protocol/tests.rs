@@ -103,6 +103,8 @@ fn what_is_no_header() {
         &[b"PROXY UNKNOWN ".as_slice(), &[b'f'; 200]].concat(),
         Error::Long,
     );
+    let one_more = [b"PROXY UNKNOWN ".as_slice(), &[b'f'; 92], b"\r\n"].concat();
+    check(&one_more, Error::Long);
     check(&version_2(0x21, 0x11, &TCP4[..11]), Error::Addresses);
     check(&version_2(0x21, 0x21, &[0; 35]), Error::Addresses);
     check(&version_2(0x11, 0x11, TCP4), Error::Version);
