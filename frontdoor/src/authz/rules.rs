@@ -69,7 +69,9 @@ fn matches(selectors: &Selectors, identity: &Identity, pod: &Pod, container: &Co
     let class = pod.runtime_class.as_deref();
     named(namespaces, &pod.namespace)
         && named(containers, &container.name)
-        && pods.as_ref().is_none_or(|pods| pods.matches(&pod.labels))
+        && pods
+            .as_ref()
+            .is_none_or(|pods| pods.matches(|key| pod.labels.get(key).map(String::as_str)))
         && groups
             .as_ref()
             .is_none_or(|groups| groups.iter().any(|g| identity.groups.contains(g)))

@@ -143,6 +143,25 @@ impl Target {
         }
     }
 
+    /// What is said where there is no such thing, and where one may not enter it: the same.
+    pub fn absent(&self) -> Absent {
+        let namespace = self.namespace().unwrap_or_default();
+        Absent(match self {
+            Self::Pod { name, .. } => {
+                format!("no pod {name} in namespace {namespace}, or you may not enter it")
+            }
+            Self::Workload { kind, name, .. } => {
+                let kind = kind.as_str();
+                format!("no {kind}/{name} in namespace {namespace}, or you may not enter its pods")
+            }
+            Self::Labels { labels, .. } => {
+                let labels = written(labels);
+                format!("no pod with {labels} in namespace {namespace}, or you may not enter it")
+            }
+            Self::Reserved(word) => format!("{} is no pod", word.as_str()),
+        })
+    }
+
     /// The container, if one was given.
     pub fn container(&self) -> Option<&str> {
         match self {
@@ -181,18 +200,28 @@ fn labels(text: &str) -> Result<BTreeMap<String, String>, Error> {
     Ok(labels)
 }
 
+fn written(labels: &BTreeMap<String, String>) -> String {
+    let labels: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    labels.join(",")
+}
+
+/// Words that say neither whether something is there nor whether one may enter it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent(String);
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// In full: with the namespace, so that it means the same wherever it is read.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pod { name, .. } => f.write_str(name)?,
             Self::Workload { kind, name, .. } => write!(f, "{}/{name}", kind.as_str())?,
-            Self::Labels { labels, .. } => {
-                for (n, (key, value)) in labels.iter().enumerate() {
-                    let comma = if n == 0 { "" } else { "," };
-                    write!(f, "{comma}{key}={value}")?;
-                }
-            }
+            Self::Labels { labels, .. } => f.write_str(&written(labels))?,
             Self::Reserved(word) => f.write_str(word.as_str())?,
         }
         if let Some(namespace) = self.namespace() {

@@ -2,6 +2,7 @@
 //! statefulsets, daemonsets, replicasets and jobs, in `spec.selector`) and of a service's.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Which pods of its namespace an object selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +61,41 @@ impl Selector {
         Self::of_workload(selector, Vec::new())
     }
 
-    /// Whether a pod with these labels is selected.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    /// Those with all of these labels.
+    pub fn of_labels(labels: &BTreeMap<String, String>) -> Self {
+        Self::of_workload(labels.clone(), Vec::new())
+    }
+
+    /// Whether a pod is selected that has these labels: the value of each by its key.
+    pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         match self {
             Self::Nothing => false,
-            Self::All(all) => all.iter().all(|requirement| requirement.holds(labels)),
+            Self::All(all) => all.iter().all(|requirement| requirement.holds(&label)),
+        }
+    }
+
+    /// As a request's `labelSelector` (labels.Parse); `None` where there is nothing to ask for.
+    pub fn query(&self) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::All(all) => {
+                let terms: Vec<_> = all.iter().map(ToString::to_string).collect();
+                Some(terms.join(","))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::In(key, values) => match values.as_slice() {
+                [value] => write!(f, "{key}={value}"),
+                values => write!(f, "{key} in ({})", values.join(",")),
+            },
+            Self::NotIn(key, values) => write!(f, "{key} notin ({})", values.join(",")),
+            Self::Exists(key) => f.write_str(key),
+            Self::DoesNotExist(key) => write!(f, "!{key}"),
         }
     }
 }
@@ -90,14 +121,15 @@ impl Requirement {
         }
     }
 
-    fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+    fn holds<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let among = |key: &str, values: &[String]| {
+            label(key).is_some_and(|here| values.iter().any(|value| value == here))
+        };
         match self {
-            Self::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
-            Self::NotIn(key, values) => {
-                !labels.get(key).is_some_and(|value| values.contains(value))
-            }
-            Self::Exists(key) => labels.contains_key(key),
-            Self::DoesNotExist(key) => !labels.contains_key(key),
+            Self::In(key, values) => among(key, values),
+            Self::NotIn(key, values) => !among(key, values),
+            Self::Exists(key) => label(key).is_some(),
+            Self::DoesNotExist(key) => label(key).is_none(),
         }
     }
 }
@@ -114,6 +146,11 @@ mod tests {
             .collect()
     }
 
+    fn matches(selector: &Selector, pod: &str) -> bool {
+        let labels = labels(pod);
+        selector.matches(|key| labels.get(key).map(String::as_str))
+    }
+
     fn requirement(text: &str) -> Result<Requirement, UnknownRequirement> {
         let mut words = text.split(' ').map(str::to_owned);
         let (key, operator) = (words.next().unwrap(), words.next().unwrap());
@@ -126,10 +163,10 @@ mod tests {
             let expressions = expressions.iter().map(|text| requirement(text).unwrap());
             let selector = Selector::of_workload(labels(equal), expressions.collect());
             for pod in yes {
-                assert!(selector.matches(&labels(pod)), "{selector:?}: {pod}");
+                assert!(matches(&selector, pod), "{selector:?}: {pod}");
             }
             for pod in no {
-                assert!(!selector.matches(&labels(pod)), "{selector:?}: {pod}");
+                assert!(!matches(&selector, pod), "{selector:?}: {pod}");
             }
         };
         check("", &[], &["", "app=web"], &[]);
@@ -171,10 +208,27 @@ mod tests {
     #[test]
     fn a_service_without_a_selector_selects_nothing() {
         let service = |selector: &str| Selector::of_service(labels(selector));
-        assert!(service("app=web").matches(&labels("app=web,x=y")));
-        assert!(!service("app=web").matches(&labels("x=y")));
-        assert!(!service("").matches(&labels("")));
-        assert!(!Selector::Nothing.matches(&labels("app=web")));
+        assert!(matches(&service("app=web"), "app=web,x=y"));
+        assert!(!matches(&service("app=web"), "x=y"));
+        assert!(!matches(&service(""), ""));
+        assert!(!matches(&Selector::Nothing, "app=web"));
+    }
+
+    #[test]
+    fn a_selector_is_asked_for_in_the_apis_words() {
+        let expressions = [
+            "a In b c",
+            "a In b",
+            "a NotIn b c",
+            "a Exists",
+            "a DoesNotExist",
+        ];
+        let expressions = expressions.map(|text| requirement(text).unwrap());
+        let selector = Selector::of_workload(labels("x.io/y=z,e="), expressions.to_vec());
+        let expect = "e=,x.io/y=z,a in (b,c),a=b,a notin (b,c),a,!a";
+        assert_eq!(selector.query().as_deref(), Some(expect));
+        assert_eq!(Selector::All(Vec::new()).query().as_deref(), Some(""));
+        assert_eq!(Selector::Nothing.query(), None);
     }
 
     #[test]
