@@ -16,13 +16,16 @@ use crate::metrics::Metrics;
 #[derive(Clone)]
 struct Admin {
     metrics: Arc<Metrics>,
+    filled: Vec<CancellationToken>,
     draining: CancellationToken,
 }
 
-/// Serves until `stopped`; ready until `draining`.
+/// Serves until `stopped`; ready from when all of `filled` are cancelled until `draining`, whatever
+/// becomes of the API server in between.
 pub(crate) async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
+    filled: Vec<CancellationToken>,
     draining: CancellationToken,
     stopped: CancellationToken,
 ) {
@@ -30,7 +33,11 @@ pub(crate) async fn serve(
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .with_state(Admin { metrics, draining });
+        .with_state(Admin {
+            metrics,
+            filled,
+            draining,
+        });
     tokio::select! {
         () = stopped.cancelled() => {}
         result = async { axum::serve(listener, router).await } => {
@@ -44,6 +51,9 @@ pub(crate) async fn serve(
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     if admin.draining.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else if !admin.filled.iter().all(CancellationToken::is_cancelled) {
+        let why = "the cluster is not known yet\n";
+        (StatusCode::SERVICE_UNAVAILABLE, why)
     } else {
         (StatusCode::OK, "ok\n")
     }

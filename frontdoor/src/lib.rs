@@ -34,7 +34,7 @@ use authz::{Authorizer, Reviews};
 use config::Config;
 use metrics::Metrics;
 use places::Places;
-use route::{AgentPods, Pods, Router};
+use route::{AgentPods, Cluster, Router};
 use ssh::{Accepted, Worker, hostkeys};
 use workers::Workers;
 
@@ -70,9 +70,9 @@ pub struct Frontdoor {
     identity: Arc<Identity>,
     authenticator: Arc<Authenticator>,
     ssh: Arc<russh::server::Config>,
-    /// Follows the cluster's pods, which all workers read.
+    /// Follows the cluster, which all workers read.
     router: Router,
-    pods: Arc<Pods>,
+    cluster: Arc<Cluster>,
     agent_pods: Option<Arc<AgentPods>>,
     metrics: Arc<Metrics>,
     audit: Arc<Audit>,
@@ -89,12 +89,13 @@ impl Frontdoor {
             &config.limits,
         ));
         // Each worker makes its own client; wrong files are this call's error.
-        let pods = Arc::new(Pods::default());
+        let cluster = Cluster::new(config.watch_pods, config.authorization.outage);
+        let cluster = Arc::new(cluster);
         let agent_pods = config.agents.pods.clone();
         let agent_pods =
             agent_pods.map(|pods| Arc::new(AgentPods::new(pods.namespace, pods.selector)));
         let kubeconfig = config.kubeconfig.as_deref();
-        let router = Router::connect(kubeconfig, Arc::clone(&pods), agent_pods.clone()).await?;
+        let router = Router::connect(kubeconfig, Arc::clone(&cluster), agent_pods.clone()).await?;
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         let metrics = Arc::new(Metrics::new());
@@ -107,7 +108,7 @@ impl Frontdoor {
             authenticator,
             ssh,
             router,
-            pods,
+            cluster,
             agent_pods,
             metrics,
             audit,
@@ -129,7 +130,7 @@ impl Frontdoor {
             authenticator,
             ssh,
             router,
-            pods,
+            cluster,
             agent_pods,
             metrics,
             audit,
@@ -140,9 +141,11 @@ impl Frontdoor {
         let served = CancellationToken::new();
         // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&listener), address(&admin));
+        let filled = config.watch_pods.then(|| cluster.filled());
         let admin = admin::serve(
             admin,
             Arc::clone(&metrics),
+            filled.into_iter().collect(),
             draining.clone(),
             served.clone(),
         );
@@ -153,7 +156,7 @@ impl Frontdoor {
             move |accepted| {
                 let (config, metrics) = (config.clone(), Arc::clone(&metrics));
                 let (ssh, authenticator) = (Arc::clone(&ssh), Arc::clone(&authenticator));
-                let (places, pods) = (Arc::clone(&places), Arc::clone(&pods));
+                let (places, cluster) = (Arc::clone(&places), Arc::clone(&cluster));
                 let agent_pods = agent_pods.clone();
                 let (reviews, rules) = (Arc::clone(&reviews), Arc::clone(&rules));
                 let audit = Arc::clone(&audit);
@@ -161,7 +164,7 @@ impl Frontdoor {
                 let (draining, stopped) = (draining.clone(), stopped.clone());
                 async move {
                     let kubeconfig = config.kubeconfig.as_deref();
-                    let router = Router::connect(kubeconfig, pods, agent_pods).await;
+                    let router = Router::connect(kubeconfig, cluster, agent_pods).await;
                     let router = match router {
                         Ok(router) => router,
                         Err(error) => {
@@ -221,10 +224,13 @@ impl Frontdoor {
             }
             served.cancel();
         };
+        let count = |pods| {
+            metrics.pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
+        };
         let follow = async {
             tokio::select! {
                 () = served.cancelled() => {}
-                () = router.follow(), if config.watch_pods => {}
+                () = router.follow(count), if config.watch_pods => {}
                 () = router.follow_agents() => {}
             }
         };

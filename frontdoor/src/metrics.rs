@@ -32,6 +32,8 @@ pub struct Metrics {
     pub sessions: Family<Outcome, Counter>,
     /// Events for the audit log, by what became of them.
     pub audit_events: Family<Outcome, Counter>,
+    /// Pods that the watch knows.
+    pub pods: Gauge,
     /// Bytes from clients.
     pub input: Counter,
     /// Bytes to clients.
@@ -79,6 +81,7 @@ impl Metrics {
             sessions_active: Gauge::default(),
             sessions: Family::default(),
             audit_events: Family::default(),
+            pods: Gauge::default(),
             input: Counter::default(),
             output: Counter::default(),
             leg_seconds: Family::new_with_constructor(histogram),
@@ -118,6 +121,7 @@ impl Metrics {
             "Events for the audit log, by outcome",
             this.audit_events.clone(),
         );
+        registry.register("pods", "Pods that the watch knows", this.pods.clone());
         registry.register_with_unit("input", "From clients", Unit::Bytes, this.input.clone());
         registry.register_with_unit("output", "To clients", Unit::Bytes, this.output.clone());
         registry.register_with_unit(

@@ -71,15 +71,8 @@ async fn a_target_that_is_not_there() {
         ),
         ("app=web,tier", "a label is given without a value; "),
         ("pod/app=web", "a kind cannot stand before a label; "),
-        (
-            "deploy/demo",
-            "workloads, services and labels are not served yet",
-        ),
-        (
-            "app=demo",
-            "workloads, services and labels are not served yet",
-        ),
-        ("pods", "pods is not served yet"),
+        ("deploy/demo", "no deploy/demo in namespace default"),
+        ("app=demo", "no pod with app=demo in namespace default"),
     ] {
         let line = failure(&stand, target).await;
         assert!(line.contains(words), "{target}: {line}");

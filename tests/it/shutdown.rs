@@ -51,6 +51,8 @@ async fn error(child: &mut Child) -> (Option<i32>, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frontdoor_lets_sessions_finish() {
     let mut stand = stand(60).await;
+    // The cluster's pods are known.
+    stand.api.wait_watches(1).await.unwrap();
     assert_eq!(stand.frontdoor.admin("/readyz").await.unwrap().0, 200);
     assert_eq!(stand.frontdoor.admin("/livez").await.unwrap().0, 200);
     let mut running = session(&stand).await;

@@ -7,12 +7,13 @@ mod standing;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use podgate_proto::v1;
 use std::sync::Arc;
 
 use crate::config::Rule;
 use crate::identity::Identity;
-use crate::target::{Container, Pod, Target};
+use crate::target::{Absent, Container, Pod, Selector, Target};
 use reviews::Question;
 pub(crate) use reviews::Reviews;
 pub(crate) use standing::Rights;
@@ -24,21 +25,23 @@ pub use podgate_proto::v1::Action;
 /// How long a grant is good for starting what it allows. It travels at once; the rest is for
 /// clocks that differ.
 const LIFETIME: Duration = Duration::from_secs(60);
+/// Namespaces that are asked about at the same time.
+const AT_ONCE: usize = 16;
+/// Of a pod: all pods, those that are not there yet included.
+const ANY: &str = "";
 
 /// Why someone may not.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
-    // The words of a pod that does not exist: who may not enter need not know which it is.
-    #[error("no pod {pod} in namespace {namespace}, or you may not enter it")]
-    Denied { namespace: String, pod: String },
-    #[error("workloads, services and labels are not served yet; name a pod")]
-    NotServed,
+    // The words of what does not exist: who may not enter need not know which it is.
+    #[error("{0}")]
+    Denied(Absent),
     #[error(transparent)]
     Review(#[from] reviews::Error),
     #[error(transparent)]
     Rule(#[from] rules::Error),
-    #[error("the pod resolved to another name than was authorized")]
+    #[error("the target led to another pod than was authorized")]
     OtherPod,
     #[error("container {0} is not running")]
     NotRunning(String),
@@ -53,8 +56,9 @@ pub struct Authorizer {
     standing: Arc<Standing>,
 }
 
-/// Proof that an identity may do an action in what a target names, before anything was looked up:
-/// a pod that one may not enter looks the same as one that does not exist.
+/// Proof that an identity may do an action in what a target names, before anything was looked up: what
+/// one may not enter looks the same as what does not exist. Of a pod it is by the pod's name; of what
+/// has several it is for all pods of the namespace, and good for none until it is narrowed to one.
 #[derive(Debug)]
 pub struct Permit<'a> {
     identity: &'a Identity,
@@ -91,17 +95,14 @@ impl Authorizer {
             Action::Forward | Action::Listen => "portforward",
             Action::Exec | Action::Files | Action::Unspecified => "exec",
         };
-        let Target::Pod {
-            namespace, name, ..
-        } = target
-        else {
-            return Err(Error::NotServed);
+        let (namespace, pod) = match target {
+            Target::Pod {
+                namespace, name, ..
+            } => (namespace.as_str(), name.as_str()),
+            target => (target.namespace().unwrap_or_default(), ANY),
         };
-        let question = Question::new(identity, subresource, namespace, name);
-        if !self.reviews.may(&self.client, &question).await? {
-            let (namespace, pod) = (namespace.clone(), name.clone());
-            return Err(Error::Denied { namespace, pod });
-        }
+        let question = Question::new(identity, subresource, namespace, pod);
+        self.ask(target, &question).await?;
         Ok(Permit {
             identity,
             target,
@@ -109,6 +110,57 @@ impl Authorizer {
             question,
             rules: Arc::clone(&self.rules),
         })
+    }
+
+    /// Narrows a permit to the pod that its target led to, which what the target is must have selected,
+    /// and asks by that pod's name.
+    pub async fn narrow<'a>(
+        &self,
+        permit: Permit<'a>,
+        pod: &Pod,
+        selector: Option<&Selector>,
+    ) -> Result<Permit<'a>, Error> {
+        if permit.question.pod != ANY {
+            return Ok(permit);
+        }
+        let selector = match permit.target {
+            Target::Labels { labels, .. } => Some(&Selector::of_labels(labels)),
+            Target::Workload { .. } => selector,
+            Target::Pod { .. } | Target::Reserved(_) => None,
+        };
+        let label = |key: &str| pod.labels.get(key).map(String::as_str);
+        let selected = selector.is_some_and(|selector| selector.matches(label));
+        if permit.question.namespace != pod.namespace || !selected {
+            return Err(Error::OtherPod);
+        }
+        let question = Question {
+            pod: pod.name.clone(),
+            ..permit.question
+        };
+        self.ask(permit.target, &question).await?;
+        Ok(Permit { question, ..permit })
+    }
+
+    /// Those of these namespaces in all of whose pods an identity may run something.
+    pub async fn enterable(
+        &self,
+        identity: &Identity,
+        namespaces: Vec<String>,
+    ) -> Result<Vec<String>, Error> {
+        let asked = stream::iter(namespaces).map(|namespace| async {
+            let question = Question::new(identity, "exec", &namespace, ANY);
+            let may = self.reviews.may(&self.client, &question).await?;
+            Ok::<_, Error>(may.then_some(namespace))
+        });
+        let answers: Vec<_> = asked.buffered(AT_ONCE).try_collect().await?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    async fn ask(&self, target: &Target, question: &Question) -> Result<(), Error> {
+        match self.reviews.may(&self.client, question).await? {
+            true => Ok(()),
+            false => Err(Error::Denied(target.absent())),
+        }
     }
 
     /// What a session stands on that was let in by a permit.
@@ -131,11 +183,9 @@ impl std::fmt::Debug for Authorizer {
 }
 
 impl Permit<'_> {
-    /// Narrows the permit to what the target resolved to.
+    /// For one container of the pod that the permit is for.
     pub fn grant(self, pod: &Pod, container: &Container) -> Result<Grant, Error> {
-        let named = matches!(self.target, Target::Pod { namespace, name, .. }
-            if *namespace == pod.namespace && *name == pod.name);
-        if !named {
+        if self.question.namespace != pod.namespace || self.question.pod != pod.name {
             return Err(Error::OtherPod);
         }
         rules::check(&self.rules, self.identity, pod, container)?;
@@ -242,6 +292,12 @@ mod tests {
             ..pod.clone()
         };
         assert!(matches!(permit().grant(&other, main), Err(Error::OtherPod)));
+        // For all pods of the namespace: for none of them yet.
+        let wide = Permit {
+            question: Question::new(&identity, "exec", "prod", ANY),
+            ..permit()
+        };
+        assert!(matches!(wide.grant(&pod, main), Err(Error::OtherPod)));
         let stopped = Container {
             running: None,
             ..main.clone()

@@ -1,29 +1,31 @@
 //! Where a target runs, as the watch of the cluster's pods has it. A pod that it has not seen, or of
-//! which no container runs there, is read once from the API server.
+//! which no container runs there, is read from the API server, which is all that is done without a
+//! watch. Of the pods of a workload, a service or labels a ready one is picked.
 
 mod agents;
+mod answers;
 mod client;
+mod cluster;
+mod listing;
+mod loads;
 mod pods;
+mod pool;
+mod record;
+mod wire;
+mod workloads;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1 as core;
-use kube::api::Api;
-use tokio::time::timeout;
+use crate::target::{Absent, Container, NoneReady, Pod, Selector, Target};
+use record::Record;
 
-use crate::target::{Container, Pod, Target};
 pub use agents::AgentPods;
-pub use pods::Pods;
-
-use client::ANSWER_TIMEOUT;
-
-/// The container that `kubectl exec` chooses, too (KEP-2227).
-const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
-/// On the API server's copy of a static pod: the UID that its kubelet knows it by.
-const MIRROR: &str = "kubernetes.io/config.mirror";
+pub use answers::Error as AskError;
+pub use cluster::Cluster;
+pub use listing::Listing;
+pub use loads::Seat;
 
 /// Why a target leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -31,19 +33,21 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 pub enum Error {
     #[error(transparent)]
     Client(#[from] client::Error),
-    #[error("the API server could not be asked for the pod: {0}")]
-    Ask(kube::Error),
-    #[error("the API server did not answer within {ANSWER_TIMEOUT:?}")]
-    Timeout,
-    #[error("workloads, services and labels are not served yet; name a pod")]
-    NotServed,
-    // The words of a pod that one may not enter.
-    #[error("no pod {pod} in namespace {namespace}, or you may not enter it")]
-    NoPod { namespace: String, pod: String },
+    #[error("{0}")]
+    Ask(AskError),
+    // The words of what one may not enter.
+    #[error("{0}")]
+    Absent(Absent),
+    #[error("this frontdoor does not watch the cluster's pods (watchPods) and cannot list them")]
+    NotWatched,
+    #[error("the cluster's pods are not known yet; try again in a moment")]
+    NotKnown,
     #[error("pod {0} is not on a node yet")]
     NotScheduled(String),
     #[error("no agent of podgate runs on the pod's node, {0}")]
     NoAgent(String),
+    #[error("{target}: {reason}")]
+    NoPods { target: String, reason: String },
     #[error("no container {container} in pod {pod}; it has {has}")]
     NoContainer {
         pod: String,
@@ -52,26 +56,39 @@ pub enum Error {
     },
 }
 
-/// Looks pods up; one a core.
+/// Where a target leads.
+#[derive(Debug)]
+pub struct Place {
+    /// The pod.
+    pub pod: Pod,
+    /// The container of it.
+    pub container: Container,
+    /// What selected the pod, where the target is an object that has pods.
+    pub selector: Option<Selector>,
+    /// The session's place in the pod.
+    pub seat: Seat,
+}
+
+/// Looks up where targets lead; one a core.
 #[derive(Clone)]
 pub struct Router {
     client: kube::Client,
-    pods: Arc<Pods>,
+    cluster: Arc<Cluster>,
     agents: Option<Arc<AgentPods>>,
 }
 
 impl Router {
     /// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called
-    /// on the runtime that uses it. What watches know is in `pods` and `agents`, for all cores;
-    /// without the latter agents are where their nodes are.
+    /// on the runtime that uses it. What is known is in `cluster` and `agents`, for all cores; without
+    /// the latter agents are where their nodes are.
     pub async fn connect(
         kubeconfig: Option<&Path>,
-        pods: Arc<Pods>,
+        cluster: Arc<Cluster>,
         agents: Option<Arc<AgentPods>>,
     ) -> Result<Self, Error> {
         Ok(Self {
             client: client::connect(kubeconfig).await?,
-            pods,
+            cluster,
             agents,
         })
     }
@@ -81,9 +98,9 @@ impl Router {
         self.client.clone()
     }
 
-    /// Follows the cluster's pods, for ever; for one core alone.
-    pub(crate) async fn follow(&self) {
-        self.pods.follow(self.client.clone()).await;
+    /// Follows the cluster's pods, for ever, and says how many there are; for one core alone.
+    pub(crate) async fn follow(&self, count: impl Fn(usize)) {
+        self.cluster.pods.follow(self.client.clone(), count).await;
     }
 
     /// Follows the agents' own pods, for ever, if they are dialled there; for one core alone.
@@ -105,39 +122,116 @@ impl Router {
         }
     }
 
-    /// The pod that a target names, and the container of it.
-    pub async fn resolve(&self, target: &Target) -> Result<(Pod, Container), Error> {
-        let Target::Pod {
-            namespace,
-            name,
-            container,
-        } = target
-        else {
-            return Err(Error::NotServed);
-        };
-        if let Some(pod) = self.pods.find(namespace, name)
-            && let Ok(container) = choose(&pod, container.as_deref())
-            && container.running.is_some()
-        {
-            return Ok(((*pod).clone(), container.clone()));
+    /// Where a target leads, and a session's place there.
+    pub async fn resolve(&self, target: &Target) -> Result<Place, Error> {
+        match target {
+            Target::Pod {
+                namespace,
+                name,
+                container,
+            } => {
+                self.pod(target, namespace, name, container.as_deref())
+                    .await
+            }
+            Target::Workload {
+                kind,
+                namespace,
+                name,
+                ..
+            } => {
+                let cluster = &self.cluster;
+                let selects = cluster.selects(&self.client, *kind, namespace, name).await;
+                let selects = selects.map_err(|error| failed(target, error))?;
+                match &*selects {
+                    Ok(selector) => self.selected(target, namespace, selector.clone()).await,
+                    Err(reason) => Err(no_pods(target, reason)),
+                }
+            }
+            Target::Labels {
+                labels, namespace, ..
+            } => {
+                let selector = Selector::of_labels(labels);
+                self.selected(target, namespace, selector).await
+            }
+            Target::Reserved(_) => Err(Error::Absent(target.absent())),
         }
-        let pod = self.read(namespace, name).await?;
-        let container = choose(&pod, container.as_deref())?.clone();
-        Ok((pod, container))
     }
 
-    /// Reads one pod from the API server.
-    async fn read(&self, namespace: &str, name: &str) -> Result<Pod, Error> {
-        let api: Api<core::Pod> = Api::namespaced(self.client.clone(), namespace);
-        let found = timeout(ANSWER_TIMEOUT, api.get_opt(name))
-            .await
-            .map_err(|_| Error::Timeout)?
-            .map_err(Error::Ask)?
-            .ok_or_else(|| Error::NoPod {
-                namespace: namespace.to_owned(),
-                pod: name.to_owned(),
-            })?;
-        reduce(found).ok_or_else(|| Error::NotScheduled(name.to_owned()))
+    /// The namespaces that have pods, by name.
+    pub fn namespaces(&self) -> Result<Vec<String>, Error> {
+        match self.cluster.pods.namespaces() {
+            Some(namespaces) => Ok(namespaces),
+            None if self.cluster.watched => Err(Error::NotKnown),
+            None => Err(Error::NotWatched),
+        }
+    }
+
+    /// The pods of these namespaces, as far as the watch has seen them.
+    pub fn list(&self, namespaces: Vec<String>) -> Listing {
+        Listing::new(Arc::clone(&self.cluster), namespaces)
+    }
+
+    async fn pod(
+        &self,
+        target: &Target,
+        namespace: &str,
+        name: &str,
+        container: Option<&str>,
+    ) -> Result<Place, Error> {
+        if let Some(record) = self.cluster.pods.find(namespace, name)
+            && let Ok(place) = self.place(namespace, &record, container)
+            && place.container.running.is_some()
+        {
+            return Ok(place);
+        }
+        let record = self.cluster.read(&self.client, namespace, name).await;
+        let record = record.map_err(|error| failed(target, error))?;
+        self.place(namespace, &record, container)
+    }
+
+    /// Picks one of the pods that are selected. Where those that are known will not do, they are listed
+    /// once: there may be newer ones.
+    async fn selected(
+        &self,
+        target: &Target,
+        namespace: &str,
+        selector: Selector,
+    ) -> Result<Place, Error> {
+        let loads = &self.cluster.loads;
+        let known = self.cluster.pods.select(namespace, &selector);
+        let known = known.unwrap_or_default();
+        let listed;
+        let (record, seat) = match loads.pick(&known) {
+            Ok(picked) => picked,
+            Err(_) => {
+                let list = self.cluster.list(&self.client, namespace, &selector).await;
+                listed = list.map_err(|error| failed(target, error))?;
+                loads
+                    .pick(&listed)
+                    .map_err(|reason| match (target, reason) {
+                        // To those who may enter none it looks the same.
+                        (Target::Labels { .. }, NoneReady::NoPods) => {
+                            Error::Absent(target.absent())
+                        }
+                        _ => no_pods(target, &reason),
+                    })?
+            }
+        };
+        let place = seated(namespace, record, target.container(), seat)?;
+        Ok(Place {
+            selector: Some(selector),
+            ..place
+        })
+    }
+
+    fn place(
+        &self,
+        namespace: &str,
+        record: &Record,
+        container: Option<&str>,
+    ) -> Result<Place, Error> {
+        let seat = self.cluster.loads.seat(&record.uid);
+        seated(namespace, record, container, seat)
     }
 }
 
@@ -147,56 +241,34 @@ impl std::fmt::Debug for Router {
     }
 }
 
-/// A pod down to what a session needs; `None` where it is on no node.
-fn reduce(pod: core::Pod) -> Option<Pod> {
-    let spec = pod.spec?;
-    let status = pod.status.unwrap_or_default();
-    let node_address: IpAddr = status.host_ip?.parse().ok()?;
-    let statuses = [
-        status.container_statuses,
-        status.init_container_statuses,
-        status.ephemeral_container_statuses,
-    ];
-    let running: HashMap<String, String> = statuses
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|status| {
-            status
-                .state
-                .as_ref()
-                .is_some_and(|state| state.running.is_some())
-        })
-        .filter_map(|status| Some((status.name, status.container_id?)))
-        .collect();
-    let ordinary = spec.containers.into_iter().map(|c| c.name);
-    let init = spec.init_containers.into_iter().flatten().map(|c| c.name);
-    let ephemeral = spec
-        .ephemeral_containers
-        .into_iter()
-        .flatten()
-        .map(|c| c.name);
-    let containers = ordinary
-        .chain(init)
-        .chain(ephemeral)
-        .map(|name| Container {
-            running: running.get(&name).cloned(),
-            name,
-        })
-        .collect();
-    let mut annotations = pod.metadata.annotations.unwrap_or_default();
-    Some(Pod {
-        namespace: pod.metadata.namespace?,
-        name: pod.metadata.name?,
-        uid: annotations.remove(MIRROR).or(pod.metadata.uid)?,
-        node: spec.node_name?,
-        node_address,
-        host_network: spec.host_network.unwrap_or_default(),
-        labels: pod.metadata.labels.unwrap_or_default(),
-        runtime_class: spec.runtime_class_name,
-        containers,
-        default_container: annotations.remove(DEFAULT_CONTAINER),
+fn seated(
+    namespace: &str,
+    record: &Record,
+    container: Option<&str>,
+    seat: Seat,
+) -> Result<Place, Error> {
+    let pod = record.pod(namespace);
+    let pod = pod.ok_or_else(|| Error::NotScheduled(record.name.to_string()))?;
+    Ok(Place {
+        container: choose(&pod, container)?.clone(),
+        pod,
+        selector: None,
+        seat,
     })
+}
+
+fn failed(target: &Target, error: AskError) -> Error {
+    match error {
+        AskError::Absent => Error::Absent(target.absent()),
+        error => Error::Ask(error),
+    }
+}
+
+fn no_pods(target: &Target, reason: &impl ToString) -> Error {
+    Error::NoPods {
+        target: target.to_string(),
+        reason: reason.to_string(),
+    }
 }
 
 /// The container asked for, else the pod's default, else its first.

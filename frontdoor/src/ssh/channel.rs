@@ -104,7 +104,7 @@ impl Task {
         let run = async {
             let target = match Target::parse(&self.login, &worker.sessions.default_namespace) {
                 Ok(Target::Reserved(word)) => {
-                    return reserved::answer(word, &self.identity, write, tty).await;
+                    return reserved::answer(word, &self.identity, worker, write, tty).await;
                 }
                 Ok(target) => target,
                 Err(error) => {
@@ -127,6 +127,7 @@ impl Task {
             let open::Opened {
                 stream,
                 rights,
+                seat: _seat,
                 said,
             } = match opened {
                 Ok(opened) => opened,

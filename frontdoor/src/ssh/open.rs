@@ -11,6 +11,7 @@ use crate::agents::{self, Stream};
 use crate::audit::{By, Session, Unwritable};
 use crate::authz::Rights;
 use crate::identity::Identity;
+use crate::route::Seat;
 use crate::target::Target;
 use crate::{authz, route};
 
@@ -32,7 +33,7 @@ impl Error {
     pub(super) fn by(&self) -> Option<By> {
         match self {
             Self::Authz(authz::Error::Rule(_)) => Some(By::Rule),
-            Self::Authz(authz::Error::Denied { .. } | authz::Error::Review(_)) => {
+            Self::Authz(authz::Error::Denied(_) | authz::Error::Review(_)) => {
                 Some(By::Authorization)
             }
             Self::Authz(_) | Self::Route(_) => Some(By::Route),
@@ -54,6 +55,8 @@ pub(super) struct Opened {
     pub(super) stream: Stream,
     /// What the session stands on.
     pub(super) rights: Rights,
+    /// Its place in the pod.
+    pub(super) seat: Seat,
     /// What of the way is for someone at a terminal to know.
     pub(super) said: Option<String>,
 }
@@ -68,19 +71,33 @@ pub(super) async fn open(
     inner: Option<&str>,
     record: &Session<'_>,
 ) -> Result<Opened, Error> {
-    let permit = worker
-        .authorizer
+    let authorizer = &worker.authorizer;
+    let permit = authorizer
         .authorize(identity, target, authz::Action::Exec)
         .await?;
-    let rights = worker.authorizer.stand(&permit);
     let begun = Instant::now();
-    let (pod, container) = worker.router.resolve(target).await?;
+    let place = worker.router.resolve(target).await?;
     worker.metrics.leg("route", begun);
+    let route::Place {
+        pod,
+        container,
+        selector,
+        seat,
+    } = place;
     let (container, said) = match inner {
         None => (container, None),
         Some(inner) => jump::container(inner, target, &pod, container),
     };
+    let said = match target {
+        Target::Pod { .. } => said,
+        _ => {
+            let (pod, namespace, container) = (&pod.name, &pod.namespace, &container.name);
+            Some(format!("pod {pod} in {namespace}, container {container}"))
+        }
+    };
     record.found(&pod, &container);
+    let permit = authorizer.narrow(permit, &pod, selector.as_ref()).await?;
+    let rights = authorizer.stand(&permit);
     let agent = worker.router.agent(&pod)?;
     let grant = permit.grant(&pod, &container)?;
     record.begins()?;
@@ -97,6 +114,7 @@ pub(super) async fn open(
     Ok(Opened {
         stream,
         rights,
+        seat,
         said,
     })
 }
@@ -108,7 +126,7 @@ pub(super) fn sentence(error: &Error) -> String {
             tracing::warn!(%error, "the API server");
             "the Kubernetes API server cannot be asked whether you may; try again, or see the frontdoor's log".to_owned()
         }
-        Error::Route(error @ (route::Error::Ask(_) | route::Error::Timeout)) => {
+        Error::Route(error @ route::Error::Ask(_)) => {
             tracing::warn!(%error, "the API server");
             "the Kubernetes API server cannot be asked for the pod; try again, or see the frontdoor's log".to_owned()
         }

@@ -1,5 +1,5 @@
 //! Answers the login names that mean no pod: text on stdout and status 0, whatever program was asked
-//! for. No agent is dialled and no API server asked.
+//! for. No agent is dialled, and no API server asked but for what `pods` may show.
 
 use std::time::Duration;
 
@@ -7,45 +7,79 @@ use russh::ChannelWriteHalf;
 use russh::server::Msg;
 use tokio::time::timeout;
 
+use super::connection::Worker;
+use super::open;
 use super::pump::End;
 use crate::identity::Identity;
 use crate::target::{HELP, Reserved};
+use crate::{authz, route};
 
-/// For a client to take an answer, if it has no window for it yet.
+/// For a client to take an answer, or the next piece of one, if it has no window for it yet.
 const TAKEN: Duration = Duration::from_secs(10);
+/// For the API server to say of all namespaces whether their pods may be shown.
+const ASKED: Duration = Duration::from_secs(10);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("pods is not served yet; name a pod, or log in as help for examples")]
-    NotServed,
-    #[error("your ssh client does not take the answer")]
-    NotTaken,
+    #[error(transparent)]
+    Route(#[from] route::Error),
+    #[error(transparent)]
+    Authz(#[from] authz::Error),
+    #[error("the Kubernetes API server did not say in time which pods you may enter; try again")]
+    Asked,
 }
 
 /// Says what the word asks for.
 pub(super) async fn answer(
     word: Reserved,
     identity: &Identity,
+    worker: &Worker,
     write: &ChannelWriteHalf<Msg>,
     tty: bool,
 ) -> End {
-    let text = match word {
-        Reserved::Help => HELP.to_owned(),
-        Reserved::WhoAmI => whoami(identity),
-        Reserved::Pods => return End::Failed(Error::NotServed.to_string()),
+    let listing = match word {
+        Reserved::Help => return say([HELP.to_owned()], write, tty).await,
+        Reserved::WhoAmI => return say([whoami(identity)], write, tty).await,
+        Reserved::Pods => pods(identity, worker).await,
     };
-    // A client's terminal is raw: there is no pty here that would return the carriage.
-    let text = if tty {
-        text.replace('\n', "\r\n")
-    } else {
-        text
-    };
-    match timeout(TAKEN, write.data_bytes(text)).await {
-        Ok(Ok(())) => End::Exited(0),
-        Ok(Err(_)) => End::ClientGone,
-        Err(_) => End::Failed(Error::NotTaken.to_string()),
+    match listing {
+        Ok(listing) => say(listing, write, tty).await,
+        Err(Error::Route(error)) => End::Failed(open::sentence(&error.into())),
+        Err(Error::Authz(error)) => End::Failed(open::sentence(&error.into())),
+        Err(error) => End::Failed(error.to_string()),
     }
+}
+
+/// The pods of the namespaces whose pods the identity may enter.
+async fn pods(identity: &Identity, worker: &Worker) -> Result<route::Listing, Error> {
+    let namespaces = worker.router.namespaces()?;
+    let enterable = worker.authorizer.enterable(identity, namespaces);
+    let namespaces = timeout(ASKED, enterable)
+        .await
+        .map_err(|_| Error::Asked)??;
+    Ok(worker.router.list(namespaces))
+}
+
+async fn say(
+    pieces: impl IntoIterator<Item = String>,
+    write: &ChannelWriteHalf<Msg>,
+    tty: bool,
+) -> End {
+    for text in pieces {
+        // A client's terminal is raw: there is no pty here that would return the carriage.
+        let text = if tty {
+            text.replace('\n', "\r\n")
+        } else {
+            text
+        };
+        match timeout(TAKEN, write.data_bytes(text)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return End::ClientGone,
+            Err(_) => return End::Failed("your ssh client does not take the answer".to_owned()),
+        }
+    }
+    End::Exited(0)
 }
 
 /// A name may come from a certificate, and hold anything: it is shown as on one line.

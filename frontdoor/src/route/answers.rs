@@ -1,0 +1,179 @@
+//! What the API server is asked once for all who want it at the same time, and not again at once where
+//! it had nothing: who asks for the same over and over costs it one request a moment.
+
+use std::hash::Hash;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+
+/// Questions whose answers are kept, at the most; the one longest unused goes first.
+const QUESTIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not 0");
+/// For so long a failure is the answer to the same question.
+const FAILED: Duration = Duration::from_secs(1);
+
+/// Why there is no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("the API server has none")]
+    Absent,
+    #[error("the API server could not be asked: {0}")]
+    Ask(Arc<kube::Error>),
+    #[error("the API server did not answer within {0:?}")]
+    Timeout(Duration),
+}
+
+impl Error {
+    /// Whether the API server said nothing of it at all.
+    fn is_away(&self) -> bool {
+        !matches!(self, Self::Absent)
+    }
+}
+
+/// Waits for an answer of the API server's.
+pub(super) async fn within<T>(
+    limit: Duration,
+    asking: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, asking).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Error::Ask(Arc::new(error))),
+        Err(_) => Err(Error::Timeout(limit)),
+    }
+}
+
+/// Answers of one kind, of all cores.
+#[derive(Debug)]
+pub(super) struct Answers<K: Hash + Eq, V> {
+    /// For so long an answer is given again. One that was awaited is given to all who waited.
+    good: Duration,
+    table: Mutex<LruCache<K, Slot<V>>>,
+}
+
+type Slot<V> = Arc<tokio::sync::Mutex<Known<V>>>;
+
+#[derive(Debug)]
+struct Known<V> {
+    answer: Option<(Instant, V)>,
+    failure: Option<(Instant, Error)>,
+}
+
+impl<V> Default for Known<V> {
+    fn default() -> Self {
+        Self {
+            answer: None,
+            failure: None,
+        }
+    }
+}
+
+impl<K: Hash + Eq, V: Clone> Answers<K, V> {
+    pub(super) fn good_for(good: Duration) -> Self {
+        Self {
+            good,
+            table: Mutex::new(LruCache::new(QUESTIONS)),
+        }
+    }
+
+    /// The answer; while the API server is away, the last that there was within `outage`.
+    pub(super) async fn get(
+        &self,
+        question: K,
+        outage: Duration,
+        ask: impl Future<Output = Result<V, Error>>,
+    ) -> Result<V, Error> {
+        let asked = Instant::now();
+        let slot = {
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(table.get_or_insert(question, Arc::default))
+        };
+        let mut known = slot.lock().await;
+        let serves = |at: &Instant, kept: Duration| *at >= asked || at.elapsed() < kept;
+        if let Some((at, answer)) = &known.answer
+            && serves(at, self.good)
+        {
+            return Ok(answer.clone());
+        }
+        let failure = known.failure.as_ref();
+        let error = match failure.filter(|(at, _)| serves(at, FAILED)) {
+            Some((_, error)) => error.clone(),
+            None => match ask.await {
+                Ok(answer) => {
+                    known.answer = Some((Instant::now(), answer.clone()));
+                    known.failure = None;
+                    return Ok(answer);
+                }
+                Err(error) => {
+                    known.failure = Some((Instant::now(), error.clone()));
+                    error
+                }
+            },
+        };
+        match &known.answer {
+            Some((at, earlier)) if error.is_away() && at.elapsed() < outage => {
+                tracing::warn!(%error, "an earlier answer counts");
+                Ok(earlier.clone())
+            }
+            _ => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn away() -> Error {
+        Error::Timeout(Duration::ZERO)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn all_who_wait_have_one_answer() {
+        let answers = Answers::good_for(Duration::ZERO);
+        let asked = AtomicU32::new(0);
+        let ask = || {
+            answers.get("a", Duration::ZERO, async {
+                tokio::task::yield_now().await;
+                Ok(asked.fetch_add(1, Ordering::Relaxed))
+            })
+        };
+        let (one, two, three) = tokio::join!(ask(), ask(), ask());
+        assert_eq!([one, two, three].map(Result::unwrap), [0; 3]);
+        assert_eq!(ask().await.unwrap(), 1);
+        let other = answers.get("b", Duration::ZERO, async { Ok(7) });
+        assert_eq!(other.await.unwrap(), 7);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn nothing_is_the_answer_for_a_moment() {
+        let answers = Answers::<_, u32>::good_for(Duration::ZERO);
+        let asked = AtomicU32::new(0);
+        for _ in 0..100 {
+            let answer = answers.get("a", Duration::ZERO, async {
+                asked.fetch_add(1, Ordering::Relaxed);
+                Err(Error::Absent)
+            });
+            assert!(matches!(answer.await, Err(Error::Absent)));
+        }
+        assert!(asked.load(Ordering::Relaxed) < 50);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_earlier_answer_serves_while_the_api_server_is_away() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let answers = Answers::good_for(Duration::ZERO);
+        let ask = |outage, answer| answers.get("a", outage, std::future::ready(answer));
+        assert_eq!(ask(HOUR, Ok(1)).await.unwrap(), 1);
+        assert_eq!(ask(HOUR, Err(away())).await.unwrap(), 1);
+        assert!(ask(Duration::ZERO, Err(away())).await.is_err());
+
+        let gone = Answers::good_for(Duration::ZERO);
+        let ask = |answer| gone.get("a", HOUR, std::future::ready(answer));
+        assert_eq!(ask(Ok(1)).await.unwrap(), 1);
+        assert!(ask(Err(Error::Absent)).await.is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! What all cores know of the cluster: its pods, what was asked of the API server a moment ago, and how
+//! many sessions each pod has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{Api, ListParams};
+use tokio_util::sync::CancellationToken;
+
+use super::answers::{self, Answers, within};
+use super::client::ANSWER_TIMEOUT;
+use super::loads::Loads;
+use super::pods::Pods;
+use super::record::{Pools, Record};
+use super::wire::Seen;
+use super::workloads::{self, Selects};
+use crate::target::{Kind, Selector};
+
+/// For so long after it was read an object is taken to select the same pods.
+const SELECTOR: Duration = Duration::from_secs(10);
+/// Pods that are listed at once, where they are not watched, or too new for it: one is picked of these.
+const MOST: u32 = 500;
+
+/// What is known; empty at first.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Whether somebody watches the pods.
+    pub(super) watched: bool,
+    pub(super) pods: Pods,
+    pub(super) loads: Arc<Loads>,
+    /// By namespace and name.
+    read: Answers<(String, String), Arc<Record>>,
+    /// By namespace and selector.
+    listed: Answers<(String, String), Arc<[Arc<Record>]>>,
+    selectors: Answers<(Kind, String, String), Arc<Selects>>,
+    /// For how long the API server's last word counts while it is away.
+    outage: Duration,
+}
+
+impl Cluster {
+    /// For `outage` the API server's last word counts while it is away. Who has its pods `watched` must
+    /// have a router follow them.
+    pub fn new(watched: bool, outage: Duration) -> Self {
+        Self {
+            watched,
+            pods: Pods::default(),
+            loads: Arc::default(),
+            read: Answers::good_for(Duration::ZERO),
+            listed: Answers::good_for(Duration::ZERO),
+            selectors: Answers::good_for(SELECTOR),
+            outage,
+        }
+    }
+
+    /// Cancelled once the watch has seen all pods; nothing cancels it where there is none.
+    pub(crate) fn filled(&self) -> CancellationToken {
+        self.pods.filled()
+    }
+
+    /// Reads a pod from the API server.
+    pub(super) async fn read(
+        &self,
+        client: &kube::Client,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Arc<Record>, answers::Error> {
+        let api: Api<Seen> = Api::namespaced(client.clone(), namespace);
+        let ask = async {
+            let found = within(ANSWER_TIMEOUT, api.get_opt(name)).await?;
+            let record = found.and_then(record);
+            record.ok_or(answers::Error::Absent)
+        };
+        let question = (namespace.to_owned(), name.to_owned());
+        self.read.get(question, Duration::ZERO, ask).await
+    }
+
+    /// Lists the pods that a selector selects at the API server.
+    pub(super) async fn list(
+        &self,
+        client: &kube::Client,
+        namespace: &str,
+        selector: &Selector,
+    ) -> Result<Arc<[Arc<Record>]>, answers::Error> {
+        let Some(query) = selector.query() else {
+            return Ok(Arc::default());
+        };
+        let api: Api<Seen> = Api::namespaced(client.clone(), namespace);
+        let asked = ListParams::default().labels(&query).limit(MOST);
+        let ask = async {
+            let found = within(ANSWER_TIMEOUT, api.list(&asked)).await?;
+            Ok(found.items.into_iter().filter_map(record).collect())
+        };
+        let question = (namespace.to_owned(), query);
+        self.listed.get(question, Duration::ZERO, ask).await
+    }
+
+    /// What an object selects, as it said a moment ago or says now.
+    pub(super) async fn selects(
+        &self,
+        client: &kube::Client,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Arc<Selects>, answers::Error> {
+        let ask = async {
+            let selects = workloads::read(client, kind, namespace, name).await?;
+            Ok(Arc::new(selects))
+        };
+        let question = (kind, namespace.to_owned(), name.to_owned());
+        self.selectors.get(question, self.outage, ask).await
+    }
+}
+
+/// Of a pod that is read alone, which shares nothing.
+fn record(seen: Seen) -> Option<Arc<Record>> {
+    let (_, record) = Record::new(seen.pod, 0, &mut Pools::default())?;
+    Some(Arc::new(record))
+}

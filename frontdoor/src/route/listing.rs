@@ -1,0 +1,95 @@
+//! The pods of some namespaces as a table, a piece at a time: of a cluster's pods it is megabytes.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::Cluster;
+use super::record::Record;
+
+/// Bytes of a piece, about.
+const PIECE: usize = 32 * 1024;
+const HEAD: [&str; 5] = ["NAMESPACE", "NAME", "READY", "STATUS", "NODE"];
+
+/// A table that is written as it is read.
+#[derive(Debug)]
+pub struct Listing {
+    cluster: Arc<Cluster>,
+    namespaces: std::vec::IntoIter<String>,
+    /// Of the namespace that is written now.
+    namespace: String,
+    pods: std::vec::IntoIter<Arc<Record>>,
+    /// Of the columns; nothing stands behind the last.
+    widths: [usize; 5],
+    begun: bool,
+}
+
+impl Listing {
+    pub(super) fn new(cluster: Arc<Cluster>, namespaces: Vec<String>) -> Self {
+        let mut widths = HEAD.map(str::len);
+        for namespace in &namespaces {
+            cluster.pods.each(namespace, |pod| {
+                let lengths = [
+                    namespace.len(),
+                    pod.name.len(),
+                    pod.at_work().len(),
+                    pod.status().len(),
+                ];
+                for (width, length) in widths.iter_mut().zip(lengths) {
+                    *width = length.max(*width);
+                }
+            });
+        }
+        Self {
+            cluster,
+            namespaces: namespaces.into_iter(),
+            namespace: String::new(),
+            pods: Vec::new().into_iter(),
+            widths,
+            begun: false,
+        }
+    }
+
+    fn line(&self, cells: &[impl AsRef<str>; 5], piece: &mut String) {
+        for (cell, width) in cells.iter().zip(self.widths).take(HEAD.len() - 1) {
+            let cell = cell.as_ref();
+            // A string takes all that is written to it.
+            let _ = write!(piece, "{cell:width$}   ");
+        }
+        piece.push_str(cells.last().map_or("", AsRef::as_ref));
+        piece.push('\n');
+    }
+}
+
+impl Iterator for Listing {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let mut piece = String::new();
+        if !std::mem::replace(&mut self.begun, true) {
+            self.line(&HEAD, &mut piece);
+        }
+        while piece.len() < PIECE {
+            match self.pods.next() {
+                Some(pod) => self.line(&cells(&self.namespace, &pod), &mut piece),
+                None => match self.namespaces.next() {
+                    Some(namespace) => {
+                        self.pods = self.cluster.pods.of(&namespace).into_iter();
+                        self.namespace = namespace;
+                    }
+                    None => break,
+                },
+            }
+        }
+        (!piece.is_empty()).then_some(piece)
+    }
+}
+
+fn cells(namespace: &str, pod: &Record) -> [String; 5] {
+    [
+        namespace.to_owned(),
+        pod.name.to_string(),
+        pod.at_work(),
+        pod.status().to_owned(),
+        pod.node.as_deref().unwrap_or("<none>").to_owned(),
+    ]
+}

@@ -1,0 +1,72 @@
+//! How many sessions each pod has from this frontdoor, over all cores. A pod is counted while it has
+//! one, so that there are never more of them than sessions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::record::Record;
+use crate::target::{Candidate, NoneReady, pick};
+
+/// Sessions by the UIDs of their pods.
+#[derive(Debug, Default)]
+pub(super) struct Loads(Mutex<HashMap<Box<str>, usize>>);
+
+/// A session's place in a pod; given back on drop.
+#[derive(Debug)]
+#[must_use]
+pub struct Seat {
+    loads: Arc<Loads>,
+    uid: Box<str>,
+}
+
+impl Loads {
+    /// One more session for the pod of this UID.
+    pub(super) fn seat(self: &Arc<Self>, uid: &str) -> Seat {
+        self.take(&mut self.lock(), uid)
+    }
+
+    /// Picks one of these pods, and takes a place in it before anybody else picks.
+    pub(super) fn pick<'a>(
+        self: &Arc<Self>,
+        pods: &'a [Arc<Record>],
+    ) -> Result<(&'a Record, Seat), NoneReady> {
+        let mut loads = self.lock();
+        let candidates: Vec<_> = pods
+            .iter()
+            .map(|pod| Candidate {
+                name: &pod.name,
+                ready: pod.ready,
+                deleted: pod.deleted,
+                sessions: loads.get(&pod.uid).copied().unwrap_or_default(),
+            })
+            .collect();
+        let picked = pick(&candidates)?;
+        let pod = pods.iter().find(|pod| *pod.name == *picked.name);
+        let pod = pod.ok_or(NoneReady::NoPods)?;
+        let seat = self.take(&mut loads, &pod.uid);
+        Ok((pod, seat))
+    }
+
+    fn take(self: &Arc<Self>, loads: &mut HashMap<Box<str>, usize>, uid: &str) -> Seat {
+        let uid = Box::<str>::from(uid);
+        *loads.entry(uid.clone()).or_default() += 1;
+        let loads = Arc::clone(self);
+        Seat { loads, uid }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut loads = self.loads.lock();
+        if let Some(sessions) = loads.get_mut(&self.uid) {
+            *sessions = sessions.saturating_sub(1);
+            if *sessions == 0 {
+                loads.remove(&self.uid);
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! A pod down to what routing needs, in little memory: a cluster has a hundred thousand of them. What
+//! pods have in common is shared; the rest is in boxes that fit.
+
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::pool::Pool;
+use super::wire;
+use crate::target::{Container, Pod, Selector};
+
+/// A label's key and value.
+type Label = (Arc<str>, Arc<str>);
+
+/// One pod.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) name: Box<str>,
+    /// As its kubelet knows it.
+    pub(super) uid: Box<str>,
+    /// None where it is on no node yet.
+    pub(super) node: Option<Arc<str>>,
+    address: Option<IpAddr>,
+    labels: Arc<[Label]>,
+    /// Names of its containers: the ordinary ones, init, ephemeral.
+    containers: Arc<[Arc<str>]>,
+    /// The ids of those that run, in the same order.
+    running: Box<[Option<Box<str>>]>,
+    runtime_class: Option<Arc<str>>,
+    phase: Phase,
+    default_container: Option<u16>,
+    /// Containers that are meant to run, and those that say they do their work.
+    wanted: u16,
+    at_work: u16,
+    pub(super) ready: bool,
+    pub(super) deleted: bool,
+    host_network: bool,
+    /// The list that it was last seen in, or the watch after it.
+    pub(super) list: u32,
+}
+
+/// `status.phase`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    Unknown,
+}
+
+/// What records share.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    words: Pool<str>,
+    labels: Pool<[Label]>,
+    containers: Pool<[Arc<str>]>,
+}
+
+impl Record {
+    /// `None` where it is no pod: without a name, a namespace or a UID.
+    pub(super) fn new(pod: wire::Pod, list: u32, pools: &mut Pools) -> Option<(String, Self)> {
+        let wire::Pod {
+            metadata,
+            spec,
+            status,
+        } = pod;
+        let annotations = metadata.annotations.unwrap_or_default();
+        let uid = annotations.mirror.or(metadata.uid)?;
+        let sidecar = |one: &&wire::Container| one.restart_policy.as_deref() == Some("Always");
+        let (ordinary, init) = (spec.containers, spec.init_containers);
+        let wanted = ordinary.iter().flatten();
+        let wanted: Vec<_> = wanted
+            .chain(init.iter().flatten().filter(sidecar))
+            .map(|one| one.name.clone())
+            .collect();
+        let all = [ordinary, init, spec.ephemeral_containers];
+        let names: Vec<_> = all
+            .iter()
+            .flatten()
+            .flatten()
+            .map(|one| pools.words.share(&one.name))
+            .collect();
+        let statuses = [
+            status.container_statuses,
+            status.init_container_statuses,
+            status.ephemeral_container_statuses,
+        ];
+        let statuses: Vec<_> = statuses.into_iter().flatten().flatten().collect();
+        let id = |name: &Arc<str>| {
+            let status = statuses.iter().find(|status| *status.name == **name)?;
+            status.state.as_ref()?.running.as_ref()?;
+            status.container_id.as_deref().map(Box::from)
+        };
+        let at_work = statuses
+            .iter()
+            .filter(|status| status.ready && wanted.contains(&status.name))
+            .count();
+        let default = annotations.default_container;
+        let default = names
+            .iter()
+            .position(|name| Some(&**name) == default.as_deref());
+        let labels: Vec<_> = metadata
+            .labels
+            .iter()
+            .flatten()
+            .map(|(key, value)| (pools.words.share(key), pools.words.share(value)))
+            .collect();
+        let ready = status.conditions.iter().flatten();
+        let ready = ready
+            .filter(|condition| condition.kind == "Ready")
+            .any(|condition| condition.status == "True");
+        let record = Self {
+            name: metadata.name?.into(),
+            uid: uid.into(),
+            node: spec.node_name.map(|node| pools.words.share(&node)),
+            address: status.host_ip.and_then(|ip| ip.parse().ok()),
+            labels: pools.labels.share(&labels),
+            running: names.iter().map(id).collect(),
+            containers: pools.containers.share(&names),
+            runtime_class: spec
+                .runtime_class_name
+                .map(|class| pools.words.share(&class)),
+            phase: Phase::of(status.phase.as_deref()),
+            default_container: default.and_then(|at| at.try_into().ok()),
+            wanted: wanted.len().try_into().unwrap_or(u16::MAX),
+            at_work: at_work.try_into().unwrap_or(u16::MAX),
+            ready,
+            deleted: metadata.deletion_timestamp.is_some(),
+            host_network: spec.host_network.unwrap_or_default(),
+            list,
+        };
+        Some((metadata.namespace?, record))
+    }
+
+    /// The pod as a session needs it; `None` where it is on no node.
+    pub(super) fn pod(&self, namespace: &str) -> Option<Pod> {
+        let containers = self.containers.iter().zip(&self.running);
+        Some(Pod {
+            namespace: namespace.to_owned(),
+            name: self.name.as_ref().to_owned(),
+            uid: self.uid.as_ref().to_owned(),
+            node: self.node.as_deref()?.to_owned(),
+            node_address: self.address?,
+            host_network: self.host_network,
+            runtime_class: self.runtime_class.as_deref().map(str::to_owned),
+            labels: self
+                .labels
+                .iter()
+                .map(|(key, value)| (key.as_ref().to_owned(), value.as_ref().to_owned()))
+                .collect(),
+            containers: containers
+                .map(|(name, running)| Container {
+                    name: name.as_ref().to_owned(),
+                    running: running.as_deref().map(str::to_owned),
+                })
+                .collect(),
+            default_container: self
+                .default_container
+                .and_then(|at| self.containers.get(usize::from(at)))
+                .map(|name| name.as_ref().to_owned()),
+        })
+    }
+
+    /// Whether a selector selects it.
+    pub(super) fn is_of(&self, selector: &Selector) -> bool {
+        selector.matches(|key| {
+            let mut labels = self.labels.iter();
+            labels
+                .find(|(here, _)| **here == *key)
+                .map(|(_, value)| value.as_ref())
+        })
+    }
+
+    /// Containers that do their work, of those that should: `READY` of kubectl.
+    pub(super) fn at_work(&self) -> String {
+        format!("{}/{}", self.at_work, self.wanted)
+    }
+
+    /// Its phase, or that it goes.
+    pub(super) fn status(&self) -> &'static str {
+        match self.phase {
+            _ if self.deleted => "Terminating",
+            Phase::Pending => "Pending",
+            Phase::Running => "Running",
+            Phase::Succeeded => "Succeeded",
+            Phase::Failed => "Failed",
+            Phase::Unknown => "Unknown",
+        }
+    }
+}
+
+impl Phase {
+    fn of(word: Option<&str>) -> Self {
+        match word {
+            Some("Pending") => Self::Pending,
+            Some("Running") => Self::Running,
+            Some("Succeeded") => Self::Succeeded,
+            Some("Failed") => Self::Failed,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A record in its namespace, found by its name.
+#[derive(Debug)]
+pub(super) struct ByName(pub(super) Arc<Record>);
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for ByName {}

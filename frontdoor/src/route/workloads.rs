@@ -1,0 +1,100 @@
+//! Which pods an object runs or serves by, as the object itself says: what `kubectl exec` goes by, too
+//! (polymorphichelpers.SelectorsForObject). It is read for a session, and good for a few seconds more.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::Resource;
+use kube::api::Api;
+use serde::de::DeserializeOwned;
+
+use super::answers::{self, within};
+use crate::target::{Kind, Requirement, Selector, UnknownRequirement};
+
+/// For the API server's answer. Where there was one before, it need not be waited for longer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What an object says of its pods.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum Pods {
+    #[error("it is an ExternalName, which has no pods")]
+    External,
+    #[error("it has no selector, which would say what its pods are")]
+    NoSelector,
+    #[error(transparent)]
+    Unknown(#[from] UnknownRequirement),
+}
+
+/// An object's selector, or why it has none.
+pub(super) type Selects = Result<Selector, Pods>;
+
+/// Reads an object, and what it selects.
+pub(super) async fn read(
+    client: &kube::Client,
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+) -> Result<Selects, answers::Error> {
+    let selector = match kind {
+        Kind::Service => {
+            let spec = get::<Service>(client, namespace, name).await?.spec;
+            return Ok(service(spec.unwrap_or_default()));
+        }
+        Kind::Deployment => {
+            let spec = get::<Deployment>(client, namespace, name).await?.spec;
+            spec.map(|spec| spec.selector)
+        }
+        Kind::StatefulSet => {
+            let spec = get::<StatefulSet>(client, namespace, name).await?.spec;
+            spec.map(|spec| spec.selector)
+        }
+        Kind::DaemonSet => {
+            let spec = get::<DaemonSet>(client, namespace, name).await?.spec;
+            spec.map(|spec| spec.selector)
+        }
+        Kind::ReplicaSet => {
+            let spec = get::<ReplicaSet>(client, namespace, name).await?.spec;
+            spec.map(|spec| spec.selector)
+        }
+        Kind::Job => {
+            let spec = get::<Job>(client, namespace, name).await?.spec;
+            spec.and_then(|spec| spec.selector)
+        }
+    };
+    Ok(selector.map_or(Err(Pods::NoSelector), workload))
+}
+
+async fn get<K>(client: &kube::Client, namespace: &str, name: &str) -> Result<K, answers::Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    K: Clone + Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let found = within(ANSWER_TIMEOUT, api.get_opt(name)).await?;
+    found.ok_or(answers::Error::Absent)
+}
+
+fn workload(selector: LabelSelector) -> Selects {
+    let expressions = selector.match_expressions.into_iter().flatten();
+    let expressions = expressions
+        .map(|one| Requirement::new(one.key, &one.operator, one.values.unwrap_or_default()));
+    Ok(Selector::of_workload(
+        selector.match_labels.unwrap_or_default(),
+        expressions.collect::<Result<_, _>>()?,
+    ))
+}
+
+fn service(spec: k8s_openapi::api::core::v1::ServiceSpec) -> Selects {
+    if spec.type_.as_deref() == Some("ExternalName") {
+        return Err(Pods::External);
+    }
+    match Selector::of_service(spec.selector.unwrap_or_default()) {
+        Selector::Nothing => Err(Pods::NoSelector),
+        selector => Ok(selector),
+    }
+}
