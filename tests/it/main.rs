@@ -37,3 +37,4 @@ mod signal;
 mod silence;
 mod soak;
 mod target;
+mod targets;

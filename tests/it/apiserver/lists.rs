@@ -28,7 +28,7 @@ async fn a_list_has_the_bytes_of_a_real_one() {
     stand.cluster.add(small("a", "y", "n"));
     let item = |name, version| {
         format!(
-            r#"{{"metadata":{{"name":"{name}","namespace":"a","resourceVersion":"{version}","uid":"uid-{name}"}},"spec":{{"containers":[],"nodeName":"n","restartPolicy":"Always"}},"status":{{"hostIP":"127.0.0.1","hostIPs":[{{"ip":"127.0.0.1"}}],"phase":"Running"}}}}"#
+            r#"{{"metadata":{{"name":"{name}","namespace":"a","resourceVersion":"{version}","uid":"uid-{name}"}},"spec":{{"containers":[],"nodeName":"n","restartPolicy":"Always"}},"status":{{"conditions":[{{"status":"True","type":"Ready"}}],"hostIP":"127.0.0.1","hostIPs":[{{"ip":"127.0.0.1"}}],"phase":"Running"}}}}"#
         )
     };
     let list = format!(

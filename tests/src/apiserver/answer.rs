@@ -52,9 +52,15 @@ impl Failure {
         Self::new(404, "NotFound", message).with(json!({}))
     }
 
-    pub(super) fn no_pod(name: &str) -> Self {
-        Self::new(404, "NotFound", format!("pods \"{name}\" not found"))
-            .with(json!({"name": name, "kind": "pods"}))
+    pub(super) fn absent(group: &str, resource: &str, name: &str) -> Self {
+        let (of_group, details) = match group {
+            "" => (resource.to_owned(), json!({"name": name, "kind": resource})),
+            group => (
+                format!("{resource}.{group}"),
+                json!({"name": name, "group": group, "kind": resource}),
+            ),
+        };
+        Self::new(404, "NotFound", format!("{of_group} \"{name}\" not found")).with(details)
     }
 
     pub(super) fn not_allowed() -> Self {

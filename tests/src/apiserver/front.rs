@@ -23,6 +23,7 @@ use super::reviews;
 use super::watch::{Control, watch as stream};
 use crate::cluster::Cluster;
 use crate::cluster::object::key;
+use crate::cluster::others::SERVED;
 use crate::kubelet::listener::{Peer, Service};
 use crate::pki::Clients;
 
@@ -119,8 +120,16 @@ impl Front {
                     .cluster
                     .store()
                     .get(&key(&asked.namespace, &asked.name));
-                let pod = pod.ok_or_else(|| Failure::no_pod(&asked.name))?;
+                let pod = pod.ok_or_else(|| Failure::absent("", "pods", &asked.name))?;
                 Ok(answer::json(answer::line(pod.json())))
+            }
+            ("get", group, resource, _)
+                if *request.method() == Method::GET && SERVED.contains(&(group, resource)) =>
+            {
+                let key = [group, resource, &asked.namespace, &asked.name];
+                let object = self.cluster.other(key);
+                let object = object.ok_or_else(|| Failure::absent(group, resource, key[3]))?;
+                Ok(answer::object(200, &object))
             }
             ("list", "", "pods", Some(options)) => list(&self.cluster, &options),
             ("watch", "", "pods", Some(options)) => {

@@ -1,6 +1,6 @@
 //! A stand-in for the Kubernetes API server: pods of a [`Cluster`] over HTTPS, got, listed and
-//! watched, and reviews of tokens and of access, in the words of kube-apiserver 1.36; and a few
-//! ways to break. Not there: other resources, writing, protobuf and tables, discovery.
+//! watched, what runs them, got, and reviews of tokens and of access, in the words of kube-apiserver
+//! 1.36; and a few ways to break. Not there: other resources, writing, protobuf and tables, discovery.
 
 mod answer;
 mod asked;

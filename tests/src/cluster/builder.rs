@@ -2,11 +2,12 @@
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus,
-    EphemeralContainer, HostIP, Pod, PodIP, PodSpec, PodStatus,
+    EphemeralContainer, HostIP, Pod, PodCondition, PodIP, PodSpec, PodStatus,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::jiff::Timestamp;
 
-/// Starts a pod that runs on a node: phase `Running`, no container yet.
+/// Starts a pod that runs on a node: phase `Running`, ready, no container yet.
 pub fn pod(namespace: &str, name: &str, uid: &str, node: &str, host_ip: &str) -> PodBuilder {
     let metadata = ObjectMeta {
         namespace: Some(namespace.to_owned()),
@@ -21,6 +22,7 @@ pub fn pod(namespace: &str, name: &str, uid: &str, node: &str, host_ip: &str) ->
     };
     let status = PodStatus {
         phase: Some("Running".to_owned()),
+        conditions: Some(vec![condition("True")]),
         host_ip: Some(host_ip.to_owned()),
         host_ips: Some(vec![HostIP {
             ip: host_ip.to_owned(),
@@ -148,6 +150,20 @@ impl PodBuilder {
         self
     }
 
+    /// Not ready, instead of ready.
+    #[must_use]
+    pub fn unready(mut self) -> Self {
+        self.status.conditions = Some(vec![condition("False")]);
+        self
+    }
+
+    /// Being deleted, in its grace period.
+    #[must_use]
+    pub fn deleted(mut self) -> Self {
+        self.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
+        self
+    }
+
     /// The pod's own address.
     #[must_use]
     pub fn pod_ip(mut self, ip: &str) -> Self {
@@ -176,6 +192,14 @@ impl PodBuilder {
 impl From<PodBuilder> for Pod {
     fn from(builder: PodBuilder) -> Self {
         builder.build()
+    }
+}
+
+fn condition(ready: &str) -> PodCondition {
+    PodCondition {
+        type_: "Ready".to_owned(),
+        status: ready.to_owned(),
+        ..PodCondition::default()
     }
 }
 

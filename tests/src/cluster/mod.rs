@@ -1,9 +1,10 @@
-//! The pods of a pretended cluster: one shared store that the stand-ins for the API server and
+//! The pods of a pretended cluster, and what runs them: one shared store that the stand-ins for the API server and
 //! the kubelets read on every request, so that a change is seen at once everywhere.
 
 mod builder;
 pub(crate) mod history;
 pub(crate) mod object;
+pub(crate) mod others;
 pub(crate) mod store;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 
 pub use builder::{PodBuilder, pod};
 use object::{Object, key};
+use others::Others;
 use store::Store;
 
 /// The pods, by namespace and name, and how they came to be so. Clones share one store. A pod is
@@ -26,6 +28,7 @@ pub struct Cluster {
 #[derive(Default)]
 struct Shared {
     store: Mutex<Store>,
+    others: Mutex<Others>,
     /// The latest resource version, for those who watch.
     latest: watch::Sender<u64>,
 }
@@ -92,6 +95,11 @@ impl Cluster {
     pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
         let store = self.shared.store.lock();
         store.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn others(&self) -> MutexGuard<'_, Others> {
+        let others = self.shared.others.lock();
+        others.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes with every change of the pods.

@@ -116,6 +116,12 @@ impl Store {
         }
     }
 
+    /// For an object that is not a pod.
+    pub(super) fn next_version(&mut self) -> u64 {
+        self.resource_version += 1;
+        self.resource_version
+    }
+
     pub(super) fn compact(&mut self) {
         self.resource_version += 1;
         self.history.forget(self.resource_version);
