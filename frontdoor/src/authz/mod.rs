@@ -123,14 +123,7 @@ impl Authorizer {
         if permit.question.pod != ANY {
             return Ok(permit);
         }
-        let selector = match permit.target {
-            Target::Labels { labels, .. } => Some(&Selector::of_labels(labels)),
-            Target::Workload { .. } => selector,
-            Target::Pod { .. } | Target::Reserved(_) => None,
-        };
-        let label = |key: &str| pod.labels.get(key).map(String::as_str);
-        let selected = selector.is_some_and(|selector| selector.matches(label));
-        if permit.question.namespace != pod.namespace || !selected {
+        if !permit.covers(pod, selector) {
             return Err(Error::OtherPod);
         }
         let question = Question {
@@ -183,6 +176,18 @@ impl std::fmt::Debug for Authorizer {
 }
 
 impl Permit<'_> {
+    /// Whether the target, of several pods, is this one's; `selector` is what was read of a workload.
+    fn covers(&self, pod: &Pod, selector: Option<&Selector>) -> bool {
+        let selector = match self.target {
+            Target::Labels { labels, .. } => Some(&Selector::of_labels(labels)),
+            Target::Workload { .. } => selector,
+            Target::Pod { .. } | Target::Reserved(_) => None,
+        };
+        let label = |key: &str| pod.labels.get(key).map(String::as_str);
+        self.question.namespace == pod.namespace
+            && selector.is_some_and(|selector| selector.matches(label))
+    }
+
     /// For one container of the pod that the permit is for.
     pub fn grant(self, pod: &Pod, container: &Container) -> Result<Grant, Error> {
         if self.question.namespace != pod.namespace || self.question.pod != pod.name {
@@ -292,7 +297,7 @@ mod tests {
             ..pod.clone()
         };
         assert!(matches!(permit().grant(&other, main), Err(Error::OtherPod)));
-        // For all pods of the namespace: for none of them yet.
+        // For all pods of the namespace, and so for none of them yet.
         let wide = Permit {
             question: Question::new(&identity, "exec", "prod", ANY),
             ..permit()
@@ -304,5 +309,42 @@ mod tests {
         };
         let error = permit().grant(&pod, &stopped).unwrap_err();
         assert!(matches!(error, Error::NotRunning(name) if name == "main"));
+    }
+    #[test]
+    fn a_permit_for_several_covers_what_its_target_selects() {
+        let identity = Identity {
+            user: "ada".into(),
+            groups: vec![],
+            extra: Default::default(),
+            source: Source::Key,
+        };
+        let check = |target: &str, selector: Option<&str>, expect: bool| {
+            let target = Target::parse(target, "prod").unwrap();
+            let permit = Permit {
+                identity: &identity,
+                target: &target,
+                action: Action::Exec,
+                question: Question::new(&identity, "exec", target.namespace().unwrap(), ANY),
+                rules: [].into(),
+            };
+            let labels = |app: &str| [("app".to_owned(), app.to_owned())].into();
+            let web = Pod {
+                labels: labels("web"),
+                ..pod()
+            };
+            let selector = selector.map(|app| Selector::of_labels(&labels(app)));
+            let covers = permit.covers(&web, selector.as_ref());
+            assert_eq!(covers, expect, "{target} {selector:?}");
+        };
+        check("app=web", None, true);
+        check("app=db", None, false);
+        // What was read of a workload says nothing of labels that the user gave.
+        check("app=db", Some("web"), false);
+        check("app=web.other", None, false);
+        check("deploy/web", Some("web"), true);
+        check("deploy/web", Some("db"), false);
+        check("deploy/web", None, false);
+        check("deploy/web.other", Some("web"), false);
+        check("web-0", Some("web"), false);
     }
 }

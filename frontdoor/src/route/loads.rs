@@ -4,24 +4,25 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::ids::Uid;
 use super::record::Record;
 use crate::target::{Candidate, NoneReady, pick};
 
 /// Sessions by the UIDs of their pods.
 #[derive(Debug, Default)]
-pub(super) struct Loads(Mutex<HashMap<Box<str>, usize>>);
+pub(super) struct Loads(Mutex<HashMap<Uid, usize>>);
 
 /// A session's place in a pod; given back on drop.
 #[derive(Debug)]
 #[must_use]
 pub struct Seat {
     loads: Arc<Loads>,
-    uid: Box<str>,
+    uid: Uid,
 }
 
 impl Loads {
     /// One more session for the pod of this UID.
-    pub(super) fn seat(self: &Arc<Self>, uid: &str) -> Seat {
+    pub(super) fn seat(self: &Arc<Self>, uid: &Uid) -> Seat {
         self.take(&mut self.lock(), uid)
     }
 
@@ -47,14 +48,14 @@ impl Loads {
         Ok((pod, seat))
     }
 
-    fn take(self: &Arc<Self>, loads: &mut HashMap<Box<str>, usize>, uid: &str) -> Seat {
-        let uid = Box::<str>::from(uid);
+    fn take(self: &Arc<Self>, loads: &mut HashMap<Uid, usize>, uid: &Uid) -> Seat {
+        let uid = uid.clone();
         *loads.entry(uid.clone()).or_default() += 1;
         let loads = Arc::clone(self);
         Seat { loads, uid }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uid, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,5 +69,20 @@ impl Drop for Seat {
                 loads.remove(&self.uid);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_given_back_and_leaves_nothing() {
+        let loads = Arc::new(Loads::default());
+        let seats = ["a", "a", "b"].map(|uid| loads.seat(&Uid::from(uid)));
+        let sessions = |uid: &str| loads.lock().get(&Uid::from(uid)).copied();
+        assert_eq!((sessions("a"), sessions("b")), (Some(2), Some(1)));
+        drop(seats);
+        assert!(loads.lock().is_empty());
     }
 }

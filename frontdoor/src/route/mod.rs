@@ -6,8 +6,10 @@ mod agents;
 mod answers;
 mod client;
 mod cluster;
+mod ids;
 mod listing;
 mod loads;
+mod place;
 mod pods;
 mod pool;
 mod record;
@@ -18,7 +20,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::target::{Absent, Container, NoneReady, Pod, Selector, Target};
+use crate::target::{Absent, NoneReady, Pod, Selector, Target};
 use record::Record;
 
 pub use agents::AgentPods;
@@ -26,6 +28,7 @@ pub use answers::Error as AskError;
 pub use cluster::Cluster;
 pub use listing::Listing;
 pub use loads::Seat;
+pub use place::Place;
 
 /// Why a target leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -54,19 +57,6 @@ pub enum Error {
         container: String,
         has: String,
     },
-}
-
-/// Where a target leads.
-#[derive(Debug)]
-pub struct Place {
-    /// The pod.
-    pub pod: Pod,
-    /// The container of it.
-    pub container: Container,
-    /// What selected the pod, where the target is an object that has pods.
-    pub selector: Option<Selector>,
-    /// The session's place in the pod.
-    pub seat: Seat,
 }
 
 /// Looks up where targets lead; one a core.
@@ -217,7 +207,7 @@ impl Router {
                     })?
             }
         };
-        let place = seated(namespace, record, target.container(), seat)?;
+        let place = Place::new(namespace, record, target.container(), seat)?;
         Ok(Place {
             selector: Some(selector),
             ..place
@@ -231,7 +221,7 @@ impl Router {
         container: Option<&str>,
     ) -> Result<Place, Error> {
         let seat = self.cluster.loads.seat(&record.uid);
-        seated(namespace, record, container, seat)
+        Place::new(namespace, record, container, seat)
     }
 }
 
@@ -239,22 +229,6 @@ impl std::fmt::Debug for Router {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Router").finish_non_exhaustive()
     }
-}
-
-fn seated(
-    namespace: &str,
-    record: &Record,
-    container: Option<&str>,
-    seat: Seat,
-) -> Result<Place, Error> {
-    let pod = record.pod(namespace);
-    let pod = pod.ok_or_else(|| Error::NotScheduled(record.name.to_string()))?;
-    Ok(Place {
-        container: choose(&pod, container)?.clone(),
-        pod,
-        selector: None,
-        seat,
-    })
 }
 
 fn failed(target: &Target, error: AskError) -> Error {
@@ -269,29 +243,6 @@ fn no_pods(target: &Target, reason: &impl ToString) -> Error {
         target: target.to_string(),
         reason: reason.to_string(),
     }
-}
-
-/// The container asked for, else the pod's default, else its first.
-fn choose<'a>(pod: &'a Pod, asked: Option<&str>) -> Result<&'a Container, Error> {
-    let named = |name: &str| {
-        pod.containers
-            .iter()
-            .find(|container| container.name == name)
-    };
-    let found = match (asked, pod.default_container.as_deref()) {
-        (Some(asked), _) => named(asked),
-        (None, default) => default.and_then(named).or(pod.containers.first()),
-    };
-    found.ok_or_else(|| Error::NoContainer {
-        pod: pod.name.clone(),
-        container: asked.unwrap_or_default().to_owned(),
-        has: pod
-            .containers
-            .iter()
-            .map(|c| c.name.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
-    })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::wire::Seen;
 use crate::target::Selector;
 
 /// Pods of a page of the list: what is parsed at once is the most that a list takes in memory.
-const PAGE: u32 = 500;
+const PAGE: u32 = 250;
 /// Seconds until a watch is begun anew where it ended; one that says nothing for longer is dead.
 const WATCH: u32 = 60;
 

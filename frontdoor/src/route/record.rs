@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::ids::{ContainerId, Uid};
 use super::pool::Pool;
 use super::wire;
 use crate::target::{Container, Pod, Selector};
@@ -18,7 +19,7 @@ type Label = (Arc<str>, Arc<str>);
 pub(super) struct Record {
     pub(super) name: Box<str>,
     /// As its kubelet knows it.
-    pub(super) uid: Box<str>,
+    pub(super) uid: Uid,
     /// None where it is on no node yet.
     pub(super) node: Option<Arc<str>>,
     address: Option<IpAddr>,
@@ -26,7 +27,7 @@ pub(super) struct Record {
     /// Names of its containers: the ordinary ones, init, ephemeral.
     containers: Arc<[Arc<str>]>,
     /// The ids of those that run, in the same order.
-    running: Box<[Option<Box<str>>]>,
+    running: Box<[Option<ContainerId>]>,
     runtime_class: Option<Arc<str>>,
     phase: Phase,
     default_container: Option<u16>,
@@ -91,7 +92,7 @@ impl Record {
         let id = |name: &Arc<str>| {
             let status = statuses.iter().find(|status| *status.name == **name)?;
             status.state.as_ref()?.running.as_ref()?;
-            status.container_id.as_deref().map(Box::from)
+            status.container_id.as_deref().map(ContainerId::from)
         };
         let at_work = statuses
             .iter()
@@ -113,7 +114,7 @@ impl Record {
             .any(|condition| condition.status == "True");
         let record = Self {
             name: metadata.name?.into(),
-            uid: uid.into(),
+            uid: Uid::from(uid.as_str()),
             node: spec.node_name.map(|node| pools.words.share(&node)),
             address: status.host_ip.and_then(|ip| ip.parse().ok()),
             labels: pools.labels.share(&labels),
@@ -140,7 +141,7 @@ impl Record {
         Some(Pod {
             namespace: namespace.to_owned(),
             name: self.name.as_ref().to_owned(),
-            uid: self.uid.as_ref().to_owned(),
+            uid: self.uid.to_string(),
             node: self.node.as_deref()?.to_owned(),
             node_address: self.address?,
             host_network: self.host_network,
@@ -153,7 +154,7 @@ impl Record {
             containers: containers
                 .map(|(name, running)| Container {
                     name: name.as_ref().to_owned(),
-                    running: running.as_deref().map(str::to_owned),
+                    running: running.as_ref().map(ToString::to_string),
                 })
                 .collect(),
             default_container: self

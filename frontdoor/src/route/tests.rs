@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::record::Pools;
+use super::place::choose;
+use super::record::{Pools, Record};
 use super::wire::Seen;
-use super::*;
 
 fn web() -> Value {
     let running = |name: &str, id: &str| {
