@@ -1,9 +1,10 @@
-//! What a process uses of the machine, as proc(5) has it, and this process's own limit on it.
+//! What a process uses of the machine, as proc(5) has it, and what a bench prepares before it looks.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::gateway::Part;
@@ -56,4 +57,23 @@ pub fn raise_descriptors() -> Result<()> {
         maximum,
     };
     Ok(setrlimit(Resource::Nofile, limit)?)
+}
+
+/// Builds the binaries that a bench measures, in its own profile: cargo builds no other package's.
+///
+/// # Errors
+/// When they cannot be built.
+pub fn build_binaries() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--workspace"]);
+    for name in ["podgate-frontdoor", "podgate-agent", "podgate-node-helper"] {
+        build.args(["--bin", name]);
+    }
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let status = build.status().context("cargo")?;
+    ensure!(status.success(), "the binaries were not built");
+    Ok(())
 }

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let (sizes, groups) = sizes::asked()?;
-    place::build()?;
+    podgate_tests::usage::build_binaries()?;
     podgate_tests::usage::raise_descriptors()?;
     let mut rows = Vec::new();
     for group in groups {

@@ -1,8 +1,6 @@
 //! Where it is measured: a stand, an sshd beside it, and the three ways to run a command.
 
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use podgate_tests::client::{Connection, Login, Session};
 use podgate_tests::containerd::{ContainerSpec, PodSpec, RunningPod};
 use podgate_tests::direct::{Direct, Exec};
@@ -11,22 +9,6 @@ use podgate_tests::stand::{Changes, Stand};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::sshd::Sshd;
-
-/// The binaries that are measured, in this bench's own profile: cargo builds no other package's.
-pub(crate) fn build() -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--workspace"]);
-    for name in ["podgate-frontdoor", "podgate-agent", "podgate-node-helper"] {
-        build.args(["--bin", name]);
-    }
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    let status = build.status().context("cargo")?;
-    ensure!(status.success(), "the binaries were not built");
-    Ok(())
-}
 
 /// The ways, in the table's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,71 @@
+//! What a large cluster costs a frontdoor: 150,000 pods on 5,000 nodes, of which 500 change each second.
+//! The API server's stand-in shares the machine's cores. Prints a table, asserts nothing.
+//! `cargo bench -p podgate-tests --bench cluster`
+
+mod listed;
+mod lookups;
+mod pods;
+mod watched;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use podgate_tests::stand::{Changes, Stand};
+use rustix::process::Signal;
+
+const MIB: f64 = 1024.0 * 1024.0;
+/// What memory must stay within.
+const MEMORY: &str = "≤ 150 MiB";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cluster: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    podgate_tests::usage::build_binaries()?;
+    podgate_tests::usage::raise_descriptors()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(measure())
+}
+
+async fn measure() -> Result<()> {
+    let changes = Changes {
+        level: Some("info,russh=error"),
+        ..Changes::default()
+    };
+    let mut stand = Stand::embedded(changes).await?;
+    stand.frontdoor.signal(Signal::KILL)?;
+    stand.frontdoor.ended().await?;
+    eprintln!("cluster: {} pods …", pods::PODS);
+    pods::fill(&stand.cluster);
+    let each = serde_json::to_vec(&pods::one(0, 0))?.len();
+    let (pods, nodes) = (pods::PODS, pods::NODES);
+    row(
+        &format!("{pods} pods of {each} bytes of JSON on {nodes} nodes"),
+        "",
+        "target",
+    );
+    println!("|---|---|---|");
+    listed::first(&mut stand).await?;
+    lookups::rows(&stand).await?;
+    watched::rows(&stand).await?;
+    listed::again(&stand).await
+}
+
+fn row(what: &str, much: &str, target: &str) {
+    println!("| {what} | {much} | {target} |");
+}
+
+/// The frontdoor's memory, in MiB.
+fn resident(stand: &Stand) -> Result<f64> {
+    Ok(stand.frontdoor.resident()? as f64 / MIB)
+}
