@@ -1,15 +1,16 @@
 //! The agent's configuration: YAML, checked as a whole before anything starts.
 
+mod kubelet;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_proto::mtls;
-use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
 use crate::grant::Deny;
-use crate::{audit, kubelet, telemetry, workers};
+use crate::{audit, telemetry, workers};
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     pub tls: mtls::Files,
-    pub kubelet: kubelet::Config,
+    pub kubelet: crate::kubelet::Config,
     pub node_helper: Option<PathBuf>,
     pub journal: Option<PathBuf>,
     pub hang_up_grace: Duration,
@@ -28,6 +29,26 @@ pub struct Config {
     pub drain: Duration,
     pub workers: usize,
     pub log: telemetry::Config,
+}
+
+/// What the configuration may leave to the pod's own environment (the downward API), so that all nodes
+/// share one file.
+#[derive(Default)]
+struct Environment {
+    /// NODE_NAME, for `node`.
+    node_name: Option<String>,
+    /// HOST_IP, for `kubelet.url`.
+    host_ip: Option<String>,
+}
+
+impl Environment {
+    /// That of this process.
+    fn read() -> Self {
+        Self {
+            node_name: std::env::var("NODE_NAME").ok(),
+            host_ip: std::env::var("HOST_IP").ok(),
+        }
+    }
 }
 
 /// Why a file is no configuration: one line that names the key or value.
@@ -58,7 +79,7 @@ struct File {
     #[serde(default = "default_admin")]
     admin: SocketAddr,
     tls: mtls::Files,
-    kubelet: KubeletFile,
+    kubelet: kubelet::File,
     node_helper: Option<PathBuf>,
     journal: Option<PathBuf>,
     #[serde(default = "default_grace")]
@@ -72,17 +93,6 @@ struct File {
     workers: Option<usize>,
     #[serde(default)]
     log: telemetry::Config,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct KubeletFile {
-    url: String,
-    server_name: Option<String>,
-    ca: PathBuf,
-    token_file: Option<PathBuf>,
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
 }
 
 fn default_listen() -> SocketAddr {
@@ -102,8 +112,8 @@ fn default_drain() -> u64 {
 }
 
 impl Config {
-    /// Reads and checks a file; `node_name` is the environment's NODE_NAME.
-    pub fn read(path: &Path, node_name: Option<String>) -> Result<Self, Error> {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
             path: path.to_owned(),
             source,
@@ -112,7 +122,7 @@ impl Config {
             path: path.to_owned(),
             reason,
         })?;
-        check(file, node_name).map_err(|(key, reason)| Error::Value {
+        check(file, Environment::read()).map_err(|(key, reason)| Error::Value {
             path: path.to_owned(),
             key,
             reason,
@@ -137,8 +147,8 @@ fn parse(yaml: &str) -> Result<File, String> {
     })
 }
 
-fn check(file: File, node_name: Option<String>) -> Result<Config, (&'static str, String)> {
-    let node = file.node.or(node_name).unwrap_or_default();
+fn check(file: File, environment: Environment) -> Result<Config, (&'static str, String)> {
+    let node = file.node.or(environment.node_name).unwrap_or_default();
     if node.is_empty() {
         return Err((
             "node",
@@ -148,7 +158,7 @@ fn check(file: File, node_name: Option<String>) -> Result<Config, (&'static str,
     mtls::agent_name(&node).map_err(|error| ("node", error.to_string()))?;
     file.log.filter().map_err(|error| ("log", error))?;
     Ok(Config {
-        kubelet: check_kubelet(file.kubelet)?,
+        kubelet: file.kubelet.check(environment.host_ip.as_deref())?,
         node,
         listen: file.listen,
         admin: file.admin,
@@ -164,52 +174,13 @@ fn check(file: File, node_name: Option<String>) -> Result<Config, (&'static str,
     })
 }
 
-fn check_kubelet(file: KubeletFile) -> Result<kubelet::Config, (&'static str, String)> {
-    let bad = |reason: &str| ("kubelet.url", format!("{:?} {reason}", file.url));
-    let url: http::Uri = file.url.parse().map_err(|_| bad("is no URL"))?;
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    if url.scheme_str() != Some("https") || host.is_empty() {
-        return Err(bad("is no https:// URL"));
-    }
-    if !matches!(url.path(), "" | "/") || url.query().is_some() {
-        return Err(bad("has a path"));
-    }
-    // Static binaries have no name resolution to rely on, and the kubelet is on this very node.
-    let address = host
-        .parse()
-        .map_err(|_| bad("must have an IP address for its host"))?;
-    let address = SocketAddr::new(address, url.port_u16().unwrap_or(10250)).to_string();
-    let name = file.server_name.unwrap_or_else(|| host.to_owned());
-    let server_name = ServerName::try_from(name.clone()).map_err(|_| {
-        (
-            "kubelet.serverName",
-            format!("{name:?} is neither a DNS name nor an IP"),
-        )
-    })?;
-    let client = match (file.cert, file.key) {
-        (Some(cert), Some(key)) => Some(kubelet::ClientFiles { cert, key }),
-        (None, None) => None,
-        (Some(_), None) => return Err(("kubelet.key", "is absent, but cert is given".into())),
-        (None, Some(_)) => return Err(("kubelet.cert", "is absent, but key is given".into())),
-    };
-    if client.is_none() && file.token_file.is_none() {
-        return Err(("kubelet", "needs tokenFile, or cert and key".into()));
-    }
-    Ok(kubelet::Config {
-        address,
-        server_name,
-        ca: file.ca,
-        token_file: file.token_file,
-        client,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(yaml: &str) -> Result<Config, String> {
-        check(parse(yaml)?, None).map_err(|(key, reason)| format!("{key}: {reason}"))
+        check(parse(yaml)?, Environment::default())
+            .map_err(|(key, reason)| format!("{key}: {reason}"))
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use podgate_tests::kubelet::ServerCertificate;
 use podgate_tests::ssh::{Client, keygen};
-use podgate_tests::stand::{Changes, NODE, Stand, TOKEN};
+use podgate_tests::stand::{Changes, KubeletTrust, NODE, Stand, TOKEN};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 /// As a mounted Secret is renewed: the new file takes the name at once.
@@ -123,5 +124,41 @@ async fn the_kubelets_client_certificate() {
     replace(&stand.dir().join("kubelet.crt"), &issued.cert_pem);
     // Connections that were opened ahead still show the old one; the kubelet lets go of them.
     stand.kubelet.restart().await.unwrap();
+    assert!(works(&stand).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kubelets_own_certificate() {
+    let changes = Changes {
+        kubelet_trust: KubeletTrust::Certificate,
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
+    // Of no CA that anybody knows, and trusted as the one that lies on the node.
+    let show = async |certificate| {
+        stand.kubelet.faults().set_certificate(certificate);
+        stand.kubelet.restart().await.unwrap();
+    };
+    show(ServerCertificate::Untrusted).await;
+    assert!(works(&stand).await);
+    show(ServerCertificate::Good).await;
+    let output = stand.client.run(&[], "demo", "true").await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains("the kubelet on the pod's node is not trusted"),
+        "{text}"
+    );
+    assert_eq!(output.status.code(), Some(255), "{text}");
+    let good = stand.kubelet.certificate_pem(ServerCertificate::Good);
+    replace(&stand.dir().join("kubelet-server.crt"), good);
+    assert!(works(&stand).await);
+
+    let changes = Changes {
+        kubelet_trust: KubeletTrust::Anything,
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
+    let untrusted = ServerCertificate::Untrusted;
+    stand.kubelet.faults().set_certificate(untrusted);
     assert!(works(&stand).await);
 }

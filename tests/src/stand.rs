@@ -15,7 +15,7 @@ use crate::containerd::{Containerd, PodSpec, RunningPod};
 use crate::embedded::{Embedded, EmbeddedContainer};
 use crate::gateway::Part;
 use crate::helper::Helper;
-use crate::kubelet::{Kubelet, Runtime};
+use crate::kubelet::{Kubelet, Runtime, ServerCertificate};
 use crate::network::{Network, Site};
 use crate::pki::Pki;
 use crate::ssh::{Client, keygen};
@@ -61,6 +61,8 @@ pub struct Changes {
     pub frontdoor: String,
     /// Whether the agent shows the kubelet a client certificate instead of a bearer token.
     pub kubelet_certificate: bool,
+    /// Which certificate of the kubelet the agent trusts.
+    pub kubelet_trust: KubeletTrust,
     /// Whether the agent has a node helper, which needs root.
     pub helper: bool,
     /// Networks of their own for client, frontdoor and node, which need root.
@@ -69,6 +71,18 @@ pub struct Changes {
     pub agent_pods: bool,
     /// What both log; by default all that helps to understand a test's failure.
     pub level: Option<&'static str>,
+}
+
+/// Which certificate of the kubelet an agent trusts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KubeletTrust {
+    /// One of the stand's authority, for the node's name.
+    #[default]
+    Ca,
+    /// The one in file `kubelet-server.crt` of the stand's folder; at first it is of another authority.
+    Certificate,
+    /// Any.
+    Anything,
 }
 
 /// The bearer token that the kubelet knows the agent by; in file `token` of the stand's folder.
@@ -194,6 +208,16 @@ impl Stand {
         } else {
             format!("tokenFile: '{}/token'", path.display())
         };
+        let server = path.join("kubelet-server.crt");
+        std::fs::write(
+            &server,
+            kubelet.certificate_pem(ServerCertificate::Untrusted),
+        )?;
+        let trust = match changes.kubelet_trust {
+            KubeletTrust::Ca => format!("serverName: {NODE}, ca: '{}'", ca.display()),
+            KubeletTrust::Certificate => format!("certificate: '{}'", server.display()),
+            KubeletTrust::Anything => "insecureSkipVerify: true".to_owned(),
+        };
         let (helper, socket) = if changes.helper {
             let socket = path.join("helper/node.sock");
             let line = format!("nodeHelper: '{}'\n", socket.display());
@@ -203,13 +227,12 @@ impl Stand {
         };
         let config = format!(
             "node: {NODE}\nlisten: {ip}:0\nadmin: {ip}:0\n{tls}\
-             kubelet: {{url: '{url}', serverName: {NODE}, ca: '{ca}', {credential}}}\n\
+             kubelet: {{url: '{url}', {trust}, {credential}}}\n\
              journal: '{dir}/journal'\n{socket}\
              log: {{format: json, level: '{level}'}}\n{changes}",
             ip = sites.node,
             dir = path.display(),
             url = kubelet.url(),
-            ca = ca.display(),
             changes = changes.agent,
         );
         let agent = sites.part(Site::Node, path, &config).await?;

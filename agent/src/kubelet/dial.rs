@@ -1,4 +1,4 @@
-//! TLS connections to the local kubelet: verified by CA and name, some opened ahead where sessions are.
+//! TLS connections to the local kubelet: verified as `trust` has it, some opened ahead where sessions are.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -77,7 +77,11 @@ impl Dialer {
         tasks: &TaskTracker,
         stopped: &CancellationToken,
     ) -> Result<Arc<Self>, mtls::Error> {
-        let files: Vec<PathBuf> = std::iter::once(config.ca.clone())
+        let files: Vec<PathBuf> = config
+            .trust
+            .file()
+            .cloned()
+            .into_iter()
             .chain(
                 config
                     .client
@@ -202,7 +206,7 @@ async fn alive(mut connection: Connection) -> Option<Connection> {
 
 /// What connections are made by, from the files as they are now.
 pub(super) fn client_config(config: &Config) -> Result<ClientConfig, mtls::Error> {
-    let builder = ClientConfig::builder().with_root_certificates(mtls::roots(&config.ca)?);
+    let builder = config.trust.client()?;
     let mut tls = match &config.client {
         Some(client) => builder.with_client_auth_cert(
             mtls::certificates(&client.cert)?,

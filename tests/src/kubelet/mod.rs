@@ -60,9 +60,25 @@ struct Front {
 }
 
 struct Certificates {
-    good: Arc<ServerConfig>,
-    untrusted: Arc<ServerConfig>,
-    wrong_name: Arc<ServerConfig>,
+    good: Shown,
+    untrusted: Shown,
+    wrong_name: Shown,
+}
+
+/// A certificate that is shown.
+struct Shown {
+    pem: String,
+    tls: Arc<ServerConfig>,
+}
+
+impl Certificates {
+    fn shown(&self, certificate: ServerCertificate) -> &Shown {
+        match certificate {
+            ServerCertificate::Good => &self.good,
+            ServerCertificate::Untrusted => &self.untrusted,
+            ServerCertificate::WrongName => &self.wrong_name,
+        }
+    }
 }
 
 impl Kubelet {
@@ -88,8 +104,11 @@ impl Kubelet {
         runtime: Runtime,
     ) -> Result<Self> {
         let other = Pki::new()?;
-        let config = |signer: &Pki, name: &str| -> Result<Arc<ServerConfig>> {
-            Ok(Arc::new(pki.server_config(&signer.issue(&[name])?)?))
+        let config = |signer: &Pki, name: &str| -> Result<Shown> {
+            let issued = signer.issue(&[name])?;
+            let tls = Arc::new(pki.server_config(&issued)?);
+            let pem = issued.cert_pem;
+            Ok(Shown { pem, tls })
         };
         let front = Arc::new(Front {
             node: node.to_owned(),
@@ -127,6 +146,11 @@ impl Kubelet {
     /// The node's name: what the certificate is for.
     pub fn node(&self) -> &str {
         &self.front.node
+    }
+
+    /// The file that a kubelet keeps its certificate in, for the node to read.
+    pub fn certificate_pem(&self, certificate: ServerCertificate) -> &str {
+        &self.front.certificates.shown(certificate).pem
     }
 
     /// Who may do what.

@@ -9,8 +9,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use rustls::ServerConfig;
 
+use super::Front;
 use super::listener::{Peer, Service};
-use super::{Front, ServerCertificate};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -18,11 +18,8 @@ impl Service for Front {
     type Body = Full<Bytes>;
 
     fn tls(&self) -> Arc<ServerConfig> {
-        match self.faults.certificate() {
-            ServerCertificate::Good => self.certificates.good.clone(),
-            ServerCertificate::Untrusted => self.certificates.untrusted.clone(),
-            ServerCertificate::WrongName => self.certificates.wrong_name.clone(),
-        }
+        let shown = self.certificates.shown(self.faults.certificate());
+        Arc::clone(&shown.tls)
     }
 
     async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answer {
