@@ -7,6 +7,7 @@ pub mod kubelet;
 pub mod metrics;
 pub mod session;
 pub mod telemetry;
+pub mod version;
 
 mod admin;
 mod descriptors;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use podgate_agent::{Agent, config::Config, telemetry};
+use podgate_agent::{Agent, config::Config, telemetry, version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs sessions in this node's containers for Podgate's frontdoors.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = version::long())]
 struct Arguments {
     /// The configuration (YAML).
     #[arg(long)]
@@ -25,7 +25,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config = match Config::read(&arguments.config, std::env::var("NODE_NAME").ok()) {
+    let config = match Config::read(&arguments.config) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("podgate-agent: {error}");

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod route;
 pub mod target;
 pub mod telemetry;
+pub mod version;
 
 mod admin;
 mod descriptors;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use podgate_frontdoor::{Frontdoor, config::Config, telemetry};
+use podgate_frontdoor::{Frontdoor, config::Config, telemetry, version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Lets SSH clients into the pods of a Kubernetes cluster.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = version::long())]
 struct Arguments {
     /// The configuration (YAML).
     #[arg(long)]

@@ -61,7 +61,7 @@ const PROTO: Modules = &[
 ];
 
 const AGENT: Modules = &[
-    ("main", &["lib", "config", "telemetry"]),
+    ("main", &["lib", "config", "telemetry", "version"]),
     (
         "lib",
         &[
@@ -104,6 +104,7 @@ const AGENT: Modules = &[
     ("admin", &["metrics"]),
     ("metrics", &[]),
     ("telemetry", &[]),
+    ("version", &[]),
     ("workers", &[]),
 ];
 
@@ -111,7 +112,7 @@ const AGENT: Modules = &[
 const HELPER_PLACE: &str = "agent/src/bin/node-helper";
 
 const HELPER: Modules = &[
-    ("main", &["server", "sandbox", "ticks"]),
+    ("main", &["server", "sandbox", "ticks", "version"]),
     ("server", &["find", "signal", "protocol"]),
     ("find", &["terminal", "processes", "protocol"]),
     ("signal", &["processes", "protocol", "ticks"]),
@@ -120,6 +121,7 @@ const HELPER: Modules = &[
     // The agent's `node/protocol.rs` and `ticks.rs`, which both programs compile.
     ("protocol", &[]),
     ("ticks", &[]),
+    ("version", &[]),
     ("sandbox", &[]),
 ];
 
@@ -137,7 +139,7 @@ const HELPER_IMPORTS: &[&str] = &[
 ];
 
 const FRONTDOOR: Modules = &[
-    ("main", &["lib", "config", "telemetry"]),
+    ("main", &["lib", "config", "telemetry", "version"]),
     (
         "lib",
         &[
@@ -189,6 +191,7 @@ const FRONTDOOR: Modules = &[
     ("admin", &["metrics"]),
     ("metrics", &[]),
     ("telemetry", &[]),
+    ("version", &[]),
     ("workers", &[]),
     ("descriptors", &[]),
 ];

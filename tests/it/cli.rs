@@ -95,3 +95,15 @@ fn the_nodes_name_may_come_from_the_environment() {
         .env("NODE_NAME", "node-b");
     assert_eq!(command.output().unwrap().status.code(), Some(0));
 }
+
+#[test]
+fn the_version_names_the_commit() {
+    for name in ["podgate-agent", "podgate-node-helper", "podgate-frontdoor"] {
+        let mut command = Command::new(binary(name).unwrap());
+        let output = command.arg("--version").output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let commit = option_env!("PODGATE_COMMIT").unwrap_or("commit unknown");
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(said, format!("{name} {version} ({commit})\n"));
+    }
+}

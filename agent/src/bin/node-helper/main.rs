@@ -13,6 +13,9 @@ mod signal;
 mod terminal;
 #[path = "../../ticks.rs"]
 mod ticks;
+#[path = "../../version.rs"]
+#[allow(unreachable_pub, reason = "the agent's library has it, too")]
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +24,7 @@ use clap::Parser;
 
 /// Finds, signals and hangs up the processes of sessions for the Podgate agent of its node.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "podgate-node-helper", version = version::long())]
 struct Arguments {
     /// The socket to listen on. Its folder must be closed to others; a missing one is made so.
     #[arg(long)]
