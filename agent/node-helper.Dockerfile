@@ -1,0 +1,29 @@
+# The image of the node helper: one static program and nothing else. From the repository's root:
+#
+#   docker build --file agent/node-helper.Dockerfile --build-arg COMMIT="$(git rev-parse HEAD)" \
+#       --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" --tag podgate/node-helper:0.1.0 .
+#
+# The same commit and the same base image make the same program: versions are those of Cargo.lock and
+# rust-toolchain.toml, no path or time of the build is in it. Pin RUST to a digest, name@sha256:…, of
+# an image with the toolchain of rust-toolchain.toml.
+ARG RUST=rust:1.95.0-bookworm
+FROM ${RUST} AS build
+WORKDIR /podgate
+COPY . .
+ARG COMMIT
+ARG SOURCE_DATE_EPOCH
+# Static with glibc, not musl: the node helper's list of system calls is glibc's. A target that is named
+# keeps build scripts and macros out of RUSTFLAGS.
+RUN frontdoor/russh/lay-out \
+    && PODGATE_COMMIT="${COMMIT:?--build-arg COMMIT is needed}" \
+    SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:?--build-arg SOURCE_DATE_EPOCH is needed}" \
+    RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols --remap-path-prefix=/podgate=. --remap-path-prefix=${CARGO_HOME}=cargo" \
+    CFLAGS="-ffile-prefix-map=/podgate=. -ffile-prefix-map=${CARGO_HOME}=cargo" \
+    cargo build --locked --release --target "$(rustc --print host-tuple)" --package podgate-agent --bin podgate-node-helper \
+    && cp "target/$(rustc --print host-tuple)/release/podgate-node-helper" /podgate-node-helper
+
+FROM scratch
+COPY --from=build /podgate-node-helper /podgate-node-helper
+# Root: it keeps three capabilities, which no other user has when a program starts.
+USER 0:0
+ENTRYPOINT ["/podgate-node-helper"]
