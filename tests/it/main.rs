@@ -12,6 +12,7 @@ mod architecture;
 mod audit;
 mod authn;
 mod chaos;
+mod chart;
 mod cli;
 mod command;
 mod containerd;

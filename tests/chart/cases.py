@@ -1,0 +1,130 @@
+"""What the chart is rendered with: every combination of the modes, each other switch by itself, and values
+that its schema must refuse, each with a word of the reason."""
+
+import itertools
+
+DEFAULT = {}
+
+FILES = {
+    "mode": "files",
+    "files": {"frontdoorSecret": "frontdoor-tls", "agentSecret": "agents-tls"},
+}
+DESK = {"desk": {"enabled": True, "tlsSecret": "desk-tls"}}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB2kXc6Dzw7HtAQ2YUJAQ1QvCbCNZGSGrS1aWQT9AkVS"
+
+# Modes that change what others render: all combinations of them.
+MODES = {
+    "nodeHelper": [{"enabled": True}, {"enabled": False}],
+    "kubelet": [{"trust": "clusterCA"}, {"trust": "nodeFile"}, {"trust": "none"}],
+    "certificates": [{"mode": "enrolment"}, FILES],
+    "frontdoor": [{"watchPods": True}, {"watchPods": False}],
+    "signer": [{}, DESK],
+    "networkPolicy": [{"enabled": True}, {"enabled": False}],
+    "podMonitor": [{"enabled": False}, {"enabled": True}],
+}
+
+# Switches that change one place: each by itself.
+SWITCHES = {
+    "names": {"nameOverride": "gate", "image": {"registry": "images.example", "tag": "1", "pullSecrets": ["pull"]}},
+    "full name": {"fullnameOverride": "gate"},
+    "ipv6": {"bindAddress": "::"},
+    "users": {
+        "users": [{"name": "ada", "groups": ["dev"], "keys": [KEY]}],
+        "usersFrom": [{"secret": {"name": "more-users"}}],
+    },
+    "cluster ip": {"frontdoor": {"service": {"type": "ClusterIP", "port": 2222}}},
+    "node port": {"frontdoor": {"service": {"type": "NodePort", "nodePort": 30022, "annotations": {"a": "b"}}}},
+    "balancer": {
+        "frontdoor": {
+            "service": {"sourceRanges": ["192.0.2.0/24"], "loadBalancerClass": "example.com/l4"},
+            "proxyProtocol": {"from": ["198.51.100.0/24"]},
+        }
+    },
+    "frontdoor": {
+        "frontdoor": {
+            "hostKeysSecret": "own-keys",
+            "config": {"limits": {"windowBytes": 4194304}, "defaultNamespace": "prod"},
+            "extraVolumes": [{"name": "user-ca", "configMap": {"name": "user-ca"}}],
+            "extraVolumeMounts": [{"name": "user-ca", "mountPath": "/etc/podgate/user-ca"}],
+            "priorityClassName": "gates",
+            "nodeSelector": {"gate": "yes"},
+            "tolerations": [{"key": "gate", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "podAnnotations": {"a": "b"},
+        }
+    },
+    "agent": {
+        "agent": {
+            "journalHostPath": "/var/lib/podgate",
+            "config": {"hangUpGraceSeconds": 5},
+            "deny": {"namespaces": ["kube-system"], "hostNetwork": True},
+            "maxUnavailable": 1,
+        },
+        "kubelet": {"fineGrainedAuthorization": False},
+        "nodeHelper": {"appArmorProfile": {"type": "RuntimeDefault"}, "seLinuxOptions": {"type": "spc_t"}},
+    },
+    "agents' own files": {
+        "certificates": {
+            "mode": "files",
+            "files": {"frontdoorSecret": "frontdoor-tls", "agentHostPath": "/etc/podgate/tls"},
+        }
+    },
+    "own ca": {"certificates": {"enrolment": {"caSecret": "podgate-issuer", "lifetimeSeconds": 2000000}}},
+    "desk": {
+        "signer": {
+            "desk": {
+                "enabled": True,
+                "tlsSecret": "desk-tls",
+                "oidc": [{"issuerURL": "https://issuer.example", "clientID": "podgate"}],
+                "service": {"type": "LoadBalancer", "sourceRanges": ["192.0.2.0/24"], "annotations": {"a": "b"}},
+            },
+            "replicas": 2,
+        }
+    },
+    "networks": {
+        "networkPolicy": {
+            "clients": ["192.0.2.0/24", "2001:db8::/32"],
+            "deskClients": ["192.0.2.0/24"],
+            "monitoring": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+            "apiServer": {"cidrs": ["203.0.113.1/32"], "ports": [6443]},
+            "nodes": ["198.51.100.0/24"],
+        },
+        "signer": DESK,
+    },
+    "monitor": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "test": {"test": {"publicKey": KEY, "keySecret": "podgate-test"}},
+}
+
+# Values that are refused, and what the refusal names.
+REFUSED = [
+    ({"frontdor": {}}, "frontdor"),
+    ({"frontdoor": {"replica": 2}}, "replica"),
+    ({"agent": {"privileged": True}}, "privileged"),
+    ({"kubelet": {"trust": "clusterCa"}}, "trust"),
+    ({"kubelet": {"trust": False}}, "trust"),
+    ({"kubelet": {"certificateFile": "kubelet.crt"}}, "certificateFile"),
+    ({"certificates": {"mode": "file"}}, "mode"),
+    ({"certificates": {"mode": "files"}}, "frontdoorSecret"),
+    ({"certificates": {"mode": "files", "files": {"frontdoorSecret": "a"}}}, "agent"),
+    ({"signer": {"desk": {"enabled": True}}}, "tlsSecret"),
+    ({"frontdoor": {"service": {"type": "ExternalName"}}}, "type"),
+    ({"frontdoor": {"service": {"port": 70000}}}, "port"),
+    ({"frontdoor": {"proxyProtocol": {"from": ["anywhere"]}}}, "from"),
+    ({"frontdoor": {"replicas": "2"}}, "replicas"),
+    ({"users": {"ada": "ssh-ed25519 AAAA"}}, "users"),
+    ({"users": [{"nome": "ada"}]}, "nome"),
+    ({"networkPolicy": {"clients": ["192.0.2.1"]}}, "clients"),
+    ({"agent": {"uid": 0}}, "uid"),
+    ({"agent": {"drainSeconds": -1}}, "drainSeconds"),
+    ({"test": {"publicKey": KEY}}, "keySecret"),
+    ({"log": {"format": "xml"}}, "format"),
+]
+
+
+def accepted():
+    """Yields (name, values)."""
+    yield "default", DEFAULT
+    for chosen in itertools.product(*MODES.values()):
+        values = dict(zip(MODES, chosen))
+        yield str(values), values
+    yield from SWITCHES.items()

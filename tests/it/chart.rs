@@ -1,0 +1,156 @@
+//! The chart, as Helm's own engine lints and renders it: each object is what its Kubernetes type says, the
+//! default is what `golden` holds, and nobody has more privilege than is listed here.
+
+mod golden;
+mod objects;
+mod privileges;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What the chart makes of some values.
+#[derive(Debug, Deserialize)]
+struct Rendered {
+    case: String,
+    /// What Helm's linter warns of.
+    lint: Vec<String>,
+    notes: String,
+    objects: Vec<Object>,
+    /// The templates' text, of the default values alone.
+    texts: BTreeMap<String, String>,
+}
+
+/// An object, and the template that it comes from.
+#[derive(Debug, Deserialize)]
+struct Object {
+    file: String,
+    object: Value,
+}
+
+/// Values that were to be refused.
+#[derive(Debug, Deserialize)]
+struct Refused {
+    refused: String,
+    expect: String,
+    reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Rendered(Rendered),
+    Refused(Refused),
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All cases of tests/chart/cases.py.
+fn lines() -> Vec<Line> {
+    let mut command = Command::new(root().join("tests/chart/render"));
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "tests/chart/render: {}",
+        output.status
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = |line: &str| serde_json::from_str(line).unwrap();
+    text.lines().map(line).collect()
+}
+
+/// One test, since rendering is what takes the time.
+#[test]
+fn what_helm_makes_of_it() {
+    let (mut rendered, mut refused) = (Vec::new(), Vec::new());
+    for line in lines() {
+        match line {
+            Line::Rendered(case) => rendered.push(case),
+            Line::Refused(case) => refused.push(case),
+        }
+    }
+    // So that a script that prints less is not taken for a chart that is sound.
+    assert!(rendered.len() > 200 && refused.len() > 20);
+    for case in &rendered {
+        assert_eq!(case.lint, [""; 0], "{}", case.case);
+        check(&case.objects).unwrap_or_else(|why| panic!("{}: {why}", case.case));
+        let loud = case.notes.contains("*** WARNING");
+        let unchecked = case.case.contains("'trust': 'none'");
+        assert_eq!(loud, unchecked, "{}: {}", case.case, case.notes);
+        assert!(
+            case.notes.contains("ssh -p "),
+            "{}: {}",
+            case.case,
+            case.notes
+        );
+    }
+    for case in &refused {
+        let reason = case.reason.as_deref().unwrap_or("it was accepted");
+        assert!(reason.contains(&case.expect), "{}: {reason}", case.refused);
+    }
+    let default = rendered.iter().find(|case| case.case == "default").unwrap();
+    each_damage_is_seen(&default.objects);
+    privileges::each_rule_says_why(&default.texts).unwrap();
+    golden::compare(&root(), &default.texts);
+}
+
+fn check(objects: &[Object]) -> Result<(), String> {
+    objects.iter().try_for_each(objects::strict)?;
+    objects::consistent(objects)?;
+    privileges::hold(objects)
+}
+
+/// The checks above, of objects that they must not let through.
+fn each_damage_is_seen(objects: &[Object]) {
+    const SPEC: &str = "/spec/template/spec";
+    for (kind, parent, key, value) in [
+        ("DaemonSet", SPEC.to_owned(), "hostPid", json!(true)),
+        ("DaemonSet", SPEC.to_owned(), "hostNetwork", json!(true)),
+        ("DaemonSet", SPEC.to_owned(), "hostPID", json!(false)),
+        (
+            "DaemonSet",
+            format!("{SPEC}/containers/0/securityContext/capabilities"),
+            "add",
+            json!(["KILL"]),
+        ),
+        (
+            "DaemonSet",
+            format!("{SPEC}/containers/1/securityContext/capabilities"),
+            "add",
+            json!(["SYS_ADMIN"]),
+        ),
+        (
+            "Deployment",
+            format!("{SPEC}/containers/0/securityContext"),
+            "readOnlyRootFilesystem",
+            json!(false),
+        ),
+        (
+            "Deployment",
+            format!("{SPEC}/containers/0/volumeMounts/0"),
+            "name",
+            json!("other"),
+        ),
+        ("ClusterRole", "/rules/0".to_owned(), "verbs", json!(["*"])),
+        ("Role", "/rules/1".to_owned(), "resourceNames", json!([])),
+        ("RoleBinding", "/roleRef".to_owned(), "name", json!("other")),
+    ] {
+        let damaged = |object: &Object| {
+            let mut object = Object {
+                file: object.file.clone(),
+                object: object.object.clone(),
+            };
+            if object.object["kind"] == kind {
+                object.object.pointer_mut(&parent).unwrap()[key] = value.clone();
+            }
+            object
+        };
+        let damaged: Vec<Object> = objects.iter().map(damaged).collect();
+        assert!(check(&damaged).is_err(), "{kind}: {parent}/{key}: {value}");
+    }
+}
