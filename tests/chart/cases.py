@@ -57,7 +57,7 @@ SWITCHES = {
         "agent": {
             "journalHostPath": "/var/lib/podgate",
             "config": {"hangUpGraceSeconds": 5},
-            "deny": {"namespaces": ["kube-system"], "hostNetwork": True},
+            "deny": {"namespaces": ["kube-system"], "labels": {"app": "vault"}, "hostNetwork": True},
             "maxUnavailable": 1,
         },
         "kubelet": {"fineGrainedAuthorization": False},
