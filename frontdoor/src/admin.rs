@@ -1,4 +1,4 @@
-//! What the cluster asks of the frontdoor: `/livez`, `/readyz`, `/metrics`. Plain HTTP on its own
+//! What the cluster asks of a frontdoor or a signer: `/livez`, `/readyz`, `/metrics`. Plain HTTP on its own
 //! address; it says nothing of any session.
 
 use std::sync::Arc;
@@ -11,33 +11,24 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
-
+/// What is told of a part.
 #[derive(Clone)]
-struct Admin {
-    metrics: Arc<Metrics>,
-    filled: Vec<CancellationToken>,
-    draining: CancellationToken,
+pub(crate) struct Admin {
+    /// Its metrics, as text.
+    pub(crate) metrics: Arc<dyn Fn() -> Result<String, std::fmt::Error> + Send + Sync>,
+    /// What it still waits for before it can serve.
+    pub(crate) waits: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
+    /// Whether it is being stopped.
+    pub(crate) draining: CancellationToken,
 }
 
-/// Serves until `stopped`; ready from when all of `filled` are cancelled until `draining`, whatever
-/// becomes of the API server in between.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    metrics: Arc<Metrics>,
-    filled: Vec<CancellationToken>,
-    draining: CancellationToken,
-    stopped: CancellationToken,
-) {
+/// Serves until `stopped`; ready until it drains.
+pub(crate) async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationToken) {
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .with_state(Admin {
-            metrics,
-            filled,
-            draining,
-        });
+        .with_state(admin);
     tokio::select! {
         () = stopped.cancelled() => {}
         result = async { axum::serve(listener, router).await } => {
@@ -49,19 +40,19 @@ pub(crate) async fn serve(
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    if admin.draining.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else if !admin.filled.iter().all(CancellationToken::is_cancelled) {
-        let why = "the cluster is not known yet\n";
-        (StatusCode::SERVICE_UNAVAILABLE, why)
-    } else {
-        (StatusCode::OK, "ok\n")
+    match (admin.draining.is_cancelled(), (admin.waits)()) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
+        (false, Some(what)) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("waits for {what}\n"),
+        ),
+        (false, None) => (StatusCode::OK, "ok\n".to_owned()),
     }
 }
 
 async fn render(State(admin): State<Admin>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match admin.metrics.render() {
+    match (admin.metrics)() {
         Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use podgate_proto::mtls;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 pub use audit::{Audit, AuditTo, OnFailure};
 pub use authn::{Authn, Certificates, Names, UserFrom};
@@ -198,24 +199,32 @@ fn default_drain() -> u64 {
 impl Config {
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let file = parse(&text).map_err(|reason| Error::Yaml {
-            path: path.to_owned(),
-            reason,
-        })?;
-        check(file).map_err(|(key, reason)| Error::Value {
-            path: path.to_owned(),
-            key,
-            reason,
-        })
+        read(path, check)
     }
 }
 
+/// Reads a file as YAML, and checks what it says.
+pub(crate) fn read<F: DeserializeOwned, C>(
+    path: &Path,
+    check: impl FnOnce(F) -> Result<C, (&'static str, String)>,
+) -> Result<C, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let file = parse(&text).map_err(|reason| Error::Yaml {
+        path: path.to_owned(),
+        reason,
+    })?;
+    check(file).map_err(|(key, reason)| Error::Value {
+        path: path.to_owned(),
+        key,
+        reason,
+    })
+}
+
 /// Parses YAML; an error is one line with the key's path.
-fn parse(yaml: &str) -> Result<File, String> {
+pub(crate) fn parse<F: DeserializeOwned>(yaml: &str) -> Result<F, String> {
     let mut key = String::new();
     let parsed = serde_saphyr::with_deserializer_from_str(yaml, |yaml| {
         serde_path_to_error::deserialize(yaml).map_err(|error| {

@@ -8,8 +8,11 @@ pub mod authn;
 pub mod authz;
 pub mod config;
 pub mod identity;
+pub mod kubernetes;
 pub mod metrics;
+pub mod process;
 pub mod route;
+pub mod signer;
 pub mod target;
 pub mod telemetry;
 pub mod version;
@@ -28,6 +31,7 @@ use podgate_proto::mtls::{self, Identity};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use admin::Admin;
 use agents::Agents;
 use audit::Audit;
 use authn::Authenticator;
@@ -57,7 +61,7 @@ pub enum Error {
     #[error("audit: {0}")]
     Audit(#[from] audit::Error),
     #[error("kubeconfig: {0}")]
-    Kubernetes(#[from] route::Error),
+    Kubernetes(#[from] kubernetes::Error),
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
 }
@@ -143,13 +147,18 @@ impl Frontdoor {
         // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&listener), address(&admin));
         let filled = config.watch_pods.then(|| cluster.filled());
-        let admin = admin::serve(
-            admin,
-            Arc::clone(&metrics),
-            filled.into_iter().collect(),
-            draining.clone(),
-            served.clone(),
-        );
+        let told = Admin {
+            metrics: {
+                let metrics = Arc::clone(&metrics);
+                Arc::new(move || metrics.render())
+            },
+            waits: Arc::new(move || {
+                let filled = filled.as_ref().is_none_or(CancellationToken::is_cancelled);
+                (!filled).then_some("the cluster's pods")
+            }),
+            draining: draining.clone(),
+        };
+        let admin = admin::serve(admin, told, served.clone());
         let start = {
             let (config, draining, stopped) = (config.clone(), draining.clone(), stopped.clone());
             let (metrics, places) = (Arc::clone(&metrics), Arc::clone(&places));

@@ -1,20 +1,39 @@
-//! `podgate-frontdoor --config frontdoor.yaml`: arguments, signals, exit code.
+//! `podgate-frontdoor [run|signer] --config FILE`: arguments, signals, exit code.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use podgate_frontdoor::{Frontdoor, config::Config, telemetry, version};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use clap::{Args, Parser, Subcommand};
+use podgate_frontdoor::signer::{self, Signer};
+use podgate_frontdoor::{Frontdoor, config::Config, process, version};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Lets SSH clients into the pods of a Kubernetes cluster.
 #[derive(Parser)]
-#[command(version = version::long())]
+#[command(
+    version = version::long(),
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
 struct Arguments {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    run: Option<Options>,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// Serve SSH clients; also without this word.
+    Run(Options),
+    /// Hold the CA, and give agents and frontdoors their certificates.
+    Signer(Options),
+}
+
+#[derive(Args)]
+struct Options {
     /// The configuration (YAML).
     #[arg(long)]
     config: PathBuf,
@@ -24,55 +43,21 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let config = match Config::read(&arguments.config) {
-        Ok(config) => config,
-        Err(error) => {
-            eprintln!("podgate-frontdoor: {error}");
-            return ExitCode::from(2);
+    let Arguments { mode, run } = Arguments::parse();
+    match mode.or(run.map(Mode::Run)) {
+        Some(Mode::Run(Options { config, check })) => {
+            let part = async |config, draining, stopped| {
+                Frontdoor::bind(config).await?.run(draining, stopped).await
+            };
+            process::run(Config::read(&config), check, |config| &config.log, part)
         }
-    };
-    if arguments.check {
-        return ExitCode::SUCCESS;
+        Some(Mode::Signer(Options { config, check })) => {
+            let part = async |config, draining, stopped| {
+                Signer::bind(config).await?.run(draining, stopped).await
+            };
+            let config = signer::Config::read(&config);
+            process::run(config, check, |config| &config.log, part)
+        }
+        None => ExitCode::from(2),
     }
-    match run(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("podgate-frontdoor: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(config: Config) -> anyhow::Result<()> {
-    telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
-    // For accepting and the admin address alone; sessions have runtimes of their own.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let (draining, stopped) = (CancellationToken::new(), CancellationToken::new());
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let frontdoor = Frontdoor::bind(config)
-            .await?
-            .run(draining.clone(), stopped.clone());
-        tokio::pin!(frontdoor);
-        loop {
-            tokio::select! {
-                result = &mut frontdoor => return Ok(result?),
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            // The first asks to drain, the second not to wait.
-            if draining.is_cancelled() {
-                stopped.cancel()
-            } else {
-                draining.cancel()
-            }
-        }
-    })
 }

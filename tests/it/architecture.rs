@@ -26,6 +26,7 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     // Made once by `ssh`, and handed to every worker.
     ("frontdoor/src/lib", "russh::server::Config"),
     //
+    ("frontdoor/src/kubernetes", "kube"),
     ("frontdoor/src/route", "kube"),
     ("frontdoor/src/route", "k8s_openapi"),
     ("frontdoor/src/authz", "kube"),
@@ -46,7 +47,6 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     // An error that nobody matches on is for whoever ends the process.
     ("agent/src/main", "anyhow"),
     ("agent/src/bin", "anyhow"),
-    ("frontdoor/src/main", "anyhow"),
 ];
 
 /// What each module imports of its crate. A module stands above all that it imports, so that there
@@ -139,11 +139,13 @@ const HELPER_IMPORTS: &[&str] = &[
 ];
 
 const FRONTDOOR: Modules = &[
-    ("main", &["lib", "config", "telemetry", "version"]),
+    ("main", &["lib", "process", "signer", "config", "version"]),
+    ("process", &["telemetry"]),
     (
         "lib",
         &[
             "ssh",
+            "kubernetes",
             "agents",
             "audit",
             "authn",
@@ -177,7 +179,12 @@ const FRONTDOOR: Modules = &[
     ("agents", &["authz"]),
     ("authn", &["config", "identity", "addresses"]),
     ("authz", &["config", "identity", "target"]),
-    ("route", &["target"]),
+    ("route", &["target", "kubernetes"]),
+    // A part of its own, with its own metrics.
+    (
+        "signer",
+        &["kubernetes", "config", "admin", "metrics", "telemetry"],
+    ),
     ("audit", &["config", "identity", "target", "metrics"]),
     // All places are as many as the configuration says.
     ("places", &["config"]),
@@ -188,7 +195,7 @@ const FRONTDOOR: Modules = &[
     ("addresses", &[]),
     ("identity", &[]),
     ("target", &[]),
-    ("admin", &["metrics"]),
+    ("admin", &[]),
     ("metrics", &[]),
     ("telemetry", &[]),
     ("version", &[]),

@@ -6,8 +6,11 @@ use std::process::{Command, Output};
 use podgate_tests::gateway::binary;
 
 fn run(name: &str, config: &Path, check: bool) -> Output {
-    let mut command = Command::new(binary(name).unwrap());
-    command.arg("--config").arg(config).env_remove("NODE_NAME");
+    // A program, and its mode where there is one.
+    let mut words = name.split(' ');
+    let mut command = Command::new(binary(words.next().unwrap()).unwrap());
+    command.args(words).arg("--config").arg(config);
+    command.env_remove("NODE_NAME");
     if check {
         command.arg("--check");
     }
@@ -43,6 +46,18 @@ fn a_configuration_is_checked_and_what_is_wrong_is_named() {
             ("\nusers:", "\nusers: []\nuser:"),
             "user",
         ),
+        (
+            "podgate-frontdoor run",
+            "frontdoor/frontdoor.example.yaml",
+            ("port: 7443", "port: http"),
+            "agents.port",
+        ),
+        (
+            "podgate-frontdoor signer",
+            "frontdoor/signer.example.yaml",
+            ("\nbundle:", "\nbundel:"),
+            "bundel",
+        ),
     ] {
         let sound = root.join(example);
         let checked = run(name, &sound, true);
@@ -71,10 +86,10 @@ fn a_configuration_is_checked_and_what_is_wrong_is_named() {
     }
     let output = run("podgate-agent", &dir.path().join("absent.yaml"), true);
     assert_eq!(output.status.code(), Some(2));
-    let nothing = Command::new(binary("podgate-agent").unwrap())
-        .output()
-        .unwrap();
-    assert_eq!(nothing.status.code(), Some(2));
+    for name in ["podgate-agent", "podgate-frontdoor"] {
+        let nothing = Command::new(binary(name).unwrap()).output().unwrap();
+        assert_eq!(nothing.status.code(), Some(2), "{name}");
+    }
 }
 
 #[test]

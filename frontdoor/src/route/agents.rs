@@ -11,7 +11,7 @@ use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 
-use super::client;
+use crate::kubernetes::backoff;
 
 /// By node, then by pod: while an agent is replaced a node may have two.
 type Table = HashMap<String, HashMap<String, Agent>>;
@@ -55,7 +55,7 @@ impl AgentPods {
     pub(super) async fn follow(&self, client: kube::Client) {
         let pods: Api<core::Pod> = Api::namespaced(client, &self.namespace);
         let config = watcher::Config::default().labels(&self.selector);
-        let mut events = pin!(watch(pods, config).backoff(client::backoff()));
+        let mut events = pin!(watch(pods, config).backoff(backoff()));
         let mut coming = Table::new();
         loop {
             match events.try_next().await {

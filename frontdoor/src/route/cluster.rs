@@ -8,12 +8,12 @@ use kube::api::{Api, ListParams};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{self, Answers, within};
-use super::client::ANSWER_TIMEOUT;
 use super::loads::Loads;
 use super::pods::Pods;
 use super::record::{Pools, Record};
 use super::wire::Seen;
 use super::workloads::{self, Selects};
+use crate::kubernetes::ANSWER_TIMEOUT;
 use crate::target::{Kind, Selector};
 
 /// For so long after it was read an object is taken to select the same pods.

@@ -4,7 +4,6 @@
 
 mod agents;
 mod answers;
-mod client;
 mod cluster;
 mod ids;
 mod listing;
@@ -20,6 +19,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::kubernetes;
 use crate::target::{Absent, NoneReady, Pod, Selector, Target};
 use record::Record;
 
@@ -34,8 +34,6 @@ pub use place::Place;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
-    #[error(transparent)]
-    Client(#[from] client::Error),
     #[error("{0}")]
     Ask(AskError),
     // The words of what one may not enter.
@@ -75,9 +73,9 @@ impl Router {
         kubeconfig: Option<&Path>,
         cluster: Arc<Cluster>,
         agents: Option<Arc<AgentPods>>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, kubernetes::Error> {
         Ok(Self {
-            client: client::connect(kubeconfig).await?,
+            client: kubernetes::connect(kubeconfig).await?,
             cluster,
             agents,
         })

@@ -12,9 +12,9 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use tokio_util::sync::CancellationToken;
 
-use super::client;
 use super::record::{ByName, Pools, Record};
 use super::wire::Seen;
+use crate::kubernetes::backoff;
 use crate::target::Selector;
 
 /// Pods of a page of the list: what is parsed at once is the most that a list takes in memory.
@@ -94,7 +94,7 @@ impl Pods {
     pub(super) async fn follow(&self, client: kube::Client, count: impl Fn(usize)) {
         let config = watcher::Config::default().page_size(PAGE).timeout(WATCH);
         let events = watcher::watcher(Api::<Seen>::all(client), config);
-        let mut events = pin!(events.backoff(client::backoff()));
+        let mut events = pin!(events.backoff(backoff()));
         let mut pools = Pools::default();
         loop {
             match events.try_next().await {

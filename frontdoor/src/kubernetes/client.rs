@@ -13,7 +13,7 @@ use kube::runtime::watcher::ExponentialBackoff;
 use tower::timeout::TimeoutLayer;
 
 /// For the head of the API server's answer.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// For more of an answer that has begun. On a watch without events there are bookmarks, one a minute
 /// (apiserver, `pkg/storage/cacher`).
 const SILENCE: Duration = Duration::from_secs(90);
@@ -35,7 +35,7 @@ pub enum Error {
 
 /// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called on the
 /// runtime that uses the client.
-pub(super) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> {
+pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> {
     let mut config = match kubeconfig {
         Some(path) => {
             let file = Kubeconfig::read_from(path).map_err(|e| Error::Config(e.into()))?;
@@ -56,7 +56,7 @@ pub(super) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> 
 }
 
 /// How long to wait before a watch that failed is begun again.
-pub(super) fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
+pub(crate) fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
     let (first, most) = RETRY;
     let delays = ExponentialBuilder::default()
         .with_min_delay(first)

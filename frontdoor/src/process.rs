@@ -1,0 +1,84 @@
+//! A part as a process: its exit code, its log, its TLS provider, and its signals. The first SIGTERM
+//! or SIGINT asks to drain, the second not to wait.
+
+use std::error::Error as StdError;
+use std::io;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::telemetry;
+
+/// Why a part ends before its time.
+#[derive(Debug, thiserror::Error)]
+enum Error<E: StdError> {
+    #[error("{0}")]
+    Log(String),
+    #[error("a TLS provider is installed already")]
+    Provider,
+    #[error("cannot start: {0}")]
+    Runtime(#[from] io::Error),
+    #[error("{0}")]
+    Part(E),
+}
+
+/// Runs a part of this configuration until it ends, or only says whether there is one. The part is
+/// given two tokens: *draining* and *stopped*.
+pub fn run<C, E: StdError>(
+    config: Result<C, impl StdError>,
+    check: bool,
+    log: impl Fn(&C) -> &telemetry::Config,
+    part: impl AsyncFnOnce(C, CancellationToken, CancellationToken) -> Result<(), E>,
+) -> ExitCode {
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("podgate-frontdoor: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    if check {
+        return ExitCode::SUCCESS;
+    }
+    let started = telemetry::start(log(&config)).map_err(Error::Log);
+    match started.and_then(|()| serve(config, part)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("podgate-frontdoor: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve<C, E: StdError>(
+    config: C,
+    part: impl AsyncFnOnce(C, CancellationToken, CancellationToken) -> Result<(), E>,
+) -> Result<(), Error<E>> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| Error::Provider)?;
+    // For accepting and the admin address alone; sessions have runtimes of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let (draining, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let part = part(config, draining.clone(), stopped.clone());
+        tokio::pin!(part);
+        loop {
+            tokio::select! {
+                result = &mut part => return result.map_err(Error::Part),
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if draining.is_cancelled() {
+                stopped.cancel()
+            } else {
+                draining.cancel()
+            }
+        }
+    })
+}

@@ -1,0 +1,123 @@
+//! The signer: holds the CA, and gives agents, frontdoors and users their certificates. A part of its
+//! own, which no SSH client reaches.
+
+mod config;
+mod desk;
+mod metrics;
+mod tokens;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use config::Config;
+
+use crate::admin::{self, Admin};
+use crate::kubernetes;
+use desk::Desk;
+use metrics::Metrics;
+use tokens::Tokens;
+
+/// Why the signer does not run.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("kubeconfig: {0}")]
+    Kubernetes(#[from] kubernetes::Error),
+    #[error("desk: {0}")]
+    Desk(#[from] desk::Error),
+}
+
+/// A signer that listens, and does not serve yet.
+pub struct Signer {
+    config: Config,
+    listener: TcpListener,
+    admin: TcpListener,
+    metrics: Arc<Metrics>,
+    desk: Option<Desk>,
+}
+
+impl Signer {
+    /// Reads the files, and listens.
+    pub async fn bind(config: Config) -> Result<Self, Error> {
+        let metrics = Arc::new(Metrics::new());
+        let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
+        let tokens = Tokens::new(client.clone());
+        let listener = listen(config.listen).await?;
+        let admin = listen(config.admin).await?;
+        let desk = match config.desk.clone() {
+            Some(config) => Some(Desk::bind(config, tokens, Arc::clone(&metrics)).await?),
+            None => None,
+        };
+        Ok(Self {
+            config,
+            listener,
+            admin,
+            metrics,
+            desk,
+        })
+    }
+
+    /// Serves until `draining`, then lets calls that are under way end, for the configured time or
+    /// until `stopped`.
+    pub async fn run(
+        self,
+        draining: CancellationToken,
+        stopped: CancellationToken,
+    ) -> Result<(), Error> {
+        let (listen, admin_address) = (address(&self.listener), address(&self.admin));
+        let desk_address = self.desk.as_ref().map(Desk::address);
+        let served = CancellationToken::new();
+        let told = Admin {
+            metrics: {
+                let metrics = Arc::clone(&self.metrics);
+                Arc::new(move || metrics.render())
+            },
+            waits: Arc::new(|| None),
+            draining: draining.clone(),
+        };
+        let admin = admin::serve(self.admin, told, served.clone());
+        let parts = TaskTracker::new();
+        if let Some(desk) = self.desk {
+            parts.spawn(desk.serve(draining.clone(), stopped.clone()));
+        }
+        parts.close();
+        let serve = async {
+            tracing::info!(%listen, %admin_address, desk = desk_address, "serving");
+            draining.cancelled().await;
+            tracing::info!("draining");
+            tokio::select! {
+                _ = timeout(self.config.drain, parts.wait()) => {}
+                () = stopped.cancelled() => {}
+            }
+            stopped.cancel();
+            parts.wait().await;
+            served.cancel();
+        };
+        tokio::join!(admin, serve);
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen { address, source })
+}
+
+fn address(listener: &TcpListener) -> String {
+    listener
+        .local_addr()
+        .map_or_else(|error| error.to_string(), |address| address.to_string())
+}

@@ -1,0 +1,78 @@
+//! Whose a bearer token is, as the API server says (TokenReview). Only tokens for an audience of our
+//! own count: one for the API server would be worth more to its thief than what is asked for here.
+
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use kube::api::{Api, PostParams};
+use tokio::time::timeout;
+
+/// For the API server's answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of a token, at the most. A ServiceAccount's has about 1 KiB.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// Why a token is nobody's.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub(super) enum Error {
+    #[error("the token is empty or too long")]
+    Length,
+    // The API server's words are for the log; they may hold parts of the token's content.
+    #[error("the token is not valid for audience {audience}: {reason}")]
+    Refused { audience: String, reason: String },
+    #[error("the API server could not be asked: {0}")]
+    Ask(#[from] kube::Error),
+    #[error("the API server did not answer within {ANSWER_TIMEOUT:?}")]
+    Timeout,
+}
+
+/// Asks the API server.
+#[derive(Clone)]
+pub(super) struct Tokens {
+    client: kube::Client,
+}
+
+impl Tokens {
+    pub(super) fn new(client: kube::Client) -> Self {
+        Self { client }
+    }
+
+    /// The user of a token that is for `audience`.
+    pub(super) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
+        if token.is_empty() || token.len() > MAX_TOKEN {
+            return Err(Error::Length);
+        }
+        let review = TokenReview {
+            spec: TokenReviewSpec {
+                token: token.to_owned(),
+                audiences: Some(vec![audience.to_owned()]),
+            },
+            ..TokenReview::default()
+        };
+        let api = Api::<TokenReview>::all(self.client.clone());
+        let answer = timeout(ANSWER_TIMEOUT, api.create(&PostParams::default(), &review))
+            .await
+            .map_err(|_| Error::Timeout)??;
+        let status = answer.status.unwrap_or_default();
+        let refused = |reason: &str| Error::Refused {
+            audience: audience.to_owned(),
+            reason: reason.to_owned(),
+        };
+        if status.authenticated != Some(true) {
+            let reason = status.error.unwrap_or_default();
+            return Err(refused(if reason.is_empty() {
+                "unknown"
+            } else {
+                &reason
+            }));
+        }
+        // An authenticator that knows nothing of audiences leaves this empty, and the token is
+        // then for the API server (k8s.io/api authentication/v1, TokenReviewStatus.audiences).
+        let audiences = status.audiences.unwrap_or_default();
+        if !audiences.iter().any(|found| found == audience) {
+            return Err(refused("it is for the API server"));
+        }
+        status.user.ok_or_else(|| refused("it is nobody's"))
+    }
+}
