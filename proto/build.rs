@@ -2,7 +2,8 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=podgate");
-    let descriptors = protox::compile(["podgate/v1/agent.proto"], ["."])?;
+    let files = ["podgate/v1/agent.proto", "podgate/v1/enrolment.proto"];
+    let descriptors = protox::compile(files, ["."])?;
     tonic_prost_build::configure()
         .bytes(".")
         .compile_fds(descriptors)?;

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use podgate_proto::enrolment::Enrolment;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -16,13 +17,15 @@ use crate::metrics::Metrics;
 #[derive(Clone)]
 struct Admin {
     metrics: Arc<Metrics>,
+    enrolment: Arc<Enrolment>,
     draining: CancellationToken,
 }
 
-/// Serves until `stopped`; ready until `draining`.
+/// Serves until `stopped`; ready with a certificate, until `draining`.
 pub(crate) async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
+    enrolment: Arc<Enrolment>,
     draining: CancellationToken,
     stopped: CancellationToken,
 ) {
@@ -30,7 +33,11 @@ pub(crate) async fn serve(
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .with_state(Admin { metrics, draining });
+        .with_state(Admin {
+            metrics,
+            enrolment,
+            draining,
+        });
     tokio::select! {
         () = stopped.cancelled() => {}
         result = async { axum::serve(listener, router).await } => {
@@ -42,10 +49,13 @@ pub(crate) async fn serve(
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    if admin.draining.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else {
-        (StatusCode::OK, "ok\n")
+    match (admin.draining.is_cancelled(), admin.enrolment.waits()) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
+        (false, Some(what)) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("waits for {what}\n"),
+        ),
+        (false, None) => (StatusCode::OK, "ok\n".to_owned()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podgate_proto::mtls;
+use podgate_proto::{enrolment, mtls};
 use serde::Deserialize;
 
 use crate::grant::Deny;
@@ -19,7 +19,7 @@ pub struct Config {
     pub node: String,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
-    pub tls: mtls::Files,
+    pub certificate: enrolment::Source,
     pub kubelet: crate::kubelet::Config,
     pub node_helper: Option<PathBuf>,
     pub journal: Option<PathBuf>,
@@ -78,7 +78,8 @@ struct File {
     listen: SocketAddr,
     #[serde(default = "default_admin")]
     admin: SocketAddr,
-    tls: mtls::Files,
+    tls: Option<mtls::Files>,
+    enrolment: Option<enrolment::Config>,
     kubelet: kubelet::File,
     node_helper: Option<PathBuf>,
     journal: Option<PathBuf>,
@@ -162,7 +163,7 @@ fn check(file: File, environment: Environment) -> Result<Config, (&'static str, 
         node,
         listen: file.listen,
         admin: file.admin,
-        tls: file.tls,
+        certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         node_helper: file.node_helper,
         journal: file.journal,
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),

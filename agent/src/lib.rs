@@ -22,6 +22,7 @@ mod workers;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -66,6 +67,7 @@ pub struct Agent {
     listener: TcpListener,
     admin: TcpListener,
     identity: Arc<Identity>,
+    enrolment: Arc<Enrolment>,
     journal: Option<Journal>,
     /// What an earlier agent has not ended.
     left: Vec<Left>,
@@ -77,7 +79,7 @@ impl Agent {
     /// Reads the TLS files and the journal, and listens.
     pub async fn bind(config: Config) -> Result<Self, Error> {
         descriptors::raise();
-        let identity = Arc::new(Identity::load(config.tls.clone()).map_err(Error::Tls)?);
+        let (identity, enrolment) = config.certificate.clone().open().map_err(Error::Tls)?;
         let (journal, left) = config
             .journal
             .as_deref()
@@ -92,7 +94,8 @@ impl Agent {
             config,
             listener,
             admin,
-            identity,
+            identity: Arc::new(identity),
+            enrolment: Arc::new(enrolment),
             journal,
             left: left.unwrap_or_default(),
             metrics,
@@ -170,10 +173,27 @@ impl Agent {
 
         // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
-        let admin = admin::serve(self.admin, metrics, draining.clone(), closed.clone());
+        let admin = admin::serve(
+            self.admin,
+            Arc::clone(&metrics),
+            Arc::clone(&self.enrolment),
+            draining.clone(),
+            closed.clone(),
+        );
+        let keep = async {
+            tokio::select! {
+                () = closed.cancelled() => {}
+                () = self.enrolment.keep(|told| metrics.enrolment(told)) => {}
+            }
+        };
         let serve = async {
             tracing::info!(node = %self.config.node, %listen, %admin_address, "serving");
-            accept(&self.listener, &mut workers, &draining).await;
+            tokio::select! {
+                () = self.enrolment.enrolled() => {
+                    accept(&self.listener, &mut workers, &draining).await;
+                }
+                () = draining.cancelled() => {}
+            }
             drop(self.listener);
             shared.sessions.close();
             tracing::info!(sessions = shared.sessions.len(), "draining");
@@ -190,7 +210,7 @@ impl Agent {
             closed.cancel();
             workers.finish().await;
         };
-        tokio::join!(admin, serve);
+        tokio::join!(admin, keep, serve);
         // Whatever is recorded was, by now.
         audit.finish().await;
         tracing::info!("stopped");

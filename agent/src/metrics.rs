@@ -2,8 +2,9 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use podgate_proto::enrolment::Told;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -20,6 +21,10 @@ pub struct Metrics {
     /// Tasks of all cores; told when it is asked for.
     tasks: Gauge,
     runtimes: OnceLock<Vec<Handle>>,
+    /// Calls of the signer for a certificate, by outcome.
+    pub enrolments: Family<Outcome, Counter>,
+    /// When the certificate from the signer expires.
+    certificate_expiry: Gauge,
     /// Sessions that run now.
     pub sessions_active: Gauge,
     /// Sessions ended, by how.
@@ -97,6 +102,8 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("podgate_agent");
         let this = Self {
+            enrolments: Family::default(),
+            certificate_expiry: Gauge::default(),
             sessions_active: Gauge::default(),
             sessions: Family::default(),
             bytes: Bytes::default(),
@@ -147,6 +154,17 @@ impl Metrics {
             "Connections refused before any session, by outcome",
             this.refused_peers.clone(),
         );
+        registry.register(
+            "enrolments",
+            "Calls of the signer for a certificate, by outcome",
+            this.enrolments.clone(),
+        );
+        registry.register_with_unit(
+            "certificate_expiry_timestamp",
+            "When the certificate from the signer expires; 0 without one",
+            Unit::Seconds,
+            this.certificate_expiry.clone(),
+        );
         registry.register("tasks", "Tasks of all cores", this.tasks.clone());
         Self { registry, ..this }
     }
@@ -159,6 +177,21 @@ impl Metrics {
     /// Counts an event for the audit log.
     pub fn audit(&self, outcome: &'static str) {
         self.audit_events.get_or_create(&outcome.into()).inc();
+    }
+
+    /// Counts a call of the signer.
+    pub fn enrolment(&self, told: Told) {
+        let outcome = match told {
+            Told::Enrolled { lifetime } => {
+                let expires = SystemTime::now() + Duration::from_secs(u64::from(lifetime));
+                let since = expires.duration_since(UNIX_EPOCH).unwrap_or_default();
+                let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+                self.certificate_expiry.set(since);
+                "enrolled"
+            }
+            Told::Failed => "failed",
+        };
+        self.enrolments.get_or_create(&outcome.into()).inc();
     }
 
     /// The runtimes whose tasks are counted.

@@ -60,3 +60,9 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For connecting, the TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For a certificate from the signer, all in all.
+pub const ENROL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Bytes of a request for a certificate, at the most.
+pub const MAX_ENROL_REQUEST: usize = 32 * 1024;
