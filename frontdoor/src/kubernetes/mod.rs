@@ -2,11 +2,17 @@
 //! objects that a part keeps there.
 
 mod client;
+mod kept;
 
 use serde::Deserialize;
 
+/// Of the API server.
+pub(crate) use kube::Client;
+
 pub use client::Error;
 pub(crate) use client::{ANSWER_TIMEOUT, backoff, connect};
+pub use kept::Error as Kept;
+pub(crate) use kept::{change, fill_secret, patiently};
 
 /// One object of a kind that is known.
 #[derive(Clone, Debug, Deserialize)]
@@ -15,4 +21,10 @@ pub(crate) use client::{ANSWER_TIMEOUT, backoff, connect};
 pub struct Reference {
     pub namespace: String,
     pub name: String,
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} in namespace {}", self.name, self.namespace)
+    }
 }

@@ -1,4 +1,5 @@
-//! Host keys: read, or made at the first start.
+//! Host keys: read, or made at the first start. In a Secret that several frontdoors share the one who
+//! comes first makes the key for all.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -7,6 +8,11 @@ use std::path::{Path, PathBuf};
 
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey, key::safe_rng};
+
+use crate::kubernetes::{self, Reference};
+
+/// The name of a key that was made in a shared Secret.
+const SHARED: &str = "ssh_host_ed25519_key";
 
 /// Why there is no host key.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +33,12 @@ pub enum Error {
         path: PathBuf,
         source: russh::keys::ssh_key::Error,
     },
+    #[error(transparent)]
+    Secret(#[from] kubernetes::Kept),
+    #[error("{secret} holds no key; one is named like {SHARED}")]
+    NoKey { secret: Reference },
+    #[error("no host key can be made: {0}")]
+    Make(#[from] russh::keys::ssh_key::Error),
     #[error("{path}: a host key must be ed25519 or ecdsa")]
     Kind { path: PathBuf },
 }
@@ -45,11 +57,41 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<PrivateKey>, Error> {
         .collect()
 }
 
+/// The keys of a Secret, for all frontdoors that share it; one is made where it is empty.
+pub(crate) async fn shared(
+    client: &kubernetes::Client,
+    secret: &Reference,
+) -> Result<Vec<PrivateKey>, Error> {
+    let fill = || {
+        tracing::info!(%secret, "making a host key");
+        let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519)?;
+        let text = key.to_openssh(LineEnding::LF)?;
+        Ok([(SHARED.to_owned(), text.as_bytes().to_vec())].into())
+    };
+    let ask = async || kubernetes::fill_secret::<Error>(client, secret, fill).await;
+    let data = kubernetes::patiently(ask).await?;
+    let keys = data.iter().filter(|(name, _)| name.ends_with("_key"));
+    let keys = keys.map(|(name, text)| {
+        let place = Path::new(&secret.namespace).join(&secret.name).join(name);
+        parse(&place, &String::from_utf8_lossy(text))
+    });
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    if keys.is_empty() {
+        let secret = secret.clone();
+        return Err(Error::NoKey { secret });
+    }
+    Ok(keys)
+}
+
 fn read(path: &Path) -> Result<PrivateKey, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
         path: path.to_owned(),
         source,
     })?;
+    parse(path, &text)
+}
+
+fn parse(path: &Path, text: &str) -> Result<PrivateKey, Error> {
     let key = PrivateKey::from_openssh(text).map_err(|source| Error::Key {
         path: path.to_owned(),
         source,
