@@ -13,6 +13,7 @@ use podgate_proto::mtls::{self, Identity};
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::frontdoor_message::Message;
 use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, open};
+use rustls::ClientConfig;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -38,7 +39,7 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
     #[error(transparent)]
-    Name(#[from] mtls::Error),
+    Identity(#[from] mtls::Error),
     #[error("the node's address makes no URI: {0}")]
     Address(tonic::transport::Error),
     #[error("the agent on node {node} cannot be reached: {source}")]
@@ -81,7 +82,7 @@ pub struct Stream {
 pub struct Agents {
     identity: Arc<Identity>,
     port: u16,
-    channels: Mutex<HashMap<Link, (IpAddr, Channel)>>,
+    channels: Mutex<HashMap<Link, Dialled>>,
 }
 
 /// What shares a connection: an HTTP/2 stream waits behind all that others have in the socket, so
@@ -90,6 +91,14 @@ pub struct Agents {
 struct Link {
     node: String,
     terminal: bool,
+}
+
+/// A channel, and what it was dialled by: once that is another, so must the connection be.
+#[derive(Debug)]
+struct Dialled {
+    address: IpAddr,
+    tls: Arc<ClientConfig>,
+    channel: Channel,
 }
 
 impl Agents {
@@ -150,20 +159,23 @@ impl Agents {
 
     fn channel(&self, key: &Link, address: IpAddr) -> Result<Channel, Error> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        // An agent that was replaced is elsewhere; sessions on its old connection keep that.
-        if let Some((at, channel)) = channels.get(key)
-            && *at == address
+        let tls = self.identity.client()?;
+        // An agent that was replaced is elsewhere, and a renewed certificate or another CA has to
+        // be shown and asked for; sessions on the old connection keep that.
+        if let Some(dialled) = channels.get(key)
+            && dialled.address == address
+            && Arc::ptr_eq(&dialled.tls, &tls)
         {
-            return Ok(channel.clone());
+            return Ok(dialled.channel.clone());
         }
         let ip = address;
         let address = SocketAddr::new(ip, self.port);
         let name = mtls::agent_name(&key.node)?;
-        let identity = Arc::clone(&self.identity);
+        let config = Arc::clone(&tls);
         let dial = tower::service_fn(move |_| {
-            let (name, identity) = (name.clone(), Arc::clone(&identity));
+            let (name, config) = (name.clone(), Arc::clone(&config));
             async move {
-                let dialled = timeout(limits::CONNECT_TIMEOUT, dial(address, name, &identity));
+                let dialled = timeout(limits::CONNECT_TIMEOUT, dial(address, name, config));
                 dialled
                     .await
                     .unwrap_or(Err(Dial::Timeout))
@@ -183,7 +195,12 @@ impl Agents {
             // Dropping a channel closes it once its sessions are over.
             channels.clear();
         }
-        channels.insert(key.clone(), (ip, channel.clone()));
+        let dialled = Dialled {
+            address: ip,
+            tls,
+            channel: channel.clone(),
+        };
+        channels.insert(key.clone(), dialled);
         Ok(channel)
     }
 
@@ -199,7 +216,7 @@ impl Agents {
 async fn dial(
     address: SocketAddr,
     name: rustls::pki_types::ServerName<'static>,
-    identity: &Identity,
+    config: Arc<ClientConfig>,
 ) -> Result<TlsStream<TcpStream>, Dial> {
     let tcp = TcpStream::connect(address)
         .await
@@ -208,8 +225,8 @@ async fn dial(
         .map_err(|error| Dial::Connect(Arc::new(error)))?;
     // A socket that cannot have it still works.
     let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(limits::NOT_SENT);
-    let connector = TlsConnector::from(identity.client());
     let tls = |error| Dial::Tls(Arc::new(error));
+    let connector = TlsConnector::from(config);
     let stream = connector.connect(name.clone(), tcp).await.map_err(tls)?;
     mtls::check_peer(stream.get_ref().1.peer_certificates(), &name.to_str())
         .map_err(|error| tls(io::Error::other(error)))?;

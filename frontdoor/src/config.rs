@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podgate_proto::mtls;
+use podgate_proto::{enrolment, mtls};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -21,6 +21,7 @@ pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
 
 use crate::addresses::Addresses;
+use crate::kubernetes::Reference;
 use crate::{target, telemetry, workers};
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
@@ -31,8 +32,8 @@ pub struct Config {
     /// Who begins each connection with a PROXY header; nobody else does.
     pub proxies: Option<Addresses>,
     pub admin: SocketAddr,
-    pub host_keys: Vec<PathBuf>,
-    pub tls: mtls::Files,
+    pub host_keys: HostKeys,
+    pub certificate: enrolment::Source,
     pub kubeconfig: Option<PathBuf>,
     pub agents: Agents,
     pub authn: Authn,
@@ -47,6 +48,15 @@ pub struct Config {
     pub drain: Duration,
     pub workers: usize,
     pub log: telemetry::Config,
+}
+
+/// Where the host keys are.
+#[derive(Clone, Debug)]
+pub enum HostKeys {
+    /// In files of this frontdoor's.
+    Files(Vec<PathBuf>),
+    /// In a Secret that frontdoors share.
+    Secret(Reference),
 }
 
 /// Where agents are dialled.
@@ -105,8 +115,11 @@ struct File {
     listen: SocketAddr,
     #[serde(default = "default_admin")]
     admin: SocketAddr,
+    #[serde(default)]
     host_keys: Vec<PathBuf>,
-    tls: mtls::Files,
+    host_keys_secret: Option<Reference>,
+    tls: Option<mtls::Files>,
+    enrolment: Option<enrolment::Config>,
     kubeconfig: Option<PathBuf>,
     #[serde(default)]
     agents: Agents,
@@ -241,9 +254,12 @@ pub(crate) fn parse<F: DeserializeOwned>(yaml: &str) -> Result<F, String> {
 }
 
 fn check(file: File) -> Result<Config, (&'static str, String)> {
-    if file.host_keys.is_empty() {
-        return Err(("hostKeys", "names no file".into()));
-    }
+    let host_keys = match (file.host_keys.is_empty(), file.host_keys_secret) {
+        (false, None) => HostKeys::Files(file.host_keys),
+        (true, Some(secret)) => HostKeys::Secret(secret),
+        (true, None) => return Err(("hostKeys", "names no file".into())),
+        (false, Some(_)) => return Err(("hostKeysSecret", "there are hostKeys, too".into())),
+    };
     if !target::is_label(&file.default_namespace) {
         return Err((
             "defaultNamespace",
@@ -269,8 +285,8 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         listen: file.listen,
         proxies,
         admin: file.admin,
-        host_keys: file.host_keys,
-        tls: file.tls,
+        host_keys,
+        certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         kubeconfig: file.kubeconfig,
         agents: file.agents,
         authn: file.authn.check(file.users)?,

@@ -27,6 +27,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,7 @@ use agents::Agents;
 use audit::Audit;
 use authn::Authenticator;
 use authz::{Authorizer, Reviews};
-use config::Config;
+use config::{Config, HostKeys};
 use metrics::Metrics;
 use places::Places;
 use route::{AgentPods, Cluster, Router};
@@ -73,6 +74,7 @@ pub struct Frontdoor {
     listener: TcpListener,
     admin: TcpListener,
     identity: Arc<Identity>,
+    enrolment: Arc<Enrolment>,
     authenticator: Arc<Authenticator>,
     ssh: Arc<russh::server::Config>,
     /// Follows the cluster, which all workers read.
@@ -87,19 +89,22 @@ impl Frontdoor {
     /// Reads keys, who may log in, and TLS files, and listens.
     pub async fn bind(config: Config) -> Result<Self, Error> {
         descriptors::raise();
-        let identity = Arc::new(Identity::load(config.tls.clone())?);
+        let (identity, enrolment) = config.certificate.clone().open()?;
         let authenticator = Arc::new(Authenticator::load(&config.authn)?);
-        let ssh = Arc::new(ssh::settings(
-            hostkeys::load(&config.host_keys)?,
-            &config.limits,
-        ));
+        let kubeconfig = config.kubeconfig.as_deref();
+        let keys = match &config.host_keys {
+            HostKeys::Files(paths) => hostkeys::load(paths)?,
+            HostKeys::Secret(secret) => {
+                hostkeys::shared(&kubernetes::connect(kubeconfig).await?, secret).await?
+            }
+        };
+        let ssh = Arc::new(ssh::settings(keys, &config.limits));
         // Each worker makes its own client; wrong files are this call's error.
         let cluster = Cluster::new(config.watch_pods, config.authorization.outage);
         let cluster = Arc::new(cluster);
         let agent_pods = config.agents.pods.clone();
         let agent_pods =
             agent_pods.map(|pods| Arc::new(AgentPods::new(pods.namespace, pods.selector)));
-        let kubeconfig = config.kubeconfig.as_deref();
         let router = Router::connect(kubeconfig, Arc::clone(&cluster), agent_pods.clone()).await?;
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
@@ -109,7 +114,8 @@ impl Frontdoor {
             config,
             listener,
             admin,
-            identity,
+            identity: Arc::new(identity),
+            enrolment: Arc::new(enrolment),
             authenticator,
             ssh,
             router,
@@ -132,6 +138,7 @@ impl Frontdoor {
             listener,
             admin,
             identity,
+            enrolment,
             authenticator,
             ssh,
             router,
@@ -152,10 +159,14 @@ impl Frontdoor {
                 let metrics = Arc::clone(&metrics);
                 Arc::new(move || metrics.render())
             },
-            waits: Arc::new(move || {
-                let filled = filled.as_ref().is_none_or(CancellationToken::is_cancelled);
-                (!filled).then_some("the cluster's pods")
-            }),
+            waits: {
+                let enrolment = Arc::clone(&enrolment);
+                Arc::new(move || {
+                    let filled = filled.as_ref().is_none_or(CancellationToken::is_cancelled);
+                    let cluster = (!filled).then_some("the cluster's pods");
+                    enrolment.waits().or(cluster)
+                })
+            },
             draining: draining.clone(),
         };
         let admin = admin::serve(admin, told, served.clone());
@@ -217,7 +228,12 @@ impl Frontdoor {
             tracing::info!(%listen, %admin_address, "serving");
             let proxies = config.proxies.as_ref();
             let admit = |stream, peer| ssh::admit(stream, peer, proxies, &places, &metrics);
-            accept(&listener, &mut workers, admit, &draining).await;
+            tokio::select! {
+                () = enrolment.enrolled() => {
+                    accept(&listener, &mut workers, admit, &draining).await;
+                }
+                () = draining.cancelled() => {}
+            }
             drop(listener);
             tracing::info!("draining");
             let finish = workers.finish();
@@ -242,6 +258,7 @@ impl Frontdoor {
                 () = served.cancelled() => {}
                 () = router.follow(count), if config.watch_pods => {}
                 () = router.follow_agents() => {}
+                () = enrolment.keep(|told| metrics.enrolment(told)) => {}
             }
         };
         tokio::join!(admin, serve, follow);

@@ -1,7 +1,9 @@
 //! The frontdoor's metrics, registered once. Their names are stable and listed in the README.
 
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use podgate_proto::enrolment::Told;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -26,6 +28,10 @@ pub struct Metrics {
     pub logins: Family<Outcome, Counter>,
     /// What limits refused or ended, by the limit.
     pub refused: Family<Limit, Counter>,
+    /// Calls of the signer for a certificate, by outcome.
+    pub enrolments: Family<Outcome, Counter>,
+    /// When the certificate from the signer expires.
+    certificate_expiry: Gauge,
     /// Sessions that run now.
     pub sessions_active: Gauge,
     /// Sessions ended, by how.
@@ -78,6 +84,8 @@ impl Metrics {
             jumps: Gauge::default(),
             logins: Family::default(),
             refused: Family::default(),
+            enrolments: Family::default(),
+            certificate_expiry: Gauge::default(),
             sessions_active: Gauge::default(),
             sessions: Family::default(),
             audit_events: Family::default(),
@@ -130,6 +138,17 @@ impl Metrics {
             Unit::Seconds,
             this.leg_seconds.clone(),
         );
+        registry.register(
+            "enrolments",
+            "Calls of the signer for a certificate, by outcome",
+            this.enrolments.clone(),
+        );
+        registry.register_with_unit(
+            "certificate_expiry_timestamp",
+            "When the certificate from the signer expires; 0 without one",
+            Unit::Seconds,
+            this.certificate_expiry.clone(),
+        );
         registry.register("tasks", "Tasks of all cores", this.tasks.clone());
         Self { registry, ..this }
     }
@@ -163,6 +182,21 @@ impl Metrics {
         self.leg_seconds
             .get_or_create(&Leg { leg })
             .observe(begun.elapsed().as_secs_f64());
+    }
+
+    /// Counts a call of the signer.
+    pub fn enrolment(&self, told: Told) {
+        let outcome = match told {
+            Told::Enrolled { lifetime } => {
+                let expires = SystemTime::now() + Duration::from_secs(u64::from(lifetime));
+                let since = expires.duration_since(UNIX_EPOCH).unwrap_or_default();
+                let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+                self.certificate_expiry.set(since);
+                "enrolled"
+            }
+            Told::Failed => "failed",
+        };
+        self.enrolments.get_or_create(&outcome.into()).inc();
     }
 
     /// The runtimes whose tasks are counted.

@@ -3,7 +3,8 @@
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::metrics::Outcome;
 
@@ -13,6 +14,8 @@ pub(super) struct Metrics {
     registry: Registry,
     /// Calls for a part's certificate, by outcome.
     pub(super) enrolments: Family<Outcome, Counter>,
+    trusted: Gauge,
+    ca_expiry: Gauge,
 }
 
 impl Metrics {
@@ -25,15 +28,36 @@ impl Metrics {
             "Calls for a part's certificate, by outcome",
             enrolments.clone(),
         );
+        let (trusted, ca_expiry) = (Gauge::default(), Gauge::default());
+        registry.register("trusted", "CAs in the bundle", trusted.clone());
+        registry.register_with_unit(
+            "ca_expiry_timestamp",
+            "When the CA that issues expires; 0 before there is one",
+            Unit::Seconds,
+            ca_expiry.clone(),
+        );
         Self {
             registry,
             enrolments,
+            trusted,
+            ca_expiry,
         }
     }
 
     /// Counts a call for a part's certificate.
     pub(super) fn enrolment(&self, outcome: &'static str) {
         self.enrolments.get_or_create(&outcome.into()).inc();
+    }
+
+    /// Says how many CAs the bundle has.
+    pub(super) fn trusted(&self, count: usize) {
+        self.trusted.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Says when the CA that issues expires.
+    pub(super) fn issuer(&self, expires: u64) {
+        self.ca_expiry
+            .set(i64::try_from(expires).unwrap_or(i64::MAX));
     }
 
     /// In the OpenMetrics text format.

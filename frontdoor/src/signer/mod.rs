@@ -1,8 +1,10 @@
 //! The signer: holds the CA, and gives agents, frontdoors and users their certificates. A part of its
 //! own, which no SSH client reaches.
 
+mod ca;
 mod config;
 mod desk;
+mod enrol;
 mod metrics;
 mod tokens;
 
@@ -19,7 +21,9 @@ pub use config::Config;
 
 use crate::admin::{self, Admin};
 use crate::kubernetes;
+use ca::Ca;
 use desk::Desk;
+use enrol::Enrol;
 use metrics::Metrics;
 use tokens::Tokens;
 
@@ -44,6 +48,8 @@ pub struct Signer {
     listener: TcpListener,
     admin: TcpListener,
     metrics: Arc<Metrics>,
+    ca: Arc<Ca>,
+    enrol: Enrol,
     desk: Option<Desk>,
 }
 
@@ -53,6 +59,13 @@ impl Signer {
         let metrics = Arc::new(Metrics::new());
         let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
         let tokens = Tokens::new(client.clone());
+        let ca = Arc::new(Ca::new(client, config.clone(), Arc::clone(&metrics)));
+        let enrol = Enrol::new(
+            config.enrolment.clone(),
+            tokens.clone(),
+            Arc::clone(&ca),
+            Arc::clone(&metrics),
+        );
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         let desk = match config.desk.clone() {
@@ -64,6 +77,8 @@ impl Signer {
             listener,
             admin,
             metrics,
+            ca,
+            enrol,
             desk,
         })
     }
@@ -83,7 +98,10 @@ impl Signer {
                 let metrics = Arc::clone(&self.metrics);
                 Arc::new(move || metrics.render())
             },
-            waits: Arc::new(|| None),
+            waits: {
+                let ca = Arc::clone(&self.ca);
+                Arc::new(move || ca.issuing().is_none().then_some("a CA that issues"))
+            },
             draining: draining.clone(),
         };
         let admin = admin::serve(self.admin, told, served.clone());
@@ -91,7 +109,15 @@ impl Signer {
         if let Some(desk) = self.desk {
             parts.spawn(desk.serve(draining.clone(), stopped.clone()));
         }
+        let enrol = enrol::serve(self.listener, self.enrol, draining.clone(), stopped.clone());
+        parts.spawn(enrol);
         parts.close();
+        let follow = async {
+            tokio::select! {
+                () = served.cancelled() => {}
+                () = self.ca.follow() => {}
+            }
+        };
         let serve = async {
             tracing::info!(%listen, %admin_address, desk = desk_address, "serving");
             draining.cancelled().await;
@@ -104,7 +130,7 @@ impl Signer {
             parts.wait().await;
             served.cancel();
         };
-        tokio::join!(admin, serve);
+        tokio::join!(admin, follow, serve);
         tracing::info!("stopped");
         Ok(())
     }

@@ -1,0 +1,136 @@
+//! Enrolment: a part's token and public key become its certificate. Whoever may call shows no
+//! certificate, so calls are bounded in number, size and time before anything is asked.
+
+mod caller;
+mod listener;
+mod rate;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use podgate_proto::limits::PROTOCOL_VERSION;
+use podgate_proto::v1::enrolment_server::Enrolment;
+use podgate_proto::v1::{EnrolRequest, EnrolResponse};
+use tonic::{Request, Response, Status};
+
+use super::ca::{Ca, Point, SignError};
+use super::config;
+use super::metrics::Metrics;
+use super::tokens::{self, Tokens};
+use rate::Rate;
+
+pub(super) use listener::serve;
+
+/// Why a call gave no certificate.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("this signer speaks another version; run the same release on both")]
+    Version,
+    #[error("too many calls; try again")]
+    Rate,
+    #[error("this signer has no CA yet")]
+    NoCa,
+    #[error(transparent)]
+    Token(#[from] tokens::Error),
+    #[error(transparent)]
+    Caller(#[from] caller::Error),
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// The service.
+#[derive(Clone)]
+pub(super) struct Enrol(Arc<Inner>);
+
+struct Inner {
+    config: config::Enrolment,
+    tokens: Tokens,
+    ca: Arc<Ca>,
+    metrics: Arc<Metrics>,
+    rate: Rate,
+}
+
+impl Enrol {
+    pub(super) fn new(
+        config: config::Enrolment,
+        tokens: Tokens,
+        ca: Arc<Ca>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let rate = Rate::new(Instant::now());
+        Self(Arc::new(Inner {
+            config,
+            tokens,
+            ca,
+            metrics,
+            rate,
+        }))
+    }
+
+    async fn answer(&self, request: EnrolRequest) -> Result<EnrolResponse, Error> {
+        let Inner {
+            config, tokens, ca, ..
+        } = &*self.0;
+        if request.protocol_version != PROTOCOL_VERSION {
+            return Err(Error::Version);
+        }
+        if !self.0.rate.take(Instant::now()) {
+            return Err(Error::Rate);
+        }
+        let key = Point::new(&request.public_key)?;
+        let user = tokens.review(&request.token, &config.audience).await?;
+        let caller = caller::caller(&user, config)?;
+        let issuing = ca.issuing().ok_or(Error::NoCa)?;
+        let authority = &issuing.authority;
+        let issued = authority.issue(&caller.name, caller.end, &key, config.lifetime);
+        let (certificate, lifetime) = issued?;
+        let lifetime = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+        tracing::info!(name = caller.name, pod = caller.pod, lifetime, "enrolled");
+        Ok(EnrolResponse {
+            certificate: certificate.to_vec().into(),
+            issuer: authority.certificate().to_vec().into(),
+            lifetime,
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl Enrolment for Enrol {
+    async fn enrol(
+        &self,
+        request: Request<EnrolRequest>,
+    ) -> Result<Response<EnrolResponse>, Status> {
+        match self.answer(request.into_inner()).await {
+            Ok(answer) => {
+                self.0.metrics.enrolment("enrolled");
+                Ok(Response::new(answer))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "not enrolled");
+                let (outcome, status) = status(&error);
+                self.0.metrics.enrolment(outcome);
+                Err(status)
+            }
+        }
+    }
+}
+
+/// A word for the metrics, and what the caller is told: whoever may call reads this.
+fn status(error: &Error) -> (&'static str, Status) {
+    let words = error.to_string();
+    match error {
+        Error::Version => ("version", Status::failed_precondition(words)),
+        Error::Rate => ("rate", Status::resource_exhausted(words)),
+        Error::NoCa => ("not_ready", Status::unavailable(words)),
+        Error::Token(tokens::Error::Ask(_) | tokens::Error::Timeout) => (
+            "api_server",
+            Status::unavailable("the API server could not be asked"),
+        ),
+        Error::Token(tokens::Error::Length | tokens::Error::Refused { .. }) => {
+            ("token", Status::unauthenticated("the token is not taken"))
+        }
+        Error::Caller(_) => ("caller", Status::permission_denied(words)),
+        Error::Sign(SignError::Point) => ("key", Status::invalid_argument(words)),
+        Error::Sign(_) => ("sign", Status::internal("the CA cannot sign")),
+    }
+}
