@@ -27,6 +27,7 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     ("frontdoor/src/lib", "russh::server::Config"),
     //
     ("frontdoor/src/kubernetes", "kube"),
+    ("frontdoor/src/kubernetes", "k8s_openapi"),
     ("frontdoor/src/route", "kube"),
     ("frontdoor/src/route", "k8s_openapi"),
     ("frontdoor/src/authz", "kube"),
@@ -54,6 +55,8 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
 pub(crate) type Modules = &'static [(&'static str, &'static [&'static str])];
 
 const PROTO: Modules = &[
+    // The messages are the crate's root's.
+    ("enrolment", &["lib", "mtls", "limits"]),
     ("lib", &[]),
     ("mtls", &["reload"]),
     ("reload", &[]),
@@ -169,6 +172,7 @@ const FRONTDOOR: Modules = &[
             "route",
             "places",
             "config",
+            "kubernetes",
             "addresses",
             "identity",
             "target",
@@ -190,8 +194,16 @@ const FRONTDOOR: Modules = &[
     ("places", &["config"]),
     (
         "config",
-        &["addresses", "identity", "target", "telemetry", "workers"],
+        &[
+            "kubernetes",
+            "addresses",
+            "identity",
+            "target",
+            "telemetry",
+            "workers",
+        ],
     ),
+    ("kubernetes", &[]),
     ("addresses", &[]),
     ("identity", &[]),
     ("target", &[]),

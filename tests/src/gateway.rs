@@ -47,7 +47,8 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 }
 
 impl Part {
-    /// Starts a binary with a configuration, and waits until it serves.
+    /// Starts a binary, with its mode behind a space where it has several, with a configuration, and
+    /// waits until it serves.
     ///
     /// # Errors
     /// When it ends or stays silent instead; with what it logged.
@@ -60,15 +61,18 @@ impl Part {
     /// # Errors
     /// As of [`start`](Self::start).
     pub async fn start_in(enter: &[String], name: &str, config: &Path) -> Result<Self> {
+        let mut mode = name.split(' ');
+        let binary = binary(mode.next().unwrap_or_default())?;
         let mut command = match enter.split_first() {
-            None => Command::new(binary(name)?),
+            None => Command::new(binary),
             Some((first, words)) => {
                 let mut command = Command::new(first);
-                command.args(words).arg(binary(name)?);
+                command.args(words).arg(binary);
                 command
             }
         };
         let mut child = command
+            .args(mode)
             .arg("--config")
             .arg(config)
             .stdin(Stdio::null())

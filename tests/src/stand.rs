@@ -1,6 +1,7 @@
 //! The whole stand: a cluster of one node with its API server and kubelet, a frontdoor and an agent
 //! as processes, and a client that may log in.
 
+pub mod enrolled;
 mod sites;
 
 use std::path::Path;
@@ -34,6 +35,8 @@ pub struct Stand {
     pub frontdoor: Part,
     /// The agent's process.
     pub agent: Part,
+    /// The signer's process, where the parts enrol.
+    pub signer: Option<Part>,
     /// The node helper, where the agent has one.
     pub helper: Option<Helper>,
     /// What the API server and the kubelet know.
@@ -69,6 +72,8 @@ pub struct Changes {
     pub network: Option<Arc<Network>>,
     /// Whether agents are dialled at their own pods, each a [`Stand::agent_pod`].
     pub agent_pods: bool,
+    /// Whether agent and frontdoor get their certificates from a signer.
+    pub enrolled: Option<enrolled::Times>,
     /// What both log; by default all that helps to understand a test's failure.
     pub level: Option<&'static str>,
 }
@@ -192,7 +197,18 @@ impl Stand {
         let ca = pki.write_ca(path)?;
         api.kubeconfig(&path.join("kubeconfig"))?;
 
-        let tls = issue(&pki, path, &format!("{NODE}.agent.podgate"), "agent")?;
+        let signer = match changes.enrolled {
+            None => None,
+            Some(times) => {
+                enrolled::prepare(&api, path)?;
+                Some(enrolled::signer(path, 0, times).await?)
+            }
+        };
+        let tls = |account, name: &str| match &signer {
+            None => issue(&pki, path, name, account),
+            Some(signer) => enrolled::part(&api, path, signer, account, NODE),
+        };
+        let own = tls("agent", &format!("{NODE}.agent.podgate"))?;
         let identity = pki.client("podgate-agent", &["system:masters"])?;
         std::fs::write(path.join("kubelet.crt"), &identity.cert_pem)?;
         std::fs::write(path.join("kubelet.key"), &identity.key_pem)?;
@@ -226,7 +242,7 @@ impl Stand {
             (None, String::new())
         };
         let config = format!(
-            "node: {NODE}\nlisten: {ip}:0\nadmin: {ip}:0\n{tls}\
+            "node: {NODE}\nlisten: {ip}:0\nadmin: {ip}:0\n{own}\
              kubelet: {{url: '{url}', {trust}, {credential}}}\n\
              journal: '{dir}/journal'\n{socket}\
              log: {{format: json, level: '{level}'}}\n{changes}",
@@ -241,13 +257,13 @@ impl Stand {
         let host = keygen(&path.join("host"), &["-t", "ed25519"]).await?;
         let users = format!("- {{name: ada, groups: [dev], keys: ['{user}']}}\n");
         std::fs::write(path.join("users.yaml"), users)?;
-        let tls = issue(&pki, path, "frontdoor.podgate", "frontdoor")?;
+        let own = tls("frontdoor", "frontdoor.podgate")?;
         let pods = match changes.agent_pods {
             true => ", pods: {namespace: podgate, selector: app=agent}",
             false => "",
         };
         let config = format!(
-            "listen: {ip}:0\nadmin: {ip}:0\nhostKeys: ['{dir}/host']\n{tls}\
+            "listen: {ip}:0\nadmin: {ip}:0\nhostKeys: ['{dir}/host']\n{own}\
              kubeconfig: '{dir}/kubeconfig'\nagents: {{port: {port}{pods}}}\nusers: '{dir}/users.yaml'\n\
              log: {{format: json, level: '{level}'}}\n{changes}",
             ip = sites.frontdoor,
@@ -269,6 +285,7 @@ impl Stand {
             client,
             frontdoor,
             agent,
+            signer,
             helper,
             cluster,
             api,

@@ -17,6 +17,7 @@ use super::asked::{Asked, Query};
 use super::callers::{Caller, Tokens};
 use super::counts::Counts;
 use super::list::list;
+use super::objects::{self, Objects};
 use super::options::Options;
 use super::rbac::Rbac;
 use super::reviews;
@@ -37,6 +38,7 @@ pub(super) struct Front {
     pub(super) counts: Counts,
     pub(super) tokens: Mutex<Tokens>,
     pub(super) rbac: Mutex<Arc<Rbac>>,
+    pub(super) objects: Mutex<Objects>,
     pub(super) behaviour: Mutex<Behaviour>,
 }
 
@@ -112,6 +114,9 @@ impl Front {
             if !decision.allowed {
                 return Err(forbidden(&caller, &asked, &decision.reason));
             }
+        }
+        if objects::serves(&asked) {
+            return objects::answer(&self.objects, &asked, request).await;
         }
         let (verb, resource) = (asked.verb.as_str(), asked.resource.as_str());
         match (verb, asked.group.as_str(), resource, options) {

@@ -1,6 +1,7 @@
 //! A stand-in for the Kubernetes API server: pods of a [`Cluster`] over HTTPS, got, listed and
-//! watched, what runs them, got, and reviews of tokens and of access, in the words of kube-apiserver
-//! 1.36; and a few ways to break. Not there: other resources, writing, protobuf and tables, discovery.
+//! watched, what runs them, got, Secrets and ConfigMaps, got and replaced, and reviews of tokens and of
+//! access, in the words of kube-apiserver 1.36; and a few ways to break. Not there: other resources,
+//! other writing, protobuf and tables, discovery.
 
 mod answer;
 mod asked;
@@ -8,6 +9,7 @@ mod callers;
 mod counts;
 mod front;
 mod list;
+mod objects;
 mod options;
 mod rbac;
 mod reviews;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use callers::{API_AUDIENCE, Token};
 pub use rbac::{Rbac, group, rule, service_account, user};
@@ -90,6 +92,7 @@ impl ApiServer {
             counts: Counts::default(),
             tokens: Mutex::new(tokens),
             rbac: Mutex::default(),
+            objects: Mutex::default(),
             behaviour: Mutex::default(),
         });
         let listener = Listener::start(front.clone(), address).await?;
@@ -139,12 +142,41 @@ impl ApiServer {
         lock(&self.front.behaviour).enforce = enforce;
     }
 
+    /// A Secret or ConfigMap (`secrets`, `configmaps`) without data.
+    pub fn add_object(&self, resource: &str, namespace: &str, name: &str) {
+        lock(&self.front.objects).add(objects::key(resource, namespace, name));
+    }
+
+    /// What it is now.
+    pub fn object(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        let key = objects::key(resource, namespace, name);
+        lock(&self.front.objects).get(&key).cloned()
+    }
+
+    /// Changes it, as another client would.
+    pub fn edit_object(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        edit: impl FnOnce(&mut Value),
+    ) {
+        let key = objects::key(resource, namespace, name);
+        lock(&self.front.objects).edit(&key, edit);
+    }
+
+    /// From now on its data are files of a folder, as in a pod that mounts it.
+    pub fn mount(&self, resource: &str, namespace: &str, name: &str, folder: &Path) {
+        let key = objects::key(resource, namespace, name);
+        lock(&self.front.objects).mount(key, folder);
+    }
+
     /// How many requests for one pod have come, whatever was answered.
     pub fn pod_requests(&self) -> usize {
         self.requests("get", "pods")
     }
 
-    /// How many requests of this verb (`get`, `list`, `watch`, `create`) for this resource have
+    /// How many requests of this verb (`get`, `list`, `watch`, `create`, `update`) for this resource have
     /// come, whatever was answered.
     pub fn requests(&self, verb: &str, resource: &str) -> usize {
         self.front.counts.requests(verb, resource)

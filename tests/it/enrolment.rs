@@ -1,0 +1,177 @@
+//! Agents and frontdoors get their certificates from the signer, by their pods' tokens: who gets
+//! which, how they are renewed, and what holds while the signer is away or its CA is replaced.
+
+mod refused;
+mod rotation;
+mod shared;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use podgate_tests::containerd::eventually;
+use podgate_tests::gateway::Part;
+use podgate_tests::stand::enrolled::{self, Times, bearer, token};
+use podgate_tests::stand::{Changes, NODE, Stand};
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+
+const SOON: Duration = Duration::from_secs(30);
+
+async fn stand(times: Times) -> Stand {
+    let changes = Changes {
+        enrolled: Some(times),
+        // One core, so that there is one connection to the agent.
+        frontdoor: "workers: 1\n".to_owned(),
+        ..Changes::default()
+    };
+    Stand::embedded(changes).await.unwrap()
+}
+
+async fn works(stand: &Stand) -> bool {
+    let output = stand.client.run(&[], "demo", "echo works").await.unwrap();
+    output.stdout == b"works\n"
+}
+
+/// A session that answers each line.
+struct Echo {
+    _child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Echo {
+    async fn start(stand: &Stand) -> Self {
+        let mut ssh = stand.client.ssh(&[], "demo");
+        let mut child = ssh.arg("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let mut echo = Self {
+            stdin: child.stdin.take().unwrap(),
+            stdout: BufReader::new(child.stdout.take().unwrap()),
+            _child: child,
+        };
+        echo.answers().await;
+        echo
+    }
+
+    async fn answers(&mut self) {
+        self.stdin.write_all(b"here\n").await.unwrap();
+        let mut line = String::new();
+        let read = self.stdout.read_line(&mut line);
+        tokio::time::timeout(SOON, read).await.unwrap().unwrap();
+        assert_eq!(line, "here\n");
+    }
+}
+
+/// A count of a part's metrics.
+async fn count(part: &Part, name: &str) -> u64 {
+    let (_, metrics) = part.admin("/metrics").await.unwrap();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or(0, |value| value.trim().parse().unwrap())
+}
+
+/// Waits until a part has been enrolled once more than now.
+async fn renewed(part: &Part, name: &str) {
+    let name = format!("{name}_enrolments_total{{outcome=\"enrolled\"}}");
+    let before = count(part, &name).await;
+    let more = || async { (count(part, &name).await > before).then_some(()) };
+    eventually("a renewal", SOON, more).await.unwrap();
+}
+
+async fn ready(part: &Part, expect: u16) {
+    let look = || async { (part.admin("/readyz").await.ok()?.0 == expect).then_some(()) };
+    eventually("readyz", SOON, look).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_run_and_no_secret_is_told() {
+    let stand = stand(Times::default()).await;
+    let signer = stand.signer.as_ref().unwrap();
+    assert!(works(&stand).await);
+    for part in [&stand.frontdoor, &stand.agent, signer] {
+        ready(part, 200).await;
+        let log = part.log().join("\n");
+        assert!(log.contains("\"enrolled\""), "{log}");
+        for secret in [&*bearer("agent"), &*bearer("frontdoor"), "-----BEGIN"] {
+            assert!(!log.contains(secret), "{secret} in {log}");
+        }
+    }
+    let known = ["podgate_signer_enrolments_total{outcome=\"enrolled\"} 2"];
+    signer.counts(SOON, &known).await.unwrap();
+    let expiry = count(
+        &stand.agent,
+        "podgate_agent_certificate_expiry_timestamp_seconds",
+    );
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let left = expiry.await.saturating_sub(now.as_secs());
+    assert!((3000..=3600).contains(&left), "{left}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_nodes_agent_is_not_spoken_to() {
+    let mut stand = stand(Times::default()).await;
+    assert!(works(&stand).await);
+    // The agent's pod is on another node now, says its token; the frontdoor dials it for this one.
+    let account = bearer("agent");
+    stand.api.add_token(&account, token("agent", "node-b"));
+    stand.agent.signal(Signal::KILL).unwrap();
+    stand.agent.ended().await.unwrap();
+    stand.restart_agent().await.unwrap();
+    ready(&stand.agent, 200).await;
+    let output = stand.client.run(&[], "demo", "true").await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    let words = format!("the agent on node {NODE} is not trusted");
+    assert!(text.contains(&words), "{text}");
+    assert_eq!(output.status.code(), Some(255));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_goes_on_through_renewals() {
+    let times = Times {
+        lifetime: 4,
+        ..Times::default()
+    };
+    let stand = stand(times).await;
+    let mut session = Echo::start(&stand).await;
+    for _ in 0..2 {
+        let agent = renewed(&stand.agent, "podgate_agent");
+        let frontdoor = renewed(&stand.frontdoor, "podgate_frontdoor");
+        tokio::join!(agent, frontdoor);
+        session.answers().await;
+        assert!(works(&stand).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_signer_may_be_away_until_certificates_expire() {
+    let times = Times {
+        lifetime: 6,
+        ..Times::default()
+    };
+    let mut stand = stand(times).await;
+    let mut session = Echo::start(&stand).await;
+    let mut signer = stand.signer.take().unwrap();
+    let port = signer.port();
+    signer.signal(Signal::KILL).unwrap();
+    signer.ended().await.unwrap();
+    // It is asked for the next certificate, in vain, while the last one still serves.
+    for part in [&stand.frontdoor, &stand.agent] {
+        let tried = |line: &serde_json::Value| {
+            let message = line["message"].as_str().unwrap_or_default();
+            message == "not enrolled anew; the last certificate still serves"
+        };
+        part.wait_log(SOON, tried).await.unwrap();
+    }
+    ready(&stand.frontdoor, 503).await;
+    ready(&stand.agent, 503).await;
+    session.answers().await;
+    let output = stand.client.run(&[], "demo", "true").await.unwrap();
+    assert_eq!(output.status.code(), Some(255));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("certificate has expired"), "{text}");
+
+    let _signer = enrolled::signer(stand.dir(), port, times).await.unwrap();
+    ready(&stand.frontdoor, 200).await;
+    ready(&stand.agent, 200).await;
+    assert!(works(&stand).await);
+    session.answers().await;
+}

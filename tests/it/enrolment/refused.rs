@@ -1,0 +1,122 @@
+//! Who gets no certificate.
+
+use std::sync::Arc;
+
+use hyper_util::rt::TokioIo;
+use podgate_proto::limits::PROTOCOL_VERSION;
+use podgate_proto::v1::enrolment_client::EnrolmentClient;
+use podgate_proto::v1::{EnrolRequest, EnrolResponse};
+use podgate_tests::apiserver::{ApiServer, Token};
+use podgate_tests::cluster::Cluster;
+use podgate_tests::pki::Pki;
+use podgate_tests::stand::enrolled::{self, AUDIENCE, NAMESPACE, Times, token};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::Endpoint;
+use tonic::{Code, Status};
+
+use super::{SOON, ready};
+
+/// Calls the signer with this token, as a part does.
+async fn call(
+    port: u16,
+    bundle: &std::path::Path,
+    request: EnrolRequest,
+) -> Result<EnrolResponse, Status> {
+    let mut roots = RootCertStore::empty();
+    for ca in podgate_proto::mtls::certificates(bundle).unwrap() {
+        roots.add(ca).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let name = ServerName::try_from("signer.podgate").unwrap();
+    let stream = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await;
+    let mut stream = Some(TokioIo::new(stream.unwrap()));
+    let connector = tower::service_fn(move |_| {
+        let stream = stream.take();
+        async move { stream.ok_or_else(|| std::io::Error::other("one connection")) }
+    });
+    let channel = Endpoint::from_static("http://signer")
+        .connect_with_connector(connector)
+        .await
+        .unwrap();
+    let answer = EnrolmentClient::new(channel).enrol(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_must_be_for_this_and_a_parts() {
+    let (dir, pki) = (tempfile::tempdir().unwrap(), Pki::new().unwrap());
+    let api = ApiServer::start(Cluster::new(), &pki).await.unwrap();
+    api.kubeconfig(&dir.path().join("kubeconfig")).unwrap();
+    enrolled::prepare(&api, dir.path()).unwrap();
+    let signer = enrolled::signer(dir.path(), 0, Times::default())
+        .await
+        .unwrap();
+    ready(&signer, 200).await;
+    let bundle = dir.path().join("bundle/ca.crt");
+    let request = |bearer: &str| EnrolRequest {
+        protocol_version: PROTOCOL_VERSION,
+        token: bearer.to_owned(),
+        public_key: [&[4][..], &[7; 64]].concat().into(),
+    };
+    let check = async |what: &str, token: Option<Token>, expect: Result<(), Code>| {
+        let bearer = format!("secret-{what}");
+        if let Some(token) = token {
+            api.add_token(&bearer, token);
+        }
+        let answer = call(signer.port(), &bundle, request(&bearer)).await;
+        let found = answer.as_ref().map(drop).map_err(Status::code);
+        assert_eq!(found, expect, "{what}: {answer:?}");
+    };
+    let account = |name: &str| Token::service_account(NAMESPACE, name).audience(AUDIENCE);
+    let pod = "authentication.kubernetes.io/pod-name";
+    let no = Err(Code::Unauthenticated);
+    let denied = Err(Code::PermissionDenied);
+    check("agent", Some(token("agent", "node-a")), Ok(())).await;
+    check("frontdoor", Some(token("frontdoor", "node-a")), Ok(())).await;
+    check("unknown", None, no).await;
+    // Without an audience it is for the API server, and with another for somebody else.
+    let other = Token::service_account(NAMESPACE, "agent");
+    check("for-the-api-server", Some(other.clone()), no).await;
+    check("for-another", Some(other.audience("podgate")), no).await;
+    check("a-user", Some(Token::of("ada").audience(AUDIENCE)), denied).await;
+    check("not-a-part", Some(token("default", "node-a")), denied).await;
+    check("bound-to-no-pod", Some(account("agent")), denied).await;
+    let no_node = account("agent").extra(pod, &["agent-x"]);
+    check("of-an-old-server", Some(no_node), denied).await;
+
+    // One that has expired since.
+    api.remove_token("secret-agent");
+    check("agent", None, no).await;
+
+    let mut odd = request("secret-frontdoor");
+    odd.public_key = vec![4; 64].into();
+    let answer = call(signer.port(), &bundle, odd).await;
+    assert_eq!(answer.unwrap_err().code(), Code::InvalidArgument);
+    let mut old = request("secret-frontdoor");
+    old.protocol_version += 1;
+    let answer = call(signer.port(), &bundle, old).await;
+    assert_eq!(answer.unwrap_err().code(), Code::FailedPrecondition);
+    let long = request(&"x".repeat(100_000));
+    let answer = call(signer.port(), &bundle, long).await;
+    assert_eq!(answer.unwrap_err().code(), Code::OutOfRange);
+
+    let counted = [
+        "podgate_signer_enrolments_total{outcome=\"enrolled\"} 2",
+        "podgate_signer_enrolments_total{outcome=\"token\"} 4",
+        "podgate_signer_enrolments_total{outcome=\"caller\"} 4",
+    ];
+    signer.counts(SOON, &counted).await.unwrap();
+    let log = signer.log().join("\n");
+    assert!(log.contains("Kubernetes 1.30"), "{log}");
+    assert!(!log.contains("secret-"), "{log}");
+}
