@@ -3,8 +3,10 @@
 mod audit;
 mod authn;
 mod authorization;
+mod hostkeys;
 mod limits;
 mod rules;
+mod yaml;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,13 +14,17 @@ use std::time::Duration;
 
 use podgate_proto::{enrolment, mtls};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 pub use audit::{Audit, AuditTo, OnFailure};
 pub use authn::{Authn, Certificates, Names, UserFrom};
 pub use authorization::Authorization;
+pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
+pub use yaml::Error;
+#[cfg(test)]
+pub(crate) use yaml::parse;
+pub(crate) use yaml::read;
 
 use crate::addresses::Addresses;
 use crate::kubernetes::Reference;
@@ -50,15 +56,6 @@ pub struct Config {
     pub log: telemetry::Config,
 }
 
-/// Where the host keys are.
-#[derive(Clone, Debug)]
-pub enum HostKeys {
-    /// In files of this frontdoor's.
-    Files(Vec<PathBuf>),
-    /// In a Secret that frontdoors share.
-    Secret(Reference),
-}
-
 /// Where agents are dialled.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,25 +84,6 @@ pub struct Sessions {
     pub jump_suffix: String,
     pub accept_env: Vec<String>,
     pub login_shell: bool,
-}
-
-/// Why a file is no configuration: one line that names the key or value.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
-    #[error("{path}: {source}")]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("{path}: {reason}")]
-    Yaml { path: PathBuf, reason: String },
-    #[error("{path}: {key}: {reason}")]
-    Value {
-        path: PathBuf,
-        key: &'static str,
-        reason: String,
-    },
 }
 
 #[derive(Deserialize)]
@@ -216,50 +194,7 @@ impl Config {
     }
 }
 
-/// Reads a file as YAML, and checks what it says.
-pub(crate) fn read<F: DeserializeOwned, C>(
-    path: &Path,
-    check: impl FnOnce(F) -> Result<C, (&'static str, String)>,
-) -> Result<C, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let file = parse(&text).map_err(|reason| Error::Yaml {
-        path: path.to_owned(),
-        reason,
-    })?;
-    check(file).map_err(|(key, reason)| Error::Value {
-        path: path.to_owned(),
-        key,
-        reason,
-    })
-}
-
-/// Parses YAML; an error is one line with the key's path.
-pub(crate) fn parse<F: DeserializeOwned>(yaml: &str) -> Result<F, String> {
-    let mut key = String::new();
-    let parsed = serde_saphyr::with_deserializer_from_str(yaml, |yaml| {
-        serde_path_to_error::deserialize(yaml).map_err(|error| {
-            key = format!("{}: ", error.path());
-            error.into_inner()
-        })
-    });
-    parsed.map_err(|error| {
-        // The lines that follow the first draw the place.
-        let reason = error.to_string();
-        let reason = reason.lines().next().unwrap_or_default();
-        format!("{key}{}", reason.trim_start_matches("error: "))
-    })
-}
-
 fn check(file: File) -> Result<Config, (&'static str, String)> {
-    let host_keys = match (file.host_keys.is_empty(), file.host_keys_secret) {
-        (false, None) => HostKeys::Files(file.host_keys),
-        (true, Some(secret)) => HostKeys::Secret(secret),
-        (true, None) => return Err(("hostKeys", "names no file".into())),
-        (false, Some(_)) => return Err(("hostKeysSecret", "there are hostKeys, too".into())),
-    };
     if !target::is_label(&file.default_namespace) {
         return Err((
             "defaultNamespace",
@@ -285,7 +220,7 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         listen: file.listen,
         proxies,
         admin: file.admin,
-        host_keys,
+        host_keys: HostKeys::of(file.host_keys, file.host_keys_secret)?,
         certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         kubeconfig: file.kubeconfig,
         agents: file.agents,

@@ -1,0 +1,29 @@
+//! Where the host keys are: `hostKeys` or `hostKeysSecret`.
+
+use std::path::PathBuf;
+
+use crate::kubernetes::Reference;
+
+/// Where the host keys are.
+#[derive(Clone, Debug)]
+pub enum HostKeys {
+    /// In files of this frontdoor's.
+    Files(Vec<PathBuf>),
+    /// In a Secret that frontdoors share.
+    Secret(Reference),
+}
+
+impl HostKeys {
+    /// The one of both that a configuration has; the key and what is wrong where it has not.
+    pub(super) fn of(
+        files: Vec<PathBuf>,
+        secret: Option<Reference>,
+    ) -> Result<Self, (&'static str, String)> {
+        match (files.is_empty(), secret) {
+            (false, None) => Ok(Self::Files(files)),
+            (true, Some(secret)) => Ok(Self::Secret(secret)),
+            (true, None) => Err(("hostKeys", "names no file".into())),
+            (false, Some(_)) => Err(("hostKeysSecret", "there are hostKeys, too".into())),
+        }
+    }
+}
