@@ -16,6 +16,7 @@ use podgate_proto::{enrolment, mtls};
 use serde::Deserialize;
 
 pub use audit::{Audit, AuditTo, OnFailure};
+pub(crate) use authn::GROUP_PRINCIPAL;
 pub use authn::{Authn, Certificates, Names, UserFrom};
 pub use authorization::Authorization;
 pub use hostkeys::HostKeys;

@@ -24,6 +24,10 @@ pub enum Source {
     Certificate,
     /// One after the other.
     KeyAndCertificate,
+    /// A certificate that the signer's desk gave for a token which the API server knew.
+    Kubernetes,
+    /// The same for an issuer's id token.
+    Oidc,
 }
 
 impl Source {
@@ -33,6 +37,16 @@ impl Source {
             Self::Key => "key",
             Self::Certificate => "certificate",
             Self::KeyAndCertificate => "key+certificate",
+            Self::Kubernetes => "kubernetes",
+            Self::Oidc => "oidc",
+        }
+    }
+
+    /// What it takes to log in this way: the desk's certificates are certificates.
+    pub fn method(self) -> Self {
+        match self {
+            Self::Kubernetes | Self::Oidc => Self::Certificate,
+            Self::Key | Self::Certificate | Self::KeyAndCertificate => self,
         }
     }
 }

@@ -11,6 +11,7 @@ use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
 use super::restrictions::Restrictions;
+use super::vouched::{self, Vouched};
 use super::{names, strength};
 use crate::addresses::Addresses;
 use crate::config::{self, UserFrom};
@@ -65,6 +66,8 @@ pub enum Refusal {
     Command,
     #[error("{0} of its principals could be the user's name, not one")]
     User(usize),
+    #[error("{0}")]
+    Vouched(#[from] vouched::Error),
     #[error("{0}")]
     Names(#[from] names::Error),
 }
@@ -152,7 +155,10 @@ impl Certificates {
                 }
             }
         };
-        let (extra, source) = (BTreeMap::new(), Source::Certificate);
+        let (extra, source) = match certificate.extensions().get(vouched::EXTENSION) {
+            None => (BTreeMap::new(), Source::Certificate),
+            Some(text) => Vouched::read(text)?,
+        };
         Ok(rule.names.identity(user, &groups, extra, source)?)
     }
 }

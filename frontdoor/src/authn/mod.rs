@@ -9,7 +9,8 @@ pub mod options;
 pub mod restrictions;
 pub mod revoked;
 
-mod strength;
+pub(crate) mod strength;
+pub(crate) mod vouched;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -165,7 +166,7 @@ impl Authenticator {
                 Some(before) => both(before, one)?,
             });
         }
-        all.filter(|(identity, _)| self.methods.contains(&identity.source))
+        all.filter(|(identity, _)| self.methods.contains(&identity.source.method()))
             .ok_or(Refusal::Method)
     }
 
@@ -208,7 +209,7 @@ fn both(
     (before, allowed): (Identity, Restrictions),
     (identity, restrictions): (Identity, Restrictions),
 ) -> Result<(Identity, Restrictions), Refusal> {
-    if before.source == identity.source {
+    if before.source.method() == identity.source.method() {
         return Err(Refusal::Again);
     }
     if before.user != identity.user {

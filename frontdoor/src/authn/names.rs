@@ -22,7 +22,7 @@ pub enum Error {
 
 impl Names {
     /// Adds the prefixes, and holds what comes out against Kubernetes' own names.
-    pub(super) fn identity(
+    pub(crate) fn identity(
         &self,
         user: &str,
         groups: &[String],

@@ -7,7 +7,7 @@ use russh::keys::ssh_key::public::KeyData;
 const MIN_RSA_BITS: u32 = 2048;
 
 /// Why a key proves nothing; `None` if it may.
-pub(super) fn weakness(key: &KeyData) -> Option<&'static str> {
+pub(crate) fn weakness(key: &KeyData) -> Option<&'static str> {
     match key {
         KeyData::Rsa(rsa) if rsa.key_size() < MIN_RSA_BITS => {
             Some("RSA keys need 2048 bits or more")
@@ -22,6 +22,6 @@ pub(super) fn weakness(key: &KeyData) -> Option<&'static str> {
 
 /// Whether a signature by this algorithm proves anything: one with SHA-1 (`ssh-rsa` of RFC 4253) or
 /// DSA does not. russh does not ask (its `preferred.key` is for host keys).
-pub(super) fn signs(algorithm: &Algorithm) -> bool {
+pub(crate) fn signs(algorithm: &Algorithm) -> bool {
     !matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa)
 }

@@ -24,6 +24,9 @@ const AWAY: Duration = Duration::from_secs(5);
 /// Questions whose answers are kept, at the most; the one longest unused goes first.
 const QUESTIONS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is not 0");
 
+/// The group of all who have logged in.
+const AUTHENTICATED: &str = "system:authenticated";
+
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
@@ -70,7 +73,9 @@ impl Question {
     ) -> Self {
         let mut groups = identity.groups.clone();
         // Whoever has logged in is that, as the API server's own authenticators say.
-        groups.push("system:authenticated".to_owned());
+        if !groups.iter().any(|group| group == AUTHENTICATED) {
+            groups.push(AUTHENTICATED.to_owned());
+        }
         Self {
             user: identity.user.clone(),
             groups,

@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::identity::Source;
 
+/// What a group's principal begins with, where a rule says nothing else.
+pub(crate) const GROUP_PRINCIPAL: &str = "group:";
+
 /// Checked ways to log in. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
@@ -90,7 +93,7 @@ enum UserFromFile {
 }
 
 fn default_group_principal() -> String {
-    "group:".to_owned()
+    GROUP_PRINCIPAL.to_owned()
 }
 
 impl File {
@@ -105,9 +108,9 @@ impl File {
             let reason = "absent, and so is authn.certificates: nobody could log in".to_owned();
             return Err(("users", reason));
         }
-        let there = |source| match source {
+        let there = |source: Source| match source.method() {
             Source::Key => users.is_some(),
-            Source::Certificate => !certificates.is_empty(),
+            Source::Certificate | Source::Kubernetes | Source::Oidc => !certificates.is_empty(),
             Source::KeyAndCertificate => users.is_some() && !certificates.is_empty(),
         };
         let methods = match self.methods {
