@@ -179,16 +179,24 @@ const FRONTDOOR: Modules = &[
             "metrics",
         ],
     ),
+    // A part of its own, with its own metrics.
+    (
+        "signer",
+        &[
+            "kubernetes",
+            "authn",
+            "config",
+            "identity",
+            "admin",
+            "metrics",
+            "telemetry",
+        ],
+    ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
     ("authn", &["config", "identity", "addresses"]),
     ("authz", &["config", "identity", "target"]),
     ("route", &["target", "kubernetes"]),
-    // A part of its own, with its own metrics.
-    (
-        "signer",
-        &["kubernetes", "config", "admin", "metrics", "telemetry"],
-    ),
     ("audit", &["config", "identity", "target", "metrics"]),
     // All places are as many as the configuration says.
     ("places", &["config"]),

@@ -1,5 +1,6 @@
 //! The signer's metrics, registered once. Their names are stable and listed in the README.
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,6 +17,15 @@ pub(super) struct Metrics {
     pub(super) enrolments: Family<Outcome, Counter>,
     trusted: Gauge,
     ca_expiry: Gauge,
+    /// What the desk was asked for, by source and outcome.
+    certificates: Family<Exchanged, Counter>,
+}
+
+/// The labels `source` and `outcome`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Exchanged {
+    source: &'static str,
+    outcome: &'static str,
 }
 
 impl Metrics {
@@ -36,11 +46,18 @@ impl Metrics {
             Unit::Seconds,
             ca_expiry.clone(),
         );
+        let certificates = Family::default();
+        registry.register(
+            "certificates",
+            "Users' certificates that were asked for, by source and outcome",
+            certificates.clone(),
+        );
         Self {
             registry,
             enrolments,
             trusted,
             ca_expiry,
+            certificates,
         }
     }
 
@@ -58,6 +75,12 @@ impl Metrics {
     pub(super) fn issuer(&self, expires: u64) {
         self.ca_expiry
             .set(i64::try_from(expires).unwrap_or(i64::MAX));
+    }
+
+    /// Counts what the desk was asked for.
+    pub(super) fn certificate(&self, source: &'static str, outcome: &'static str) {
+        let labels = Exchanged { source, outcome };
+        self.certificates.get_or_create(&labels).inc();
     }
 
     /// In the OpenMetrics text format.

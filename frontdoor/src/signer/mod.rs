@@ -59,17 +59,20 @@ impl Signer {
         let metrics = Arc::new(Metrics::new());
         let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
         let tokens = Tokens::new(client.clone());
-        let ca = Arc::new(Ca::new(client, config.clone(), Arc::clone(&metrics)));
+        let ca = Arc::new(Ca::new(client.clone(), config.clone(), Arc::clone(&metrics)));
         let enrol = Enrol::new(
             config.enrolment.clone(),
-            tokens.clone(),
+            tokens,
             Arc::clone(&ca),
             Arc::clone(&metrics),
         );
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         let desk = match config.desk.clone() {
-            Some(config) => Some(Desk::bind(config, tokens, Arc::clone(&metrics)).await?),
+            Some(desk) => {
+                let metrics = Arc::clone(&metrics);
+                Some(Desk::bind(desk, &client, &config.bundle, metrics).await?)
+            }
             None => None,
         };
         Ok(Self {

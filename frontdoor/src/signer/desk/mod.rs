@@ -1,11 +1,21 @@
-//! The desk: a bearer token and a public key become an SSH user certificate.
+//! The desk: a bearer token and a public key become an SSH user certificate, for the identity that the
+//! API server or an OIDC issuer vouches for.
 
+mod authority;
 mod config;
+mod exchange;
+mod http;
+mod issue;
+mod kubernetes;
+mod oidc;
+mod rates;
+mod token;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use podgate_proto::mtls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +23,12 @@ pub(super) use config::{Config, File};
 
 use super::metrics::Metrics;
 use super::tokens::Tokens;
+use crate::kubernetes::Reference;
+use authority::Authority;
+use exchange::Exchange;
+use kubernetes::Kubernetes;
+use oidc::Issuer;
+use rates::Rates;
 
 /// Why there is no desk.
 #[derive(Debug, thiserror::Error)]
@@ -23,29 +39,50 @@ pub enum Error {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("tls: {0}")]
+    Tls(#[from] mtls::Error),
+    #[error("ca: {0}")]
+    Authority(#[from] authority::Error),
+    #[error("oidc: {0}")]
+    Issuer(#[from] oidc::FetchError),
 }
 
 /// A desk that listens, and does not serve yet.
 pub(super) struct Desk {
     listener: TcpListener,
-    _tokens: Tokens,
-    _metrics: Arc<Metrics>,
+    certificate: http::Certificate,
+    exchange: Arc<Exchange>,
 }
 
 impl Desk {
+    /// Reads the files, has the CA's key, and listens.
     pub(super) async fn bind(
         config: Config,
-        tokens: Tokens,
+        client: &kube::Client,
+        bundle: &Reference,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
+        let certificate = http::certificate(config.tls)?;
+        let authority = Authority::load(config.ca, client, bundle).await?;
+        let issuers = config.oidc.into_iter().map(Issuer::new);
+        let issuers = issuers.collect::<Result<_, _>>()?;
+        let exchange = Exchange {
+            kubernetes: Kubernetes::new(Tokens::new(client.clone()), config.audience),
+            issuers,
+            authority,
+            terms: config.terms,
+            rates: Mutex::new(Rates::new(config.each_a_minute, config.all_a_minute)),
+            under_way: Exchange::under_way(),
+            metrics,
+        };
         let address = config.listen;
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| Error::Listen { address, source })?;
         Ok(Self {
             listener,
-            _tokens: tokens,
-            _metrics: metrics,
+            certificate,
+            exchange: Arc::new(exchange),
         })
     }
 
@@ -57,7 +94,12 @@ impl Desk {
     }
 
     /// Serves until `draining`, lets calls that are under way end, and ends at `stopped`.
-    pub(super) async fn serve(self, draining: CancellationToken, _stopped: CancellationToken) {
-        draining.cancelled().await;
+    pub(super) async fn serve(self, draining: CancellationToken, stopped: CancellationToken) {
+        let Self {
+            listener,
+            certificate,
+            exchange,
+        } = self;
+        http::serve(listener, certificate, exchange, draining, stopped).await;
     }
 }

@@ -1,0 +1,69 @@
+//! Tokens that the API server knows: those of ServiceAccounts, and whatever else its authenticators
+//! take. Only such are taken as are meant for the desk alone: with one that the API server takes, too,
+//! whoever has the desk could be anybody who came to it.
+
+use super::token::Claims;
+use crate::authn::names;
+use crate::config::Names;
+use crate::identity::{Identity, Source};
+use crate::signer::tokens::{self, Tokens};
+
+/// Why nobody is known by a token.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub(super) enum Error {
+    #[error("the token is not for the audience {0:?} alone")]
+    Audience(String),
+    #[error("the token does not expire")]
+    Forever,
+    #[error("the API server does not take the token")]
+    Refused(#[source] tokens::Error),
+    #[error("the API server cannot be asked who the token is of; try again in a moment")]
+    Away(#[source] tokens::Error),
+    #[error("{0}")]
+    Names(#[from] names::Error),
+}
+
+/// Asks the API server who tokens are of.
+#[derive(Clone)]
+pub(super) struct Kubernetes {
+    tokens: Tokens,
+    audience: String,
+}
+
+impl Kubernetes {
+    pub(super) fn new(tokens: Tokens, audience: String) -> Self {
+        Self { tokens, audience }
+    }
+
+    /// Who the token is of, and until when it is good, in seconds since 1970.
+    pub(super) async fn identify(
+        &self,
+        token: &str,
+        claims: &Claims,
+    ) -> Result<(Identity, u64), Error> {
+        // The review says that ours is among the audiences, not that there is no other. The token
+        // does, and what it says holds if the API server then takes it.
+        if !claims.aud.is_only(&self.audience) {
+            return Err(Error::Audience(self.audience.clone()));
+        }
+        let expires = claims.expires().ok_or(Error::Forever)?;
+        let reviewed = self.tokens.review(token, &self.audience).await;
+        let user = reviewed.map_err(|error| match error {
+            tokens::Error::Ask(_) | tokens::Error::Timeout => Error::Away(error),
+            tokens::Error::Length | tokens::Error::Refused { .. } => Error::Refused(error),
+        })?;
+        // The API server's own names are what this source is for.
+        let names = Names {
+            trust_system: true,
+            ..Names::default()
+        };
+        let identity = names.identity(
+            &user.username.unwrap_or_default(),
+            &user.groups.unwrap_or_default(),
+            user.extra.unwrap_or_default(),
+            Source::Kubernetes,
+        )?;
+        Ok((identity, expires))
+    }
+}
