@@ -15,6 +15,7 @@ pub mod embedded;
 pub mod gateway;
 pub mod helper;
 pub mod images;
+pub mod issuer;
 pub mod kubelet;
 pub mod left;
 pub mod network;

@@ -1,0 +1,207 @@
+//! Id tokens of issuers: whose they are, by whose keys, and what becomes of it while keys change and
+//! issuers are away.
+
+use podgate_tests::apiserver::ApiServer;
+use podgate_tests::cluster::Cluster;
+use podgate_tests::issuer::{Issuer, SigningKey, unsigned};
+use podgate_tests::pki::Pki;
+use serde_json::{Value, json};
+
+use super::{Desk, authority, now};
+
+/// A desk that knows two issuers: one of RSA and EC keys, whose users are of `example`, and one that names
+/// users by their e-mail address, without any prefix.
+struct Place {
+    desk: Desk,
+    issuer: Issuer,
+    mail: Issuer,
+    rsa: SigningKey,
+    ec: SigningKey,
+    _api: ApiServer,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let pki = Pki::new().unwrap();
+        let api = ApiServer::start(Cluster::new(), &pki).await.unwrap();
+        let (rsa, ec) = (
+            SigningKey::rsa("r1").unwrap(),
+            SigningKey::ec("e1").unwrap(),
+        );
+        let issuer = Issuer::start(&pki, &[&rsa, &ec]).await.unwrap();
+        let mail = Issuer::start(&pki, &[&rsa]).await.unwrap();
+        let lines = format!(
+            "  oidc:\n\
+             \x20 - {{issuerURL: '{}', clientID: podgate, groupsClaim: groups, groupsPrefix: 'idp:', \
+             requiredClaims: {{hd: example}}, signingAlgs: [RS256, ES256], caFile: 'DIR/ca.crt'}}\n\
+             \x20 - {{issuerURL: '{}', clientID: podgate, usernameClaim: email, groupsClaim: groups, \
+             caFile: 'DIR/ca.crt'}}\n",
+            issuer.url(),
+            mail.url(),
+        );
+        let desk = Desk::start(authority().await, &api, &pki, &lines).await;
+        Self {
+            desk,
+            issuer,
+            mail,
+            rsa,
+            ec,
+            _api: api,
+        }
+    }
+
+    /// Claims of the first issuer's, with these instead.
+    fn claims(&self, other: Value) -> Value {
+        let mut claims = json!({
+            "iss": self.issuer.url(), "sub": "ada", "aud": "podgate", "hd": "example",
+            "exp": now() + 600, "iat": now(), "nbf": now(), "groups": ["dev", "system:masters"],
+        });
+        for (claim, value) in other.as_object().unwrap() {
+            claims[claim] = value.clone();
+        }
+        claims
+    }
+
+    fn token(&self, other: Value) -> String {
+        self.rsa.sign(&self.claims(other)).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_token_names_its_user_as_it_would_to_the_api_server() {
+    let place = Place::new().await;
+    let desk = &place.desk;
+    let ada = format!("{}#ada", place.issuer.url());
+    for key in [&place.rsa, &place.ec] {
+        let token = key.sign(&place.claims(json!({}))).unwrap();
+        let certificate = desk.certificate(&token).await;
+        assert_eq!(certificate.key_id(), ada);
+        // A prefix takes the names that are Kubernetes' own away from them.
+        assert_eq!(
+            certificate.valid_principals(),
+            [
+                &format!("user:{ada}"),
+                "group:idp:dev",
+                "group:idp:system:masters"
+            ]
+        );
+        let said = certificate.extensions().get("identity@podgate").unwrap();
+        assert_eq!(said, r#"{"source":"oidc"}"#);
+    }
+    assert_eq!(place.issuer.asked(), 1);
+    // A key's name is not needed, nor are groups; of several audiences azp says who asked.
+    let unnamed = place.rsa.sign_as(
+        &json!({"alg": "RS256"}),
+        &place.claims(json!({"groups": null})),
+    );
+    desk.certificate(&unnamed.unwrap()).await;
+    let both = json!({"aud": ["podgate", "other"], "azp": "podgate"});
+    desk.certificate(&place.token(both)).await;
+
+    let mail = |other: Value| {
+        let mut claims = place.claims(json!({"iss": place.mail.url(), "email": "ada@example"}));
+        claims["groups"] = json!(["dev"]);
+        for (claim, value) in other.as_object().unwrap() {
+            claims[claim] = value.clone();
+        }
+        place.rsa.sign(&claims).unwrap()
+    };
+    let certificate = desk
+        .certificate(&mail(json!({"email_verified": true})))
+        .await;
+    assert_eq!(certificate.key_id(), "ada@example");
+    for (other, words) in [
+        (json!({"email_verified": false}), "is not verified"),
+        (json!({"email": "system:admin"}), "system:"),
+        (json!({"groups": ["system:masters"]}), "system:"),
+        (json!({"email": ""}), "is empty"),
+    ] {
+        desk.refuses(&mail(other), 403, words).await;
+    }
+    for other in [json!({"hd": "other"}), json!({"hd": null})] {
+        desk.refuses(&place.token(other), 403, "claim hd").await;
+    }
+    let issued = "podgate_signer_certificates_total{source=\"oidc\",outcome=\"issued\"} 5";
+    desk.signer.counts(super::SOON, &[issued]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_token_that_proves_nothing() {
+    let place = Place::new().await;
+    let desk = &place.desk;
+    desk.certificate(&place.token(json!({}))).await;
+    for (other, words) in [
+        (json!({"aud": "other"}), "not for this client"),
+        (json!({"aud": ["podgate", "other"]}), "not for this client"),
+        (
+            json!({"aud": ["podgate", "other"], "azp": "other"}),
+            "not for this client",
+        ),
+        (json!({"aud": null}), "does not say"),
+        (json!({"exp": now() - 2}), "expired"),
+        (json!({"exp": null}), "does not say"),
+        (json!({"nbf": now() + 900}), "not valid yet"),
+        (json!({"iat": now() + 900}), "not valid yet"),
+        (json!({"iat": "today"}), "does not say"),
+    ] {
+        desk.refuses(&place.token(other), 401, words).await;
+    }
+    // By no key, by a secret that everybody knows, by another's key, by a key of the other kind.
+    let claims = place.claims(json!({}));
+    let none = unsigned(&claims).replace(
+        unsigned(&json!(1)).split('.').next().unwrap(),
+        "eyJhbGciOiJub25lIn0",
+    );
+    desk.refuses(&none, 401, "header").await;
+    let header = json!({"alg": "HS256", "kid": "r1"});
+    let shared = place.rsa.sign_as(&header, &claims).unwrap();
+    desk.refuses(&shared, 401, "algorithm").await;
+    let header = json!({"alg": "RS512", "kid": "r1"});
+    let other = place.rsa.sign_as(&header, &claims).unwrap();
+    desk.refuses(&other, 401, "algorithm").await;
+    let forged = SigningKey::rsa("r1").unwrap().sign(&claims).unwrap();
+    desk.refuses(&forged, 401, "no key of its issuer").await;
+    let header = json!({"alg": "ES256", "kid": "r1"});
+    let mixed = place.ec.sign_as(&header, &claims).unwrap();
+    desk.refuses(&mixed, 401, "no key of its issuer").await;
+    // Of one issuer's key, in another's name.
+    let claims = json!({"iss": place.mail.url(), "email": "ada@example"});
+    let crossed = place.ec.sign(&place.claims(claims)).unwrap();
+    desk.refuses(&crossed, 401, "algorithm").await;
+    // An issuer that is not known is the API server's to know, which was not meant.
+    let stranger = place.token(json!({"iss": "https://127.0.0.1/other"}));
+    desk.refuses(&stranger, 401, "the API server does not take")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_change_and_issuers_go() {
+    let place = Place::new().await;
+    let (desk, issuer) = (&place.desk, &place.issuer);
+    let old = place.token(json!({}));
+    desk.certificate(&old).await;
+    let next = SigningKey::ec("e2").unwrap();
+    let new = next.sign(&place.claims(json!({}))).unwrap();
+    desk.refuses(&new, 401, "no key of its issuer").await;
+    // Whom one stranger's key made it ask is asked for the next one, too.
+    issuer.set_keys(&[&next]);
+    desk.certificate(&new).await;
+    let asked = issuer.asked();
+    desk.refuses(&old, 401, "no key of its issuer").await;
+
+    issuer.set_up(false).await.unwrap();
+    desk.certificate(&new).await;
+    let unknown = SigningKey::ec("e3").unwrap();
+    let unknown = unknown.sign(&place.claims(json!({}))).unwrap();
+    desk.refuses(&unknown, 503, "cannot be asked for its keys")
+        .await;
+    desk.certificate(&new).await;
+    assert_eq!(issuer.asked(), asked + 1);
+
+    // One that was never reached has no keys, and what it says is not believed.
+    place.mail.set_up(false).await.unwrap();
+    let claims = json!({"iss": place.mail.url(), "email": "ada@example"});
+    let mail = place.token(claims);
+    desk.refuses(&mail, 503, "cannot be asked for its keys")
+        .await;
+}

@@ -1,0 +1,137 @@
+//! What the desk does not do, and what it says: the status tells a script, the line a person.
+
+use podgate_tests::apiserver::{API_AUDIENCE, ApiFault, Token};
+use podgate_tests::issuer::unsigned;
+use podgate_tests::ssh::keygen;
+use serde_json::json;
+
+use super::{Desk, claims, issue, now};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_are_good_for_something_else_or_for_nothing() {
+    let (desk, api) = Desk::alone("").await;
+    let known = |bearer: &str, audiences: &[&str]| {
+        let token = Token::service_account("dev", "me");
+        let add = |token: Token, audience: &&str| token.audience(audience);
+        api.add_token(bearer, audiences.iter().fold(token, add));
+    };
+    let wrong = "is not for the audience \"podgate\" alone";
+
+    // For the API server, for it too, and for another service too.
+    for audiences in [
+        vec![API_AUDIENCE],
+        vec!["podgate", API_AUDIENCE],
+        vec![API_AUDIENCE, "podgate"],
+        vec!["podgate", "vault"],
+        vec!["vault"],
+        vec![],
+    ] {
+        let bearer = unsigned(&claims(json!(audiences)));
+        known(&bearer, &audiences);
+        desk.refuses(&bearer, 401, wrong).await;
+    }
+    // It is not so much as shown to anybody.
+    assert_eq!(api.requests("create", "tokenreviews"), 0);
+    known("opaque", &["podgate"]);
+    desk.refuses("opaque", 401, "is no JWT").await;
+    assert_eq!(api.requests("create", "tokenreviews"), 0);
+
+    // One that says it is for the desk alone, and that the API server has for itself.
+    let bearer = unsigned(&claims(json!("podgate")));
+    known(&bearer, &[API_AUDIENCE]);
+    let unknown = "the API server does not take the token";
+    desk.refuses(&bearer, 401, unknown).await;
+    assert_eq!(api.requests("create", "tokenreviews"), 1);
+
+    // Nobody's, and somebody's no more.
+    desk.refuses(&unsigned(&claims(json!("podgate"))), 401, unknown)
+        .await;
+    let bearer = issue(&api, "dev", "me");
+    desk.certificate(&bearer).await;
+    api.remove_token(&bearer);
+    desk.refuses(&bearer, 401, unknown).await;
+
+    // Expired a moment ago, where the API server's clock is behind; and one that never does.
+    for (exp, words) in [(json!(now() - 1), "expired"), (json!(null), "not expire")] {
+        let mut claims = claims(json!("podgate"));
+        claims["exp"] = exp;
+        let bearer = unsigned(&claims);
+        known(&bearer, &["podgate"]);
+        desk.refuses(&bearer, 401, words).await;
+    }
+
+    // None, or not one.
+    let key = desk.path("id.pub");
+    let (status, body) = desk.ask(None, &key).await;
+    assert!(status == 401 && body.contains("no bearer token"), "{body}");
+    let (status, _) = desk.curl(Some("Authorization: Basic YTpi"), &key).await;
+    assert_eq!(status, 401);
+
+    // More groups than ssh reads of a certificate.
+    let bearer = unsigned(&claims(json!("podgate")));
+    let token = (0..255).fold(Token::of("ada").audience("podgate"), |token, n| {
+        token.group(&format!("g{n}"))
+    });
+    api.add_token(&bearer, token);
+    desk.refuses(&bearer, 403, "256 groups").await;
+
+    for fault in [ApiFault::Refused, ApiFault::InternalError] {
+        api.set_fault(fault).await.unwrap();
+        let bearer = issue(&api, "dev", "me");
+        desk.refuses(&bearer, 503, "the API server cannot be asked")
+            .await;
+    }
+    let counts = |outcome: &str, n: usize| {
+        format!(
+            "podgate_signer_certificates_total{{source=\"kubernetes\",outcome=\"{outcome}\"}} {n}"
+        )
+    };
+    let lines = [
+        counts("issued", 1),
+        counts("unavailable", 2),
+        counts("forbidden", 1),
+    ];
+    let lines = lines.each_ref().map(String::as_str);
+    desk.signer.counts(super::SOON, &lines).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_none_and_more_than_there_is() {
+    let (desk, api) = Desk::alone("  perMinuteAndIdentity: 2\n").await;
+    let write = |name: &str, text: &str| {
+        let path = desk.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let good = std::fs::read_to_string(desk.path("id.pub")).unwrap();
+    let weak = include_str!("../../../frontdoor/src/authn/keys/rsa-1024.pub");
+    let bearer = issue(&api, "dev", "me");
+    for (path, words) in [
+        (write("empty", ""), "not one public key"),
+        (write("two", &format!("{good}{good}")), "not one public key"),
+        (write("words", "let me in\n"), "not one public key"),
+        (desk.path("id"), "not one public key"),
+        (write("weak", weak), "2048 bits"),
+    ] {
+        let (status, body) = desk.ask(Some(&bearer), &path).await;
+        assert!(status == 400 && body.contains(words), "{path:?}: {body}");
+    }
+    let (status, body) = desk
+        .ask(Some(&bearer), &write("long", &"x".repeat(20_000)))
+        .await;
+    assert_eq!(status, 413, "{body}");
+    // Who brings no key need not be known.
+    assert_eq!(api.requests("create", "tokenreviews"), 0);
+
+    // An RSA key is as good, and a rate is an identity's own.
+    keygen(&desk.path("rsa"), &["-t", "rsa", "-b", "2048"])
+        .await
+        .unwrap();
+    let (status, body) = desk.ask(Some(&bearer), &desk.path("rsa.pub")).await;
+    assert_eq!(status, 200, "{body}");
+    desk.certificate(&issue(&api, "dev", "me")).await;
+    desk.refuses(&bearer, 429, "try again later").await;
+    desk.certificate(&issue(&api, "dev", "you")).await;
+    let limited = "podgate_signer_certificates_total{source=\"kubernetes\",outcome=\"limited\"} 1";
+    desk.signer.counts(super::SOON, &[limited]).await.unwrap();
+}
