@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use podgate_tests::apiserver::{ApiServer, Rbac, Token, group, rule};
 use podgate_tests::cluster::Cluster;
+use podgate_tests::containerd::eventually;
 use podgate_tests::gateway::Part;
 use podgate_tests::issuer::unsigned;
 use podgate_tests::pki::Pki;
@@ -43,6 +44,14 @@ impl Desk {
     async fn start(dir: TempDir, api: &ApiServer, pki: &Pki, lines: &str) -> Self {
         let path = dir.path();
         api.kubeconfig(&path.join("kubeconfig")).unwrap();
+        for name in ["podgate-ca", "podgate-user-ca"] {
+            api.add_object("secrets", "podgate", name);
+        }
+        api.add_object("configmaps", "podgate", "podgate-ca");
+        let ca = match lines.contains("  ca:") {
+            true => "",
+            false => "  ca: {file: 'DIR/user_ca'}\n",
+        };
         pki.issue(&["127.0.0.1"])
             .unwrap()
             .write(path, "desk")
@@ -57,7 +66,7 @@ impl Desk {
              \x20 frontdoors: {{namespace: podgate, serviceAccount: podgate-frontdoor}}\n\
              log: {{format: json, level: debug}}\n\
              desk:\n  listen: 127.0.0.1:0\n  tls: {{cert: 'DIR/desk.crt', key: 'DIR/desk.key'}}\n\
-             \x20 ca: {{file: 'DIR/user_ca'}}\n{lines}",
+             {ca}{lines}",
         );
         let config = config.replace("DIR", &path.display().to_string());
         let file = path.join("signer.yaml");
@@ -152,11 +161,12 @@ fn issue(api: &ApiServer, namespace: &str, name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
-    let authority = authority().await;
-    let trusted = authority.path().join("user_ca.pub");
+    // As at an installation: the frontdoor is there before anybody has made the CA.
+    let bundle = tempfile::tempdir().unwrap();
+    let trusted = bundle.path().join("user_ca.pub");
     let changes = Changes {
         frontdoor: format!(
-            "authn: {{certificates: [{{authorities: '{}', trustSystem: true}}]}}\n",
+            "authn: {{certificates: [{{authorities: '{}', optional: true, trustSystem: true}}]}}\n",
             trusted.display()
         ),
         ..Changes::default()
@@ -170,7 +180,17 @@ async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
         &[group("system:serviceaccounts:prod")],
     );
     stand.api.set_rbac(rbac);
-    let desk = Desk::start(authority, &stand.api, &stand.pki, "").await;
+    let secret = "  ca: {secret: {namespace: podgate, name: podgate-user-ca}}\n";
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::start(dir, &stand.api, &stand.pki, secret).await;
+    let folder = bundle.path();
+    stand
+        .api
+        .mount("configmaps", "podgate", "podgate-ca", folder);
+    let published = || async { trusted.exists().then_some(()) };
+    eventually("a key in the bundle", SOON, published)
+        .await
+        .unwrap();
 
     // Who has no group that may enters nothing, and is somebody nevertheless.
     let (client, _) = stand.stranger("me").await.unwrap();
@@ -223,6 +243,19 @@ async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
     ] {
         assert!(shown.contains(words), "{words:?} is not in {shown}");
     }
+
+    // Another signer of the same Secret signs by the same key.
+    let dir = tempfile::tempdir().unwrap();
+    let config = std::fs::read_to_string(desk.path("signer.yaml")).unwrap();
+    let again = dir.path().join("signer.yaml");
+    std::fs::write(&again, config).unwrap();
+    let mut updates = stand.api.requests("update", "secrets");
+    let second = Part::start("podgate-frontdoor signer", &again)
+        .await
+        .unwrap();
+    updates = stand.api.requests("update", "secrets") - updates;
+    assert_eq!(updates, 0, "a CA that is there was made anew");
+    drop(second);
 
     // It was counted and logged, and the token was not.
     let counted = "podgate_signer_certificates_total{source=\"kubernetes\",outcome=\"issued\"} 2";

@@ -82,8 +82,13 @@ pub struct Certificates {
 impl Certificates {
     /// Reads the CAs' keys for the first time.
     pub fn load(rule: config::Certificates) -> Result<Self, Error> {
-        let path = rule.authorities.clone();
-        let authorities = Reloaded::load(vec![path.clone()], move || read(&path))?;
+        let (path, optional) = (rule.authorities.clone(), rule.optional);
+        let authorities = Reloaded::load(vec![path.clone()], move || {
+            if optional && !path.exists() {
+                return Ok(vec![]);
+            }
+            read(&path)
+        })?;
         Ok(Self { authorities, rule })
     }
 

@@ -35,6 +35,8 @@ pub struct Names {
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Certificates {
     pub authorities: PathBuf,
+    /// Whether the file may come later; until then it names no CA.
+    pub optional: bool,
     pub user: UserFrom,
     pub group_principal: String,
     pub names: Names,
@@ -70,6 +72,8 @@ struct NamesFile {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct CertificatesFile {
     authorities: PathBuf,
+    #[serde(default)]
+    optional: bool,
     #[serde(default)]
     user_from: UserFromFile,
     #[serde(default)]
@@ -167,6 +171,7 @@ impl CertificatesFile {
         }
         Ok(Certificates {
             authorities: self.authorities,
+            optional: self.optional,
             user,
             group_principal: self.group_principal,
             names: Names {

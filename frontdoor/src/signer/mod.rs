@@ -59,7 +59,11 @@ impl Signer {
         let metrics = Arc::new(Metrics::new());
         let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
         let tokens = Tokens::new(client.clone());
-        let ca = Arc::new(Ca::new(client.clone(), config.clone(), Arc::clone(&metrics)));
+        let ca = Arc::new(Ca::new(
+            client.clone(),
+            config.clone(),
+            Arc::clone(&metrics),
+        ));
         let enrol = Enrol::new(
             config.enrolment.clone(),
             tokens,

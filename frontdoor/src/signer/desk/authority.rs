@@ -1,14 +1,22 @@
 //! The key that signs users' certificates: in a file that somebody keeps, or in a Secret that the
 //! signer fills once.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use podgate_proto::reload::Reloaded;
+use russh::keys::key::safe_rng;
+use russh::keys::ssh_key::{self, LineEnding};
 use russh::keys::{Algorithm, PrivateKey};
 
 use super::config::Ca;
-use crate::kubernetes::Reference;
+use crate::kubernetes::{self, Kept, Reference};
+
+/// Where a Secret has the key, as ssh-keygen would name the file; and the bundle its public half.
+const KEY: &str = "user_ca";
+const PUBLIC: &str = "user_ca.pub";
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -21,35 +29,68 @@ pub enum Error {
     },
     #[error("{place} holds no OpenSSH private key: {reason}")]
     Key { place: String, reason: String },
-    #[error("a Secret is not read yet")]
-    Secret,
+    #[error("cannot make a key: {0}")]
+    Make(#[from] ssh_key::Error),
+    #[error(transparent)]
+    Kept(#[from] Kept),
 }
 
 /// The key as it is now.
 pub(super) enum Authority {
+    Secret(Arc<PrivateKey>),
     File(Reloaded<PrivateKey, Error>),
 }
 
 impl Authority {
-    pub(super) async fn load(
-        ca: Ca,
-        _client: &kube::Client,
-        _bundle: &Reference,
-    ) -> Result<Self, Error> {
+    pub(super) async fn load(ca: Ca, client: &kube::Client) -> Result<Self, Error> {
         match ca {
             Ca::File(path) => {
                 let read = path.clone();
                 Reloaded::load(vec![path], move || of_file(&read)).map(Self::File)
             }
-            Ca::Secret(_) => Err(Error::Secret),
+            Ca::Secret(secret) => {
+                let ask = async || kubernetes::fill_secret::<Error>(client, &secret, make).await;
+                let data = kubernetes::patiently(ask).await?;
+                let text = data.get(KEY).map(Vec::as_slice).unwrap_or_default();
+                let place = format!("{KEY} of Secret {secret}");
+                Ok(Self::Secret(Arc::new(parse(text, &place)?)))
+            }
         }
     }
 
     pub(super) fn current(&self) -> Arc<PrivateKey> {
         match self {
+            Self::Secret(key) => Arc::clone(key),
             Self::File(key) => key.current(),
         }
     }
+
+    /// Has the public key in the bundle, for frontdoors to mount.
+    pub(super) async fn publish(&self, client: &kube::Client, to: &Reference) -> Result<(), Error> {
+        let line = public(&self.current())?;
+        let put = |bundle: &mut ConfigMap| {
+            let data = bundle.data.get_or_insert_default();
+            let before = data.insert(PUBLIC.to_owned(), line.clone());
+            Ok::<_, Error>(before.as_ref() != Some(&line))
+        };
+        kubernetes::change(client, to, put).await?;
+        Ok(())
+    }
+}
+
+fn make() -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let mut key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519)?;
+    key.set_comment("podgate");
+    let text = key.to_openssh(LineEnding::LF)?;
+    tracing::info!("made the CA of users' certificates");
+    Ok(BTreeMap::from([
+        (KEY.to_owned(), text.as_bytes().to_vec()),
+        (PUBLIC.to_owned(), public(&key)?.into_bytes()),
+    ]))
+}
+
+fn public(key: &PrivateKey) -> Result<String, Error> {
+    Ok(format!("{}\n", key.public_key().to_openssh()?))
 }
 
 fn of_file(path: &Path) -> Result<PrivateKey, Error> {

@@ -14,6 +14,7 @@ mod token;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use podgate_proto::mtls;
 use tokio::net::TcpListener;
@@ -29,6 +30,11 @@ use exchange::Exchange;
 use kubernetes::Kubernetes;
 use oidc::Issuer;
 use rates::Rates;
+
+/// How often the bundle is looked at, which others write, too.
+const PUBLISH: Duration = Duration::from_secs(60);
+/// The same after it could not be written.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Why there is no desk.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +58,8 @@ pub(super) struct Desk {
     listener: TcpListener,
     certificate: http::Certificate,
     exchange: Arc<Exchange>,
+    client: kube::Client,
+    bundle: Reference,
 }
 
 impl Desk {
@@ -63,7 +71,7 @@ impl Desk {
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let certificate = http::certificate(config.tls)?;
-        let authority = Authority::load(config.ca, client, bundle).await?;
+        let authority = Authority::load(config.ca, client).await?;
         let issuers = config.oidc.into_iter().map(Issuer::new);
         let issuers = issuers.collect::<Result<_, _>>()?;
         let exchange = Exchange {
@@ -83,6 +91,8 @@ impl Desk {
             listener,
             certificate,
             exchange: Arc::new(exchange),
+            client: client.clone(),
+            bundle: bundle.clone(),
         })
     }
 
@@ -93,13 +103,26 @@ impl Desk {
             .map_or_else(|error| error.to_string(), |address| address.to_string())
     }
 
-    /// Serves until `draining`, lets calls that are under way end, and ends at `stopped`.
+    /// Serves until `draining`, lets calls that are under way end, and ends at `stopped`. Meanwhile it
+    /// keeps the CA's public key in the bundle.
     pub(super) async fn serve(self, draining: CancellationToken, stopped: CancellationToken) {
-        let Self {
-            listener,
-            certificate,
-            exchange,
-        } = self;
-        http::serve(listener, certificate, exchange, draining, stopped).await;
+        let publish = async {
+            loop {
+                let published = self.exchange.authority.publish(&self.client, &self.bundle);
+                let next = match published.await {
+                    Ok(()) => PUBLISH,
+                    Err(error) => {
+                        tracing::warn!(%error, "the bundle has no key of the desk's yet");
+                        AGAIN
+                    }
+                };
+                tokio::time::sleep(next).await;
+            }
+        };
+        let exchange = Arc::clone(&self.exchange);
+        tokio::select! {
+            () = http::serve(self.listener, self.certificate, exchange, draining, stopped) => {}
+            () = publish => {}
+        }
     }
 }
