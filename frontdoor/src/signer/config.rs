@@ -201,6 +201,7 @@ mod tests {
         let config = read(EXAMPLE).unwrap();
         assert_eq!(config.enrolment.lifetime, Duration::from_secs(86_400));
         assert!(matches!(config.ca.source, Source::Secret(_)));
+        assert!(config.desk.is_some());
     }
 
     #[test]

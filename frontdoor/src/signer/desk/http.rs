@@ -34,7 +34,7 @@ const MAX_BODY: usize = 16 * 1024;
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// For a connection, from its handshake to the end of its answer.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(20);
-/// Connections at a time; more wait to be accepted.
+/// Connections at a time; others wait to be accepted.
 const CONNECTIONS: usize = 512;
 
 /// The desk's certificate, which follows its files.
