@@ -150,7 +150,7 @@ fn claims(audiences: Value) -> Value {
 }
 
 /// A ServiceAccount's token for the desk, as the API server gives one.
-fn issue(api: &ApiServer, namespace: &str, name: &str) -> String {
+pub(crate) fn issue(api: &ApiServer, namespace: &str, name: &str) -> String {
     let bearer = unsigned(&claims(json!(["podgate"])));
     let token = Token::service_account(namespace, name)
         .extra("authentication.kubernetes.io/credential-id", &["JTI=1"])

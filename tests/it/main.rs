@@ -17,6 +17,7 @@ mod cli;
 mod command;
 mod containerd;
 mod crash;
+mod deployed;
 mod desk;
 mod enrolment;
 mod errors;

@@ -1,7 +1,7 @@
 //! A stand-in for an OpenID Connect issuer: discovery and keys over HTTPS, id tokens signed by RSA and
 //! EC keys that tests change. Not there: any way for a user to log in.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -62,7 +62,11 @@ impl Issuer {
             tls: Arc::new(pki.server_config(&issued)?),
             state: Mutex::default(),
         });
-        let listener = Listener::start(Arc::clone(&front), Ipv4Addr::LOCALHOST).await?;
+        let listener = Listener::start(
+            Arc::clone(&front),
+            SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
+        )
+        .await?;
         front.with(|state| state.url = format!("https://127.0.0.1:{}/idp", listener.port()));
         let this = Self { listener, front };
         this.set_keys(keys);

@@ -10,6 +10,7 @@ pub mod client;
 pub mod cluster;
 pub mod containerd;
 pub mod cri;
+pub mod deployed;
 pub mod direct;
 pub mod embedded;
 pub mod gateway;

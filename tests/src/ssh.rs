@@ -68,6 +68,13 @@ impl Client {
         }
     }
 
+    /// The same to a frontdoor at another address.
+    #[must_use]
+    pub fn at(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
+        self
+    }
+
     /// The same on a network of its own, to a frontdoor on another.
     #[must_use]
     pub fn on(mut self, network: &Network) -> Self {

@@ -4,6 +4,7 @@
 pub mod enrolled;
 mod sites;
 
+use std::net::SocketAddrV4;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -192,7 +193,7 @@ impl Stand {
             let demo = pod("default", "demo", "demo-uid", NODE, &sites.node);
             cluster.add(demo.container("main", "demo"));
         }
-        let address = sites.kubelet.parse()?;
+        let address = SocketAddrV4::new(sites.kubelet.parse()?, 0);
         let kubelet = Kubelet::start_at(address, NODE, cluster.clone(), &pki, runtime).await?;
         let ca = pki.write_ca(path)?;
         api.kubeconfig(&path.join("kubeconfig"))?;

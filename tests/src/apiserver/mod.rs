@@ -16,7 +16,7 @@ mod reviews;
 mod selector;
 mod watch;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -95,7 +95,7 @@ impl ApiServer {
             objects: Mutex::default(),
             behaviour: Mutex::default(),
         });
-        let listener = Listener::start(front.clone(), address).await?;
+        let listener = Listener::start(front.clone(), SocketAddrV4::new(address, 0)).await?;
         Ok(Self {
             listener,
             address,
@@ -108,6 +108,11 @@ impl ApiServer {
     /// `https://<address>:<port>`
     pub fn url(&self) -> String {
         format!("https://{}:{}", self.address, self.listener.port())
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.listener.port()
     }
 
     /// The bearer token of [`kubeconfig`](Self::kubeconfig).
@@ -142,9 +147,27 @@ impl ApiServer {
         lock(&self.front.behaviour).enforce = enforce;
     }
 
+    /// Whose a bearer token is, and whether RBAC lets them use a verb on a resource, such as
+    /// `nodes/proxy`; None if nobody's.
+    pub fn may(&self, bearer: &str, verb: &str, resource: &str) -> Option<(String, bool)> {
+        let caller = lock(&self.front.tokens).caller(bearer)?;
+        let asked = asked::Asked {
+            verb: verb.to_owned(),
+            resource: resource.to_owned(),
+            ..asked::Asked::default()
+        };
+        let rbac = Arc::clone(&lock(&self.front.rbac));
+        Some((caller.name.clone(), rbac.decide(&caller, &asked).allowed))
+    }
+
     /// A Secret or ConfigMap (`secrets`, `configmaps`) without data.
     pub fn add_object(&self, resource: &str, namespace: &str, name: &str) {
         lock(&self.front.objects).add(objects::key(resource, namespace, name));
+    }
+
+    /// A Secret or ConfigMap as somebody applies it, such as Helm; what is there is replaced.
+    pub fn put_object(&self, object: Value) {
+        lock(&self.front.objects).apply(object);
     }
 
     /// What it is now.

@@ -59,6 +59,24 @@ impl Objects {
         self.put(key, object);
     }
 
+    /// Takes one as it is, and `stringData` for data.
+    pub(super) fn apply(&mut self, mut object: Value) {
+        let resource = SERVED.iter().find(|(_, kind)| object["kind"] == *kind);
+        let Some((resource, _)) = resource else {
+            return;
+        };
+        let texts = object["stringData"].take();
+        for (name, text) in texts.as_object().into_iter().flatten() {
+            object["data"][name] = STANDARD.encode(text.as_str().unwrap_or_default()).into();
+        }
+        let [namespace, name] = ["namespace", "name"].map(|field| {
+            let text = object["metadata"][field].as_str();
+            text.unwrap_or_default().to_owned()
+        });
+        object["metadata"]["uid"] = format!("{resource}-{name}-uid").into();
+        self.put(key(resource, &namespace, &name), object);
+    }
+
     pub(super) fn get(&self, key: &Key) -> Option<&Value> {
         self.all.get(key)
     }

@@ -32,16 +32,16 @@ impl Bridge {
         for number in 0..BRIDGES {
             let this = Self { number };
             // The name is the lock: it can be made but once.
-            if ip(&format!("link add {} type bridge", this.device())).is_err() {
+            // By itself it would take the lowest address of what is joined, and be another to those who
+            // know it already.
+            let address = format!("02:70:6f:64:67:{number:02x}");
+            let device = this.device();
+            if ip(&format!("link add {device} address {address} type bridge")).is_err() {
                 std::mem::forget(this);
                 continue;
             }
-            ip(&format!(
-                "addr add {}/24 dev {}",
-                this.gateway(),
-                this.device()
-            ))?;
-            ip(&format!("link set {} up", this.device()))?;
+            ip(&format!("addr add {}/24 dev {device}", this.gateway()))?;
+            ip(&format!("link set {device} up"))?;
             return Ok(this);
         }
         bail!("{BRIDGES} networks are there already: ip link show type bridge")

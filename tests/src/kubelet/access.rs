@@ -2,7 +2,7 @@
 //! changeable at run time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, Method, StatusCode, header};
 use rustls::pki_types::CertificateDer;
@@ -15,7 +15,12 @@ use crate::pki::Clients;
 pub struct Access {
     clients: Clients,
     rules: Mutex<Rules>,
+    delegate: Mutex<Option<Delegate>>,
 }
+
+/// Whoever decides in the kubelet's stead (`--authorization-mode=Webhook`): given a bearer token, a verb
+/// and a resource such as `nodes/proxy`, the user, and whether they may. None: nobody knows the token.
+pub type Delegate = Arc<dyn Fn(&str, &str, &str) -> Option<(String, bool)> + Send + Sync>;
 
 #[derive(Default)]
 struct Rules {
@@ -28,7 +33,13 @@ impl Access {
         Self {
             clients,
             rules: Mutex::default(),
+            delegate: Mutex::default(),
         }
+    }
+
+    /// From now on bearer tokens are somebody else's to judge.
+    pub fn delegate(&self, delegate: Delegate) {
+        *self.delegate.lock().unwrap_or_else(PoisonError::into_inner) = Some(delegate);
     }
 
     /// From now on this bearer token is `user`'s.
@@ -61,24 +72,40 @@ impl Access {
         path: &str,
         headers: &HeaderMap,
     ) -> Option<(StatusCode, String)> {
+        let (verb, resources) = (verb(method), subresources(path));
         let rules = self.rules();
-        let by_token = || {
-            let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-            rules
-                .users_by_token
-                .get(value.strip_prefix("Bearer ")?)
-                .cloned()
+        let bearer = headers.get(header::AUTHORIZATION);
+        let bearer = bearer.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let by_token = |token: &str| match self.delegated() {
+            None => {
+                let user = rules.users_by_token.get(token)?;
+                Some((user.clone(), true))
+            }
+            // Any of the resources is enough (KEP-2862).
+            Some(delegate) => {
+                let mut answers = Vec::new();
+                for resource in resources.split(' ') {
+                    answers.push(delegate(token, verb, &format!("nodes/{resource}"))?);
+                }
+                answers.into_iter().max_by_key(|(_, may)| *may)
+            }
         };
-        let Some(user) = self.clients.user(chain).or_else(by_token) else {
+        let by_certificate = self.clients.user(chain).map(|user| (user, true));
+        let known = by_certificate.or_else(|| by_token(bearer?));
+        let Some((user, may)) = known else {
             return Some((StatusCode::UNAUTHORIZED, "Unauthorized".to_owned()));
         };
-        rules.forbidden.contains(&user).then(|| {
-            let (verb, resources) = (verb(method), subresources(path));
+        (!may || rules.forbidden.contains(&user)).then(|| {
             let text = format!(
                 "Forbidden (user={user}, verb={verb}, resource=nodes, subresource(s)=[{resources}])\n"
             );
             (StatusCode::FORBIDDEN, text)
         })
+    }
+
+    fn delegated(&self) -> Option<Delegate> {
+        let delegate = self.delegate.lock();
+        delegate.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn rules(&self) -> MutexGuard<'_, Rules> {

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,8 +91,8 @@ enum What {
 }
 
 impl Listener {
-    pub(crate) async fn start<S: Service>(service: Arc<S>, address: Ipv4Addr) -> Result<Self> {
-        let listener = TcpListener::bind((address, 0)).await?;
+    pub(crate) async fn start<S: Service>(service: Arc<S>, address: SocketAddrV4) -> Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (orders, receiver) = mpsc::channel(1);
         let stop = CancellationToken::new();

@@ -11,7 +11,7 @@ mod relay;
 mod routes;
 mod upgrade;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +19,7 @@ use anyhow::Result;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
-pub use access::Access;
+pub use access::{Access, Delegate};
 pub use faults::{ExecFault, Faults, ServerCertificate};
 pub use listener::Leg;
 
@@ -89,23 +89,25 @@ impl Kubelet {
     /// # Errors
     /// When no port or certificate is to be had.
     pub async fn start(node: &str, cluster: Cluster, pki: &Pki, runtime: Runtime) -> Result<Self> {
-        Self::start_at(Ipv4Addr::LOCALHOST, node, cluster, pki, runtime).await
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+        Self::start_at(address, node, cluster, pki, runtime).await
     }
 
-    /// The same on a free port of another address.
+    /// The same on another address; port 0 is a free one.
     ///
     /// # Errors
     /// As of [`start`](Self::start).
     pub async fn start_at(
-        address: Ipv4Addr,
+        address: SocketAddrV4,
         node: &str,
         cluster: Cluster,
         pki: &Pki,
         runtime: Runtime,
     ) -> Result<Self> {
         let other = Pki::new()?;
-        let config = |signer: &Pki, name: &str| -> Result<Shown> {
-            let issued = signer.issue(&[name])?;
+        let ip = address.ip().to_string();
+        let config = |signer: &Pki, names: &[&str]| -> Result<Shown> {
+            let issued = signer.issue(names)?;
             let tls = Arc::new(pki.server_config(&issued)?);
             let pem = issued.cert_pem;
             Ok(Shown { pem, tls })
@@ -116,9 +118,9 @@ impl Kubelet {
             access: Access::new(pki.clients()?),
             faults: Arc::default(),
             certificates: Certificates {
-                good: config(pki, node)?,
-                untrusted: config(&other, node)?,
-                wrong_name: config(pki, &format!("not-{node}"))?,
+                good: config(pki, &[node, &ip])?,
+                untrusted: config(&other, &[node, &ip])?,
+                wrong_name: config(pki, &[&format!("not-{node}")])?,
             },
             runtime: Mutex::new(Some(runtime)),
             open_execs: watch::Sender::new(0),
@@ -129,7 +131,7 @@ impl Kubelet {
         Ok(Self {
             listener,
             front,
-            address,
+            address: *address.ip(),
         })
     }
 

@@ -1,0 +1,36 @@
+//! Tokens of pods' ServiceAccounts, known to the API server before a pod has them.
+
+use crate::apiserver::{ApiServer, Token};
+
+/// Whose the tokens are: a pod of a ServiceAccount, on a node (KEP-4193).
+#[derive(Clone, Copy)]
+pub(super) struct Tokens<'a> {
+    /// Who is told of each.
+    pub(super) api: &'a ApiServer,
+    /// The pod's namespace.
+    pub(super) namespace: &'a str,
+    /// The pod's ServiceAccount.
+    pub(super) account: &'a str,
+    /// The pod's name.
+    pub(super) pod: &'a str,
+    /// The pod's UID.
+    pub(super) uid: &'a str,
+    /// The pod's node.
+    pub(super) node: &'a str,
+}
+
+impl Tokens<'_> {
+    /// A new token for an audience; without one, for the API server.
+    pub(super) fn issue(&self, audience: Option<&str>) -> String {
+        let mut token = Token::service_account(self.namespace, self.account)
+            .extra("authentication.kubernetes.io/pod-name", &[self.pod])
+            .extra("authentication.kubernetes.io/pod-uid", &[self.uid])
+            .extra("authentication.kubernetes.io/node-name", &[self.node]);
+        if let Some(audience) = audience {
+            token = token.audience(audience);
+        }
+        let bearer = format!("token-of-{}-for-{}", self.uid, audience.unwrap_or("api"));
+        self.api.add_token(&bearer, token);
+        bearer
+    }
+}
