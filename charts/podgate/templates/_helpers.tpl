@@ -84,14 +84,11 @@ tls:
 {{/* Takes {root, secret, hostPath}: the volumes of the same. */}}
 {{- define "podgate.linkVolumes" -}}
 {{- if eq .root.Values.certificates.mode "enrolment" -}}
-# Kept by the signer. The pod waits until it has put the CA there; later changes are brought in by the
-# kubelet.
+# Kept by the signer, who puts ca.crt there: until then the part waits, and is not ready. Changes are
+# brought in by the kubelet.
 - name: ca
   configMap:
     name: {{ include "podgate.bundle" .root }}
-    items:
-      - key: ca.crt
-        path: ca.crt
 # Worth nothing to anybody but the signer.
 - name: enrolment
   projected:
