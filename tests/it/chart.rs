@@ -1,6 +1,7 @@
 //! The chart, as Helm's own engine lints and renders it: each object is what its Kubernetes type says, the
 //! default is what `golden` holds, and nobody has more privilege than is listed here.
 
+mod configs;
 mod golden;
 mod objects;
 mod privileges;
@@ -93,6 +94,7 @@ fn what_helm_makes_of_it() {
         let reason = case.reason.as_deref().unwrap_or("it was accepted");
         assert!(reason.contains(&case.expect), "{}: {reason}", case.refused);
     }
+    configs::check(rendered.iter().flat_map(|case| &case.objects));
     let default = rendered.iter().find(|case| case.case == "default").unwrap();
     each_damage_is_seen(&default.objects);
     privileges::each_rule_says_why(&default.texts).unwrap();

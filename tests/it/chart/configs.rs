@@ -1,0 +1,47 @@
+//! The configurations that the chart renders, as the parts themselves check them.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use podgate_tests::gateway::binary;
+
+use super::Object;
+
+/// A ConfigMap's key, and who reads it.
+const READERS: &[(&str, &str, &[&str])] = &[
+    ("agent.yaml", "podgate-agent", &[]),
+    ("frontdoor.yaml", "podgate-frontdoor", &["run"]),
+    ("signer.yaml", "podgate-frontdoor", &["signer"]),
+];
+
+/// Every different one of all cases is a configuration.
+pub(super) fn check<'a>(objects: impl Iterator<Item = &'a Object>) {
+    let mut texts = BTreeSet::new();
+    for object in objects.filter(|object| object.object["kind"] == "ConfigMap") {
+        for reader in READERS {
+            if let Some(text) = object.object["data"][reader.0].as_str() {
+                texts.insert((reader, text));
+            }
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for reader in READERS {
+        assert!(texts.iter().any(|(by, _)| *by == reader), "{}", reader.0);
+    }
+    for ((name, program, words), text) in texts {
+        let file = dir.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(binary(program).unwrap());
+        command
+            .args(*words)
+            .arg("--config")
+            .arg(&file)
+            .arg("--check");
+        command
+            .env("NODE_NAME", "node-a")
+            .env("HOST_IP", "192.0.2.1");
+        let output = command.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}\n{text}");
+    }
+}
