@@ -10,12 +10,11 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use podgate_tests::echo::Echo;
 use podgate_tests::ssh::{Client, keygen};
 use podgate_tests::stand::{Changes, Stand};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -154,32 +153,17 @@ impl Somebody {
         given
     }
 
-    /// A session that echoes lines, and does.
-    async fn echo(&self) -> Child {
+    async fn echo(&self) -> Echo {
         let mut ssh = self.client.ssh(&[], "demo");
-        let mut child = ssh.arg("cat").stdin(Stdio::piped()).spawn().unwrap();
-        echoes(&mut child).await;
-        child
+        ssh.arg("cat");
+        Echo::start(ssh).await.unwrap()
     }
 }
 
-async fn echoes(child: &mut Child) {
-    let stdin = child.stdin.as_mut().unwrap();
-    stdin.write_all(b"here\n").await.unwrap();
-    let mut line = String::new();
-    let mut stdout = BufReader::new(child.stdout.as_mut().unwrap());
-    let read = stdout.read_line(&mut line);
-    timeout(SOON, read).await.expect("no echo").unwrap();
-    assert_eq!(line, "here\n");
-}
-
 /// Waits for the end of a session that is ended because its login does not hold any more.
-async fn is_ended(mut child: Child) {
-    let mut text = String::new();
-    let mut stderr = child.stderr.take().unwrap();
-    let read = stderr.read_to_string(&mut text);
-    timeout(SOON, read).await.expect("it does not end").unwrap();
-    assert_eq!(child.wait().await.unwrap().code(), Some(255), "{text}");
+async fn is_ended(session: Echo) {
+    let (text, status) = session.ended().await.unwrap();
+    assert_eq!(status, Some(255), "{text}");
     assert_eq!(
         text,
         "podgate: the key or certificate that let you in is no longer valid; this session is ended\r\n"

@@ -10,6 +10,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use podgate_tests::cluster::pod;
+use podgate_tests::echo::Echo;
 use podgate_tests::embedded::EmbeddedContainer;
 use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
 use tokio::process::Command;
@@ -47,6 +48,11 @@ struct Jumper {
 }
 
 impl Jumper {
+    /// A session that echoes lines, and does.
+    async fn echo(&self) -> Echo {
+        Echo::start(self.ssh(&["demo.pod", "cat"])).await.unwrap()
+    }
+
     /// With the stand's own key, and lines for the frontdoor's host.
     fn new(stand: &Stand, frontdoor: &str) -> Self {
         Self::with(stand, "id", "id", frontdoor)

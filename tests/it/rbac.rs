@@ -1,20 +1,18 @@
 //! Who may enter which pod is Kubernetes RBAC's to say: at the start of a session, while it runs, and
 //! while the API server is away.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use podgate_tests::apiserver::{ApiFault, Rbac, group, rule};
 use podgate_tests::client::Login;
 use podgate_tests::cluster::pod;
 use podgate_tests::containerd::eventually;
+use podgate_tests::echo::Echo;
 use podgate_tests::embedded::EmbeddedContainer;
 use podgate_tests::ssh::Client;
 use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(30);
 const AWAY: &str = "podgate: the Kubernetes API server cannot be asked whether you may; \
@@ -62,39 +60,25 @@ async fn enters(client: &Client, target: &str) -> bool {
     output.stdout == b"ran\n"
 }
 
-async fn echo(client: &Client, target: &str) -> Child {
+async fn echo(client: &Client, target: &str) -> Echo {
     let mut ssh = client.ssh(&[], target);
-    let mut child = ssh.arg("cat").stdin(Stdio::piped()).spawn().unwrap();
-    echoes(&mut child).await;
-    child
-}
-
-async fn echoes(child: &mut Child) {
-    let stdin = child.stdin.as_mut().unwrap();
-    stdin.write_all(b"here\n").await.unwrap();
-    let mut line = String::new();
-    let mut stdout = BufReader::new(child.stdout.as_mut().unwrap());
-    let read = stdout.read_line(&mut line);
-    timeout(SOON, read).await.expect("no echo").unwrap();
-    assert_eq!(line, "here\n");
+    ssh.arg("cat");
+    Echo::start(ssh).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_binding_opens_its_namespace_as_long_as_it_is_there() {
     let stand = stand(QUICK).await;
     stand.api.set_rbac(dev_in(&["a", "b"]));
-    let mut stays = echo(&stand.client, "x.b").await;
+    let stays = echo(&stand.client, "x.b").await;
     stand.api.set_rbac(dev_in(&["a"]));
     // One that was let in before may go on until the recheck, and is in b.
-    let mut told = String::new();
-    let mut stderr = stays.stderr.take().unwrap();
-    let read = stderr.read_to_string(&mut told);
-    timeout(SOON, read).await.expect("it does not end").unwrap();
+    let (told, status) = stays.ended().await.unwrap();
     assert_eq!(
         told,
         "podgate: you may not enter this pod any more; the session is ended\r\n"
     );
-    assert_eq!(stays.wait().await.unwrap().code(), Some(255));
+    assert_eq!(status, Some(255));
 
     let mut session = echo(&stand.client, "x.a").await;
     let denied = refused(&stand.client, "x.b").await;
@@ -113,7 +97,7 @@ async fn a_role_binding_opens_its_namespace_as_long_as_it_is_there() {
     eventually("entering again", Duration::from_secs(10), let_in)
         .await
         .unwrap();
-    echoes(&mut session).await;
+    session.again().await.unwrap();
     let counts = ["podgate_frontdoor_sessions_total{outcome=\"revoked\"} 1"];
     stand.frontdoor.counts(SOON, &counts).await.unwrap();
 }
@@ -133,11 +117,11 @@ async fn an_api_server_that_is_away_is_missed_by_newcomers_alone() {
         stand.frontdoor.wait_log(SOON, asked).await.unwrap();
         assert!(enters(&stand.client, "x.a").await, "{fault:?}");
         assert_eq!(refused(&bob, "x.a").await, AWAY, "{fault:?}");
-        echoes(&mut session).await;
+        session.again().await.unwrap();
     }
     stand.api.set_fault(ApiFault::None).await.unwrap();
     assert!(enters(&bob, "x.a").await);
-    echoes(&mut session).await;
+    session.again().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

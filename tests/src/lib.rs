@@ -12,6 +12,7 @@ pub mod containerd;
 pub mod cri;
 pub mod deployed;
 pub mod direct;
+pub mod echo;
 pub mod embedded;
 pub mod gateway;
 pub mod helper;

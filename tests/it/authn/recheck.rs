@@ -1,6 +1,6 @@
 //! A login holds as long as what let it in: then its sessions are ended, and others go on.
 
-use super::{Place, echoes, is_ended};
+use super::{Place, is_ended};
 
 const CONFIG: &str = "recheckSeconds: 1\n\
     authn: {certificates: [{authorities: 'DIR/ca.pub'}], revoked: 'DIR/revoked'}\n";
@@ -33,7 +33,7 @@ async fn a_user_or_key_that_is_removed() {
         let session = ada.echo().await;
         place.users(&format!("{bobs}{change}"));
         is_ended(session).await;
-        echoes(&mut bob).await;
+        bob.again().await.unwrap();
     }
     let counts = [
         "podgate_frontdoor_sessions_total{outcome=\"revoked\"} 5",

@@ -3,8 +3,7 @@
 use std::process::Stdio;
 
 use podgate_tests::containerd::eventually;
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::time::timeout;
 
@@ -26,30 +25,12 @@ async fn master(jumper: &Jumper) -> Child {
     master
 }
 
-async fn echo(jumper: &Jumper) -> Child {
-    let mut child = jumper
-        .ssh(&["demo.pod", "cat"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let stdin = child.stdin.as_mut().unwrap();
-    stdin.write_all(b"here\n").await.unwrap();
-    let mut line = String::new();
-    let mut stdout = BufReader::new(child.stdout.as_mut().unwrap());
-    timeout(SOON, stdout.read_line(&mut line))
-        .await
-        .expect("no echo")
-        .unwrap();
-    assert_eq!(line, "here\n");
-    child
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn jumps_are_channels_of_their_connection_and_their_sessions_are_their_users() {
     let stand = stand("limits: {channelsPerConnection: 3, sessionsPerUser: 2}\n").await;
     let jumper = Jumper::new(&stand, &shared(&stand));
     let _master = master(&jumper).await;
-    let sessions = [echo(&jumper).await, echo(&jumper).await];
+    let sessions = [jumper.echo().await, jumper.echo().await];
     let line = "you have as many sessions as one user may have here";
     let text = jumper.refused(&["demo.pod", "echo ran"]).await;
     assert!(text.contains(line), "{text}");
@@ -67,14 +48,9 @@ async fn jumps_are_channels_of_their_connection_and_their_sessions_are_their_use
     let two = ["podgate_frontdoor_jumps 2"];
     stand.frontdoor.counts(SOON, &two).await.unwrap();
     for mut session in sessions {
-        drop(session.stdin.take());
-        assert!(
-            timeout(SOON, session.wait())
-                .await
-                .expect("it hangs")
-                .unwrap()
-                .success()
-        );
+        session.close();
+        let (text, status) = session.ended().await.unwrap();
+        assert_eq!(status, Some(0), "{text}");
     }
     let none = [
         "podgate_frontdoor_jumps 0",
@@ -145,10 +121,6 @@ async fn whoever_is_killed_nothing_is_left() {
     let stand = stand("workers: 1\n").await;
     let jumper = Jumper::new(&stand, &shared(&stand));
     let embedded = stand.embedded.as_ref().unwrap();
-    let kill = |child: &Child| {
-        let pid = Pid::from_raw(child.id().unwrap() as i32).unwrap();
-        kill_process(pid, Signal::KILL).unwrap();
-    };
     let tasks = async || {
         let (_, metrics) = stand.frontdoor.admin("/metrics").await.unwrap();
         let line = metrics
@@ -160,14 +132,13 @@ async fn whoever_is_killed_nothing_is_left() {
     // The first round opens the connections to the agent, which stay.
     for _ in 0..3 {
         // The inner client alone, then the outer connection with two jumps in it.
-        let outer = master(&jumper).await;
-        let inner = echo(&jumper).await;
-        kill(&inner);
+        let mut outer = master(&jumper).await;
+        jumper.echo().await.kill().await.unwrap();
         let none = ["podgate_frontdoor_jumps 0"];
         stand.frontdoor.counts(SOON, &none).await.unwrap();
         timeout(SOON, embedded.until_running(0)).await.unwrap();
-        let _both = [echo(&jumper).await, echo(&jumper).await];
-        kill(&outer);
+        let _both = [jumper.echo().await, jumper.echo().await];
+        outer.kill().await.unwrap();
         stand.until_quiet(SOON).await.unwrap();
         stand.frontdoor.counts(SOON, &none).await.unwrap();
         timeout(SOON, embedded.until_running(0)).await.unwrap();

@@ -4,8 +4,7 @@ use std::process::Stdio;
 
 use podgate_tests::ssh::keygen;
 use podgate_tests::stand::Stand;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::Child;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::{Jumper, SOON, stand};
@@ -133,22 +132,6 @@ async fn what_restricts_either_login_holds() {
     stand.until_quiet(SOON).await.unwrap();
 }
 
-/// A session that echoes lines, and does.
-async fn echo(jumper: &Jumper) -> Child {
-    let mut ssh = jumper.ssh(&["demo.pod", "cat"]);
-    let mut child = ssh.stdin(Stdio::piped()).spawn().unwrap();
-    let stdin = child.stdin.as_mut().unwrap();
-    stdin.write_all(b"here\n").await.unwrap();
-    let mut line = String::new();
-    let mut stdout = BufReader::new(child.stdout.as_mut().unwrap());
-    timeout(SOON, stdout.read_line(&mut line))
-        .await
-        .expect("no echo")
-        .unwrap();
-    assert_eq!(line, "here\n");
-    child
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whichever_login_is_revoked_the_session_inside_ends() {
     let stand = stand(QUICK).await;
@@ -156,19 +139,16 @@ async fn whichever_login_is_revoked_the_session_inside_ends() {
     let jumper = Jumper::with(&stand, "id", "second", "");
     for (outer, inner) in [("none", ""), ("", "none")] {
         users.write(&stand, "", "");
-        let mut child = echo(&jumper).await;
+        let session = jumper.echo().await;
         users.write(&stand, outer, inner);
-        let mut text = String::new();
-        let mut stderr = child.stderr.take().unwrap();
-        let read = stderr.read_to_string(&mut text);
-        timeout(SOON, read).await.expect("it does not end").unwrap();
+        let (text, status) = session.ended().await.unwrap();
         assert!(
             text.starts_with(
                 "podgate: the key or certificate that let you in is no longer valid; this session is ended\r\n"
             ),
             "{text}"
         );
-        assert_eq!(child.wait().await.unwrap().code(), Some(255), "{text}");
+        assert_eq!(status, Some(255), "{text}");
         stand.until_quiet(SOON).await.unwrap();
     }
 }
