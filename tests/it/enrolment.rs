@@ -5,16 +5,14 @@ mod refused;
 mod rotation;
 mod shared;
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use podgate_tests::containerd::eventually;
+use podgate_tests::echo::Echo;
 use podgate_tests::gateway::Part;
 use podgate_tests::stand::enrolled::{self, Times, bearer, token};
 use podgate_tests::stand::{Changes, NODE, Stand};
 use rustix::process::Signal;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -33,33 +31,10 @@ async fn works(stand: &Stand) -> bool {
     output.stdout == b"works\n"
 }
 
-/// A session that answers each line.
-struct Echo {
-    _child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Echo {
-    async fn start(stand: &Stand) -> Self {
-        let mut ssh = stand.client.ssh(&[], "demo");
-        let mut child = ssh.arg("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let mut echo = Self {
-            stdin: child.stdin.take().unwrap(),
-            stdout: BufReader::new(child.stdout.take().unwrap()),
-            _child: child,
-        };
-        echo.answers().await;
-        echo
-    }
-
-    async fn answers(&mut self) {
-        self.stdin.write_all(b"here\n").await.unwrap();
-        let mut line = String::new();
-        let read = self.stdout.read_line(&mut line);
-        tokio::time::timeout(SOON, read).await.unwrap().unwrap();
-        assert_eq!(line, "here\n");
-    }
+async fn echo(stand: &Stand) -> Echo {
+    let mut ssh = stand.client.ssh(&[], "demo");
+    ssh.arg("cat");
+    Echo::start(ssh).await.unwrap()
 }
 
 /// A count of a part's metrics.
@@ -131,12 +106,12 @@ async fn a_session_goes_on_through_renewals() {
         ..Times::default()
     };
     let stand = stand(times).await;
-    let mut session = Echo::start(&stand).await;
+    let mut session = echo(&stand).await;
     for _ in 0..2 {
         let agent = renewed(&stand.agent, "podgate_agent");
         let frontdoor = renewed(&stand.frontdoor, "podgate_frontdoor");
         tokio::join!(agent, frontdoor);
-        session.answers().await;
+        session.again().await.unwrap();
         assert!(works(&stand).await);
     }
 }
@@ -148,7 +123,7 @@ async fn the_signer_may_be_away_until_certificates_expire() {
         ..Times::default()
     };
     let mut stand = stand(times).await;
-    let mut session = Echo::start(&stand).await;
+    let mut session = echo(&stand).await;
     let mut signer = stand.signer.take().unwrap();
     let port = signer.port();
     signer.signal(Signal::KILL).unwrap();
@@ -163,7 +138,7 @@ async fn the_signer_may_be_away_until_certificates_expire() {
     }
     ready(&stand.frontdoor, 503).await;
     ready(&stand.agent, 503).await;
-    session.answers().await;
+    session.again().await.unwrap();
     let output = stand.client.run(&[], "demo", "true").await.unwrap();
     assert_eq!(output.status.code(), Some(255));
     let text = String::from_utf8_lossy(&output.stderr);
@@ -173,5 +148,5 @@ async fn the_signer_may_be_away_until_certificates_expire() {
     ready(&stand.frontdoor, 200).await;
     ready(&stand.agent, 200).await;
     assert!(works(&stand).await);
-    session.answers().await;
+    session.again().await.unwrap();
 }

@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Echo, SOON, ready, stand, works};
+use super::{SOON, echo, ready, stand, works};
 
 /// A value of the CA's Secret.
 fn secret(stand: &Stand, key: &str) -> Option<String> {
@@ -78,7 +78,7 @@ async fn sessions_go_on_while_the_ca_is_replaced() {
         spread: 2,
     };
     let stand = stand(times).await;
-    let mut session = Echo::start(&stand).await;
+    let mut session = echo(&stand).await;
     let (old, old_key) = (secret(&stand, "tls.crt"), secret(&stand, "tls.key"));
     let (old, old_key) = (old.unwrap(), old_key.unwrap());
     assert_eq!(trusted(&stand), 1);
@@ -92,7 +92,7 @@ async fn sessions_go_on_while_the_ca_is_replaced() {
     until("the next CA in the bundle", || trusted(&stand) == 2).await;
     let next = secret(&stand, "next.crt").unwrap();
     assert_eq!(secret(&stand, "tls.crt").unwrap(), old, "too early");
-    session.answers().await;
+    session.again().await.unwrap();
     assert!(works(&stand).await);
 
     until("the next CA issues", || {
@@ -103,11 +103,11 @@ async fn sessions_go_on_while_the_ca_is_replaced() {
     let new_key = secret(&stand, "tls.key").unwrap();
     assert_ne!(new_key, old_key);
     assert_eq!(trusted(&stand), 2, "the old CA's certificates still serve");
-    session.answers().await;
+    session.again().await.unwrap();
     assert!(works(&stand).await);
 
     until("the old CA is gone", || trusted(&stand) == 1).await;
-    session.answers().await;
+    session.again().await.unwrap();
     assert!(works(&stand).await);
     for part in [&stand.agent, &stand.frontdoor] {
         ready(part, 200).await;
