@@ -139,21 +139,27 @@ impl Task {
                     return pump::End::Failed(line);
                 }
             };
-            if let Some(line) = said.filter(|_| tty) {
-                let line = format!("podgate: {line}\r\n");
-                if write.extended_data_bytes(pump::STDERR, line).await.is_err() {
-                    return pump::End::ClientGone;
-                }
-            }
             let signals = &mut self.signals;
             tokio::select! {
-                end = pump::run(stream, &mut read, write, signals, worker, tty, &record) => end,
+                // In place, where it is held once.
+                end = async {
+                    if let Some(line) = said.filter(|_| tty) {
+                        let line = format!("podgate: {line}\r\n");
+                        // A client that does not take it goes without.
+                        let tell = write.extended_data_bytes(pump::STDERR, line);
+                        let _ = timeout(LAST_WORDS, tell).await;
+                    }
+                    pump::run(stream, &mut read, write, signals, worker, tty, &record).await
+                } => end,
                 () = rights.lost() => pump::End::Revoked(REVOKED.to_owned()),
             }
         };
         let end = tokio::select! {
             end = run => end,
             () = self.closed.cancelled() => pump::End::ClientGone,
+            () = worker.stopped.cancelled() => {
+                pump::End::Stopped("this frontdoor is being stopped".to_owned())
+            }
             () = self.client.revoked.cancelled() => {
                 pump::End::Revoked(format!("{}; this session is ended", recheck::REASON))
             }

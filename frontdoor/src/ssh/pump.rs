@@ -95,7 +95,6 @@ pub(super) async fn run(
             worker.metrics.refused("idleSeconds");
             End::Idle(format!("this session was idle for {} s and is ended", limit.as_secs()))
         }
-        () = worker.stopped.cancelled() => End::Stopped("this frontdoor is being stopped".into()),
     }
 }
 
