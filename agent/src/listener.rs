@@ -27,6 +27,10 @@ const HANDSHAKES: usize = 64;
 /// For a peer's TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a connection takes new sessions: then its peer's certificate has to be shown again. Those
+/// that run go on.
+const CONNECTION_AGE: Duration = Duration::from_secs(3600);
+
 /// What a connection may fail at before it is a session's.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -87,6 +91,7 @@ pub(crate) async fn serve(
         .max_frame_size(limits::MAX_FRAME)
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+        .max_connection_age(CONNECTION_AGE)
         .add_service(service)
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), stopped.cancelled());
     let (result, ()) = tokio::join!(server, accept);
