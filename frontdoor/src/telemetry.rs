@@ -6,6 +6,9 @@ use tracing_subscriber::EnvFilter;
 /// russh warns of what clients send, in their words.
 const DEFAULT: &str = "info,russh=error";
 
+/// An answer that it cannot read kube logs as a whole: a review's holds a token, a Secret's keys.
+const SECRETS: &str = "kube_client::client=off";
+
 /// How to log.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -42,6 +45,10 @@ pub fn start(config: &Config) -> Result<(), String> {
             EnvFilter::try_new(&filter).map_err(|e| format!("RUST_LOG {filter:?}: {e}"))?
         }
         Err(_) => config.filter()?,
+    };
+    let filter = match SECRETS.parse() {
+        Ok(secrets) => filter.add_directive(secrets),
+        Err(_) => filter,
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
