@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use podgate_proto::limits::MAX_IDENTITY;
+
 use crate::config::Names;
 use crate::identity::{Identity, Source};
 
@@ -16,6 +18,8 @@ pub enum Error {
     Control(String),
     #[error("{0:?}: names and groups that begin with system: are Kubernetes' own")]
     System(String),
+    #[error("who they are takes more than {MAX_IDENTITY} bytes to say")]
+    Long,
     #[error("{0:?} is no key of extra: lower case, and not of Kubernetes' own domains")]
     Extra(String),
 }
@@ -29,6 +33,17 @@ impl Names {
         extra: BTreeMap<String, Vec<String>>,
         source: Source,
     ) -> Result<Identity, Error> {
+        let values = extra
+            .iter()
+            .flat_map(|(key, values)| values.iter().chain([key]));
+        let texts = groups
+            .iter()
+            .chain(values)
+            .map(|text| text.len() + self.group_prefix.len());
+        // What a node would not take (agent.proto, Identity).
+        if texts.sum::<usize>() + user.len() > MAX_IDENTITY {
+            return Err(Error::Long);
+        }
         let groups = groups
             .iter()
             .map(|group| self.name(&self.group_prefix, group));
@@ -93,6 +108,7 @@ mod tests {
         check(&plain, "", "dev", Err(Error::Empty));
         check(&plain, "ada", "", Err(Error::Empty));
         check(&plain, "a\nb", "dev", Err(Error::Control("a\nb".into())));
+        check(&plain, "ada", &"x".repeat(MAX_IDENTITY), Err(Error::Long));
         check(&plain, "system:admin", "dev", system("system:admin"));
         check(&plain, "ada", "system:masters", system("system:masters"));
         check(
