@@ -11,6 +11,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::{Api, PostParams};
 use lru::LruCache;
+use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use crate::config::Authorization;
@@ -86,6 +87,27 @@ impl Question {
         }
     }
 
+    /// Each part stands after its length and each list after its number: no two questions are alike.
+    fn digest(&self) -> Digest {
+        let mut digest = Sha256::new();
+        let mut put = |text: &str| {
+            digest.update(text.len().to_be_bytes());
+            digest.update(text);
+        };
+        for text in [&self.user, &self.namespace, &self.pod] {
+            put(text);
+        }
+        put(self.subresource);
+        put(&self.groups.len().to_string());
+        self.groups.iter().for_each(|group| put(group));
+        for (key, values) in &self.extra {
+            put(key);
+            put(&values.len().to_string());
+            values.iter().for_each(|value| put(value));
+        }
+        digest.finalize().into()
+    }
+
     fn review(&self) -> SubjectAccessReview {
         SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
@@ -107,11 +129,15 @@ impl Question {
     }
 }
 
+/// A question's, by SHA-256.
+type Digest = [u8; 32];
+
 /// The answers, of all cores.
 #[derive(Debug)]
 pub(crate) struct Reviews {
     config: Authorization,
-    known: Mutex<LruCache<Question, Arc<tokio::sync::Mutex<Known>>>>,
+    /// By digests: a question may hold many groups, and anybody may ask many.
+    known: Mutex<LruCache<Digest, Arc<tokio::sync::Mutex<Known>>>>,
     /// When the API server last did not answer anything, since it last did.
     away: Mutex<Option<Instant>>,
 }
@@ -151,7 +177,7 @@ impl Reviews {
             return Ok(true);
         }
         match self.ask(client, question, &mut known, asked).await {
-            Err(error) if earlier => {
+            Err(error) if earlier && error.is_away() => {
                 tracing::warn!(%error, "an earlier answer counts");
                 Ok(true)
             }
@@ -177,7 +203,7 @@ impl Reviews {
 
     fn known(&self, question: &Question) -> Arc<tokio::sync::Mutex<Known>> {
         let mut table = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(table.get_or_insert(question.clone(), Arc::default))
+        Arc::clone(table.get_or_insert(question.digest(), Arc::default))
     }
 
     fn believed(&self, allowed: bool) -> Duration {
@@ -209,7 +235,8 @@ impl Reviews {
             Ok(allowed) => known.answer = Some((now, *allowed)),
             Err(_) => known.failed = Some(now),
         }
-        let away = answer.is_err().then_some(now);
+        let away = answer.as_ref().is_err_and(Error::is_away);
+        let away = away.then_some(now);
         *self.away.lock().unwrap_or_else(PoisonError::into_inner) = away;
         answer
     }
@@ -225,4 +252,42 @@ async fn review(client: &kube::Client, question: &Question) -> Result<bool, Erro
     let status = answer.status.unwrap_or_default();
     // A webhook's denial stands against another authorizer's word (SubjectAccessReviewStatus).
     Ok(status.allowed && !status.denied.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Source;
+
+    #[test]
+    fn no_two_questions_share_an_answer() {
+        let question = |user: &str, groups: &[&str], extra: &[(&str, &[&str])], pod: &str| {
+            let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            let identity = Identity {
+                user: user.to_owned(),
+                groups: owned(groups),
+                extra: extra
+                    .iter()
+                    .map(|(key, values)| ((*key).to_owned(), owned(values)))
+                    .collect(),
+                source: Source::Key,
+            };
+            Question::new(&identity, "exec", "prod", pod).digest()
+        };
+        let mut digests = vec![
+            question("ada", &["dev"], &[], "web"),
+            question("ada", &["de", "v"], &[], "web"),
+            question("ada", &[], &[("dev", &[])], "web"),
+            question("ada", &["dev"], &[("a", &["b"])], "web"),
+            question("ada", &["dev"], &[("a", &[]), ("b", &[])], "web"),
+            question("ada", &["dev"], &[("a", &["b", "c"])], "web"),
+            question("ad", &["dev"], &[], "aweb"),
+            question("ada", &["dev"], &[], ""),
+        ];
+        let questions = digests.len();
+        assert_eq!(digests[0], question("ada", &["dev"], &[], "web"));
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), questions);
+    }
 }
