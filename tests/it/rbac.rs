@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use podgate_tests::apiserver::{ApiFault, Rbac, group, rule};
+use k8s_openapi::api::rbac::v1::Subject;
+use podgate_tests::apiserver::{ApiFault, Rbac, Token, group, rule};
 use podgate_tests::client::Login;
 use podgate_tests::cluster::pod;
 use podgate_tests::containerd::eventually;
@@ -100,6 +101,47 @@ async fn a_role_binding_opens_its_namespace_as_long_as_it_is_there() {
     session.again().await.unwrap();
     let counts = ["podgate_frontdoor_sessions_total{outcome=\"revoked\"} 1"];
     stand.frontdoor.counts(SOON, &counts).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_never_decided_on_keeps_nobody_elses_rights() {
+    // One core, which asks for both.
+    let stand = stand(&format!("{QUICK}workers: 1\n")).await;
+    let bob = stand.add_user("bob").await.unwrap();
+    let everyone = |to: Subject| {
+        let enter = rule(&["create"], &[""], &["pods/exec"]);
+        let rbac = Rbac::default().cluster_role("enter", &[enter]);
+        rbac.bind("a", "all", "ClusterRole/enter", &[to])
+    };
+    stand.api.set_rbac(everyone(group("system:authenticated")));
+    let (ada, mut undecided) = (echo(&stand.client, "x.a").await, echo(&bob, "x.a").await);
+    stand.api.trouble("bob");
+    let asked = |line: &serde_json::Value| line["message"] == "rights are not asked for again";
+    stand.frontdoor.wait_log(SOON, asked).await.unwrap();
+    stand.api.set_rbac(everyone(group("nobody")));
+    let (told, status) = ada.ended().await.unwrap();
+    assert_eq!(
+        (told.contains("any more"), status),
+        (true, Some(255)),
+        "{told}"
+    );
+    undecided.again().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_an_error_lets_nobody_in() {
+    let stand = stand(QUICK).await;
+    assert!(enters(&stand.client, "x.a").await);
+    // The frontdoor may not ask any more: that is an answer, and no earlier one counts.
+    let token = Token::service_account("podgate", "frontdoor");
+    stand.api.set_tokens(&[]);
+    stand.api.add_token(stand.api.token(), token);
+    stand.api.enforce(true);
+    let refused = eventually("a refusal", SOON, || async {
+        let output = stand.client.run(&[], "x.a", "true").await.ok()?;
+        (!output.status.success()).then_some(output.stderr)
+    });
+    assert_eq!(refused.await.unwrap(), AWAY.as_bytes());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,13 @@
 //! Rights of sessions that run: asked for again from time to time, once for all sessions of an
 //! identity in a pod. Who has lost them is told, and the sessions end.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +15,9 @@ use super::reviews::{Question, Reviews};
 
 /// Before an API server that is away is asked again.
 const AWAY: Duration = Duration::from_secs(4);
+/// Questions that are asked at once. If as many are not answered one after the other, the rest is not
+/// asked, but begun with the next time.
+const AT_ONCE: usize = 4;
 
 /// The rights that sessions of one core stand on.
 #[derive(Debug, Default)]
@@ -70,30 +75,45 @@ impl Standing {
     }
 
     /// Asks again every so often, for ever. What is not answered is let be: running sessions outlive
-    /// an API server that is away. One that is away is asked a single question from time to time, and
-    /// the rest once it is back; all cores and frontdoors do so at moments of their own.
+    /// an API server that is away. All cores and frontdoors ask at moments of their own.
     pub(super) async fn recheck(&self, client: &kube::Client, reviews: &Reviews, every: Duration) {
+        let mut wait = every;
+        // Where a round was broken off the next begins.
+        let mut skipped = 0;
         loop {
-            sleep(spread(every)).await;
-            let mut questions: VecDeque<_> = self.grounds().keys().cloned().collect();
-            while let Some(question) = questions.pop_front() {
+            sleep(spread(wait)).await;
+            let mut questions: Vec<_> = self.grounds().keys().cloned().collect();
+            let asked = questions.len();
+            questions.rotate_left(skipped % asked.max(1));
+            let answers = stream::iter(questions).map(async |question| {
                 if !self.grounds().contains_key(&question) {
-                    continue;
+                    return true;
                 }
                 // Another core may have asked in the meantime.
                 match reviews.still(client, &question, every / 2).await {
-                    Ok(true) => {}
-                    Ok(false) => self.lose(&question),
+                    Ok(true) => true,
+                    Ok(false) => {
+                        self.lose(&question);
+                        true
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "rights are not asked for again");
-                        if error.is_away() {
-                            // Last, lest one that is never answered keeps the others back.
-                            questions.push_back(question);
-                            sleep(spread(every.min(AWAY))).await;
-                        }
+                        !error.is_away()
                     }
                 }
+            });
+            let mut answers = std::pin::pin!(answers.buffer_unordered(AT_ONCE));
+            let (mut done, mut unanswered) = (0, 0);
+            while unanswered < AT_ONCE
+                && let Some(answered) = answers.next().await
+            {
+                done += 1;
+                unanswered = if answered { 0 } else { unanswered + 1 };
             }
+            (wait, skipped) = match done == asked {
+                true => (every, 0),
+                false => (every.min(AWAY), skipped + done),
+            };
         }
     }
 

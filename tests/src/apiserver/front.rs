@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{Method, Request, header};
 use hyper::body::Incoming;
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use rustls::ServerConfig;
 use serde_json::json;
 use tokio::sync::watch;
@@ -48,6 +49,8 @@ pub(super) struct Behaviour {
     pub(super) fault: ApiFault,
     pub(super) delay: Duration,
     pub(super) enforce: bool,
+    /// Whose access no authorizer decides.
+    pub(super) troubled: Option<String>,
     /// Ends the watches that stand.
     pub(super) watches: CancellationToken,
     /// Whether watches say nothing for now.
@@ -150,7 +153,12 @@ impl Front {
                 reviews::token(review, &lock(&self.tokens))
             }
             ("create", AUTHORIZATION, "subjectaccessreviews", _) => {
-                reviews::subject(reviews::posted(request).await?, &rbac)
+                let review: SubjectAccessReview = reviews::posted(request).await?;
+                let troubled = lock(&self.behaviour).troubled.clone();
+                if troubled.is_some() && review.spec.user == troubled {
+                    return Err(Failure::internal("a webhook authorizer does not answer"));
+                }
+                reviews::subject(review, &rbac)
             }
             ("create", AUTHORIZATION, "selfsubjectaccessreviews", _) => {
                 reviews::own(reviews::posted(request).await?, &rbac, &caller)

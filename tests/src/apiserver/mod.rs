@@ -141,6 +141,12 @@ impl ApiServer {
         *lock(&self.front.rbac) = Arc::new(rbac);
     }
 
+    /// From now on nobody decides what this user may, as when a webhook authorizer fails for one: a
+    /// review of theirs is answered by an error.
+    pub fn trouble(&self, user: &str) {
+        lock(&self.front.behaviour).troubled = Some(user.to_owned());
+    }
+
     /// Whether callers may do only what the RBAC objects say, but for `system:masters`. Watches
     /// that stand go on, as at a real server.
     pub fn enforce(&self, enforce: bool) {
