@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
 use podgate_proto::limits;
@@ -31,6 +31,8 @@ use crate::authz::Grant;
 const OUTBOUND: usize = 4;
 /// Connections that are kept, at the most, a core: two a node.
 const MAX_LINKS: usize = 20_000;
+/// How long one is kept that no session begins on. Each costs memory and signs of life at both ends.
+const UNUSED: Duration = Duration::from_secs(300);
 /// From the request to the agent's sign that it took it.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -99,6 +101,8 @@ struct Dialled {
     address: IpAddr,
     tls: Arc<ClientConfig>,
     channel: Channel,
+    /// When a session last began on it.
+    used: Instant,
 }
 
 impl Agents {
@@ -162,10 +166,11 @@ impl Agents {
         let tls = self.identity.client()?;
         // An agent that was replaced is elsewhere, and a renewed certificate or another CA has to
         // be shown and asked for; sessions on the old connection keep that.
-        if let Some(dialled) = channels.get(key)
+        if let Some(dialled) = channels.get_mut(key)
             && dialled.address == address
             && Arc::ptr_eq(&dialled.tls, &tls)
         {
+            dialled.used = Instant::now();
             return Ok(dialled.channel.clone());
         }
         let ip = address;
@@ -191,14 +196,16 @@ impl Agents {
             .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
         let channel = endpoint.connect_with_connector_lazy(dial);
+        // Dropping a channel closes it once its sessions are over.
+        channels.retain(|_, dialled| dialled.used.elapsed() < UNUSED);
         if channels.len() >= MAX_LINKS {
-            // Dropping a channel closes it once its sessions are over.
             channels.clear();
         }
         let dialled = Dialled {
             address: ip,
             tls,
             channel: channel.clone(),
+            used: Instant::now(),
         };
         channels.insert(key.clone(), dialled);
         Ok(channel)
