@@ -14,10 +14,14 @@ const BACKLOG: usize = 128;
 /// should not wait for many.
 const EVENT_INTERVAL: u32 = 7;
 
+/// The most threads that are started unasked: nodes of many cores run other things, too, and each
+/// thread has connections of its own.
+const MOST: usize = 8;
+
 /// As many threads as there are cores. More of them shorten a shell's wait beside transfers on few
 /// cores, but each keeps memory of its own after bulk.
 pub(crate) fn default() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST))
 }
 
 /// Threads that serve items of one kind.
