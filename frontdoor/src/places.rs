@@ -1,5 +1,5 @@
-//! What there are only so many places for: connections that have not logged in yet, and sessions.
-//! Both are counted over all cores, and a place is free again when its holder lets go of it, however
+//! What there are only so many places for: connections that have not logged in yet, those that have,
+//! and sessions. All are counted over all cores, and a place is free again when its holder lets go of it, however
 //! that comes about.
 
 use std::collections::HashMap;
@@ -16,6 +16,10 @@ pub(crate) enum Full {
     StartsPerAddress,
     #[error("too many connections are logging in; try again in a moment")]
     Starts,
+    #[error("you have as many connections as one user may have here; close one, then try again")]
+    ConnectionsPerUser,
+    #[error("there are as many connections as this frontdoor may have; try again later")]
+    Connections,
     #[error("you have as many sessions as one user may have here; end one, then try again")]
     SessionsPerUser,
     #[error("there are as many sessions as this frontdoor may have; try again later")]
@@ -28,6 +32,8 @@ impl Full {
         match self {
             Self::StartsPerAddress => "startsPerAddress",
             Self::Starts => "starts",
+            Self::ConnectionsPerUser => "connectionsPerUser",
+            Self::Connections => "connections",
             Self::SessionsPerUser => "sessionsPerUser",
             Self::Sessions => "sessions",
         }
@@ -36,6 +42,8 @@ impl Full {
 
 /// A connection's place until it has logged in.
 pub(crate) type Start = Place<Network>;
+/// A connection's place from its login on.
+pub(crate) type Connected = Place<String>;
 /// A running session's place.
 pub(crate) type Session = Place<String>;
 
@@ -44,6 +52,7 @@ pub(crate) type Session = Place<String>;
 pub(crate) struct Places {
     starts: Arc<Room<Network>>,
     unnamed: Arc<Room<Network>>,
+    connections: Arc<Room<String>>,
     sessions: Arc<Room<String>>,
 }
 
@@ -60,6 +69,11 @@ impl Places {
                 most_each: (limits.starts, Full::Starts),
                 taken: Mutex::default(),
             }),
+            connections: Arc::new(Room {
+                most: (limits.connections, Full::Connections),
+                most_each: (limits.connections_per_user, Full::ConnectionsPerUser),
+                taken: Mutex::default(),
+            }),
             sessions: Arc::new(Room {
                 most: (limits.sessions, Full::Sessions),
                 most_each: (limits.sessions_per_user, Full::SessionsPerUser),
@@ -71,6 +85,11 @@ impl Places {
     /// A place to log in from, for a client at `address`.
     pub(crate) fn start(&self, address: IpAddr) -> Result<Start, Full> {
         Room::take(&self.starts, Network::of(address))
+    }
+
+    /// A place for a connection of a user who has logged in.
+    pub(crate) fn connection(&self, user: &str) -> Result<Connected, Full> {
+        Room::take(&self.connections, user.to_owned())
     }
 
     /// A place for a connection through a proxy, until it is known whose it is. They are bounded apart, so

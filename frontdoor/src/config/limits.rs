@@ -15,6 +15,8 @@ pub struct Limits {
     pub starts: usize,
     pub auth_tries: usize,
     pub channels_per_connection: usize,
+    pub connections_per_user: usize,
+    pub connections: usize,
     pub sessions_per_user: usize,
     pub sessions: usize,
     pub idle: Option<Duration>,
@@ -32,6 +34,8 @@ pub(super) struct File {
     starts: u32,
     auth_tries: u32,
     channels_per_connection: u32,
+    connections_per_user: u32,
+    connections: u32,
     sessions_per_user: u32,
     sessions: u32,
     idle_seconds: u32,
@@ -49,6 +53,8 @@ impl Default for File {
             starts: 2000,
             auth_tries: 6,
             channels_per_connection: 100,
+            connections_per_user: 1000,
+            connections: 10_000,
             sessions_per_user: 1000,
             sessions: 10_000,
             idle_seconds: 0,
@@ -67,7 +73,7 @@ const MILLION: u32 = 1_000_000;
 impl File {
     /// Holds each value against its range; an error is the key and why.
     pub(super) fn check(self) -> Result<Limits, (&'static str, String)> {
-        let table: [(&str, u32, RangeInclusive<u32>); 12] = [
+        let table: [(&str, u32, RangeInclusive<u32>); 14] = [
             (
                 "limits.loginGraceSeconds",
                 self.login_grace_seconds,
@@ -85,6 +91,12 @@ impl File {
                 self.channels_per_connection,
                 1..=10_000,
             ),
+            (
+                "limits.connectionsPerUser",
+                self.connections_per_user,
+                1..=MILLION,
+            ),
+            ("limits.connections", self.connections, 1..=MILLION),
             (
                 "limits.sessionsPerUser",
                 self.sessions_per_user,
@@ -122,6 +134,8 @@ impl File {
             starts: self.starts as usize,
             auth_tries: self.auth_tries as usize,
             channels_per_connection: self.channels_per_connection as usize,
+            connections_per_user: self.connections_per_user as usize,
+            connections: self.connections as usize,
             sessions_per_user: self.sessions_per_user as usize,
             sessions: self.sessions as usize,
             idle: (self.idle_seconds > 0).then(|| seconds(self.idle_seconds)),
@@ -168,6 +182,11 @@ mod tests {
             |f| f.channels_per_connection = 0,
             "limits.channelsPerConnection: ",
         );
+        check(
+            |f| f.connections_per_user = 0,
+            "limits.connectionsPerUser: ",
+        );
+        check(|f| f.connections = 0, "limits.connections: ");
         check(|f| f.sessions_per_user = 0, "limits.sessionsPerUser: ");
         check(|f| f.sessions = 0, "limits.sessions: ");
         check(|f| f.idle_seconds = u32::MAX, "limits.idleSeconds: ");

@@ -9,7 +9,7 @@ use podgate_proto::v1::{EnvironmentVariable, Exec, Shell, Terminal, TerminalMode
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty, Sig};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -52,6 +52,8 @@ impl Task {
         let exec = tokio::select! {
             exec = gather(&mut read, &self.client, &self.restrictions) => exec,
             () = self.client.worker.draining.cancelled() => None,
+            // A channel on which nothing is asked for is nobody's session, and not among the idle ones.
+            () = sleep(self.client.worker.limits.login_grace) => None,
             () = self.client.revoked.cancelled() => None,
             () = self.closed.cancelled() => None,
         };

@@ -27,7 +27,7 @@ use crate::authn::{Authenticator, Login};
 use crate::authz::Authorizer;
 use crate::config::{Limits, Sessions};
 use crate::metrics::Metrics;
-use crate::places::{Places, Start};
+use crate::places::{Connected, Full, Places, Start};
 use crate::route::Router;
 
 /// For a connection's last words, once it is told to end.
@@ -71,6 +71,8 @@ pub(super) struct Client {
     pub(super) tried: OnceLock<String>,
     /// Who is there, from the login on.
     pub(super) login: OnceLock<Login>,
+    /// Its place among those that have logged in, or why it has none.
+    pub(super) place: OnceLock<Result<Connected, Full>>,
     /// Cancelled at the login.
     pub(super) logged_in: CancellationToken,
     /// Cancelled when what let them in does not hold any more.
@@ -96,6 +98,7 @@ impl Client {
             channels: TaskTracker::new(),
             tried: OnceLock::new(),
             login: OnceLock::new(),
+            place: OnceLock::new(),
             logged_in: CancellationToken::new(),
             revoked,
             ended: CancellationToken::new(),
@@ -233,6 +236,13 @@ async fn attend(
         client.worker.draining.cancelled().await;
         without_sessions(client).await;
     };
+    let crowded = async {
+        client.logged_in.cancelled().await;
+        match client.place.get() {
+            Some(Err(full)) => *full,
+            _ => std::future::pending().await,
+        }
+    };
     let revoked = async {
         recheck::login(client).await;
         without_sessions(client).await;
@@ -249,14 +259,14 @@ async fn attend(
         }
         () = ungraceful => {
             client.refused(GRACE);
-            "no login in time"
+            "no login in time".to_owned()
         }
-        () = drained => "this frontdoor is being stopped",
-        () = revoked => recheck::REASON,
+        full = crowded => full.to_string(),
+        () = drained => "this frontdoor is being stopped".to_owned(),
+        () = revoked => recheck::REASON.to_owned(),
     };
     let handle = session.handle();
     let goodbye = async {
-        let reason = reason.to_owned();
         // A connection that is gone meanwhile is what is wanted.
         let _ = handle
             .disconnect(Disconnect::ByApplication, reason, String::new())

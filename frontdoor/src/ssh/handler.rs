@@ -104,6 +104,18 @@ impl Connection {
             }
         };
         let identity = &verified.identity;
+        let place = worker.places.connection(&identity.user);
+        if let Err(full) = place {
+            self.client.refused(full.limit());
+            let reason = full.to_string();
+            let event = Event::refused(Some(&credential), &reason);
+            self.client.record(event, login);
+            let _ = self.client.place.set(Err(full));
+            // It is let in to be told: a login that fails says nothing to its user.
+            self.client.logged_in.cancel();
+            return Auth::Accept;
+        }
+        let _ = self.client.place.set(place);
         tracing::info!(
             user = identity.user, groups = ?identity.groups, source = identity.source.as_str(),
             credential, login, jump = to, %peer, "login"

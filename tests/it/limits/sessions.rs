@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use podgate_tests::ssh::Client;
 use podgate_tests::stand::Stand;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
@@ -34,6 +35,38 @@ async fn fifty_at_once_in_one_connection() {
     }
     let ended = ["podgate_frontdoor_sessions_total{outcome=\"exited\"} 50"];
     stand.frontdoor.counts(SOON, &ended).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_a_user_and_of_all() {
+    let stand = stand("connectionsPerUser: 2, connections: 3").await;
+    let bob = stand.add_user("bob").await.unwrap();
+    let own = "you have as many connections as one user may have here; close one, then try again";
+    let all = "there are as many connections as this frontdoor may have; try again later";
+    let first = Echo::new(&stand.client, &[]).await;
+    let mut second = Echo::new(&stand.client, &[]).await;
+    let told = async |client: &Client, why: &str| {
+        let output = client.run(&[], "demo", "echo ran").await.unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.stdout.is_empty() && text.contains(why), "{text}");
+        assert_eq!(output.status.code(), Some(255), "{text}");
+    };
+    told(&stand.client, own).await;
+    let third = Echo::new(&bob, &[]).await;
+    told(&bob, all).await;
+    for limit in ["connectionsPerUser", "connections"] {
+        let counted = refused(limit, 1);
+        stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
+    }
+    // Nobody else notices, and what goes makes place.
+    second.works("still").await;
+    for echo in [first, third] {
+        assert_eq!(echo.end().await, Some(7));
+    }
+    let one = ["podgate_frontdoor_connections 1"];
+    stand.frontdoor.counts(SOON, &one).await.unwrap();
+    works(&stand.client, &[]).await;
+    works(&bob, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
