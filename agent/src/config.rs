@@ -3,6 +3,7 @@
 mod kubelet;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub hang_up_grace: Duration,
     pub deny: Deny,
     pub audit: audit::Config,
+    /// How many may run at once.
+    pub sessions: usize,
     pub drain: Duration,
     pub workers: usize,
     pub log: telemetry::Config,
@@ -89,6 +92,8 @@ struct File {
     deny: Deny,
     #[serde(default)]
     audit: audit::Config,
+    #[serde(default = "default_sessions")]
+    sessions: NonZeroU16,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -106,6 +111,10 @@ fn default_admin() -> SocketAddr {
 
 fn default_grace() -> u64 {
     10
+}
+
+fn default_sessions() -> NonZeroU16 {
+    const { NonZeroU16::new(2000).expect("it is not 0") }
 }
 
 fn default_drain() -> u64 {
@@ -169,6 +178,7 @@ fn check(file: File, environment: Environment) -> Result<Config, (&'static str, 
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
         deny: file.deny,
         audit: file.audit,
+        sessions: usize::from(file.sessions.get()),
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),
         log: file.log,
@@ -216,6 +226,7 @@ mod tests {
         check("  to: stdout", "  to: log", "audit.to: ");
         check("onFailure: deny", "onFailure: panic", "audit.onFailure");
         check("  labels: {}", "  labels: []", "deny.labels");
+        check("sessions: 2000", "sessions: 0", "sessions");
         check("drainSeconds: 30", "drainSeconds: soon", "drainSeconds");
         check("  level: info,russh=error", "  level: a=b=c", "log: ");
     }

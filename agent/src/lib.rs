@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -112,6 +113,7 @@ impl Agent {
     ) -> Result<(), Error> {
         let (metrics, audit) = (self.metrics, self.audit);
         let shared = Arc::new(Shared {
+            places: Semaphore::new(self.config.sessions),
             node: self.config.node.clone(),
             deny: self.config.deny.clone(),
             audit: Arc::clone(&audit),

@@ -46,6 +46,12 @@ impl Refusal {
         Self::same(Reason::Denied, message.to_owned())
     }
 
+    /// As many sessions run as may.
+    pub(crate) fn full() -> Self {
+        let message = "the pod's node has as many sessions as it may have; try again later";
+        Self::same(Reason::Full, message.to_owned())
+    }
+
     /// The agent takes no new sessions.
     pub(crate) fn draining() -> Self {
         let message = "the agent on the pod's node is being stopped; try again in a moment";

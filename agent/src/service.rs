@@ -14,7 +14,7 @@ use podgate_proto::v1::{
     Action, AgentMessage, Exec, FrontdoorMessage, Identity, Open, Opened, open,
 };
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::StreamExt;
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) audit: Arc<Audit>,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
+    /// Places for sessions, until what they leave is over.
+    pub(crate) places: Semaphore,
     /// Every session's task, and every hang-up's.
     pub sessions: TaskTracker,
     /// Cancelled when no session may begin any more.
@@ -147,7 +149,10 @@ impl Service {
             let failed = session::failed(refusal.reason, refusal.message);
             let _ = outbound.send(Ok(failed)).await;
         };
-        let admitted = self.admit(open).and_then(|admitted| {
+        let place = self.shared.places.try_acquire();
+        let admitted = place.as_ref().map_err(|_| Refusal::full());
+        let admitted = admitted.and_then(|_| self.admit(open));
+        let admitted = admitted.and_then(|admitted| {
             let Admitted {
                 id,
                 identity,

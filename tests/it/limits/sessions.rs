@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use podgate_tests::ssh::Client;
-use podgate_tests::stand::Stand;
+use podgate_tests::stand::{Changes, Stand};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -67,6 +67,24 @@ async fn connections_of_a_user_and_of_all() {
     stand.frontdoor.counts(SOON, &one).await.unwrap();
     works(&stand.client, &[]).await;
     works(&bob, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_has_so_many_sessions() {
+    let changes = Changes {
+        agent: "sessions: 1\n".into(),
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
+    let first = Echo::new(&stand.client, &[]).await;
+    let output = stand.client.run(&[], "demo", "echo ran").await.unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    let line = "podgate: the pod's node has as many sessions as it may have; try again later\r\n";
+    assert_eq!((text.as_str(), output.status.code()), (line, Some(255)));
+    assert_eq!(first.end().await, Some(7));
+    let none = ["podgate_agent_sessions_active 0"];
+    stand.agent.counts(SOON, &none).await.unwrap();
+    works(&stand.client, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
