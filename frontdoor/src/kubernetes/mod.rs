@@ -1,6 +1,7 @@
 //! The API server as all parts know it: a client that is made alike for all who ask it, and the
 //! objects that a part keeps there.
 
+mod answer;
 mod client;
 mod kept;
 
@@ -9,6 +10,8 @@ use serde::Deserialize;
 /// Of the API server.
 pub(crate) use kube::Client;
 
+pub use answer::Unanswered;
+pub(crate) use answer::{SHORT_TIMEOUT, within};
 pub use client::Error;
 pub(crate) use client::{ANSWER_TIMEOUT, backoff, connect};
 pub use kept::Error as Kept;

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
+use crate::kubernetes::Unanswered;
+
 /// Questions whose answers are kept, at the most; the one longest unused goes first.
 const QUESTIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not 0");
 /// For so long a failure is the answer to the same question.
@@ -19,28 +21,14 @@ const FAILED: Duration = Duration::from_secs(1);
 pub enum Error {
     #[error("the API server has none")]
     Absent,
-    #[error("the API server could not be asked: {0}")]
-    Ask(Arc<kube::Error>),
-    #[error("the API server did not answer within {0:?}")]
-    Timeout(Duration),
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
 }
 
 impl Error {
     /// Whether the API server said nothing of it at all.
     fn is_away(&self) -> bool {
         !matches!(self, Self::Absent)
-    }
-}
-
-/// Waits for an answer of the API server's.
-pub(super) async fn within<T>(
-    limit: Duration,
-    asking: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Error> {
-    match tokio::time::timeout(limit, asking).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Error::Ask(Arc::new(error))),
-        Err(_) => Err(Error::Timeout(limit)),
     }
 }
 
@@ -128,7 +116,7 @@ mod tests {
     use super::*;
 
     fn away() -> Error {
-        Error::Timeout(Duration::ZERO)
+        Unanswered::Timeout(Duration::ZERO).into()
     }
 
     #[tokio::test(flavor = "current_thread")]

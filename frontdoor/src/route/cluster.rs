@@ -7,13 +7,13 @@ use std::time::Duration;
 use kube::api::{Api, ListParams};
 use tokio_util::sync::CancellationToken;
 
-use super::answers::{self, Answers, within};
+use super::answers::{self, Answers};
 use super::loads::Loads;
 use super::pods::Pods;
 use super::record::{Pools, Record};
 use super::wire::Seen;
 use super::workloads::{self, Selects};
-use crate::kubernetes::ANSWER_TIMEOUT;
+use crate::kubernetes::{ANSWER_TIMEOUT, within};
 use crate::target::{Kind, Selector};
 
 /// For so long after it was read an object is taken to select the same pods.

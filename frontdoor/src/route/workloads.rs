@@ -2,7 +2,6 @@
 //! (polymorphichelpers.SelectorsForObject). It is read for a session, and good for a few seconds more.
 
 use std::fmt::Debug;
-use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
@@ -13,11 +12,9 @@ use kube::Resource;
 use kube::api::Api;
 use serde::de::DeserializeOwned;
 
-use super::answers::{self, within};
+use super::answers;
+use crate::kubernetes::{SHORT_TIMEOUT, within};
 use crate::target::{Kind, Requirement, Selector, UnknownRequirement};
-
-/// For the API server's answer. Where there was one before, it need not be waited for longer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What an object says of its pods.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -75,7 +72,7 @@ where
     K: Clone + Debug + DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let found = within(ANSWER_TIMEOUT, api.get_opt(name)).await?;
+    let found = within(SHORT_TIMEOUT, api.get_opt(name)).await?;
     found.ok_or(answers::Error::Absent)
 }
 
