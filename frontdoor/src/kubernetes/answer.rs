@@ -16,6 +16,19 @@ pub enum Unanswered {
     Timeout(Duration),
 }
 
+impl Unanswered {
+    /// Whether the API server said nothing of what was asked. A refusal is an answer, but for one that
+    /// only has no time for it (429).
+    pub(crate) fn is_away(&self) -> bool {
+        match self {
+            Self::Ask(error) => {
+                !matches!(&**error, kube::Error::Api(status) if status.code < 500 && status.code != 429)
+            }
+            Self::Timeout(_) => true,
+        }
+    }
+}
+
 /// Waits for the whole of an answer.
 pub(crate) async fn within<T>(
     limit: Duration,
@@ -25,5 +38,29 @@ pub(crate) async fn within<T>(
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(Unanswered::Ask(Arc::new(error))),
         Err(_) => Err(Unanswered::Timeout(limit)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_an_answer() {
+        for (code, away) in [
+            (403, false),
+            (400, false),
+            (429, true),
+            (500, true),
+            (503, true),
+        ] {
+            let status = Status::failure("no", "no").with_code(code);
+            let error = kube::Error::Api(Box::new(status));
+            let unanswered = Unanswered::Ask(Arc::new(error));
+            assert_eq!(unanswered.is_away(), away, "{code}");
+        }
+        assert!(Unanswered::Timeout(SHORT_TIMEOUT).is_away());
     }
 }

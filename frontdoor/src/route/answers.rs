@@ -28,7 +28,10 @@ pub enum Error {
 impl Error {
     /// Whether the API server said nothing of it at all.
     fn is_away(&self) -> bool {
-        !matches!(self, Self::Absent)
+        match self {
+            Self::Absent => false,
+            Self::Unanswered(unanswered) => unanswered.is_away(),
+        }
     }
 }
 
@@ -159,9 +162,13 @@ mod tests {
         assert_eq!(ask(HOUR, Err(away())).await.unwrap(), 1);
         assert!(ask(Duration::ZERO, Err(away())).await.is_err());
 
-        let gone = Answers::good_for(Duration::ZERO);
-        let ask = |answer| gone.get("a", HOUR, std::future::ready(answer));
-        assert_eq!(ask(Ok(1)).await.unwrap(), 1);
-        assert!(ask(Err(Error::Absent)).await.is_err());
+        let status = kube::core::Status::failure("no", "Forbidden").with_code(403);
+        let refused = Unanswered::Ask(Arc::new(kube::Error::Api(Box::new(status))));
+        for said in [Error::Absent, refused.into()] {
+            let answers = Answers::good_for(Duration::ZERO);
+            let ask = |answer| answers.get("a", HOUR, std::future::ready(answer));
+            assert_eq!(ask(Ok(1)).await.unwrap(), 1);
+            assert!(ask(Err(said)).await.is_err());
+        }
     }
 }
