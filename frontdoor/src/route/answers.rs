@@ -1,9 +1,10 @@
 //! What the API server is asked once for all who want it at the same time, and not again at once where
-//! it had nothing: who asks for the same over and over costs it one request a moment.
+//! it had nothing: who asks for the same over and over costs it one request a moment. An answer that
+//! will not be given again is held for as long as somebody waits for it.
 
 use std::hash::Hash;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
@@ -76,11 +77,13 @@ impl<K: Hash + Eq, V: Clone> Answers<K, V> {
         ask: impl Future<Output = Result<V, Error>>,
     ) -> Result<V, Error> {
         let asked = Instant::now();
-        let slot = {
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(table.get_or_insert(question, Arc::default))
+        let slot = Arc::clone(self.table().get_or_insert(question, Arc::default));
+        let asker = Asker {
+            answers: self,
+            slot,
+            again: !self.good.max(outage).is_zero(),
         };
-        let mut known = slot.lock().await;
+        let mut known = asker.slot.lock().await;
         let serves = |at: &Instant, kept: Duration| *at >= asked || at.elapsed() < kept;
         if let Some((at, answer)) = &known.answer
             && serves(at, self.good)
@@ -110,11 +113,43 @@ impl<K: Hash + Eq, V: Clone> Answers<K, V> {
             _ => Err(error),
         }
     }
+
+    fn table(&self) -> MutexGuard<'_, LruCache<K, Slot<V>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who waits for an answer, or has given up.
+struct Asker<'a, K: Hash + Eq, V: Clone> {
+    answers: &'a Answers<K, V>,
+    slot: Slot<V>,
+    /// Whether the answer may be given to who asks later.
+    again: bool,
+}
+
+impl<K: Hash + Eq, V: Clone> Drop for Asker<'_, K, V> {
+    /// The last to leave takes along what is for nobody else: a list is megabytes.
+    fn drop(&mut self) {
+        if self.again {
+            return;
+        }
+        // Nobody comes or leaves meanwhile.
+        let _table = self.answers.table();
+        let slot = std::mem::take(&mut self.slot);
+        // The table's, and this.
+        if Arc::strong_count(&slot) <= 2
+            && let Ok(mut known) = slot.try_lock()
+        {
+            known.answer = None;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_util::FutureExt;
 
     use super::*;
 
@@ -137,6 +172,32 @@ mod tests {
         assert_eq!(ask().await.unwrap(), 1);
         let other = answers.get("b", Duration::ZERO, async { Ok(7) });
         assert_eq!(other.await.unwrap(), 7);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_answer_for_nobody_is_not_held() {
+        let answers = Answers::good_for(Duration::ZERO);
+        let answer = Arc::new(());
+        let ask = || {
+            let answer = Arc::clone(&answer);
+            answers.get("a", Duration::ZERO, async {
+                tokio::task::yield_now().await;
+                Ok(answer)
+            })
+        };
+        ask().await.unwrap();
+        assert_eq!(Arc::strong_count(&answer), 1);
+        // One who waits goes away first, and one never takes what there is for it.
+        let (mut one, mut two, mut three) = (Box::pin(ask()), Box::pin(ask()), Box::pin(ask()));
+        assert!(one.as_mut().now_or_never().is_none());
+        assert!(two.as_mut().now_or_never().is_none());
+        assert!(three.as_mut().now_or_never().is_none());
+        drop(two);
+        one.await.unwrap();
+        // Ours, what the third would ask for, and what it is to be given.
+        assert_eq!(Arc::strong_count(&answer), 3);
+        drop(three);
+        assert_eq!(Arc::strong_count(&answer), 1);
     }
 
     #[tokio::test(flavor = "current_thread")]
