@@ -1,6 +1,6 @@
-//! Pods of the whole cluster, followed by one watch. Until the first list is whole, and where nobody
-//! watches, it knows nothing, and the API server is asked. A later list is put over what is known, so
-//! that what is known serves meanwhile and no second table is held.
+//! Pods of the whole cluster, followed by one watch. What it has seen is found from the first pod on;
+//! what is not here, and which pods there are, is known once the first list is whole. A later list is put
+//! over what is known, so that what is known serves meanwhile and no second table is held.
 
 use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
