@@ -205,7 +205,7 @@ impl Phase {
 }
 
 /// A record in its namespace, found by its name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ByName(pub(super) Arc<Record>);
 
 impl Borrow<str> for ByName {

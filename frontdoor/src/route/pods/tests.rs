@@ -24,8 +24,8 @@ fn known(pods: &Pods) -> Vec<String> {
 
 #[test]
 fn what_is_known_is_what_the_list_and_the_watch_say() {
-    let (pods, mut pools) = (Pods::default(), Pools::default());
-    let mut take = |event| pods.take(event, &mut pools);
+    let (pods, mut follower) = (Pods::default(), Follower::default());
+    let mut take = |event| pods.take(event, &mut follower);
     take(Event::Init);
     assert_eq!(take(Event::InitApply(seen("a", "x", "1"))), 1);
     // It serves already, but nobody can say yet what is not there.
@@ -48,8 +48,8 @@ fn what_is_known_is_what_the_list_and_the_watch_say() {
 
 #[test]
 fn a_list_is_put_over_what_is_known() {
-    let (pods, mut pools) = (Pods::default(), Pools::default());
-    let mut take = |event| pods.take(event, &mut pools);
+    let (pods, mut follower) = (Pods::default(), Follower::default());
+    let mut take = |event| pods.take(event, &mut follower);
     for event in [
         Event::Init,
         Event::InitApply(seen("a", "stays", "1")),
