@@ -24,20 +24,23 @@ pub struct Listing {
 }
 
 impl Listing {
-    pub(super) fn new(cluster: Arc<Cluster>, namespaces: Vec<String>) -> Self {
+    /// Looks at all of the pods first, for the widths; others of the core have a turn after each
+    /// namespace.
+    pub(super) async fn new(cluster: Arc<Cluster>, namespaces: Vec<String>) -> Self {
         let mut widths = HEAD.map(str::len);
         for namespace in &namespaces {
             cluster.pods.each(namespace, |pod| {
                 let lengths = [
                     namespace.len(),
                     pod.name.len(),
-                    pod.at_work().len(),
+                    pod.at_work_width(),
                     pod.status().len(),
                 ];
                 for (width, length) in widths.iter_mut().zip(lengths) {
                     *width = length.max(*width);
                 }
             });
+            tokio::task::yield_now().await;
         }
         Self {
             cluster,
@@ -92,4 +95,29 @@ fn cells(namespace: &str, pod: &Record) -> [String; 5] {
         pod.status().to_owned(),
         pod.node.as_deref().unwrap_or("<none>").to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn others_have_a_turn_after_each_namespace() {
+        let cluster = Arc::new(Cluster::new(true, Duration::ZERO));
+        let namespaces = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let mut listing = pin!(Listing::new(cluster, namespaces));
+        for _ in 0..3 {
+            assert!(listing.as_mut().now_or_never().is_none());
+        }
+        let head = listing.now_or_never().unwrap().next();
+        assert_eq!(
+            head.as_deref(),
+            Some("NAMESPACE   NAME   READY   STATUS   NODE\n")
+        );
+    }
 }

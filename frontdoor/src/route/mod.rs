@@ -155,8 +155,8 @@ impl Router {
     }
 
     /// The pods of these namespaces, as far as the watch has seen them.
-    pub fn list(&self, namespaces: Vec<String>) -> Listing {
-        Listing::new(Arc::clone(&self.cluster), namespaces)
+    pub async fn list(&self, namespaces: Vec<String>) -> Listing {
+        Listing::new(Arc::clone(&self.cluster), namespaces).await
     }
 
     async fn pod(

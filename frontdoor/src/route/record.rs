@@ -179,6 +179,16 @@ impl Record {
         format!("{}/{}", self.at_work, self.wanted)
     }
 
+    /// Bytes of it.
+    pub(super) fn at_work_width(&self) -> usize {
+        let digits = |number: u16| {
+            number
+                .checked_ilog10()
+                .map_or(1, |power| power as usize + 1)
+        };
+        digits(self.at_work) + 1 + digits(self.wanted)
+    }
+
     /// Its phase, or that it goes.
     pub(super) fn status(&self) -> &'static str {
         match self.phase {

@@ -81,6 +81,13 @@ fn a_pod_is_kept_down_to_what_routing_needs() {
         (kept.at_work().as_str(), kept.status(), kept.ready),
         ("2/3", "Running", false)
     );
+    for (wanted, width) in [(0, 3), (9, 3), (10, 4), (99, 4), (100, 5)] {
+        let mut pod = web();
+        pod["spec"]["initContainers"].take();
+        pod["spec"]["containers"] = vec![json!({"name": "none"}); wanted].into();
+        let kept = record(pod);
+        assert_eq!((kept.at_work_width(), kept.at_work().len()), (width, width));
+    }
 
     let mut ready = web();
     ready["status"]["conditions"][1]["status"] = "True".into();

@@ -58,7 +58,7 @@ async fn pods(identity: &Identity, worker: &Worker) -> Result<route::Listing, Er
     let namespaces = timeout(ASKED, enterable)
         .await
         .map_err(|_| Error::Asked)??;
-    Ok(worker.router.list(namespaces))
+    Ok(worker.router.list(namespaces).await)
 }
 
 async fn say(
