@@ -30,6 +30,7 @@ use std::sync::Arc;
 use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use admin::Admin;
@@ -127,7 +128,7 @@ impl Frontdoor {
     }
 
     /// Serves until `draining`, then lets sessions go on for the configured time, or until
-    /// `stopped`, and ends the rest.
+    /// `stopped`, and ends the rest. A worker that cannot begin ends all at once.
     pub async fn run(
         self,
         draining: CancellationToken,
@@ -170,6 +171,7 @@ impl Frontdoor {
             draining: draining.clone(),
         };
         let admin = admin::serve(admin, told, served.clone());
+        let (failed, mut failure) = mpsc::channel(1);
         let start = {
             let (config, draining, stopped) = (config.clone(), draining.clone(), stopped.clone());
             let (metrics, places) = (Arc::clone(&metrics), Arc::clone(&places));
@@ -183,6 +185,7 @@ impl Frontdoor {
                 let audit = Arc::clone(&audit);
                 let agents = Agents::new(Arc::clone(&identity), config.agents.port);
                 let (draining, stopped) = (draining.clone(), stopped.clone());
+                let failed = failed.clone();
                 async move {
                     let kubeconfig = config.kubeconfig.as_deref();
                     let router = Router::connect(kubeconfig, cluster, agent_pods).await;
@@ -190,6 +193,10 @@ impl Frontdoor {
                         Ok(router) => router,
                         Err(error) => {
                             tracing::error!(%error, "no client of the API server");
+                            // Of several that fail the first is told.
+                            let _ = failed.try_send(error);
+                            draining.cancel();
+                            stopped.cancel();
                             return;
                         }
                     };
@@ -265,7 +272,10 @@ impl Frontdoor {
         // Whatever is recorded was, by now.
         audit.finish().await;
         tracing::info!("stopped");
-        Ok(())
+        match failure.try_recv() {
+            Ok(error) => Err(error.into()),
+            Err(_) => Ok(()),
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! SIGTERM: not ready, no new sessions, those that run are told and go on until the deadline, then
-//! end; a second SIGTERM does not wait.
+//! end; a second SIGTERM does not wait. A frontdoor that cannot serve on its cores ends by itself.
 
 use std::time::{Duration, Instant};
 
+use podgate_tests::gateway::binary;
 use podgate_tests::stand::{Changes, Stand};
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::Child;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -157,4 +160,35 @@ async fn an_agent_drains_and_hangs_up() {
     tokio::time::timeout(SOON, embedded.until_running(0))
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frontdoor_whose_workers_cannot_begin_ends() {
+    let stand = stand(60).await;
+    // A token is there before the workers are, and for none of them.
+    let plugin = r#"grep -q ^worker- /proc/$PPID/task/*/comm && exit 1
+        echo '{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "t"}}'"#;
+    let path = stand.dir().join("kubeconfig");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut kubeconfig: Value = serde_json::from_str(&text).unwrap();
+    kubeconfig["users"][0]["user"] = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", plugin],
+        "interactiveMode": "Never",
+    }});
+    std::fs::write(&path, kubeconfig.to_string()).unwrap();
+
+    let mut frontdoor = Command::new(binary("podgate-frontdoor").unwrap());
+    let config = stand.dir().join("podgate-frontdoor.yaml");
+    frontdoor.arg("--config").arg(config).kill_on_drop(true);
+    let ended = timeout(SOON, frontdoor.output()).await.unwrap().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("no client of the API server"), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(
+        last.starts_with("podgate-frontdoor: kubeconfig: "),
+        "{said}"
+    );
 }
