@@ -58,7 +58,8 @@ fn serve<C, E: StdError>(
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| Error::Provider)?;
-    // For accepting and the admin address alone; sessions have runtimes of their own.
+    // For all that is not a session, which have runtimes of their own: accepting, the admin address, the
+    // watches, enrolment; in the signer for everything.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
