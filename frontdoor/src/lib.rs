@@ -1,5 +1,6 @@
 //! The frontdoor: ends SSH, knows who is there, asks whether they may, finds the pod, and streams to
-//! the agent on its node. It has no privilege on any node.
+//! the agent on its node. It has no privilege on any node. And the signer, the binary's other mode, which
+//! gives agents, frontdoors and users their certificates, and which no SSH client reaches.
 
 pub mod addresses;
 pub mod agents;
