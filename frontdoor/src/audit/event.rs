@@ -76,10 +76,6 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tty: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     input_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_bytes: Option<u64>,
@@ -124,14 +120,6 @@ impl<'a> Event<'a> {
     pub fn channel_refused(identity: &'a Identity, reason: &'a str) -> Self {
         let event = Self::new("refusal").identity(identity);
         event.refusal(super::By::Limit.as_str(), reason)
-    }
-
-    /// A connection was opened from inside a pod, or to there.
-    pub fn forward(identity: &'a Identity, host: &'a str, port: u16) -> Self {
-        let mut event = Self::new("forward").identity(identity);
-        event.host = Some(event.text("host", host));
-        event.port = Some(port);
-        event
     }
 
     /// Where it came from, and the login name that says where to.
@@ -318,21 +306,20 @@ mod tests {
                 container: "main".into(),
             },
         );
-        let mut event = Event::forward(&identity, "127.0.0.1", 80)
+        let mut event = Event::accepted(&identity, "d")
             .from(([192, 0, 2, 1], 1).into(), Way::Jump, "web-0")
             .program(Some("a"), Some("b"), true)
             .refusal("rule", "c")
             .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
         let session = Event::session("start", "id", &identity, Some(&place));
         event.session = session.session;
-        event.credential = Some("d");
         event.mark("groups");
         let fields = [read(event), read(session)];
         let fields = fields
             .iter()
             .flat_map(|event| event.as_object().unwrap().keys());
         let fields: std::collections::BTreeSet<_> = fields.collect();
-        assert_eq!(fields.len(), 30, "{fields:?}");
+        assert_eq!(fields.len(), 28, "{fields:?}");
         for field in fields {
             assert!(readme.contains(&format!("`{field}`")), "{field}");
         }
