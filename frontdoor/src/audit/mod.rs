@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, AuditTo, OnFailure};
 use crate::metrics::Metrics;
 pub use event::{Event, Way};
-use queue::Queue;
+use queue::{Queue, Refused};
 pub use session::{By, Session};
 use sink::Sink;
 
@@ -91,10 +91,10 @@ impl Audit {
         let Some(queue) = &self.queue else {
             return Ok(());
         };
-        queue.put(&event.line()).map_err(|full| {
+        queue.put(&event.line()).map_err(|Refused { why, first }| {
             self.metrics.audit("lost", 1);
-            if full.first {
-                tracing::error!("the audit log's queue is full: events are lost");
+            if first {
+                tracing::error!("{why}: events are lost");
             }
             Unwritable
         })

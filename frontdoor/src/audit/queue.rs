@@ -3,10 +3,20 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A line had no room.
+/// Why a line was not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Why {
+    #[error("the audit log's queue is full")]
+    Full,
+    #[error("the audit log is closed")]
+    Closed,
+}
+
+/// A line was not taken.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full {
-    /// Whether the one before it had.
+pub(super) struct Refused {
+    pub(super) why: Why,
+    /// Whether the one before it was.
     pub(super) first: bool,
 }
 
@@ -20,8 +30,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<u8>,
-    /// Whether the last line found no room.
-    full: bool,
+    /// Whether the last line was not taken.
+    refused: bool,
     /// Whether the last try to write failed.
     fails: bool,
     closed: bool,
@@ -37,14 +47,19 @@ impl Queue {
         }
     }
 
-    /// Adds a line, if there is room.
-    pub(super) fn put(&self, line: &[u8]) -> Result<(), Full> {
+    /// Adds a line, if there is room, until it is closed.
+    pub(super) fn put(&self, line: &[u8]) -> Result<(), Refused> {
         let mut waiting = self.lock();
-        if waiting.closed || waiting.lines.len() + line.len() > self.most {
-            let first = !std::mem::replace(&mut waiting.full, true);
-            return Err(Full { first });
+        let why = match waiting.lines.len() + line.len() > self.most {
+            _ if waiting.closed => Some(Why::Closed),
+            true => Some(Why::Full),
+            false => None,
+        };
+        if let Some(why) = why {
+            let first = !std::mem::replace(&mut waiting.refused, true);
+            return Err(Refused { why, first });
         }
-        waiting.full = false;
+        waiting.refused = false;
         waiting.lines.extend_from_slice(line);
         self.news.notify_one();
         Ok(())
@@ -56,7 +71,7 @@ impl Queue {
         let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.closed;
         let waited = self.news.wait_while(waiting, idle);
         let mut waiting = waited.unwrap_or_else(PoisonError::into_inner);
-        waiting.full = false;
+        waiting.refused = false;
         let lines = std::mem::take(&mut waiting.lines);
         (!lines.is_empty()).then_some(lines)
     }
@@ -89,7 +104,7 @@ impl Queue {
     /// Whether what is put now may be kept waiting, or find no room.
     pub(super) fn fails(&self) -> bool {
         let waiting = self.lock();
-        waiting.fails || waiting.full
+        waiting.fails || waiting.refused
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -104,13 +119,19 @@ mod tests {
     #[test]
     fn what_has_no_room_is_refused_and_said_once() {
         let queue = Queue::new(10);
+        let full = |first| {
+            Err(Refused {
+                why: Why::Full,
+                first,
+            })
+        };
         assert_eq!(queue.put(b"123456\n"), Ok(()));
-        assert_eq!(queue.put(b"1234\n"), Err(Full { first: true }));
+        assert_eq!(queue.put(b"1234\n"), full(true));
         assert!(queue.fails());
-        assert_eq!(queue.put(b"1234\n"), Err(Full { first: false }));
+        assert_eq!(queue.put(b"1234\n"), full(false));
         assert_eq!(queue.put(b"12\n"), Ok(()));
         assert!(!queue.fails());
-        assert_eq!(queue.put(b"1\n"), Err(Full { first: true }));
+        assert_eq!(queue.put(b"1\n"), full(true));
         assert_eq!(queue.take().as_deref(), Some(&b"123456\n12\n"[..]));
         assert_eq!(queue.put(b"1\n"), Ok(()));
     }
@@ -120,7 +141,14 @@ mod tests {
         let queue = Queue::new(10);
         queue.put(b"1\n").unwrap();
         queue.close();
-        assert!(queue.put(b"2\n").is_err());
+        let closed = |first| {
+            Err(Refused {
+                why: Why::Closed,
+                first,
+            })
+        };
+        assert_eq!(queue.put(b"2\n"), closed(true));
+        assert_eq!(queue.put(b"too long for it"), closed(false));
         assert_eq!(queue.take().as_deref(), Some(&b"1\n"[..]));
         assert_eq!(queue.take(), None);
     }
