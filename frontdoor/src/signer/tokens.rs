@@ -1,14 +1,12 @@
 //! Whose a bearer token is, as the API server says (TokenReview). Only tokens for an audience of our
 //! own count: one for the API server would be worth more to its thief than what is asked for here.
 
-use std::time::Duration;
-
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::api::{Api, PostParams};
 use tokio::time::timeout;
 
-/// For the API server's answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::kubernetes::ANSWER_TIMEOUT;
+
 /// Bytes of a token, at the most. A ServiceAccount's has about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
 
