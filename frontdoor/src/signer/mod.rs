@@ -1,6 +1,7 @@
 //! The signer: holds the CA, and gives agents, frontdoors and users their certificates. A part of its
 //! own, which no SSH client reaches.
 
+mod bucket;
 mod ca;
 mod config;
 mod desk;

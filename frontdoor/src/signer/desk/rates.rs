@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
+use crate::signer::bucket::Bucket;
+
 /// Identities whose rate is known. Whoever falls out begins anew, after so many others came.
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 
@@ -17,32 +19,6 @@ pub(super) enum Spent {
     Identity,
     #[error("too many certificates are asked for; try again in a moment")]
     All,
-}
-
-/// So many in a minute, which may come at once; then as they are refilled.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
-    left: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    pub(super) fn full(a_minute: u32, now: Instant) -> Self {
-        let left = f64::from(a_minute);
-        Self { left, at: now }
-    }
-
-    /// Takes one, if there is one.
-    pub(super) fn take(&mut self, a_minute: u32, now: Instant) -> bool {
-        let refilled = now.saturating_duration_since(self.at).as_secs_f64() / 60.0;
-        self.left = (self.left + refilled * f64::from(a_minute)).min(f64::from(a_minute));
-        self.at = now;
-        let there = self.left >= 1.0;
-        if there {
-            self.left -= 1.0;
-        }
-        there
-    }
 }
 
 /// The rates of all.
@@ -60,19 +36,19 @@ impl Rates {
             each_a_minute,
             all_a_minute,
             each: LruCache::new(IDENTITIES),
-            all: Bucket::full(all_a_minute, Instant::now()),
+            all: Bucket::a_minute(all_a_minute, Instant::now()),
         }
     }
 
     /// Takes one of `identity`'s and one of all. Whoever has none left costs the others nothing.
     pub(super) fn take(&mut self, identity: &str, now: Instant) -> Result<(), Spent> {
         let a_minute = self.each_a_minute;
-        let full = || Bucket::full(a_minute, now);
+        let full = || Bucket::a_minute(a_minute, now);
         let each = self.each.get_or_insert_mut(identity.to_owned(), full);
-        if !each.take(a_minute, now) {
+        if !each.take(now) {
             return Err(Spent::Identity);
         }
-        if !self.all.take(self.all_a_minute, now) {
+        if !self.all.take(now) {
             return Err(Spent::All);
         }
         Ok(())

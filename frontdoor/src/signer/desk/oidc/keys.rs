@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::fetch::{self, Fetch};
-use crate::signer::desk::rates::Bucket;
+use crate::signer::bucket::Bucket;
 
 /// For how long keys are not asked for again without a reason: a key that its issuer takes back is
 /// good for no longer.
@@ -83,7 +83,7 @@ impl Known {
             keys: Arc::default(),
             read: None,
             failed: None,
-            unknown: Bucket::full(UNKNOWN_A_MINUTE, now),
+            unknown: Bucket::a_minute(UNKNOWN_A_MINUTE, now),
         }
     }
 
@@ -98,7 +98,7 @@ impl Known {
             () if fresh && !unknown => Next::Use,
             () if away && kept && !unknown => Next::Use,
             () if away => Next::Away,
-            () if unknown && !self.unknown.take(UNKNOWN_A_MINUTE, now) => Next::Use,
+            () if unknown && !self.unknown.take(now) => Next::Use,
             () => Next::Ask,
         }
     }
