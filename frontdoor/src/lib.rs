@@ -10,6 +10,7 @@ pub mod authz;
 pub mod config;
 pub mod identity;
 pub mod kubernetes;
+pub mod listener;
 pub mod metrics;
 pub mod process;
 pub mod route;
@@ -40,6 +41,7 @@ use audit::Audit;
 use authn::Authenticator;
 use authz::{Authorizer, Reviews};
 use config::{Config, HostKeys};
+use listener::{address, listen};
 use metrics::Metrics;
 use places::Places;
 use route::{AgentPods, Cluster, Router};
@@ -50,11 +52,8 @@ use workers::Workers;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] listener::Error),
     #[error("tls: {0}")]
     Tls(#[from] mtls::Error),
     #[error("hostKeys: {0}")]
@@ -153,7 +152,6 @@ impl Frontdoor {
         let reviews = Arc::new(Reviews::new(config.authorization.clone()));
         let rules: Arc<[_]> = config.rules.clone().into();
         let served = CancellationToken::new();
-        // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&listener), address(&admin));
         let filled = config.watch_pods.then(|| cluster.filled());
         let told = Admin {
@@ -280,18 +278,6 @@ impl Frontdoor {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })
-}
-
-fn address(listener: &TcpListener) -> String {
-    listener
-        .local_addr()
-        .map_or_else(|error| error.to_string(), |address| address.to_string())
-}
-
 async fn accept(
     listener: &TcpListener,
     workers: &mut Workers<Accepted>,
@@ -299,21 +285,12 @@ async fn accept(
     draining: &CancellationToken,
 ) {
     loop {
-        let accepted = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = draining.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = listener::accept(listener) => accepted,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                if let Some(accepted) = admit(stream, peer) {
-                    workers.hand_over(accepted).await;
-                }
-            }
-            Err(error) => {
-                // Most likely out of descriptors: others must end first.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
+        if let Some(accepted) = admit(stream, peer) {
+            workers.hand_over(accepted).await;
         }
     }
 }

@@ -9,8 +9,6 @@ mod enrol;
 mod metrics;
 mod tokens;
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -23,6 +21,7 @@ pub use config::Config;
 use crate::admin::{self, Admin};
 use crate::kubernetes;
 use ca::Ca;
+use crate::listener::{self, address, listen};
 use desk::Desk;
 use enrol::Enrol;
 use metrics::Metrics;
@@ -32,11 +31,8 @@ use tokens::Tokens;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] listener::Error),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] kubernetes::Error),
     #[error("desk: {0}")]
@@ -142,16 +138,4 @@ impl Signer {
         tracing::info!("stopped");
         Ok(())
     }
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })
-}
-
-fn address(listener: &TcpListener) -> String {
-    listener
-        .local_addr()
-        .map_or_else(|error| error.to_string(), |address| address.to_string())
 }

@@ -11,8 +11,6 @@ mod oidc;
 mod rates;
 mod token;
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +23,7 @@ pub(super) use config::{Config, File};
 use super::metrics::Metrics;
 use super::tokens::Tokens;
 use crate::kubernetes::Reference;
+use crate::listener::{self, address, listen};
 use authority::Authority;
 use exchange::Exchange;
 use kubernetes::Kubernetes;
@@ -40,11 +39,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] listener::Error),
     #[error("tls: {0}")]
     Tls(#[from] mtls::Error),
     #[error("ca: {0}")]
@@ -83,12 +79,8 @@ impl Desk {
             under_way: Exchange::under_way(),
             metrics,
         };
-        let address = config.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| Error::Listen { address, source })?;
         Ok(Self {
-            listener,
+            listener: listen(config.listen).await?,
             certificate,
             exchange: Arc::new(exchange),
             client: client.clone(),
@@ -98,9 +90,7 @@ impl Desk {
 
     /// Where it listens.
     pub(super) fn address(&self) -> String {
-        self.listener
-            .local_addr()
-            .map_or_else(|error| error.to_string(), |address| address.to_string())
+        address(&self.listener)
     }
 
     /// Serves until `draining`, lets calls that are under way end, and ends at `stopped`. Meanwhile it
