@@ -4,6 +4,7 @@
 mod bucket;
 mod ca;
 mod config;
+mod connections;
 mod desk;
 mod enrol;
 mod metrics;
@@ -20,8 +21,9 @@ pub use config::Config;
 
 use crate::admin::{self, Admin};
 use crate::kubernetes;
-use ca::Ca;
 use crate::listener::{self, address, listen};
+use ca::Ca;
+use connections::Ends;
 use desk::Desk;
 use enrol::Enrol;
 use metrics::Metrics;
@@ -110,11 +112,15 @@ impl Signer {
         };
         let admin = admin::serve(self.admin, told, served.clone());
         let parts = TaskTracker::new();
+        let ends = || Ends {
+            tasks: TaskTracker::new(),
+            draining: draining.clone(),
+            stopped: stopped.clone(),
+        };
         if let Some(desk) = self.desk {
-            parts.spawn(desk.serve(draining.clone(), stopped.clone()));
+            parts.spawn(desk.serve(ends()));
         }
-        let enrol = enrol::serve(self.listener, self.enrol, draining.clone(), stopped.clone());
-        parts.spawn(enrol);
+        parts.spawn(enrol::serve(self.listener, self.enrol, ends()));
         parts.close();
         let follow = async {
             tokio::select! {

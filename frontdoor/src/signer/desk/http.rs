@@ -18,24 +18,20 @@ use hyper_util::service::TowerToHyperService;
 use podgate_proto::mtls;
 use podgate_proto::reload::Reloaded;
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::net::TcpListener;
 
 use super::config::Tls;
 use super::exchange::{Exchange, Refusal};
+use crate::signer::connections::{self, Ends, Limits};
 
 /// Of a body: the longest of public keys fits many times.
 const MAX_BODY: usize = 16 * 1024;
 /// For a request's head, after the handshake.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// For a connection, from its handshake to the end of its answer.
-const CONNECTION_WITHIN: Duration = Duration::from_secs(20);
-/// Connections at a time; others wait to be accepted.
-const CONNECTIONS: usize = 512;
+const LIMITS: Limits = Limits {
+    connections: 512,
+    time: Duration::from_secs(20),
+};
 
 /// The desk's certificate, which follows its files.
 pub(super) type Certificate = Reloaded<ServerConfig, mtls::Error>;
@@ -54,64 +50,27 @@ pub(super) fn certificate(files: Tls) -> Result<Certificate, mtls::Error> {
     })
 }
 
-/// Serves until `draining`, and lets requests that are under way end, until `stopped`.
+/// Serves until `draining`, lets requests that are under way end, and ends them at `stopped`.
 pub(super) async fn serve(
     listener: TcpListener,
     certificate: Certificate,
     exchange: Arc<Exchange>,
-    draining: CancellationToken,
-    stopped: CancellationToken,
+    ends: Ends,
 ) {
     let router = Router::new()
         .route("/v1/certificate", post(answer))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(exchange);
-    let (places, tasks) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            () = draining.cancelled() => break,
-            accepted = accepted => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let acceptor = TlsAcceptor::from(certificate.current());
-                let router = router.clone().layer(Extension(peer));
-                let stopped = stopped.clone();
-                tasks.spawn(async move {
-                    tokio::select! {
-                        _ = timeout(CONNECTION_WITHIN, connection(stream, acceptor, router)) => {}
-                        () = stopped.cancelled() => {}
-                    }
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                // Most likely out of descriptors: others must end first.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-    drop(listener);
-    tasks.close();
-    tasks.wait().await;
-}
-
-/// Whatever goes wrong here, the client has seen it, or is gone.
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) {
-    let Ok(stream) = acceptor.accept(stream).await else {
-        return;
+    let tls = move || Some(certificate.current());
+    let speak = move |stream, peer: SocketAddr| {
+        let router = router.layer(Extension(peer));
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_WITHIN)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
     };
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let _ = served.await;
+    connections::serve(listener, LIMITS, tls, speak, ends).await;
 }
 
 async fn answer(

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use podgate_proto::mtls;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub(super) use config::{Config, File};
 
+use super::connections::Ends;
 use super::metrics::Metrics;
 use super::tokens::Tokens;
 use crate::kubernetes::Reference;
@@ -95,7 +95,7 @@ impl Desk {
 
     /// Serves until `draining`, lets calls that are under way end, and ends at `stopped`. Meanwhile it
     /// keeps the CA's public key in the bundle.
-    pub(super) async fn serve(self, draining: CancellationToken, stopped: CancellationToken) {
+    pub(super) async fn serve(self, ends: Ends) {
         let publish = async {
             loop {
                 let published = self.exchange.authority.publish(&self.client, &self.bundle);
@@ -111,7 +111,7 @@ impl Desk {
         };
         let exchange = Arc::clone(&self.exchange);
         tokio::select! {
-            () = http::serve(self.listener, self.certificate, exchange, draining, stopped) => {}
+            () = http::serve(self.listener, self.certificate, exchange, ends) => {}
             () = publish => {}
         }
     }
