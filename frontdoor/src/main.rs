@@ -46,17 +46,12 @@ fn main() -> ExitCode {
     let Arguments { mode, run } = Arguments::parse();
     match mode.or(run.map(Mode::Run)) {
         Some(Mode::Run(Options { config, check })) => {
-            let part = async |config, draining, stopped| {
-                Frontdoor::bind(config).await?.run(draining, stopped).await
-            };
-            process::run(Config::read(&config), check, |config| &config.log, part)
+            let (config, bind, run) = (Config::read(&config), Frontdoor::bind, Frontdoor::run);
+            process::run(config, check, |config| &config.log, bind, run)
         }
         Some(Mode::Signer(Options { config, check })) => {
-            let part = async |config, draining, stopped| {
-                Signer::bind(config).await?.run(draining, stopped).await
-            };
-            let config = signer::Config::read(&config);
-            process::run(config, check, |config| &config.log, part)
+            let (config, bind, run) = (signer::Config::read(&config), Signer::bind, Signer::run);
+            process::run(config, check, |config| &config.log, bind, run)
         }
         None => ExitCode::from(2),
     }

@@ -23,13 +23,14 @@ enum Error<E: StdError> {
     Part(E),
 }
 
-/// Runs a part of this configuration until it ends, or only says whether there is one. The part is
-/// given two tokens: *draining* and *stopped*.
-pub fn run<C, E: StdError>(
+/// Binds and runs a part of this configuration until it ends, or only says whether there is one. The
+/// part is given two tokens: *draining* and *stopped*.
+pub fn run<C, P, E: StdError>(
     config: Result<C, impl StdError>,
     check: bool,
     log: impl Fn(&C) -> &telemetry::Config,
-    part: impl AsyncFnOnce(C, CancellationToken, CancellationToken) -> Result<(), E>,
+    bind: impl AsyncFnOnce(C) -> Result<P, E>,
+    run: impl AsyncFnOnce(P, CancellationToken, CancellationToken) -> Result<(), E>,
 ) -> ExitCode {
     let config = match config {
         Ok(config) => config,
@@ -42,7 +43,7 @@ pub fn run<C, E: StdError>(
         return ExitCode::SUCCESS;
     }
     let started = telemetry::start(log(&config)).map_err(Error::Log);
-    match started.and_then(|()| serve(config, part)) {
+    match started.and_then(|()| serve(config, bind, run)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("podgate-frontdoor: {error}");
@@ -51,9 +52,10 @@ pub fn run<C, E: StdError>(
     }
 }
 
-fn serve<C, E: StdError>(
+fn serve<C, P, E: StdError>(
     config: C,
-    part: impl AsyncFnOnce(C, CancellationToken, CancellationToken) -> Result<(), E>,
+    bind: impl AsyncFnOnce(C) -> Result<P, E>,
+    run: impl AsyncFnOnce(P, CancellationToken, CancellationToken) -> Result<(), E>,
 ) -> Result<(), Error<E>> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
@@ -67,7 +69,17 @@ fn serve<C, E: StdError>(
         let (draining, stopped) = (CancellationToken::new(), CancellationToken::new());
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let part = part(config, draining.clone(), stopped.clone());
+        let part = async {
+            // It asks the API server, for half a minute where that is away, and has begun nothing yet
+            // that would have to end in order.
+            match draining.run_until_cancelled(bind(config)).await {
+                Some(part) => run(part?, draining.clone(), stopped.clone()).await,
+                None => {
+                    tracing::info!("stopped before it served");
+                    Ok(())
+                }
+            }
+        };
         tokio::pin!(part);
         loop {
             tokio::select! {

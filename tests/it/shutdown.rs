@@ -3,9 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use podgate_tests::apiserver::{ApiFault, ApiServer};
+use podgate_tests::cluster::Cluster;
 use podgate_tests::gateway::binary;
+use podgate_tests::pki::Pki;
 use podgate_tests::stand::{Changes, Stand};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
@@ -191,4 +194,40 @@ async fn a_frontdoor_whose_workers_cannot_begin_ends() {
         last.starts_with("podgate-frontdoor: kubeconfig: "),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frontdoor_ends_that_still_waits_for_the_api_server() {
+    let (dir, pki) = (tempfile::tempdir().unwrap(), Pki::new().unwrap());
+    let api = ApiServer::start(Cluster::new(), &pki).await.unwrap();
+    api.kubeconfig(&dir.path().join("kubeconfig")).unwrap();
+    api.set_fault(ApiFault::Silent).await.unwrap();
+    let issued = pki.issue(&["frontdoor.podgate"]).unwrap();
+    issued.write(dir.path(), "frontdoor").unwrap();
+    pki.write_ca(dir.path()).unwrap();
+    std::fs::write(dir.path().join("users.yaml"), "[]\n").unwrap();
+    let config = "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nkubeconfig: 'DIR/kubeconfig'\n\
+        hostKeysSecret: {namespace: podgate, name: podgate-host-keys}\nusers: 'DIR/users.yaml'\n\
+        tls: {cert: 'DIR/frontdoor.crt', key: 'DIR/frontdoor.key', ca: 'DIR/ca.crt'}\n\
+        agents: {port: 1}\nlog: {format: json}\n";
+    let path = dir.path().join("frontdoor.yaml");
+    let config = config.replace("DIR", &dir.path().display().to_string());
+    std::fs::write(&path, config).unwrap();
+    let mut frontdoor = Command::new(binary("podgate-frontdoor").unwrap())
+        .arg("--config")
+        .arg(&path)
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(frontdoor.stderr.take().unwrap()).lines();
+    let mut said = async |words: &str| {
+        while !log.next_line().await.unwrap().unwrap().contains(words) {}
+    };
+    // It has asked once, of several times.
+    said("trying again").await;
+    let pid = Pid::from_raw(frontdoor.id().unwrap() as i32).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    said("stopped before it served").await;
+    assert_eq!(frontdoor.wait().await.unwrap().code(), Some(0));
 }
