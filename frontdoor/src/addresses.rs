@@ -1,4 +1,4 @@
-//! Lists of addresses: `from` of a key, `source-address` of a certificate, proxies. They match as at sshd
+//! Which addresses are one client's, and lists of addresses: `from` of a key, `source-address` of a certificate, proxies. They match as at sshd
 //! (addr_match_list and addr_match_cidr_list of OpenSSH), but that names of hosts, which nothing here
 //! looks up, are an error and not a pattern that never fits.
 
@@ -154,6 +154,21 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     pattern.iter().skip(p).all(|b| *b == b'*')
 }
 
+/// Where a client connects from. One client of IPv6 has all addresses of a /64 (RFC 6177 §2), so it is
+/// the /64 that counts.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(crate) struct Network(IpAddr);
+
+impl Network {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        // A socket for both has IPv4's addresses as ::ffff:a.b.c.d, which are all of one /64.
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,5 +241,20 @@ mod tests {
         ] {
             assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expect);
         }
+    }
+
+    #[test]
+    fn an_address_of_ipv6_counts_by_its_64() {
+        let check = |a: &str, b: &str, same: bool| {
+            let network = |address: &str| Network::of(address.parse().unwrap());
+            assert_eq!(network(a) == network(b), same, "{a} {b}");
+        };
+        check("10.0.0.1", "10.0.0.1", true);
+        check("10.0.0.1", "10.0.0.2", false);
+        check("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", true);
+        check("2001:db8:0:1::1", "2001:db8:0:2::1", false);
+        check("::ffff:10.0.0.1", "10.0.0.1", true);
+        check("::ffff:10.0.0.1", "::ffff:10.0.0.2", false);
+        check("::1", "::2", true);
     }
 }

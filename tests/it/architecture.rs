@@ -187,6 +187,7 @@ const FRONTDOOR: Modules = &[
             "kubernetes",
             "authn",
             "config",
+            "addresses",
             "identity",
             "admin",
             "listener",
@@ -201,7 +202,7 @@ const FRONTDOOR: Modules = &[
     ("route", &["target", "kubernetes"]),
     ("audit", &["config", "identity", "target", "metrics"]),
     // All places are as many as the configuration says.
-    ("places", &["config"]),
+    ("places", &["config", "addresses"]),
     (
         "config",
         &[

@@ -103,7 +103,13 @@ impl Desk {
     }
 
     async fn curl(&self, header: Option<&str>, body: &Path) -> (u16, String) {
+        self.curl_from("127.0.0.1", header, body).await
+    }
+
+    /// The same from another address of the loopback.
+    async fn curl_from(&self, from: &str, header: Option<&str>, body: &Path) -> (u16, String) {
         let mut curl = Command::new("curl");
+        curl.args(["--interface", from]);
         curl.args(["-s", "-m", "30", "-w", "\n%{http_code}", "--cacert"])
             .arg(self.path("ca.crt"))
             .args(["-H", "@-", "--data-binary"])

@@ -39,6 +39,11 @@ impl Bucket {
         }
         there
     }
+
+    /// Puts one back that was taken.
+    pub(super) fn give_back(&mut self) {
+        self.left = (self.left + 1.0).min(self.most);
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +72,9 @@ mod tests {
         let mut take = |seconds| bucket.take(begin + Duration::from_secs(seconds));
         assert!(take(0) && take(0) && !take(0));
         assert!(!take(29));
-        assert!(take(31));
-        assert!(!take(31));
+        assert!(take(31) && !take(31));
+        bucket.give_back();
+        let now = begin + Duration::from_secs(31);
+        assert!(bucket.take(now) && !bucket.take(now));
     }
 }

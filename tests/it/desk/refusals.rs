@@ -135,3 +135,29 @@ async fn keys_that_are_none_and_more_than_there_is() {
     let limited = "podgate_signer_certificates_total{source=\"kubernetes\",outcome=\"limited\"} 1";
     desk.signer.counts(super::SOON, &[limited]).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_have_the_api_server_asked_so_often() {
+    let (desk, api) = Desk::alone("").await;
+    let key = desk.path("id.pub");
+    // One that is good is not counted.
+    desk.certificate(&issue(&api, "dev", "me")).await;
+    let mut refused = 0;
+    let limited = loop {
+        let unknown = unsigned(&claims(json!("podgate")));
+        match desk.ask(Some(&unknown), &key).await {
+            (401, _) => refused += 1,
+            other => break other,
+        }
+        assert!(refused < 1000, "everything is asked");
+    };
+    assert!(
+        limited.0 == 429 && limited.1.contains("from your address"),
+        "{limited:?}"
+    );
+    assert_eq!(api.requests("create", "tokenreviews"), 1 + refused);
+    // Who comes from elsewhere does not notice.
+    let header = format!("Authorization: Bearer {}", issue(&api, "dev", "you"));
+    let (status, body) = desk.curl_from("127.0.0.2", Some(&header), &key).await;
+    assert_eq!(status, 200, "{body}");
+}

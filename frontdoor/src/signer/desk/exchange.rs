@@ -3,7 +3,7 @@
 
 use std::error::Error as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use russh::keys::HashAlg;
@@ -16,7 +16,7 @@ use super::kubernetes::{self, Kubernetes};
 use super::oidc::{self, Issuer};
 use super::rates::{Rates, Spent};
 use super::token::{self, Claims};
-use crate::identity::{Identity, Source};
+use crate::identity::Source;
 use crate::signer::metrics::Metrics;
 
 /// For an exchange: what it asks others for is shorter, and told apart.
@@ -114,9 +114,16 @@ impl Exchange {
         let now = now.map_or(0, |since| since.as_secs());
         let (identity, expires) = match self.issuer(claims) {
             Some(issuer) => issuer.identify(token, now).await?,
-            None => self.kubernetes.identify(token, claims).await?,
+            None => {
+                let expires = self.kubernetes.expires(claims)?;
+                self.rate(|rates, now| rates.ask(peer.ip(), now))?;
+                (self.kubernetes.identify(token).await?, expires)
+            }
         };
-        self.rate(&identity)?;
+        self.rate(|rates, now| rates.take(&identity.user, now))?;
+        if identity.source == Source::Kubernetes {
+            self.rates().give_back(peer.ip());
+        }
         let authority = self.authority.current();
         let made = (now, expires);
         let certificate = issue::certificate(&authority, &key, &identity, &self.terms, made)?;
@@ -139,10 +146,16 @@ impl Exchange {
         self.issuers.iter().find(|issuer| issuer.is(claims))
     }
 
-    fn rate(&self, identity: &Identity) -> Result<(), Refusal> {
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = rates.take(&identity.user, Instant::now());
-        taken.map_err(|spent| Refusal::Spent(spent, rates.again(spent)))
+    fn rate(
+        &self,
+        take: impl FnOnce(&mut Rates, Instant) -> Result<(), Spent>,
+    ) -> Result<(), Refusal> {
+        let mut rates = self.rates();
+        take(&mut rates, Instant::now()).map_err(|spent| Refusal::Spent(spent, rates.again(spent)))
+    }
+
+    fn rates(&self) -> MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -36,18 +36,18 @@ impl Kubernetes {
         Self { tokens, audience }
     }
 
-    /// Who the token is of, and until when it is good, in seconds since 1970.
-    pub(super) async fn identify(
-        &self,
-        token: &str,
-        claims: &Claims,
-    ) -> Result<(Identity, u64), Error> {
+    /// Until when a token is good, in seconds since 1970, if it is one to ask about.
+    pub(super) fn expires(&self, claims: &Claims) -> Result<u64, Error> {
         // The review says that ours is among the audiences, not that there is no other. The token
         // does, and what it says holds if the API server then takes it.
         if !claims.aud.is_only(&self.audience) {
             return Err(Error::Audience(self.audience.clone()));
         }
-        let expires = claims.expires().ok_or(Error::Forever)?;
+        claims.expires().ok_or(Error::Forever)
+    }
+
+    /// Who the token is of.
+    pub(super) async fn identify(&self, token: &str) -> Result<Identity, Error> {
         let reviewed = self.tokens.review(token, &self.audience).await;
         let user = reviewed.map_err(|error| match error {
             tokens::Error::Ask(_) | tokens::Error::Timeout => Error::Away(error),
@@ -58,12 +58,11 @@ impl Kubernetes {
             trust_system: true,
             ..Names::default()
         };
-        let identity = names.identity(
+        Ok(names.identity(
             &user.username.unwrap_or_default(),
             &user.groups.unwrap_or_default(),
             user.extra.unwrap_or_default(),
             Source::Kubernetes,
-        )?;
-        Ok((identity, expires))
+        )?)
     }
 }
