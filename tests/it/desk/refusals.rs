@@ -1,6 +1,7 @@
 //! What the desk does not do, and what it says: the status tells a script, the line a person.
 
 use podgate_tests::apiserver::{API_AUDIENCE, ApiFault, Token};
+use podgate_tests::containerd::eventually;
 use podgate_tests::issuer::unsigned;
 use podgate_tests::ssh::keygen;
 use serde_json::json;
@@ -160,4 +161,22 @@ async fn strangers_have_the_api_server_asked_so_often() {
     let header = format!("Authorization: Bearer {}", issue(&api, "dev", "you"));
     let (status, body) = desk.curl_from("127.0.0.2", Some(&header), &key).await;
     assert_eq!(status, 200, "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_without_its_secret_waits_and_lets_enrolment_be() {
+    let secret = "  ca: {secret: {namespace: podgate, name: later}}\n";
+    let (desk, api) = Desk::alone(secret).await;
+    let ready = || async { (desk.signer.admin("/readyz").await.ok()?.0 == 200).then_some(()) };
+    eventually("enrolment", super::SOON, ready).await.unwrap();
+    let bearer = issue(&api, "dev", "me");
+    desk.refuses(&bearer, 503, "the desk has no CA yet").await;
+    // Whoever could be given nothing is not asked about.
+    assert_eq!(api.requests("create", "tokenreviews"), 0);
+    api.add_object("secrets", "podgate", "later");
+    let key = desk.path("id.pub");
+    let issued = || async { (desk.ask(Some(&bearer), &key).await.0 == 200).then_some(()) };
+    eventually("a certificate", super::SOON, issued)
+        .await
+        .unwrap();
 }

@@ -1,9 +1,9 @@
 //! The key that signs users' certificates: in a file that somebody keeps, or in a Secret that the
-//! signer fills once.
+//! signer fills once. A Secret that is not there yet keeps nothing else from being served.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use podgate_proto::reload::Reloaded;
@@ -37,37 +37,42 @@ pub enum Error {
 
 /// The key as it is now.
 pub(super) enum Authority {
-    Secret(Arc<PrivateKey>),
+    /// The key once it was read.
+    Secret(Reference, OnceLock<Arc<PrivateKey>>),
     File(Reloaded<PrivateKey, Error>),
 }
 
 impl Authority {
-    pub(super) async fn load(ca: Ca, client: &kube::Client) -> Result<Self, Error> {
+    pub(super) fn new(ca: Ca) -> Result<Self, Error> {
         match ca {
             Ca::File(path) => {
                 let read = path.clone();
                 Reloaded::load(vec![path], move || of_file(&read)).map(Self::File)
             }
-            Ca::Secret(secret) => {
-                let ask = async || kubernetes::fill_secret::<Error>(client, &secret, make).await;
-                let data = kubernetes::patiently(ask).await?;
-                let text = data.get(KEY).map(Vec::as_slice).unwrap_or_default();
-                let place = format!("{KEY} of Secret {secret}");
-                Ok(Self::Secret(Arc::new(parse(text, &place)?)))
-            }
+            Ca::Secret(secret) => Ok(Self::Secret(secret, OnceLock::new())),
         }
     }
 
-    pub(super) fn current(&self) -> Arc<PrivateKey> {
+    pub(super) fn current(&self) -> Option<Arc<PrivateKey>> {
         match self {
-            Self::Secret(key) => Arc::clone(key),
-            Self::File(key) => key.current(),
+            Self::Secret(_, key) => key.get().map(Arc::clone),
+            Self::File(key) => Some(key.current()),
         }
     }
 
-    /// Has the public key in the bundle, for frontdoors to mount.
-    pub(super) async fn publish(&self, client: &kube::Client, to: &Reference) -> Result<(), Error> {
-        let line = public(&self.current())?;
+    /// Has the key, and its public half in the bundle, for frontdoors to mount.
+    pub(super) async fn keep(&self, client: &kube::Client, to: &Reference) -> Result<(), Error> {
+        let key = match self {
+            Self::File(key) => key.current(),
+            Self::Secret(secret, known) => match known.get() {
+                Some(key) => Arc::clone(key),
+                None => {
+                    let read = Arc::new(of_secret(client, secret).await?);
+                    Arc::clone(known.get_or_init(|| read))
+                }
+            },
+        };
+        let line = public(&key)?;
         let put = |bundle: &mut ConfigMap| {
             let data = bundle.data.get_or_insert_default();
             let before = data.insert(PUBLIC.to_owned(), line.clone());
@@ -91,6 +96,12 @@ fn make() -> Result<BTreeMap<String, Vec<u8>>, Error> {
 
 fn public(key: &PrivateKey) -> Result<String, Error> {
     Ok(format!("{}\n", key.public_key().to_openssh()?))
+}
+
+async fn of_secret(client: &kube::Client, secret: &Reference) -> Result<PrivateKey, Error> {
+    let data = kubernetes::fill_secret::<Error>(client, secret, make).await?;
+    let text = data.get(KEY).map(Vec::as_slice).unwrap_or_default();
+    parse(text, &format!("{KEY} of Secret {secret}"))
 }
 
 fn of_file(path: &Path) -> Result<PrivateKey, Error> {

@@ -46,6 +46,8 @@ pub(super) enum Refusal {
     Spent(Spent, Duration),
     #[error("too much is asked for at a time; try again in a moment")]
     Busy,
+    #[error("the desk has no CA yet; try again in a moment")]
+    NoCa,
     #[error("it took too long; try again in a moment")]
     Timeout,
 }
@@ -109,6 +111,7 @@ impl Exchange {
     ) -> Result<String, Refusal> {
         // Whoever holds no key that can be signed need not be known.
         let key = issue::public_key(body)?;
+        let authority = self.authority.current().ok_or(Refusal::NoCa)?;
         let _place = self.under_way.try_acquire().map_err(|_| Refusal::Busy)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_secs());
@@ -124,7 +127,6 @@ impl Exchange {
         if identity.source == Source::Kubernetes {
             self.rates().give_back(peer.ip());
         }
-        let authority = self.authority.current();
         let made = (now, expires);
         let certificate = issue::certificate(&authority, &key, &identity, &self.terms, made)?;
         let line = certificate.to_openssh().map_err(issue::Error::Make)?;
@@ -175,7 +177,7 @@ impl Refusal {
             Self::Issue(issue::Error::Groups(_) | issue::Error::Long) => "forbidden",
             Self::Issue(issue::Error::Make(_)) => "unavailable",
             Self::Spent(..) => "limited",
-            Self::Busy | Self::Timeout => "unavailable",
+            Self::Busy | Self::NoCa | Self::Timeout => "unavailable",
         }
     }
 }

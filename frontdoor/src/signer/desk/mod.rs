@@ -32,7 +32,7 @@ use rates::Rates;
 
 /// How often the bundle is looked at, which others write, too.
 const PUBLISH: Duration = Duration::from_secs(60);
-/// The same after it could not be written.
+/// The same after the key could not be read, or not be written there.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Why there is no desk.
@@ -59,7 +59,7 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Reads the files, has the CA's key, and listens.
+    /// Reads the files, and listens.
     pub(super) async fn bind(
         config: Config,
         client: &kube::Client,
@@ -67,7 +67,7 @@ impl Desk {
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let certificate = http::certificate(config.tls)?;
-        let authority = Authority::load(config.ca, client).await?;
+        let authority = Authority::new(config.ca)?;
         let issuers = config.oidc.into_iter().map(Issuer::new);
         let issuers = issuers.collect::<Result<_, _>>()?;
         let exchange = Exchange {
@@ -94,15 +94,16 @@ impl Desk {
     }
 
     /// Serves until `draining`, lets calls that are under way end, and ends at `stopped`. Meanwhile it
-    /// keeps the CA's public key in the bundle.
+    /// gets the CA's key, and keeps its public half in the bundle.
     pub(super) async fn serve(self, ends: Ends) {
-        let publish = async {
+        let keep = async {
             loop {
-                let published = self.exchange.authority.publish(&self.client, &self.bundle);
-                let next = match published.await {
+                let authority = &self.exchange.authority;
+                let next = match authority.keep(&self.client, &self.bundle).await {
                     Ok(()) => PUBLISH,
                     Err(error) => {
-                        tracing::warn!(%error, "the bundle has no key of the desk's yet");
+                        let serves = authority.current().is_some();
+                        tracing::warn!(%error, serves, "the desk's CA cannot be kept");
                         AGAIN
                     }
                 };
@@ -112,7 +113,7 @@ impl Desk {
         let exchange = Arc::clone(&self.exchange);
         tokio::select! {
             () = http::serve(self.listener, self.certificate, exchange, ends) => {}
-            () = publish => {}
+            () = keep => {}
         }
     }
 }
