@@ -150,13 +150,15 @@ async fn an_api_server_that_is_away_is_missed_by_newcomers_alone() {
     let bob = stand.add_user("bob").await.unwrap();
     let mut session = echo(&stand.client, "x.a").await;
     for fault in [ApiFault::Refused, ApiFault::Silent, ApiFault::InternalError] {
+        let before = stand.frontdoor.log().len();
         stand.api.set_fault(fault).await.unwrap();
         // Its answer is older than `allowedSeconds` once it could not be asked for again.
         let asked = |line: &serde_json::Value| {
             let message = line["message"].as_str().unwrap_or_default();
             message == "rights are not asked for again"
         };
-        stand.frontdoor.wait_log(SOON, asked).await.unwrap();
+        let log = stand.frontdoor.wait_log_from(before, SOON, asked);
+        log.await.unwrap();
         assert!(enters(&stand.client, "x.a").await, "{fault:?}");
         assert_eq!(refused(&bob, "x.a").await, AWAY, "{fault:?}");
         session.again().await.unwrap();

@@ -140,10 +140,24 @@ impl Part {
         within: Duration,
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
+        self.wait_log_from(0, within, wanted).await
+    }
+
+    /// The same without the first so many lines, such as those there were when a fault began.
+    ///
+    /// # Errors
+    /// As of [`wait_log`](Self::wait_log).
+    pub async fn wait_log_from(
+        &self,
+        from: usize,
+        within: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let mut lines = self.lines.clone();
         let find = || {
             let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
             log.iter()
+                .skip(from)
                 .filter_map(|line| serde_json::from_str(line).ok())
                 .find(|line| wanted(line))
         };

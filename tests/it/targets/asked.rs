@@ -88,13 +88,15 @@ async fn an_api_server_that_is_away_is_not_missed_once_all_is_known() {
         status == 200
     };
     for fault in [ApiFault::InternalError, ApiFault::Refused] {
+        let before = stand.frontdoor.log().len();
         stand.api.set_fault(fault).await.unwrap();
         stand.api.cut().await.unwrap();
         let missed = |line: &serde_json::Value| {
             let message = line["message"].as_str().unwrap_or_default();
             message == "watching the cluster's pods"
         };
-        stand.frontdoor.wait_log(SOON, missed).await.unwrap();
+        let log = stand.frontdoor.wait_log_from(before, SOON, missed);
+        log.await.unwrap();
         for login in logins {
             assert_eq!(leads(&stand.client, login).await, "web-0.prod", "{fault:?}");
         }
