@@ -87,7 +87,7 @@ async fn an_api_server_that_is_away_is_not_missed_once_all_is_known() {
         let (status, _) = stand.frontdoor.admin("/readyz").await.unwrap();
         status == 200
     };
-    for fault in [ApiFault::InternalError, ApiFault::Refused] {
+    for fault in [ApiFault::InternalError, ApiFault::Silent, ApiFault::Refused] {
         let before = stand.frontdoor.log().len();
         stand.api.set_fault(fault).await.unwrap();
         stand.api.cut().await.unwrap();
