@@ -1,5 +1,6 @@
 //! What jumps may take, and that nothing is left of them.
 
+use std::cell::Cell;
 use std::process::Stdio;
 
 use podgate_tests::containerd::eventually;
@@ -102,10 +103,27 @@ async fn a_jump_whose_client_stops_reading_holds_up_no_other() {
     let mut upload = jumper.ssh(&["demo.pod", "read line; sleep 7100"]);
     let mut upload = upload.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = upload.stdin.take().unwrap();
-    let chunk = vec![b'\n'; 64 * 1024];
-    let stall = std::time::Duration::from_millis(700);
-    while timeout(stall, stdin.write_all(&chunk)).await.is_ok() {}
-    assert_eq!(jumper.prints(&["demo.pod", "echo works"]).await, "works\n");
+    let written = Cell::new(0);
+    let uploading = async {
+        let chunk = [b'\n'; 1024];
+        while stdin.write_all(&chunk).await.is_ok() {
+            written.set(written.get() + 1);
+        }
+    };
+    // Until nothing more is taken of it while another session comes and goes.
+    let others = async {
+        loop {
+            let before = written.get();
+            assert_eq!(jumper.prints(&["demo.pod", "echo works"]).await, "works\n");
+            if before > 0 && before == written.get() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = uploading => panic!("the upload has ended"),
+        () = others => {}
+    }
     // Gone as it is, it leaves nothing.
     upload.kill().await.unwrap();
     let jumps = [
