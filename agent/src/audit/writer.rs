@@ -130,3 +130,27 @@ fn same(path: &Path, file: &File) -> io::Result<bool> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_by_the_end_is_counted() {
+        let metrics = Metrics::new();
+        let (sender, lines) = mpsc::sync_channel(3);
+        for line in ["{}\n"; 3] {
+            sender.try_send(line.into()).unwrap();
+        }
+        drop(sender);
+        let (fails, closed) = (AtomicBool::new(false), CancellationToken::new());
+        closed.cancel();
+        let full = Sink::new(&To::File("/dev/full".into()));
+        run(&lines, full, &fails, &closed, &metrics);
+        let text = metrics.render().unwrap();
+        let lost = "podgate_agent_audit_events_total{outcome=\"lost\"} 3";
+        assert!(text.lines().any(|line| line == lost), "{text}");
+    }
+}

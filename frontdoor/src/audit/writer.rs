@@ -46,3 +46,23 @@ pub(super) fn run(queue: &Queue, mut sink: Sink, metrics: &Metrics) {
 fn count(lines: &[u8]) -> u64 {
     lines.iter().filter(|b| **b == b'\n').count() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_by_the_end_is_counted() {
+        let (metrics, queue) = (Metrics::new(), Queue::new(100));
+        for line in [b"{}\n"; 3] {
+            queue.put(line).unwrap();
+        }
+        queue.close();
+        run(&queue, Sink::file(Path::new("/dev/full")), &metrics);
+        let text = metrics.render().unwrap();
+        let lost = "podgate_frontdoor_audit_events_total{outcome=\"lost\"} 3";
+        assert!(text.lines().any(|line| line == lost), "{text}");
+    }
+}

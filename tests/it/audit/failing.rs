@@ -94,7 +94,7 @@ async fn nobody_enters_while_it_cannot_be_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_it_may_be_lost_sessions_go_on_and_the_loss_is_counted() {
+async fn where_it_may_be_lost_sessions_go_on() {
     let full = "audit: {to: /dev/full, onFailure: continue}\n";
     let changes = Changes {
         frontdoor: full.into(),
