@@ -5,6 +5,8 @@ mod refused;
 mod rotation;
 mod shared;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_tests::containerd::eventually;
@@ -13,6 +15,15 @@ use podgate_tests::gateway::Part;
 use podgate_tests::stand::enrolled::{self, Times, bearer, token};
 use podgate_tests::stand::{Changes, NODE, Stand};
 use rustix::process::Signal;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A certificate and its key.
+type Own = (CertificateDer<'static>, PrivateKeyDer<'static>);
+type Tls = TlsStream<TcpStream>;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -35,6 +46,28 @@ async fn echo(stand: &Stand) -> Echo {
     let mut ssh = stand.client.ssh(&[], "demo");
     ssh.arg("cat");
     Echo::start(ssh).await.unwrap()
+}
+
+/// A connection by TLS to a server of this name, trusted by the bundle, as a part makes one.
+async fn dial(address: (&str, u16), name: &str, bundle: &Path, own: Option<Own>) -> Tls {
+    let mut roots = RootCertStore::empty();
+    for ca in podgate_proto::mtls::certificates(bundle).unwrap() {
+        roots.add(ca).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut tls = match own {
+        None => tls.with_no_client_auth(),
+        Some((certificate, key)) => tls.with_client_auth_cert(vec![certificate], key).unwrap(),
+    };
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let connector = TlsConnector::from(Arc::new(tls));
+    connector.connect(name, tcp).await.unwrap()
 }
 
 /// A count of a part's metrics.

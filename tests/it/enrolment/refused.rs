@@ -1,7 +1,5 @@
 //! Who gets no certificate.
 
-use std::sync::Arc;
-
 use hyper_util::rt::TokioIo;
 use podgate_proto::limits::PROTOCOL_VERSION;
 use podgate_proto::v1::enrolment_client::EnrolmentClient;
@@ -10,14 +8,10 @@ use podgate_tests::apiserver::{ApiServer, Token};
 use podgate_tests::cluster::Cluster;
 use podgate_tests::pki::Pki;
 use podgate_tests::stand::enrolled::{self, AUDIENCE, NAMESPACE, Times, token};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
-use super::{SOON, ready};
+use super::{SOON, dial, ready};
 
 /// Calls the signer with this token, as a part does.
 async fn call(
@@ -25,21 +19,8 @@ async fn call(
     bundle: &std::path::Path,
     request: EnrolRequest,
 ) -> Result<EnrolResponse, Status> {
-    let mut roots = RootCertStore::empty();
-    for ca in podgate_proto::mtls::certificates(bundle).unwrap() {
-        roots.add(ca).unwrap();
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let name = ServerName::try_from("signer.podgate").unwrap();
-    let stream = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await;
-    let mut stream = Some(TokioIo::new(stream.unwrap()));
+    let stream = dial(("127.0.0.1", port), "signer.podgate", bundle, None).await;
+    let mut stream = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_| {
         let stream = stream.take();
         async move { stream.ok_or_else(|| std::io::Error::other("one connection")) }

@@ -1,22 +1,17 @@
 //! The CA is replaced by another: nobody notices, and what the old one issued is worth nothing in
 //! the end.
 
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use podgate_tests::containerd::eventually;
 use podgate_tests::stand::enrolled::{CA, NAMESPACE, Times};
 use podgate_tests::stand::{NODE, NODE_IP, Stand};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
-use super::{SOON, echo, ready, stand, works};
+use super::{SOON, dial, echo, ready, stand, works};
 
 /// A value of the CA's Secret.
 fn secret(stand: &Stand, key: &str) -> Option<String> {
@@ -44,28 +39,11 @@ async fn lets_in(stand: &Stand, ca: &str, key: &str) -> bool {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let own = KeyPair::generate().unwrap();
     let issued = params.signed_by(&own, &issuer).unwrap();
-    let mut roots = RootCertStore::empty();
-    let bundle = std::fs::read(stand.dir().join("bundle/ca.crt")).unwrap();
-    for ca in CertificateDer::pem_slice_iter(&bundle) {
-        roots.add(ca.unwrap()).unwrap();
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(
-            vec![issued.der().clone()],
-            PrivateKeyDer::from_pem_slice(own.serialize_pem().as_bytes()).unwrap(),
-        )
-        .unwrap();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect((NODE_IP, stand.agent.port()))
-        .await
-        .unwrap();
-    let name = ServerName::try_from(format!("{NODE}.agent.podgate")).unwrap();
-    let connector = TlsConnector::from(Arc::new(tls));
-    let mut stream = connector.connect(name, tcp).await.unwrap();
+    let key = PrivateKeyDer::from_pem_slice(own.serialize_pem().as_bytes()).unwrap();
+    let name = format!("{NODE}.agent.podgate");
+    let bundle = stand.dir().join("bundle/ca.crt");
+    let own = (issued.der().clone(), key);
+    let mut stream = dial((NODE_IP, stand.agent.port()), &name, &bundle, Some(own)).await;
     // By TLS 1.3 a client hears of its refusal only as it reads; a server that takes it begins HTTP/2.
     let mut byte = [0];
     matches!(stream.read(&mut byte).await, Ok(1))
