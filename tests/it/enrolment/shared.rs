@@ -1,7 +1,5 @@
 //! What replicas share, they make once: whoever comes second takes what is there.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use podgate_tests::apiserver::ApiServer;
@@ -14,16 +12,14 @@ use podgate_tests::stand::{Changes, Stand};
 
 use super::ready;
 
-/// So slow that two who start at once both see what is not there yet.
-const SLOW: Duration = Duration::from_millis(300);
-
 #[tokio::test(flavor = "multi_thread")]
 async fn two_signers_make_one_ca() {
     let (dir, pki) = (tempfile::tempdir().unwrap(), Pki::new().unwrap());
     let api = ApiServer::start(Cluster::new(), &pki).await.unwrap();
     api.kubeconfig(&dir.path().join("kubeconfig")).unwrap();
     enrolled::prepare(&api, dir.path()).unwrap();
-    api.set_delay(SLOW);
+    // Both see what is not there yet.
+    api.gather("get", "secrets", 2);
     let (one, other) = tokio::join!(
         enrolled::signer(dir.path(), 0, Times::default()),
         enrolled::signer(dir.path(), 0, Times::default())
@@ -53,10 +49,9 @@ async fn two_frontdoors_have_one_host_key() {
     let secret = format!("hostKeysSecret: {{namespace: {NAMESPACE}, name: {name}}}");
     let path = stand.dir().join("shared.yaml");
     std::fs::write(&path, config.replace(&files, &secret)).unwrap();
-    stand.api.set_delay(SLOW);
+    stand.api.gather("get", "secrets", 2);
     let start = || Part::start("podgate-frontdoor", &path);
     let (one, other) = tokio::join!(start(), start());
-    stand.api.set_delay(Duration::ZERO);
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!(stand.api.requests("update", "secrets"), 2);
 

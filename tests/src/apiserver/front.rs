@@ -17,6 +17,7 @@ use super::answer::{self, Answer, Body, Failure};
 use super::asked::{Asked, Query};
 use super::callers::{Caller, Tokens};
 use super::counts::Counts;
+use super::gathering::Gathering;
 use super::list::list;
 use super::objects::{self, Objects};
 use super::options::Options;
@@ -48,6 +49,7 @@ pub(super) struct Front {
 pub(super) struct Behaviour {
     pub(super) fault: ApiFault,
     pub(super) delay: Duration,
+    pub(super) gathering: Option<Arc<Gathering>>,
     pub(super) enforce: bool,
     /// Whose access no authorizer decides.
     pub(super) troubled: Option<String>,
@@ -71,6 +73,9 @@ impl Service for Front {
             self.counts.count(asked);
         }
         let behaviour = lock(&self.behaviour).clone();
+        if let (Some(gathering), Some(asked)) = (&behaviour.gathering, &asked) {
+            gathering.wait(asked).await;
+        }
         if !behaviour.delay.is_zero() {
             tokio::time::sleep(behaviour.delay).await;
         }

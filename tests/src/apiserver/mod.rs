@@ -8,6 +8,7 @@ mod asked;
 mod callers;
 mod counts;
 mod front;
+mod gathering;
 mod list;
 mod objects;
 mod options;
@@ -35,6 +36,7 @@ use crate::pki::Pki;
 use callers::Tokens;
 use counts::Counts;
 use front::{Front, lock};
+use gathering::Gathering;
 
 /// How the API server treats its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -182,6 +184,12 @@ impl ApiServer {
         lock(&self.front.objects).get(&key).cloned()
     }
 
+    /// What it has been, the oldest first; their resource versions count the changes of all objects.
+    pub fn object_history(&self, resource: &str, namespace: &str, name: &str) -> Vec<Value> {
+        let key = objects::key(resource, namespace, name);
+        lock(&self.front.objects).history(&key)
+    }
+
     /// Changes it, as another client would.
     pub fn edit_object(
         &self,
@@ -236,6 +244,13 @@ impl ApiServer {
     /// comes afterwards, in order.
     pub fn hold_watches(&self, hold: bool) {
         lock(&self.front.behaviour).hold.send_replace(hold);
+    }
+
+    /// Answers requests of this verb for this resource once so many wait for it at the same time,
+    /// and from then on at once.
+    pub fn gather(&self, verb: &str, resource: &str, n: usize) {
+        let gathering = Gathering::new(verb, resource, n);
+        lock(&self.front.behaviour).gathering = Some(Arc::new(gathering));
     }
 
     /// Answers each request so much later from now on.

@@ -29,6 +29,8 @@ type Key = (String, String, String);
 #[derive(Default)]
 pub(super) struct Objects {
     all: BTreeMap<Key, Value>,
+    /// Each as it was written, in order; tests write few.
+    history: Vec<(Key, Value)>,
     mounts: Vec<(Key, PathBuf)>,
     version: u64,
 }
@@ -81,6 +83,12 @@ impl Objects {
         self.all.get(key)
     }
 
+    /// What one has been, the oldest first.
+    pub(super) fn history(&self, of: &Key) -> Vec<Value> {
+        let all = self.history.iter().filter(|(key, _)| key == of);
+        all.map(|(_, object)| object.clone()).collect()
+    }
+
     /// Changes one, as another client would.
     pub(super) fn edit(&mut self, key: &Key, edit: impl FnOnce(&mut Value)) {
         if let Some(mut object) = self.all.get(key).cloned() {
@@ -98,6 +106,7 @@ impl Objects {
     fn put(&mut self, key: Key, mut object: Value) {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        self.history.push((key.clone(), object.clone()));
         self.all.insert(key.clone(), object);
         self.write(&key);
     }
