@@ -1,6 +1,8 @@
 //! The CA is replaced by another: nobody notices, and what the old one issued is worth nothing in
 //! the end.
 
+use std::path::PathBuf;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use podgate_tests::containerd::eventually;
@@ -9,26 +11,48 @@ use podgate_tests::stand::{NODE, NODE_IP, Stand};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
 use super::{SOON, dial, echo, ready, stand, works};
 
-/// A value of the CA's Secret.
-fn secret(stand: &Stand, key: &str) -> Option<String> {
-    let secret = stand.api.object("secrets", NAMESPACE, CA).unwrap();
+/// A value of a CA's Secret.
+fn value(secret: &Value, key: &str) -> Option<String> {
     let value = secret["data"][key].as_str()?;
     Some(String::from_utf8(STANDARD.decode(value).unwrap()).unwrap())
 }
 
-/// How many CAs parts trust.
-fn trusted(stand: &Stand) -> usize {
-    let bundle = std::fs::read_to_string(stand.dir().join("bundle/ca.crt")).unwrap();
-    bundle.matches("BEGIN CERTIFICATE").count()
+/// How many CAs parts trust, by a bundle's ConfigMap.
+fn trusted(bundle: &Value) -> usize {
+    let text = bundle["data"]["ca.crt"].as_str().unwrap_or_default();
+    text.matches("BEGIN CERTIFICATE").count()
 }
 
-async fn until(what: &str, is: impl Fn() -> bool) {
-    let look = || async { is().then_some(()) };
-    eventually(what, SOON, look).await.unwrap();
+fn version(object: &Value) -> u64 {
+    let version = object["metadata"]["resourceVersion"].as_str().unwrap();
+    version.parse().unwrap()
+}
+
+/// What the CA's Secret or the bundle's ConfigMap has been, from the first that is `wanted` on, which
+/// is waited for: how it is by now may be later than what a test wants to see.
+async fn since(stand: &Stand, resource: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let look = || async {
+        let mut all = stand.api.object_history(resource, NAMESPACE, CA);
+        let first = all.iter().position(&wanted)?;
+        Some(all.split_off(first))
+    };
+    eventually(resource, SOON, look).await.unwrap()
+}
+
+/// What the one was when the other had just been written.
+fn when(stand: &Stand, resource: &str, other: &Value) -> Value {
+    let mut all = stand.api.object_history(resource, NAMESPACE, CA);
+    all.retain(|object| version(object) < version(other));
+    all.pop().unwrap()
+}
+
+fn bundle(stand: &Stand) -> PathBuf {
+    stand.dir().join("bundle/ca.crt")
 }
 
 /// Whether the agent lets in a frontdoor whose certificate is by this CA.
@@ -40,8 +64,7 @@ async fn lets_in(stand: &Stand, ca: &str, key: &str) -> bool {
     let own = KeyPair::generate().unwrap();
     let issued = params.signed_by(&own, &issuer).unwrap();
     let key = PrivateKeyDer::from_pem_slice(own.serialize_pem().as_bytes()).unwrap();
-    let name = format!("{NODE}.agent.podgate");
-    let bundle = stand.dir().join("bundle/ca.crt");
+    let (name, bundle) = (format!("{NODE}.agent.podgate"), bundle(stand));
     let own = (issued.der().clone(), key);
     let mut stream = dial((NODE_IP, stand.agent.port()), &name, &bundle, Some(own)).await;
     // By TLS 1.3 a client hears of its refusal only as it reads; a server that takes it begins HTTP/2.
@@ -54,37 +77,40 @@ async fn sessions_go_on_while_the_ca_is_replaced() {
     let times = Times {
         lifetime: 6,
         spread: 2,
+        ..Times::default()
     };
     let stand = stand(times).await;
     let mut session = echo(&stand).await;
-    let (old, old_key) = (secret(&stand, "tls.crt"), secret(&stand, "tls.key"));
+    let first = stand.api.object("secrets", NAMESPACE, CA).unwrap();
+    let (old, old_key) = (value(&first, "tls.crt"), value(&first, "tls.key"));
     let (old, old_key) = (old.unwrap(), old_key.unwrap());
-    assert_eq!(trusted(&stand), 1);
     assert!(lets_in(&stand, &old, &old_key).await);
 
     // What an administrator does: `kubectl annotate secret podgate-ca podgate/rotate=now`.
-    let ask = |secret: &mut serde_json::Value| {
+    let ask = |secret: &mut Value| {
         secret["metadata"]["annotations"]["podgate/rotate"] = "now".into();
     };
     stand.api.edit_object("secrets", NAMESPACE, CA, ask);
-    until("the next CA in the bundle", || trusted(&stand) == 2).await;
-    let next = secret(&stand, "next.crt").unwrap();
-    assert_eq!(secret(&stand, "tls.crt").unwrap(), old, "too early");
+    let both = since(&stand, "configmaps", |bundle| trusted(bundle) == 2).await;
+    let secret = when(&stand, "secrets", &both[0]);
+    let next = value(&secret, "next.crt").unwrap();
+    assert_eq!(value(&secret, "tls.crt").unwrap(), old, "too early");
     session.again().await.unwrap();
     assert!(works(&stand).await);
 
-    until("the next CA issues", || {
-        secret(&stand, "tls.crt").as_ref() == Some(&next)
-    })
-    .await;
-    assert_eq!(secret(&stand, "next.key"), None);
-    let new_key = secret(&stand, "tls.key").unwrap();
+    let is_next = |secret: &Value| value(secret, "tls.crt").as_ref() == Some(&next);
+    let issues = since(&stand, "secrets", is_next).await;
+    assert_eq!(value(&issues[0], "next.key"), None);
+    let new_key = value(&issues[0], "tls.key").unwrap();
     assert_ne!(new_key, old_key);
-    assert_eq!(trusted(&stand), 2, "the old CA's certificates still serve");
+    let bundle = when(&stand, "configmaps", &issues[0]);
+    assert_eq!(trusted(&bundle), 2, "the old CA's certificates still serve");
     session.again().await.unwrap();
     assert!(works(&stand).await);
 
-    until("the old CA is gone", || trusted(&stand) == 1).await;
+    let last = version(&both[0]);
+    let alone = |bundle: &Value| version(bundle) > last && trusted(bundle) == 1;
+    since(&stand, "configmaps", alone).await;
     session.again().await.unwrap();
     assert!(works(&stand).await);
     for part in [&stand.agent, &stand.frontdoor] {
