@@ -135,7 +135,7 @@ async fn another_nodes_agent_is_not_spoken_to() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_goes_on_through_renewals() {
     let times = Times {
-        lifetime: 4,
+        lifetime: 9,
         ..Times::default()
     };
     let stand = stand(times).await;
