@@ -1,6 +1,7 @@
 //! Agents and frontdoors get their certificates from the signer, by their pods' tokens: who gets
 //! which, how they are renewed, and what holds while the signer is away or its CA is replaced.
 
+mod files;
 mod refused;
 mod rotation;
 mod shared;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use podgate_tests::containerd::eventually;
 use podgate_tests::echo::Echo;
 use podgate_tests::gateway::Part;
-use podgate_tests::stand::enrolled::{self, Times, bearer, token};
+use podgate_tests::stand::enrolled::{self, Config, bearer, token};
 use podgate_tests::stand::{Changes, NODE, Stand};
 use rustix::process::Signal;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -27,9 +28,9 @@ type Tls = TlsStream<TcpStream>;
 
 const SOON: Duration = Duration::from_secs(30);
 
-async fn stand(times: Times) -> Stand {
+async fn stand(signer: Config) -> Stand {
     let changes = Changes {
-        enrolled: Some(times),
+        enrolled: Some(signer),
         // One core, so that there is one connection to the agent.
         frontdoor: "workers: 1\n".to_owned(),
         ..Changes::default()
@@ -92,7 +93,7 @@ async fn ready(part: &Part, expect: u16) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_run_and_no_secret_is_told() {
-    let stand = stand(Times::default()).await;
+    let stand = stand(Config::default()).await;
     let signer = stand.signer.as_ref().unwrap();
     assert!(works(&stand).await);
     for part in [&stand.frontdoor, &stand.agent, signer] {
@@ -116,7 +117,7 @@ async fn sessions_run_and_no_secret_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_nodes_agent_is_not_spoken_to() {
-    let mut stand = stand(Times::default()).await;
+    let mut stand = stand(Config::default()).await;
     assert!(works(&stand).await);
     // The agent's pod is on another node now, says its token; the frontdoor dials it for this one.
     let account = bearer("agent");
@@ -134,11 +135,11 @@ async fn another_nodes_agent_is_not_spoken_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_goes_on_through_renewals() {
-    let times = Times {
+    let config = Config {
         lifetime: 9,
-        ..Times::default()
+        ..Config::default()
     };
-    let stand = stand(times).await;
+    let stand = stand(config).await;
     let mut session = echo(&stand).await;
     for _ in 0..2 {
         let agent = renewed(&stand.agent, "podgate_agent");
@@ -151,11 +152,11 @@ async fn a_session_goes_on_through_renewals() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_signer_may_be_away_until_certificates_expire() {
-    let times = Times {
+    let config = Config {
         lifetime: 6,
-        ..Times::default()
+        ..Config::default()
     };
-    let mut stand = stand(times).await;
+    let mut stand = stand(config).await;
     let mut session = echo(&stand).await;
     let mut signer = stand.signer.take().unwrap();
     let port = signer.port();
@@ -177,7 +178,7 @@ async fn the_signer_may_be_away_until_certificates_expire() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("certificate has expired"), "{text}");
 
-    let _signer = enrolled::signer(stand.dir(), port, times).await.unwrap();
+    let _signer = enrolled::signer(stand.dir(), port, config).await.unwrap();
     ready(&stand.frontdoor, 200).await;
     ready(&stand.agent, 200).await;
     assert!(works(&stand).await);

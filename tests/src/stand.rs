@@ -75,7 +75,7 @@ pub struct Changes {
     /// Whether agents are dialled at their own pods, each a [`Stand::agent_pod`].
     pub agent_pods: bool,
     /// Whether agent and frontdoor get their certificates from a signer.
-    pub enrolled: Option<enrolled::Times>,
+    pub enrolled: Option<enrolled::Config>,
     /// What both log; by default all that helps to understand a test's failure.
     pub level: Option<&'static str>,
 }
@@ -201,9 +201,12 @@ impl Stand {
 
         let signer = match changes.enrolled {
             None => None,
-            Some(times) => {
+            Some(changes) => {
                 enrolled::prepare(&api, path)?;
-                Some(enrolled::signer(path, 0, times).await?)
+                if changes.keys == enrolled::Keys::Files {
+                    enrolled::write_ca(path)?;
+                }
+                Some(enrolled::signer(path, 0, changes).await?)
             }
         };
         let tls = |account, name: &str| match &signer {

@@ -7,7 +7,7 @@ use podgate_proto::v1::{EnrolRequest, EnrolResponse};
 use podgate_tests::apiserver::{ApiServer, Token};
 use podgate_tests::cluster::Cluster;
 use podgate_tests::pki::Pki;
-use podgate_tests::stand::enrolled::{self, AUDIENCE, NAMESPACE, Times, token};
+use podgate_tests::stand::enrolled::{self, AUDIENCE, Config, NAMESPACE, token};
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
@@ -39,7 +39,7 @@ async fn a_token_must_be_for_this_and_a_parts() {
     let api = ApiServer::start(Cluster::new(), &pki).await.unwrap();
     api.kubeconfig(&dir.path().join("kubeconfig")).unwrap();
     enrolled::prepare(&api, dir.path()).unwrap();
-    let signer = enrolled::signer(dir.path(), 0, Times::default())
+    let signer = enrolled::signer(dir.path(), 0, Config::default())
         .await
         .unwrap();
     ready(&signer, 200).await;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use podgate_tests::containerd::eventually;
-use podgate_tests::stand::enrolled::{CA, NAMESPACE, Times};
+use podgate_tests::stand::enrolled::{CA, Config, NAMESPACE};
 use podgate_tests::stand::{NODE, NODE_IP, Stand};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -74,12 +74,12 @@ async fn lets_in(stand: &Stand, ca: &str, key: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_go_on_while_the_ca_is_replaced() {
-    let times = Times {
+    let config = Config {
         lifetime: 6,
         spread: 2,
-        ..Times::default()
+        ..Config::default()
     };
-    let stand = stand(times).await;
+    let stand = stand(config).await;
     let mut session = echo(&stand).await;
     let first = stand.api.object("secrets", NAMESPACE, CA).unwrap();
     let (old, old_key) = (value(&first, "tls.crt"), value(&first, "tls.key"));

@@ -7,7 +7,7 @@ use podgate_tests::cluster::Cluster;
 use podgate_tests::gateway::Part;
 use podgate_tests::pki::Pki;
 use podgate_tests::ssh::Client;
-use podgate_tests::stand::enrolled::{self, CA, NAMESPACE, Times};
+use podgate_tests::stand::enrolled::{self, CA, Config, NAMESPACE};
 use podgate_tests::stand::{Changes, Stand};
 
 use super::ready;
@@ -21,8 +21,8 @@ async fn two_signers_make_one_ca() {
     // Both see what is not there yet.
     api.gather("get", "secrets", 2);
     let (one, other) = tokio::join!(
-        enrolled::signer(dir.path(), 0, Times::default()),
-        enrolled::signer(dir.path(), 0, Times::default())
+        enrolled::signer(dir.path(), 0, Config::default()),
+        enrolled::signer(dir.path(), 0, Config::default())
     );
     let (one, other) = (one.unwrap(), other.unwrap());
     ready(&one, 200).await;

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
 
 use crate::apiserver::{ApiServer, Token};
 use crate::gateway::Part;
@@ -15,23 +16,56 @@ pub const CA: &str = "podgate-ca";
 /// What tokens for the signer are for.
 pub const AUDIENCE: &str = "podgate-enrolment";
 
-/// How long things take, in seconds.
+/// What tests change of a signer; times are in seconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Times {
+pub struct Config {
     /// Until certificates expire.
     pub lifetime: u32,
     /// Before a new CA issues.
     pub spread: u32,
+    /// Where the CA's key is.
+    pub keys: Keys,
+}
+
+/// Where a CA's key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// In the Secret [`CA`], that the signer fills.
+    Secret,
+    /// In files `ca/tls.crt` and `ca/tls.key`, that [`write_ca`] writes.
+    Files,
 }
 
 /// Long enough for nothing to be renewed in a test.
-impl Default for Times {
+impl Default for Config {
     fn default() -> Self {
         Self {
             lifetime: 3600,
             spread: 600,
+            keys: Keys::Secret,
         }
     }
+}
+
+/// Writes a new CA in place of the one before, as the kubelet does when a mounted Secret has changed:
+/// both files at once. Returns its certificate.
+///
+/// # Errors
+/// When it cannot be made or written.
+pub fn write_ca(dir: &Path) -> Result<String> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let cert = params.self_signed(&key)?.pem();
+    let data = tempfile::Builder::new().prefix("ca-").tempdir_in(dir)?;
+    let data = data.keep();
+    std::fs::write(data.join("tls.crt"), &cert)?;
+    std::fs::write(data.join("tls.key"), key.serialize_pem())?;
+    let link = dir.join("ca.draft");
+    std::os::unix::fs::symlink(data, &link)?;
+    std::fs::rename(link, dir.join("ca"))?;
+    Ok(cert)
 }
 
 /// A token of a part's ServiceAccount, bound to a pod on a node.
@@ -61,18 +95,25 @@ pub fn prepare(api: &ApiServer, dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When it does not start.
-pub async fn signer(dir: &Path, port: u16, times: Times) -> Result<Part> {
+pub async fn signer(dir: &Path, port: u16, changes: Config) -> Result<Part> {
+    let keys = match changes.keys {
+        Keys::Secret => format!("secret: {{namespace: {NAMESPACE}, name: {CA}}}"),
+        Keys::Files => format!(
+            "files: {{cert: '{0}/ca/tls.crt', key: '{0}/ca/tls.key'}}",
+            dir.display()
+        ),
+    };
     let config = format!(
         "listen: 127.0.0.1:{port}\nadmin: 127.0.0.1:0\nkubeconfig: '{dir}/kubeconfig'\n\
-         ca: {{secret: {{namespace: {NAMESPACE}, name: {CA}}}, spreadSeconds: {spread}}}\n\
+         ca: {{{keys}, spreadSeconds: {spread}}}\n\
          bundle: {{namespace: {NAMESPACE}, name: {CA}}}\n\
          enrolment:\n  agents: {{namespace: {NAMESPACE}, serviceAccount: agent}}\n  \
          frontdoors: {{namespace: {NAMESPACE}, serviceAccount: frontdoor}}\n  \
          lifetimeSeconds: {lifetime}\n\
          log: {{format: json, level: 'info,podgate_frontdoor=debug'}}\n",
         dir = dir.display(),
-        spread = times.spread,
-        lifetime = times.lifetime,
+        spread = changes.spread,
+        lifetime = changes.lifetime,
     );
     let path = dir.join("signer.yaml");
     std::fs::write(&path, config)?;
