@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use podgate_tests::apiserver::{ApiFault, ApiServer};
-use podgate_tests::cluster::Cluster;
+use podgate_tests::cluster::{Cluster, pod};
 use podgate_tests::gateway::binary;
 use podgate_tests::pki::Pki;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -114,6 +114,43 @@ async fn at_the_deadline_a_frontdoor_ends_what_is_left() {
     tokio::time::timeout(SOON, embedded.until_running(0))
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_end_by_itself_is_ended_and_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("audit");
+    let changes = Changes {
+        frontdoor: format!("drainSeconds: 1\naudit: {{to: '{}'}}\n", log.display()),
+        ..Changes::default()
+    };
+    let mut stand = Stand::embedded(changes).await.unwrap();
+    // A name as long as this makes every line of the table as long: together they are more than
+    // ssh's window and all that is between.
+    for n in 0..10_000 {
+        let name = format!("{n:0>250}");
+        stand.cluster.add(pod("prod", &name, &name, NODE, NODE_IP));
+    }
+    let all = ["podgate_frontdoor_pods 10001"];
+    stand.frontdoor.counts(SOON, &all).await.unwrap();
+    let mut running = session(&stand).await;
+    let mut table = stand.client.ssh(&[], "pods").spawn().unwrap();
+    let two = ["podgate_frontdoor_sessions_active 2"];
+    stand.frontdoor.counts(SOON, &two).await.unwrap();
+    stand.frontdoor.signal(Signal::TERM).unwrap();
+    assert_eq!(error(&mut running).await.0, Some(255));
+    assert_eq!(stand.frontdoor.ended().await.unwrap().code(), Some(0));
+    // Neither had to be given up.
+    let stopped = |line: &&String| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["message"] == "session ends" && line["outcome"] == "stopped"
+    };
+    let said = stand.frontdoor.log();
+    assert_eq!(said.iter().filter(stopped).count(), 2, "{said:#?}");
+    let record = std::fs::read_to_string(log).unwrap();
+    let ends = |line: &&str| line.contains("\"outcome\":\"stopped\"");
+    assert_eq!(record.lines().filter(ends).count(), 1, "{record}");
+    table.kill().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
