@@ -50,3 +50,16 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+impl Identity {
+    /// `ada`, by a key, in these groups.
+    pub(crate) fn ada(groups: &[&str]) -> Self {
+        Self {
+            user: "ada".into(),
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            extra: BTreeMap::new(),
+            source: Source::Key,
+        }
+    }
+}

@@ -247,34 +247,17 @@ impl Grant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Source;
 
     fn pod() -> Pod {
-        Pod {
-            namespace: "prod".into(),
-            name: "web-0".into(),
-            uid: "u1".into(),
-            node: "node-a".into(),
-            node_address: [10, 0, 0, 1].into(),
-            host_network: false,
-            labels: Default::default(),
-            runtime_class: None,
-            containers: vec![Container {
-                name: "main".into(),
-                running: Some("cri://c1".into()),
-            }],
-            default_container: None,
-        }
+        Pod::web_0(vec![Container {
+            name: "main".into(),
+            running: Some("cri://c1".into()),
+        }])
     }
 
     #[test]
     fn a_grant_is_for_what_was_authorized_and_runs() {
-        let identity = Identity {
-            user: "ada".into(),
-            groups: vec![],
-            extra: Default::default(),
-            source: Source::Key,
-        };
+        let identity = Identity::ada(&[]);
         let target = Target::parse("web-0.prod", "default").unwrap();
         let permit = || Permit {
             identity: &identity,
@@ -312,12 +295,7 @@ mod tests {
     }
     #[test]
     fn a_permit_for_several_covers_what_its_target_selects() {
-        let identity = Identity {
-            user: "ada".into(),
-            groups: vec![],
-            extra: Default::default(),
-            source: Source::Key,
-        };
+        let identity = Identity::ada(&[]);
         let check = |target: &str, selector: Option<&str>, expect: bool| {
             let target = Target::parse(target, "prod").unwrap();
             let permit = Permit {

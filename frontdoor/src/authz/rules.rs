@@ -106,33 +106,16 @@ fn fits(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Source;
     use crate::target::Requirement;
 
     fn pod(change: impl Fn(&mut Pod)) -> Pod {
-        let mut pod = Pod {
-            namespace: "prod".into(),
-            name: "web-0".into(),
-            uid: "u1".into(),
-            node: "node-a".into(),
-            node_address: [10, 0, 0, 1].into(),
-            host_network: false,
-            labels: Default::default(),
-            runtime_class: None,
-            containers: vec![],
-            default_container: None,
-        };
+        let mut pod = Pod::web_0(Vec::new());
         change(&mut pod);
         pod
     }
 
     fn refusal(what: What, selectors: Selectors, pod: &Pod, groups: &[&str]) -> Option<String> {
-        let identity = Identity {
-            user: "ada".into(),
-            groups: groups.iter().map(|&group| group.to_owned()).collect(),
-            extra: Default::default(),
-            source: Source::Key,
-        };
+        let identity = Identity::ada(groups);
         let container = Container {
             name: "main".into(),
             running: None,

@@ -259,6 +259,25 @@ pub struct Pod {
     pub default_container: Option<String>,
 }
 
+#[cfg(test)]
+impl Pod {
+    /// `web-0` of `prod` on `node-a`, with these containers.
+    pub(crate) fn web_0(containers: Vec<Container>) -> Self {
+        Self {
+            namespace: "prod".into(),
+            name: "web-0".into(),
+            uid: "u1".into(),
+            node: "node-a".into(),
+            node_address: [10, 0, 0, 1].into(),
+            host_network: false,
+            labels: Default::default(),
+            runtime_class: None,
+            containers,
+            default_container: None,
+        }
+    }
+}
+
 /// A container of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {

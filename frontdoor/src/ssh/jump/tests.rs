@@ -31,18 +31,7 @@ fn the_target_names_the_container_else_the_login_name_does() {
         name: name.to_owned(),
         running: None,
     };
-    let pod = |names: &[&str]| Pod {
-        namespace: "prod".into(),
-        name: "web-0".into(),
-        uid: "u1".into(),
-        node: "node-a".into(),
-        node_address: [10, 0, 0, 1].into(),
-        host_network: false,
-        labels: Default::default(),
-        runtime_class: None,
-        containers: names.iter().map(|name| named(name)).collect(),
-        default_container: None,
-    };
+    let pod = |names: &[&str]| Pod::web_0(names.iter().map(|name| named(name)).collect());
     let check = |target: &str, inner: &str, names: &[&str], expect: &str, said: Option<&str>| {
         let target = Target::parse(target, "default").unwrap();
         let chosen = target.container().unwrap_or("main");
