@@ -172,7 +172,7 @@ async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
     let trusted = bundle.path().join("user_ca.pub");
     let changes = Changes {
         frontdoor: format!(
-            "authn: {{certificates: [{{authorities: '{}', optional: true, trustSystem: true}}]}}\n",
+            "authn: {{certificates: [{{authorities: '{}', optional: true, desk: true, trustSystem: true}}]}}\n",
             trusted.display()
         ),
         ..Changes::default()

@@ -160,7 +160,8 @@ impl Certificates {
                 }
             }
         };
-        let (extra, source) = match certificate.extensions().get(vouched::EXTENSION) {
+        let said = certificate.extensions().get(vouched::EXTENSION);
+        let (extra, source) = match said.filter(|_| rule.desk) {
             None => (BTreeMap::new(), Source::Certificate),
             Some(text) => Vouched::read(text)?,
         };

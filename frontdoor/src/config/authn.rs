@@ -39,6 +39,8 @@ pub struct Certificates {
     pub optional: bool,
     pub user: UserFrom,
     pub group_principal: String,
+    /// Whether these CAs are a desk's, which vouches for more than names.
+    pub desk: bool,
     pub names: Names,
 }
 
@@ -80,6 +82,8 @@ struct CertificatesFile {
     user_principal: String,
     #[serde(default = "default_group_principal")]
     group_principal: String,
+    #[serde(default)]
+    desk: bool,
     #[serde(default)]
     user_prefix: String,
     #[serde(default)]
@@ -174,6 +178,7 @@ impl CertificatesFile {
             optional: self.optional,
             user,
             group_principal: self.group_principal,
+            desk: self.desk,
             names: Names {
                 user_prefix: self.user_prefix,
                 group_prefix: self.group_prefix,

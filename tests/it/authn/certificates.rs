@@ -18,6 +18,15 @@ async fn a_certificate_names_its_user_and_groups() {
     place
         .logged_in("ada", "[\"dev\", \"ops\"]", "certificate")
         .await;
+    // What a desk's certificate alone may say is passed over in another's.
+    let vouched = "extension:identity@podgate={\"source\":\"oidc\",\"extra\":{\"a\":[\"b\"]}}";
+    place
+        .certify(&ada, "ca", &["-I", "ada", "-n", "x", "-O", vouched])
+        .await;
+    assert_eq!(
+        ada.client.run(&[], "whoami", "").await.unwrap().stdout,
+        b"user: ada\nsource: certificate\n"
+    );
     // The stand's own user is still let in by their key, which is offered as any other.
     let own = place.stand.client.run(&[], "demo", "echo works").await;
     assert_eq!(own.unwrap().stdout, b"works\n");

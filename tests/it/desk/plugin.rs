@@ -87,7 +87,7 @@ async fn logs_in_and_writes_what_ssh_needs() {
     let trusted = authority.path().join("user_ca.pub");
     let changes = Changes {
         frontdoor: format!(
-            "authn: {{certificates: [{{authorities: '{}', trustSystem: true}}]}}\n",
+            "authn: {{certificates: [{{authorities: '{}', desk: true, trustSystem: true}}]}}\n",
             trusted.display()
         ),
         ..Changes::default()
