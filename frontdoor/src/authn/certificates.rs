@@ -2,6 +2,7 @@
 //! and of the certificate no more than its CA's signature and its time; all else is checked here.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -82,12 +83,15 @@ pub struct Certificates {
 impl Certificates {
     /// Reads the CAs' keys for the first time.
     pub fn load(rule: config::Certificates) -> Result<Self, Error> {
-        let (path, optional) = (rule.authorities.clone(), rule.optional);
-        let authorities = Reloaded::load(vec![path.clone()], move || {
-            if optional && !path.exists() {
-                return Ok(vec![]);
-            }
-            read(&path)
+        let path = rule.authorities.clone();
+        if !rule.optional {
+            read(&path)?;
+        }
+        // Whoever takes the keys away later trusts none, and does not mean the last.
+        let authorities = Reloaded::load(vec![path.clone()], move || match read(&path) {
+            Err(Error::Read { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(vec![]),
+            Err(Error::Empty { .. }) => Ok(vec![]),
+            read => read,
         })?;
         Ok(Self { authorities, rule })
     }

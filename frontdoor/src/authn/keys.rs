@@ -1,5 +1,5 @@
 //! Public keys of the users file. A key belongs to one user; one that is weak, or has an option that is
-//! not honoured, to none, and says nothing of the others.
+//! not honoured, to none, and says nothing of the others. Nor does a file of a folder that is wrong.
 
 mod entry;
 
@@ -59,12 +59,17 @@ struct User {
     keys: Vec<String>,
 }
 
+/// A user, and the keys' lines.
+type Known = (Arc<Identity>, Vec<String>);
+
 /// Entries by their keys' fingerprints. A key may stand there more than once, with other options.
 #[derive(Debug, Default)]
 struct Table {
     entries: HashMap<Fingerprint, Vec<Entry>>,
     /// Keys that let nobody in: whose, the how manieth, and why.
     refused: Vec<(String, usize, KeyError)>,
+    /// Of a folder, files that let nobody in, and keys that are two users' and let in neither.
+    wrong: Vec<Error>,
 }
 
 /// The users file, or a folder of such files, followed as it changes.
@@ -78,6 +83,9 @@ impl Users {
             let table = read(path, &names)?;
             for (user, number, reason) in &table.refused {
                 tracing::error!(user, number, %reason, ?path, "a key is refused");
+            }
+            for reason in &table.wrong {
+                tracing::error!(%reason, "of the folder of users this lets nobody in");
             }
             Ok(table)
         };
@@ -106,9 +114,24 @@ impl Users {
 
 fn read(path: &Path, names: &Names) -> Result<Table, Error> {
     let mut table = Table::default();
+    let folder = path.is_dir();
     for file in files(path)? {
-        add(&file, names, &mut table)?;
+        match users(&file, names) {
+            Ok(users) => users.iter().for_each(|user| table.add(&file, user)),
+            Err(wrong) => table.wrong.push(wrong),
+        }
     }
+    // One file is one author's, who is told at once. A folder's are several teams', of whom none is to
+    // stop what the others give or take away.
+    if !folder && let Some(wrong) = table.wrong.drain(..).next() {
+        return Err(wrong);
+    }
+    let one = |entries: &[Entry]| {
+        let mut users = entries.iter().map(|entry| &entry.identity.user);
+        let first = users.next();
+        users.all(|user| Some(user) == first)
+    };
+    table.entries.retain(|_, entries| one(entries));
     Ok(table)
 }
 
@@ -133,7 +156,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-fn add(path: &Path, names: &Names, table: &mut Table) -> Result<(), Error> {
+/// All users of a file, or none.
+fn users(path: &Path, names: &Names) -> Result<Vec<Known>, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
         path: path.to_owned(),
         source,
@@ -145,44 +169,48 @@ fn add(path: &Path, names: &Names, table: &mut Table) -> Result<(), Error> {
             reason: reason.lines().next().unwrap_or_default().to_owned(),
         }
     })?;
-    for user in users {
+    let users = users.into_iter().map(|user| {
         let User {
             name,
             groups,
             extra,
             keys,
         } = user;
-        let identity = names
-            .identity(&name, &groups, extra, Source::Key)
-            .map_err(|reason| Error::User {
+        match names.identity(&name, &groups, extra, Source::Key) {
+            Ok(identity) => Ok((Arc::new(identity), keys)),
+            Err(reason) => Err(Error::User {
                 path: path.to_owned(),
                 user: name,
                 reason,
-            })?;
-        let identity = Arc::new(identity);
+            }),
+        }
+    });
+    users.collect()
+}
+
+impl Table {
+    fn add(&mut self, path: &Path, (identity, keys): &Known) {
         for (line, number) in keys.iter().zip(1..) {
-            let (key, entry) = match entry(line, &identity) {
+            let user = || identity.user.clone();
+            let (key, entry) = match entry(line, identity) {
                 Ok(read) => read,
                 Err(reason) => {
-                    table.refused.push((identity.user.clone(), number, reason));
+                    self.refused.push((user(), number, reason));
                     continue;
                 }
             };
-            let entries = table
-                .entries
-                .entry(key.fingerprint(HashAlg::Sha256))
-                .or_default();
+            let fingerprint = key.fingerprint(HashAlg::Sha256);
+            let entries = self.entries.entry(fingerprint).or_default();
             if entries.iter().any(|e| e.identity.user != identity.user) {
-                return Err(Error::Shared {
+                self.wrong.push(Error::Shared {
                     path: path.to_owned(),
-                    user: identity.user.clone(),
+                    user: user(),
                     number,
                 });
             }
             entries.push(entry);
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

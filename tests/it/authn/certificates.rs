@@ -195,6 +195,15 @@ async fn what_is_revoked_or_not_trusted_any_more() {
     ada.is_denied().await;
     place.certify(&ada, "other", &options).await;
     ada.works().await;
+
+    // Emptied and taken away it trusts nobody, and not whom it did last.
+    let trusted = place.dir.path().join("ca.pub");
+    super::replace(trusted.clone(), "# nobody\n");
+    ada.is_denied().await;
+    super::replace(trusted.clone(), &other);
+    ada.works().await;
+    std::fs::remove_file(trusted).unwrap();
+    ada.is_denied().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

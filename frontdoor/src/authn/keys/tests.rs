@@ -129,3 +129,50 @@ fn a_folder_is_all_of_its_files() {
     write("team-b", "bob", ADA);
     assert_eq!(ada().as_deref(), Ok("bob"));
 }
+
+#[test]
+fn of_a_folder_a_file_that_is_wrong_says_nothing_of_the_others() {
+    let check = |team_b: &str, expect: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let ada = format!("- {{name: ada, keys: ['{ADA}']}}\n");
+        write("team-a", &ada);
+        let users = Users::load(dir.path().to_owned(), Names::default()).unwrap();
+        let find = || {
+            let found = users.find(&ADA.parse().unwrap(), HERE, SystemTime::now());
+            found.map(|(identity, _)| identity.user)
+        };
+        write("team-b", team_b);
+        assert_eq!(find().as_deref(), Ok("ada"), "{team_b:?}");
+        let table = users.0.current();
+        let [wrong] = table.wrong.as_slice() else {
+            panic!("{team_b:?}: {:?}", table.wrong);
+        };
+        assert!(wrong.to_string().contains(expect), "{wrong}");
+        // Who is taken out goes all the same, and the next start is one.
+        write("team-a", "[]\n# ada is gone\n");
+        assert_eq!(find(), Err(Refusal::Unknown), "{team_b:?}");
+        Users::load(dir.path().to_owned(), Names::default()).unwrap();
+    };
+    check("- {name: bob, keys: [", "team-b: ");
+    check("- {name: bob}\n- {name: 'system:admin'}", "system:admin");
+    check("- {name: a, kees: []}", "kees");
+}
+
+#[test]
+fn of_a_folder_a_key_of_two_lets_in_neither() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    for (file, user) in [("team-a", "ada"), ("team-b", "bob"), ("team-c", "ada")] {
+        write(file, &format!("- {{name: {user}, keys: ['{ADA}']}}\n"));
+    }
+    let users = Users::load(dir.path().to_owned(), Names::default()).unwrap();
+    let find = || {
+        let found = users.find(&ADA.parse().unwrap(), HERE, SystemTime::now());
+        found.map(|(identity, _)| identity.user)
+    };
+    assert_eq!(find(), Err(Refusal::Unknown));
+    assert!(!users.0.current().wrong.is_empty());
+    write("team-b", "[]");
+    assert_eq!(find().as_deref(), Ok("ada"));
+}
