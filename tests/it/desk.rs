@@ -3,6 +3,7 @@
 mod oidc;
 mod plugin;
 mod refusals;
+mod replaced;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,17 +1,20 @@
 //! The key that signs users' certificates: in a file that somebody keeps, or in a Secret that the
-//! signer fills once. A Secret that is not there yet keeps nothing else from being served.
+//! signer fills where it is empty. Either may be replaced while the signer runs: the next look has it. A
+//! Secret that is not there yet keeps nothing else from being served.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use podgate_proto::reload::Reloaded;
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::{self, LineEnding};
-use russh::keys::{Algorithm, PrivateKey};
+use russh::keys::{Algorithm, HashAlg, PrivateKey};
 
 use super::config::Ca;
+use super::trusted;
 use crate::kubernetes::{self, Kept, Reference};
 
 /// Where a Secret has the key, as ssh-keygen would name the file; and the bundle its public half.
@@ -38,7 +41,7 @@ pub enum Error {
 /// The key as it is now.
 pub(super) enum Authority {
     /// The key once it was read.
-    Secret(Reference, OnceLock<Arc<PrivateKey>>),
+    Secret(Reference, Mutex<Option<Arc<PrivateKey>>>),
     File(Reloaded<PrivateKey, Error>),
 }
 
@@ -49,38 +52,58 @@ impl Authority {
                 let read = path.clone();
                 Reloaded::load(vec![path], move || of_file(&read)).map(Self::File)
             }
-            Ca::Secret(secret) => Ok(Self::Secret(secret, OnceLock::new())),
+            Ca::Secret(secret) => Ok(Self::Secret(secret, Mutex::default())),
         }
     }
 
     pub(super) fn current(&self) -> Option<Arc<PrivateKey>> {
         match self {
-            Self::Secret(_, key) => key.get().map(Arc::clone),
+            Self::Secret(_, key) => held(key).clone(),
             Self::File(key) => Some(key.current()),
         }
     }
 
-    /// Has the key, and its public half in the bundle, for frontdoors to mount.
-    pub(super) async fn keep(&self, client: &kube::Client, to: &Reference) -> Result<(), Error> {
-        let key = match self {
-            Self::File(key) => key.current(),
-            Self::Secret(secret, known) => match known.get() {
-                Some(key) => Arc::clone(key),
-                None => {
-                    let read = Arc::new(of_secret(client, secret).await?);
-                    Arc::clone(known.get_or_init(|| read))
-                }
-            },
+    /// The key that the Secret or file holds now, by which is signed from now on.
+    async fn look(&self, client: &kube::Client) -> Result<Arc<PrivateKey>, Error> {
+        let (secret, key) = match self {
+            Self::File(key) => return Ok(key.current()),
+            Self::Secret(secret, key) => (secret, key),
         };
-        let line = public(&key)?;
+        let found = Arc::new(of_secret(client, secret).await?);
+        let before = held(key).replace(Arc::clone(&found));
+        if before.is_some_and(|before| *before != *found) {
+            let fingerprint = found.fingerprint(HashAlg::Sha256);
+            tracing::info!(%secret, %fingerprint, "another key signs users' certificates now");
+        }
+        Ok(found)
+    }
+
+    /// Looks for the key, and has its public half in the bundle, for frontdoors to mount, beside those
+    /// whose certificates, good for `lasts` at the most, have not expired.
+    pub(super) async fn keep(
+        &self,
+        client: &kube::Client,
+        to: &Reference,
+        lasts: SignedDuration,
+    ) -> Result<(), Error> {
+        let line = public(&*self.look(client).await?)?;
         let put = |bundle: &mut ConfigMap| {
             let data = bundle.data.get_or_insert_default();
-            let before = data.insert(PUBLIC.to_owned(), line.clone());
-            Ok::<_, Error>(before.as_ref() != Some(&line))
+            let before = data.get(PUBLIC).map(String::as_str);
+            let text = trusted::text(before.unwrap_or_default(), &line, Timestamp::now(), lasts);
+            let changed = before != Some(&text);
+            data.insert(PUBLIC.to_owned(), text);
+            Ok::<_, Error>(changed)
         };
         kubernetes::change(client, to, put).await?;
         Ok(())
     }
+}
+
+async fn of_secret(client: &kube::Client, secret: &Reference) -> Result<PrivateKey, Error> {
+    let data = kubernetes::fill_secret::<Error>(client, secret, make).await?;
+    let text = data.get(KEY).map(Vec::as_slice).unwrap_or_default();
+    parse(text, &format!("{KEY} of Secret {secret}"))
 }
 
 fn make() -> Result<BTreeMap<String, Vec<u8>>, Error> {
@@ -98,10 +121,8 @@ fn public(key: &PrivateKey) -> Result<String, Error> {
     Ok(format!("{}\n", key.public_key().to_openssh()?))
 }
 
-async fn of_secret(client: &kube::Client, secret: &Reference) -> Result<PrivateKey, Error> {
-    let data = kubernetes::fill_secret::<Error>(client, secret, make).await?;
-    let text = data.get(KEY).map(Vec::as_slice).unwrap_or_default();
-    parse(text, &format!("{KEY} of Secret {secret}"))
+fn held(key: &Mutex<Option<Arc<PrivateKey>>>) -> MutexGuard<'_, Option<Arc<PrivateKey>>> {
+    key.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn of_file(path: &Path) -> Result<PrivateKey, Error> {

@@ -10,10 +10,12 @@ mod kubernetes;
 mod oidc;
 mod rates;
 mod token;
+mod trusted;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use podgate_proto::mtls;
 use tokio::net::TcpListener;
 
@@ -30,8 +32,8 @@ use kubernetes::Kubernetes;
 use oidc::Issuer;
 use rates::Rates;
 
-/// How often the bundle is looked at, which others write, too.
-const PUBLISH: Duration = Duration::from_secs(60);
+/// How often the CA's key and the bundle are looked at, which others write, too.
+const PUBLISH: Duration = Duration::from_secs(10);
 /// The same after the key could not be read, or not be written there.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -94,12 +96,15 @@ impl Desk {
     }
 
     /// Serves until `draining`, lets calls that are under way end, and ends at `stopped`. Meanwhile it
-    /// gets the CA's key, and keeps its public half in the bundle.
+    /// follows the CA's key, and keeps its public half in the bundle.
     pub(super) async fn serve(self, ends: Ends) {
+        // Another signer may sign by the last key for a moment longer.
+        let lifetime = Duration::from_secs(self.exchange.terms.lifetime) + PUBLISH;
+        let lasts = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
         let keep = async {
             loop {
                 let authority = &self.exchange.authority;
-                let next = match authority.keep(&self.client, &self.bundle).await {
+                let next = match authority.keep(&self.client, &self.bundle, lasts).await {
                     Ok(()) => PUBLISH,
                     Err(error) => {
                         let serves = authority.current().is_some();
