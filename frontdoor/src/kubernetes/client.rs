@@ -10,6 +10,7 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::utils::ResetTimerBackoff;
 use kube::runtime::watcher::ExponentialBackoff;
+use secrecy::ExposeSecret;
 use tower::timeout::TimeoutLayer;
 
 /// For the head of the API server's answer.
@@ -36,15 +37,7 @@ pub enum Error {
 /// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called on the
 /// runtime that uses the client.
 pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> {
-    let mut config = match kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).map_err(|e| Error::Config(e.into()))?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                .await
-                .map_err(|e| Error::Config(e.into()))?
-        }
-        None => kube::Config::incluster_env().map_err(|e| Error::Config(e.into()))?,
-    };
+    let mut config = read(kubeconfig).await?;
     config.connect_timeout = Some(ANSWER_TIMEOUT);
     config.read_timeout = Some(SILENCE);
     // Not the time that a connection was idle before.
@@ -53,6 +46,30 @@ pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> 
     Ok(client
         .with_layer(&TimeoutLayer::new(ANSWER_TIMEOUT))
         .build())
+}
+
+/// The bearer token that [`connect`]'s client shows now, if it shows one.
+pub(crate) async fn own_token(kubeconfig: Option<&Path>) -> Result<Option<String>, Error> {
+    let shown = read(kubeconfig).await?.auth_info;
+    // As kube has it, a token goes before a file of one.
+    match (shown.token, shown.token_file) {
+        (Some(token), _) => Ok(Some(token.expose_secret().to_owned())),
+        (None, Some(path)) => {
+            let token = std::fs::read_to_string(path).map_err(|e| Error::Config(e.into()))?;
+            Ok(Some(token.trim().to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+async fn read(kubeconfig: Option<&Path>) -> Result<kube::Config, Error> {
+    let Some(path) = kubeconfig else {
+        return kube::Config::incluster_env().map_err(|e| Error::Config(e.into()));
+    };
+    let file = Kubeconfig::read_from(path).map_err(|e| Error::Config(e.into()))?;
+    kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+        .await
+        .map_err(|e| Error::Config(e.into()))
 }
 
 /// How long to wait before a watch that failed is begun again.

@@ -13,7 +13,7 @@ pub(crate) use kube::Client;
 pub use answer::Unanswered;
 pub(crate) use answer::{SHORT_TIMEOUT, within};
 pub use client::Error;
-pub(crate) use client::{ANSWER_TIMEOUT, backoff, connect};
+pub(crate) use client::{ANSWER_TIMEOUT, backoff, connect, own_token};
 pub use kept::Error as Kept;
 pub(crate) use kept::{change, fill_secret, patiently};
 

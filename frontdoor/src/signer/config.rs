@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::desk;
+use super::token::own_audience;
 use crate::config::{self, Error};
 use crate::kubernetes::Reference;
 use crate::telemetry;
@@ -158,11 +159,14 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         frontdoors,
         lifetime_seconds,
     } = file.enrolment;
-    if audience.is_empty() {
-        return Err(("enrolment.audience", "is empty".to_owned()));
-    }
+    own_audience(&audience).map_err(|reason| ("enrolment.audience", reason))?;
     if lifetime_seconds == 0 {
         return Err(("enrolment.lifetimeSeconds", "0 is not from 1".to_owned()));
+    }
+    let desk = file.desk.map(desk::File::check).transpose()?;
+    if desk.as_ref().is_some_and(|desk| desk.audience == audience) {
+        let reason = "is enrolment's: each part's token would be good for the desk".to_owned();
+        return Err(("desk.audience", reason));
     }
     file.log.filter().map_err(|error| ("log", error))?;
     Ok(Config {
@@ -180,7 +184,7 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
             frontdoors,
             lifetime: seconds(lifetime_seconds),
         },
-        desk: file.desk.map(desk::File::check).transpose()?,
+        desk,
         drain: Duration::from_secs(file.drain_seconds),
         log: file.log,
     })
@@ -223,6 +227,18 @@ mod tests {
             "audience: podgate-enrolment",
             "audience: ''",
             "enrolment.audience: ",
+        );
+        let server = "audience: https://kubernetes.default.svc";
+        check(
+            "audience: podgate-enrolment",
+            server,
+            "enrolment.audience: ",
+        );
+        let both = "audience: podgate";
+        check(
+            "audience: podgate-enrolment",
+            both,
+            "desk.audience: is enrol",
         );
         check(
             "lifetimeSeconds: 86400",

@@ -8,6 +8,7 @@ mod connections;
 mod desk;
 mod enrol;
 mod metrics;
+mod token;
 mod tokens;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use connections::Ends;
 use desk::Desk;
 use enrol::Enrol;
 use metrics::Metrics;
+use token::Claims;
 use tokens::Tokens;
 
 /// Why the signer does not run.
@@ -37,6 +39,8 @@ pub enum Error {
     Listen(#[from] listener::Error),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] kubernetes::Error),
+    #[error("{0}: {1:?} is an audience of the API server's: this signer's own token has it")]
+    Audience(&'static str, String),
     #[error("desk: {0}")]
     Desk(#[from] desk::Error),
 }
@@ -57,6 +61,8 @@ impl Signer {
     pub async fn bind(config: Config) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::new());
         let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
+        let own = kubernetes::own_token(config.kubeconfig.as_deref()).await?;
+        audiences(&config, own.as_deref())?;
         let tokens = Tokens::new(client.clone());
         let ca = Arc::new(Ca::new(
             client.clone(),
@@ -144,4 +150,21 @@ impl Signer {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// That no audience is the API server's, as the signer's own token says, if it is one that tells.
+fn audiences(config: &Config, own: Option<&str>) -> Result<(), Error> {
+    let Some(Ok(claims)) = own.map(Claims::read) else {
+        return Ok(());
+    };
+    let desk = config.desk.as_ref().map(|desk| &desk.audience);
+    for (key, audience) in [
+        ("enrolment.audience", Some(&config.enrolment.audience)),
+        ("desk.audience", desk),
+    ] {
+        if let Some(audience) = audience.filter(|audience| claims.aud.has(audience)) {
+            return Err(Error::Audience(key, audience.clone()));
+        }
+    }
+    Ok(())
 }

@@ -38,12 +38,31 @@ pub(super) enum Audience {
     Nobody,
 }
 
+/// Why nobody should be known by tokens for this audience: what the API server takes, or would take, is
+/// worth more than what is given for it here.
+pub(super) fn own_audience(audience: &str) -> Result<(), String> {
+    // Those that it takes by default are issuers' URLs (--service-account-issuer).
+    if audience.is_empty() || audience.contains("://kubernetes.default.svc") {
+        return Err("must be no audience of the API server, and not empty".to_owned());
+    }
+    Ok(())
+}
+
 impl Audience {
     /// Whether it is this one and no other.
     pub(super) fn is_only(&self, audience: &str) -> bool {
         match self {
             Self::One(one) => one == audience,
             Self::Several(all) => !all.is_empty() && all.iter().all(|one| one == audience),
+            Self::Nobody => false,
+        }
+    }
+
+    /// Whether it is among them.
+    pub(super) fn has(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Several(all) => all.iter().any(|one| one == audience),
             Self::Nobody => false,
         }
     }
@@ -85,6 +104,7 @@ mod tests {
         let check = |aud: &str, expect: bool| {
             let claims = Claims::read(&token(&format!("{{{aud}}}"))).unwrap();
             assert_eq!(claims.aud.is_only("podgate"), expect, "{aud}");
+            assert_eq!(claims.aud.has("podgate"), aud.contains("podgate"), "{aud}");
         };
         check(r#""aud":"podgate""#, true);
         check(r#""aud":["podgate"]"#, true);

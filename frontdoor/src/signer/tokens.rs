@@ -5,6 +5,7 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInf
 use kube::api::{Api, PostParams};
 use tokio::time::timeout;
 
+use super::token::{self, Claims};
 use crate::kubernetes::ANSWER_TIMEOUT;
 
 /// Bytes of a token, at the most. A ServiceAccount's has about 1 KiB.
@@ -16,6 +17,10 @@ const MAX_TOKEN: usize = 16 * 1024;
 pub(super) enum Error {
     #[error("the token is empty or too long")]
     Length,
+    #[error(transparent)]
+    Token(#[from] token::Error),
+    #[error("the token is not for the audience {0:?} alone")]
+    Audience(String),
     // The API server's words are for the log; they may hold parts of the token's content.
     #[error("the token is not valid for audience {audience}: {reason}")]
     Refused { audience: String, reason: String },
@@ -36,10 +41,15 @@ impl Tokens {
         Self { client }
     }
 
-    /// The user of a token that is for `audience`.
+    /// The user of a token that is for `audience` and for no other.
     pub(super) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
         if token.is_empty() || token.len() > MAX_TOKEN {
             return Err(Error::Length);
+        }
+        // The review says that ours is among the audiences, not that there is no other. The token
+        // does, and what it says holds if the API server then takes it.
+        if !Claims::read(token)?.aud.is_only(audience) {
+            return Err(Error::Audience(audience.to_owned()));
         }
         let review = TokenReview {
             spec: TokenReviewSpec {

@@ -6,8 +6,10 @@ use podgate_proto::v1::enrolment_client::EnrolmentClient;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
 use podgate_tests::apiserver::{ApiServer, Token};
 use podgate_tests::cluster::Cluster;
+use podgate_tests::issuer::unsigned;
 use podgate_tests::pki::Pki;
 use podgate_tests::stand::enrolled::{self, AUDIENCE, Config, NAMESPACE, token};
+use serde_json::json;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
@@ -49,8 +51,11 @@ async fn a_token_must_be_for_this_and_a_parts() {
         token: bearer.to_owned(),
         public_key: [&[4][..], &[7; 64]].concat().into(),
     };
+    let bearer = |what: &str, audiences: &[&str]| {
+        unsigned(&json!({"aud": audiences, "sub": format!("secret-{what}")}))
+    };
     let check = async |what: &str, token: Option<Token>, expect: Result<(), Code>| {
-        let bearer = format!("secret-{what}");
+        let bearer = bearer(what, &[AUDIENCE]);
         if let Some(token) = token {
             api.add_token(&bearer, token);
         }
@@ -75,15 +80,27 @@ async fn a_token_must_be_for_this_and_a_parts() {
     let no_node = account("agent").extra(pod, &["agent-x"]);
     check("of-an-old-server", Some(no_node), denied).await;
 
+    // An agent's, which another service takes, too; and one that does not tell.
+    for (bearer, code) in [
+        (bearer("two", &[AUDIENCE, "vault"]), Code::Unauthenticated),
+        (bearer("none", &[]), Code::Unauthenticated),
+        ("opaque".to_owned(), Code::Unauthenticated),
+    ] {
+        api.add_token(&bearer, token("agent", "node-a").audience("vault"));
+        let answer = call(signer.port(), &bundle, request(&bearer)).await;
+        assert_eq!(answer.unwrap_err().code(), code, "{bearer}");
+    }
+
     // One that has expired since.
-    api.remove_token("secret-agent");
+    api.remove_token(&bearer("agent", &[AUDIENCE]));
     check("agent", None, no).await;
 
-    let mut odd = request("secret-frontdoor");
+    let frontdoor = bearer("frontdoor", &[AUDIENCE]);
+    let mut odd = request(&frontdoor);
     odd.public_key = vec![4; 64].into();
     let answer = call(signer.port(), &bundle, odd).await;
     assert_eq!(answer.unwrap_err().code(), Code::InvalidArgument);
-    let mut old = request("secret-frontdoor");
+    let mut old = request(&frontdoor);
     old.protocol_version += 1;
     let answer = call(signer.port(), &bundle, old).await;
     assert_eq!(answer.unwrap_err().code(), Code::FailedPrecondition);
@@ -93,11 +110,25 @@ async fn a_token_must_be_for_this_and_a_parts() {
 
     let counted = [
         "podgate_signer_enrolments_total{outcome=\"enrolled\"} 2",
-        "podgate_signer_enrolments_total{outcome=\"token\"} 4",
+        "podgate_signer_enrolments_total{outcome=\"token\"} 7",
         "podgate_signer_enrolments_total{outcome=\"caller\"} 4",
     ];
     signer.counts(SOON, &counted).await.unwrap();
     let log = signer.log().join("\n");
     assert!(log.contains("Kubernetes 1.30"), "{log}");
-    assert!(!log.contains("secret-"), "{log}");
+    let payload = frontdoor.split('.').nth(1).unwrap();
+    assert!(!log.contains("secret-") && !log.contains(payload), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audience_of_the_api_servers_is_none_of_the_signers() {
+    let (dir, pki) = (tempfile::tempdir().unwrap(), Pki::new().unwrap());
+    let api = ApiServer::start(Cluster::new(), &pki).await.unwrap();
+    let own = unsigned(&json!({"aud": ["https://api.example.com", AUDIENCE]}));
+    let path = dir.path().join("kubeconfig");
+    api.kubeconfig_of(&path, &own).unwrap();
+    enrolled::prepare(&api, dir.path()).unwrap();
+    let signer = enrolled::signer(dir.path(), 0, Times::default()).await;
+    let error = format!("{:#}", signer.err().unwrap());
+    assert!(error.contains("enrolment.audience: "), "{error}");
 }

@@ -1,6 +1,9 @@
 //! Tokens of pods' ServiceAccounts, known to the API server before a pod has them.
 
-use crate::apiserver::{ApiServer, Token};
+use serde_json::json;
+
+use crate::apiserver::{API_AUDIENCE, ApiServer, Token};
+use crate::issuer::unsigned;
 
 /// Whose the tokens are: a pod of a ServiceAccount, on a node (KEP-4193).
 #[derive(Clone, Copy)]
@@ -29,7 +32,8 @@ impl Tokens<'_> {
         if let Some(audience) = audience {
             token = token.audience(audience);
         }
-        let bearer = format!("token-of-{}-for-{}", self.uid, audience.unwrap_or("api"));
+        let audiences = [audience.unwrap_or(API_AUDIENCE)];
+        let bearer = unsigned(&json!({"aud": audiences, "sub": self.uid}));
         self.api.add_token(&bearer, token);
         bearer
     }

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
+use serde_json::json;
 
 use crate::apiserver::{ApiServer, Token};
 use crate::gateway::Part;
+use crate::issuer::unsigned;
 
 /// The namespace of all.
 pub const NAMESPACE: &str = "podgate";
@@ -146,5 +148,5 @@ pub fn part(
 
 /// The token that [`part`] gives.
 pub fn bearer(account: &str) -> String {
-    format!("enrolment-token-of-the-{account}")
+    unsigned(&json!({"aud": [AUDIENCE], "sub": account}))
 }

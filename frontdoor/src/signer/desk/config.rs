@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::issue::{Permit, Terms};
 use super::oidc;
+use super::token::own_audience;
 use crate::config::Names;
 use crate::kubernetes::Reference;
 
@@ -19,7 +20,7 @@ pub(crate) struct Config {
     pub(super) listen: SocketAddr,
     pub(super) tls: Tls,
     pub(super) ca: Ca,
-    pub(super) audience: String,
+    pub(in crate::signer) audience: String,
     pub(super) terms: Terms,
     pub(super) each_a_minute: u32,
     pub(super) all_a_minute: u32,
@@ -133,11 +134,7 @@ impl File {
             (None, Some(file)) => Ca::File(file),
             _ => return Err(("desk.ca", "needs one of secret and file".to_owned())),
         };
-        // Those that kube-apiserver takes by default are issuers' URLs (--service-account-issuer).
-        if self.audience.is_empty() || self.audience.contains("://kubernetes.default.svc") {
-            let reason = "must be no audience of the API server, and not empty".to_owned();
-            return Err(("desk.audience", reason));
-        }
+        own_audience(&self.audience).map_err(|reason| ("desk.audience", reason))?;
         for (key, number) in [
             ("desk.lifetimeSeconds", self.lifetime_seconds),
             ("desk.perMinuteAndIdentity", self.per_minute_and_identity),

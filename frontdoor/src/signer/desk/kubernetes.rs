@@ -2,18 +2,18 @@
 //! take. Only such are taken as are meant for the desk alone: with one that the API server takes, too,
 //! whoever has the desk could be anybody who came to it.
 
-use super::token::Claims;
 use crate::authn::names;
 use crate::config::Names;
 use crate::identity::{Identity, Source};
+use crate::signer::token::Claims;
 use crate::signer::tokens::{self, Tokens};
 
 /// Why nobody is known by a token.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(super) enum Error {
-    #[error("the token is not for the audience {0:?} alone")]
-    Audience(String),
+    #[error(transparent)]
+    Token(tokens::Error),
     #[error("the token does not expire")]
     Forever,
     #[error("the API server does not take the token")]
@@ -36,13 +36,8 @@ impl Kubernetes {
         Self { tokens, audience }
     }
 
-    /// Until when a token is good, in seconds since 1970, if it is one to ask about.
+    /// Until when a token is good, in seconds since 1970; one that is good for ever is none.
     pub(super) fn expires(&self, claims: &Claims) -> Result<u64, Error> {
-        // The review says that ours is among the audiences, not that there is no other. The token
-        // does, and what it says holds if the API server then takes it.
-        if !claims.aud.is_only(&self.audience) {
-            return Err(Error::Audience(self.audience.clone()));
-        }
         claims.expires().ok_or(Error::Forever)
     }
 
@@ -51,6 +46,7 @@ impl Kubernetes {
         let reviewed = self.tokens.review(token, &self.audience).await;
         let user = reviewed.map_err(|error| match error {
             tokens::Error::Ask(_) | tokens::Error::Timeout => Error::Away(error),
+            tokens::Error::Token(_) | tokens::Error::Audience(_) => Error::Token(error),
             tokens::Error::Length | tokens::Error::Refused { .. } => Error::Refused(error),
         })?;
         // The API server's own names are what this source is for.

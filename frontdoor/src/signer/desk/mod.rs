@@ -9,7 +9,6 @@ mod issue;
 mod kubernetes;
 mod oidc;
 mod rates;
-mod token;
 mod trusted;
 
 use std::sync::{Arc, Mutex};
@@ -23,6 +22,7 @@ pub(super) use config::{Config, File};
 
 use super::connections::Ends;
 use super::metrics::Metrics;
+use super::token;
 use super::tokens::Tokens;
 use crate::kubernetes::Reference;
 use crate::listener::{self, address, listen};
