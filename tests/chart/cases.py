@@ -1,9 +1,11 @@
-"""What the chart is rendered with: every combination of the modes, each other switch by itself, and values
-that its schema must refuse, each with a word of the reason."""
+"""What the chart is rendered with: every combination of the modes, each other switch by itself, values of
+which is known what they must make of a template, and values that must be refused, each with a word of the
+reason."""
 
 import itertools
 
-DEFAULT = {}
+# What there is no default of.
+NEEDED = {"image": {"registry": "registry.example.com"}}
 
 FILES = {
     "mode": "files",
@@ -95,8 +97,21 @@ SWITCHES = {
     "test": {"test": {"publicKey": KEY, "keySecret": "podgate-test"}},
 }
 
+DIGEST = "sha256:" + 64 * "0"
+
+# What values must make of a template, and after "!" must not; white space counts as one blank.
+CLAIMS = [
+    (
+        {"frontdoor": {"image": {"digest": DIGEST}}},
+        "frontdoor/deployment.yaml",
+        [f"image: registry.example.com/podgate/frontdoor@{DIGEST} ", "!podgate/frontdoor:"],
+    ),
+]
+
 # Values that are refused, and what the refusal names.
 REFUSED = [
+    ({"image": {"registry": ""}}, "registry"),
+    ({"agent": {"image": {"digest": "0.1.0"}}}, "digest"),
     ({"frontdor": {}}, "frontdor"),
     ({"frontdoor": {"replica": 2}}, "replica"),
     ({"agent": {"privileged": True}}, "privileged"),
@@ -123,8 +138,9 @@ REFUSED = [
 
 def accepted():
     """Yields (name, values)."""
-    yield "default", DEFAULT
+    yield "default", NEEDED
     for chosen in itertools.product(*MODES.values()):
         values = dict(zip(MODES, chosen))
-        yield str(values), values
-    yield from SWITCHES.items()
+        yield str(values), NEEDED | values
+    for name, values in SWITCHES.items():
+        yield name, NEEDED | values

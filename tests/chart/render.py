@@ -1,7 +1,8 @@
 """Lints and renders the chart by Helm's own engine. Writes a JSON object a line: for values that are accepted
 {case, lint, notes, objects, texts}, objects being {file, object}, and texts for the default alone; for
-values that are refused {refused, expect, reason}, reason being null if they were accepted. With values (JSON)
-for an argument these are rendered, and nothing else."""
+values with claims {claim, expect, text}, text being the template's; for values that are refused {refused,
+expect, reason}, reason being null if they were accepted. With values (JSON) for an argument these are
+rendered, and nothing else."""
 
 import json
 import pathlib
@@ -50,9 +51,13 @@ def main():
         }
         json.dump(line, sys.stdout)
         sys.stdout.write("\n")
+    for values, path, expect in [] if asked else cases.CLAIMS:
+        text = " ".join(render(cases.NEEDED | values)[f"podgate/templates/{path}"].split())
+        json.dump({"claim": f"{json.dumps(values)}: {path}", "expect": expect, "text": text}, sys.stdout)
+        sys.stdout.write("\n")
     for values, expect in [] if asked else cases.REFUSED:
         try:
-            render(values)
+            render(cases.NEEDED | values)
             reason = None
         except helm.HelmError as error:
             reason = str(error)

@@ -32,6 +32,14 @@ struct Object {
     object: Value,
 }
 
+/// What a template was to say, and after `!` was not to.
+#[derive(Debug, Deserialize)]
+struct Claim {
+    claim: String,
+    expect: Vec<String>,
+    text: String,
+}
+
 /// Values that were to be refused.
 #[derive(Debug, Deserialize)]
 struct Refused {
@@ -44,6 +52,7 @@ struct Refused {
 #[serde(untagged)]
 enum Line {
     Rendered(Rendered),
+    Claim(Claim),
     Refused(Refused),
 }
 
@@ -68,15 +77,16 @@ fn lines() -> Vec<Line> {
 /// One test, since rendering is what takes the time.
 #[test]
 fn what_helm_makes_of_it() {
-    let (mut rendered, mut refused) = (Vec::new(), Vec::new());
+    let (mut rendered, mut claims, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines() {
         match line {
             Line::Rendered(case) => rendered.push(case),
+            Line::Claim(case) => claims.push(case),
             Line::Refused(case) => refused.push(case),
         }
     }
     // So that a script that prints less is not taken for a chart that is sound.
-    assert!(rendered.len() > 200 && refused.len() > 20);
+    assert!(rendered.len() > 200 && refused.len() > 20 && !claims.is_empty());
     for case in &rendered {
         assert_eq!(case.lint, [""; 0], "{}", case.case);
         check(&case.objects).unwrap_or_else(|why| panic!("{}: {why}", case.case));
@@ -89,6 +99,21 @@ fn what_helm_makes_of_it() {
             case.case,
             case.notes
         );
+    }
+    for case in &claims {
+        for expect in &case.expect {
+            let (there, words) = match expect.strip_prefix('!') {
+                Some(words) => (false, words),
+                None => (true, expect.as_str()),
+            };
+            assert_eq!(
+                case.text.contains(words),
+                there,
+                "{}: {words}: {}",
+                case.claim,
+                case.text
+            );
+        }
     }
     for case in &refused {
         let reason = case.reason.as_deref().unwrap_or("it was accepted");

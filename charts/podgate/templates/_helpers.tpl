@@ -31,8 +31,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 
 {{/* Takes {root, image}. */}}
 {{- define "podgate.image" -}}
-{{- with .root.Values.image.registry }}{{ . }}/{{ end }}
-{{- .image.repository }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- .root.Values.image.registry }}/{{ .image.repository }}
+{{- with .image.digest }}@{{ . }}{{ else }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{- define "podgate.pullSecrets" -}}

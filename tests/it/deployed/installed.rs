@@ -71,6 +71,7 @@ impl Installed {
             .await
             .unwrap();
         let mut all = json!({
+            "image": {"registry": "registry.example.com"},
             "users": [{"name": "ada", "groups": ["dev"], "keys": [user]}],
             "signer": {"desk": {"enabled": true, "tlsSecret": "desk-tls"}},
             "log": {"level": "info,podgate_agent=debug,podgate_frontdoor=debug"},
