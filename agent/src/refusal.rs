@@ -154,7 +154,7 @@ fn pod(error: &pods::Error) -> (Reason, String) {
         pods::Error::Refused(status) => (
             Reason::KubeletRefused,
             format!(
-                "the kubelet on the pod's node refused to name its pods to the agent ({}): its identity needs get on nodes/proxy",
+                "the kubelet on the pod's node refused to name its pods to the agent ({}): its identity needs get on nodes/pods, or on nodes/proxy before 1.33 (kubelet.fineGrainedAuthorization)",
                 status.as_u16()
             ),
         ),

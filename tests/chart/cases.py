@@ -101,6 +101,8 @@ DIGEST = "sha256:" + 64 * "0"
 
 # What values must make of a template, and after "!" must not; white space counts as one blank.
 CLAIMS = [
+    ({"kubelet": {"fineGrainedAuthorization": True}}, "agent/rbac.yaml", ["!resources: [nodes/proxy] verbs: [get]"]),
+    ({"kubelet": {"fineGrainedAuthorization": False}}, "agent/rbac.yaml", ["resources: [nodes/proxy] verbs: [get]"]),
     (
         {"frontdoor": {"image": {"digest": DIGEST}}},
         "frontdoor/deployment.yaml",
