@@ -25,6 +25,9 @@ MODES = {
     "podMonitor": [{"enabled": False}, {"enabled": True}],
 }
 
+# A CA of users that is no desk's.
+OWN_CA = {"config": {"authn": {"certificates": [{"authorities": "/etc/podgate/site/ca.pub"}]}}}
+
 # Switches that change one place: each by itself.
 SWITCHES = {
     "names": {"nameOverride": "gate", "image": {"registry": "images.example", "tag": "1", "pullSecrets": ["pull"]}},
@@ -55,6 +58,7 @@ SWITCHES = {
             "podAnnotations": {"a": "b"},
         }
     },
+    "the desk's and a site's own ca": {"frontdoor": OWN_CA, "signer": DESK},
     "agent": {
         "agent": {
             "journalHostPath": "/var/lib/podgate",
@@ -101,6 +105,17 @@ DIGEST = "sha256:" + 64 * "0"
 
 # What values must make of a template, and after "!" must not; white space counts as one blank.
 CLAIMS = [
+    (
+        {"frontdoor": OWN_CA, "signer": DESK},
+        "frontdoor/configmap.yaml",
+        ["- authorities: /etc/podgate/site/ca.pub", "- authorities: /etc/podgate/user-ca/user_ca.pub"],
+    ),
+    (
+        {"frontdoor": OWN_CA},
+        "frontdoor/configmap.yaml",
+        ["- authorities: /etc/podgate/site/ca.pub", "!user_ca.pub"],
+    ),
+    ({"signer": DESK}, "frontdoor/configmap.yaml", ["- authorities: /etc/podgate/user-ca/user_ca.pub"]),
     ({"kubelet": {"fineGrainedAuthorization": True}}, "agent/rbac.yaml", ["!resources: [nodes/proxy] verbs: [get]"]),
     ({"kubelet": {"fineGrainedAuthorization": False}}, "agent/rbac.yaml", ["resources: [nodes/proxy] verbs: [get]"]),
     (
