@@ -106,6 +106,22 @@ DIGEST = "sha256:" + 64 * "0"
 # What values must make of a template, and after "!" must not; white space counts as one blank.
 CLAIMS = [
     (
+        {"signer": DESK},
+        "NOTES.txt",
+        ["!edit", "need hostPID, three capabilities. ", ": podgate-host-keys, podgate-ca, podgate-user-ca."],
+    ),
+    (
+        {"certificates": {"enrolment": {"caSecret": "mine"}}, "frontdoor": {"hostKeysSecret": "mine"}},
+        "NOTES.txt",
+        ["!uninstall"],
+    ),
+    (
+        {"nodeHelper": {"enabled": False}, "kubelet": {"trust": "nodeFile"}},
+        "NOTES.txt",
+        ["need a hostPath. ", "enforce=privileged"],
+    ),
+    ({"nodeHelper": {"enabled": False}}, "NOTES.txt", ["!enforce=privileged"]),
+    (
         {"frontdoor": OWN_CA, "signer": DESK},
         "frontdoor/configmap.yaml",
         ["- authorities: /etc/podgate/site/ca.pub", "- authorities: /etc/podgate/user-ca/user_ca.pub"],
