@@ -106,6 +106,16 @@ DIGEST = "sha256:" + 64 * "0"
 # What values must make of a template, and after "!" must not; white space counts as one blank.
 CLAIMS = [
     (
+        {"frontdoor": {"podDisruptionBudget": {"minAvailable": 0}}},
+        "frontdoor/poddisruptionbudget.yaml",
+        ["minAvailable: 0", "!maxUnavailable"],
+    ),
+    (
+        {"frontdoor": {"lingerSeconds": 0, "drainSeconds": 60}},
+        "frontdoor/deployment.yaml",
+        ["!lifecycle", "!preStop", "terminationGracePeriodSeconds: 80"],
+    ),
+    (
         {"signer": DESK},
         "NOTES.txt",
         ["!edit", "need hostPID, three capabilities. ", ": podgate-host-keys, podgate-ca, podgate-user-ca."],
@@ -143,6 +153,12 @@ CLAIMS = [
 
 # Values that are refused, and what the refusal names.
 REFUSED = [
+    ({"frontdoor": {"config": {"drainSeconds": 3600}}}, "set frontdoor.drainSeconds"),
+    ({"frontdoor": {"config": {"watchPods": False}}}, "set frontdoor.watchPods"),
+    ({"frontdoor": {"config": {"listen": "0.0.0.0:22"}}}, "set bindAddress"),
+    ({"agent": {"config": {"drainSeconds": 3600}}}, "set agent.drainSeconds"),
+    ({"agent": {"config": {"admin": "0.0.0.0:9091"}}}, "set bindAddress"),
+    ({"signer": {"config": {"listen": "0.0.0.0:443"}}}, "signer.port"),
     ({"image": {"registry": ""}}, "registry"),
     ({"agent": {"image": {"digest": "0.1.0"}}}, "digest"),
     ({"frontdor": {}}, "frontdor"),

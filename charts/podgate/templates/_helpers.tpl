@@ -53,6 +53,15 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
+{{/* Takes {part, config, values}: keys that are not taken in `config`, since objects go by their values, too. */}}
+{{- define "podgate.notInConfig" -}}
+{{- range $key, $value := .values }}
+{{- if hasKey $.config $key }}
+{{- fail (printf "%s.config.%s is not taken, since its pods go by it, too: set %s" $.part $key $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The names that several templates need. */}}
 {{- define "podgate.bundle" -}}{{ include "podgate.fullname" . }}-ca{{- end }}
 {{- define "podgate.caSecret" -}}{{ include "podgate.fullname" . }}-ca{{- end }}
