@@ -85,6 +85,8 @@ SWITCHES = {
                 "service": {"type": "LoadBalancer", "sourceRanges": ["192.0.2.0/24"], "annotations": {"a": "b"}},
             },
             "replicas": 2,
+            "extraVolumes": [{"name": "idp", "configMap": {"name": "idp-ca"}}],
+            "extraVolumeMounts": [{"name": "idp", "mountPath": "/etc/podgate/idp", "readOnly": True}],
         }
     },
     "networks": {
@@ -105,6 +107,15 @@ DIGEST = "sha256:" + 64 * "0"
 
 # What values must make of a template, and after "!" must not; white space counts as one blank.
 CLAIMS = [
+    (
+        {"signer": {"desk": {"enabled": True, "tlsSecret": "desk-tls", "oidc": [
+            {"issuerURL": "https://issuer.example/realm", "clientID": "a"},
+            {"issuerURL": "https://[2001:db8::1]:8443/realm", "clientID": "b"},
+            {"issuerURL": "https://other.example", "clientID": "c"},
+        ]}}},
+        "signer/networkpolicy.yaml",
+        ["# OIDC issuers' keys. - ports: - port: 443 protocol: TCP - port: 8443 protocol: TCP - ports:"],
+    ),
     (
         {"frontdoor": {"podDisruptionBudget": {"minAvailable": 0}}},
         "frontdoor/poddisruptionbudget.yaml",
@@ -153,6 +164,7 @@ CLAIMS = [
 
 # Values that are refused, and what the refusal names.
 REFUSED = [
+    ({"signer": {"desk": {"oidc": [{"issuerURL": "http://issuer.example"}]}}}, "issuerURL"),
     ({"frontdoor": {"config": {"drainSeconds": 3600}}}, "set frontdoor.drainSeconds"),
     ({"frontdoor": {"config": {"watchPods": False}}}, "set frontdoor.watchPods"),
     ({"frontdoor": {"config": {"listen": "0.0.0.0:22"}}}, "set bindAddress"),
