@@ -99,6 +99,7 @@ impl Frontdoor {
                 hostkeys::shared(&kubernetes::connect(kubeconfig).await?, secret).await?
             }
         };
+        hostkeys::tell(&keys);
         let ssh = Arc::new(ssh::settings(keys, &config.limits));
         // Each worker makes its own client; wrong files are this call's error.
         let cluster = Cluster::new(config.watch_pods, config.authorization.outage);

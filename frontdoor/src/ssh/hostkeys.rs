@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, PrivateKey, key::safe_rng};
+use russh::keys::{Algorithm, PrivateKey, PublicKey, key::safe_rng};
 
 use crate::kubernetes::{self, Reference};
 
@@ -81,6 +81,17 @@ pub(crate) async fn shared(
         return Err(Error::NoKey { secret });
     }
     Ok(keys)
+}
+
+/// Logs the public halves, in full, for users' known_hosts.
+pub(crate) fn tell(keys: &[PrivateKey]) {
+    for key in keys {
+        // Without the comment, which is the private file's.
+        match PublicKey::from(key.public_key().key_data().clone()).to_openssh() {
+            Ok(key) => tracing::info!(key, "host key"),
+            Err(error) => tracing::warn!(%error, "a host key cannot be written"),
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<PrivateKey, Error> {

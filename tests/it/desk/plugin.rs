@@ -3,12 +3,15 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use podgate_tests::stand::{Changes, Stand};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::{Desk, authority, issue};
+
+const SOON: Duration = Duration::from_secs(30);
 
 /// A user's home, and a folder of programs that come first on their PATH: a kubectl, and a curl that
 /// notes its arguments and is the real one.
@@ -114,7 +117,12 @@ async fn logs_in_and_writes_what_ssh_needs() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&certificate), 0o644);
 
-    let host = std::fs::read_to_string(stand.dir().join("host.pub")).unwrap();
+    // The host key is as the frontdoor's log has it.
+    let told = stand.frontdoor.wait_log(SOON, |line| line["message"] == "host key");
+    let told = told.await.unwrap();
+    let host = told["key"].as_str().unwrap();
+    let file = std::fs::read_to_string(stand.dir().join("host.pub")).unwrap();
+    assert!(file.starts_with(host), "{host}: {file}");
     let port = stand.frontdoor.port().to_string();
     let config = [
         "config",
@@ -125,7 +133,7 @@ async fn logs_in_and_writes_what_ssh_needs() {
         "--key",
         key,
     ];
-    let config = [&config[..], &["--host-key", host.trim()]].concat();
+    let config = [&config[..], &["--host-key", host]].concat();
     let printed = home.works(&config, "", None).await;
     assert!(printed.contains("Host podgate\n"), "{printed}");
     assert!(
