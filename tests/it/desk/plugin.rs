@@ -98,12 +98,19 @@ async fn logs_in_and_writes_what_ssh_needs() {
     let stand = Stand::embedded(changes).await.unwrap();
     let desk = Desk::start(authority, &stand.api, &stand.pki, "").await;
     let token = issue(&stand.api, "dev", "me");
-    let home = Home::new(desk.dir.path(), &token);
-    let (key, ca) = (desk.path("id"), desk.path("ca.crt"));
+    // Homes may have names with a space.
+    let place = desk.path("a home");
+    let home = Home::new(&place, &token);
+    for file in ["id", "id.pub"] {
+        std::fs::copy(desk.path(file), place.join(file)).unwrap();
+    }
+    let (key, ca) = (place.join("id"), desk.path("ca.crt"));
     let (key, ca) = (key.to_str().unwrap(), ca.to_str().unwrap());
     let to_desk = ["--desk", &desk.url, "--ca", ca, "--key", key];
     let login = |more: &'static [&'static str]| [&["login"], &to_desk[..], more].concat();
-    let certificate = desk.path("id-cert.pub");
+    let certificate = place.join("id-cert.pub");
+    let help = home.works(&["login", "--help"], "", None).await;
+    assert!(help.contains("--token-file FILE"), "{help}");
 
     let said = home
         .works(&login(&["--serviceaccount=me", "-n", "dev"]), "", None)
@@ -118,7 +125,9 @@ async fn logs_in_and_writes_what_ssh_needs() {
     assert_eq!(mode(&certificate), 0o644);
 
     // The host key is as the frontdoor's log has it.
-    let told = stand.frontdoor.wait_log(SOON, |line| line["message"] == "host key");
+    let told = stand
+        .frontdoor
+        .wait_log(SOON, |line| line["message"] == "host key");
     let told = told.await.unwrap();
     let host = told["key"].as_str().unwrap();
     let file = std::fs::read_to_string(stand.dir().join("host.pub")).unwrap();
@@ -144,19 +153,24 @@ async fn logs_in_and_writes_what_ssh_needs() {
         .works(&[&config[..], &["--write"]].concat(), "", None)
         .await;
     assert!(written.contains("Include podgate.conf"), "{written}");
-    let file = desk.path(".ssh/podgate.conf");
+    let file = place.join(".ssh/podgate.conf");
     assert_eq!(mode(&file), 0o600);
-    let who = Command::new("ssh")
-        .arg("-F")
-        .arg(&file)
-        .args(["-oBatchMode=yes", "-oIdentityAgent=none", "podgate"])
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
-    let text = String::from_utf8_lossy(&who.stderr);
-    let who = String::from_utf8_lossy(&who.stdout);
-    assert!(who.contains("source: kubernetes\n"), "{who}{text}");
+    // ssh itself hands the name after -F on to ProxyJump's ssh without quotes.
+    let all = desk.path("ssh_config");
+    std::fs::write(&all, format!("Include \"{}\"\n", file.display())).unwrap();
+    for host in ["podgate", "whoami.pod"] {
+        let who = Command::new("ssh")
+            .arg("-F")
+            .arg(&all)
+            .args(["-oBatchMode=yes", "-oIdentityAgent=none", host])
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        let text = String::from_utf8_lossy(&who.stderr);
+        let who = String::from_utf8_lossy(&who.stdout);
+        assert!(who.contains("source: kubernetes\n"), "{host}: {who}{text}");
+    }
 
     // A token that is given: from stdin, from a file, from the environment.
     for (args, stdin, given) in [
@@ -177,7 +191,7 @@ async fn logs_in_and_writes_what_ssh_needs() {
     home.fails(&login(&["--serviceaccount", "me"]), "the desk answers 401")
         .await;
     assert_eq!(std::fs::read(&certificate).unwrap(), before);
-    let left = std::fs::read_dir(desk.dir.path()).unwrap();
+    let left = std::fs::read_dir(&place).unwrap();
     let left = left.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
     assert_eq!(left.filter(|name| name.contains("-cert.pub")).count(), 1);
     home.fails(&login(&[]), "--serviceaccount").await;
