@@ -107,6 +107,12 @@ DIGEST = "sha256:" + 64 * "0"
 
 # What values must make of a template, and after "!" must not; white space counts as one blank.
 CLAIMS = [
+    ({"podMonitor": {"enabled": True}}, "NOTES.txt", ["podMonitor finds nothing"]),
+    (
+        {"podMonitor": {"enabled": True}, "networkPolicy": {"enabled": False}},
+        "NOTES.txt",
+        ["!podMonitor finds nothing"],
+    ),
     (
         {"signer": {"desk": {"enabled": True, "tlsSecret": "desk-tls", "oidc": [
             {"issuerURL": "https://issuer.example/realm", "clientID": "a"},
