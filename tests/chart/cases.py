@@ -107,6 +107,12 @@ DIGEST = "sha256:" + 64 * "0"
 
 # What values must make of a template, and after "!" must not; white space counts as one blank.
 CLAIMS = [
+    (
+        {"signer": {"desk": DESK["desk"] | {"service": {"type": "NodePort"}}}},
+        "signer/services.yaml",
+        ["type: NodePort", "externalTrafficPolicy: Local"],
+    ),
+    ({"signer": DESK}, "signer/services.yaml", ["!externalTrafficPolicy"]),
     ({"podMonitor": {"enabled": True}}, "NOTES.txt", ["podMonitor finds nothing"]),
     (
         {"podMonitor": {"enabled": True}, "networkPolicy": {"enabled": False}},
