@@ -65,6 +65,7 @@ SWITCHES = {
             "config": {"hangUpGraceSeconds": 5},
             "deny": {"namespaces": ["kube-system"], "labels": {"app": "vault"}, "hostNetwork": True},
             "maxUnavailable": 1,
+            "resourceQuota": True,
         },
         "kubelet": {"fineGrainedAuthorization": False},
         "nodeHelper": {"appArmorProfile": {"type": "RuntimeDefault"}, "seLinuxOptions": {"type": "spc_t"}},
@@ -107,6 +108,8 @@ DIGEST = "sha256:" + 64 * "0"
 
 # What values must make of a template, and after "!" must not; white space counts as one blank.
 CLAIMS = [
+    ({"agent": {"resourceQuota": True}}, "NOTES.txt", ["!priority class"]),
+    ({"agent": {"resourceQuota": False}}, "agent/resourcequota.yaml", ["!kind"]),
     (
         {"signer": {"desk": DESK["desk"] | {"service": {"type": "NodePort"}}}},
         "signer/services.yaml",

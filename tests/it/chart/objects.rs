@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, Pod, PodSpec, Secret, Service, ServiceAccount,
+    ConfigMap, Container, Pod, PodSpec, ResourceQuota, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -53,6 +53,7 @@ pub(super) fn strict(object: &Object) -> Checked {
         ("apps/v1", "Deployment") => same::<Deployment>(value),
         ("v1", "ConfigMap") => same::<ConfigMap>(value),
         ("v1", "Pod") => same::<Pod>(value),
+        ("v1", "ResourceQuota") => same::<ResourceQuota>(value),
         ("v1", "Secret") => same::<Secret>(value),
         ("v1", "Service") => same::<Service>(value),
         ("v1", "ServiceAccount") => same::<ServiceAccount>(value),
