@@ -128,7 +128,7 @@ async fn an_audience_of_the_api_servers_is_none_of_the_signers() {
     let path = dir.path().join("kubeconfig");
     api.kubeconfig_of(&path, &own).unwrap();
     enrolled::prepare(&api, dir.path()).unwrap();
-    let signer = enrolled::signer(dir.path(), 0, Times::default()).await;
+    let signer = enrolled::signer(dir.path(), 0, Config::default()).await;
     let error = format!("{:#}", signer.err().unwrap());
     assert!(error.contains("enrolment.audience: "), "{error}");
 }
