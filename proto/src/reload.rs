@@ -134,7 +134,10 @@ fn stamps(files: &[PathBuf]) -> io::Result<Vec<Stamp>> {
             let mut paths = paths?;
             paths.sort();
             for path in paths {
-                stamps.push(Stamp::of(&fs::metadata(path)?));
+                // A link that leads nowhere, as an editor's lock, is no file.
+                if let Ok(meta) = fs::metadata(path) {
+                    stamps.push(Stamp::of(&meta));
+                }
             }
         }
     }
