@@ -6,13 +6,16 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// After a read that failed for files that have not changed since: it may have been for want of
 /// descriptors, or of rights given later.
 const RETRY: Duration = Duration::from_secs(5);
-/// Between looks, in times of what the last one took: looking is a tenth of all at the most.
+/// A look that took less is no burden: the next use looks again, and has a change at once.
+const SLOW: Duration = Duration::from_millis(100);
+/// Between slow looks, in times of what the last one took: looking is a tenth of all at the most.
 const REST: u32 = 9;
 /// The same at the most, so that files that stall once are not left alone for long.
 const LONGEST_REST: Duration = Duration::from_secs(5);
@@ -25,6 +28,7 @@ pub struct Reloaded<T, E> {
     look: Mutex<Look>,
     /// Held to take or to replace it, and for nothing else.
     value: Mutex<Arc<T>>,
+    stale: AtomicBool,
 }
 
 /// The last look at the files.
@@ -62,6 +66,7 @@ impl<T, E: std::fmt::Display> Reloaded<T, E> {
             read: Box::new(read),
             look: Mutex::new(look),
             value,
+            stale: AtomicBool::new(false),
         })
     }
 
@@ -70,6 +75,12 @@ impl<T, E: std::fmt::Display> Reloaded<T, E> {
     /// who reads them at this moment.
     pub fn current(&self) -> Arc<T> {
         self.at(Instant::now())
+    }
+
+    /// Whether the files cannot be read as they are now, and the value is an older one.
+    pub fn is_stale(&self) -> bool {
+        self.current();
+        self.stale.load(Ordering::Relaxed)
     }
 
     fn at(&self, now: Instant) -> Arc<T> {
@@ -84,7 +95,9 @@ impl<T, E: std::fmt::Display> Reloaded<T, E> {
             let begun = Instant::now();
             self.follow(&mut look, now);
             let took = begun.elapsed();
-            look.next = now + took + took.saturating_mul(REST).min(LONGEST_REST);
+            if took >= SLOW {
+                look.next = now + took + took.saturating_mul(REST).min(LONGEST_REST);
+            }
         }
         Arc::clone(&self.value.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -96,7 +109,9 @@ impl<T, E: std::fmt::Display> Reloaded<T, E> {
             return;
         }
         look.stamp = stamp;
-        match (self.read)() {
+        let read = (self.read)();
+        self.stale.store(read.is_err(), Ordering::Relaxed);
+        match read {
             Ok(value) => {
                 tracing::info!(files = ?self.files, "reloaded");
                 look.retry = None;
