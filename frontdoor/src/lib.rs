@@ -157,8 +157,14 @@ impl Frontdoor {
         let filled = config.watch_pods.then(|| cluster.filled());
         let told = Admin {
             metrics: {
-                let metrics = Arc::clone(&metrics);
-                Arc::new(move || metrics.render())
+                let (metrics, authenticator) = (Arc::clone(&metrics), Arc::clone(&authenticator));
+                Arc::new(move || {
+                    let stale = authenticator.stale();
+                    metrics
+                        .stale_files
+                        .set(i64::try_from(stale).unwrap_or(i64::MAX));
+                    metrics.render()
+                })
             },
             waits: {
                 let enrolment = Arc::clone(&enrolment);

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub audit_events: Family<Outcome, Counter>,
     /// Pods that the watch knows.
     pub pods: Gauge,
+    /// Files of who may log in that cannot be read as they are now.
+    pub stale_files: Gauge,
     /// Bytes from clients.
     pub input: Counter,
     /// Bytes to clients.
@@ -90,6 +92,7 @@ impl Metrics {
             sessions: Family::default(),
             audit_events: Family::default(),
             pods: Gauge::default(),
+            stale_files: Gauge::default(),
             input: Counter::default(),
             output: Counter::default(),
             leg_seconds: Family::new_with_constructor(histogram),
@@ -130,6 +133,11 @@ impl Metrics {
             this.audit_events.clone(),
         );
         registry.register("pods", "Pods that the watch knows", this.pods.clone());
+        registry.register(
+            "stale_files",
+            "Files of who may log in that cannot be read as they are now",
+            this.stale_files.clone(),
+        );
         registry.register_with_unit("input", "From clients", Unit::Bytes, this.input.clone());
         registry.register_with_unit("output", "To clients", Unit::Bytes, this.output.clone());
         registry.register_with_unit(

@@ -96,6 +96,11 @@ impl Certificates {
         Ok(Self { authorities, rule })
     }
 
+    /// Whether its CAs are not those of the file as it is now.
+    pub(super) fn is_stale(&self) -> bool {
+        self.authorities.is_stale()
+    }
+
     /// Whose certificate this is, and what they may do. `from` is the client's address.
     pub fn find(
         &self,

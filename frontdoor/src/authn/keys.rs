@@ -92,6 +92,11 @@ impl Users {
         Reloaded::load(vec![path.clone()], move || read(&path)).map(Self)
     }
 
+    /// Files that are not served as they are now.
+    pub(super) fn stale(&self) -> usize {
+        usize::from(self.0.is_stale()) + self.0.current().wrong.len()
+    }
+
     /// Whose key this is, and what they may do. As at sshd, the first entry that fits is the one.
     pub fn find(
         &self,

@@ -81,6 +81,14 @@ impl Authenticator {
         })
     }
 
+    /// How many files cannot be read as they are now, so that what an earlier one said holds.
+    pub fn stale(&self) -> usize {
+        let certificates = self.certificates.iter().filter(|source| source.is_stale());
+        let revoked = self.revoked.as_ref().is_some_and(Revoked::is_stale);
+        let users = self.users.as_ref().map_or(0, Users::stale);
+        users + certificates.count() + usize::from(revoked)
+    }
+
     /// Whether it is worth a client's while to sign with this key. `algorithm` is the one that would
     /// sign. Of a certificate russh shows the key alone, so that with CAs any key may be one.
     pub fn offered(&self, key: &PublicKey, algorithm: &Algorithm, from: IpAddr) -> bool {

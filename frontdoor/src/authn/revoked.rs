@@ -62,6 +62,11 @@ impl Revoked {
         Reloaded::load(vec![path.clone()], move || read(&path)).map(Self)
     }
 
+    /// Whether it is an older one than the file has now.
+    pub(super) fn is_stale(&self) -> bool {
+        self.0.is_stale()
+    }
+
     /// Whether this key is on it.
     pub fn key(&self, key: &KeyData) -> bool {
         self.0.current().has(key)

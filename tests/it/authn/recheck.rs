@@ -64,6 +64,28 @@ async fn a_certificate_that_is_revoked_or_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_wrong_are_counted_and_the_last_ones_hold() {
+    let place = Place::new(CONFIG).await;
+    let ada = place.somebody("ada").await;
+    let users = format!("- {{name: ada, keys: ['{}']}}\n", ada.key);
+    let stale = async |files: usize| {
+        let line = format!("podgate_frontdoor_stale_files {files}");
+        let frontdoor = &place.stand.frontdoor;
+        frontdoor.counts(super::SOON, &[&line]).await.unwrap();
+    };
+    place.users(&users);
+    ada.works().await;
+    place.users("- {name: ada, keys: [");
+    place.revoke("serial: none\n");
+    stale(2).await;
+    ada.works().await;
+    place.users("[]\n");
+    place.revoke("");
+    stale(0).await;
+    ada.is_denied().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shared_connection_ends_with_its_sessions() {
     let place = Place::new(CONFIG).await;
     let ada = place.somebody("ada").await;
