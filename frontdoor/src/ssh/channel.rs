@@ -93,6 +93,11 @@ impl Task {
             record.refused(By::Restriction, line);
             return self.fail(line, write).await;
         }
+        if let Some(Err(full)) = self.client.place.get() {
+            let line = full.to_string();
+            record.refused(By::Limit, &line);
+            return self.fail(&line, write).await;
+        }
         let place = match worker.places.session(&self.identity.user) {
             Ok(place) => place,
             Err(full) => {

@@ -239,7 +239,12 @@ async fn attend(
     let crowded = async {
         client.logged_in.cancelled().await;
         match client.place.get() {
-            Some(Err(full)) => *full,
+            Some(Err(full)) => {
+                // What it asks for first is answered by the reason.
+                sleep(LAST_WORDS).await;
+                without_sessions(client).await;
+                *full
+            }
             _ => std::future::pending().await,
         }
     };

@@ -111,7 +111,8 @@ impl Connection {
             let event = Event::refused(Some(&credential), &reason);
             self.client.record(event, login);
             let _ = self.client.place.set(Err(full));
-            // It is let in to be told: a login that fails says nothing to its user.
+            // It is let in to be told by its first session: a login that fails says nothing to its user.
+            let _ = self.client.login.set(verified);
             self.client.logged_in.cancel();
             return Auth::Accept;
         }
@@ -265,6 +266,10 @@ impl Handler for Connection {
         };
         if !self.channels.may_open(client, login, &self.login) {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        if let Some(Err(full)) = client.place.get() {
+            reply.reject(jump::Refusal::from(*full).into()).await;
             return Ok(());
         }
         let start = match client.worker.places.start(client.peer.ip()) {
