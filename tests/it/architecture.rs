@@ -198,7 +198,7 @@ const FRONTDOOR: Modules = &[
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
     ("authn", &["config", "identity", "addresses"]),
-    ("authz", &["config", "identity", "target"]),
+    ("authz", &["config", "identity", "kubernetes", "target"]),
     ("route", &["target", "kubernetes"]),
     ("audit", &["config", "identity", "target", "metrics"]),
     // All places are as many as the configuration says.

@@ -12,13 +12,11 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
-use tokio::time::timeout;
 
 use crate::config::Authorization;
 use crate::identity::Identity;
+use crate::kubernetes::{SHORT_TIMEOUT, Unanswered, within};
 
-/// For the API server's answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// For so long after it has not answered, whoever was let in before is let in without asking it:
 /// they need not wait for a server that is away, and one that comes back is not met by all.
 const AWAY: Duration = Duration::from_secs(5);
@@ -32,10 +30,8 @@ const AUTHENTICATED: &str = "system:authenticated";
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
-    #[error("the API server could not be asked who may: {0}")]
-    Ask(Arc<kube::Error>),
-    #[error("the API server did not answer within {ANSWER_TIMEOUT:?}")]
-    Timeout,
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
     #[error("the API server did not answer who asked the same before")]
     Away,
 }
@@ -44,11 +40,8 @@ impl Error {
     /// Whether another question would most likely not be answered either.
     pub(super) fn is_away(&self) -> bool {
         match self {
-            // It has answered: this question is one that it does not take.
-            Self::Ask(error) => {
-                !matches!(&**error, kube::Error::Api(status) if status.code < 500 && status.code != 429)
-            }
-            Self::Timeout | Self::Away => true,
+            Self::Unanswered(unanswered) => unanswered.is_away(),
+            Self::Away => true,
         }
     }
 }
@@ -245,10 +238,7 @@ impl Reviews {
 async fn review(client: &kube::Client, question: &Question) -> Result<bool, Error> {
     let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
     let (post, review) = (PostParams::default(), question.review());
-    let answer = timeout(ANSWER_TIMEOUT, reviews.create(&post, &review))
-        .await
-        .map_err(|_| Error::Timeout)?
-        .map_err(|error| Error::Ask(Arc::new(error)))?;
+    let answer = within(SHORT_TIMEOUT, reviews.create(&post, &review)).await?;
     let status = answer.status.unwrap_or_default();
     // A webhook's denial stands against another authorizer's word (SubjectAccessReviewStatus).
     Ok(status.allowed && !status.denied.unwrap_or_default())

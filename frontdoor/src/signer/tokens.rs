@@ -3,10 +3,9 @@
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::api::{Api, PostParams};
-use tokio::time::timeout;
 
 use super::token::{self, Claims};
-use crate::kubernetes::ANSWER_TIMEOUT;
+use crate::kubernetes::{ANSWER_TIMEOUT, Unanswered, within};
 
 /// Bytes of a token, at the most. A ServiceAccount's has about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -24,10 +23,8 @@ pub(super) enum Error {
     // The API server's words are for the log; they may hold parts of the token's content.
     #[error("the token is not valid for audience {audience}: {reason}")]
     Refused { audience: String, reason: String },
-    #[error("the API server could not be asked: {0}")]
-    Ask(#[from] kube::Error),
-    #[error("the API server did not answer within {ANSWER_TIMEOUT:?}")]
-    Timeout,
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
 }
 
 /// Asks the API server.
@@ -59,9 +56,8 @@ impl Tokens {
             ..TokenReview::default()
         };
         let api = Api::<TokenReview>::all(self.client.clone());
-        let answer = timeout(ANSWER_TIMEOUT, api.create(&PostParams::default(), &review))
-            .await
-            .map_err(|_| Error::Timeout)??;
+        let post = PostParams::default();
+        let answer = within(ANSWER_TIMEOUT, api.create(&post, &review)).await?;
         let status = answer.status.unwrap_or_default();
         let refused = |reason: &str| Error::Refused {
             audience: audience.to_owned(),

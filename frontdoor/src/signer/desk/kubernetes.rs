@@ -45,7 +45,7 @@ impl Kubernetes {
     pub(super) async fn identify(&self, token: &str) -> Result<Identity, Error> {
         let reviewed = self.tokens.review(token, &self.audience).await;
         let user = reviewed.map_err(|error| match error {
-            tokens::Error::Ask(_) | tokens::Error::Timeout => Error::Away(error),
+            tokens::Error::Unanswered(_) => Error::Away(error),
             tokens::Error::Token(_) | tokens::Error::Audience(_) => Error::Token(error),
             tokens::Error::Length | tokens::Error::Refused { .. } => Error::Refused(error),
         })?;

@@ -131,7 +131,7 @@ fn status(error: &Error) -> (&'static str, Status) {
         Error::Version => ("version", Status::failed_precondition(words)),
         Error::Rate => ("rate", Status::resource_exhausted(words)),
         Error::NoCa => ("not_ready", Status::unavailable(words)),
-        Error::Token(tokens::Error::Ask(_) | tokens::Error::Timeout) => (
+        Error::Token(tokens::Error::Unanswered(_)) => (
             "api_server",
             Status::unavailable("the API server could not be asked"),
         ),
