@@ -166,19 +166,24 @@ pub(crate) fn issue(api: &ApiServer, namespace: &str, name: &str) -> String {
     bearer
 }
 
+/// A stand whose frontdoor trusts the desk's CA once its key is in this file.
+async fn trusting(authorities: &Path) -> Stand {
+    let changes = Changes {
+        frontdoor: format!(
+            "authn: {{certificates: [{{authorities: '{}', optional: true, desk: true, trustSystem: true}}]}}\n",
+            authorities.display()
+        ),
+        ..Changes::default()
+    };
+    Stand::embedded(changes).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
     // As at an installation: the frontdoor is there before anybody has made the CA.
     let bundle = tempfile::tempdir().unwrap();
     let trusted = bundle.path().join("user_ca.pub");
-    let changes = Changes {
-        frontdoor: format!(
-            "authn: {{certificates: [{{authorities: '{}', optional: true, desk: true, trustSystem: true}}]}}\n",
-            trusted.display()
-        ),
-        ..Changes::default()
-    };
-    let stand = Stand::embedded(changes).await.unwrap();
+    let stand = trusting(&trusted).await;
     let enter = rule(&["create"], &[""], &["pods/exec"]);
     let rbac = Rbac::default().role("default", "enter", &[enter]).bind(
         "default",

@@ -5,24 +5,16 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use podgate_tests::containerd::eventually;
-use podgate_tests::stand::{Changes, Stand};
 use russh::keys::{Certificate, PublicKey};
 use serde_json::json;
 
-use super::{Desk, SOON, authority, issue};
+use super::{Desk, SOON, authority, issue, trusting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_key_signs_and_the_last_is_trusted_until_it_is_taken_out() {
     let bundle = tempfile::tempdir().unwrap();
     let trusted = bundle.path().join("user_ca.pub");
-    let changes = Changes {
-        frontdoor: format!(
-            "authn: {{certificates: [{{authorities: '{}', optional: true, desk: true, trustSystem: true}}]}}\n",
-            trusted.display()
-        ),
-        ..Changes::default()
-    };
-    let stand = Stand::embedded(changes).await.unwrap();
+    let stand = trusting(&trusted).await;
     let secret = "  ca: {secret: {namespace: podgate, name: podgate-user-ca}}\n";
     let dir = tempfile::tempdir().unwrap();
     let desk = Desk::start(dir, &stand.api, &stand.pki, secret).await;
