@@ -4,13 +4,11 @@ mod login;
 mod sessions;
 mod starts;
 
-use std::process::Stdio;
 use std::time::Duration;
 
+use podgate_tests::echo::Echo;
 use podgate_tests::ssh::Client;
 use podgate_tests::stand::{Changes, Stand};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -27,56 +25,24 @@ async fn stand(limits: &str) -> Stand {
 }
 
 /// A session that echoes lines until its stdin ends, and ends with the status that it was given.
-struct Echo {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
+fn begin(client: &Client, options: &[&str], status: u8) -> Echo {
+    let mut ssh = client.ssh(options, "demo");
+    ssh.arg(format!("cat; exit {status}"));
+    Echo::spawn(ssh).unwrap()
 }
 
-impl Echo {
-    /// Starts one, and does not wait.
-    fn start(client: &Client, options: &[&str], status: u8) -> Self {
-        let mut ssh = client.ssh(options, "demo");
-        let command = format!("cat; exit {status}");
-        let mut child = ssh.arg(command).stdin(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdout }
-    }
+/// Begins one, and waits until it works.
+async fn echo(client: &Client, options: &[&str]) -> Echo {
+    let mut echo = begin(client, options, 7);
+    echo.says("first").await.unwrap();
+    echo
+}
 
-    /// Starts one, and waits until it works.
-    async fn new(client: &Client, options: &[&str]) -> Self {
-        let mut echo = Self::start(client, options, 7);
-        echo.works("first").await;
-        echo
-    }
-
-    async fn works(&mut self, word: &str) {
-        let stdin = self.child.stdin.as_mut().unwrap();
-        stdin
-            .write_all(format!("{word}\n").as_bytes())
-            .await
-            .unwrap();
-        let mut line = String::new();
-        let read = self.stdout.read_line(&mut line);
-        timeout(SOON, read).await.expect("no echo").unwrap();
-        if line != format!("{word}\n") {
-            panic!("{line:?}, not {word:?}: {:?}", self.over().await);
-        }
-    }
-
-    /// Ends its stdin, and gives how it ended.
-    async fn end(mut self) -> Option<i32> {
-        drop(self.child.stdin.take());
-        self.over().await.0
-    }
-
-    /// Waits for its end: status and stderr.
-    async fn over(&mut self) -> (Option<i32>, String) {
-        let mut text = String::new();
-        let mut stderr = self.child.stderr.take().unwrap();
-        let read = stderr.read_to_string(&mut text);
-        timeout(SOON, read).await.expect("it does not end").unwrap();
-        (self.child.wait().await.unwrap().code(), text)
-    }
+/// Ends its stdin, and gives how it ended.
+async fn end(mut echo: Echo) -> Option<i32> {
+    echo.close();
+    let ended = timeout(SOON, echo.ended()).await;
+    ended.expect("it does not end").unwrap().1
 }
 
 async fn works(client: &Client, options: &[&str]) {

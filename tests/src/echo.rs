@@ -3,27 +3,42 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// For an echo, or the end.
-const SOON: Duration = Duration::from_secs(60);
+/// For an echo.
+const SOON: Duration = Duration::from_secs(20);
+/// For the end.
+const END: Duration = Duration::from_secs(60);
 
-/// `cat` at the other end of an ssh, which ends on drop.
-pub struct Echo(Child);
+/// An ssh whose command echoes lines, as `cat` does; it ends on drop.
+pub struct Echo {
+    ssh: Child,
+    stdout: BufReader<ChildStdout>,
+}
 
 impl Echo {
-    /// Runs an ssh whose command is `cat`, and has a line echoed.
+    /// Runs an ssh, and does not wait for it.
     ///
     /// # Errors
-    /// When it is not.
-    pub async fn start(mut ssh: Command) -> Result<Self> {
+    /// When there is none.
+    pub fn spawn(mut ssh: Command) -> Result<Self> {
         ssh.stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut this = Self(ssh.kill_on_drop(true).spawn()?);
+        let mut ssh = ssh.kill_on_drop(true).spawn()?;
+        let stdout = BufReader::new(ssh.stdout.take().context("no stdout")?);
+        Ok(Self { ssh, stdout })
+    }
+
+    /// Runs an ssh, and has a line echoed.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn start(ssh: Command) -> Result<Self> {
+        let mut this = Self::spawn(ssh)?;
         this.again().await?;
         Ok(this)
     }
@@ -33,20 +48,29 @@ impl Echo {
     /// # Errors
     /// When it is not.
     pub async fn again(&mut self) -> Result<()> {
-        let stdin = self.0.stdin.as_mut().context("no stdin")?;
-        stdin.write_all(b"here\n").await?;
+        self.says("here").await
+    }
+
+    /// Has this word echoed.
+    ///
+    /// # Errors
+    /// When it is not; with how the session ended, if another line came.
+    pub async fn says(&mut self, word: &str) -> Result<()> {
+        let stdin = self.ssh.stdin.as_mut().context("no stdin")?;
+        stdin.write_all(format!("{word}\n").as_bytes()).await?;
         let mut line = String::new();
-        let mut stdout = BufReader::new(self.0.stdout.as_mut().context("no stdout")?);
-        timeout(SOON, stdout.read_line(&mut line))
+        timeout(SOON, self.stdout.read_line(&mut line))
             .await
             .context("no echo")??;
-        ensure!(line == "here\n", "{line:?} came back");
+        if line != format!("{word}\n") {
+            bail!("{line:?}, not {word:?}: {:?}", self.over().await?);
+        }
         Ok(())
     }
 
     /// Ends what it reads.
     pub fn close(&mut self) {
-        self.0.stdin.take();
+        self.ssh.stdin.take();
     }
 
     /// Waits for its end; gives what was said of it, and ssh's exit status.
@@ -54,11 +78,20 @@ impl Echo {
     /// # Errors
     /// When it does not end.
     pub async fn ended(mut self) -> Result<(String, Option<i32>)> {
+        self.over().await
+    }
+
+    async fn over(&mut self) -> Result<(String, Option<i32>)> {
         let mut said = String::new();
-        let mut stderr = self.0.stderr.take().context("no stderr")?;
+        let mut stderr = self.ssh.stderr.take().context("no stderr")?;
         let read = stderr.read_to_string(&mut said);
-        timeout(SOON, read).await.context("it does not end")??;
-        Ok((said, self.0.wait().await?.code()))
+        timeout(END, read).await.context("it does not end")??;
+        Ok((said, self.ssh.wait().await?.code()))
+    }
+
+    /// The ssh's process.
+    pub fn pid(&self) -> Option<u32> {
+        self.ssh.id()
     }
 
     /// Kills the ssh.
@@ -66,6 +99,6 @@ impl Echo {
     /// # Errors
     /// When it is gone.
     pub async fn kill(&mut self) -> Result<()> {
-        Ok(self.0.kill().await?)
+        Ok(self.ssh.kill().await?)
     }
 }

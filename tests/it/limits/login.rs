@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::timeout;
 
-use super::{Echo, SOON, refused, stand, works};
+use super::{SOON, echo, refused, stand, works};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn as_many_tries_as_sshd_allows() {
@@ -18,7 +18,7 @@ async fn as_many_tries_as_sshd_allows() {
         wrong.push(format!("-oIdentityFile={}", path.display()));
     }
     let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
-    let mut standing = Echo::new(&stand.client, &[]).await;
+    let mut standing = echo(&stand.client, &[]).await;
     // The first `none` is no try, and the sixth may still be the right one (MaxAuthTries 6).
     works(&stand.client, &wrong[..5]).await;
     for count in [6, 9] {
@@ -30,14 +30,14 @@ async fn as_many_tries_as_sshd_allows() {
     }
     let counted = refused("authTries", 2);
     stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
-    standing.works("still").await;
+    standing.says("still").await.unwrap();
     works(&stand.client, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn so_much_time_at_whatever_step() {
     let stand = stand("loginGraceSeconds: 2").await;
-    let mut standing = Echo::new(&stand.client, &[]).await;
+    let mut standing = echo(&stand.client, &[]).await;
     // One says nothing, one only who it is, and one has done the key exchange and waits for its user's
     // keys, of an agent that does not answer.
     let connect = || TcpStream::connect(("127.0.0.1", stand.frontdoor.port()));
@@ -63,7 +63,7 @@ async fn so_much_time_at_whatever_step() {
         "podgate_frontdoor_connections 1",
     ];
     stand.frontdoor.counts(SOON, &counts).await.unwrap();
-    standing.works("still").await;
+    standing.says("still").await.unwrap();
 }
 
 /// What can be seen of one login: SSH's messages by number and direction, the bytes from the

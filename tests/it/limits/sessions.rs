@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::{Echo, SOON, refusal, refused, stand, works};
+use super::{SOON, begin, echo, end, refusal, refused, stand, works};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_at_once_in_one_connection() {
@@ -16,11 +16,11 @@ async fn fifty_at_once_in_one_connection() {
     let shared = stand.client.share("demo").await.unwrap();
     let options = [shared.option.as_str()];
     let mut all: Vec<_> = (1..=50)
-        .map(|status| Echo::start(&stand.client, &options, status))
+        .map(|status| begin(&stand.client, &options, status))
         .collect();
     for round in ["first", "second"] {
         for (number, echo) in all.iter_mut().enumerate() {
-            echo.works(&format!("{round} {number}")).await;
+            echo.says(&format!("{round} {number}")).await.unwrap();
         }
         // All of them live now, in one connection.
         let counts = [
@@ -31,7 +31,7 @@ async fn fifty_at_once_in_one_connection() {
     }
     // In another order than they began.
     for (number, echo) in all.into_iter().enumerate().rev() {
-        assert_eq!(echo.end().await, Some(number as i32 + 1));
+        assert_eq!(end(echo).await, Some(number as i32 + 1));
     }
     let ended = ["podgate_frontdoor_sessions_total{outcome=\"exited\"} 50"];
     stand.frontdoor.counts(SOON, &ended).await.unwrap();
@@ -43,8 +43,8 @@ async fn connections_of_a_user_and_of_all() {
     let bob = stand.add_user("bob").await.unwrap();
     let own = "you have as many connections as one user may have here; close one, then try again";
     let all = "there are as many connections as this frontdoor may have; try again later";
-    let first = Echo::new(&stand.client, &[]).await;
-    let mut second = Echo::new(&stand.client, &[]).await;
+    let first = echo(&stand.client, &[]).await;
+    let mut second = echo(&stand.client, &[]).await;
     let told = async |client: &Client, why: &str| {
         let output = client.run(&[], "demo", "echo ran").await.unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
@@ -52,16 +52,16 @@ async fn connections_of_a_user_and_of_all() {
         assert_eq!(output.status.code(), Some(255), "{text}");
     };
     told(&stand.client, own).await;
-    let third = Echo::new(&bob, &[]).await;
+    let third = echo(&bob, &[]).await;
     told(&bob, all).await;
     for limit in ["connectionsPerUser", "connections"] {
         let counted = refused(limit, 1);
         stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
     }
     // Nobody else notices, and what goes makes place.
-    second.works("still").await;
+    second.says("still").await.unwrap();
     for echo in [first, third] {
-        assert_eq!(echo.end().await, Some(7));
+        assert_eq!(end(echo).await, Some(7));
     }
     let one = ["podgate_frontdoor_connections 1"];
     stand.frontdoor.counts(SOON, &one).await.unwrap();
@@ -76,12 +76,12 @@ async fn a_node_has_so_many_sessions() {
         ..Changes::default()
     };
     let stand = Stand::embedded(changes).await.unwrap();
-    let first = Echo::new(&stand.client, &[]).await;
+    let first = echo(&stand.client, &[]).await;
     let output = stand.client.run(&[], "demo", "echo ran").await.unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     let line = "podgate: the pod's node has as many sessions as it may have; try again later\r\n";
     assert_eq!((text.as_str(), output.status.code()), (line, Some(255)));
-    assert_eq!(first.end().await, Some(7));
+    assert_eq!(end(first).await, Some(7));
     let none = ["podgate_agent_sessions_active 0"];
     stand.agent.counts(SOON, &none).await.unwrap();
     works(&stand.client, &[]).await;
@@ -92,8 +92,8 @@ async fn a_connection_has_so_many_channels() {
     let stand = stand("channelsPerConnection: 2").await;
     let shared = stand.client.share("demo").await.unwrap();
     let options = [shared.option.as_str()];
-    let first = Echo::new(&stand.client, &options).await;
-    let mut second = Echo::new(&stand.client, &options).await;
+    let first = echo(&stand.client, &options).await;
+    let mut second = echo(&stand.client, &options).await;
     // Refused, ssh would make a connection of its own.
     let alone = [shared.option.as_str(), "-oProxyCommand=false"];
     let output = stand.client.run(&alone, "demo", "true").await.unwrap();
@@ -103,9 +103,9 @@ async fn a_connection_has_so_many_channels() {
     let counted = refused("channelsPerConnection", 1);
     stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
 
-    second.works("still").await;
+    second.says("still").await.unwrap();
     works(&stand.client, &[]).await;
-    assert_eq!(first.end().await, Some(7));
+    assert_eq!(end(first).await, Some(7));
     for _ in 0..3 {
         works(&stand.client, &alone).await;
     }
@@ -117,30 +117,30 @@ async fn a_user_has_so_many_sessions() {
     let grace = stand.add_user("grace").await.unwrap();
     // Over connections of their own or shared: it is the user who counts.
     let shared = stand.client.share("demo").await.unwrap();
-    let first = Echo::new(&stand.client, &[&shared.option]).await;
-    let mut second = Echo::new(&stand.client, &[]).await;
+    let first = echo(&stand.client, &[&shared.option]).await;
+    let mut second = echo(&stand.client, &[]).await;
     let line = refusal(&stand.client).await;
     assert_eq!(
         line,
         "podgate: you have as many sessions as one user may have here; end one, then try again\r\n"
     );
-    second.works("still").await;
+    second.says("still").await.unwrap();
     works(&grace, &[]).await;
     let counts = [
         &refused("sessionsPerUser", 1),
         "podgate_frontdoor_sessions_active 2",
     ];
     stand.frontdoor.counts(SOON, &counts).await.unwrap();
-    assert_eq!(first.end().await, Some(7));
+    assert_eq!(end(first).await, Some(7));
     for _ in 0..3 {
         works(&stand.client, &[]).await;
     }
     // However a session ends, its place is free again.
-    let client = Pid::from_raw(second.child.id().unwrap() as i32).unwrap();
+    let client = Pid::from_raw(second.pid().unwrap() as i32).unwrap();
     kill_process(client, Signal::KILL).unwrap();
     until_active(&stand, 0).await;
-    let _first = Echo::new(&stand.client, &[]).await;
-    let _second = Echo::new(&stand.client, &[]).await;
+    let _first = echo(&stand.client, &[]).await;
+    let _second = echo(&stand.client, &[]).await;
     refusal(&stand.client).await;
 }
 
@@ -148,16 +148,16 @@ async fn a_user_has_so_many_sessions() {
 async fn all_users_together_have_so_many_sessions() {
     let stand = stand("sessions: 2").await;
     let grace = stand.add_user("grace").await.unwrap();
-    let mut first = Echo::new(&stand.client, &[]).await;
-    let second = Echo::new(&grace, &[]).await;
+    let mut first = echo(&stand.client, &[]).await;
+    let second = echo(&grace, &[]).await;
     let line =
         "podgate: there are as many sessions as this frontdoor may have; try again later\r\n";
     assert_eq!(refusal(&stand.client).await, line);
     assert_eq!(refusal(&grace).await, line);
-    first.works("still").await;
+    first.says("still").await.unwrap();
     let counted = refused("sessions", 2);
     stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
-    assert_eq!(second.end().await, Some(7));
+    assert_eq!(end(second).await, Some(7));
     works(&stand.client, &[]).await;
 }
 
@@ -177,15 +177,15 @@ async fn a_session_without_a_byte_is_ended() {
         .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let mut silent = Echo::new(&stand.client, &[]).await;
+    let silent = echo(&stand.client, &[]).await;
     let mut stdin = heard.stdin.take().unwrap();
     let mut typing = tokio::time::interval(Duration::from_millis(200));
-    let (status, text) = {
-        let over = silent.over();
+    let (text, status) = {
+        let over = timeout(SOON, silent.ended());
         tokio::pin!(over);
         loop {
             tokio::select! {
-                over = &mut over => break over,
+                over = &mut over => break over.expect("it does not end").unwrap(),
                 _ = typing.tick() => stdin.write_all(b"x").await.unwrap(),
             }
         }
@@ -212,14 +212,14 @@ async fn a_session_without_a_byte_is_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_without_a_sign_of_life_is_lost() {
     let stand = stand("keepaliveSeconds: 1, keepalives: 1").await;
-    let mut standing = Echo::new(&stand.client, &[]).await;
-    let frozen = Echo::new(&stand.client, &[]).await;
-    let client = Pid::from_raw(frozen.child.id().unwrap() as i32).unwrap();
+    let mut standing = echo(&stand.client, &[]).await;
+    let frozen = echo(&stand.client, &[]).await;
+    let client = Pid::from_raw(frozen.pid().unwrap() as i32).unwrap();
     kill_process(client, Signal::STOP).unwrap();
     let counted = refused("keepalives", 1);
     stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
     until_active(&stand, 1).await;
-    standing.works("still").await;
+    standing.says("still").await.unwrap();
 }
 
 async fn until_active(stand: &Stand, count: usize) {

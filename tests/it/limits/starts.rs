@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::{Echo, SOON, refused, stand, works};
+use super::{SOON, echo, end, refused, stand, works};
 
 /// Connects from an address of this machine, and says nothing.
 async fn connect(stand: &Stand, from: &str) -> BufReader<TcpStream> {
@@ -64,7 +64,7 @@ const FROM_ALL: &str = "podgate: too many connections are logging in; try again 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_has_so_many_and_others_do_not_notice() {
     let stand = stand("startsPerAddress: 2").await;
-    let mut standing = Echo::new(&stand.client, &[]).await;
+    let mut standing = echo(&stand.client, &[]).await;
     let first = hold(&stand, "127.0.0.1").await;
     let _second = hold(&stand, "127.0.0.1").await;
     assert_eq!(refusal(&stand, "127.0.0.1").await, FROM_THIS_ADDRESS);
@@ -73,25 +73,25 @@ async fn an_address_has_so_many_and_others_do_not_notice() {
     let counted = refused("startsPerAddress", 2);
     stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
 
-    standing.works("still").await;
+    standing.says("still").await.unwrap();
     works(&stand.client, &["-oBindAddress=127.0.0.2"]).await;
     let_go(&stand, first).await;
     // As often as one likes: a login gives its place back.
     for _ in 0..3 {
         works(&stand.client, &[]).await;
     }
-    assert_eq!(standing.end().await, Some(7));
+    assert_eq!(end(standing).await, Some(7));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_addresses_together_have_so_many() {
     let stand = stand("startsPerAddress: 2, starts: 3").await;
-    let mut standing = Echo::new(&stand.client, &[]).await;
+    let mut standing = echo(&stand.client, &[]).await;
     let first = hold(&stand, "127.0.0.1").await;
     let _second = hold(&stand, "127.0.0.1").await;
     let _third = hold(&stand, "127.0.0.2").await;
     assert_eq!(refusal(&stand, "127.0.0.3").await, FROM_ALL);
-    standing.works("still").await;
+    standing.says("still").await.unwrap();
     let counted = refused("starts", 1);
     stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
     let_go(&stand, first).await;
