@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use podgate_process::{log, workers};
 use podgate_proto::{enrolment, mtls};
 use serde::Deserialize;
 
@@ -29,7 +30,7 @@ pub(crate) use yaml::read;
 
 use crate::addresses::Addresses;
 use crate::kubernetes::Reference;
-use crate::{target, telemetry, workers};
+use crate::target;
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -54,7 +55,7 @@ pub struct Config {
     pub watch_pods: bool,
     pub drain: Duration,
     pub workers: usize,
-    pub log: telemetry::Config,
+    pub log: log::Config,
 }
 
 /// Where agents are dialled.
@@ -130,7 +131,7 @@ struct File {
     drain_seconds: u64,
     workers: Option<usize>,
     #[serde(default)]
-    log: telemetry::Config,
+    log: log::Config,
 }
 
 impl Default for Agents {
@@ -216,7 +217,7 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
     let proxies = proxies.map(|file| Addresses::networks(&file.from.join(",")));
     let proxies = proxies.transpose();
     let proxies = proxies.map_err(|error| ("proxyProtocol.from", error.to_string()))?;
-    file.log.filter().map_err(|error| ("log", error))?;
+    file.log.check().map_err(|error| ("log", error))?;
     Ok(Config {
         listen: file.listen,
         proxies,

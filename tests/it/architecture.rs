@@ -13,8 +13,9 @@ use source::workspace;
 /// The agent and the frontdoor meet over the wire alone.
 pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("proto", &[]),
-    ("agent", &["podgate_proto"]),
-    ("frontdoor", &["podgate_proto"]),
+    ("proto/process", &[]),
+    ("agent", &["podgate_process", "podgate_proto"]),
+    ("frontdoor", &["podgate_process", "podgate_proto"]),
 ];
 
 /// Where the crates of a protocol may stand, and how much of each: whoever else wants SSH, the API
@@ -63,25 +64,24 @@ const PROTO: Modules = &[
     ("limits", &[]),
 ];
 
+const PROCESS: Modules = &[
+    ("lib", &[]),
+    ("admin", &[]),
+    ("descriptors", &[]),
+    ("listener", &[]),
+    ("log", &[]),
+    ("version", &[]),
+    ("workers", &[]),
+];
+
 const AGENT: Modules = &[
-    ("main", &["lib", "config", "telemetry", "version"]),
+    ("main", &["lib", "config"]),
     (
         "lib",
         &[
-            "listener",
-            "service",
-            "program",
-            "node",
-            "kubelet",
-            "config",
-            "audit",
-            "admin",
-            "metrics",
-            "workers",
-            "descriptors",
+            "listener", "service", "program", "node", "kubelet", "config", "audit", "metrics",
         ],
     ),
-    ("descriptors", &[]),
     ("listener", &["service", "metrics"]),
     (
         "service",
@@ -96,19 +96,13 @@ const AGENT: Modules = &[
     ("session", &["kubelet", "metrics"]),
     ("node", &[]),
     ("refusal", &["kubelet"]),
-    (
-        "config",
-        &["audit", "kubelet", "grant", "telemetry", "workers"],
-    ),
+    ("config", &["audit", "kubelet", "grant"]),
     ("audit", &["grant", "metrics"]),
     ("kubelet", &["grant", "ticks"]),
     ("ticks", &[]),
     ("grant", &[]),
-    ("admin", &["metrics"]),
     ("metrics", &[]),
-    ("telemetry", &[]),
     ("version", &[]),
-    ("workers", &[]),
 ];
 
 /// The node helper, a program of its own.
@@ -142,8 +136,8 @@ const HELPER_IMPORTS: &[&str] = &[
 ];
 
 const FRONTDOOR: Modules = &[
-    ("main", &["lib", "process", "signer", "config", "version"]),
-    ("process", &["telemetry"]),
+    ("main", &["lib", "process", "signer", "config"]),
+    ("process", &[]),
     (
         "lib",
         &[
@@ -156,11 +150,7 @@ const FRONTDOOR: Modules = &[
             "route",
             "places",
             "config",
-            "admin",
-            "listener",
             "metrics",
-            "workers",
-            "descriptors",
         ],
     ),
     (
@@ -189,10 +179,7 @@ const FRONTDOOR: Modules = &[
             "config",
             "addresses",
             "identity",
-            "admin",
-            "listener",
             "metrics",
-            "telemetry",
         ],
     ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
@@ -203,28 +190,12 @@ const FRONTDOOR: Modules = &[
     ("audit", &["config", "identity", "target", "metrics"]),
     // All places are as many as the configuration says.
     ("places", &["config", "addresses"]),
-    (
-        "config",
-        &[
-            "kubernetes",
-            "addresses",
-            "identity",
-            "target",
-            "telemetry",
-            "workers",
-        ],
-    ),
+    ("config", &["kubernetes", "addresses", "identity", "target"]),
     ("kubernetes", &[]),
     ("addresses", &[]),
     ("identity", &[]),
     ("target", &[]),
-    ("admin", &[]),
-    ("listener", &[]),
     ("metrics", &[]),
-    ("telemetry", &[]),
-    ("version", &[]),
-    ("workers", &[]),
-    ("descriptors", &[]),
 ];
 
 /// Files that compute and do nothing else, so that tests and fuzzers need bytes alone.
@@ -288,6 +259,7 @@ fn each_protocol_has_its_place() {
 #[test]
 fn modules_import_downwards() {
     hold(rules::modules("proto/src", PROTO, &workspace()));
+    hold(rules::modules("proto/process/src", PROCESS, &workspace()));
     hold(rules::modules("agent/src", AGENT, &workspace()));
     hold(rules::modules(HELPER_PLACE, HELPER, &workspace()));
     hold(rules::modules("frontdoor/src", FRONTDOOR, &workspace()));

@@ -13,6 +13,8 @@ mod tokens;
 
 use std::sync::Arc;
 
+use podgate_process::admin::{self, Admin};
+use podgate_process::listener::{self, address, listen};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -20,9 +22,7 @@ use tokio_util::task::TaskTracker;
 
 pub use config::Config;
 
-use crate::admin::{self, Admin};
 use crate::kubernetes;
-use crate::listener::{self, address, listen};
 use ca::Ca;
 use connections::Ends;
 use desk::Desk;
