@@ -11,7 +11,6 @@ pub mod config;
 pub mod identity;
 pub mod kubernetes;
 pub mod metrics;
-pub mod process;
 pub mod route;
 pub mod signer;
 pub mod target;
@@ -21,12 +20,15 @@ mod ssh;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use podgate_process::admin::{self, Admin};
-use podgate_process::descriptors;
+use podgate_process::daemon::Daemon;
 use podgate_process::listener::{self, address, listen};
+use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
+use podgate_process::{descriptors, log};
 use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::{TcpListener, TcpStream};
@@ -81,9 +83,23 @@ pub struct Frontdoor {
     audit: Arc<Audit>,
 }
 
-impl Frontdoor {
+impl Daemon for Frontdoor {
+    const NAME: &'static str = "podgate-frontdoor";
+    /// russh warns of what clients send, in the clients' words.
+    const LOG: &'static str = "info,russh=error";
+    type Config = Config;
+    type Error = Error;
+
+    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
+        Config::read(path)
+    }
+
+    fn log(config: &Config) -> &log::Config {
+        &config.log
+    }
+
     /// Reads keys, who may log in, and TLS files, and listens.
-    pub async fn bind(config: Config) -> Result<Self, Error> {
+    async fn bind(config: Config) -> Result<Self, Error> {
         descriptors::raise();
         let (identity, enrolment) = config.certificate.clone().open()?;
         let authenticator = Arc::new(Authenticator::load(&config.authn)?);
@@ -125,11 +141,8 @@ impl Frontdoor {
 
     /// Serves until `draining`, then lets sessions go on for the configured time, or until
     /// `stopped`, and ends the rest. A worker that cannot begin ends all at once.
-    pub async fn run(
-        self,
-        draining: CancellationToken,
-        stopped: CancellationToken,
-    ) -> Result<(), Error> {
+    async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Shutdown { draining, stopped } = shutdown;
         let Self {
             config,
             listener,

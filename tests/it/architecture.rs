@@ -47,7 +47,6 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     ("agent/src/session", "tonic::Status"),
     //
     // An error that nobody matches on is for whoever ends the process.
-    ("agent/src/main", "anyhow"),
     ("agent/src/bin", "anyhow"),
 ];
 
@@ -66,16 +65,19 @@ const PROTO: Modules = &[
 
 const PROCESS: Modules = &[
     ("lib", &[]),
+    ("daemon", &["config", "log", "shutdown"]),
     ("admin", &[]),
+    ("config", &[]),
     ("descriptors", &[]),
     ("listener", &[]),
     ("log", &[]),
+    ("shutdown", &[]),
     ("version", &[]),
     ("workers", &[]),
 ];
 
 const AGENT: Modules = &[
-    ("main", &["lib", "config"]),
+    ("main", &["lib"]),
     (
         "lib",
         &[
@@ -136,8 +138,7 @@ const HELPER_IMPORTS: &[&str] = &[
 ];
 
 const FRONTDOOR: Modules = &[
-    ("main", &["lib", "process", "signer", "config"]),
-    ("process", &[]),
+    ("main", &["lib", "signer"]),
     (
         "lib",
         &[
