@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_process::config::{Error, Invalid, read};
-use podgate_process::{log, workers};
-use podgate_proto::{enrolment, mtls};
+use podgate_process::{enrolment, log, mtls, workers};
 use serde::Deserialize;
 
 use crate::audit;
@@ -128,8 +127,7 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         node,
         listen: file.listen,
         admin: file.admin,
-        certificate: enrolment::Source::of(file.tls, file.enrolment)
-            .map_err(|(key, reason)| Invalid::new(key, reason))?,
+        certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         node_helper: file.node_helper,
         journal: file.journal,
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),

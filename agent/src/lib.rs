@@ -20,12 +20,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use podgate_process::admin::{self, Admin};
 use podgate_process::daemon::Daemon;
+use podgate_process::enrolment::Enrolment;
 use podgate_process::listener::{accept, address, listen};
+use podgate_process::mtls::{self, Identity};
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
 use podgate_process::{descriptors, listener as listening, log};
-use podgate_proto::enrolment::Enrolment;
-use podgate_proto::mtls::{self, Identity};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;

@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_process::config::{Error, Invalid, read};
-use podgate_process::{log, workers};
-use podgate_proto::{enrolment, mtls};
+use podgate_process::{enrolment, log, mtls, workers};
 use serde::Deserialize;
 
 pub use audit::{Audit, AuditTo, OnFailure};
@@ -227,8 +226,7 @@ fn check(file: File) -> Result<Config, Invalid> {
         proxies,
         admin: file.admin,
         host_keys: HostKeys::of(file.host_keys, file.host_keys_secret)?,
-        certificate: enrolment::Source::of(file.tls, file.enrolment)
-            .map_err(|(key, reason)| Invalid::new(key, reason))?,
+        certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         kubeconfig: file.kubeconfig,
         agents: file.agents,
         authn: file.authn.check(file.users)?,

@@ -25,12 +25,12 @@ use std::sync::Arc;
 
 use podgate_process::admin::{self, Admin};
 use podgate_process::daemon::Daemon;
+use podgate_process::enrolment::Enrolment;
 use podgate_process::listener::{self, address, listen};
+use podgate_process::mtls::{self, Identity};
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
 use podgate_process::{descriptors, log};
-use podgate_proto::enrolment::Enrolment;
-use podgate_proto::mtls::{self, Identity};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

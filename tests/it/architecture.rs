@@ -13,7 +13,7 @@ use source::workspace;
 /// The agent and the frontdoor meet over the wire alone.
 pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("proto", &[]),
-    ("proto/process", &[]),
+    ("proto/process", &["podgate_proto"]),
     ("agent", &["podgate_process", "podgate_proto"]),
     ("frontdoor", &["podgate_process", "podgate_proto"]),
 ];
@@ -54,18 +54,14 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
 /// is no cycle among them.
 pub(crate) type Modules = &'static [(&'static str, &'static [&'static str])];
 
-const PROTO: Modules = &[
-    // The messages are the crate's root's.
-    ("enrolment", &["lib", "mtls", "limits"]),
-    ("lib", &[]),
-    ("mtls", &["reload"]),
-    ("reload", &[]),
-    ("limits", &[]),
-];
+const PROTO: Modules = &[("lib", &[]), ("limits", &[])];
 
 const PROCESS: Modules = &[
     ("lib", &[]),
     ("daemon", &["config", "log", "shutdown"]),
+    ("enrolment", &["config", "mtls"]),
+    ("mtls", &["reload"]),
+    ("reload", &[]),
     ("admin", &[]),
     ("config", &[]),
     ("descriptors", &[]),

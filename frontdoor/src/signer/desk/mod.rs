@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use podgate_process::listener::{self, address, listen};
-use podgate_proto::mtls;
+use podgate_process::mtls;
 use tokio::net::TcpListener;
 
 pub(super) use config::{Config, File};
