@@ -59,6 +59,8 @@ const PROTO: Modules = &[("lib", &[]), ("limits", &[])];
 const PROCESS: Modules = &[
     ("lib", &[]),
     ("daemon", &["config", "log", "shutdown"]),
+    ("audit", &["config", "metrics"]),
+    ("metrics", &["enrolment"]),
     ("enrolment", &["config", "mtls"]),
     ("mtls", &["reload"]),
     ("reload", &[]),
@@ -94,8 +96,8 @@ const AGENT: Modules = &[
     ("session", &["kubelet", "metrics"]),
     ("node", &[]),
     ("refusal", &["kubelet"]),
-    ("config", &["audit", "kubelet", "grant"]),
-    ("audit", &["grant", "metrics"]),
+    ("config", &["kubelet", "grant"]),
+    ("audit", &["grant"]),
     ("kubelet", &["grant", "ticks"]),
     ("ticks", &[]),
     ("grant", &[]),
@@ -170,21 +172,14 @@ const FRONTDOOR: Modules = &[
     // A part of its own, with its own metrics.
     (
         "signer",
-        &[
-            "kubernetes",
-            "authn",
-            "config",
-            "addresses",
-            "identity",
-            "metrics",
-        ],
+        &["kubernetes", "authn", "config", "addresses", "identity"],
     ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
     ("authn", &["config", "identity", "addresses"]),
     ("authz", &["config", "identity", "kubernetes", "target"]),
     ("route", &["target", "kubernetes"]),
-    ("audit", &["config", "identity", "target", "metrics"]),
+    ("audit", &["identity", "target"]),
     // All places are as many as the configuration says.
     ("places", &["config", "addresses"]),
     ("config", &["kubernetes", "addresses", "identity", "target"]),

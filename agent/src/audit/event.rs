@@ -127,13 +127,6 @@ impl<'a> Ended<'a> {
     }
 }
 
-/// As it is written, with its end of line.
-pub(super) fn line(event: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(event).unwrap_or_default();
-    line.push(b'\n');
-    line
-}
-
 fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
