@@ -12,7 +12,6 @@ mod node;
 mod program;
 mod refusal;
 mod service;
-mod ticks;
 
 use std::io;
 use std::path::Path;
