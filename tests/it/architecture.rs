@@ -30,7 +30,7 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     ("frontdoor/src/authn", "russh::keys"),
     ("frontdoor/src/signer", "russh::keys"),
     // Made once by `ssh`, and handed to every worker.
-    ("frontdoor/src/lib", "russh::server::Config"),
+    ("frontdoor/src/core", "russh::server::Config"),
     //
     ("frontdoor/src/kubernetes", "kube"),
     ("frontdoor/src/kubernetes", "k8s_openapi"),
@@ -66,10 +66,11 @@ const PROCESS: Modules = &[
     ("daemon", &["config", "log", "shutdown"]),
     ("audit", &["config", "metrics"]),
     ("metrics", &["enrolment"]),
-    ("enrolment", &["config", "mtls"]),
+    ("enrolment", &["config", "mtls", "ready"]),
     ("mtls", &["reload"]),
     ("reload", &[]),
-    ("admin", &[]),
+    ("admin", &["ready"]),
+    ("ready", &[]),
     ("config", &[]),
     ("descriptors", &[]),
     ("listener", &[]),
@@ -81,8 +82,9 @@ const PROCESS: Modules = &[
 
 const AGENT: Modules = &[
     ("main", &["lib"]),
+    ("lib", &["core", "program", "kubelet", "config", "metrics"]),
     (
-        "lib",
+        "core",
         &[
             "listener", "service", "program", "node", "kubelet", "config", "audit", "metrics",
         ],
@@ -144,6 +146,19 @@ const FRONTDOOR: Modules = &[
     ("main", &["lib", "signer"]),
     (
         "lib",
+        &[
+            "core",
+            "ssh",
+            "kubernetes",
+            "audit",
+            "authn",
+            "route",
+            "config",
+            "metrics",
+        ],
+    ),
+    (
+        "core",
         &[
             "ssh",
             "kubernetes",
