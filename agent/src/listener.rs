@@ -108,7 +108,7 @@ async fn handshake(
     tcp.set_nodelay(true)?;
     // A socket that cannot have it still works.
     let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(limits::NOT_SENT);
-    let accept = TlsAcceptor::from(identity.server()?).accept(tcp);
+    let accept = TlsAcceptor::from(identity.server().await?).accept(tcp);
     let stream = timeout(HANDSHAKE_TIMEOUT, accept)
         .await
         .map_err(|_| Error::Timeout)??;

@@ -128,7 +128,7 @@ impl Agents {
             node: node.clone(),
             terminal: matches!(&action, open::Action::Exec(exec) if exec.terminal.is_some()),
         };
-        let channel = self.channel(&key, address)?;
+        let channel = self.channel(&key, address, self.identity.client().await?)?;
         let open = Open {
             protocol_version: limits::PROTOCOL_VERSION,
             session_id: session.to_owned(),
@@ -161,9 +161,13 @@ impl Agents {
         }
     }
 
-    fn channel(&self, key: &Link, address: IpAddr) -> Result<Channel, Error> {
+    fn channel(
+        &self,
+        key: &Link,
+        address: IpAddr,
+        tls: Arc<ClientConfig>,
+    ) -> Result<Channel, Error> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let tls = self.identity.client()?;
         // An agent that was replaced is elsewhere, and a renewed certificate or another CA has to
         // be shown and asked for; sessions on the old connection keep that.
         if let Some(dialled) = channels.get_mut(key)

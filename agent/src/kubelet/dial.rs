@@ -133,7 +133,7 @@ impl Dialer {
             // Without it a keystroke's frame would wait for the last one's acknowledgement. A
             // socket that cannot have it still works.
             let _ = tcp.set_nodelay(true);
-            let config = self.tls.current();
+            let config = self.tls.current().await;
             TlsConnector::from(config)
                 .connect(self.name.clone(), tcp)
                 .await

@@ -96,6 +96,10 @@ impl Certificates {
         Ok(Self { authorities, rule })
     }
 
+    pub(super) async fn refresh(&self) {
+        self.authorities.refresh().await;
+    }
+
     /// Whether its CAs are not those of the file as it is now.
     pub(super) fn is_stale(&self) -> bool {
         self.authorities.is_stale()
@@ -121,7 +125,7 @@ impl Certificates {
 
     /// Whether a trusted CA vouches for it now, by algorithms that prove something.
     fn trust(&self, certificate: &Certificate, now: SystemTime) -> Result<(), Refusal> {
-        let authorities = self.authorities.current();
+        let authorities = self.authorities.last();
         let authority = certificate.signature_key();
         if !authorities.contains(&authority.fingerprint(HashAlg::Sha256)) {
             return Err(Refusal::Authority);

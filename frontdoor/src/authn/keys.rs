@@ -92,9 +92,13 @@ impl Users {
         Reloaded::load(vec![path.clone()], move || read(&path)).map(Self)
     }
 
+    pub(super) async fn refresh(&self) {
+        self.0.refresh().await;
+    }
+
     /// Files that are not served as they are now.
     pub(super) fn stale(&self) -> usize {
-        usize::from(self.0.is_stale()) + self.0.current().wrong.len()
+        usize::from(self.0.is_stale()) + self.0.last().wrong.len()
     }
 
     /// Whose key this is, and what they may do. As at sshd, the first entry that fits is the one.
@@ -104,7 +108,7 @@ impl Users {
         from: IpAddr,
         now: SystemTime,
     ) -> Result<(Identity, Restrictions), Refusal> {
-        let table = self.0.current();
+        let table = self.0.last();
         let entries = table.entries.get(&key.fingerprint(HashAlg::Sha256));
         let mut why = Refusal::Unknown;
         for entry in entries.into_iter().flatten() {

@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures_util::future::join_all;
 use russh::keys::{Algorithm, PublicKey};
 
 use crate::config::Authn;
@@ -79,6 +80,23 @@ impl Authenticator {
             certificates: certificates.collect::<Result<_, _>>()?,
             revoked: config.revoked.clone().map(Revoked::load).transpose()?,
         })
+    }
+
+    /// Has all files looked at. What is asked of this afterwards is answered as they are now, or as they
+    /// last were where a file system stalls.
+    pub async fn refresh(&self) {
+        let users = async {
+            if let Some(users) = &self.users {
+                users.refresh().await;
+            }
+        };
+        let revoked = async {
+            if let Some(revoked) = &self.revoked {
+                revoked.refresh().await;
+            }
+        };
+        let certificates = join_all(self.certificates.iter().map(Certificates::refresh));
+        tokio::join!(users, revoked, certificates);
     }
 
     /// How many files cannot be read as they are now, so that what an earlier one said holds.

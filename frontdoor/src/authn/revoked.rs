@@ -62,6 +62,10 @@ impl Revoked {
         Reloaded::load(vec![path.clone()], move || read(&path)).map(Self)
     }
 
+    pub(super) async fn refresh(&self) {
+        self.0.refresh().await;
+    }
+
     /// Whether it is an older one than the file has now.
     pub(super) fn is_stale(&self) -> bool {
         self.0.is_stale()
@@ -69,12 +73,12 @@ impl Revoked {
 
     /// Whether this key is on it.
     pub fn key(&self, key: &KeyData) -> bool {
-        self.0.current().has(key)
+        self.0.last().has(key)
     }
 
     /// Whether this certificate is, by its serial number, its key id, its key or its CA's.
     pub fn certificate(&self, certificate: &Certificate) -> bool {
-        let list = self.0.current();
+        let list = self.0.last();
         let serial = certificate.serial();
         list.serials.iter().any(|range| range.contains(&serial))
             || list.ids.contains(certificate.key_id())

@@ -52,13 +52,14 @@ pub(super) struct Ends {
 
 /// Serves by the TLS of the moment until `draining`, lets the connections that stand end, and ends them
 /// at `stopped`.
-pub(super) async fn serve<F>(
+pub(super) async fn serve<C, F>(
     listener: TcpListener,
     limits: Limits,
-    tls: impl Fn() -> Option<Arc<ServerConfig>>,
+    tls: impl Fn() -> C,
     speak: impl FnOnce(TlsStream<TcpStream>, SocketAddr) -> F + Clone + Send + 'static,
     ends: Ends,
 ) where
+    C: Future<Output = Option<Arc<ServerConfig>>> + Send,
     F: Future<Output = Result<(), hyper::Error>> + Send,
 {
     let places = Arc::new(Semaphore::new(limits.connections));
@@ -71,7 +72,7 @@ pub(super) async fn serve<F>(
             () = ends.draining.cancelled() => break,
             accepted = accept => accepted,
         };
-        let (tls, speak, stopped) = (tls(), speak.clone(), ends.stopped.clone());
+        let (tls, speak, stopped) = (tls().await, speak.clone(), ends.stopped.clone());
         ends.tasks.spawn(async move {
             let connection = async move {
                 let tls = TlsAcceptor::from(tls.ok_or(Error::NoCertificate)?);

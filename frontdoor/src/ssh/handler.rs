@@ -53,7 +53,7 @@ impl Connection {
 
     /// Answers a credential whose signature is right. The login name says where to, the credential
     /// says who: any login name is let in.
-    fn verified(&mut self, login: &str, credential: Credential) -> Auth {
+    async fn verified(&mut self, login: &str, credential: Credential) -> Auth {
         if !self.may_try() {
             return self.reject();
         }
@@ -64,6 +64,7 @@ impl Connection {
         }
         let Client { peer, worker, .. } = &*self.client;
         let shown = credential.to_string();
+        worker.authenticator.refresh().await;
         let verdict = worker
             .authenticator
             .verified(credential, &self.earlier, peer.ip());
@@ -184,7 +185,7 @@ impl Handler for Connection {
         certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
         let certificate = Credential::Certificate(Box::new(certificate.clone()));
-        Ok(self.verified(login, certificate))
+        Ok(self.verified(login, certificate).await)
     }
 
     async fn auth_publickey_offered(
@@ -194,6 +195,7 @@ impl Handler for Connection {
     ) -> Result<Auth, Self::Error> {
         let (key, algorithm, peer) = (offer.public_key, offer.algorithm, self.client.peer.ip());
         let authenticator = &self.client.worker.authenticator;
+        authenticator.refresh().await;
         if self.may_try() && authenticator.offered(key, algorithm, peer) {
             return Ok(Auth::Accept);
         }
@@ -206,7 +208,8 @@ impl Handler for Connection {
         login: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.verified(login, Credential::Key(key.public_key.clone())))
+        let key = Credential::Key(key.public_key.clone());
+        Ok(self.verified(login, key).await)
     }
 
     async fn channel_open_session(

@@ -24,6 +24,7 @@ async fn alone(client: &Client) {
     };
     loop {
         sleep(client.worker.recheck).await;
+        client.worker.authenticator.refresh().await;
         if !client.worker.authenticator.holds(&login.proof) {
             let (user, source) = (&login.identity.user, login.identity.source.as_str());
             tracing::info!(user, source, peer = %client.peer, "login holds no longer");

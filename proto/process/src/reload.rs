@@ -1,32 +1,43 @@
 //! A value read from files that are renewed beneath the program (a mounted Secret, a rotated
-//! certificate), or from folders of such files. It is looked at when used, so no task watches and a
-//! change serves the next use. Nobody waits for another's look, and slow files are looked at more rarely.
+//! certificate), or from folders of such files. Files are looked at when the value is used, so a change
+//! serves the next use. A thread looks; while the file system stalls, the last value serves.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// After a read that failed for files that have not changed since: it may have been for want of
-/// descriptors, or of rights given later.
+use crate::files::FileThread;
+
+/// When to read again after a read that failed, though the files have not changed: it may have failed
+/// for want of descriptors, or of rights that are given later.
 const RETRY: Duration = Duration::from_secs(5);
-/// A look that took less is no burden: the next use looks again, and has a change at once.
-const SLOW: Duration = Duration::from_millis(100);
-/// Between slow looks, in times of what the last one took: looking is a tenth of all at the most.
+/// A look that takes less is quick enough for each use to wait for one. A busy machine may take some of
+/// it.
+const SLOW: Duration = Duration::from_millis(500);
+/// The rest after a slow look, in times of what it took: looking takes a tenth of the time at most.
 const REST: u32 = 9;
-/// The same at the most, so that files that stall once are not left alone for long.
+/// The longest rest, so that files that stalled once are not left alone for long.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// What `read` makes of some files, made anew when one of them has changed.
 pub struct Reloaded<T, E> {
+    followed: Arc<Followed<T, E>>,
+    /// Started by the first use.
+    thread: OnceLock<Option<FileThread>>,
+}
+
+struct Followed<T, E> {
     files: Vec<PathBuf>,
     read: Box<dyn Fn() -> Result<T, E> + Send + Sync>,
-    /// Held while files are looked at: who finds it taken has the value as it is.
+    /// Held while files are looked at, by the thread alone.
     look: Mutex<Look>,
-    /// Held to take or to replace it, and for nothing else.
+    /// No look begins before.
+    next: Mutex<Instant>,
     value: Mutex<Arc<T>>,
     stale: AtomicBool,
 }
@@ -34,12 +45,12 @@ pub struct Reloaded<T, E> {
 /// The last look at the files.
 struct Look {
     stamp: Option<Vec<Stamp>>,
-    /// When to read again though nothing changes, and what was said of the read that failed.
+    /// When to read again though nothing changes, and what was logged of the read that failed.
     retry: Option<(Instant, String)>,
-    next: Instant,
+    begun: Instant,
 }
 
-/// What tells that a file is another one than before.
+/// Tells a file from the one before it.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -47,59 +58,104 @@ struct Stamp {
     size: u64,
 }
 
-impl<T, E: std::fmt::Display> Reloaded<T, E> {
-    /// Reads for the first time; `files` are those, and the folders, that `read` reads.
+impl<T, E> Reloaded<T, E>
+where
+    T: Send + Sync + 'static,
+    E: fmt::Display + 'static,
+{
+    /// Reads for the first time, and blocks for it. `files` are those, and the folders, that `read` reads.
     pub fn load(
         files: Vec<PathBuf>,
         read: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, E> {
+        let begun = Instant::now();
         // The stamp is taken first: a change during the read is then seen at the next use.
         let stamp = stamps(&files).ok();
         let value = Mutex::new(Arc::new(read()?));
         let look = Look {
             stamp,
             retry: None,
-            next: Instant::now(),
+            begun,
         };
-        Ok(Self {
+        let followed = Followed {
             files,
             read: Box::new(read),
             look: Mutex::new(look),
+            next: Mutex::new(begun),
             value,
             stale: AtomicBool::new(false),
+        };
+        Ok(Self {
+            followed: Arc::new(followed),
+            thread: OnceLock::new(),
         })
     }
 
-    /// The value as the files have it now. Files that cannot be read, or do not fit together
-    /// because only some are replaced yet, leave the last good value in place; and so does another
-    /// who reads them at this moment.
-    pub fn current(&self) -> Arc<T> {
-        self.at(Instant::now())
+    /// The value as the files have it now. The last good value serves if the files cannot be read, or do
+    /// not fit together because only some are replaced yet, or if the file system stalls.
+    pub async fn current(&self) -> Arc<T> {
+        self.refresh().await;
+        self.last()
     }
 
-    /// Whether the files cannot be read as they are now, and the value is an older one.
+    /// Has the files looked at, and waits for that, for a bounded time.
+    pub async fn refresh(&self) {
+        self.refresh_at(Instant::now()).await;
+    }
+
+    /// The value as the last look had it.
+    pub fn last(&self) -> Arc<T> {
+        let value = self.followed.value.lock();
+        Arc::clone(&value.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the files could not be read as the last look found them, so that the value is an older
+    /// one. Has them looked at again.
     pub fn is_stale(&self) -> bool {
-        self.current();
-        self.stale.load(Ordering::Relaxed)
+        let now = Instant::now();
+        if let Some(thread) = self.thread_at(now) {
+            let followed = Arc::clone(&self.followed);
+            // The next look will do.
+            let _ = thread.queue(move || followed.look(now, now));
+        }
+        self.followed.stale.load(Ordering::Relaxed)
     }
 
-    fn at(&self, now: Instant) -> Arc<T> {
-        let look = match self.look.try_lock() {
-            Ok(look) => Some(look),
-            Err(TryLockError::Poisoned(look)) => Some(look.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        if let Some(mut look) = look
-            && look.next <= now
-        {
-            let begun = Instant::now();
-            self.follow(&mut look, now);
-            let took = begun.elapsed();
-            if took >= SLOW {
-                look.next = now + took + took.saturating_mul(REST).min(LONGEST_REST);
-            }
+    async fn refresh_at(&self, now: Instant) {
+        if let Some(thread) = self.thread_at(now) {
+            let (followed, asked) = (Arc::clone(&self.followed), Instant::now());
+            // While it stalls, the last value serves.
+            let _ = thread.run(move || followed.look(asked, now)).await;
         }
-        Arc::clone(&self.value.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The thread that looks, unless the files are let rest.
+    fn thread_at(&self, now: Instant) -> Option<&FileThread> {
+        if *lock(&self.followed.next) > now {
+            return None;
+        }
+        let start = || {
+            let thread = FileThread::start("reload");
+            let report = |error| tracing::error!(%error, "files are not followed");
+            thread.map_err(report).ok()
+        };
+        self.thread.get_or_init(start).as_ref()
+    }
+}
+
+impl<T, E: fmt::Display> Followed<T, E> {
+    /// Looks at the files for a use that began at `asked`. One look serves all uses that began before it.
+    fn look(&self, asked: Instant, now: Instant) {
+        let mut look = lock(&self.look);
+        if look.begun > asked {
+            return;
+        }
+        look.begun = Instant::now();
+        self.follow(&mut look, now);
+        let took = look.begun.elapsed();
+        if took >= SLOW {
+            *lock(&self.next) = now + took + took.saturating_mul(REST).min(LONGEST_REST);
+        }
     }
 
     fn follow(&self, look: &mut Look, now: Instant) {
@@ -115,7 +171,7 @@ impl<T, E: std::fmt::Display> Reloaded<T, E> {
             Ok(value) => {
                 tracing::info!(files = ?self.files, "reloaded");
                 look.retry = None;
-                *self.value.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+                *lock(&self.value) = Arc::new(value);
             }
             Err(error) => {
                 let error = error.to_string();
@@ -129,10 +185,14 @@ impl<T, E: std::fmt::Display> Reloaded<T, E> {
     }
 }
 
-impl<T, E> std::fmt::Debug for Reloaded<T, E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T, E> fmt::Debug for Reloaded<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reloaded")
-            .field("files", &self.files)
+            .field("files", &self.followed.files)
             .finish_non_exhaustive()
     }
 }
@@ -170,107 +230,4 @@ impl Stamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::mpsc;
-
-    use super::*;
-
-    /// A folder of its own for a test, and uses with more than any rest between them.
-    fn begin(test: &str) -> (PathBuf, impl Iterator<Item = Instant>) {
-        let name = format!("podgate-reload-{test}-{}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
-        fs::create_dir_all(&dir).unwrap();
-        let begun = Instant::now();
-        (dir, (1..).map(move |n| begun + n * 100 * LONGEST_REST))
-    }
-
-    fn replace(path: &Path, text: &str) {
-        let draft = path.with_extension("draft");
-        fs::write(&draft, text).unwrap();
-        fs::rename(draft, path).unwrap();
-    }
-
-    #[test]
-    fn follows_the_file_and_keeps_the_last_good_value() {
-        let (dir, mut uses) = begin("follows");
-        let path = dir.join("number");
-        replace(&path, "1");
-        let read = path.clone();
-        let number = Reloaded::load(vec![path.clone()], move || {
-            fs::read_to_string(&read).unwrap_or_default().parse::<u32>()
-        })
-        .unwrap();
-        let mut current = || *number.at(uses.next().unwrap());
-        assert_eq!(current(), 1);
-        replace(&path, "22");
-        assert_eq!(current(), 22);
-        replace(&path, "not a number");
-        assert_eq!(current(), 22);
-        fs::remove_file(&path).unwrap();
-        assert_eq!(current(), 22);
-        replace(&path, "3");
-        assert_eq!(current(), 3);
-        fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn a_read_that_failed_is_tried_again_though_nothing_changes() {
-        let (dir, mut uses) = begin("again");
-        let path = dir.join("list");
-        replace(&path, "old");
-        let (fails, reads) = (Arc::new(Mutex::new(false)), Arc::new(Mutex::new(0)));
-        let (own, own_reads, file) = (fails.clone(), reads.clone(), path.clone());
-        let list = Reloaded::load(vec![path.clone()], move || {
-            *own_reads.lock().unwrap() += 1;
-            match *own.lock().unwrap() {
-                true => Err(io::Error::from_raw_os_error(24)),
-                false => fs::read_to_string(&file),
-            }
-        })
-        .unwrap();
-        *fails.lock().unwrap() = true;
-        replace(&path, "new");
-        let failed = uses.next().unwrap();
-        assert_eq!(*list.at(failed), "old");
-        *fails.lock().unwrap() = false;
-        // Not at every use: what is wrong with the files may stay so.
-        assert_eq!(*list.at(failed + RETRY / 2), "old");
-        assert_eq!(*reads.lock().unwrap(), 2);
-        let later = uses.next().unwrap();
-        assert_eq!(*list.at(later), "new");
-        assert_eq!(*list.at(uses.next().unwrap()), "new");
-        assert_eq!(*reads.lock().unwrap(), 3);
-        fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn nobody_waits_for_anothers_read() {
-        let (dir, mut uses) = begin("waits");
-        let path = dir.join("number");
-        replace(&path, "1");
-        let (reads, reading) = mpsc::channel();
-        let (go_on, goes_on) = mpsc::channel();
-        // The first read is here, the second waits.
-        go_on.send(()).unwrap();
-        let (goes_on, file) = (Mutex::new(goes_on), path.clone());
-        let number = Reloaded::load(vec![path.clone()], move || {
-            reads.send(()).unwrap();
-            goes_on.lock().unwrap().recv().unwrap();
-            fs::read_to_string(&file)
-        })
-        .unwrap();
-        reading.recv().unwrap();
-        replace(&path, "22");
-        let (first, second) = (uses.next().unwrap(), uses.next().unwrap());
-        std::thread::scope(|scope| {
-            let reader = scope.spawn(|| number.at(first));
-            reading.recv().unwrap();
-            let other = scope.spawn(|| number.at(second));
-            assert_eq!(*other.join().unwrap(), "1");
-            go_on.send(()).unwrap();
-            assert_eq!(*reader.join().unwrap(), "22");
-        });
-        fs::remove_dir_all(&dir).unwrap();
-    }
-}
+mod tests;

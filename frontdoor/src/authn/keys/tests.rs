@@ -66,7 +66,7 @@ fn the_first_entry_that_fits_is_the_one() {
 fn a_key_that_is_refused_leaves_the_others() {
     let check = |line: &str, expect: &str| {
         let yaml = format!("- {{name: ada, keys: ['{line}']}}\n- {{name: bob, keys: ['{ADA}']}}");
-        let table = load(&yaml).unwrap().0.current();
+        let table = load(&yaml).unwrap().0.last();
         let [(user, 1, reason)] = table.refused.as_slice() else {
             panic!("{line:?}: {:?}", table.refused);
         };
@@ -105,6 +105,14 @@ fn a_file_that_is_none_is_named() {
     check("- {name: a, kees: []}", "kees");
 }
 
+/// The users as their files are now.
+fn looked(users: &Users) -> &Users {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().build().unwrap();
+    runtime.block_on(users.refresh());
+    users
+}
+
 /// Looks until it is as expected: files are not looked at again in the next moment.
 fn until(look: impl Fn() -> Result<String, Refusal>, expect: Result<&str, Refusal>) {
     let begun = std::time::Instant::now();
@@ -126,7 +134,7 @@ fn a_folder_is_all_of_its_files() {
     std::fs::create_dir(dir.path().join("..2026")).unwrap();
     let users = Users::load(dir.path().to_owned(), Names::default()).unwrap();
     let ada = || {
-        let found = users.find(&ADA.parse().unwrap(), HERE, SystemTime::now());
+        let found = looked(&users).find(&ADA.parse().unwrap(), HERE, SystemTime::now());
         found.map(|(identity, _)| identity.user)
     };
     assert_eq!(ada().as_deref(), Ok("ada"));
@@ -148,16 +156,16 @@ fn of_a_folder_a_file_that_is_wrong_says_nothing_of_the_others() {
         write("team-a", &ada);
         let users = Users::load(dir.path().to_owned(), Names::default()).unwrap();
         let find = || {
-            let found = users.find(&ADA.parse().unwrap(), HERE, SystemTime::now());
+            let found = looked(&users).find(&ADA.parse().unwrap(), HERE, SystemTime::now());
             found.map(|(identity, _)| identity.user)
         };
         write("team-b", team_b);
         let begun = std::time::Instant::now();
-        while users.0.current().wrong.is_empty() && begun.elapsed().as_secs() < 20 {
+        while looked(&users).0.last().wrong.is_empty() && begun.elapsed().as_secs() < 20 {
             std::thread::yield_now();
         }
         assert_eq!(find().as_deref(), Ok("ada"), "{team_b:?}");
-        let table = users.0.current();
+        let table = users.0.last();
         let [wrong] = table.wrong.as_slice() else {
             panic!("{team_b:?}: {:?}", table.wrong);
         };
@@ -181,11 +189,11 @@ fn of_a_folder_a_key_of_two_lets_in_neither() {
     }
     let users = Users::load(dir.path().to_owned(), Names::default()).unwrap();
     let find = || {
-        let found = users.find(&ADA.parse().unwrap(), HERE, SystemTime::now());
+        let found = looked(&users).find(&ADA.parse().unwrap(), HERE, SystemTime::now());
         found.map(|(identity, _)| identity.user)
     };
     assert_eq!(find(), Err(Refusal::Unknown));
-    assert!(!users.0.current().wrong.is_empty());
+    assert!(!looked(&users).0.last().wrong.is_empty());
     write("team-b", "[]");
     until(find, Ok("ada"));
 }

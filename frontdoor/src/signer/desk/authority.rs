@@ -56,17 +56,17 @@ impl Authority {
         }
     }
 
-    pub(super) fn current(&self) -> Option<Arc<PrivateKey>> {
+    pub(super) async fn current(&self) -> Option<Arc<PrivateKey>> {
         match self {
             Self::Secret(_, key) => held(key).clone(),
-            Self::File(key) => Some(key.current()),
+            Self::File(key) => Some(key.current().await),
         }
     }
 
     /// The key that the Secret or file holds now, by which is signed from now on.
     async fn look(&self, client: &kube::Client) -> Result<Arc<PrivateKey>, Error> {
         let (secret, key) = match self {
-            Self::File(key) => return Ok(key.current()),
+            Self::File(key) => return Ok(key.current().await),
             Self::Secret(secret, key) => (secret, key),
         };
         let found = Arc::new(of_secret(client, secret).await?);

@@ -111,7 +111,7 @@ impl Exchange {
     ) -> Result<String, Refusal> {
         // Whoever holds no key that can be signed need not be known.
         let key = issue::public_key(body)?;
-        let authority = self.authority.current().ok_or(Refusal::NoCa)?;
+        let authority = self.authority.current().await.ok_or(Refusal::NoCa)?;
         let _place = self.under_way.try_acquire().map_err(|_| Refusal::Busy)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_secs());

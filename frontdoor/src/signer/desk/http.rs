@@ -61,7 +61,11 @@ pub(super) async fn serve(
         .route("/v1/certificate", post(answer))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(exchange);
-    let tls = move || Some(certificate.current());
+    let certificate = Arc::new(certificate);
+    let tls = move || {
+        let certificate = Arc::clone(&certificate);
+        async move { Some(certificate.current().await) }
+    };
     let speak = move |stream, peer: SocketAddr| {
         let router = router.layer(Extension(peer));
         http1::Builder::new()

@@ -107,7 +107,7 @@ impl Desk {
                 let next = match authority.keep(&self.client, &self.bundle, lasts).await {
                     Ok(()) => PUBLISH,
                     Err(error) => {
-                        let serves = authority.current().is_some();
+                        let serves = authority.current().await.is_some();
                         tracing::warn!(%error, serves, "the desk's CA cannot be kept");
                         AGAIN
                     }

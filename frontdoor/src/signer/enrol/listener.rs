@@ -23,7 +23,10 @@ const LIMITS: Limits = Limits {
 /// Serves until `draining`, lets the connections that stand end, and ends them at `stopped`.
 pub(in crate::signer) async fn serve(listener: TcpListener, service: Enrol, ends: Ends) {
     let inner = Arc::clone(&service.0);
-    let tls = move || inner.ca.issuing().map(|issuing| Arc::clone(&issuing.tls));
+    let tls = move || {
+        let issuing = inner.ca.issuing();
+        std::future::ready(issuing.map(|issuing| Arc::clone(&issuing.tls)))
+    };
     let calls = Calls(ends.clone());
     let service = EnrolmentServer::new(service).max_decoding_message_size(MAX_ENROL_REQUEST);
     let speak = move |stream, _| {

@@ -1,5 +1,5 @@
 //! One call of the signer. The token is sent only to a peer whose certificate comes from a trusted CA and
-//! is for `signer.podgate`.
+//! is for `signer.podgate`. It reads files as it needs them: no session runs on this thread.
 
 use std::io;
 use std::path::PathBuf;
@@ -50,12 +50,12 @@ pub(super) enum Error {
 pub(super) struct Signer {
     config: Config,
     uri: Uri,
-    trusted: Trusted,
+    trusted: Arc<Trusted>,
 }
 
 impl Signer {
-    pub(super) fn new(config: Config, uri: Uri) -> Self {
-        let trusted = Trusted::new(config.ca.clone());
+    /// `trusted` are the CAs of `config`.
+    pub(super) fn new(config: Config, uri: Uri, trusted: Arc<Trusted>) -> Self {
         Self {
             config,
             uri,
@@ -121,7 +121,7 @@ impl Signer {
     }
 
     async fn connect(&self) -> Result<TlsStream<TcpStream>, Error> {
-        let roots = self.trusted.roots().map_err(Error::Trust)?;
+        let roots = self.trusted.roots().await.map_err(Error::Trust)?;
         let mut config = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
             .with_root_certificates(roots)
             .with_no_client_auth();

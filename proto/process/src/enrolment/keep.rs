@@ -3,12 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::Uri;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
 use super::call::{Error, Signer};
-use super::config::Config;
 use crate::mtls::IssuedCertificate;
 use crate::ready::{Ready, Waiting};
 
@@ -45,11 +43,10 @@ pub struct Enrolment {
 
 impl Enrolment {
     pub(super) fn new(
-        signer: Option<(Config, Uri)>,
+        signer: Option<Signer>,
         held: watch::Sender<Option<Arc<IssuedCertificate>>>,
         ready: &Ready,
     ) -> Self {
-        let signer = signer.map(|(config, uri)| Signer::new(config, uri));
         let waiting = signer.is_some().then(|| ready.wait_for(CERTIFICATE));
         Self {
             signer,

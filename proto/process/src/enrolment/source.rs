@@ -1,12 +1,15 @@
 //! Where a configuration says that the certificate comes from.
 
+use std::sync::Arc;
+
 use http::Uri;
 use tokio::sync::watch;
 
+use super::call::Signer;
 use super::config::Config;
 use super::keep::Enrolment;
 use crate::config::Invalid;
-use crate::mtls::{self, Files, Identity};
+use crate::mtls::{self, Files, Identity, Trusted};
 use crate::ready::Ready;
 
 /// Where a program's certificate comes from.
@@ -48,10 +51,12 @@ impl Source {
         let (held, receiver) = watch::channel(None);
         match self {
             Self::Files(files) => Ok((Identity::load(files)?, Enrolment::new(None, held, ready))),
-            Self::Signer(config, uri) => Ok((
-                Identity::enrolled(config.ca.clone(), receiver),
-                Enrolment::new(Some((config, uri)), held, ready),
-            )),
+            Self::Signer(config, uri) => {
+                let trusted = Arc::new(Trusted::new(config.ca.clone()));
+                let identity = Identity::enrolled(Arc::clone(&trusted), receiver);
+                let signer = Signer::new(config, uri, trusted);
+                Ok((identity, Enrolment::new(Some(signer), held, ready)))
+            }
         }
     }
 }

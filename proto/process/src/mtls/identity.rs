@@ -43,7 +43,7 @@ enum Source {
 #[derive(Debug)]
 struct Enrolled {
     held: watch::Receiver<Option<Arc<IssuedCertificate>>>,
-    trusted: Trusted,
+    trusted: Arc<Trusted>,
     last: Mutex<Option<Last>>,
 }
 
@@ -93,45 +93,49 @@ impl Identity {
         Ok(Self(Source::Files(Reloaded::load(paths, read)?)))
     }
 
-    /// Shows the certificate in `held`, once there is one; trusts the CAs in the file `ca`.
+    /// Shows the certificate in `held`, once there is one.
     pub(crate) fn enrolled(
-        ca: PathBuf,
+        trusted: Arc<Trusted>,
         held: watch::Receiver<Option<Arc<IssuedCertificate>>>,
     ) -> Self {
         Self(Source::Enrolled(Enrolled {
             held,
-            trusted: Trusted::new(ca),
+            trusted,
             last: Mutex::default(),
         }))
     }
 
     /// For accepting connections: peers must show a certificate of a trusted CA. The caller checks
     /// their name, by [`check_peer`](super::check_peer).
-    pub fn server(&self) -> Result<Arc<ServerConfig>, Error> {
-        self.current().map(|configs| Arc::clone(&configs.server))
+    pub async fn server(&self) -> Result<Arc<ServerConfig>, Error> {
+        self.current()
+            .await
+            .map(|configs| Arc::clone(&configs.server))
     }
 
     /// For dialling: the handshake checks the peer's name and shows this program's certificate. The
     /// value stays the same until the certificate or the CAs change.
-    pub fn client(&self) -> Result<Arc<ClientConfig>, Error> {
-        self.current().map(|configs| Arc::clone(&configs.client))
+    pub async fn client(&self) -> Result<Arc<ClientConfig>, Error> {
+        self.current()
+            .await
+            .map(|configs| Arc::clone(&configs.client))
     }
 
-    fn current(&self) -> Result<Arc<Configs>, Error> {
+    async fn current(&self) -> Result<Arc<Configs>, Error> {
         match &self.0 {
-            Source::Files(files) => Ok(files.current()),
-            Source::Enrolled(enrolled) => enrolled.current(),
+            Source::Files(files) => Ok(files.current().await),
+            Source::Enrolled(enrolled) => enrolled.current().await,
         }
     }
 }
 
 impl Enrolled {
-    fn current(&self) -> Result<Arc<Configs>, Error> {
+    async fn current(&self) -> Result<Arc<Configs>, Error> {
         let held = self.held.borrow().clone().ok_or(Error::NotEnrolled)?;
         if held.expires <= Instant::now() {
             return Err(Error::Expired);
         }
-        let roots = self.trusted.roots()?;
+        let roots = self.trusted.roots().await?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &*last
             && Arc::ptr_eq(&last.held, &held)
@@ -164,14 +168,15 @@ impl Trusted {
         Self { path, read }
     }
 
-    /// The CAs as the file has them now, at least one.
-    pub(crate) fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
+    /// The CAs as the file has them now, at least one. The first read blocks: enrolling does it, before
+    /// there is a certificate to show.
+    pub(crate) async fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
         if let Some(read) = self.read.get() {
-            return Ok(read.current());
+            return Ok(read.current().await);
         }
         let path = self.path.clone();
         let loaded = Reloaded::load(vec![path.clone()], move || pem::roots(&path))?;
-        Ok(self.read.get_or_init(|| loaded).current())
+        Ok(self.read.get_or_init(|| loaded).last())
     }
 }
 

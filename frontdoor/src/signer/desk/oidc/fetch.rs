@@ -88,7 +88,7 @@ impl Fetch {
         let http = |error| Error::Http(url(), error);
         let port = authority.port_u16().unwrap_or(443);
         let stream = TcpStream::connect((host, port)).await.map_err(dial)?;
-        let connector = TlsConnector::from(self.0.current());
+        let connector = TlsConnector::from(self.0.current().await);
         let stream = connector.connect(name, stream).await.map_err(dial)?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(http)?;

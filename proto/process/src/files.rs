@@ -1,0 +1,124 @@
+//! A thread for blocking file calls, so that a file system that stalls holds up no thread that serves
+//! sessions. Calls run one after another, in the order of their beginning.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+
+/// Most time that a caller waits for a call.
+const LIMIT: Duration = Duration::from_secs(2);
+/// Calls with a caller that wait for the thread, each with its data; further callers wait before theirs.
+const CALLS: usize = 16;
+/// All calls that wait for the thread, those included that no caller waits for. These are small.
+const QUEUE: usize = 4096;
+
+type Call = Box<dyn FnOnce() + Send>;
+
+/// The file system stalls: the call is not over, and may still be done later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the file system does not answer")]
+pub struct Stalled;
+
+/// A thread that makes file calls for others. It ends when this is dropped and its calls are over.
+#[derive(Debug)]
+pub struct FileThread {
+    calls: SyncSender<Call>,
+    places: Arc<Semaphore>,
+    /// Whether a caller has given up on a call, and no call was over since. Callers do not wait then.
+    stalled: Arc<AtomicBool>,
+}
+
+impl FileThread {
+    /// Starts the thread. `name` is what tools show.
+    pub fn start(name: &str) -> io::Result<Self> {
+        let (calls, queue) = mpsc::sync_channel::<Call>(QUEUE);
+        let stalled = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&stalled);
+        let run = move || {
+            while let Ok(call) = queue.recv() {
+                call();
+                over.store(false, Ordering::Relaxed);
+            }
+        };
+        // It is not joined: it may hang in a call.
+        thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        let places = Arc::new(Semaphore::new(CALLS));
+        Ok(Self {
+            calls,
+            places,
+            stalled,
+        })
+    }
+
+    /// Makes a call and waits for its result, for a bounded time. A call that was begun is made even if
+    /// nobody waits for it any more.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Stalled> {
+        let (tell, told) = oneshot::channel();
+        if self.stalled.load(Ordering::Relaxed) {
+            let place = Arc::clone(&self.places).try_acquire_owned();
+            let place = place.map_err(|_| Stalled)?;
+            self.queue(move || drop((call(), place)))?;
+            return Err(Stalled);
+        }
+        let done = async {
+            let place = Arc::clone(&self.places).acquire_owned().await;
+            let place = place.map_err(|_| Stalled)?;
+            // The receiver may have given up.
+            self.queue(move || drop((tell.send(call()), place)))?;
+            told.await.map_err(|_| Stalled)
+        };
+        timeout(LIMIT, done).await.unwrap_or_else(|_| {
+            self.stalled.store(true, Ordering::Relaxed);
+            Err(Stalled)
+        })
+    }
+
+    /// Begins a call, after those begun before, and does not wait. It should hold little memory.
+    pub fn queue(&self, call: impl FnOnce() + Send + 'static) -> Result<(), Stalled> {
+        match self.calls.try_send(Box::new(call)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Stalled),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn callers_wait_once_for_a_call_that_stalls_and_order_is_kept() {
+        let thread = FileThread::start("files").unwrap();
+        assert_eq!(thread.run(|| 1).await, Ok(1));
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        let (first, second) = (tell.clone(), tell);
+        let stalls = move || {
+            let _ = goes_on.recv();
+            first.send("first").unwrap();
+        };
+        assert_eq!(thread.run(stalls).await, Err(Stalled));
+        // Nobody waits for it now, and it is made all the same.
+        let soon = timeout(
+            LIMIT / 2,
+            thread.run(move || second.send("second").unwrap()),
+        );
+        assert_eq!(soon.await, Ok(Err(Stalled)));
+        let full = (0..CALLS).try_for_each(|_| thread.queue(|| ()));
+        assert_eq!(full, Ok(()));
+        drop(go_on);
+        assert_eq!(told.recv(), Ok("first"));
+        assert_eq!(told.recv(), Ok("second"));
+    }
+}
