@@ -9,6 +9,7 @@ pub mod pods;
 pub mod spdy;
 pub mod status;
 mod stty;
+mod token;
 mod trust;
 pub mod upgrade;
 pub mod wrapper;
@@ -30,6 +31,7 @@ use dial::Dialer;
 pub use launch::{Late, NotStarted, Started};
 use pods::Pods;
 pub use pods::Recent;
+use token::TokenFile;
 pub use trust::Trust;
 
 /// From the request to the running program. The user hears of a failed leg within 10 s.
@@ -112,11 +114,22 @@ impl Error {
     }
 }
 
+/// There is no client of the kubelet.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum StartError {
+    #[error(transparent)]
+    Tls(#[from] mtls::Error),
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
 /// A client of the kubelet; one a core.
 #[derive(Debug)]
 pub struct Kubelet {
     config: Config,
     deny: Deny,
+    token: Option<TokenFile>,
     dialer: Arc<Dialer>,
     pods: Pods,
 }
@@ -129,7 +142,8 @@ impl Kubelet {
         recent: Arc<Recent>,
         tasks: &TaskTracker,
         stopped: &CancellationToken,
-    ) -> Result<Self, mtls::Error> {
+    ) -> Result<Self, StartError> {
+        let token = config.token_file.clone().map(TokenFile::new).transpose()?;
         let dialer = Dialer::start(&config, tasks, stopped)?;
         let host = config.server_name.to_str().into_owned();
         let (tasks, stopped) = (tasks.clone(), stopped.clone());
@@ -137,6 +151,7 @@ impl Kubelet {
         Ok(Self {
             config,
             deny,
+            token,
             dialer,
             pods,
         })
@@ -183,7 +198,7 @@ impl Kubelet {
             let live = match self.pods.recently(granted, WATCH) {
                 Some(live) => live,
                 // Boxed: every session waits here, and few ask at a time.
-                None => match self.token() {
+                None => match self.token().await {
                     Ok(token) => Box::pin(self.pods.check(granted, token.as_deref()))
                         .await
                         .map(drop),
@@ -199,7 +214,7 @@ impl Kubelet {
 
     /// Why the granted container is no more, if the kubelet knows that.
     pub async fn is_gone(&self, granted: &Granted) -> Option<pods::Error> {
-        let token = self.token().ok()?;
+        let token = self.token().await.ok()?;
         let live = self.pods.check(granted, token.as_deref()).await;
         live.err().filter(pods::Error::container_gone)
     }
@@ -210,7 +225,7 @@ impl Kubelet {
         argv: &[String],
         tty: bool,
     ) -> Result<(exec::Input, exec::Output), Error> {
-        let token = self.token()?;
+        let token = self.token().await?;
         let path = upgrade::exec_path(
             &granted.namespace,
             &granted.pod,
@@ -237,14 +252,14 @@ impl Kubelet {
         Ok(exec::open(connection, bytes, tty).await?)
     }
 
-    fn token(&self) -> Result<Option<String>, Error> {
-        let Some(path) = &self.config.token_file else {
+    async fn token(&self) -> Result<Option<String>, Error> {
+        let Some(file) = &self.token else {
             return Ok(None);
         };
-        let token = std::fs::read_to_string(path).map_err(|source| Error::Token {
-            path: path.clone(),
+        let token = file.read().await.map_err(|source| Error::Token {
+            path: file.path.clone(),
             source,
         })?;
-        Ok(Some(token.trim().to_owned()))
+        Ok(Some(token))
     }
 }

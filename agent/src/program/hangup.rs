@@ -109,7 +109,7 @@ async fn try_to_end(
                 return Ok(Outcome::Gone);
             };
             left.begun = Some(begun.clone());
-            means.write(left);
+            means.write(left).await;
             begun
         }
     };

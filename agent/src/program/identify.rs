@@ -112,7 +112,7 @@ pub(super) async fn identify(means: &Means, left: &mut Left, unidentified: &mut 
                 if let How::Words(words) = &mut left.how {
                     words.leader = Some(process);
                 }
-                means.write(left);
+                means.write(left).await;
                 break;
             }
             _ => break,

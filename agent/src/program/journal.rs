@@ -1,11 +1,13 @@
 //! What was started and is not known to be over, a file a session, for the agent that comes after a
-//! crash. It is written before the runtime is asked, so nothing is started that it does not know.
+//! crash. It is written before the runtime is asked, so nothing is started that it does not know. A thread
+//! writes: a file system that stalls delays a session's start for a bounded time, and nothing else.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use podgate_process::files::FileThread;
 use serde::{Deserialize, Serialize};
 
 use super::Left;
@@ -32,6 +34,8 @@ pub enum Error {
 pub(crate) struct Journal {
     folder: PathBuf,
     boot: String,
+    /// Writes and removes, in order.
+    thread: FileThread,
     /// Held as long as this agent lives.
     _lock: File,
 }
@@ -74,6 +78,7 @@ impl Journal {
         let this = Self {
             folder: folder.to_owned(),
             boot: boot.trim().to_owned(),
+            thread: FileThread::start("journal").map_err(failed(folder))?,
             _lock: lock,
         };
         let mut left = Vec::new();
@@ -110,39 +115,56 @@ impl Journal {
         }
     }
 
-    /// Writes what is known of a session. One that cannot be written is run all the same, and said.
-    pub(super) fn write(&self, left: &Left) {
+    /// Writes what is known of a session, and waits for it, for a bounded time. A session that cannot be
+    /// written is run all the same, and that is logged.
+    pub(super) async fn write(&self, left: &Left) {
         let boot = &self.boot;
-        let entry = Entry { boot, left };
-        // Whole or not at all, whenever this process is killed.
+        let entry = serde_json::to_vec(&Entry { boot, left });
         let path = self.path(&left.session);
-        let new = path.with_extension("new");
-        let write = || {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .mode(0o600)
-                .open(&new)?;
-            file.write_all(&serde_json::to_vec(&entry)?)?;
-            fs::rename(&new, &path)
+        let shown = path.display().to_string();
+        let write = move || {
+            if let Err(error) = entry
+                .map_err(Into::into)
+                .and_then(|entry| put(&path, &entry))
+            {
+                tracing::warn!(path = %path.display(), %error, "a session is not in the journal");
+            }
         };
-        if let Err(error) = write() {
-            tracing::warn!(path = %path.display(), %error, "a session is not in the journal");
+        if let Err(error) = self.thread.run(write).await {
+            tracing::warn!(path = shown, %error, "a session is not in the journal yet");
         }
     }
 
-    /// Forgets a session.
+    /// Forgets a session, after what was written of it before. Does not wait.
     pub(super) fn remove(&self, session: &str) {
         let path = self.path(session);
-        if let Err(error) = fs::remove_file(&path) {
-            tracing::warn!(path = %path.display(), %error, "a session stays in the journal");
+        let shown = path.display().to_string();
+        let remove = move || {
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "a session stays in the journal");
+            }
+        };
+        if let Err(error) = self.thread.queue(remove) {
+            tracing::warn!(path = shown, %error, "a session stays in the journal");
         }
     }
 
     fn path(&self, session: &str) -> PathBuf {
         self.folder.join(format!("{session}.json"))
     }
+}
+
+/// Writes a file whole or not at all, whenever this process is killed.
+fn put(path: &Path, entry: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&new)?;
+    file.write_all(entry)?;
+    fs::rename(&new, path)
 }
 
 #[cfg(test)]
@@ -165,14 +187,16 @@ mod tests {
         std::env::temp_dir().join(format!("podgate-journal-{name}-{}", std::process::id()))
     }
 
-    #[test]
-    fn what_is_not_over_is_read_again() {
+    #[tokio::test]
+    async fn what_is_not_over_is_read_again() {
         let folder = folder("again");
         let (journal, before) = Journal::open(&folder).unwrap();
         assert_eq!(before, []);
-        journal.write(&left("a"));
-        journal.write(&left("b"));
+        journal.write(&left("a")).await;
+        journal.write(&left("b")).await;
         journal.remove("a");
+        // Calls are made in order: once this one is over, so is the last.
+        journal.write(&left("b")).await;
         assert!(matches!(Journal::open(&folder), Err(Error::InUse(_))));
         drop(journal);
         let (_, again) = Journal::open(&folder).unwrap();
@@ -180,11 +204,11 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
     }
 
-    #[test]
-    fn what_is_of_another_boot_is_removed_and_what_is_broken_is_left_alone() {
+    #[tokio::test]
+    async fn what_is_of_another_boot_is_removed_and_what_is_broken_is_left_alone() {
         let folder = folder("broken");
         let (journal, _) = Journal::open(&folder).unwrap();
-        journal.write(&left("a"));
+        journal.write(&left("a")).await;
         let whole = fs::read_to_string(folder.join("a.json")).unwrap();
         drop(journal);
         let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();

@@ -77,9 +77,9 @@ impl Means {
         }
     }
 
-    fn write(&self, left: &Left) {
+    async fn write(&self, left: &Left) {
         if let Some(journal) = &self.journal {
-            journal.write(left);
+            journal.write(left).await;
         }
     }
 
@@ -145,13 +145,13 @@ impl Programs {
     ) -> Result<Program, NotStarted> {
         let deadline = Instant::now() + kubelet::START_TIMEOUT;
         let mut left = Left::new(session, granted);
-        self.means.write(&left);
+        self.means.write(&left).await;
         let launched = self.kubelet.launch(&left.granted, session, exec, deadline);
         let (input, output, unidentified) = match launched.await {
             Ok(started) => {
                 let leader = started.leader;
                 left.how = How::Wrapped { leader };
-                self.means.write(&left);
+                self.means.write(&left).await;
                 (started.input, started.output, None)
             }
             Err(kubelet::NotStarted {
@@ -201,7 +201,7 @@ impl Programs {
             terminal: exec.terminal.is_some(),
             leader: None,
         });
-        self.means.write(left);
+        self.means.write(left).await;
         let launched = self
             .kubelet
             .launch_words(&left.granted, &words, exec, deadline);
@@ -210,7 +210,7 @@ impl Programs {
         if let How::Words(words) = &mut left.how {
             words.since = output.opened();
         }
-        self.means.write(left);
+        self.means.write(left).await;
         Ok((input, output, unidentified))
     }
 
@@ -252,7 +252,7 @@ impl Rest {
                 // The next agent finds it in the journal.
                 () = programs.means.stopped.cancelled() => return,
             }
-            programs.means.write(&left);
+            programs.means.write(&left).await;
         }
         if doubtful {
             hangup::recover(&programs, left).await;
