@@ -40,5 +40,6 @@ mod shutdown;
 mod signal;
 mod silence;
 mod soak;
+mod stalls;
 mod target;
 mod targets;
