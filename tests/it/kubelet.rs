@@ -9,7 +9,7 @@ mod real;
 mod spdy;
 mod terminal;
 
-use podgate_tests::embedded::Embedded;
+use podgate_tests::stand_ins::embedded::Embedded;
 use tokio::io::AsyncWriteExt;
 
 use node::Stand;

@@ -4,7 +4,7 @@ use k8s_openapi::api::authorization::v1::{
     SelfSubjectAccessReview, SubjectAccessReview, SubjectAccessReviewStatus,
 };
 use kube::api::{Api, ListParams, PostParams};
-use podgate_tests::apiserver::{Rbac, Token, group, rule, service_account, user};
+use podgate_tests::stand_ins::apiserver::{Rbac, Token, group, rule, service_account, user};
 use serde_json::{Value, json};
 
 use super::{Stand, status};

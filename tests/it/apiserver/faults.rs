@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use kube::api::{ListParams, WatchParams};
-use podgate_tests::apiserver::ApiFault;
+use podgate_tests::stand_ins::apiserver::ApiFault;
 
 use super::{Stand, WEB};
 

@@ -123,7 +123,7 @@ async fn a_long_list_comes_whole() {
 #[tokio::test]
 async fn clients_choose_by_labels_and_fields() {
     let stand = Stand::new().await;
-    let add = |pod: podgate_tests::cluster::PodBuilder| stand.cluster.add(pod);
+    let add = |pod: podgate_tests::stand_ins::cluster::PodBuilder| stand.cluster.add(pod);
     add(small("prod", "a", "node-a").label("app", "web"));
     add(small("prod", "b", "node-b").label("app", "db"));
     add(small("prod-2", "c", "node-b").phase("Failed"));

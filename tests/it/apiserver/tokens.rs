@@ -1,6 +1,6 @@
 //! Token reviews, and tokens as those of callers.
 
-use podgate_tests::apiserver::{API_AUDIENCE, Token};
+use podgate_tests::stand_ins::apiserver::{API_AUDIENCE, Token};
 use serde_json::{Value, json};
 
 use super::{Stand, WEB};

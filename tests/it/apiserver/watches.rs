@@ -39,7 +39,8 @@ async fn every_change_is_told_from_a_resource_version_on() {
     stand.cluster.remove("default", "a");
     assert_eq!(next(&mut watch).await, "deleted a");
     // A recreated pod is another.
-    let web = podgate_tests::cluster::pod("default", "web", "uid-2", "node-b", "127.0.0.1");
+    let web =
+        podgate_tests::stand_ins::cluster::pod("default", "web", "uid-2", "node-b", "127.0.0.1");
     stand.cluster.add(web);
     assert_eq!(next(&mut watch).await, "deleted web");
     assert_eq!(next(&mut watch).await, "added web");

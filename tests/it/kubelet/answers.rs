@@ -1,7 +1,7 @@
 //! What the kubelet answers before any stream, held against a real one's answers.
 
-use podgate_tests::cluster::pod;
-use podgate_tests::pki::Pki;
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::stand_ins::cluster::pod;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::node::{NODE, Stand, soon, upgrade_request};

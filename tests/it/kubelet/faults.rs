@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podgate_tests::kubelet::{ExecFault, Leg, ServerCertificate};
+use podgate_tests::stand_ins::kubelet::{ExecFault, Leg, ServerCertificate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::node::{Stand, soon};

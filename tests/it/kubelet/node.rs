@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_tests::cluster::{Cluster, pod};
-use podgate_tests::embedded::Embedded;
-use podgate_tests::kubelet::{Kubelet, Runtime};
-use podgate_tests::pki::{Issued, Pki};
+use podgate_tests::fixtures::pki::{Issued, Pki};
+use podgate_tests::stand_ins::cluster::{Cluster, pod};
+use podgate_tests::stand_ins::embedded::Embedded;
+use podgate_tests::stand_ins::kubelet::{Kubelet, Runtime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;

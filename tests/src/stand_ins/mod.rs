@@ -1,0 +1,7 @@
+//! What stands in for a program that this machine does not have.
+
+pub mod apiserver;
+pub mod cluster;
+pub mod embedded;
+pub mod issuer;
+pub mod kubelet;
