@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::stand_ins::apiserver::ApiFault;
 use podgate_tests::stand_ins::cluster::pod;
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use podgate_tests::fixtures::stand::{Changes, Stand};
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

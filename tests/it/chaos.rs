@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use podgate_tests::fixtures::gateway::Part;
 use podgate_tests::fixtures::stand::{Changes, Stand};
-use podgate_tests::real::containerd::{PodSpec, eventually};
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::containerd::PodSpec;
 use podgate_tests::real::network::Network;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};

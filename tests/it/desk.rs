@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use podgate_tests::fixtures::gateway::Part;
 use podgate_tests::fixtures::pki::Pki;
 use podgate_tests::fixtures::stand::{Changes, Stand};
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::real::ssh::keygen;
 use podgate_tests::stand_ins::apiserver::{ApiServer, Rbac, Token, group, rule};
 use podgate_tests::stand_ins::cluster::Cluster;

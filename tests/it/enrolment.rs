@@ -14,7 +14,7 @@ use podgate_tests::fixtures::gateway::Part;
 use podgate_tests::fixtures::stand::enrolled::{self, Config, bearer, token};
 use podgate_tests::fixtures::stand::{Changes, NODE, Stand};
 use podgate_tests::instruments::echo::Echo;
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use rustix::process::Signal;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use podgate_tests::fixtures::stand::{Changes, Stand};
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::real::ssh::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};

@@ -7,7 +7,7 @@ use k8s_openapi::api::rbac::v1::Subject;
 use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
 use podgate_tests::instruments::client::Login;
 use podgate_tests::instruments::echo::Echo;
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::real::ssh::Client;
 use podgate_tests::stand_ins::apiserver::{ApiFault, Rbac, Token, group, rule};
 use podgate_tests::stand_ins::cluster::pod;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use podgate_tests::fixtures::gateway::Part;
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::client::{Connection, Login};
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::instruments::program::Input;
-use podgate_tests::real::containerd::eventually;
 use tokio::time::timeout;
 
 /// Sessions where nobody asks for more.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use podgate_tests::fixtures::stand::Stand;
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 
 use crate::{MEMORY, pods, resident, row};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::instruments::program::Input;
-use podgate_tests::real::containerd::eventually;
 use tokio::task::JoinSet;
 
 use crate::load::{By, Load};

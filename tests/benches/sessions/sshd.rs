@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use podgate_tests::instruments::client::Login;
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 

@@ -4,8 +4,8 @@ use std::process::Stdio;
 
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::client::Login;
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::instruments::program::Input as _;
-use podgate_tests::real::containerd::eventually;
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};

@@ -1,6 +1,6 @@
 //! What the desk does not do, and what it says: the status tells a script, the line a person.
 
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::real::ssh::keygen;
 use podgate_tests::stand_ins::apiserver::{API_AUDIENCE, ApiFault, Token};
 use podgate_tests::stand_ins::issuer::unsigned;

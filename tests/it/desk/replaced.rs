@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use russh::keys::{Certificate, PublicKey};
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::process::Stdio;
 
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::time::timeout;

@@ -1,6 +1,6 @@
 //! What the API server is asked for: by a watch that is behind, ends or starts anew, and without one.
 
-use podgate_tests::real::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::stand_ins::apiserver::ApiFault;
 use rustix::process::Signal;
 

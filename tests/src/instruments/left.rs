@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 
 use crate::fixtures::stand::Stand;
-use crate::real::containerd::eventually;
+use crate::instruments::eventually::eventually;
 
 impl Stand {
     /// Looks at the processes of a container, as [`processes_in`] has them, until `look` answers

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod direct;
 pub mod echo;
+pub mod eventually;
 pub mod left;
 pub mod program;
 pub mod terminal;

@@ -9,8 +9,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::instruments::eventually::eventually;
 use crate::instruments::terminal::Terminal;
-use crate::real::containerd::eventually;
 use crate::real::network::{Network, Site};
 
 /// For one run of a client, by default.

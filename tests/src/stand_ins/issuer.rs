@@ -20,7 +20,7 @@ use rustls::ServerConfig;
 use serde_json::{Value, json};
 
 use crate::fixtures::pki::Pki;
-use crate::stand_ins::kubelet::listener::{Leg, Listener, Peer, Service};
+use crate::stand_ins::listener::{Leg, Listener, Peer, Service};
 
 /// An issuer; stops on drop.
 pub struct Issuer {

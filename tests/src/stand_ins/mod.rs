@@ -5,3 +5,4 @@ pub mod cluster;
 pub mod embedded;
 pub mod issuer;
 pub mod kubelet;
+pub(crate) mod listener;

@@ -2,7 +2,6 @@
 //! was killed and found by the next one, it leaves no process, mount, cgroup or folder.
 
 mod config;
-mod eventually;
 mod network;
 mod pod;
 mod processes;
@@ -25,7 +24,6 @@ use crate::real::cri;
 use crate::real::cri::runtime_service_client::RuntimeServiceClient;
 use config::Snapshotter;
 
-pub use eventually::eventually;
 pub use network::{Bridge, Joined};
 pub use pod::{ContainerSpec, PodSpec};
 pub use running::{RunningContainer, RunningPod};

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 
 use super::config::{self, Snapshotter};
-use super::{eventually, runtime, socket};
+use super::{runtime, socket};
 use crate::fixtures::images::Image;
+use crate::instruments::eventually::eventually;
 use crate::real::cri::image_service_client::ImageServiceClient;
 use crate::real::cri::{self, ImageSpec, ImageStatusRequest, VersionRequest};
 

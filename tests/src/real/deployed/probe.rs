@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::real::containerd::eventually;
+use crate::instruments::eventually::eventually;
 
 /// For a pod to come to be ready.
 const READY: Duration = Duration::from_secs(60);

@@ -28,7 +28,7 @@ use crate::fixtures::pki::Clients;
 use crate::stand_ins::cluster::Cluster;
 use crate::stand_ins::cluster::object::key;
 use crate::stand_ins::cluster::others::SERVED;
-use crate::stand_ins::kubelet::listener::{Peer, Service};
+use crate::stand_ins::listener::{Peer, Service};
 
 const AUTHENTICATION: &str = "authentication.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";

@@ -32,7 +32,7 @@ pub use rbac::{Rbac, group, rule, service_account, user};
 
 use crate::fixtures::pki::Pki;
 use crate::stand_ins::cluster::Cluster;
-use crate::stand_ins::kubelet::listener::{Leg, Listener};
+use crate::stand_ins::listener::{Leg, Listener};
 use callers::Tokens;
 use counts::Counts;
 use front::{Front, lock};

@@ -14,13 +14,13 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
 use super::damage::Damaged;
-use super::listener::Peer;
-use super::long_uri::QUERY;
 use super::routes::{Answer, faulty, plain, sniffless};
 use super::upgrade::{connection_upgrades, negotiate};
 use super::{ExecFault, Front, Runtime, relay};
 use crate::stand_ins::cluster::running_container;
 use crate::stand_ins::embedded::Exec;
+use crate::stand_ins::listener::Peer;
+use crate::stand_ins::listener::QUERY;
 
 /// An exec client's bytes, as the runtime sees them.
 pub(super) type Client = Damaged<TokioIo<hyper::upgrade::Upgraded>>;

@@ -5,8 +5,6 @@ mod access;
 mod damage;
 mod exec;
 mod faults;
-pub(crate) mod listener;
-mod long_uri;
 mod relay;
 mod routes;
 mod upgrade;
@@ -19,15 +17,15 @@ use anyhow::Result;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
+pub use crate::stand_ins::listener::Leg;
 pub use access::{Access, Delegate};
 pub use faults::{ExecFault, Faults, ServerCertificate};
-pub use listener::Leg;
 
 use crate::fixtures::pki::Pki;
 use crate::real::containerd::Containerd;
 use crate::stand_ins::cluster::Cluster;
 use crate::stand_ins::embedded::Embedded;
-use listener::Listener;
+use crate::stand_ins::listener::Listener;
 
 /// What runs the commands.
 #[derive(Clone)]

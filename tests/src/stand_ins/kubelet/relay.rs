@@ -17,10 +17,10 @@ use tonic::Code;
 use super::Front;
 use super::exec::Client;
 use super::faults::Faults;
-use super::listener::Peer;
 use super::routes::{Answer, faulty, plain};
 use crate::real::containerd::Containerd;
 use crate::stand_ins::embedded::Exec;
+use crate::stand_ins::listener::Peer;
 
 const BUFFER: usize = 64 * 1024;
 

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use rustls::ServerConfig;
 
 use super::Front;
-use super::listener::{Peer, Service};
+use crate::stand_ins::listener::{Peer, Service};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 

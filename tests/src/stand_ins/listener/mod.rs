@@ -2,6 +2,8 @@
 //! Every connection, upgraded or not, is a tracked task under one token, so that all of them end
 //! when the value is dropped.
 
+mod long_uri;
+
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -24,7 +26,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::long_uri::{MAX_HEAD, bearable};
+pub(crate) use long_uri::QUERY;
+use long_uri::{MAX_HEAD, bearable};
 
 /// How a listener treats those who dial it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
