@@ -2,6 +2,8 @@
 
 pub mod containerd;
 pub mod cri;
+mod daemon;
 pub mod deployed;
+pub mod etcd;
 pub mod network;
 pub mod ssh;
