@@ -6,6 +6,7 @@ use std::time::Duration;
 use kube::api::{ListParams, WatchParams};
 use podgate_tests::stand_ins::apiserver::ApiFault;
 
+use super::server::Server;
 use super::{Stand, WEB};
 
 #[tokio::test]

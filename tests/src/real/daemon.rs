@@ -1,6 +1,7 @@
 //! A server that is another project's, as a process: what it says goes to a file, and it is killed
 //! when dropped.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -79,6 +80,14 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The program that an environment variable names.
+///
+/// # Errors
+/// When it is not set.
+pub(super) fn named_by(variable: &str) -> Result<OsString> {
+    std::env::var_os(variable).with_context(|| format!("{variable} names no program"))
 }
 
 /// Starts what cannot choose a port itself, on one that was free a moment ago. If another process was

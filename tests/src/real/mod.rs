@@ -5,5 +5,6 @@ pub mod cri;
 mod daemon;
 pub mod deployed;
 pub mod etcd;
+pub mod kube_apiserver;
 pub mod network;
 pub mod ssh;

@@ -22,14 +22,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use anyhow::Result;
+use serde_json::Value;
 
 pub use callers::{API_AUDIENCE, Token};
 pub use rbac::{Rbac, group, rule, service_account, user};
 
+use crate::fixtures::kubeconfig;
 use crate::fixtures::pki::Pki;
 use crate::stand_ins::cluster::Cluster;
 use crate::stand_ins::listener::{Leg, Listener};
@@ -297,19 +296,6 @@ impl ApiServer {
     /// # Errors
     /// As of [`kubeconfig`](Self::kubeconfig).
     pub fn kubeconfig_of(&self, path: &Path, token: &str) -> Result<()> {
-        let config = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "stand",
-            "clusters": [{"name": "stand", "cluster": {
-                "server": self.url(),
-                "certificate-authority-data": STANDARD.encode(&self.ca_pem),
-            }}],
-            "users": [{"name": "stand", "user": {"token": token}}],
-            "contexts": [{"name": "stand", "context": {"cluster": "stand", "user": "stand"}}],
-        });
-        // JSON is YAML, so this is what any reader of a kubeconfig takes.
-        let text = serde_json::to_string_pretty(&config)?;
-        std::fs::write(path, text).with_context(|| path.display().to_string())
+        kubeconfig::write(path, &self.url(), &self.ca_pem, token)
     }
 }
