@@ -2,7 +2,7 @@
 
 use podgate_tests::stand_ins::embedded::EmbeddedContainer;
 
-use super::node::{Stand, soon};
+use super::node::{Node, Stand, soon};
 use super::spdy::{output, status};
 
 #[tokio::test]

@@ -6,5 +6,6 @@ mod daemon;
 pub mod deployed;
 pub mod etcd;
 pub mod kube_apiserver;
+pub mod kubelet;
 pub mod network;
 pub mod ssh;
