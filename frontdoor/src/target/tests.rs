@@ -81,7 +81,10 @@ fn the_page_shows_what_help_prints() {
         line => format!("    {line}\n"),
     });
     let indented = indented.collect::<String>();
-    assert!(page.contains(&indented), "docs/targets.md lacks:\n{indented}");
+    assert!(
+        page.contains(&indented),
+        "docs/targets.md lacks:\n{indented}"
+    );
 }
 
 #[test]
