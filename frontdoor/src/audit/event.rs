@@ -27,7 +27,7 @@ pub enum Way {
     Jump,
 }
 
-/// What has happened. The README has the fields' meaning.
+/// What happened. docs/audit.md explains the fields.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event<'a> {
@@ -294,8 +294,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_field() {
-        let readme = include_str!("../../../README.md");
+    fn the_page_has_every_field() {
+        let page = include_str!("../../../docs/audit.md");
         let (identity, place) = (
             identity(),
             Place {
@@ -321,7 +321,7 @@ mod tests {
         let fields: std::collections::BTreeSet<_> = fields.collect();
         assert_eq!(fields.len(), 28, "{fields:?}");
         for field in fields {
-            assert!(readme.contains(&format!("`{field}`")), "{field}");
+            assert!(page.contains(&format!("`{field}`")), "{field}");
         }
     }
 
