@@ -213,6 +213,28 @@ impl Part {
         Ok(pages * rustix::param::page_size() as u64)
     }
 
+    /// Bytes of its resident memory at their most, since its start or [`reset_peak`](Self::reset_peak)
+    /// (proc(5), VmHWM).
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn peak(&self) -> Result<u64> {
+        let pid = self.child.id().context("the process is gone")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        Ok(kib.context("VmHWM")?.parse::<u64>()? * 1024)
+    }
+
+    /// Begins to measure the peak anew (proc(5), clear_refs).
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn reset_peak(&self) -> Result<()> {
+        let pid = self.child.id().context("the process is gone")?;
+        Ok(std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+    }
+
     /// Waits until its metrics have all of these lines: a client may hear of an end before it is
     /// counted.
     ///
