@@ -40,7 +40,11 @@ fn input(offset: u64, length: usize) -> Option<ToAgent> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_ends_the_session_of_a_frontdoor_that_breaks_it() {
-    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    let changes = Changes {
+        agent: "hangUpGraceSeconds: 1\n".into(),
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
     let channel = connect(&stand, &stand.pki, &["frontdoor.podgate"]).await;
     let channel = channel.unwrap();
     let check = async |then: Vec<Option<ToAgent>>, words: &str| {
