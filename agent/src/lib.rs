@@ -10,10 +10,12 @@ pub mod telemetry;
 pub mod version;
 
 mod admin;
+mod admit;
 mod descriptors;
 mod listener;
 mod node;
 mod program;
+mod quotas;
 mod refusal;
 mod service;
 mod ticks;
@@ -25,7 +27,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +38,7 @@ use metrics::Metrics;
 use node::Node;
 use program::journal::{self, Journal};
 use program::{Left, Means, Programs};
+use quotas::Quotas;
 use service::{Service, Shared};
 use workers::Workers;
 
@@ -113,7 +115,7 @@ impl Agent {
     ) -> Result<(), Error> {
         let (metrics, audit) = (self.metrics, self.audit);
         let shared = Arc::new(Shared {
-            places: Semaphore::new(self.config.sessions),
+            quotas: Quotas::new(self.config.sessions),
             node: self.config.node.clone(),
             deny: self.config.deny.clone(),
             audit: Arc::clone(&audit),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use podgate_proto::enrolment::Told;
+use podgate_proto::v1::Action;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -27,8 +28,8 @@ pub struct Metrics {
     certificate_expiry: Gauge,
     /// Sessions that run now.
     pub sessions_active: Gauge,
-    /// Sessions ended, by how.
-    pub sessions: Family<Outcome, Counter>,
+    /// Sessions ended, by action and how.
+    pub sessions: Family<Ended, Counter>,
     /// Bytes of sessions.
     pub bytes: Bytes,
     /// From the request to the running program.
@@ -97,6 +98,15 @@ impl From<&'static str> for Outcome {
     }
 }
 
+/// The labels of sessions that ended.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Ended {
+    /// The action's word.
+    pub action: &'static str,
+    /// A fixed word.
+    pub outcome: &'static str,
+}
+
 impl Metrics {
     /// Makes and registers them.
     pub fn new() -> Self {
@@ -122,7 +132,7 @@ impl Metrics {
         );
         registry.register(
             "sessions",
-            "Sessions ended, by outcome",
+            "Sessions ended, by action and outcome",
             this.sessions.clone(),
         );
         registry.register_with_unit(
@@ -167,6 +177,13 @@ impl Metrics {
         );
         registry.register("tasks", "Tasks of all cores", this.tasks.clone());
         Self { registry, ..this }
+    }
+
+    /// Counts a session's end.
+    pub fn ended(&self, action: Action, outcome: &'static str) {
+        let action = action.word();
+        let ended = Ended { action, outcome };
+        self.sessions.get_or_create(&ended).inc();
     }
 
     /// Counts a started session.

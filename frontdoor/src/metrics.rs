@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use podgate_proto::enrolment::Told;
+use podgate_proto::v1::Action;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -34,8 +35,8 @@ pub struct Metrics {
     certificate_expiry: Gauge,
     /// Sessions that run now.
     pub sessions_active: Gauge,
-    /// Sessions ended, by how.
-    pub sessions: Family<Outcome, Counter>,
+    /// Sessions ended, by action and how.
+    pub sessions: Family<Ended, Counter>,
     /// Events for the audit log, by what became of them.
     pub audit_events: Family<Outcome, Counter>,
     /// Pods that the watch knows.
@@ -61,6 +62,15 @@ impl From<&'static str> for Outcome {
     fn from(outcome: &'static str) -> Self {
         Self { outcome }
     }
+}
+
+/// The labels of sessions that ended.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Ended {
+    /// The action's word.
+    pub action: &'static str,
+    /// A fixed word.
+    pub outcome: &'static str,
 }
 
 /// The label `limit`.
@@ -124,7 +134,7 @@ impl Metrics {
         );
         registry.register(
             "sessions",
-            "Sessions ended, by outcome",
+            "Sessions ended, by action and outcome",
             this.sessions.clone(),
         );
         registry.register(
@@ -172,8 +182,10 @@ impl Metrics {
     }
 
     /// Counts the end of a session.
-    pub fn session(&self, outcome: &'static str) {
-        self.sessions.get_or_create(&outcome.into()).inc();
+    pub fn session(&self, action: Action, outcome: &'static str) {
+        let action = action.word();
+        let ended = Ended { action, outcome };
+        self.sessions.get_or_create(&ended).inc();
     }
 
     /// Counts events for the audit log.

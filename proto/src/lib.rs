@@ -1,6 +1,8 @@
 //! What a frontdoor and an agent must agree on: messages, proof of identity, limits. Nothing else.
 
+mod action;
 pub mod enrolment;
+pub mod flow;
 pub mod limits;
 pub mod mtls;
 pub mod reload;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use podgate_proto::v1::Action;
 use serde::Serialize;
 
 use crate::identity::Identity;
@@ -70,6 +71,8 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<&'a str>,
@@ -132,11 +135,13 @@ impl<'a> Event<'a> {
     pub(super) fn session(
         event: &'static str,
         id: &'a str,
+        action: Action,
         identity: &'a Identity,
         place: Option<&'a Place>,
     ) -> Self {
         let mut event = Self::new(event).identity(identity);
         event.session = Some(id);
+        event.action = Some(action.word());
         if let Some(place) = place {
             event.namespace = Some(&place.namespace);
             event.pod = Some(&place.pod);
@@ -311,7 +316,7 @@ mod tests {
             .program(Some("a"), Some("b"), true)
             .refusal("rule", "c")
             .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
-        let session = Event::session("start", "id", &identity, Some(&place));
+        let session = Event::session("start", "id", Action::Exec, &identity, Some(&place));
         event.session = session.session;
         event.mark("groups");
         let fields = [read(event), read(session)];
@@ -319,7 +324,7 @@ mod tests {
             .iter()
             .flat_map(|event| event.as_object().unwrap().keys());
         let fields: std::collections::BTreeSet<_> = fields.collect();
-        assert_eq!(fields.len(), 28, "{fields:?}");
+        assert_eq!(fields.len(), 29, "{fields:?}");
         for field in fields {
             assert!(page.contains(&format!("`{field}`")), "{field}");
         }
@@ -331,7 +336,7 @@ mod tests {
         identity.groups = (0..1000).map(|n| format!("group-{n:04}")).collect();
         identity.extra = BTreeMap::from([("k".repeat(5000), vec!["v".into()])]);
         let command = format!("{}é", "\u{1}".repeat(MAX_COMMAND - 1));
-        let event = Event::session("start", "id", &identity, None);
+        let event = Event::session("start", "id", Action::Exec, &identity, None);
         let event = event.program(Some(&command), None, false);
         // The least that a queue may have room for.
         assert!(event.line().len() < 128 * 1024);

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use podgate_proto::v1::{Exec, exec::Program};
+use podgate_proto::v1::{Action, Exec, exec::Program};
 
 use super::event::{Event, MAX_COMMAND, Place, Way};
 use super::{Audit, Unwritable};
@@ -153,9 +153,15 @@ impl<'a> Session<'a> {
 
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
         let (client, way, target) = self.from;
-        Event::session(event, self.id, self.identity, self.place.get())
-            .from(client, way, target)
-            .program(self.command.as_deref(), self.asked.as_deref(), self.tty)
+        Event::session(
+            event,
+            self.id,
+            Action::Exec,
+            self.identity,
+            self.place.get(),
+        )
+        .from(client, way, target)
+        .program(self.command.as_deref(), self.asked.as_deref(), self.tty)
     }
 }
 

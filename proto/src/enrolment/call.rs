@@ -19,7 +19,7 @@ use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
 use super::Config;
-use crate::limits::{CONNECT_TIMEOUT, ENROL_TIMEOUT, PROTOCOL_VERSION};
+use crate::limits::{CONNECT_TIMEOUT, ENROL_TIMEOUT, ENROLMENT_VERSIONS};
 use crate::mtls::{self, ALPN, Held, SIGNER_NAME, Trusted};
 use crate::v1::EnrolRequest;
 use crate::v1::enrolment_client::EnrolmentClient;
@@ -72,7 +72,7 @@ impl Signer {
         })?;
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)?;
         let request = EnrolRequest {
-            protocol_version: PROTOCOL_VERSION,
+            protocol_version: *ENROLMENT_VERSIONS.end(),
             token: token.trim().to_owned(),
             public_key: key.public_key().as_ref().to_vec().into(),
         };
