@@ -129,7 +129,7 @@ impl Service {
             .instrument(span)
             .await;
         metrics.sessions_active.dec();
-        metrics.ended(action.unwrap_or_default(), outcome);
+        metrics.sessions.count(action.unwrap_or_default(), outcome);
     }
 
     /// Runs one session to its end; gives its outcome for the metrics.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podgate_tests::stand::enrolled::Config;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::enrolled::Config;
+use podgate_tests::fixtures::stand::{Changes, Stand};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -88,7 +88,7 @@ async fn every_metric_that_is_served_is_on_the_page() {
     let stand = Stand::embedded(changes).await.unwrap();
     // Counters by label are served only once something was counted.
     stand.client.run(&[], "demo", "true").await.unwrap();
-    let ended = ["podgate_frontdoor_sessions_total{outcome=\"exited\"} 1"];
+    let ended = ["podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"exited\"} 1"];
     let within = Duration::from_secs(10);
     stand.frontdoor.counts(within, &ended).await.unwrap();
     let mut all = BTreeSet::new();

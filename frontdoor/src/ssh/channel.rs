@@ -179,7 +179,7 @@ impl Task {
         };
         worker.metrics.sessions_active.dec();
         tracing::info!(outcome = end.word(), "session ends");
-        worker.metrics.session(Action::Exec, end.word());
+        worker.metrics.sessions.count(Action::Exec, end.word());
         record.ended(end.word(), end.status(), end.line());
         // Before the client hears of the end: it may begin the next at once.
         drop(place);
