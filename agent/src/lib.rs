@@ -14,7 +14,6 @@ mod program;
 mod quotas;
 mod refusal;
 mod service;
-mod ticks;
 
 use std::io;
 use std::path::Path;

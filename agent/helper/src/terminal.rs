@@ -8,7 +8,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, major, openat};
 use rustix::io::Errno;
 use rustix::termios::tcgetwinsize;
 
-use crate::protocol::Stdin;
+use podgate_helper::protocol::Stdin;
 
 /// Majors of the pseudo-terminals' replica side (Documentation/admin-guide/devices.txt).
 const PTS: std::ops::RangeInclusive<u32> = 136..=143;

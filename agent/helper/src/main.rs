@@ -4,27 +4,20 @@
 
 mod find;
 mod processes;
-#[path = "../../node/protocol.rs"]
-#[allow(dead_code, reason = "one half of it is the agent's")]
-mod protocol;
 mod sandbox;
 mod server;
 mod signal;
 mod terminal;
-#[path = "../../ticks.rs"]
-mod ticks;
-#[path = "../../version.rs"]
-#[allow(unreachable_pub, reason = "the agent's library has it, too")]
-mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use podgate_helper::ticks;
 
 /// Finds, signals and hangs up the processes of sessions for the Podgate agent of its node.
 #[derive(Parser)]
-#[command(name = "podgate-node-helper", version = version::long())]
+#[command(name = "podgate-node-helper", version = version())]
 struct Arguments {
     /// The socket to listen on. Its folder must be closed to others; a missing one is made so.
     #[arg(long)]
@@ -32,6 +25,13 @@ struct Arguments {
     /// The user id that may connect beside this program's own: the agent's.
     #[arg(long)]
     agent_uid: Option<u32>,
+}
+
+/// The version, and the commit that the image was built from. It is not podgate-process's, which links
+/// what a privileged program must not.
+fn version() -> String {
+    let commit = option_env!("PODGATE_COMMIT").unwrap_or("commit unknown");
+    format!("{} ({commit})", env!("CARGO_PKG_VERSION"))
 }
 
 fn main() -> ExitCode {

@@ -1,8 +1,6 @@
 //! The node helper's client. The helper is the one privileged part of a node; each question to it is
 //! a connection of its own, so its restart is noticed by nobody who does not ask in that moment.
 
-pub(crate) mod protocol;
-
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use protocol::{Answer, By, Candidate, ContainerId, HungUp, MAX_LINE, Process, Request, Signal};
+use podgate_helper::protocol::{
+    Answer, By, Candidate, ContainerId, HungUp, MAX_LINE, Process, Request, Signal,
+};
 
 /// For an answer; the helper looks through all processes of the node for one.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,8 +7,8 @@ use procfs::process::Stat;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::processes;
-use crate::protocol::{self, Answer, HungUp, Process};
-use crate::ticks;
+use podgate_helper::protocol::{self, Answer, HungUp, Process};
+use podgate_helper::ticks;
 
 /// A group that forks faster than it can be signalled is left after so many looks at all processes.
 const LOOKS: usize = 16;

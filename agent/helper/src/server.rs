@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
-use crate::protocol::{Answer, MAX_LINE, Request};
 use crate::{find, signal};
+use podgate_helper::protocol::{Answer, MAX_LINE, Request};
 
 /// Requests served at once; more wait in the socket's backlog.
 const THREADS: usize = 8;

@@ -5,8 +5,8 @@
 use procfs::process::Stat;
 
 use crate::processes;
-use crate::protocol::{By, Candidate, ContainerId, Process};
 use crate::terminal;
+use podgate_helper::protocol::{By, Candidate, ContainerId, Process};
 
 /// PF_EXITING of include/linux/sched.h.
 const EXITING: u32 = 4;

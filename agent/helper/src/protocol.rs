@@ -1,21 +1,20 @@
-//! What the agent asks of the node helper, and what it answers: a connection carries one request and
-//! one answer, each a line of JSON. Both sides compile this very file, and parse into these types
-//! before they look at anything.
+//! The protocol of the node helper's socket: a connection carries one request of the agent and one answer
+//! of the helper, each a line of JSON. Both sides parse into these types before they look at anything.
 
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a line, at the most: a request with a command's words at the kernel's limit, escaped.
-pub(crate) const MAX_LINE: usize = 1024 * 1024;
+pub const MAX_LINE: usize = 1024 * 1024;
 
 /// A container by its runtime's id: 64 hex digits, as containerd and cri-o give them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct ContainerId(String);
+pub struct ContainerId(String);
 
 /// Not a container's id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a container's id is 64 lower-case hex digits")]
-pub(crate) struct NotAnId;
+pub struct NotAnId;
 
 impl AsRef<str> for ContainerId {
     fn as_ref(&self) -> &str {
@@ -45,19 +44,19 @@ impl From<ContainerId> for String {
 /// One process of a container, and no other that has its pid later.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Process {
+pub struct Process {
     /// Where it must be.
-    pub(crate) container: ContainerId,
+    pub container: ContainerId,
     /// As the node sees it.
-    pub(crate) pid: u32,
+    pub pid: u32,
     /// In clock ticks since boot (proc(5), stat field 22).
-    pub(crate) start_time: u64,
+    pub start_time: u64,
 }
 
 /// How to tell a session's leader: the process that the runtime started for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub(crate) enum By {
+pub enum By {
     /// It said so itself, as its container sees it.
     Report {
         /// Its pid in there.
@@ -83,7 +82,7 @@ pub(crate) enum By {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs, reason = "signal(7) has them")]
-pub(crate) enum Signal {
+pub enum Signal {
     Abrt,
     Alrm,
     Fpe,
@@ -101,7 +100,7 @@ pub(crate) enum Signal {
 
 impl Signal {
     /// Its name in RFC 4254, which is also that of `kill`.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Abrt => "ABRT",
             Self::Alrm => "ALRM",
@@ -123,7 +122,7 @@ impl Signal {
 /// What the helper does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub(crate) enum Request {
+pub enum Request {
     /// Looks for a session's leader. Answered with [`Answer::Found`], of none or several, too.
     Find {
         /// Where.
@@ -160,29 +159,29 @@ pub(crate) enum Request {
 /// What a later [`Request::Kill`] has to know, as the session's leader may be gone by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct HungUp {
+pub struct HungUp {
     /// The process group in the foreground; with a terminal it may be another than the leader's.
-    pub(crate) foreground: u32,
+    pub foreground: u32,
     /// When, in clock ticks since boot: a process that is older cannot be of a later session.
-    pub(crate) at: u64,
+    pub at: u64,
 }
 
 /// A process that may be a session's leader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Candidate {
+pub struct Candidate {
     /// Which.
-    pub(crate) process: Process,
+    pub process: Process,
     /// What it reads, by which a session can be told from others.
-    pub(crate) stdin: Stdin,
+    pub stdin: Stdin,
     /// Whether its arguments are those that were asked for.
-    pub(crate) words: bool,
+    pub words: bool,
 }
 
 /// What descriptor 0 of a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub(crate) enum Stdin {
+pub enum Stdin {
     /// A pipe.
     Pipe {
         /// Whether its writers are gone.
@@ -202,7 +201,7 @@ pub(crate) enum Stdin {
 /// What the helper says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub(crate) enum Answer {
+pub enum Answer {
     /// To [`Request::Find`].
     Found {
         /// All that fit.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use procfs::process::{Process as Entry, Stat};
 use rustix::fs::{AtFlags, CWD, FileType, major, minor, statat};
 
-use crate::protocol::{ContainerId, Process};
+use podgate_helper::protocol::{ContainerId, Process};
 
 /// Bit of SIGHUP in the signal sets of /proc/PID/status.
 const HUP: u64 = 1;
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn this_process_is_found_and_no_other_of_its_pid() {
         let own = stat(std::process::id() as i32).unwrap();
-        assert!(own.starttime <= crate::ticks::now());
+        assert!(own.starttime <= podgate_helper::ticks::now());
         assert_eq!(pids(own.pid).first(), Some(&own.pid));
         assert!(!has_mark(own.pid, "none"));
         let words: Vec<_> = std::env::args().collect();
