@@ -2,8 +2,8 @@
 
 pub mod audit;
 pub mod config;
+mod exec;
 pub mod grant;
-pub mod kubelet;
 pub mod metrics;
 pub mod session;
 pub mod telemetry;
@@ -15,7 +15,9 @@ mod listener;
 mod node;
 mod program;
 mod refusal;
+mod runtime;
 mod service;
+mod shell;
 mod ticks;
 mod workers;
 
@@ -32,11 +34,11 @@ use tokio_util::task::TaskTracker;
 
 use audit::Audit;
 use config::Config;
-use kubelet::{Kubelet, Recent};
 use metrics::Metrics;
 use node::Node;
 use program::journal::{self, Journal};
 use program::{Left, Means, Programs};
+use runtime::kubelet::{Kubelet, Recent};
 use service::{Service, Shared};
 use workers::Workers;
 

@@ -4,7 +4,7 @@
 use podgate_proto::limits::PROTOCOL_VERSION;
 use podgate_proto::v1::failed::Reason;
 
-use crate::kubelet::{Error, dial, pods, upgrade};
+use crate::runtime::kubelet::{Error, dial, pods, upgrade};
 
 /// A refused session.
 #[derive(Debug)]

@@ -27,10 +27,10 @@ use tracing::Instrument;
 
 use crate::audit::{Audit, Ended, Honoured};
 use crate::grant::{self, Deny, Granted};
-use crate::kubelet;
 use crate::metrics::{Metrics, Moved};
 use crate::program::{NotStarted, Programs};
 use crate::refusal::Refusal;
+use crate::runtime::kubelet;
 use crate::session::{self, End};
 
 /// Messages to a frontdoor that wait in this process; with the stream's window all that a session

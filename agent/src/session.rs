@@ -16,8 +16,8 @@ use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::kubelet::exec::{self, Event, Input, Output};
-use crate::kubelet::status::Exit;
+use crate::exec::status::Exit;
+use crate::exec::{self, Event, Input, Output};
 use crate::metrics::Moved;
 
 /// An idle process is kept from being cut by the runtime, which does so after 4 h.

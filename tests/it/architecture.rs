@@ -229,10 +229,10 @@ const FRONTDOOR: Modules = &[
 
 /// Files that compute and do nothing else, so that tests and fuzzers need bytes alone.
 pub(crate) const PURE: &[&str] = &[
-    "agent/src/kubelet/spdy",
-    "agent/src/kubelet/status",
-    "agent/src/kubelet/stty",
-    "agent/src/kubelet/wrapper",
+    "agent/src/exec/spdy",
+    "agent/src/exec/status",
+    "agent/src/shell/stty",
+    "agent/src/shell/wrapper",
     "agent/src/node/protocol",
     "frontdoor/src/addresses",
     "frontdoor/src/authn/options",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
-use crate::kubelet::{ClientFiles, Config, Trust};
+use crate::runtime::kubelet::{ClientFiles, Config, Trust};
 
 /// Where every kubelet listens that was told nothing else.
 const PORT: u16 = 10250;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
-use super::left::{Begun, How, Left};
+use super::entry::{Begun, How, Left};
 use super::{Error, Means, Programs, identify};
-use crate::kubelet::exec::{Input, Output};
-use crate::kubelet::hangup::Leader;
+use crate::exec::{Input, Output};
 use crate::node::protocol::{By, Process, Signal};
+use crate::shell::hangup::Leader;
 use crate::ticks;
 
 /// Seconds between tries: a kubelet or a helper that restarts is not there at once.

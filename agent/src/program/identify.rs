@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{sleep, timeout};
 
-use super::left::{How, Left, Words};
+use super::entry::{How, Left, Words};
 use super::{Error, Means};
-use crate::kubelet::exec::{Input, Output};
+use crate::exec::{Input, Output};
 use crate::node::protocol::{By, Candidate, ContainerId, Process, Stdin};
 use podgate_proto::v1::TerminalSize;
 

@@ -2,12 +2,12 @@
 //! at the kubelet, signalled and hung up by the node helper where there is one, else through the
 //! kubelet. What is started is in the journal until it is known to be over.
 
-mod container;
+mod entry;
 mod hangup;
 mod identify;
 pub(crate) mod journal;
-mod left;
 mod signals;
+mod supervisor;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +17,19 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::exec::{Input, Output};
 use crate::grant::Granted;
-use crate::kubelet::exec::{Input, Output};
-use crate::kubelet::{self, Kubelet, Late};
 use crate::metrics::Metrics;
 use crate::node::{self, Node};
+use crate::runtime::kubelet::{self, Kubelet, Late};
+use crate::shell::wrapper;
 use crate::ticks;
-pub(crate) use container::Container;
+pub(crate) use entry::Left;
+use entry::{How, Words};
 use identify::{Starts, Unidentified};
 use journal::Journal;
-pub(crate) use left::Left;
-use left::{How, Words};
 use signals::Signals;
+pub(crate) use supervisor::Container;
 
 /// Hang-ups under way at once: a frontdoor that dies leaves many to be done.
 const HANGUPS: usize = 16;
@@ -189,7 +190,7 @@ impl Programs {
         let Some(exec::Program::Command(command)) = &exec.program else {
             return Err(no_shell);
         };
-        let words = kubelet::wrapper::split(command)?;
+        let words = wrapper::split(command)?;
         tracing::debug!("no shell in the image, running the command's words");
         let unidentified = match (&self.means.node, left.container()) {
             (Some(_), Some(container)) => self.means.starts.begin(container).await,

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 // The pure file itself: building its crate would take minutes.
-#[path = "../../../agent/src/kubelet/status.rs"]
+#[path = "../../../agent/src/exec/status.rs"]
 mod status;
 use status::{Exit, parse};
 

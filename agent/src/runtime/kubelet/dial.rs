@@ -23,7 +23,7 @@ use podgate_proto::reload::Reloaded;
 use super::Config;
 
 /// A connection to the kubelet.
-pub(super) type Connection = TlsStream<TcpStream>;
+pub(crate) type Connection = TlsStream<TcpStream>;
 
 /// For TCP connect and TLS handshake together, on the node's own loopback or address.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::exec::Event;
-use super::status::Exit;
-use super::{Error, Kubelet};
+use crate::exec::Event;
+use crate::exec::status::Exit;
 use crate::grant::Granted;
+use crate::runtime::kubelet::{Error, Kubelet};
 
 /// For one exec of the script.
 const EXEC_TIMEOUT: Duration = Duration::from_secs(10);

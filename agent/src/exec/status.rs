@@ -85,7 +85,7 @@ pub fn parse(json: &[u8]) -> Result<Exit, Error> {
 
 /// What runc and crun say of a program that cannot be started. Their words are the only thing that
 /// tells a missing program from any other failure; `exec: "` keeps out a missing working directory.
-pub(super) fn start_failure(message: String) -> Exit {
+pub(crate) fn start_failure(message: String) -> Exit {
     let exec = message.rfind("exec: \"").map(|at| message.split_at(at).1);
     match exec {
         Some(exec)

@@ -2,6 +2,9 @@
 //! control but TCP's, so the connection carries this exec alone and is read only as fast as its
 //! output is taken.
 
+pub mod spdy;
+pub mod status;
+
 use std::collections::VecDeque;
 use std::io;
 
@@ -11,10 +14,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use podgate_proto::limits::MAX_CHUNK;
 use podgate_proto::v1::TerminalSize;
 
-use super::dial::Connection;
-use super::spdy::frame::{self, Decoder, Frame};
-use super::spdy::headers;
-use super::status::{self, Exit};
+use crate::runtime::kubelet::dial::Connection;
+use spdy::frame::{self, Decoder, Frame};
+use spdy::headers;
+use status::Exit;
 
 // A client's stream ids are odd and rise. Runtimes tell streams by their header, not by order.
 const ERROR: u32 = 1;
@@ -100,7 +103,7 @@ pub struct Output {
 }
 
 /// Opens the streams of an exec on an upgraded connection. `bytes` came behind the answer's head.
-pub(super) async fn open(
+pub(crate) async fn open(
     connection: Connection,
     bytes: BytesMut,
     tty: bool,
@@ -203,7 +206,7 @@ impl Input {
     }
 
     /// The character that stands for end of file in the client's terminal modes.
-    pub(super) fn set_eof_character(&mut self, character: u8) {
+    pub(crate) fn set_eof_character(&mut self, character: u8) {
         self.eof = character;
     }
 
@@ -252,7 +255,7 @@ impl Output {
     }
 
     /// Puts events back, to be given again next, in this order; those without bytes are left out.
-    pub(super) fn put_back<const N: usize>(&mut self, events: [Event; N]) {
+    pub(crate) fn put_back<const N: usize>(&mut self, events: [Event; N]) {
         for event in events.into_iter().rev() {
             match &event {
                 Event::Stdout(bytes) | Event::Stderr(bytes) if bytes.is_empty() => {}

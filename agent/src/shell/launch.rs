@@ -9,11 +9,12 @@ use bytes::BytesMut;
 use podgate_proto::v1::Exec;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::exec::{Event, Input, Output};
 use super::hangup::Leader;
-use super::status::{self, Exit};
-use super::{Error, Kubelet, wrapper};
+use super::wrapper;
+use crate::exec::status::{self, Exit};
+use crate::exec::{Event, Input, Output};
 use crate::grant::Granted;
+use crate::runtime::kubelet::{Error, Kubelet};
 
 /// Bytes of the wrapper's first output, at the most: its name and one line of /proc/PID/stat.
 const MAX_READY: usize = 4 * 1024;
@@ -52,7 +53,7 @@ impl<E: Into<Error>> From<E> for NotStarted {
 }
 
 /// Starts what `exec` asks for behind the wrapper, or gives up at `deadline`.
-pub(super) async fn start(
+pub(crate) async fn start(
     kubelet: &Kubelet,
     granted: &Granted,
     session: &str,
@@ -83,7 +84,7 @@ pub(super) async fn start(
 }
 
 /// Opens an exec of these words with the terminal that is asked for, or gives up at `deadline`.
-pub(super) async fn open(
+pub(crate) async fn open(
     kubelet: &Kubelet,
     granted: &Granted,
     argv: &[String],
@@ -94,7 +95,7 @@ pub(super) async fn open(
         let (mut input, output) = kubelet.exec(granted, argv, exec.terminal.is_some()).await?;
         if let Some(terminal) = &exec.terminal {
             if let Some(size) = &terminal.size {
-                input.resize(size).await.map_err(super::exec::Error::Io)?;
+                input.resize(size).await.map_err(crate::exec::Error::Io)?;
             }
             let eof = terminal.modes.iter().find(|mode| mode.opcode == VEOF);
             // 255 means that there is none (RFC 4254 §8).

@@ -2,16 +2,9 @@
 //! says which containers live. Nothing is started before the live container is the granted one.
 
 pub mod dial;
-pub mod exec;
-pub mod hangup;
-mod launch;
 pub mod pods;
-pub mod spdy;
-pub mod status;
-mod stty;
 mod trust;
 pub mod upgrade;
-pub mod wrapper;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,9 +18,12 @@ use tokio_util::task::TaskTracker;
 use podgate_proto::mtls;
 use podgate_proto::v1::Exec;
 
+use crate::exec;
 use crate::grant::{self, Deny, Granted};
+use crate::shell::launch;
+pub use crate::shell::launch::{Late, NotStarted, Started};
+use crate::shell::wrapper;
 use dial::Dialer;
-pub use launch::{Late, NotStarted, Started};
 use pods::Pods;
 pub use pods::Recent;
 pub use trust::Trust;
@@ -204,7 +200,7 @@ impl Kubelet {
         live.err().filter(pods::Error::container_gone)
     }
 
-    async fn exec(
+    pub(crate) async fn exec(
         &self,
         granted: &Granted,
         argv: &[String],

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::grant::Granted;
-use crate::kubelet::hangup::Leader;
 use crate::node::protocol::{ContainerId, HungUp, Process};
+use crate::shell::hangup::Leader;
 
 /// What a session may leave behind, as the journal keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

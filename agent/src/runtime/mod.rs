@@ -1,0 +1,3 @@
+//! What runs programs in the containers of this node.
+
+pub mod kubelet;
