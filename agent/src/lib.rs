@@ -2,22 +2,24 @@
 
 pub mod audit;
 pub mod config;
-mod exec;
 pub mod grant;
 pub mod metrics;
-pub mod session;
 pub mod telemetry;
 pub mod version;
 
 mod admin;
 mod descriptors;
+mod exec;
+mod exit;
 mod listener;
 mod node;
 mod program;
 mod refusal;
 mod runtime;
 mod service;
+mod session;
 mod shell;
+mod streams;
 mod ticks;
 mod workers;
 
@@ -37,8 +39,8 @@ use config::Config;
 use metrics::Metrics;
 use node::Node;
 use program::journal::{self, Journal};
-use program::{Left, Means, Programs};
-use runtime::kubelet::{Kubelet, Recent};
+use program::{JournalEntry, ProgramServices, Programs};
+use runtime::kubelet::{Kubelet, NodeState};
 use service::{Service, Shared};
 use workers::Workers;
 
@@ -73,7 +75,7 @@ pub struct Agent {
     enrolment: Arc<Enrolment>,
     journal: Option<Journal>,
     /// What an earlier agent has not ended.
-    left: Vec<Left>,
+    left: Vec<JournalEntry>,
     metrics: Arc<Metrics>,
     audit: Arc<Audit>,
 }
@@ -127,30 +129,32 @@ impl Agent {
         // Connections end after the sessions, and after their hang-ups, which need the kubelet.
         let closed = CancellationToken::new();
         let kubelet = self.config.kubelet.clone();
-        let means = Arc::new(Means::new(
-            self.config.node_helper.clone().map(Node::new),
+        let node = self.config.node_helper.clone().map(Node::new);
+        let node = Arc::new(NodeState::new(node));
+        for entry in &self.left {
+            node.claim(entry.trace());
+        }
+        let services = Arc::new(ProgramServices::new(
             self.journal,
             self.config.hang_up_grace,
             Arc::clone(&metrics),
             stopped.clone(),
         ));
-        means.claim(&self.left);
         let left = Arc::new(Mutex::new(self.left));
-        let recent = Arc::new(Recent::default());
         let start = {
             let (shared, identity, closed) = (Arc::clone(&shared), self.identity, closed.clone());
             let (metrics, deny) = (Arc::clone(&metrics), self.config.deny.clone());
             move |accepted| {
                 let (shared, identity, closed) = (shared.clone(), identity.clone(), closed.clone());
                 let (metrics, kubelet, deny) = (metrics.clone(), kubelet.clone(), deny.clone());
-                let recent = Arc::clone(&recent);
-                let (means, left) = (Arc::clone(&means), Arc::clone(&left));
+                let node = Arc::clone(&node);
+                let (services, left) = (Arc::clone(&services), Arc::clone(&left));
                 async move {
                     let tasks = TaskTracker::new();
-                    match Kubelet::start(kubelet, deny, recent, &tasks, &closed) {
+                    match Kubelet::start(kubelet, deny, node, &tasks, &closed) {
                         Err(error) => tracing::error!(%error, "no client of the kubelet"),
                         Ok(kubelet) => {
-                            let programs = Programs::new(Arc::new(kubelet), means);
+                            let programs = Programs::new(Arc::new(kubelet), services);
                             // The first worker takes it all.
                             let left = std::mem::take(
                                 &mut *left.lock().unwrap_or_else(PoisonError::into_inner),

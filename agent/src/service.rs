@@ -30,7 +30,6 @@ use crate::grant::{self, Deny, Granted};
 use crate::metrics::{Metrics, Moved};
 use crate::program::{NotStarted, Programs};
 use crate::refusal::Refusal;
-use crate::runtime::kubelet;
 use crate::session::{self, End};
 
 /// Messages to a frontdoor that wait in this process; with the stream's window all that a session
@@ -186,10 +185,10 @@ impl Service {
         // Boxed, as is the end: a session that runs keeps none of what they need.
         let mut program = match Box::pin(self.programs.start(granted, &id, &exec)).await {
             Ok(started) => started,
-            Err(NotStarted { error, rest }) => {
+            Err(NotStarted { error, failed }) => {
                 ended("refused", None);
                 refuse(error.into()).await;
-                Box::pin(rest.end()).await;
+                Box::pin(failed.end()).await;
                 return "refused";
             }
         };
@@ -208,12 +207,13 @@ impl Service {
         let end = match outbound.send(Ok(opened)).await {
             Err(_) => End::Abandoned,
             Ok(()) => {
-                let place = program.handle.container();
+                let supervisor = program.handle.supervisor();
+                let streams = &mut program.streams;
                 tokio::select! {
                     // In its place, lest the future has room for it twice.
                     end = session::run(
-                        (&mut program.input, &mut program.output),
-                        &place,
+                        (&mut *streams.input, &mut *streams.output),
+                        &supervisor,
                         &mut inbound,
                         &outbound,
                         &self.shared.stopped,
@@ -232,7 +232,7 @@ impl Service {
             End::Exited(_) => ("exited", true),
             End::NotStarted => ("refused", true),
             End::Gone => ("gone", true),
-            End::Broken(_) => ("broken", false),
+            End::Broken => ("broken", false),
             End::Stopped => ("stopped", false),
             End::Abandoned => ("abandoned", false),
         };
@@ -277,7 +277,7 @@ impl Service {
             &self.shared.deny,
             now,
         )
-        .map_err(kubelet::Error::from)?;
+        .map_err(Refusal::from)?;
         match open.action {
             Some(open::Action::Exec(exec)) => Ok(Admitted {
                 id,

@@ -16,9 +16,9 @@ use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::exec::status::Exit;
-use crate::exec::{self, Event, Input, Output};
+use crate::exit::Exit;
 use crate::metrics::Moved;
+use crate::streams::{Event, Input, Output};
 
 /// An idle process is kept from being cut by the runtime, which does so after 4 h.
 const PING: Duration = Duration::from_secs(30 * 60);
@@ -27,23 +27,23 @@ const PING: Duration = Duration::from_secs(30 * 60);
 const KILLED: u8 = 128 + 9;
 
 /// Where a session's messages go; bounded, so that a slow frontdoor slows the process.
-pub type Outbound = mpsc::Sender<Result<AgentMessage, Status>>;
+pub(crate) type Outbound = mpsc::Sender<Result<AgentMessage, Status>>;
 
-/// Where a session's process runs, as far as its session has to know.
-pub trait Place: Sync {
-    /// Sends the process a signal, by its name as RFC 4254 §6.10 has it.
+/// Watches over a session's process: all that a session asks beside the process's bytes.
+pub(crate) trait Supervisor: Sync {
+    /// Sends the process a signal, by its name in RFC 4254 §6.10.
     fn signal(&self, name: &str);
 
-    /// Waits until the place is gone, and all that it held; says why.
-    fn gone(&self) -> impl Future<Output = String> + Send;
+    /// Waits until the process's container is gone with all that ran in it, and says why.
+    fn until_gone(&self) -> impl Future<Output = String> + Send;
 
-    /// Why the place is gone, if that is why its process was killed.
-    fn is_gone(&self) -> impl Future<Output = Option<String>> + Send;
+    /// Why the container is gone, if that is why the process was killed.
+    fn why_gone(&self) -> impl Future<Output = Option<String>> + Send;
 }
 
 /// How a session ended.
 #[derive(Debug)]
-pub enum End {
+pub(crate) enum End {
     /// The process ended, and the frontdoor was told how.
     Exited(u8),
     /// The runtime failed to start it, and the frontdoor was told.
@@ -52,16 +52,16 @@ pub enum End {
     Gone,
     /// The frontdoor went away.
     Abandoned,
-    /// The kubelet's connection broke; the frontdoor was told.
-    Broken(exec::Error),
+    /// The process's output broke off; the frontdoor was told.
+    Broken,
     /// The agent is being stopped; the frontdoor was told.
     Stopped,
 }
 
 /// Carries a session from its start to its end.
-pub async fn run(
-    (input, output): (&mut Input, &mut Output),
-    place: &impl Place,
+pub(crate) async fn run(
+    (input, output): (&mut dyn Input, &mut dyn Output),
+    supervisor: &impl Supervisor,
     mut inbound: impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin,
     outbound: &Outbound,
     stopped: &CancellationToken,
@@ -75,8 +75,8 @@ pub async fn run(
     tokio::select! {
         // Output first: what the process still said is told before anything else is looked at.
         biased;
-        end = give(output, place, outbound, &credit, moved) => end,
-        end = listen(&mut inbound, place, queue, &credit, outbound) => end,
+        end = give(output, supervisor, outbound, &credit, moved) => end,
+        end = listen(&mut inbound, supervisor, queue, &credit, outbound) => end,
         () = async {
             if let Err(error) = feed(input, waiting, &credit, outbound, moved).await {
                 tracing::debug!(%error, "input is taken no longer");
@@ -84,7 +84,7 @@ pub async fn run(
             // The output tells how the process ended.
             pending().await
         } => End::Abandoned,
-        why = place.gone() => gone(&why, outbound),
+        why = supervisor.until_gone() => gone(&why, outbound),
         () = outbound.closed() => End::Abandoned,
         () = stopped.cancelled() => {
             let failed = failed(Reason::Shutdown, "the agent on the pod's node is being stopped");
@@ -116,7 +116,7 @@ struct Credits {
 }
 
 /// A message that says why there is no session, or no longer.
-pub fn failed(reason: Reason, message: impl Into<String>) -> AgentMessage {
+pub(crate) fn failed(reason: Reason, message: impl Into<String>) -> AgentMessage {
     let failed = Failed {
         reason: reason.into(),
         message: message.into(),
@@ -128,8 +128,8 @@ pub fn failed(reason: Reason, message: impl Into<String>) -> AgentMessage {
 
 /// From the process to the frontdoor, as far as it has credit.
 async fn give(
-    output: &mut Output,
-    place: &impl Place,
+    output: &mut dyn Output,
+    supervisor: &impl Supervisor,
     outbound: &Outbound,
     credit: &Credits,
     moved: &Moved<'_>,
@@ -140,7 +140,7 @@ async fn give(
             Ok(Event::Stderr(bytes)) => (bytes, ToFrontdoor::Stderr),
             Ok(Event::Exit(exit)) => {
                 if exit == Exit::Code(KILLED)
-                    && let Some(why) = Box::pin(place.is_gone()).await
+                    && let Some(why) = Box::pin(supervisor.why_gone()).await
                 {
                     // A frontdoor that is gone needs no telling.
                     let _ = outbound
@@ -151,10 +151,11 @@ async fn give(
                 return ended(exit, outbound).await;
             }
             Err(error) => {
+                tracing::info!(%error, "the process's output broke off");
                 let text = format!("the session was lost on the pod's node: {error}");
                 // A frontdoor that is gone needs no telling.
                 let _ = outbound.send(Ok(failed(Reason::LinkLost, text))).await;
-                return End::Broken(error);
+                return End::Broken;
             }
         };
         // The semaphore is never closed.
@@ -218,7 +219,7 @@ async fn ended(exit: Exit, outbound: &Outbound) -> End {
 /// Hears the frontdoor until it is gone, whether the process reads or not.
 async fn listen(
     inbound: &mut (impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin),
-    place: &impl Place,
+    supervisor: &impl Supervisor,
     queue: mpsc::Sender<FromFrontdoor>,
     credit: &Credits,
     outbound: &Outbound,
@@ -242,7 +243,7 @@ async fn listen(
             },
             // It must not wait behind input that nobody reads.
             FromFrontdoor::Signal(signal) => {
-                place.signal(&signal.name);
+                supervisor.signal(&signal.name);
                 continue;
             }
             _ => {}
@@ -255,7 +256,7 @@ async fn listen(
 
 /// Gives the process what waits for it, and the credit for it back.
 async fn feed(
-    input: &mut Input,
+    input: &mut dyn Input,
     mut waiting: mpsc::Receiver<FromFrontdoor>,
     credit: &Credits,
     outbound: &Outbound,
@@ -267,7 +268,7 @@ async fn feed(
         let message = tokio::select! {
             message = waiting.recv() => message,
             _ = pings.tick() => {
-                input.ping().await?;
+                input.keep_alive().await?;
                 continue;
             }
         };
@@ -288,7 +289,7 @@ async fn feed(
                     taken = 0;
                 }
             }
-            Some(FromFrontdoor::EndOfInput(_)) => input.close().await?,
+            Some(FromFrontdoor::EndOfInput(_)) => input.end().await?,
             Some(FromFrontdoor::Resize(size)) => input.resize(&size).await?,
             // These are heard where they come in.
             Some(FromFrontdoor::Signal(_) | FromFrontdoor::OutputCredit(_)) => {}

@@ -71,8 +71,8 @@ const AGENT: Modules = &[
             "listener",
             "service",
             "program",
+            "runtime",
             "node",
-            "kubelet",
             "config",
             "audit",
             "admin",
@@ -85,23 +85,31 @@ const AGENT: Modules = &[
     ("listener", &["service", "metrics"]),
     (
         "service",
-        &[
-            "program", "session", "refusal", "audit", "kubelet", "grant", "metrics",
-        ],
+        &["program", "session", "refusal", "audit", "grant", "metrics"],
     ),
     (
         "program",
-        &["session", "node", "kubelet", "grant", "metrics", "ticks"],
+        &[
+            "session", "runtime", "streams", "node", "grant", "metrics", "ticks",
+        ],
     ),
-    ("session", &["kubelet", "metrics"]),
-    ("node", &[]),
-    ("refusal", &["kubelet"]),
+    ("session", &["streams", "exit", "metrics"]),
+    ("refusal", &["runtime", "grant"]),
     (
         "config",
-        &["audit", "kubelet", "grant", "telemetry", "workers"],
+        &["audit", "runtime", "grant", "telemetry", "workers"],
     ),
     ("audit", &["grant", "metrics"]),
-    ("kubelet", &["grant", "ticks"]),
+    // Whoever starts programs stands on what it starts them by, and not the other way round.
+    (
+        "runtime",
+        &["shell", "exec", "streams", "node", "grant", "ticks"],
+    ),
+    ("shell", &["exec", "streams", "exit"]),
+    ("exec", &["streams", "exit", "ticks"]),
+    ("streams", &["exit"]),
+    ("exit", &[]),
+    ("node", &[]),
     ("ticks", &[]),
     ("grant", &[]),
     ("admin", &["metrics"]),
@@ -231,6 +239,7 @@ const FRONTDOOR: Modules = &[
 pub(crate) const PURE: &[&str] = &[
     "agent/src/exec/spdy",
     "agent/src/exec/status",
+    "agent/src/exit",
     "agent/src/shell/stty",
     "agent/src/shell/wrapper",
     "agent/src/node/protocol",

@@ -1,135 +1,49 @@
-//! Starts a session's program in a container: behind the wrapper, or directly by its words where the
-//! image has no shell. Input is the program's from its first byte: none is sent before it runs.
+//! Waits until the wrapper says that the program behind it runs. Input is the program's from its first
+//! byte: none is sent before that.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use bytes::BytesMut;
-
-use podgate_proto::v1::Exec;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::hangup::Leader;
-use super::wrapper;
-use crate::exec::status::{self, Exit};
-use crate::exec::{Event, Input, Output};
-use crate::grant::Granted;
-use crate::runtime::kubelet::{Error, Kubelet};
+use crate::exec::{self, Output, status};
+use crate::exit::Exit;
+use crate::streams::Event;
 
-/// Bytes of the wrapper's first output, at the most: its name and one line of /proc/PID/stat.
+/// The most bytes that come before the program's own: the wrapper's marker with a line of
+/// /proc/PID/stat, and what the image's shell says before it.
 const MAX_READY: usize = 4 * 1024;
-/// For a program that was given up to start yet, so that it can be hung up.
-const LATE: Duration = Duration::from_secs(120);
-/// VEOF of RFC 4254 §8.
-const VEOF: u32 = 5;
+/// How long a start that was given up may still come to run, and is waited for to be hung up.
+const PENDING: Duration = Duration::from_secs(120);
 
-/// A program that runs.
-#[derive(Debug)]
-pub struct Started {
-    /// Takes its input.
-    pub input: Input,
-    /// Gives its output and its end.
-    pub output: Output,
-    /// How to find it again, unless something else than the wrapper spoke first.
-    pub leader: Option<Leader>,
-}
-
-/// Why a program does not run, and what may yet come to.
-#[derive(Debug)]
-pub struct NotStarted {
-    /// Why.
-    pub error: Error,
-    /// What was asked for and has not answered: it may still start.
-    pub late: Option<Late>,
-}
-
-impl<E: Into<Error>> From<E> for NotStarted {
-    fn from(error: E) -> Self {
-        Self {
-            error: error.into(),
-            late: None,
-        }
-    }
-}
-
-/// Starts what `exec` asks for behind the wrapper, or gives up at `deadline`.
-pub(crate) async fn start(
-    kubelet: &Kubelet,
-    granted: &Granted,
-    session: &str,
-    exec: &Exec,
-    deadline: Instant,
-) -> Result<Started, NotStarted> {
-    let wrapped = wrapper::wrap(session, exec)?;
-    let (input, output) = open(kubelet, granted, &wrapped.argv, exec, deadline).await?;
-    let mut late = Late::new(output, wrapped.ready);
-    match timeout_at(deadline, late.ready()).await {
-        Err(_) => Err(NotStarted {
-            error: Error::StartTimeout,
-            late: Some(late),
-        }),
-        Ok(ready) => match ready? {
-            Ready::Runs(leader) => Ok(Started {
-                input,
-                output: late.output,
-                leader,
-            }),
-            Ready::Ended(Exit::NotFound(_)) => Err(Error::NoShell.into()),
-            Ready::Ended(Exit::Code(code)) => Err(Error::Wrapper(code).into()),
-            Ready::Ended(Exit::NotExecutable(text) | Exit::Failed(text)) => {
-                Err(Error::Runtime(text).into())
-            }
-        },
-    }
-}
-
-/// Opens an exec of these words with the terminal that is asked for, or gives up at `deadline`.
-pub(crate) async fn open(
-    kubelet: &Kubelet,
-    granted: &Granted,
-    argv: &[String],
-    exec: &Exec,
-    deadline: Instant,
-) -> Result<(Input, Output), Error> {
-    let opening = async {
-        let (mut input, output) = kubelet.exec(granted, argv, exec.terminal.is_some()).await?;
-        if let Some(terminal) = &exec.terminal {
-            if let Some(size) = &terminal.size {
-                input.resize(size).await.map_err(crate::exec::Error::Io)?;
-            }
-            let eof = terminal.modes.iter().find(|mode| mode.opcode == VEOF);
-            // 255 means that there is none (RFC 4254 §8).
-            if let Some(Ok(eof)) = eof.map(|mode| u8::try_from(mode.argument))
-                && eof != 255
-            {
-                input.set_eof_character(eof);
-            }
-        }
-        Ok((input, output))
-    };
-    timeout_at(deadline, opening)
-        .await
-        .unwrap_or(Err(Error::StartTimeout))
-}
-
-enum Ready {
-    Runs(Option<Leader>),
-    Ended(Exit),
+/// Why a wrapper does not run its program.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Exec(#[from] exec::Error),
+    #[error("the image has no shell")]
+    NoShell,
+    #[error("the image's shell ended with status {0} before it ran anything")]
+    Ended(u8),
+    #[error("the runtime could not start the program: {0}")]
+    Runtime(String),
 }
 
 /// A wrapper that was started and has not said yet that it runs.
-#[derive(Debug)]
-pub struct Late {
+pub(crate) struct PendingStart {
     output: Output,
+    /// What the marker begins with.
     prefix: String,
     /// What came on stdout, up to the marker.
     said: BytesMut,
-    /// What came on stderr: a runtime copies the two apart, so it may overtake the marker.
+    /// What came on stderr. A runtime copies the two apart, so it may overtake the marker.
     complaints: BytesMut,
 }
 
-impl Late {
-    fn new(output: Output, prefix: String) -> Self {
+impl PendingStart {
+    pub(crate) fn new(output: Output, prefix: String) -> Self {
         Self {
             output,
             prefix,
@@ -138,22 +52,14 @@ impl Late {
         }
     }
 
-    /// The process, if it comes to run in a while.
-    pub async fn leader(mut self) -> Option<Leader> {
-        match timeout(LATE, self.ready()).await {
-            Ok(Ok(Ready::Runs(leader))) => leader,
-            _ => None,
-        }
-    }
-
-    /// Waits for the wrapper's first output and takes it away. What else came is given back.
-    async fn ready(&mut self) -> Result<Ready, Error> {
+    /// Waits for the marker and takes it away. What else came is given back to the output. Answers
+    /// the process that leads, or `None` if something else than the wrapper spoke first.
+    pub(crate) async fn ready(&mut self) -> Result<Option<Leader>, Error> {
         loop {
-            match self.output.next().await? {
+            match self.output.event().await? {
                 Event::Stdout(bytes) => self.said.extend_from_slice(&bytes),
                 Event::Stderr(bytes) => self.complaints.extend_from_slice(&bytes),
-                Event::Exit(Exit::Code(code)) => return Ok(Ready::Ended(self.ended(code))),
-                Event::Exit(exit) => return Ok(Ready::Ended(exit)),
+                Event::Exit(exit) => return Err(self.ended(exit)),
             }
             let leader = match marker(&self.said, self.prefix.as_bytes()) {
                 Marker::Whole { stat, marker } => {
@@ -164,23 +70,43 @@ impl Late {
                     leader
                 }
                 Marker::Partial if self.complaints.len() <= MAX_READY => continue,
-                // Not our wrapper's words. Whatever they are, they are the user's to see.
+                // These are not our wrapper's words. Whatever they are, the user is to see them.
                 Marker::Partial | Marker::Other => None,
             };
             let complaints = Event::Stderr(self.complaints.split().freeze());
             self.output
                 .put_back([Event::Stdout(self.said.split().freeze()), complaints]);
-            return Ok(Ready::Runs(leader));
+            return Ok(leader);
         }
     }
 
-    /// Some runtimes (cri-o) tell of a program that they cannot start as if it had run and ended,
-    /// with their own words for its output.
-    fn ended(&self, code: u8) -> Exit {
-        let words = [&self.complaints[..], &self.said[..]].concat();
-        match status::start_failure(String::from_utf8_lossy(&words).into_owned()) {
-            Exit::Failed(_) => Exit::Code(code),
-            known => known,
+    /// The output, once the program runs.
+    pub(crate) fn into_output(self) -> Output {
+        self.output
+    }
+
+    /// The process that leads, if the program comes to run in a while.
+    pub(crate) async fn leader(&mut self) -> Option<Leader> {
+        timeout(PENDING, self.ready()).await.ok()?.ok()?
+    }
+
+    /// Some runtimes (cri-o) report a program that they cannot start as one that ran and ended, with
+    /// their own words for its output.
+    fn ended(&self, exit: Exit) -> Error {
+        let exit = match exit {
+            Exit::Code(code) => {
+                let words = [&self.complaints[..], &self.said[..]].concat();
+                match status::start_failure(String::from_utf8_lossy(&words).into_owned()) {
+                    Exit::Failed(_) => Exit::Code(code),
+                    known => known,
+                }
+            }
+            exit => exit,
+        };
+        match exit {
+            Exit::NotFound(_) => Error::NoShell,
+            Exit::Code(code) => Error::Ended(code),
+            Exit::NotExecutable(text) | Exit::Failed(text) => Error::Runtime(text),
         }
     }
 }

@@ -20,10 +20,10 @@ use tokio_util::task::TaskTracker;
 use podgate_proto::mtls;
 use podgate_proto::reload::Reloaded;
 
-use super::Config;
+use super::config::Config;
 
 /// A connection to the kubelet.
-pub(crate) type Connection = TlsStream<TcpStream>;
+pub(super) type Connection = TlsStream<TcpStream>;
 
 /// For TCP connect and TLS handshake together, on the node's own loopback or address.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ const WARM_AGE: Duration = Duration::from_secs(25);
 
 /// Why there is no connection to the kubelet.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// No TCP connection.
     #[error("cannot connect to {address}: {source}")]
     Connect {

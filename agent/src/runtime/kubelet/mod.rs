@@ -1,145 +1,72 @@
-//! The kubelet of this node: runs programs in its containers over SPDY/3.1, sub-protocol v4, and
-//! says which containers live. Nothing is started before the live container is the granted one.
+//! The kubelet of this node as a runtime: it starts programs over SPDY/3.1, sub-protocol v4, behind a
+//! wrapper, or by their words where the image has no shell.
 
-pub mod dial;
-pub mod pods;
+mod client;
+mod config;
+mod dial;
+mod error;
+mod identify;
+mod pods;
+mod running;
+mod state;
+pub(super) mod trace;
 mod trust;
-pub mod upgrade;
+mod upgrade;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use tokio::time::{Instant, sleep};
+use async_trait::async_trait;
+use podgate_proto::mtls;
+use podgate_proto::v1::exec::Program;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use podgate_proto::mtls;
-use podgate_proto::v1::Exec;
-
-use crate::exec;
-use crate::grant::{self, Deny, Granted};
-use crate::shell::launch;
-pub use crate::shell::launch::{Late, NotStarted, Started};
+use super::contract::{NotStarted, Runtime, Start, Started};
+use super::error::{self as legs, Failure, START_TIMEOUT};
+use super::running::Running;
+use crate::exec::{Input, Output};
+use crate::grant::{Deny, Granted};
+use crate::shell::launch::{self, PendingStart};
 use crate::shell::wrapper;
-use dial::Dialer;
-use pods::Pods;
-pub use pods::Recent;
-pub use trust::Trust;
+use crate::streams::Streams;
+use crate::ticks;
+use client::Client;
+pub(crate) use config::{ClientFiles, Config};
+use error::Error;
+use running::{KubeletProgram, container};
+pub(crate) use state::NodeState;
+use trace::{Trace, Words};
+pub(crate) use trust::Trust;
 
-/// From the request to the running program. The user hears of a failed leg within 10 s.
-pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(9);
+/// How long the kubelet may take to notice that a container is gone whose program was killed: how
+/// often it is asked, and the pauses between.
+const NOTICE: (usize, Duration) = (7, Duration::from_millis(500));
 
-/// How far the kubelet's list of pods may be behind its runtime, mostly.
-const STATUS_LAG: Duration = Duration::from_millis(300);
-/// Between looks at whether running sessions' containers live; all sessions share an answer.
-const WATCH: Duration = Duration::from_secs(1);
-
-/// How to reach and to trust the kubelet, in checked form.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Host and port to dial.
-    pub address: String,
-    /// Its name: what its certificate must have, where a CA is trusted.
-    pub server_name: ServerName<'static>,
-    /// Which certificate is trusted.
-    pub trust: Trust,
-    /// A file with a bearer token, read anew for each request.
-    pub token_file: Option<PathBuf>,
-    /// A certificate to show instead of a token, or beside it.
-    pub client: Option<ClientFiles>,
-}
-
-/// A client certificate and its key, PEM.
-#[derive(Clone, Debug)]
-pub struct ClientFiles {
-    /// The certificate chain.
-    pub cert: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
-}
-
-/// Why a program did not come to run.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
-    #[error(transparent)]
-    Dial(#[from] dial::Error),
-    #[error(transparent)]
-    Upgrade(#[from] upgrade::Error),
-    #[error(transparent)]
-    Pods(#[from] pods::Error),
-    #[error(transparent)]
-    Denied(#[from] grant::Error),
-    #[error(transparent)]
-    Exec(#[from] exec::Error),
-    #[error(transparent)]
-    Command(#[from] wrapper::Error),
-    #[error("cannot read the kubelet token {path}: {source}")]
-    Token {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("the runtime could not start the program: {0}")]
-    Runtime(String),
-    #[error("the image's shell ended with status {0} before it ran anything")]
-    Wrapper(u8),
-    #[error("the image has no shell")]
-    NoShell,
-    #[error("the hang-up script ended with status {0}")]
-    HangUp(u8),
-    #[error("the hang-up script did not end in time")]
-    HangUpTimeout,
-    #[error("the program did not start within {START_TIMEOUT:?}")]
-    StartTimeout,
-}
-
-impl Error {
-    /// Whether it says that the granted container is no more.
-    pub(crate) fn container_gone(&self) -> bool {
-        match self {
-            Self::Pods(error) => error.container_gone(),
-            Self::Upgrade(upgrade::Error::Refused { status, text }) => {
-                *status == 404 || text.starts_with("container not found")
-            }
-            _ => false,
-        }
-    }
-}
-
-/// A client of the kubelet; one a core.
+/// The kubelet of this node, as one core asks it.
 #[derive(Debug)]
-pub struct Kubelet {
-    config: Config,
-    deny: Deny,
-    dialer: Arc<Dialer>,
-    pods: Pods,
+pub(crate) struct Kubelet {
+    client: Arc<Client>,
+    node: Arc<NodeState>,
 }
 
 impl Kubelet {
-    /// Reads the TLS files; connections are opened ahead on `tasks`, until `stopped`.
-    pub fn start(
+    /// Reads the TLS files. Connections are opened ahead on `tasks`, until `stopped`.
+    pub(crate) fn start(
         config: Config,
         deny: Deny,
-        recent: Arc<Recent>,
+        node: Arc<NodeState>,
         tasks: &TaskTracker,
         stopped: &CancellationToken,
     ) -> Result<Self, mtls::Error> {
-        let dialer = Dialer::start(&config, tasks, stopped)?;
-        let host = config.server_name.to_str().into_owned();
-        let (tasks, stopped) = (tasks.clone(), stopped.clone());
-        let pods = Pods::new(Arc::clone(&dialer), host, tasks, stopped, recent);
-        Ok(Self {
-            config,
-            deny,
-            dialer,
-            pods,
-        })
+        let recent = Arc::clone(&node.recent);
+        let client = Arc::new(Client::start(config, deny, recent, tasks, stopped)?);
+        Ok(Self { client, node })
     }
 
-    /// Whether the TLS files make a client. Says so where nothing is verified.
-    pub fn check(config: &Config) -> Result<(), mtls::Error> {
+    /// Whether the TLS files make a client. Warns where nothing is verified.
+    pub(crate) fn check(config: &Config) -> Result<(), mtls::Error> {
         if config.trust == Trust::Anything {
             tracing::warn!(
                 address = config.address,
@@ -149,98 +76,152 @@ impl Kubelet {
         dial::client_config(config).map(drop)
     }
 
-    /// Starts a session's program behind the wrapper.
-    pub async fn launch(
+    /// Opens an exec of these words.
+    async fn open(
         &self,
-        granted: &Granted,
-        session: &str,
-        exec: &Exec,
+        start: &Start<'_>,
+        argv: &[String],
+        deadline: Instant,
+    ) -> Result<(Input, Output), Error> {
+        let terminal = start.exec.terminal.as_ref();
+        timeout_at(deadline, self.client.exec(start.granted, argv, terminal))
+            .await
+            .unwrap_or(Err(Error::StartTimeout))
+    }
+
+    /// In an image without a shell a command's words are run as they are.
+    async fn start_words(
+        &self,
+        start: &Start<'_>,
         deadline: Instant,
     ) -> Result<Started, NotStarted> {
-        launch::start(self, granted, session, exec, deadline).await
+        let Some(Program::Command(command)) = &start.exec.program else {
+            return Err(legs::Error::NoShell.into());
+        };
+        let words = wrapper::split(command).map_err(invalid)?;
+        tracing::debug!("no shell in the image, running the command's words");
+        let unidentified = match (&self.node.helper, container(start.granted)) {
+            (Some(_), Some(container)) => self.node.starts.begin(container).await,
+            _ => None,
+        };
+        let mut trace = Words {
+            words,
+            since: ticks::now(),
+            terminal: start.exec.terminal.is_some(),
+            leader: None,
+        };
+        let mut program = self.program(start, Trace::Words(trace.clone()));
+        start.record.record(program.trace()).await;
+        let (input, output) = match self.open(start, &trace.words, deadline).await {
+            Ok(opened) => opened,
+            Err(error) => return Err(not_started(error, program)),
+        };
+        // What others have started while the kubelet was asked is not it.
+        trace.since = output.opened();
+        program.trace = Trace::Words(trace);
+        program.unidentified = unidentified;
+        Ok(started(input, output, program, start).await)
     }
 
-    /// Starts a program by its words, in an image without a shell.
-    pub async fn launch_words(
-        &self,
-        granted: &Granted,
-        words: &[String],
-        exec: &Exec,
-        deadline: Instant,
-    ) -> Result<(exec::Input, exec::Output), Error> {
-        launch::open(self, granted, words, exec, deadline).await
+    fn program(&self, start: &Start<'_>, trace: Trace) -> KubeletProgram {
+        let runtime = (&self.client, &self.node);
+        KubeletProgram::new(runtime, start.session, start.granted, trace)
     }
+}
 
-    /// Waits until the granted container is no more, and says why. A kubelet that does not answer
-    /// says nothing of its containers.
-    pub async fn until_gone(&self, granted: &Granted) -> pods::Error {
-        loop {
-            sleep(WATCH).await;
-            let live = match self.pods.recently(granted, WATCH) {
-                Some(live) => live,
-                // Boxed: every session waits here, and few ask at a time.
-                None => match self.token() {
-                    Ok(token) => Box::pin(self.pods.check(granted, token.as_deref()))
-                        .await
-                        .map(drop),
-                    Err(_) => continue,
-                },
-            };
-            match live {
-                Err(error) if error.container_gone() => return error,
-                _ => {}
+#[async_trait]
+impl Runtime for Kubelet {
+    async fn start(&self, start: &Start<'_>) -> Result<Started, NotStarted> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        let wrapped = wrapper::wrap(start.session, start.exec).map_err(invalid)?;
+        let mut program = self.program(start, Trace::Wrapped { leader: None });
+        start.record.record(program.trace()).await;
+        let (input, output) = match self.open(start, &wrapped.argv, deadline).await {
+            Ok(opened) => opened,
+            Err(error) => return Err(not_started(error, program)),
+        };
+        let mut pending = PendingStart::new(output, wrapped.ready);
+        match timeout_at(deadline, pending.ready()).await {
+            Ok(Ok(leader)) => {
+                program.trace = Trace::Wrapped { leader };
+                Ok(started(input, pending.into_output(), program, start).await)
+            }
+            Ok(Err(launch::Error::NoShell)) => self.start_words(start, deadline).await,
+            Ok(Err(launch::Error::Exec(error))) => Err(not_started(error.into(), program)),
+            Ok(Err(error)) => Err(legs::Error::Runtime(Failure::of(error)).into()),
+            Err(_) => {
+                program.pending = Some(pending);
+                Err(not_started(Error::StartTimeout, program))
             }
         }
     }
 
-    /// Why the granted container is no more, if the kubelet knows that.
-    pub async fn is_gone(&self, granted: &Granted) -> Option<pods::Error> {
-        let token = self.token().ok()?;
-        let live = self.pods.check(granted, token.as_deref()).await;
-        live.err().filter(pods::Error::container_gone)
-    }
-
-    pub(crate) async fn exec(
+    fn resume(
         &self,
+        session: &str,
         granted: &Granted,
-        argv: &[String],
-        tty: bool,
-    ) -> Result<(exec::Input, exec::Output), Error> {
-        let token = self.token()?;
-        let path = upgrade::exec_path(
-            &granted.namespace,
-            &granted.pod,
-            &granted.uid,
-            &granted.container,
-            argv,
-            tty,
-        );
-        let mut connection = self.dialer.connect().await?;
-        let host = self.config.server_name.to_str();
-        let bytes = upgrade::upgrade(&mut connection, &host, &path, token.as_deref()).await?;
-        // By now the kubelet has bound the connection to one container, but the runtime starts
-        // nothing until the streams are there. A pod of another UID is never entered: the list of
-        // pods is what the exec's path was looked up in. Container ids in it are as the kubelet last
-        // reported them, a moment behind a restart, so a first mismatch is looked at again.
-        let live = match self.pods.check(granted, token.as_deref()).await {
-            Err(pods::Error::NotRunning | pods::Error::Restarted) => {
-                sleep(STATUS_LAG).await;
-                self.pods.check(granted, token.as_deref()).await?
-            }
-            checked => checked?,
-        };
-        grant::check_facts(&self.deny, &live)?;
-        Ok(exec::open(connection, bytes, tty).await?)
+        trace: &super::trace::Trace,
+    ) -> Box<dyn Running> {
+        let super::trace::Trace::Kubelet(trace) = trace;
+        let runtime = (&self.client, &self.node);
+        Box::new(KubeletProgram::new(
+            runtime,
+            session,
+            granted,
+            trace.clone(),
+        ))
     }
 
-    fn token(&self) -> Result<Option<String>, Error> {
-        let Some(path) = &self.config.token_file else {
-            return Ok(None);
-        };
-        let token = std::fs::read_to_string(path).map_err(|source| Error::Token {
-            path: path.clone(),
-            source,
-        })?;
-        Ok(Some(token.trim().to_owned()))
+    async fn until_gone(&self, granted: &Granted) -> String {
+        self.client.until_gone(granted).await.to_string()
+    }
+
+    async fn why_gone(&self, granted: &Granted) -> Option<String> {
+        if let (Some(helper), Some(id)) = (&self.node.helper, container(granted))
+            && let Ok(true) = helper.runs(&id).await
+        {
+            return None;
+        }
+        let (times, pause) = NOTICE;
+        for _ in 0..times {
+            match self.client.live(granted).await {
+                Err(Error::Pods(error)) if error.container_gone() => {
+                    return Some(error.to_string());
+                }
+                _ => sleep(pause).await,
+            }
+        }
+        None
+    }
+}
+
+fn invalid(error: wrapper::Error) -> legs::Error {
+    legs::Error::Invalid(Failure::of(error))
+}
+
+/// A program that runs. Its trace is recorded once more, for it says more by now.
+async fn started(
+    input: Input,
+    output: Output,
+    mut program: KubeletProgram,
+    start: &Start<'_>,
+) -> Started {
+    program.doubtful = false;
+    start.record.record(program.trace()).await;
+    Started {
+        streams: Streams {
+            input: Box::new(input),
+            output: Box::new(output),
+        },
+        running: Box::new(program),
+    }
+}
+
+/// A program that does not run. It may have started all the same once its streams were open.
+fn not_started(error: Error, program: KubeletProgram) -> NotStarted {
+    let doubtful = matches!(error, Error::Exec(_) | Error::StartTimeout);
+    NotStarted {
+        error: error.into(),
+        running: doubtful.then(|| Box::new(program) as Box<dyn Running>),
     }
 }
