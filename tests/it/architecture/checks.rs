@@ -160,8 +160,12 @@ fn places_can_be_breached() {
         0,
     );
     check("frontdoor/src/ssh/pump.rs", "use tonic::Status;", 1);
-    check("agent/src/kubelet/exec.rs", "#[tonic::async_trait]", 1);
-    check("agent/src/kubelet/mod.rs", "use anyhow::Context as _;", 1);
+    check("agent/src/exec/mod.rs", "#[tonic::async_trait]", 1);
+    check(
+        "agent/src/runtime/kubelet/mod.rs",
+        "use anyhow::Context as _;",
+        1,
+    );
 }
 
 #[test]
@@ -233,7 +237,7 @@ fn pure_files_can_be_breached() {
     let dependencies = dependencies(manifest);
     assert_eq!(dependencies, ["bytes", "tokio", "tracing_x"]);
     let check = |text: &str, breaches: usize| {
-        let sources = [source("agent/src/kubelet/spdy/a.rs", text)];
+        let sources = [source("agent/src/exec/spdy/a.rs", text)];
         let found = rules::pure("agent", &dependencies, &sources);
         assert_eq!(found.len(), breaches, "{text}: {found:?}");
     };
