@@ -29,7 +29,7 @@ pub(crate) use yaml::read;
 
 use crate::addresses::Addresses;
 use crate::kubernetes::Reference;
-use crate::{target, telemetry, workers};
+use crate::{login_name, telemetry, workers};
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -196,14 +196,14 @@ impl Config {
 }
 
 fn check(file: File) -> Result<Config, (&'static str, String)> {
-    if !target::is_label(&file.default_namespace) {
+    if !login_name::is_label(&file.default_namespace) {
         return Err((
             "defaultNamespace",
             format!("{:?} is no namespace", file.default_namespace),
         ));
     }
     let suffix = &file.jump.suffix;
-    if !suffix.is_empty() && !suffix.split('.').all(target::is_label) {
+    if !suffix.is_empty() && !suffix.split('.').all(login_name::is_label) {
         return Err(("jump.suffix", format!("{suffix:?} ends no host's name")));
     }
     if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {

@@ -11,11 +11,11 @@ pub mod config;
 pub mod identity;
 pub mod kubernetes;
 pub mod listener;
+pub mod login_name;
 pub mod metrics;
 pub mod process;
 pub mod route;
 pub mod signer;
-pub mod target;
 pub mod telemetry;
 pub mod version;
 

@@ -176,7 +176,7 @@ const FRONTDOOR: Modules = &[
             "kubernetes",
             "addresses",
             "identity",
-            "target",
+            "login_name",
             "metrics",
         ],
     ),
@@ -198,9 +198,9 @@ const FRONTDOOR: Modules = &[
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
     ("authn", &["config", "identity", "addresses"]),
-    ("authz", &["config", "identity", "kubernetes", "target"]),
-    ("route", &["target", "kubernetes"]),
-    ("audit", &["config", "identity", "target", "metrics"]),
+    ("authz", &["config", "identity", "kubernetes", "login_name"]),
+    ("route", &["login_name", "kubernetes"]),
+    ("audit", &["config", "identity", "login_name", "metrics"]),
     // All places are as many as the configuration says.
     ("places", &["config", "addresses"]),
     (
@@ -209,7 +209,7 @@ const FRONTDOOR: Modules = &[
             "kubernetes",
             "addresses",
             "identity",
-            "target",
+            "login_name",
             "telemetry",
             "workers",
         ],
@@ -217,7 +217,7 @@ const FRONTDOOR: Modules = &[
     ("kubernetes", &[]),
     ("addresses", &[]),
     ("identity", &[]),
-    ("target", &[]),
+    ("login_name", &[]),
     ("admin", &[]),
     ("listener", &[]),
     ("metrics", &[]),
@@ -238,7 +238,7 @@ pub(crate) const PURE: &[&str] = &[
     "frontdoor/src/authn/options",
     "frontdoor/src/identity",
     "frontdoor/src/ssh/proxy_protocol",
-    "frontdoor/src/target",
+    "frontdoor/src/login_name",
 ];
 
 /// All that a pure file may import, but for other pure files.

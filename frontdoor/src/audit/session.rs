@@ -11,7 +11,7 @@ use podgate_proto::v1::{Exec, exec::Program};
 use super::event::{Event, MAX_COMMAND, Place, Way};
 use super::{Audit, Unwritable};
 use crate::identity::Identity;
-use crate::target::{Container, Pod};
+use crate::login_name::{Container, Pod};
 
 /// What refused a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

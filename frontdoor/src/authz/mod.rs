@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::config::Rule;
 use crate::identity::Identity;
-use crate::target::{Absent, Container, Pod, Selector, Target};
+use crate::login_name::{Absent, Container, Pod, Selector, Target};
 use reviews::Question;
 pub(crate) use reviews::Reviews;
 pub(crate) use standing::Rights;

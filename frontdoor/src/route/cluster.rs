@@ -14,7 +14,7 @@ use super::record::{Pools, Record};
 use super::wire::Seen;
 use super::workloads::{self, Selects};
 use crate::kubernetes::{ANSWER_TIMEOUT, within};
-use crate::target::{Kind, Selector};
+use crate::login_name::{Kind, Selector};
 
 /// For so long after it was read an object is taken to select the same pods.
 const SELECTOR: Duration = Duration::from_secs(10);

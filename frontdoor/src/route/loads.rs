@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ids::Uid;
 use super::record::Record;
-use crate::target::{Candidate, NoneReady, pick};
+use crate::login_name::{Candidate, NoneReady, pick};
 
 /// Sessions by the UIDs of their pods.
 #[derive(Debug, Default)]

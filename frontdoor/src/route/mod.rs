@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::kubernetes;
-use crate::target::{Absent, NoneReady, Pod, Selector, Target};
+use crate::login_name::{Absent, NoneReady, Pod, Selector, Target};
 use record::Record;
 
 pub use agents::AgentPods;

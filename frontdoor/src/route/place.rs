@@ -3,7 +3,7 @@
 use super::Error;
 use super::loads::Seat;
 use super::record::Record;
-use crate::target::{Container, Pod, Selector};
+use crate::login_name::{Container, Pod, Selector};
 
 /// Where a target leads.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use super::{open, pump, recheck, reserved};
 use crate::audit::{self, By};
 use crate::authn::restrictions::Restrictions;
 use crate::identity::Identity;
-use crate::target::Target;
+use crate::login_name::Target;
 
 /// Bytes of environment that a client may send, at the most, names included.
 const MAX_ENVIRONMENT: usize = 64 * 1024;

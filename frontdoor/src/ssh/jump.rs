@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{self, Client};
 use super::tunnel::Tunnel;
 use crate::authn::Login;
+use crate::login_name::{self, Container, Pod, Target};
 use crate::places::{Full, Start};
-use crate::target::{self, Container, Pod, Target};
 
 /// The one port that a target has: ssh's default.
 const PORT: u32 = 22;
@@ -36,7 +36,7 @@ pub(super) enum Refusal {
     #[error("this login may not be used to go there (permitopen)")]
     PermitOpen,
     #[error("{0}")]
-    Target(#[from] target::Error),
+    Target(#[from] login_name::Error),
     #[error("{0}")]
     Full(#[from] Full),
 }

@@ -11,8 +11,8 @@ use crate::agents::{self, Stream};
 use crate::audit::{By, Session, Unwritable};
 use crate::authz::Rights;
 use crate::identity::Identity;
+use crate::login_name::Target;
 use crate::route::Seat;
-use crate::target::Target;
 use crate::{authz, route};
 
 /// Which step failed.

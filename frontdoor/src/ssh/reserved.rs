@@ -11,7 +11,7 @@ use super::connection::Worker;
 use super::open;
 use super::pump::End;
 use crate::identity::Identity;
-use crate::target::{HELP, Reserved};
+use crate::login_name::{HELP, Reserved};
 use crate::{authz, route};
 
 /// For a client to take an answer, or the next piece of one, if it has no window for it yet.
