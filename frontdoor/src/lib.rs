@@ -21,7 +21,7 @@ pub mod version;
 
 mod admin;
 mod descriptors;
-mod places;
+mod quotas;
 mod ssh;
 mod workers;
 
@@ -43,7 +43,7 @@ use authz::{Authorizer, Reviews};
 use config::{Config, HostKeys};
 use listener::{address, listen};
 use metrics::Metrics;
-use places::Places;
+use quotas::Places;
 use route::{AgentPods, Cluster, Router};
 use ssh::{Accepted, Worker, hostkeys};
 use workers::Workers;

@@ -154,7 +154,7 @@ const FRONTDOOR: Modules = &[
             "authn",
             "authz",
             "route",
-            "places",
+            "quotas",
             "config",
             "admin",
             "listener",
@@ -171,7 +171,7 @@ const FRONTDOOR: Modules = &[
             "authn",
             "authz",
             "route",
-            "places",
+            "quotas",
             "config",
             "kubernetes",
             "addresses",
@@ -201,8 +201,8 @@ const FRONTDOOR: Modules = &[
     ("authz", &["config", "identity", "kubernetes", "login_name"]),
     ("route", &["login_name", "kubernetes"]),
     ("audit", &["config", "identity", "login_name", "metrics"]),
-    // All places are as many as the configuration says.
-    ("places", &["config", "addresses"]),
+    // Quotas are what the configuration says.
+    ("quotas", &["config", "addresses"]),
     (
         "config",
         &[

@@ -5,10 +5,10 @@
 mod agents;
 mod answers;
 mod cluster;
+mod destination;
 mod ids;
 mod listing;
 mod loads;
-mod place;
 mod pods;
 mod pool;
 mod record;
@@ -26,9 +26,9 @@ use record::Record;
 pub use agents::AgentPods;
 pub use answers::Error as AskError;
 pub use cluster::Cluster;
+pub use destination::Place;
 pub use listing::Listing;
 pub use loads::Seat;
-pub use place::Place;
 
 /// Why a target leads nowhere.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 
 use crate::addresses::Addresses;
 use crate::metrics::Metrics;
-use crate::places::{Full, Places, Start};
+use crate::quotas::{Full, Places, Start};
 
 /// A connection that may begin.
 #[derive(Debug)]

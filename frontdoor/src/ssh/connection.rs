@@ -27,7 +27,7 @@ use crate::authn::{Authenticator, Login};
 use crate::authz::Authorizer;
 use crate::config::{Limits, Sessions};
 use crate::metrics::Metrics;
-use crate::places::{Connected, Full, Places, Start};
+use crate::quotas::{Connected, Full, Places, Start};
 use crate::route::Router;
 
 /// For a connection's last words, once it is told to end.

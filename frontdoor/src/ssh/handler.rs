@@ -10,10 +10,10 @@ use russh::server::{
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::channel;
 use super::channels::Channels;
 use super::connection::Client;
 use super::jump::{self, Jump};
+use super::session;
 use crate::audit::Event;
 use crate::authn::{Credential, Login, Verdict};
 
@@ -229,7 +229,7 @@ impl Handler for Connection {
             None => (self.login.clone(), None),
             Some(jump) => (jump.target.clone(), Some(self.login.clone())),
         };
-        let task = channel::Task {
+        let task = session::Task {
             client: Arc::clone(&self.client),
             identity: Arc::clone(&login.identity),
             restrictions: Arc::clone(&login.restrictions),

@@ -13,7 +13,7 @@ use super::connection::{self, Client};
 use super::tunnel::Tunnel;
 use crate::authn::Login;
 use crate::login_name::{self, Container, Pod, Target};
-use crate::places::{Full, Start};
+use crate::quotas::{Full, Start};
 
 /// The one port that a target has: ssh's default.
 const PORT: u32 = 22;

@@ -2,7 +2,7 @@
 //! streams to agents that they open.
 
 mod admit;
-mod channel;
+
 mod channels;
 mod connection;
 mod handler;
@@ -15,6 +15,7 @@ mod proxy_protocol;
 mod pump;
 mod recheck;
 mod reserved;
+mod session;
 mod settings;
 mod socket;
 mod tunnel;

@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 use super::admit;
 use super::connection::{GRACE, Worker};
 use super::proxy_protocol::{self, Step};
-use crate::places::Start;
+use crate::quotas::Start;
 
 /// Its key in the configuration.
 const KEY: &str = "proxyProtocol";
