@@ -1,6 +1,5 @@
-//! What there are only so many places for: connections that have not logged in yet, those that have,
-//! and sessions. All are counted over all cores, and a place is free again when its holder lets go of it, however
-//! that comes about.
+//! How many connections and sessions clients may have. All cores count together. A slot is free again
+//! as soon as its holder drops it, however that comes about.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::addresses::Network;
 use crate::config::Limits;
 
-/// Why there is no place: what the client reads.
+/// Which limit is reached, in the words that the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Full {
     #[error("too many connections from your address are logging in; try again in a moment")]
@@ -41,135 +40,132 @@ impl Full {
     }
 }
 
-/// A connection's place until it has logged in.
-pub(crate) type Start = Place<Network>;
-/// A connection's place from its login on.
-pub(crate) type Connected = Place<String>;
-/// A running session's place.
-pub(crate) type Session = Place<String>;
+/// Held by a connection until it has logged in.
+pub(crate) type PreAuthSlot = Slot<Network>;
+/// Held by a connection from its login on.
+pub(crate) type ConnectionSlot = Slot<String>;
+/// Held by a running session.
+pub(crate) type SessionSlot = Slot<String>;
 
-/// All places of this frontdoor.
+/// All quotas of this frontdoor.
 #[derive(Debug)]
-pub(crate) struct Places {
-    starts: Arc<Room<Network>>,
-    unnamed: Arc<Room<Network>>,
-    connections: Arc<Room<String>>,
-    sessions: Arc<Room<String>>,
+pub(crate) struct Quotas {
+    pre_auth: Arc<Quota<Network>>,
+    proxied: Arc<Quota<Network>>,
+    connections: Arc<Quota<String>>,
+    sessions: Arc<Quota<String>>,
 }
 
-impl Places {
+impl Quotas {
     pub(crate) fn new(limits: &Limits) -> Self {
+        let pre_auth = (limits.starts, Full::Starts);
         Self {
-            starts: Arc::new(Room {
-                most: (limits.starts, Full::Starts),
-                most_each: (limits.starts_per_address, Full::StartsPerAddress),
-                taken: Mutex::default(),
-            }),
-            unnamed: Arc::new(Room {
-                most: (limits.starts, Full::Starts),
-                most_each: (limits.starts, Full::Starts),
-                taken: Mutex::default(),
-            }),
-            connections: Arc::new(Room {
-                most: (limits.connections, Full::Connections),
-                most_each: (limits.connections_per_user, Full::ConnectionsPerUser),
-                taken: Mutex::default(),
-            }),
-            sessions: Arc::new(Room {
-                most: (limits.sessions, Full::Sessions),
-                most_each: (limits.sessions_per_user, Full::SessionsPerUser),
-                taken: Mutex::default(),
-            }),
+            pre_auth: Quota::new(
+                pre_auth,
+                (limits.starts_per_address, Full::StartsPerAddress),
+            ),
+            proxied: Quota::new(pre_auth, pre_auth),
+            connections: Quota::new(
+                (limits.connections, Full::Connections),
+                (limits.connections_per_user, Full::ConnectionsPerUser),
+            ),
+            sessions: Quota::new(
+                (limits.sessions, Full::Sessions),
+                (limits.sessions_per_user, Full::SessionsPerUser),
+            ),
         }
     }
 
-    /// A place to log in from, for a client at `address`.
-    pub(crate) fn start(&self, address: IpAddr) -> Result<Start, Full> {
-        Room::take(&self.starts, Network::of(address))
+    /// For a client at `address` that is about to log in.
+    pub(crate) fn pre_auth(&self, address: IpAddr) -> Result<PreAuthSlot, Full> {
+        Quota::take(&self.pre_auth, Network::of(address))
     }
 
-    /// A place for a connection of a user who has logged in.
-    pub(crate) fn connection(&self, user: &str) -> Result<Connected, Full> {
-        Room::take(&self.connections, user.to_owned())
+    /// For a connection through a proxy, until the client's address is known. These have a quota of
+    /// their own, so that one proxy is not held to what one client may have.
+    pub(crate) fn proxied(&self, proxy: IpAddr) -> Result<PreAuthSlot, Full> {
+        Quota::take(&self.proxied, Network::of(proxy))
     }
 
-    /// A place for a connection through a proxy, until it is known whose it is. They are bounded apart, so
-    /// that one proxy is not held to what one client may have.
-    pub(crate) fn unnamed(&self, proxy: IpAddr) -> Result<Start, Full> {
-        Room::take(&self.unnamed, Network::of(proxy))
+    /// For a connection of a user who has logged in.
+    pub(crate) fn connection(&self, user: &str) -> Result<ConnectionSlot, Full> {
+        Quota::take(&self.connections, user.to_owned())
     }
 
-    /// A place for one more session of `user`.
-    pub(crate) fn session(&self, user: &str) -> Result<Session, Full> {
-        Room::take(&self.sessions, user.to_owned())
+    /// For one more session of `user`.
+    pub(crate) fn session(&self, user: &str) -> Result<SessionSlot, Full> {
+        Quota::take(&self.sessions, user.to_owned())
     }
 }
 
-/// Places of one kind. It knows only keys that hold one, so the greatest number of places is its own
-/// bound, too.
+/// A number of slots, in all and for each key. Only keys that hold a slot are stored, so the total is
+/// the bound on memory, too.
 #[derive(Debug)]
-struct Room<K> {
-    most: (usize, Full),
-    most_each: (usize, Full),
+struct Quota<K> {
+    total: (usize, Full),
+    per_key: (usize, Full),
     taken: Mutex<Taken<K>>,
 }
 
 #[derive(Debug)]
 struct Taken<K> {
-    all: usize,
-    each: HashMap<K, usize>,
+    total: usize,
+    per_key: HashMap<K, usize>,
 }
 
-impl<K> Default for Taken<K> {
-    fn default() -> Self {
-        Self {
-            all: 0,
-            each: HashMap::new(),
-        }
+impl<K: Clone + Eq + Hash> Quota<K> {
+    fn new(total: (usize, Full), per_key: (usize, Full)) -> Arc<Self> {
+        let taken = Mutex::new(Taken {
+            total: 0,
+            per_key: HashMap::new(),
+        });
+        Arc::new(Self {
+            total,
+            per_key,
+            taken,
+        })
     }
-}
 
-impl<K: Clone + Eq + Hash> Room<K> {
-    fn take(this: &Arc<Self>, key: K) -> Result<Place<K>, Full> {
+    fn take(this: &Arc<Self>, key: K) -> Result<Slot<K>, Full> {
         let mut taken = this.lock();
-        // The narrower one first: it is what its owner can do something about.
-        let (most, full) = this.most_each;
-        if taken.each.get(&key).is_some_and(|each| *each >= most) {
+        // The key's own limit first: its owner can do something about that one.
+        let (most, full) = this.per_key;
+        if taken.per_key.get(&key).is_some_and(|slots| *slots >= most) {
             return Err(full);
         }
-        let (most, full) = this.most;
-        if taken.all >= most {
+        let (most, full) = this.total;
+        if taken.total >= most {
             return Err(full);
         }
-        taken.all += 1;
-        *taken.each.entry(key.clone()).or_default() += 1;
-        let room = Arc::clone(this);
-        Ok(Place { room, key })
+        taken.total += 1;
+        *taken.per_key.entry(key.clone()).or_default() += 1;
+        let quota = Arc::clone(this);
+        Ok(Slot { quota, key })
     }
 }
 
-impl<K> Room<K> {
+impl<K> Quota<K> {
     fn lock(&self) -> MutexGuard<'_, Taken<K>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One taken place; free again on drop.
+/// One taken slot; free again on drop.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Place<K: Eq + Hash> {
-    room: Arc<Room<K>>,
+pub(crate) struct Slot<K: Eq + Hash> {
+    quota: Arc<Quota<K>>,
     key: K,
 }
 
-impl<K: Eq + Hash> Drop for Place<K> {
+impl<K: Eq + Hash> Drop for Slot<K> {
     fn drop(&mut self) {
-        let mut taken = self.room.lock();
-        taken.all = taken.all.saturating_sub(1);
-        if let Some(each) = taken.each.get_mut(&self.key) {
-            *each = each.saturating_sub(1);
-            if *each == 0 {
-                taken.each.remove(&self.key);
+        let mut taken = self.quota.lock();
+        taken.total = taken.total.saturating_sub(1);
+        if let Some(slots) = taken.per_key.get_mut(&self.key) {
+            *slots = slots.saturating_sub(1);
+            if *slots == 0 {
+                taken.per_key.remove(&self.key);
             }
         }
     }
@@ -179,24 +175,20 @@ impl<K: Eq + Hash> Drop for Place<K> {
 mod tests {
     use super::*;
 
-    fn room(most: usize, most_each: usize) -> Arc<Room<&'static str>> {
-        Arc::new(Room {
-            most: (most, Full::Sessions),
-            most_each: (most_each, Full::SessionsPerUser),
-            taken: Mutex::default(),
-        })
+    fn quota(total: usize, per_key: usize) -> Arc<Quota<&'static str>> {
+        Quota::new((total, Full::Sessions), (per_key, Full::SessionsPerUser))
     }
 
-    /// Places that are taken, and keys that hold one.
-    fn taken(room: &Room<&str>) -> (usize, usize) {
-        let taken = room.lock();
-        (taken.all, taken.each.len())
+    /// Slots that are taken, and keys that hold one.
+    fn taken(quota: &Quota<&str>) -> (usize, usize) {
+        let taken = quota.lock();
+        (taken.total, taken.per_key.len())
     }
 
     #[test]
     fn each_key_and_all_have_their_bound() {
-        let room = room(3, 2);
-        let take = |key| Room::take(&room, key);
+        let quota = quota(3, 2);
+        let take = |key| Quota::take(&quota, key);
         let (first, _second) = (take("ada").unwrap(), take("ada").unwrap());
         assert_eq!(take("ada").unwrap_err(), Full::SessionsPerUser);
         let _third = take("grace").unwrap();
@@ -208,28 +200,28 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_takes_no_place_and_an_end_leaves_nothing() {
-        let room = room(2, 1);
-        let places: Vec<_> = ["ada", "ada", "grace", "alan"]
+    fn a_refusal_takes_no_slot_and_an_end_leaves_nothing() {
+        let quota = quota(2, 1);
+        let slots: Vec<_> = ["ada", "ada", "grace", "alan"]
             .into_iter()
-            .filter_map(|key| Room::take(&room, key).ok())
+            .filter_map(|key| Quota::take(&quota, key).ok())
             .collect();
-        assert_eq!((places.len(), taken(&room)), (2, (2, 2)));
-        drop(places);
-        assert_eq!(taken(&room), (0, 0));
+        assert_eq!((slots.len(), taken(&quota)), (2, (2, 2)));
+        drop(slots);
+        assert_eq!(taken(&quota), (0, 0));
     }
 
     #[test]
-    fn a_place_of_another_thread_counts_and_is_given_back_even_by_a_panic() {
-        let room = room(8, 8);
+    fn a_slot_of_another_thread_counts_and_is_given_back_even_by_a_panic() {
+        let quota = quota(8, 8);
         let threads: Vec<_> = (0..8)
             .map(|i| {
-                let room = Arc::clone(&room);
+                let quota = Arc::clone(&quota);
                 std::thread::spawn(move || {
                     for _ in 0..1000 {
-                        let _place = Room::take(&room, "ada").unwrap();
+                        let _slot = Quota::take(&quota, "ada").unwrap();
                     }
-                    let _place = Room::take(&room, "ada").unwrap();
+                    let _slot = Quota::take(&quota, "ada").unwrap();
                     assert!(i % 2 == 0, "every other thread panics");
                 })
             })
@@ -239,6 +231,6 @@ mod tests {
             .filter_map(|thread| thread.join().err())
             .count();
         assert_eq!(panicked, 4);
-        assert_eq!(taken(&room), (0, 0));
+        assert_eq!(taken(&quota), (0, 0));
     }
 }

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, AuditTo, OnFailure};
 use crate::metrics::Metrics;
-pub use event::{Event, Way};
+pub use event::{Event, Via};
 use queue::{Queue, Refused};
-pub use session::{By, Session};
+pub use session::{RefusedBy, Session};
 use sink::Sink;
 
 /// For the last lines, once nothing more is recorded.

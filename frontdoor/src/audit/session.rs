@@ -6,16 +6,17 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use podgate_proto::v1::{Exec, exec::Program};
+use podgate_proto::v1::exec::Program;
+use podgate_proto::v1::open::Action;
 
-use super::event::{Event, MAX_COMMAND, Place, Way};
+use super::event::{Event, Location, MAX_COMMAND, Via};
 use super::{Audit, Unwritable};
 use crate::identity::Identity;
 use crate::login_name::{Container, Pod};
 
 /// What refused a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum RefusedBy {
     /// Kubernetes, or that it could not be asked.
     Authorization,
     /// A rule of the frontdoor's.
@@ -32,7 +33,7 @@ pub enum By {
     End(&'static str),
 }
 
-impl By {
+impl RefusedBy {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Authorization => "authorization",
@@ -52,11 +53,11 @@ pub struct Session<'a> {
     audit: &'a Audit,
     id: &'a str,
     identity: &'a Identity,
-    from: (SocketAddr, Way, &'a str),
+    from: (SocketAddr, Via, &'a str),
     command: Option<String>,
     asked: Option<String>,
     tty: bool,
-    place: OnceLock<Place>,
+    location: OnceLock<Location>,
     began: OnceLock<Instant>,
     refused: AtomicBool,
     input: AtomicU64,
@@ -64,22 +65,26 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// `from` is the client, the way in and the login name; `asked` names the variable in which a
+    /// `from` is the client, how it got here and the login name; `asked` names the variable in which a
     /// forced command finds what was asked for.
     pub fn new(
         audit: &'a Audit,
         id: &'a str,
         identity: &'a Identity,
-        from: (SocketAddr, Way, &'a str),
-        exec: &Exec,
+        from: (SocketAddr, Via, &'a str),
+        action: &Action,
         asked: Option<&str>,
     ) -> Self {
-        let command = match &exec.program {
+        let exec = match action {
+            Action::Exec(exec) => Some(exec),
+            Action::Forward(_) | Action::Listen(_) | Action::Files(_) => None,
+        };
+        let command = match exec.and_then(|exec| exec.program.as_ref()) {
             Some(Program::Command(command)) => Some(keep(&String::from_utf8_lossy(command))),
             Some(Program::Shell(_)) | None => None,
         };
         let asked = asked.and_then(|name| {
-            let mut variables = exec.environment.iter();
+            let mut variables = exec?.environment.iter();
             variables.find(|variable| variable.name == name)
         });
         Self {
@@ -89,8 +94,8 @@ impl<'a> Session<'a> {
             from,
             command,
             asked: asked.map(|variable| keep(&variable.value)),
-            tty: exec.terminal.is_some(),
-            place: OnceLock::new(),
+            tty: exec.is_some_and(|exec| exec.terminal.is_some()),
+            location: OnceLock::new(),
             began: OnceLock::new(),
             refused: AtomicBool::new(false),
             input: AtomicU64::new(0),
@@ -100,7 +105,7 @@ impl<'a> Session<'a> {
 
     /// It is known where to.
     pub(crate) fn found(&self, pod: &Pod, container: &Container) {
-        let _ = self.place.set(Place {
+        let _ = self.location.set(Location {
             namespace: pod.namespace.clone(),
             pod: pod.name.clone(),
             uid: pod.uid.clone(),
@@ -117,7 +122,7 @@ impl<'a> Session<'a> {
     }
 
     /// It is refused, and its user reads this.
-    pub(crate) fn refused(&self, by: By, reason: &str) {
+    pub(crate) fn refused(&self, by: RefusedBy, reason: &str) {
         self.refused.store(true, Ordering::Relaxed);
         // A loss is counted where it comes about.
         let _ = self
@@ -129,7 +134,7 @@ impl<'a> Session<'a> {
     pub(crate) fn ended(&self, outcome: &'static str, status: Option<u32>, reason: Option<&str>) {
         let Some(began) = self.began.get() else {
             if let (Some(reason), false) = (reason, self.refused.load(Ordering::Relaxed)) {
-                self.refused(By::End(outcome), reason);
+                self.refused(RefusedBy::End(outcome), reason);
             }
             return;
         };
@@ -152,9 +157,9 @@ impl<'a> Session<'a> {
     }
 
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
-        let (client, way, target) = self.from;
-        Event::session(event, self.id, self.identity, self.place.get())
-            .from(client, way, target)
+        let (client, via, target) = self.from;
+        Event::session(event, self.id, self.identity, self.location.get())
+            .from(client, via, target)
             .program(self.command.as_deref(), self.asked.as_deref(), self.tty)
     }
 }

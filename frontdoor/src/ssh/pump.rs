@@ -12,7 +12,8 @@ use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::connection::Worker;
+use super::context::Context;
+use super::end::End;
 use super::idle::Idle;
 use crate::agents::Stream;
 use crate::audit::Session;
@@ -20,62 +21,13 @@ use crate::audit::Session;
 /// SSH_EXTENDED_DATA_STDERR of RFC 4254 §5.2.
 pub(super) const STDERR: u32 = 1;
 
-/// How a session ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// Its program ended.
-    Exited(u32),
-    /// The client closed the channel, or went.
-    ClientGone,
-    /// It could not begin or go on, for this reason.
-    Failed(String),
-    /// The frontdoor is being stopped.
-    Stopped(String),
-    /// No byte moved for as long as the configuration allows.
-    Idle(String),
-    /// What let the client in does not hold any more.
-    Revoked(String),
-}
-
-impl End {
-    /// Its word in logs and metrics.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Exited(_) => "exited",
-            Self::ClientGone => "client_gone",
-            Self::Failed(_) => "failed",
-            Self::Stopped(_) => "stopped",
-            Self::Revoked(_) => "revoked",
-            Self::Idle(_) => "idle",
-        }
-    }
-
-    /// The status of its program.
-    pub(super) fn status(&self) -> Option<u32> {
-        match self {
-            Self::Exited(status) => Some(*status),
-            _ => None,
-        }
-    }
-
-    /// What its user reads.
-    pub(super) fn line(&self) -> Option<&str> {
-        match self {
-            Self::Exited(_) | Self::ClientGone => None,
-            Self::Failed(line) | Self::Stopped(line) | Self::Idle(line) | Self::Revoked(line) => {
-                Some(line)
-            }
-        }
-    }
-}
-
 /// Carries a session to its end.
 pub(super) async fn run(
     stream: Stream,
     read: &mut ChannelReadHalf,
     write: &ChannelWriteHalf<Msg>,
     signals: &mut mpsc::Receiver<Sig>,
-    worker: &Worker,
+    worker: &Context,
     tty: bool,
     record: &Session<'_>,
 ) -> End {
@@ -146,7 +98,7 @@ async fn download(
     mut waiting: mpsc::Receiver<Heard>,
     write: &ChannelWriteHalf<Msg>,
     to_agent: &mpsc::Sender<FrontdoorMessage>,
-    worker: &Worker,
+    worker: &Context,
     (idle, record): (&Idle, &Session<'_>),
     tty: bool,
 ) -> End {
@@ -204,7 +156,7 @@ async fn give(
     write: &ChannelWriteHalf<Msg>,
     extended: Option<u32>,
     bytes: Bytes,
-    worker: &Worker,
+    worker: &Context,
 ) -> Result<(), russh::Error> {
     worker.metrics.output.inc_by(bytes.len() as u64);
     match extended {
@@ -218,7 +170,7 @@ async fn upload(
     read: &mut ChannelReadHalf,
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     credit: &Semaphore,
-    worker: &Worker,
+    worker: &Context,
     (idle, record): (&Idle, &Session<'_>),
 ) {
     while let Some(message) = read.wait().await {
