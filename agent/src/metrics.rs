@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use podgate_proto::enrolment::Told;
+use podgate_process::enrolment::EnrolmentEvent;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -180,16 +180,16 @@ impl Metrics {
     }
 
     /// Counts a call of the signer.
-    pub fn enrolment(&self, told: Told) {
+    pub fn enrolment(&self, told: EnrolmentEvent) {
         let outcome = match told {
-            Told::Enrolled { lifetime } => {
+            EnrolmentEvent::Enrolled { lifetime } => {
                 let expires = SystemTime::now() + Duration::from_secs(u64::from(lifetime));
                 let since = expires.duration_since(UNIX_EPOCH).unwrap_or_default();
                 let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
                 self.certificate_expiry.set(since);
                 "enrolled"
             }
-            Told::Failed => "failed",
+            EnrolmentEvent::Failed => "failed",
         };
         self.enrolments.get_or_create(&outcome.into()).inc();
     }

@@ -6,13 +6,13 @@ mod authorization;
 mod hostkeys;
 mod limits;
 mod rules;
-mod yaml;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podgate_proto::{enrolment, mtls};
+use podgate_process::config::{Error, Invalid, read};
+use podgate_process::{enrolment, log, mtls, workers};
 use serde::Deserialize;
 
 pub use audit::{Audit, AuditTo, OnFailure};
@@ -22,14 +22,10 @@ pub use authorization::Authorization;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
-pub use yaml::Error;
-#[cfg(test)]
-pub(crate) use yaml::parse;
-pub(crate) use yaml::read;
 
 use crate::addresses::Addresses;
 use crate::kubernetes::Reference;
-use crate::{login_name, telemetry, workers};
+use crate::login_name;
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -54,7 +50,7 @@ pub struct Config {
     pub watch_pods: bool,
     pub drain: Duration,
     pub workers: usize,
-    pub log: telemetry::Config,
+    pub log: log::Config,
 }
 
 /// Where agents are dialled.
@@ -130,7 +126,7 @@ struct File {
     drain_seconds: u64,
     workers: Option<usize>,
     #[serde(default)]
-    log: telemetry::Config,
+    log: log::Config,
 }
 
 impl Default for Agents {
@@ -195,28 +191,36 @@ impl Config {
     }
 }
 
-fn check(file: File) -> Result<Config, (&'static str, String)> {
+fn check(file: File) -> Result<Config, Invalid> {
     if !login_name::is_label(&file.default_namespace) {
-        return Err((
+        return Err(Invalid::new(
             "defaultNamespace",
             format!("{:?} is no namespace", file.default_namespace),
         ));
     }
     let suffix = &file.jump.suffix;
     if !suffix.is_empty() && !suffix.split('.').all(login_name::is_label) {
-        return Err(("jump.suffix", format!("{suffix:?} ends no host's name")));
+        return Err(Invalid::new(
+            "jump.suffix",
+            format!("{suffix:?} ends no host's name"),
+        ));
     }
     if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {
-        return Err(("acceptEnv", format!("{name:?} is no variable's name")));
+        return Err(Invalid::new(
+            "acceptEnv",
+            format!("{name:?} is no variable's name"),
+        ));
     }
     if file.recheck_seconds == 0 {
-        return Err(("recheckSeconds", "0 is not from 1".to_owned()));
+        return Err(Invalid::new("recheckSeconds", "0 is not from 1"));
     }
     let proxies = file.proxy_protocol.filter(|file| !file.from.is_empty());
     let proxies = proxies.map(|file| Addresses::networks(&file.from.join(",")));
     let proxies = proxies.transpose();
-    let proxies = proxies.map_err(|error| ("proxyProtocol.from", error.to_string()))?;
-    file.log.filter().map_err(|error| ("log", error))?;
+    let proxies = proxies.map_err(|error| Invalid::new("proxyProtocol.from", error.to_string()))?;
+    file.log
+        .check()
+        .map_err(|error| Invalid::new("log", error))?;
     Ok(Config {
         listen: file.listen,
         proxies,
@@ -265,12 +269,14 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use podgate_process::config::parse;
+
     use super::*;
 
     const EXAMPLE: &str = include_str!("../frontdoor.example.yaml");
 
     fn read(yaml: &str) -> Result<Config, String> {
-        check(parse(yaml)?).map_err(|(key, reason)| format!("{key}: {reason}"))
+        check(parse(yaml)?).map_err(|invalid| invalid.to_string())
     }
 
     #[test]

@@ -10,43 +10,40 @@ pub mod authz;
 pub mod config;
 pub mod identity;
 pub mod kubernetes;
-pub mod listener;
 pub mod login_name;
 pub mod metrics;
-pub mod process;
 pub mod route;
 pub mod signer;
-pub mod telemetry;
-pub mod version;
 
-mod admin;
-mod descriptors;
 mod quotas;
 mod ssh;
-mod workers;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
-use podgate_proto::enrolment::Enrolment;
-use podgate_proto::mtls::{self, Identity};
+use podgate_process::admin::{self, Admin};
+use podgate_process::daemon::Daemon;
+use podgate_process::enrolment::Enrolment;
+use podgate_process::listener::{self, address, listen};
+use podgate_process::mtls::{self, Identity};
+use podgate_process::shutdown::Shutdown;
+use podgate_process::workers::Workers;
+use podgate_process::{descriptors, log};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use admin::Admin;
 use agents::Agents;
 use audit::Audit;
 use authn::Authenticator;
 use authz::{Authorizer, Reviews};
 use config::{Config, HostKeys};
-use listener::{address, listen};
 use metrics::Metrics;
 use quotas::Quotas;
 use route::{AgentPods, Cluster, Router};
 use ssh::{Accepted, Context, hostkeys};
-use workers::Workers;
 
 /// Why the frontdoor does not run.
 #[derive(Debug, thiserror::Error)]
@@ -86,9 +83,23 @@ pub struct Frontdoor {
     audit: Arc<Audit>,
 }
 
-impl Frontdoor {
+impl Daemon for Frontdoor {
+    const NAME: &'static str = "podgate-frontdoor";
+    /// russh warns of what clients send, in the clients' words.
+    const LOG: &'static str = "info,russh=error";
+    type Config = Config;
+    type Error = Error;
+
+    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
+        Config::read(path)
+    }
+
+    fn log(config: &Config) -> &log::Config {
+        &config.log
+    }
+
     /// Reads keys, who may log in, and TLS files, and listens.
-    pub async fn bind(config: Config) -> Result<Self, Error> {
+    async fn bind(config: Config) -> Result<Self, Error> {
         descriptors::raise();
         let (identity, enrolment) = config.certificate.clone().open()?;
         let authenticator = Arc::new(Authenticator::load(&config.authn)?);
@@ -130,11 +141,8 @@ impl Frontdoor {
 
     /// Serves until `draining`, then lets sessions go on for the configured time, or until
     /// `stopped`, and ends the rest. A worker that cannot begin ends all at once.
-    pub async fn run(
-        self,
-        draining: CancellationToken,
-        stopped: CancellationToken,
-    ) -> Result<(), Error> {
+    async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Shutdown { draining, stopped } = shutdown;
         let Self {
             config,
             listener,

@@ -13,8 +13,9 @@ use source::workspace;
 /// The agent and the frontdoor meet over the wire alone.
 pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("proto", &[]),
-    ("agent", &["podgate_proto"]),
-    ("frontdoor", &["podgate_proto"]),
+    ("proto/process", &["podgate_proto"]),
+    ("agent", &["podgate_process", "podgate_proto"]),
+    ("frontdoor", &["podgate_process", "podgate_proto"]),
 ];
 
 /// Where the crates of a protocol may stand, and how much of each: whoever else wants SSH, the API
@@ -46,7 +47,6 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     ("agent/src/session", "tonic::Status"),
     //
     // An error that nobody matches on is for whoever ends the process.
-    ("agent/src/main", "anyhow"),
     ("agent/src/bin", "anyhow"),
 ];
 
@@ -54,34 +54,32 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
 /// is no cycle among them.
 pub(crate) type Modules = &'static [(&'static str, &'static [&'static str])];
 
-const PROTO: Modules = &[
-    // The messages are the crate's root's.
-    ("enrolment", &["lib", "mtls", "limits"]),
+const PROTO: Modules = &[("lib", &[]), ("limits", &[])];
+
+const PROCESS: Modules = &[
     ("lib", &[]),
+    ("daemon", &["config", "log", "shutdown"]),
+    ("enrolment", &["config", "mtls"]),
     ("mtls", &["reload"]),
     ("reload", &[]),
-    ("limits", &[]),
+    ("admin", &[]),
+    ("config", &[]),
+    ("descriptors", &[]),
+    ("listener", &[]),
+    ("log", &[]),
+    ("shutdown", &[]),
+    ("version", &[]),
+    ("workers", &[]),
 ];
 
 const AGENT: Modules = &[
-    ("main", &["lib", "config", "telemetry", "version"]),
+    ("main", &["lib"]),
     (
         "lib",
         &[
-            "listener",
-            "service",
-            "program",
-            "node",
-            "kubelet",
-            "config",
-            "audit",
-            "admin",
-            "metrics",
-            "workers",
-            "descriptors",
+            "listener", "service", "program", "node", "kubelet", "config", "audit", "metrics",
         ],
     ),
-    ("descriptors", &[]),
     ("listener", &["service", "metrics"]),
     (
         "service",
@@ -96,19 +94,13 @@ const AGENT: Modules = &[
     ("session", &["kubelet", "metrics"]),
     ("node", &[]),
     ("refusal", &["kubelet"]),
-    (
-        "config",
-        &["audit", "kubelet", "grant", "telemetry", "workers"],
-    ),
+    ("config", &["audit", "kubelet", "grant"]),
     ("audit", &["grant", "metrics"]),
     ("kubelet", &["grant", "ticks"]),
     ("ticks", &[]),
     ("grant", &[]),
-    ("admin", &["metrics"]),
     ("metrics", &[]),
-    ("telemetry", &[]),
     ("version", &[]),
-    ("workers", &[]),
 ];
 
 /// The node helper, a program of its own.
@@ -142,8 +134,7 @@ const HELPER_IMPORTS: &[&str] = &[
 ];
 
 const FRONTDOOR: Modules = &[
-    ("main", &["lib", "process", "signer", "config", "version"]),
-    ("process", &["telemetry"]),
+    ("main", &["lib", "signer"]),
     (
         "lib",
         &[
@@ -156,11 +147,7 @@ const FRONTDOOR: Modules = &[
             "route",
             "quotas",
             "config",
-            "admin",
-            "listener",
             "metrics",
-            "workers",
-            "descriptors",
         ],
     ),
     (
@@ -189,10 +176,7 @@ const FRONTDOOR: Modules = &[
             "config",
             "addresses",
             "identity",
-            "admin",
-            "listener",
             "metrics",
-            "telemetry",
         ],
     ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
@@ -203,28 +187,12 @@ const FRONTDOOR: Modules = &[
     ("audit", &["config", "identity", "login_name", "metrics"]),
     // Quotas are what the configuration says.
     ("quotas", &["config", "addresses"]),
-    (
-        "config",
-        &[
-            "kubernetes",
-            "addresses",
-            "identity",
-            "login_name",
-            "telemetry",
-            "workers",
-        ],
-    ),
+    ("config", &["kubernetes", "addresses", "identity", "login_name"]),
     ("kubernetes", &[]),
     ("addresses", &[]),
     ("identity", &[]),
     ("login_name", &[]),
-    ("admin", &[]),
-    ("listener", &[]),
     ("metrics", &[]),
-    ("telemetry", &[]),
-    ("version", &[]),
-    ("workers", &[]),
-    ("descriptors", &[]),
 ];
 
 /// Files that compute and do nothing else, so that tests and fuzzers need bytes alone.
@@ -288,6 +256,7 @@ fn each_protocol_has_its_place() {
 #[test]
 fn modules_import_downwards() {
     hold(rules::modules("proto/src", PROTO, &workspace()));
+    hold(rules::modules("proto/process/src", PROCESS, &workspace()));
     hold(rules::modules("agent/src", AGENT, &workspace()));
     hold(rules::modules(HELPER_PLACE, HELPER, &workspace()));
     hold(rules::modules("frontdoor/src", FRONTDOOR, &workspace()));

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use podgate_proto::mtls::FRONTDOOR_NAME;
+use podgate_process::mtls::FRONTDOOR_NAME;
 use podgate_proto::v1::Identity;
 use serde::Serialize;
 
