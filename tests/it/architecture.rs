@@ -63,6 +63,7 @@ const PROCESS: Modules = &[
     ("mtls", &["reload"]),
     ("reload", &[]),
     ("admin", &[]),
+    ("cache", &[]),
     ("config", &[]),
     ("descriptors", &[]),
     ("listener", &[]),
@@ -187,7 +188,10 @@ const FRONTDOOR: Modules = &[
     ("audit", &["config", "identity", "login_name", "metrics"]),
     // Quotas are what the configuration says.
     ("quotas", &["config", "addresses"]),
-    ("config", &["kubernetes", "addresses", "identity", "login_name"]),
+    (
+        "config",
+        &["kubernetes", "addresses", "identity", "login_name"],
+    ),
     ("kubernetes", &[]),
     ("addresses", &[]),
     ("identity", &[]),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use podgate_process::cache::Outage as _;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 

@@ -2,6 +2,7 @@
 //! its own (its name, its log's default level); nothing here knows SSH, Kubernetes or a container.
 
 pub mod admin;
+pub mod cache;
 pub mod config;
 pub mod daemon;
 pub mod descriptors;
