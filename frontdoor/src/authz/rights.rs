@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use podgate_process::cache::Outage as _;
+use podgate_process::jitter;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -83,7 +84,7 @@ impl RightsWatch {
         // Questions of the last round that were asked before it was broken off.
         let mut skipped = 0;
         loop {
-            sleep(spread(wait)).await;
+            sleep(jitter::between(wait / 2, wait)).await;
             let mut questions: Vec<_> = self.lock().keys().cloned().collect();
             let asked = questions.len();
             questions.rotate_left(skipped % asked.max(1));
@@ -130,28 +131,5 @@ impl RightsWatch {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Question, Watched>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Something between half of this and all of it.
-fn spread(most: Duration) -> Duration {
-    let mut random = [0; 1];
-    // Without random numbers all of it.
-    let part = getrandom::fill(&mut random).map_or(0, |()| u32::from(u8::from_be_bytes(random)));
-    most - most / 2 * part / 256
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rounds_are_spread_over_half_of_their_time() {
-        let most = Duration::from_secs(60);
-        let times: Vec<_> = (0..1000).map(|_| spread(most)).collect();
-        let within = |time: &Duration| *time > most / 2 && *time <= most;
-        assert!(times.iter().all(within), "{times:?}");
-        let early = times.iter().filter(|time| **time < most * 3 / 4).count();
-        assert!((100..900).contains(&early), "{early}");
     }
 }

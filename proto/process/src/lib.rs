@@ -7,6 +7,7 @@ pub mod config;
 pub mod daemon;
 pub mod descriptors;
 pub mod enrolment;
+pub mod jitter;
 pub mod listener;
 pub mod log;
 pub mod mtls;
