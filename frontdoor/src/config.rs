@@ -1,6 +1,5 @@
 //! The frontdoor's configuration: YAML, checked as a whole before anything starts.
 
-mod audit;
 mod authn;
 mod authorization;
 mod hostkeys;
@@ -12,10 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_process::config::{Error, Invalid, read};
-use podgate_process::{enrolment, log, mtls, workers};
+use podgate_process::{audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
-pub use audit::{Audit, AuditTo, OnFailure};
 pub(crate) use authn::GROUP_PRINCIPAL;
 pub use authn::{Authn, Certificates, Names, UserFrom};
 pub use authorization::Authorization;
@@ -46,7 +44,7 @@ pub struct Config {
     pub limits: Limits,
     pub authorization: Authorization,
     pub rules: Vec<Rule>,
-    pub audit: Audit,
+    pub audit: audit::Config,
     pub watch_pods: bool,
     pub drain: Duration,
     pub workers: usize,

@@ -58,7 +58,7 @@ pub enum Error {
     #[error(transparent)]
     Authn(#[from] authn::Error),
     #[error("audit: {0}")]
-    Audit(#[from] audit::Error),
+    Audit(#[from] podgate_process::audit::Error),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] kubernetes::Error),
     #[error("cannot start a worker: {0}")]
@@ -122,7 +122,7 @@ impl Daemon for Frontdoor {
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         let metrics = Arc::new(Metrics::new());
-        let audit = Arc::new(Audit::start(&config.audit, Arc::clone(&metrics))?);
+        let audit = Arc::new(Audit::start(&config.audit, metrics.audit_events.clone())?);
         Ok(Self {
             config,
             listener,
@@ -239,7 +239,7 @@ impl Daemon for Frontdoor {
             }
         };
         let mut workers = Workers::start(config.workers, start).map_err(Error::Worker)?;
-        metrics.watch(workers.runtimes());
+        metrics.tasks.watch(workers.runtimes());
         let serve = async {
             if !ssh::WINDOW_BY_CONSUMPTION {
                 tracing::warn!(
@@ -279,7 +279,7 @@ impl Daemon for Frontdoor {
                 () = served.cancelled() => {}
                 () = router.follow(count), if config.watch_pods => {}
                 () = router.follow_agents() => {}
-                () = enrolment.keep(|told| metrics.enrolment(told)) => {}
+                () = enrolment.keep(|event| metrics.enrolment.count(event)) => {}
             }
         };
         tokio::join!(admin, serve, follow);

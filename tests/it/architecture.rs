@@ -14,7 +14,12 @@ use source::workspace;
 pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("proto/process", &["podgate_proto"]),
-    ("agent", &["podgate_process", "podgate_proto"]),
+    (
+        "agent",
+        &["podgate_helper", "podgate_process", "podgate_proto"],
+    ),
+    // Its program uses its library.
+    ("agent/helper", &["podgate_helper"]),
     ("frontdoor", &["podgate_process", "podgate_proto"]),
 ];
 
@@ -47,7 +52,7 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     ("agent/src/session", "tonic::Status"),
     //
     // An error that nobody matches on is for whoever ends the process.
-    ("agent/src/bin", "anyhow"),
+    ("agent/helper/src/main", "anyhow"),
 ];
 
 /// What each module imports of its crate. A module stands above all that it imports, so that there
@@ -59,6 +64,8 @@ const PROTO: Modules = &[("lib", &[]), ("limits", &[])];
 const PROCESS: Modules = &[
     ("lib", &[]),
     ("daemon", &["config", "log", "shutdown"]),
+    ("audit", &["config", "metrics"]),
+    ("metrics", &["enrolment"]),
     ("enrolment", &["config", "jitter", "mtls"]),
     ("mtls", &["reload"]),
     ("reload", &[]),
@@ -91,35 +98,33 @@ const AGENT: Modules = &[
     ),
     (
         "program",
-        &["session", "node", "kubelet", "grant", "metrics", "ticks"],
+        &["session", "node", "kubelet", "grant", "metrics"],
     ),
     ("session", &["kubelet", "metrics"]),
     ("node", &[]),
     ("refusal", &["kubelet"]),
-    ("config", &["audit", "kubelet", "grant"]),
-    ("audit", &["grant", "metrics"]),
-    ("kubelet", &["grant", "ticks"]),
-    ("ticks", &[]),
+    ("config", &["kubelet", "grant"]),
+    ("audit", &["grant"]),
+    ("kubelet", &["grant"]),
     ("grant", &[]),
     ("metrics", &[]),
-    ("version", &[]),
 ];
 
 /// The node helper, a program of its own.
-const HELPER_PLACE: &str = "agent/src/bin/node-helper";
+const HELPER_PLACE: &str = "agent/helper/src";
 
 const HELPER: Modules = &[
-    ("main", &["server", "sandbox", "ticks", "version"]),
-    ("server", &["find", "signal", "protocol"]),
-    ("find", &["terminal", "processes", "protocol"]),
-    ("signal", &["processes", "protocol", "ticks"]),
-    ("terminal", &["protocol"]),
-    ("processes", &["protocol"]),
-    // The agent's `node/protocol.rs` and `ticks.rs`, which both programs compile.
+    ("main", &["server", "sandbox"]),
+    ("server", &["find", "signal"]),
+    ("find", &["terminal", "processes"]),
+    ("signal", &["processes"]),
+    ("terminal", &[]),
+    ("processes", &[]),
+    ("sandbox", &[]),
+    // The library: what the agent uses, too.
+    ("lib", &[]),
     ("protocol", &[]),
     ("ticks", &[]),
-    ("version", &[]),
-    ("sandbox", &[]),
 ];
 
 /// All that the node's one privileged program may import beside std: no TLS, no gRPC, nothing of Kubernetes and
@@ -128,9 +133,11 @@ const HELPER_IMPORTS: &[&str] = &[
     "anyhow",
     "clap",
     "libc",
+    "podgate_helper",
     "procfs",
     "rustix",
     "seccompiler",
+    "serde",
     "serde_json",
     "thiserror",
 ];
@@ -172,21 +179,14 @@ const FRONTDOOR: Modules = &[
     // A part of its own, with its own metrics.
     (
         "signer",
-        &[
-            "kubernetes",
-            "authn",
-            "config",
-            "addresses",
-            "identity",
-            "metrics",
-        ],
+        &["kubernetes", "authn", "config", "addresses", "identity"],
     ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
     ("authn", &["config", "identity", "addresses"]),
     ("authz", &["config", "identity", "kubernetes", "login_name"]),
     ("route", &["login_name", "kubernetes"]),
-    ("audit", &["config", "identity", "login_name", "metrics"]),
+    ("audit", &["identity", "login_name"]),
     // Quotas are what the configuration says.
     ("quotas", &["config", "addresses"]),
     (
@@ -206,7 +206,7 @@ pub(crate) const PURE: &[&str] = &[
     "agent/src/kubelet/status",
     "agent/src/kubelet/stty",
     "agent/src/kubelet/wrapper",
-    "agent/src/node/protocol",
+    "agent/helper/src/protocol",
     "frontdoor/src/addresses",
     "frontdoor/src/authn/options",
     "frontdoor/src/identity",
@@ -269,7 +269,7 @@ fn modules_import_downwards() {
 
 #[test]
 fn pure_files_do_no_io() {
-    for name in ["agent", "frontdoor"] {
+    for name in ["agent", "agent/helper", "frontdoor"] {
         let dependencies = source::dependencies(&source::manifest(name));
         hold(rules::pure(name, &dependencies, &workspace()));
     }
@@ -281,7 +281,7 @@ fn pure_files_do_no_io() {
 
 #[test]
 fn the_privileged_program_is_small() {
-    let dependencies = source::dependencies(&source::manifest("agent"));
+    let dependencies = source::dependencies(&source::manifest("agent/helper"));
     hold(rules::small(
         HELPER_PLACE,
         HELPER_IMPORTS,

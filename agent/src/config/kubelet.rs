@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn where_it_is_and_whom_it_trusts() {
         let check = |yaml: &str, host_ip: Option<&str>| {
-            let file: File = serde_saphyr::from_str(yaml).unwrap();
+            let file: File = podgate_process::config::parse(yaml).unwrap();
             file.check(host_ip)
                 .map(|config| (config.address, config.server_name, config.trust))
                 .map_err(|invalid| invalid.to_string())

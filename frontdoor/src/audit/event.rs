@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use podgate_proto::v1::Action;
 use serde::Serialize;
 
+use super::refused_by::RefusedBy;
 use crate::identity::Identity;
 
 /// The schema's version. Fields may be added to it; what is there keeps its meaning.
@@ -27,7 +29,7 @@ pub enum Via {
     Jump,
 }
 
-/// What has happened. The README has the fields' meaning.
+/// What happened. docs/audit.md explains the fields.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event<'a> {
@@ -69,6 +71,8 @@ pub struct Event<'a> {
     node: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,7 +123,7 @@ impl<'a> Event<'a> {
     /// A session got no channel, before it said what it wants.
     pub fn channel_refused(identity: &'a Identity, reason: &'a str) -> Self {
         let event = Self::new("refusal").identity(identity);
-        event.refusal(super::RefusedBy::Limit.as_str(), reason)
+        event.refusal(RefusedBy::Limit.as_str(), reason)
     }
 
     /// Where it came from, and the login name that says where to.
@@ -132,11 +136,13 @@ impl<'a> Event<'a> {
     pub(super) fn session(
         event: &'static str,
         id: &'a str,
+        action: Action,
         identity: &'a Identity,
         location: Option<&'a Location>,
     ) -> Self {
         let mut event = Self::new(event).identity(identity);
         event.session = Some(id);
+        event.action = Some(action.word());
         if let Some(location) = location {
             event.namespace = Some(&location.namespace);
             event.pod = Some(&location.pod);
@@ -180,13 +186,6 @@ impl<'a> Event<'a> {
         (self.input_bytes, self.output_bytes) = (Some(input), Some(output));
         self.duration_ms = Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
         self
-    }
-
-    /// As it is written, with its end of line.
-    pub(super) fn line(&self) -> Vec<u8> {
-        let mut line = serde_json::to_vec(self).unwrap_or_default();
-        line.push(b'\n');
-        line
     }
 
     fn new(event: &'static str) -> Self {
@@ -268,8 +267,8 @@ mod tests {
     }
 
     fn read(event: Event<'_>) -> Value {
-        let line = String::from_utf8(event.line()).unwrap();
-        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(!line.contains('\n'));
         serde_json::from_str(&line).unwrap()
     }
 
@@ -294,8 +293,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_field() {
-        let readme = include_str!("../../../README.md");
+    fn the_page_has_every_field() {
+        let page = include_str!("../../../docs/audit.md");
         let (identity, location) = (
             identity(),
             Location {
@@ -311,7 +310,7 @@ mod tests {
             .program(Some("a"), Some("b"), true)
             .refusal("rule", "c")
             .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
-        let session = Event::session("start", "id", &identity, Some(&location));
+        let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
         event.session = session.session;
         event.mark("groups");
         let fields = [read(event), read(session)];
@@ -319,9 +318,9 @@ mod tests {
             .iter()
             .flat_map(|event| event.as_object().unwrap().keys());
         let fields: std::collections::BTreeSet<_> = fields.collect();
-        assert_eq!(fields.len(), 28, "{fields:?}");
+        assert_eq!(fields.len(), 29, "{fields:?}");
         for field in fields {
-            assert!(readme.contains(&format!("`{field}`")), "{field}");
+            assert!(page.contains(&format!("`{field}`")), "{field}");
         }
     }
 
@@ -331,10 +330,10 @@ mod tests {
         identity.groups = (0..1000).map(|n| format!("group-{n:04}")).collect();
         identity.extra = BTreeMap::from([("k".repeat(5000), vec!["v".into()])]);
         let command = format!("{}é", "\u{1}".repeat(MAX_COMMAND - 1));
-        let event = Event::session("start", "id", &identity, None);
+        let event = Event::session("start", "id", Action::Exec, &identity, None);
         let event = event.program(Some(&command), None, false);
         // The least that a queue may have room for.
-        assert!(event.line().len() < 128 * 1024);
+        assert!(serde_json::to_vec(&event).unwrap().len() < 128 * 1024);
         let value = read(event);
         assert_eq!(value["cut"], json!(["groups", "extra", "command"]));
         assert_eq!(value["command"], "\u{1}".repeat(MAX_COMMAND - 1));

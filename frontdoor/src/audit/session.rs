@@ -6,54 +6,34 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use podgate_proto::v1::exec::Program;
+use podgate_process::audit::{self, AuditLog};
 use podgate_proto::v1::open::Action;
+use podgate_proto::v1::{self, exec::Program};
 
 use super::event::{Event, Location, MAX_COMMAND, Via};
-use super::{Audit, Unwritable};
+use super::refused_by::RefusedBy;
 use crate::identity::Identity;
 use crate::login_name::{Container, Pod};
 
-/// What refused a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusedBy {
-    /// Kubernetes, or that it could not be asked.
-    Authorization,
-    /// A rule of the frontdoor's.
-    Rule,
-    /// The way to the container: it names nothing, or nothing that runs.
-    Route,
-    /// A limit of the frontdoor's.
-    Limit,
-    /// What the login is restricted to.
-    Restriction,
-    /// That nothing can be recorded.
-    Audit,
-    /// What ended it before it began: of the end's own words.
-    End(&'static str),
-}
+/// No session begins: this is for its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this frontdoor cannot write its audit log, and lets no session begin meanwhile")]
+pub struct Unwritable;
 
-impl RefusedBy {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Authorization => "authorization",
-            Self::Rule => "rule",
-            Self::Route => "route",
-            Self::Limit => "limit",
-            Self::Restriction => "restriction",
-            Self::Audit => "audit",
-            Self::End(word) => word,
-        }
+impl From<audit::Unwritable> for Unwritable {
+    fn from(_: audit::Unwritable) -> Self {
+        Self
     }
 }
 
 /// One session's record.
 #[derive(Debug)]
 pub struct Session<'a> {
-    audit: &'a Audit,
+    audit: &'a AuditLog,
     id: &'a str,
     identity: &'a Identity,
     from: (SocketAddr, Via, &'a str),
+    kind: v1::Action,
     command: Option<String>,
     asked: Option<String>,
     tty: bool,
@@ -68,7 +48,7 @@ impl<'a> Session<'a> {
     /// `from` is the client, how it got here and the login name; `asked` names the variable in which a
     /// forced command finds what was asked for.
     pub fn new(
-        audit: &'a Audit,
+        audit: &'a AuditLog,
         id: &'a str,
         identity: &'a Identity,
         from: (SocketAddr, Via, &'a str),
@@ -77,7 +57,7 @@ impl<'a> Session<'a> {
     ) -> Self {
         let exec = match action {
             Action::Exec(exec) => Some(exec),
-            Action::Forward(_) | Action::Listen(_) | Action::Files(_) => None,
+            Action::Files(_) | Action::Dial(_) | Action::Listen(_) | Action::Accept(_) => None,
         };
         let command = match exec.and_then(|exec| exec.program.as_ref()) {
             Some(Program::Command(command)) => Some(keep(&String::from_utf8_lossy(command))),
@@ -92,6 +72,7 @@ impl<'a> Session<'a> {
             id,
             identity,
             from,
+            kind: action.kind(),
             command,
             asked: asked.map(|variable| keep(&variable.value)),
             tty: exec.is_some_and(|exec| exec.terminal.is_some()),
@@ -158,7 +139,8 @@ impl<'a> Session<'a> {
 
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
         let (client, via, target) = self.from;
-        Event::session(event, self.id, self.identity, self.location.get())
+        let location = self.location.get();
+        Event::session(event, self.id, self.kind, self.identity, location)
             .from(client, via, target)
             .program(self.command.as_deref(), self.asked.as_deref(), self.tty)
     }

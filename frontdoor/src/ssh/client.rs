@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::context::Context;
+use super::id;
 use crate::audit::{Event, Via};
 use crate::authn::Login;
 use crate::quotas::{ConnectionSlot, Full};
@@ -16,6 +17,8 @@ use crate::quotas::{ConnectionSlot, Full};
 const UNKNOWN: &str = "no key or certificate that is known was shown";
 
 pub(super) struct Client {
+    /// Names its connection to agents.
+    pub(super) id: String,
     /// Where it connects from.
     pub(super) peer: SocketAddr,
     pub(super) via: Via,
@@ -52,9 +55,10 @@ impl Client {
         context: Arc<Context>,
         revoked: CancellationToken,
         jump: Option<Jump>,
-    ) -> Self {
+    ) -> Result<Self, getrandom::Error> {
         let via = jump.as_ref().map_or(Via::Direct, |_| Via::Jump);
-        Self {
+        Ok(Self {
+            id: id::random()?,
             peer,
             via,
             context,
@@ -66,7 +70,7 @@ impl Client {
             revoked,
             ended: CancellationToken::new(),
             jump,
-        }
+        })
     }
 
     /// Logs and counts that a limit refused or ended something. `limit` is its key in the configuration.

@@ -70,7 +70,8 @@ async fn outer(accepted: Accepted, context: &Arc<Context>, grace: Sleep) -> io::
     };
     let socket = stream.as_fd().try_clone_to_owned()?;
     let revoked = CancellationToken::new();
-    let client = Arc::new(Client::new(peer, Arc::clone(context), revoked, None));
+    let client = Client::new(peer, Arc::clone(context), revoked, None);
+    let client = Arc::new(client.map_err(io::Error::other)?);
     let cut = || {
         // It may be shut down already.
         let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
@@ -82,19 +83,26 @@ async fn outer(accepted: Accepted, context: &Arc<Context>, grace: Sleep) -> io::
 /// A connection inside a channel of another. It ends with the channel, and the other way round.
 async fn inner(task: jump::Task, channel: Channel<Msg>) {
     let jump::Task {
-        client,
+        outer,
+        jump,
         slot,
         closed,
     } = task;
     let cut = closed.child_token();
     let (read, write) = channel.split();
     let stream = Tunnel::new(read, write.make_writer(), &cut);
-    let metrics = &client.context.metrics;
-    metrics.jumps.inc();
-    let grace = sleep(client.context.limits.login_grace);
-    tokio::pin!(grace);
-    converse(stream, &client, grace, slot, || cut.cancel()).await;
-    metrics.jumps.dec();
+    let (context, revoked) = (Arc::clone(&outer.context), outer.revoked.child_token());
+    match Client::new(outer.peer, context, revoked, Some(jump)) {
+        Ok(client) => {
+            let (client, context) = (Arc::new(client), &outer.context);
+            context.metrics.jumps.inc();
+            let grace = sleep(context.limits.login_grace);
+            tokio::pin!(grace);
+            converse(stream, &client, grace, slot, || cut.cancel()).await;
+            context.metrics.jumps.dec();
+        }
+        Err(error) => tracing::error!(%error, "no random numbers"),
+    }
     channels::close(&write, &closed).await;
 }
 

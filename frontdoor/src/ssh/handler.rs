@@ -216,7 +216,12 @@ impl Handler for ConnectionHandler {
         };
         reply.accept().await;
         let closed = self.channels.jump(opening);
-        let task = jump::Task::new(&client, jump, slot, closed);
+        let task = jump::Task {
+            outer: Arc::clone(&client),
+            jump,
+            slot,
+            closed,
+        };
         (self.start)(&client, Opened::Jump(task, channel));
         Ok(())
     }

@@ -108,28 +108,12 @@ fn without_suffix<'a>(host: &'a str, suffix: &str) -> &'a str {
 
 /// What the connection inside a channel begins with.
 pub(super) struct Task {
-    /// The client of the inner connection.
-    pub(super) client: Arc<Client>,
+    /// The client of the outer connection.
+    pub(super) outer: Arc<Client>,
+    pub(super) jump: Jump,
     pub(super) slot: PreAuthSlot,
-    /// Cancelled when the outer connection closes the channel, or goes.
+    /// Cancelled when the client closes the channel, or goes.
     pub(super) closed: CancellationToken,
-}
-
-impl Task {
-    pub(super) fn new(
-        outer: &Client,
-        jump: Jump,
-        slot: PreAuthSlot,
-        closed: CancellationToken,
-    ) -> Self {
-        let (context, revoked) = (Arc::clone(&outer.context), outer.revoked.child_token());
-        let client = Arc::new(Client::new(outer.peer, context, revoked, Some(jump)));
-        Self {
-            client,
-            slot,
-            closed,
-        }
-    }
 }
 
 /// The container that a jump leads to: the one that its target names; else the one that the inner login

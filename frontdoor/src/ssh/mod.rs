@@ -10,6 +10,7 @@ mod context;
 mod end;
 mod handler;
 pub(crate) mod hostkeys;
+mod id;
 mod idle;
 mod jump;
 mod open;

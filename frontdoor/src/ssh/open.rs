@@ -7,7 +7,7 @@ use podgate_proto::v1::open::Action;
 
 use super::context::Context;
 use super::jump;
-use crate::agents::{self, Stream};
+use crate::agents::{self, Ids, Stream};
 use crate::audit::{RefusedBy, Session, Unwritable};
 use crate::authz::Rights;
 use crate::identity::Identity;
@@ -43,13 +43,6 @@ impl Error {
     }
 }
 
-/// An id that both ends log, and that marks the session's processes.
-pub(super) fn session_id() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
-}
-
 /// A stream that stands, and what has to be held while it does.
 pub(super) struct Opened {
     pub(super) stream: Stream,
@@ -65,14 +58,14 @@ pub(super) async fn open(
     context: &Context,
     identity: &Identity,
     target: &Target,
-    session: &str,
+    ids: Ids<'_>,
     action: Action,
     inner: Option<&str>,
     record: &Session<'_>,
 ) -> Result<Opened, Error> {
     let authorizer = &context.authorizer;
     let permit = authorizer
-        .authorize(identity, target, kind(&action))
+        .authorize(identity, target, action.kind())
         .await?;
     let begun = Instant::now();
     let route::Destination {
@@ -104,7 +97,7 @@ pub(super) async fn open(
         "session begins"
     );
     let begun = Instant::now();
-    let stream = context.agents.open(grant, agent, session, action).await?;
+    let stream = context.agents.open(grant, agent, ids, action).await?;
     context.metrics.leg("agent", begun);
     Ok(Opened {
         stream,
@@ -112,16 +105,6 @@ pub(super) async fn open(
         pod_slot,
         notice,
     })
-}
-
-/// What has to be authorized for an action.
-fn kind(action: &Action) -> authz::Action {
-    match action {
-        Action::Exec(_) => authz::Action::Exec,
-        Action::Forward(_) => authz::Action::Forward,
-        Action::Listen(_) => authz::Action::Listen,
-        Action::Files(_) => authz::Action::Files,
-    }
 }
 
 /// What the user reads. The API server's own words are for the log.

@@ -16,7 +16,8 @@ use tracing::Instrument;
 use super::client::Client;
 use super::end::End;
 use super::request::{self, ORIGINAL_COMMAND};
-use super::{channels, open, pump, recheck, reserved};
+use super::{channels, id, open, pump, recheck, reserved};
+use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
 use crate::authn::restrictions::Restrictions;
 use crate::identity::Identity;
@@ -66,7 +67,7 @@ impl Task {
             () = self.closed.cancelled() => None,
         };
         if let Some(exec) = exec {
-            match open::session_id() {
+            match id::random() {
                 Ok(id) => {
                     let span = tracing::info_span!("session", %id, user = %self.identity.user);
                     let session = self.session(exec, &id, read, &write, signals);
@@ -93,6 +94,7 @@ impl Task {
         let asked = forced.is_some().then_some(ORIGINAL_COMMAND);
         let tty = exec.terminal.is_some();
         let action = Action::Exec(exec);
+        let kind = action.kind();
         let from = (self.client.peer, self.client.via, self.login_name.as_str());
         let audit = &self.client.context.audit;
         let record = audit::Session::new(audit, id, &self.identity, from, &action, asked);
@@ -114,7 +116,7 @@ impl Task {
         };
         metrics.sessions_active.dec();
         tracing::info!(outcome = end.word(), "session ends");
-        metrics.session(end.word());
+        metrics.sessions.count(kind, end.word());
         record.ended(end.word(), end.status(), end.line());
         // Before the client hears of the end: it may begin the next at once.
         drop(slot);
@@ -204,7 +206,11 @@ impl Session<'_> {
             Err(error) => return self.refused(RefusedBy::Route, error.to_string()),
         };
         let inner = task.inner.as_deref();
-        let opened = open::open(context, identity, &target, self.id, action, inner, record);
+        let ids = Ids {
+            session: self.id,
+            connection: &task.client.id,
+        };
+        let opened = open::open(context, identity, &target, ids, action, inner, record);
         let open::Opened {
             stream,
             rights,

@@ -2,6 +2,7 @@
 //! its own (its name, its log's default level); nothing here knows SSH, Kubernetes or a container.
 
 pub mod admin;
+pub mod audit;
 pub mod cache;
 pub mod config;
 pub mod daemon;
@@ -10,6 +11,7 @@ pub mod enrolment;
 pub mod jitter;
 pub mod listener;
 pub mod log;
+pub mod metrics;
 pub mod mtls;
 pub mod reload;
 pub mod shutdown;

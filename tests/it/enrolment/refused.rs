@@ -1,14 +1,14 @@
 //! Who gets no certificate.
 
 use hyper_util::rt::TokioIo;
-use podgate_proto::limits::PROTOCOL_VERSION;
+use podgate_proto::limits::ENROLMENT_VERSIONS;
 use podgate_proto::v1::enrolment_client::EnrolmentClient;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
-use podgate_tests::apiserver::{ApiServer, Token};
-use podgate_tests::cluster::Cluster;
-use podgate_tests::issuer::unsigned;
-use podgate_tests::pki::Pki;
-use podgate_tests::stand::enrolled::{self, AUDIENCE, Config, NAMESPACE, token};
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::fixtures::stand::enrolled::{self, AUDIENCE, Config, NAMESPACE, token};
+use podgate_tests::stand_ins::apiserver::{ApiServer, Token};
+use podgate_tests::stand_ins::cluster::Cluster;
+use podgate_tests::stand_ins::issuer::unsigned;
 use serde_json::json;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
@@ -47,7 +47,7 @@ async fn a_token_must_be_for_this_and_a_parts() {
     ready(&signer, 200).await;
     let bundle = dir.path().join("bundle/ca.crt");
     let request = |bearer: &str| EnrolRequest {
-        protocol_version: PROTOCOL_VERSION,
+        protocol_version: *ENROLMENT_VERSIONS.end(),
         token: bearer.to_owned(),
         public_key: [&[4][..], &[7; 64]].concat().into(),
     };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use podgate_proto::limits::{CONNECT_TIMEOUT, ENROL_TIMEOUT, PROTOCOL_VERSION};
+use podgate_proto::limits::{CONNECT_TIMEOUT, ENROL_TIMEOUT, ENROLMENT_VERSIONS};
 use podgate_proto::v1::enrolment_client::EnrolmentClient;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
 use rustls::ClientConfig;
@@ -72,7 +72,7 @@ impl Signer {
         })?;
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)?;
         let request = EnrolRequest {
-            protocol_version: PROTOCOL_VERSION,
+            protocol_version: *ENROLMENT_VERSIONS.end(),
             token: token.trim().to_owned(),
             public_key: key.public_key().as_ref().to_vec().into(),
         };
