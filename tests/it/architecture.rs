@@ -13,8 +13,14 @@ use source::workspace;
 /// The agent and the frontdoor meet over the wire alone.
 pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("proto", &[]),
-    ("agent", &["podgate_proto"]),
-    ("frontdoor", &["podgate_proto"]),
+    ("proto/process", &["podgate_proto"]),
+    (
+        "agent",
+        &["podgate_helper", "podgate_process", "podgate_proto"],
+    ),
+    // Its program uses its library.
+    ("agent/helper", &["podgate_helper"]),
+    ("frontdoor", &["podgate_process", "podgate_proto"]),
 ];
 
 /// Where the crates of a protocol may stand, and how much of each: whoever else wants SSH, the API
@@ -46,94 +52,79 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     ("agent/src/session", "tonic::Status"),
     //
     // An error that nobody matches on is for whoever ends the process.
-    ("agent/src/main", "anyhow"),
-    ("agent/src/bin", "anyhow"),
+    ("agent/helper/src/main", "anyhow"),
 ];
 
 /// What each module imports of its crate. A module stands above all that it imports, so that there
 /// is no cycle among them.
 pub(crate) type Modules = &'static [(&'static str, &'static [&'static str])];
 
-const PROTO: Modules = &[
-    // The messages are the crate's root's.
-    ("enrolment", &["lib", "mtls", "limits"]),
+const PROTO: Modules = &[("lib", &[]), ("limits", &[])];
+
+const PROCESS: Modules = &[
     ("lib", &[]),
+    ("daemon", &["config", "log", "shutdown"]),
+    ("audit", &["config", "metrics"]),
+    ("metrics", &["enrolment"]),
+    ("enrolment", &["config", "jitter", "mtls"]),
     ("mtls", &["reload"]),
     ("reload", &[]),
-    ("limits", &[]),
-];
-
-const AGENT: Modules = &[
-    ("main", &["lib", "config", "telemetry", "version"]),
-    (
-        "lib",
-        &[
-            "listener",
-            "service",
-            "program",
-            "runtime",
-            "node",
-            "config",
-            "audit",
-            "admin",
-            "metrics",
-            "workers",
-            "descriptors",
-        ],
-    ),
+    ("admin", &[]),
+    ("cache", &[]),
+    ("config", &[]),
     ("descriptors", &[]),
-    ("listener", &["service", "metrics"]),
-    (
-        "service",
-        &["program", "session", "refusal", "audit", "grant", "metrics"],
-    ),
-    (
-        "program",
-        &[
-            "session", "runtime", "streams", "node", "grant", "metrics", "ticks",
-        ],
-    ),
-    ("session", &["streams", "exit", "metrics"]),
-    ("refusal", &["runtime", "grant"]),
-    (
-        "config",
-        &["audit", "runtime", "grant", "telemetry", "workers"],
-    ),
-    ("audit", &["grant", "metrics"]),
-    // Whoever starts programs stands on what it starts them by, and not the other way round.
-    (
-        "runtime",
-        &["shell", "exec", "streams", "node", "grant", "ticks"],
-    ),
-    ("shell", &["exec", "streams", "exit"]),
-    ("exec", &["streams", "exit", "ticks"]),
-    ("streams", &["exit"]),
-    ("exit", &[]),
-    ("node", &[]),
-    ("ticks", &[]),
-    ("grant", &[]),
-    ("admin", &["metrics"]),
-    ("metrics", &[]),
-    ("telemetry", &[]),
+    ("jitter", &[]),
+    ("listener", &[]),
+    ("log", &[]),
+    ("shutdown", &[]),
     ("version", &[]),
     ("workers", &[]),
 ];
 
+const AGENT: Modules = &[
+    ("main", &["lib"]),
+    (
+        "lib",
+        &[
+            "listener", "service", "program", "node", "kubelet", "config", "audit", "metrics",
+        ],
+    ),
+    ("listener", &["service", "metrics"]),
+    (
+        "service",
+        &[
+            "program", "session", "refusal", "audit", "kubelet", "grant", "metrics",
+        ],
+    ),
+    (
+        "program",
+        &["session", "node", "kubelet", "grant", "metrics"],
+    ),
+    ("session", &["kubelet", "metrics"]),
+    ("node", &[]),
+    ("refusal", &["kubelet"]),
+    ("config", &["kubelet", "grant"]),
+    ("audit", &["grant"]),
+    ("kubelet", &["grant"]),
+    ("grant", &[]),
+    ("metrics", &[]),
+];
+
 /// The node helper, a program of its own.
-const HELPER_PLACE: &str = "agent/src/bin/node-helper";
+const HELPER_PLACE: &str = "agent/helper/src";
 
 const HELPER: Modules = &[
-    ("main", &["server", "sandbox", "ticks", "version"]),
-    ("server", &["find", "signal", "protocol"]),
-    ("find", &["terminal", "processes", "protocol"]),
-    ("signal", &["processes", "protocol", "ticks"]),
-    ("terminal", &["protocol"]),
-    ("processes", &["protocol"]),
-    // The agent's `node/protocol.rs` and `ticks.rs`, which both programs compile.
+    ("main", &["server", "sandbox"]),
+    ("server", &["find", "signal"]),
+    ("find", &["terminal", "processes"]),
+    ("signal", &["processes"]),
+    ("terminal", &[]),
+    ("processes", &[]),
+    ("sandbox", &[]),
+    // The library: what the agent uses, too.
+    ("lib", &[]),
     ("protocol", &[]),
     ("ticks", &[]),
-    ("version", &[]),
-    ("sandbox", &[]),
 ];
 
 /// All that the node's one privileged program may import beside std: no TLS, no gRPC, nothing of Kubernetes and
@@ -142,16 +133,17 @@ const HELPER_IMPORTS: &[&str] = &[
     "anyhow",
     "clap",
     "libc",
+    "podgate_helper",
     "procfs",
     "rustix",
     "seccompiler",
+    "serde",
     "serde_json",
     "thiserror",
 ];
 
 const FRONTDOOR: Modules = &[
-    ("main", &["lib", "process", "signer", "config", "version"]),
-    ("process", &["telemetry"]),
+    ("main", &["lib", "signer"]),
     (
         "lib",
         &[
@@ -162,13 +154,9 @@ const FRONTDOOR: Modules = &[
             "authn",
             "authz",
             "route",
-            "places",
+            "quotas",
             "config",
-            "admin",
-            "listener",
             "metrics",
-            "workers",
-            "descriptors",
         ],
     ),
     (
@@ -179,75 +167,51 @@ const FRONTDOOR: Modules = &[
             "authn",
             "authz",
             "route",
-            "places",
+            "quotas",
             "config",
             "kubernetes",
             "addresses",
             "identity",
-            "target",
+            "login_name",
             "metrics",
         ],
     ),
     // A part of its own, with its own metrics.
     (
         "signer",
-        &[
-            "kubernetes",
-            "authn",
-            "config",
-            "addresses",
-            "identity",
-            "admin",
-            "listener",
-            "metrics",
-            "telemetry",
-        ],
+        &["kubernetes", "authn", "config", "addresses", "identity"],
     ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
     ("authn", &["config", "identity", "addresses"]),
-    ("authz", &["config", "identity", "kubernetes", "target"]),
-    ("route", &["target", "kubernetes"]),
-    ("audit", &["config", "identity", "target", "metrics"]),
-    // All places are as many as the configuration says.
-    ("places", &["config", "addresses"]),
+    ("authz", &["config", "identity", "kubernetes", "login_name"]),
+    ("route", &["login_name", "kubernetes"]),
+    ("audit", &["identity", "login_name"]),
+    // Quotas are what the configuration says.
+    ("quotas", &["config", "addresses"]),
     (
         "config",
-        &[
-            "kubernetes",
-            "addresses",
-            "identity",
-            "target",
-            "telemetry",
-            "workers",
-        ],
+        &["kubernetes", "addresses", "identity", "login_name"],
     ),
     ("kubernetes", &[]),
     ("addresses", &[]),
     ("identity", &[]),
-    ("target", &[]),
-    ("admin", &[]),
-    ("listener", &[]),
+    ("login_name", &[]),
     ("metrics", &[]),
-    ("telemetry", &[]),
-    ("version", &[]),
-    ("workers", &[]),
-    ("descriptors", &[]),
 ];
 
 /// Files that compute and do nothing else, so that tests and fuzzers need bytes alone.
 pub(crate) const PURE: &[&str] = &[
-    "agent/src/exec/spdy",
-    "agent/src/exec/status",
-    "agent/src/exit",
-    "agent/src/shell/stty",
-    "agent/src/shell/wrapper",
-    "agent/src/node/protocol",
+    "agent/src/kubelet/spdy",
+    "agent/src/kubelet/status",
+    "agent/src/kubelet/stty",
+    "agent/src/kubelet/wrapper",
+    "agent/helper/src/protocol",
     "frontdoor/src/addresses",
     "frontdoor/src/authn/options",
     "frontdoor/src/identity",
     "frontdoor/src/ssh/proxy_protocol",
-    "frontdoor/src/target",
+    "frontdoor/src/login_name",
 ];
 
 /// All that a pure file may import, but for other pure files.
@@ -297,6 +261,7 @@ fn each_protocol_has_its_place() {
 #[test]
 fn modules_import_downwards() {
     hold(rules::modules("proto/src", PROTO, &workspace()));
+    hold(rules::modules("proto/process/src", PROCESS, &workspace()));
     hold(rules::modules("agent/src", AGENT, &workspace()));
     hold(rules::modules(HELPER_PLACE, HELPER, &workspace()));
     hold(rules::modules("frontdoor/src", FRONTDOOR, &workspace()));
@@ -304,7 +269,7 @@ fn modules_import_downwards() {
 
 #[test]
 fn pure_files_do_no_io() {
-    for name in ["agent", "frontdoor"] {
+    for name in ["agent", "agent/helper", "frontdoor"] {
         let dependencies = source::dependencies(&source::manifest(name));
         hold(rules::pure(name, &dependencies, &workspace()));
     }
@@ -316,7 +281,7 @@ fn pure_files_do_no_io() {
 
 #[test]
 fn the_privileged_program_is_small() {
-    let dependencies = source::dependencies(&source::manifest("agent"));
+    let dependencies = source::dependencies(&source::manifest("agent/helper"));
     hold(rules::small(
         HELPER_PLACE,
         HELPER_IMPORTS,
