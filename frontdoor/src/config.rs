@@ -12,12 +12,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use podgate_identity::addresses::Addresses;
+use podgate_identity::kubernetes::Reference;
 use podgate_proto::{enrolment, mtls};
 use serde::Deserialize;
 
 pub use audit::{Audit, AuditTo, OnFailure};
-pub(crate) use authn::GROUP_PRINCIPAL;
-pub use authn::{Authn, Certificates, Names, UserFrom};
+pub use authn::{Authn, Certificates, UserFrom};
 pub use authorization::Authorization;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
@@ -27,8 +28,6 @@ pub use yaml::Error;
 pub(crate) use yaml::parse;
 pub(crate) use yaml::read;
 
-use crate::addresses::Addresses;
-use crate::kubernetes::Reference;
 use crate::{target, telemetry, workers};
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.

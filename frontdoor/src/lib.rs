@@ -2,14 +2,11 @@
 //! the agent on its node. It has no privilege on any node. And the signer, the binary's other mode, which
 //! gives agents, frontdoors and users their certificates, and which no SSH client reaches.
 
-pub mod addresses;
 pub mod agents;
 pub mod audit;
 pub mod authn;
 pub mod authz;
 pub mod config;
-pub mod identity;
-pub mod kubernetes;
 pub mod listener;
 pub mod metrics;
 pub mod process;
@@ -29,6 +26,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use podgate_identity::kubernetes;
 use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::{TcpListener, TcpStream};

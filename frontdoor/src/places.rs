@@ -7,7 +7,8 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::addresses::Network;
+use podgate_identity::addresses::Network;
+
 use crate::config::Limits;
 
 /// Why there is no place: what the client reads.

@@ -14,7 +14,8 @@ use source::workspace;
 pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("agent", &["podgate_proto"]),
-    ("frontdoor", &["podgate_proto"]),
+    ("frontdoor/identity", &["podgate_proto"]),
+    ("frontdoor", &["podgate_proto", "podgate_identity"]),
 ];
 
 /// Where the crates of a protocol may stand, and how much of each: whoever else wants SSH, the API
@@ -22,12 +23,14 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
 pub(crate) const PLACES: &[(&str, &str)] = &[
     ("frontdoor/src/ssh", "russh"),
     ("frontdoor/src/authn", "russh::keys"),
-    ("frontdoor/src/signer", "russh::keys"),
+    // The format of keys and certificates, which `russh::keys` re-exports.
+    ("frontdoor/identity/src/strength", "ssh_key"),
+    ("frontdoor/src/signer", "ssh_key"),
     // Made once by `ssh`, and handed to every worker.
     ("frontdoor/src/lib", "russh::server::Config"),
     //
-    ("frontdoor/src/kubernetes", "kube"),
-    ("frontdoor/src/kubernetes", "k8s_openapi"),
+    ("frontdoor/identity/src/kubernetes", "kube"),
+    ("frontdoor/identity/src/kubernetes", "k8s_openapi"),
     ("frontdoor/src/route", "kube"),
     ("frontdoor/src/route", "k8s_openapi"),
     ("frontdoor/src/authz", "kube"),
@@ -141,6 +144,28 @@ const HELPER_IMPORTS: &[&str] = &[
     "thiserror",
 ];
 
+const IDENTITY: Modules = &[
+    (
+        "lib",
+        &[
+            "addresses",
+            "desk_claims",
+            "identity",
+            "kubernetes",
+            "names",
+            "strength",
+            "wildcard",
+        ],
+    ),
+    ("addresses", &["wildcard"]),
+    ("wildcard", &[]),
+    ("desk_claims", &["identity"]),
+    ("names", &["identity"]),
+    ("identity", &[]),
+    ("strength", &[]),
+    ("kubernetes", &[]),
+];
+
 const FRONTDOOR: Modules = &[
     ("main", &["lib", "process", "signer", "config", "version"]),
     ("process", &["telemetry"]),
@@ -148,7 +173,6 @@ const FRONTDOOR: Modules = &[
         "lib",
         &[
             "ssh",
-            "kubernetes",
             "agents",
             "audit",
             "authn",
@@ -166,57 +190,23 @@ const FRONTDOOR: Modules = &[
     (
         "ssh",
         &[
-            "agents",
-            "audit",
-            "authn",
-            "authz",
-            "route",
-            "places",
-            "config",
-            "kubernetes",
-            "addresses",
-            "identity",
-            "target",
-            "metrics",
+            "agents", "audit", "authn", "authz", "route", "places", "config", "target", "metrics",
         ],
     ),
     // A part of its own, with its own metrics.
     (
         "signer",
-        &[
-            "kubernetes",
-            "authn",
-            "config",
-            "addresses",
-            "identity",
-            "admin",
-            "listener",
-            "metrics",
-            "telemetry",
-        ],
+        &["config", "admin", "listener", "metrics", "telemetry"],
     ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
-    ("authn", &["config", "identity", "addresses"]),
-    ("authz", &["config", "identity", "kubernetes", "target"]),
-    ("route", &["target", "kubernetes"]),
-    ("audit", &["config", "identity", "target", "metrics"]),
+    ("authn", &["config"]),
+    ("authz", &["config", "target"]),
+    ("route", &["target"]),
+    ("audit", &["config", "target", "metrics"]),
     // All places are as many as the configuration says.
-    ("places", &["config", "addresses"]),
-    (
-        "config",
-        &[
-            "kubernetes",
-            "addresses",
-            "identity",
-            "target",
-            "telemetry",
-            "workers",
-        ],
-    ),
-    ("kubernetes", &[]),
-    ("addresses", &[]),
-    ("identity", &[]),
+    ("places", &["config"]),
+    ("config", &["target", "telemetry", "workers"]),
     ("target", &[]),
     ("admin", &[]),
     ("listener", &[]),
@@ -234,9 +224,10 @@ pub(crate) const PURE: &[&str] = &[
     "agent/src/kubelet/stty",
     "agent/src/kubelet/wrapper",
     "agent/src/node/protocol",
-    "frontdoor/src/addresses",
+    "frontdoor/identity/src/addresses",
+    "frontdoor/identity/src/identity",
+    "frontdoor/identity/src/wildcard",
     "frontdoor/src/authn/options",
-    "frontdoor/src/identity",
     "frontdoor/src/ssh/proxy_protocol",
     "frontdoor/src/target",
 ];
@@ -256,6 +247,9 @@ pub(crate) const PURE_IMPORTS: &[&str] = &[
     "std::net::SocketAddr",
     "std::str",
     "thiserror",
+    // Pure files of the crate of identities.
+    "podgate_identity::addresses",
+    "podgate_identity::wildcard",
     // Messages as plain data; the client and the server beside them are not.
     "podgate_proto::v1::Exec",
     "podgate_proto::v1::Terminal",
@@ -290,12 +284,14 @@ fn modules_import_downwards() {
     hold(rules::modules("proto/src", PROTO, &workspace()));
     hold(rules::modules("agent/src", AGENT, &workspace()));
     hold(rules::modules(HELPER_PLACE, HELPER, &workspace()));
+    let identity = "frontdoor/identity/src";
+    hold(rules::modules(identity, IDENTITY, &workspace()));
     hold(rules::modules("frontdoor/src", FRONTDOOR, &workspace()));
 }
 
 #[test]
 fn pure_files_do_no_io() {
-    for name in ["agent", "frontdoor"] {
+    for name in ["agent", "frontdoor", "frontdoor/identity"] {
         let dependencies = source::dependencies(&source::manifest(name));
         hold(rules::pure(name, &dependencies, &workspace()));
     }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use podgate_identity::Identity;
 use serde::Serialize;
-
-use crate::identity::Identity;
 
 /// The schema's version. Fields may be added to it; what is there keeps its meaning.
 const VERSION: u32 = 1;
@@ -255,7 +254,7 @@ impl<'a> Event<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Source;
+    use podgate_identity::Source;
     use serde_json::{Value, json};
 
     fn identity() -> Identity {

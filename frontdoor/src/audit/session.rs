@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use podgate_identity::Identity;
 use podgate_proto::v1::{Exec, exec::Program};
 
 use super::event::{Event, MAX_COMMAND, Place, Way};
 use super::{Audit, Unwritable};
-use crate::identity::Identity;
 use crate::target::{Container, Pod};
 
 /// What refused a session.

@@ -8,11 +8,11 @@ mod standing;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use podgate_identity::Identity;
 use podgate_proto::v1;
 use std::sync::Arc;
 
 use crate::config::Rule;
-use crate::identity::Identity;
 use crate::target::{Absent, Container, Pod, Selector, Target};
 use reviews::Question;
 pub(crate) use reviews::Reviews;
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_grant_is_for_what_was_authorized_and_runs() {
-        let identity = Identity::ada(&[]);
+        let identity = rules::tests::ada(&[]);
         let target = Target::parse("web-0.prod", "default").unwrap();
         let permit = || Permit {
             identity: &identity,
@@ -295,7 +295,7 @@ mod tests {
     }
     #[test]
     fn a_permit_for_several_covers_what_its_target_selects() {
-        let identity = Identity::ada(&[]);
+        let identity = rules::tests::ada(&[]);
         let check = |target: &str, selector: Option<&str>, expect: bool| {
             let target = Target::parse(target, "prod").unwrap();
             let permit = Permit {

@@ -11,11 +11,11 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::{Api, PostParams};
 use lru::LruCache;
+use podgate_identity::Identity;
+use podgate_identity::kubernetes::{SHORT_TIMEOUT, Unanswered, within};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Authorization;
-use crate::identity::Identity;
-use crate::kubernetes::{SHORT_TIMEOUT, Unanswered, within};
 
 /// For so long after it has not answered, whoever was let in before is let in without asking it:
 /// they need not wait for a server that is away, and one that comes back is not met by all.
@@ -247,7 +247,7 @@ async fn review(client: &kube::Client, question: &Question) -> Result<bool, Erro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Source;
+    use podgate_identity::Source;
 
     #[test]
     fn no_two_questions_share_an_answer() {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::kubernetes::Reference;
+use podgate_identity::kubernetes::Reference;
 
 /// Where the host keys are.
 #[derive(Clone, Debug)]

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-
-use crate::kubernetes::Unanswered;
+use podgate_identity::kubernetes::Unanswered;
 
 /// Questions whose answers are kept, at the most; the one longest unused goes first.
 const QUESTIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not 0");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{Api, ListParams};
+use podgate_identity::kubernetes::{ANSWER_TIMEOUT, within};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{self, Answers};
@@ -13,7 +14,6 @@ use super::pods::Pods;
 use super::record::{Pools, Record};
 use super::wire::Seen;
 use super::workloads::{self, Selects};
-use crate::kubernetes::{ANSWER_TIMEOUT, within};
 use crate::target::{Kind, Selector};
 
 /// For so long after it was read an object is taken to select the same pods.

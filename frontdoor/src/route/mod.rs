@@ -19,7 +19,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::kubernetes;
+use podgate_identity::kubernetes;
+
 use crate::target::{Absent, NoneReady, Pod, Selector, Target};
 use record::Record;
 

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use podgate_identity::kubernetes::Reference;
 use serde::Deserialize;
 
 use super::desk;
 use super::token::own_audience;
 use crate::config::{self, Error};
-use crate::kubernetes::Reference;
 use crate::telemetry;
 
 /// A checked configuration. Each field is explained in `signer.example.yaml`.

@@ -13,6 +13,7 @@ mod tokens;
 
 use std::sync::Arc;
 
+use podgate_identity::kubernetes;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,6 @@ use tokio_util::task::TaskTracker;
 pub use config::Config;
 
 use crate::admin::{self, Admin};
-use crate::kubernetes;
 use crate::listener::{self, address, listen};
 use ca::Ca;
 use connections::Ends;

@@ -3,9 +3,9 @@
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::api::{Api, PostParams};
+use podgate_identity::kubernetes::{ANSWER_TIMEOUT, Unanswered, within};
 
 use super::token::{self, Claims};
-use crate::kubernetes::{ANSWER_TIMEOUT, Unanswered, within};
 
 /// Bytes of a token, at the most. A ServiceAccount's has about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;

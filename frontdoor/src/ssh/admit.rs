@@ -4,7 +4,8 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
-use crate::addresses::Addresses;
+use podgate_identity::addresses::Addresses;
+
 use crate::metrics::Metrics;
 use crate::places::{Full, Places, Start};
 

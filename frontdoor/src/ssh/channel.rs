@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use podgate_identity::Identity;
 use podgate_proto::v1::exec::Program;
 use podgate_proto::v1::{EnvironmentVariable, Exec, Shell, Terminal, TerminalMode, TerminalSize};
 use russh::server::Msg;
@@ -17,7 +18,6 @@ use super::connection::Client;
 use super::{open, pump, recheck, reserved};
 use crate::audit::{self, By};
 use crate::authn::restrictions::Restrictions;
-use crate::identity::Identity;
 use crate::target::Target;
 
 /// Bytes of environment that a client may send, at the most, names included.

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use podgate_identity::Identity;
 use podgate_proto::v1::{Exec, open::Action};
 
 use super::connection::Worker;
@@ -10,7 +11,6 @@ use super::jump;
 use crate::agents::{self, Stream};
 use crate::audit::{By, Session, Unwritable};
 use crate::authz::Rights;
-use crate::identity::Identity;
 use crate::route::Seat;
 use crate::target::Target;
 use crate::{authz, route};

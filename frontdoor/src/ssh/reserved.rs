@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use podgate_identity::Identity;
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
 use tokio::time::timeout;
@@ -10,7 +11,6 @@ use tokio::time::timeout;
 use super::connection::Worker;
 use super::open;
 use super::pump::End;
-use crate::identity::Identity;
 use crate::target::{HELP, Reserved};
 use crate::{authz, route};
 

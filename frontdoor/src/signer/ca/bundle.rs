@@ -8,13 +8,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
+use podgate_identity::kubernetes::{self, ObjectError, Reference};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
 use super::authority::now;
 use super::plan::{Times, Trusted, plan};
-use crate::kubernetes::{self, Kept, Reference};
 
 /// What parts read.
 const KEY: &str = "ca.crt";
@@ -40,13 +40,13 @@ pub(super) async fn keep(
     keys: &[Ca],
     spread: Duration,
     lifetime: Duration,
-) -> Result<(Option<usize>, usize), Kept> {
+) -> Result<(Option<usize>, usize), ObjectError> {
     let times = Times {
         spread: spread.as_secs(),
         lifetime: lifetime.as_secs(),
     };
     let mut found = (None, 0);
-    kubernetes::change::<ConfigMap, Kept>(client, of, |map| {
+    kubernetes::change::<ConfigMap, ObjectError>(client, of, |map| {
         let bundle = read(map);
         let (trusted, issuer) = plan(now(), &bundle, keys, times);
         found = (issuer, trusted.len());

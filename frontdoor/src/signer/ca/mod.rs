@@ -9,6 +9,7 @@ mod store;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use podgate_identity::kubernetes::ObjectError;
 use podgate_proto::mtls::SIGNER_NAME;
 use rcgen::KeyPair;
 use rustls::ServerConfig;
@@ -19,7 +20,6 @@ pub(super) use authority::{Authority, End, Error as SignError, Point};
 
 use super::config::Config;
 use super::metrics::Metrics;
-use crate::kubernetes::Kept;
 
 /// Between looks at what the API server or the files say: at the most, and at the least.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(200));
@@ -30,7 +30,7 @@ pub(super) enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error("bundle: {0}")]
-    Bundle(#[from] Kept),
+    Bundle(#[from] ObjectError),
     #[error("no certificate for {SIGNER_NAME}: {0}")]
     Own(#[from] SignError),
     #[error("no TLS: {0}")]

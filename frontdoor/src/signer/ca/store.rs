@@ -9,9 +9,9 @@ use std::sync::Arc;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
+use podgate_identity::kubernetes::{self, ObjectError, Reference};
 
 use super::authority::{self, Authority, Made, now};
-use crate::kubernetes::{self, Kept, Reference};
 use crate::signer::config::{Files, Source};
 
 /// Keys of the Secret: certificate and key of the CA that issues, and of the next.
@@ -24,7 +24,7 @@ const ROTATE: &str = "podgate/rotate";
 #[derive(Debug, thiserror::Error)]
 pub(in crate::signer) enum Error {
     #[error(transparent)]
-    Kept(#[from] Kept),
+    Object(#[from] ObjectError),
     #[error("the CA's {what}: {source}")]
     Authority {
         what: &'static str,

@@ -8,14 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
+use podgate_identity::kubernetes::{self, ObjectError, Reference};
 use podgate_proto::reload::Reloaded;
-use russh::keys::key::safe_rng;
-use russh::keys::ssh_key::{self, LineEnding};
-use russh::keys::{Algorithm, HashAlg, PrivateKey};
+use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey, KeypairData};
+use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
 
 use super::config::Ca;
 use super::trusted;
-use crate::kubernetes::{self, Kept, Reference};
 
 /// Where a Secret has the key, as ssh-keygen would name the file; and the bundle its public half.
 const KEY: &str = "user_ca";
@@ -34,8 +33,10 @@ pub enum Error {
     Key { place: String, reason: String },
     #[error("cannot make a key: {0}")]
     Make(#[from] ssh_key::Error),
+    #[error("no randomness: {0}")]
+    Random(#[from] getrandom::Error),
     #[error(transparent)]
-    Kept(#[from] Kept),
+    Object(#[from] ObjectError),
 }
 
 /// The key as it is now.
@@ -107,8 +108,10 @@ async fn of_secret(client: &kube::Client, secret: &Reference) -> Result<PrivateK
 }
 
 fn make() -> Result<BTreeMap<String, Vec<u8>>, Error> {
-    let mut key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519)?;
-    key.set_comment("podgate");
+    let mut seed = [0; Ed25519PrivateKey::BYTE_SIZE];
+    getrandom::fill(&mut seed)?;
+    let pair = Ed25519Keypair::from_seed(&seed);
+    let key = PrivateKey::new(KeypairData::Ed25519(pair), "podgate")?;
     let text = key.to_openssh(LineEnding::LF)?;
     tracing::info!("made the CA of users' certificates");
     Ok(BTreeMap::from([

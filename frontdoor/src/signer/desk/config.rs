@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jsonwebtoken::Algorithm;
+use podgate_identity::Names;
+use podgate_identity::kubernetes::Reference;
 use serde::Deserialize;
 
 use super::issue::{Permit, Terms};
 use super::oidc;
 use super::token::own_audience;
-use crate::config::Names;
-use crate::kubernetes::Reference;
 
 /// A checked section. Each field is explained in `signer.example.yaml`.
 #[derive(Clone, Debug)]

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use russh::keys::HashAlg;
+use podgate_identity::Source;
+use ssh_key::HashAlg;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -16,7 +17,6 @@ use super::kubernetes::{self, Kubernetes};
 use super::oidc::{self, Issuer};
 use super::rates::{Rates, Spent};
 use super::token::{self, Claims};
-use crate::identity::Source;
 use crate::signer::metrics::Metrics;
 
 /// For an exchange: what it asks others for is shorter, and told apart.
@@ -175,7 +175,7 @@ impl Refusal {
             Self::Oidc(oidc::Error::Mapping(_)) => "forbidden",
             Self::Oidc(_) => "token",
             Self::Issue(issue::Error::Groups(_) | issue::Error::Long) => "forbidden",
-            Self::Issue(issue::Error::Make(_)) => "unavailable",
+            Self::Issue(issue::Error::Make(_) | issue::Error::Random(_)) => "unavailable",
             Self::Spent(..) => "limited",
             Self::Busy | Self::NoCa | Self::Timeout => "unavailable",
         }

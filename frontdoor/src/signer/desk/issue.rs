@@ -1,14 +1,10 @@
 //! An identity and a public key become an OpenSSH user certificate (PROTOCOL.certkeys): the user is
 //! its key id, groups are principals, and it is valid no longer than what proved the identity.
 
-use russh::keys::key::safe_rng;
-use russh::keys::ssh_key::certificate::{Builder, CertType};
-use russh::keys::{Certificate, PrivateKey, PublicKey};
-
-use crate::authn::strength;
-use crate::authn::vouched::{self, USER_PRINCIPAL, Vouched};
-use crate::config::GROUP_PRINCIPAL;
-use crate::identity::Identity;
+use podgate_identity::desk_claims::{self, DeskClaims, GROUP_PRINCIPAL, USER_PRINCIPAL};
+use podgate_identity::{Identity, strength};
+use ssh_key::certificate::{Builder, CertType};
+use ssh_key::{Certificate, PrivateKey, PublicKey};
 
 /// Principals of a certificate, at the most: ssh reads no more (SSHKEY_CERT_MAX_PRINCIPALS of OpenSSH).
 const MAX_PRINCIPALS: usize = 256;
@@ -34,7 +30,9 @@ pub(super) enum Error {
     #[error("the names of user and groups are longer than a certificate may be")]
     Long,
     #[error("the certificate cannot be made: {0}")]
-    Make(#[from] russh::keys::ssh_key::Error),
+    Make(#[from] ssh_key::Error),
+    #[error("no randomness: {0}")]
+    Random(#[from] getrandom::Error),
 }
 
 /// What a certificate lets its holder do, by its extensions.
@@ -96,16 +94,18 @@ pub(super) fn certificate(
         return Err(Error::Groups(identity.groups.len()));
     }
     let from = now.saturating_sub(BEFORE);
-    let mut builder = Builder::new_with_random_nonce(&mut safe_rng(), key, from, until)?;
+    let mut nonce = [0; Builder::RECOMMENDED_NONCE_SIZE];
+    getrandom::fill(&mut nonce)?;
     let mut serial = [0; 8];
-    getrandom::fill(&mut serial).map_err(|_| russh::keys::ssh_key::Error::Crypto)?;
+    getrandom::fill(&mut serial)?;
+    let mut builder = Builder::new(nonce, key, from, until)?;
     builder
         .serial(u64::from_be_bytes(serial))?
         .cert_type(CertType::User)?
         .key_id(&identity.user)?
         .valid_principal(format!("{USER_PRINCIPAL}{}", identity.user))?
         .comment(identity.user.as_str())?
-        .extension(vouched::EXTENSION, Vouched::of(identity).to_string())?;
+        .extension(desk_claims::EXTENSION, DeskClaims::of(identity).to_string())?;
     for group in &identity.groups {
         builder.valid_principal(format!("{GROUP_PRINCIPAL}{group}"))?;
     }

@@ -2,9 +2,8 @@
 //! take. Only such are taken as are meant for the desk alone: with one that the API server takes, too,
 //! whoever has the desk could be anybody who came to it.
 
-use crate::authn::names;
-use crate::config::Names;
-use crate::identity::{Identity, Source};
+use podgate_identity::{Identity, NameError, Names, Source};
+
 use crate::signer::token::Claims;
 use crate::signer::tokens::{self, Tokens};
 
@@ -21,7 +20,7 @@ pub(super) enum Error {
     #[error("the API server cannot be asked who the token is of; try again in a moment")]
     Away(#[source] tokens::Error),
     #[error("{0}")]
-    Names(#[from] names::Error),
+    Names(#[from] NameError),
 }
 
 /// Asks the API server who tokens are of.

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use podgate_identity::kubernetes::Reference;
 use podgate_proto::mtls;
 use tokio::net::TcpListener;
 
@@ -24,7 +25,6 @@ use super::connections::Ends;
 use super::metrics::Metrics;
 use super::token;
 use super::tokens::Tokens;
-use crate::kubernetes::Reference;
 use crate::listener::{self, address, listen};
 use authority::Authority;
 use exchange::Exchange;

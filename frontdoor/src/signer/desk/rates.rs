@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
+use podgate_identity::addresses::Network;
 
-use crate::addresses::Network;
 use crate::signer::bucket::Bucket;
 
 /// Identities whose rate is known. Whoever falls out begins anew, after so many others came.

@@ -2,9 +2,8 @@
 //! until what it signed has expired. Where a line is taken out, it stays out.
 
 use jiff::{SignedDuration, Timestamp};
-use russh::keys::PublicKey;
-
-use crate::authn::strength;
+use podgate_identity::strength;
+use ssh_key::PublicKey;
 
 /// Before an earlier key's line: frontdoors pass over a comment.
 const UNTIL: &str = "# until ";
@@ -42,16 +41,16 @@ fn key(line: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use russh::keys::{Algorithm, PrivateKey, key::safe_rng};
+    use ssh_key::private::Ed25519Keypair;
 
-    fn line() -> String {
-        let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
-        key.public_key().to_openssh().unwrap()
+    fn line(seed: u8) -> String {
+        let pair = Ed25519Keypair::from_seed(&[seed; 32]);
+        PublicKey::from(pair.public).to_openssh().unwrap()
     }
 
     #[test]
     fn a_key_that_signed_is_trusted_until_what_it_signed_has_expired() {
-        let (old, new) = (line(), line());
+        let (old, new) = (line(1), line(2));
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let text = |before: &str, signing: &str, now| text(before, signing, at(now), HOUR);
         const HOUR: SignedDuration = SignedDuration::from_hours(1);

@@ -3,11 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use podgate_identity::{Identity, NameError, Names, Source};
 use serde_json::{Map, Value};
-
-use crate::authn::names;
-use crate::config::Names;
-use crate::identity::{Identity, Source};
 
 /// Why claims name nobody.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +19,7 @@ pub(in super::super) enum Error {
     #[error("the token's claim {0} is absent, or has another value than is required")]
     Required(String),
     #[error("{0}")]
-    Names(#[from] names::Error),
+    Names(#[from] NameError),
 }
 
 /// Which claims mean what, by the names of kube-apiserver's flags.
@@ -141,14 +138,14 @@ mod tests {
             (json!({}), user()),
             (json!({"sub": 7}), user()),
             (json!({"sub": ["ada"]}), user()),
-            (json!({"sub": ""}), names(names::Error::Empty)),
+            (json!({"sub": ""}), names(NameError::Empty)),
             (
                 json!({"sub": "system:admin"}),
-                names(names::Error::System("system:admin".into())),
+                names(NameError::System("system:admin".into())),
             ),
             (
                 json!({"sub": "ada", "groups": ["system:masters"]}),
-                names(names::Error::System("system:masters".into())),
+                names(NameError::System("system:masters".into())),
             ),
             (json!({"sub": "ada", "groups": [7]}), groups()),
             (json!({"sub": "ada", "groups": {"a": "b"}}), groups()),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use podgate_identity::Identity;
 use serde_json::{Map, Value};
 
 pub(super) use claims::Mapping;
@@ -19,7 +20,6 @@ use fetch::Fetch;
 use keys::Keys;
 
 use super::token::Claims;
-use crate::identity::Identity;
 
 /// For issuers whose clocks are ahead, in seconds (as go-oidc, which kube-apiserver uses).
 const AHEAD: u64 = 300;

@@ -1,14 +1,13 @@
-//! What a source says of someone, as Kubernetes' own names. Those that Kubernetes keeps for itself
-//! come from a source only if it is trusted with them.
+//! How the names that a source gives become names of Kubernetes. Names that Kubernetes keeps for itself
+//! are taken only from a source that is trusted with them.
 
 use std::collections::BTreeMap;
 
 use podgate_proto::limits::MAX_IDENTITY;
 
-use crate::config::Names;
 use crate::identity::{Identity, Source};
 
-/// Why a name is none.
+/// Why a name is not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
@@ -24,9 +23,20 @@ pub enum Error {
     Extra(String),
 }
 
+/// How the names of one source are changed and checked.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Put before each user's name.
+    pub user_prefix: String,
+    /// Put before each group's name.
+    pub group_prefix: String,
+    /// Whether the source may give names that begin with `system:`.
+    pub trust_system: bool,
+}
+
 impl Names {
-    /// Adds the prefixes, and holds what comes out against Kubernetes' own names.
-    pub(crate) fn identity(
+    /// Adds the prefixes, and checks the resulting names against those that Kubernetes keeps.
+    pub fn identity(
         &self,
         user: &str,
         groups: &[String],
@@ -40,7 +50,7 @@ impl Names {
             .iter()
             .chain(values)
             .map(|text| text.len() + self.group_prefix.len());
-        // What a node would not take (agent.proto, Identity).
+        // An agent refuses more (agent.proto, Identity).
         if texts.sum::<usize>() + user.len() > MAX_IDENTITY {
             return Err(Error::Long);
         }
@@ -53,7 +63,7 @@ impl Names {
                 .iter()
                 .any(|own| domain == *own || domain.ends_with(&format!(".{own}")))
         };
-        // As the API server has it for keys that a configuration names (KEP-3331).
+        // The API server's rule for keys in a configuration (KEP-3331).
         let unfit = |key: &&String| {
             key.is_empty() || **key != key.to_lowercase() || (!self.trust_system && reserved(key))
         };
@@ -117,7 +127,7 @@ mod tests {
             "system:masters",
             Ok(("ssh:system:admin", "ssh:system:masters")),
         );
-        // What comes out counts, not what went in.
+        // The check is of the name with its prefix.
         check(&names("sys", "", false), "tem:x", "dev", system("system:x"));
         check(
             &names("", "", true),

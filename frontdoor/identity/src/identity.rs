@@ -1,4 +1,4 @@
-//! Who acts, as Kubernetes names users. Every way to log in ends in one of these.
+//! Who acts, as Kubernetes names users. Every way to log in ends in an [`Identity`].
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ pub struct Identity {
     pub user: String,
     /// Their groups.
     pub groups: Vec<String>,
-    /// What else authorizers may want to know of them (`extra` of authentication.k8s.io UserInfo).
+    /// More about them, for authorizers (`extra` of authentication.k8s.io UserInfo).
     pub extra: BTreeMap<String, Vec<String>>,
-    /// What let them in.
+    /// How they proved who they are.
     pub source: Source,
 }
 
@@ -22,11 +22,11 @@ pub enum Source {
     Key,
     /// An OpenSSH user certificate of a trusted CA.
     Certificate,
-    /// One after the other.
+    /// Both, one after the other.
     KeyAndCertificate,
-    /// A certificate that the signer's desk gave for a token which the API server knew.
+    /// A certificate from the signer's desk, for a token that the API server vouched for.
     Kubernetes,
-    /// The same for an issuer's id token.
+    /// A certificate from the signer's desk, for an id token of an OIDC issuer.
     Oidc,
 }
 
@@ -42,24 +42,11 @@ impl Source {
         }
     }
 
-    /// What it takes to log in this way: the desk's certificates are certificates.
+    /// The login method that it counts as: a certificate from the desk is a certificate.
     pub fn method(self) -> Self {
         match self {
             Self::Kubernetes | Self::Oidc => Self::Certificate,
             Self::Key | Self::Certificate | Self::KeyAndCertificate => self,
-        }
-    }
-}
-
-#[cfg(test)]
-impl Identity {
-    /// `ada`, by a key, in these groups.
-    pub(crate) fn ada(groups: &[&str]) -> Self {
-        Self {
-            user: "ada".into(),
-            groups: groups.iter().map(|&group| group.to_owned()).collect(),
-            extra: BTreeMap::new(),
-            source: Source::Key,
         }
     }
 }

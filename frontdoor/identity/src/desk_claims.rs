@@ -1,5 +1,5 @@
-//! What the signer's desk says in a certificate beside its principals: by what it knew the user, and
-//! what else it knows of them. Other servers pass over it, as over any extension they do not know.
+//! How a certificate from the signer's desk says whose it is: principals for the user and the groups, and
+//! an extension with the rest. Other servers ignore the extension, since they do not know it.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{Identity, Source};
 
-/// The extension's name, as a vendor's has to be (PROTOCOL.certkeys, Extensions).
-pub(crate) const EXTENSION: &str = "identity@podgate";
+/// The extension's name, in the form for vendors (PROTOCOL.certkeys, Extensions).
+pub const EXTENSION: &str = "identity@podgate";
 
-/// What a user's principal begins with, so that no name can be taken for a group's.
-pub(crate) const USER_PRINCIPAL: &str = "user:";
+/// The prefix of the user's principal. With it no user's name can be mistaken for a group's.
+pub const USER_PRINCIPAL: &str = "user:";
 
-/// Why an extension is none of the desk's.
+/// The prefix of each group's principal.
+pub const GROUP_PRINCIPAL: &str = "group:";
+
+/// Why an extension is not one of the desk's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("its extension {EXTENSION} cannot be read: {0}")]
 pub struct Error(String);
@@ -21,23 +24,23 @@ pub struct Error(String);
 /// The extension's value, JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Vouched {
+pub struct DeskClaims {
     source: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     extra: BTreeMap<String, Vec<String>>,
 }
 
-impl Vouched {
-    /// What is to be said of an identity that the desk knows.
-    pub(crate) fn of(identity: &Identity) -> Self {
+impl DeskClaims {
+    /// The claims for an identity that the desk has verified.
+    pub fn of(identity: &Identity) -> Self {
         Self {
             source: identity.source.as_str().to_owned(),
             extra: identity.extra.clone(),
         }
     }
 
-    /// What a certificate's extension says.
-    pub(super) fn read(text: &str) -> Result<(BTreeMap<String, Vec<String>>, Source), Error> {
+    /// Reads a certificate's extension: the identity's `extra`, and its source.
+    pub fn read(text: &str) -> Result<(BTreeMap<String, Vec<String>>, Source), Error> {
         let read: Self = serde_json::from_str(text).map_err(|error| Error(error.to_string()))?;
         let source = [Source::Kubernetes, Source::Oidc]
             .into_iter()
@@ -47,8 +50,8 @@ impl Vouched {
     }
 }
 
-impl std::fmt::Display for Vouched {
-    /// As it stands in a certificate.
+impl std::fmt::Display for DeskClaims {
+    /// The extension's value.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = serde_json::to_string(self).map_err(|_| std::fmt::Error)?;
         f.write_str(&text)
@@ -67,13 +70,13 @@ mod tests {
             extra: BTreeMap::from([("example.com/team".to_owned(), vec!["a".to_owned()])]),
             source: Source::Kubernetes,
         };
-        let found = Vouched::read(&Vouched::of(&identity).to_string()).unwrap();
+        let found = DeskClaims::read(&DeskClaims::of(&identity).to_string()).unwrap();
         assert_eq!(found, (identity.extra.clone(), Source::Kubernetes));
         identity.extra.clear();
         identity.source = Source::Oidc;
-        let text = Vouched::of(&identity).to_string();
+        let text = DeskClaims::of(&identity).to_string();
         assert_eq!(text, r#"{"source":"oidc"}"#);
-        assert!(Vouched::read(&text).is_ok());
+        assert!(DeskClaims::read(&text).is_ok());
     }
 
     #[test]
@@ -85,7 +88,7 @@ mod tests {
             r#"{"source":"oidc","groups":["x"]}"#,
             r#"{"source":"oidc","extra":{"a":"b"}}"#,
         ] {
-            assert!(Vouched::read(text).is_err(), "{text}");
+            assert!(DeskClaims::read(text).is_err(), "{text}");
         }
     }
 }

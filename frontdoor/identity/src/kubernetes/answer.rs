@@ -1,10 +1,10 @@
-//! An answer of the API server, which is not waited for without end, or why there is none.
+//! An answer of the API server within a time limit, or the reason why there is none.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// For an answer that an earlier one may stand in for, or that is not the last to be waited for.
-pub(crate) const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The limit where an earlier answer can serve instead, or where another question follows.
+pub const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why a question has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -17,9 +17,9 @@ pub enum Unanswered {
 }
 
 impl Unanswered {
-    /// Whether the API server said nothing of what was asked. A refusal is an answer, but for one that
-    /// only has no time for it (429).
-    pub(crate) fn is_away(&self) -> bool {
+    /// Whether the API server did not decide. A refusal is a decision, except when it is only too busy
+    /// (429).
+    pub fn is_away(&self) -> bool {
         match self {
             Self::Ask(error) => {
                 !matches!(&**error, kube::Error::Api(status) if status.code < 500 && status.code != 429)
@@ -29,8 +29,8 @@ impl Unanswered {
     }
 }
 
-/// Waits for the whole of an answer.
-pub(crate) async fn within<T>(
+/// Waits for a whole answer, up to a limit.
+pub async fn within<T>(
     limit: Duration,
     asking: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Unanswered> {

@@ -1,5 +1,5 @@
-//! How the API server is asked: no answer is waited for without end, and one that is away is tried
-//! again ever later, but soon enough to be right within 10 s of its return.
+//! The client of the API server. Each wait for it has a limit. A watch that failed is tried again after
+//! growing pauses, which are short enough for it to be right again within 10 s of the server's return.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use kube::runtime::watcher::ExponentialBackoff;
 use secrecy::ExposeSecret;
 use tower::timeout::TimeoutLayer;
 
-/// For the head of the API server's answer.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// For more of an answer that has begun. On a watch without events there are bookmarks, one a minute
-/// (apiserver, `pkg/storage/cacher`).
+/// How long to wait for the head of an answer.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait for more of an answer that has begun. A watch without events has bookmarks, one a
+/// minute (apiserver, `pkg/storage/cacher`).
 const SILENCE: Duration = Duration::from_secs(90);
-/// Before a watch that failed is begun again: from, and up to, to which as much again is added by
-/// chance, so that not all of a cluster's clients come at once.
+/// The first and the longest pause before a failed watch is tried again. Up to as much again is added at
+/// random, so that a cluster's clients do not all come at once.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
-/// A watch that stood this long is tried again as at first.
+/// After a watch has stood for this long, the pauses begin anew.
 const STOOD: Duration = Duration::from_secs(60);
 
 /// Why there is no client.
@@ -34,13 +34,13 @@ pub enum Error {
     Client(#[from] kube::Error),
 }
 
-/// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called on the
-/// runtime that uses the client.
-pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> {
+/// Makes a client by the kubeconfig, or by a pod's own configuration where none is given. Call it on the
+/// runtime that will use the client.
+pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> {
     let mut config = read(kubeconfig).await?;
     config.connect_timeout = Some(ANSWER_TIMEOUT);
     config.read_timeout = Some(SILENCE);
-    // Not the time that a connection was idle before.
+    // Time that a connection was idle before does not count.
     config.reset_reader_on_write = true;
     let client = ClientBuilder::try_from(config)?;
     Ok(client
@@ -48,10 +48,10 @@ pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> 
         .build())
 }
 
-/// The bearer token that [`connect`]'s client shows now, if it shows one.
-pub(crate) async fn own_token(kubeconfig: Option<&Path>) -> Result<Option<String>, Error> {
+/// The bearer token that a client made by [`connect`] shows now, if it shows one.
+pub async fn own_token(kubeconfig: Option<&Path>) -> Result<Option<String>, Error> {
     let shown = read(kubeconfig).await?.auth_info;
-    // As kube has it, a token goes before a file of one.
+    // In kube, too, a token goes before a token file.
     match (shown.token, shown.token_file) {
         (Some(token), _) => Ok(Some(token.expose_secret().to_owned())),
         (None, Some(path)) => {
@@ -72,8 +72,8 @@ async fn read(kubeconfig: Option<&Path>) -> Result<kube::Config, Error> {
         .map_err(|e| Error::Config(e.into()))
 }
 
-/// How long to wait before a watch that failed is begun again.
-pub(crate) fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
+/// The pauses before a failed watch is tried again.
+pub fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
     let (first, most) = RETRY;
     let delays = ExponentialBuilder::default()
         .with_min_delay(first)

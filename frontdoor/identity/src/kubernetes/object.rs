@@ -1,6 +1,6 @@
-//! Objects that a part keeps: each is made empty by whoever installs the part, so get and update on
-//! its name are all that the part may need. It is replaced by its resource version: of two who change
-//! it at once one reads again what the other wrote.
+//! Objects that a part keeps. Whoever installs the part creates them empty, so that the part needs only
+//! get and update on their names. An update carries the resource version: if two parts change an object
+//! at once, one of them fails, reads what the other wrote and tries again.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -15,14 +15,14 @@ use serde::de::DeserializeOwned;
 
 use super::Reference;
 
-/// Others that come first, at the most.
+/// How often others may come first before this gives up.
 const CONFLICTS: usize = 10;
-/// Before a server that did not answer is asked again; then twice as long each time.
+/// The first pause before a server that did not answer is asked again; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How often it is asked at a start.
+/// How often a server is asked in all.
 const ATTEMPTS: usize = 5;
 
-/// Why an object could not be kept.
+/// Why an object could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
@@ -32,8 +32,9 @@ pub enum Error {
     Conflicts(Reference),
 }
 
-/// Reads the object, and writes what `change` makes of it, if that says so. Returns it as it is then.
-pub(crate) async fn change<K, E>(
+/// Reads the object and lets `change` edit it; writes it if `change` returns true. Returns the object as
+/// it is afterwards.
+pub async fn change<K, E>(
     client: &Client,
     of: &Reference,
     mut change: impl FnMut(&mut K) -> Result<bool, E>,
@@ -59,8 +60,9 @@ where
     Err(E::from(Error::Conflicts(of.clone())))
 }
 
-/// What a Secret holds, by `fill` where it holds nothing. Whoever fills it first has filled it for all.
-pub(crate) async fn fill_secret<E: From<Error>>(
+/// The data of a Secret, after filling it by `fill` if it is empty. Whoever fills it first has filled it
+/// for all.
+pub async fn fill_secret<E: From<Error>>(
     client: &Client,
     of: &Reference,
     fill: impl Fn() -> Result<BTreeMap<String, Vec<u8>>, E>,
@@ -77,8 +79,8 @@ pub(crate) async fn fill_secret<E: From<Error>>(
     Ok(data.map(|(key, value)| (key, value.0)).collect())
 }
 
-/// Asks a few times, for a server that may be away for a moment as a part starts.
-pub(crate) async fn patiently<T, E: std::fmt::Display>(
+/// Asks a few times, since the server may be away for a moment while a part starts.
+pub async fn patiently<T, E: std::fmt::Display>(
     mut ask: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, E> {
     let mut pause = PAUSE;
