@@ -7,11 +7,12 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use podgate_process::{log, workers};
 use podgate_proto::{enrolment, mtls};
 use serde::Deserialize;
 
+use crate::audit;
 use crate::grant::Deny;
-use crate::{audit, telemetry, workers};
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub struct Config {
     pub sessions: usize,
     pub drain: Duration,
     pub workers: usize,
-    pub log: telemetry::Config,
+    pub log: log::Config,
 }
 
 /// What the configuration may leave to the pod's own environment (the downward API), so that all nodes
@@ -98,7 +99,7 @@ struct File {
     drain_seconds: u64,
     workers: Option<usize>,
     #[serde(default)]
-    log: telemetry::Config,
+    log: log::Config,
 }
 
 fn default_listen() -> SocketAddr {
@@ -166,7 +167,7 @@ fn check(file: File, environment: Environment) -> Result<Config, (&'static str, 
         ));
     }
     mtls::agent_name(&node).map_err(|error| ("node", error.to_string()))?;
-    file.log.filter().map_err(|error| ("log", error))?;
+    file.log.check().map_err(|error| ("log", error))?;
     Ok(Config {
         kubelet: file.kubelet.check(environment.host_ip.as_deref())?,
         node,
@@ -228,6 +229,6 @@ mod tests {
         check("  labels: {}", "  labels: []", "deny.labels");
         check("sessions: 2000", "sessions: 0", "sessions");
         check("drainSeconds: 30", "drainSeconds: soon", "drainSeconds");
-        check("  level: info,russh=error", "  level: a=b=c", "log: ");
+        check("  level: info ", "  level: a=b=c", "log: ");
     }
 }

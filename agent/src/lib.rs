@@ -6,22 +6,21 @@ pub mod grant;
 pub mod kubelet;
 pub mod metrics;
 pub mod session;
-pub mod telemetry;
-pub mod version;
 
-mod admin;
-mod descriptors;
 mod listener;
 mod node;
 mod program;
 mod refusal;
 mod service;
 mod ticks;
-mod workers;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use podgate_process::admin::{self, Admin};
+use podgate_process::listener::{accept, address, listen};
+use podgate_process::workers::Workers;
+use podgate_process::{descriptors, listener as listening};
 use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::TcpListener;
@@ -38,17 +37,13 @@ use node::Node;
 use program::journal::{self, Journal};
 use program::{Left, Means, Programs};
 use service::{Service, Shared};
-use workers::Workers;
 
 /// Why the agent does not run.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: std::net::SocketAddr,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] listening::Error),
     #[error("tls: {0}")]
     Tls(mtls::Error),
     #[error("kubelet: {0}")]
@@ -175,13 +170,18 @@ impl Agent {
 
         // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
-        let admin = admin::serve(
-            self.admin,
-            Arc::clone(&metrics),
-            Arc::clone(&self.enrolment),
-            draining.clone(),
-            closed.clone(),
-        );
+        let told = Admin {
+            metrics: {
+                let metrics = Arc::clone(&metrics);
+                Arc::new(move || metrics.render())
+            },
+            waits: {
+                let enrolment = Arc::clone(&self.enrolment);
+                Arc::new(move || enrolment.waits())
+            },
+            draining: draining.clone(),
+        };
+        let admin = admin::serve(self.admin, told, closed.clone());
         let keep = async {
             tokio::select! {
                 () = closed.cancelled() => {}
@@ -192,7 +192,7 @@ impl Agent {
             tracing::info!(node = %self.config.node, %listen, %admin_address, "serving");
             tokio::select! {
                 () = self.enrolment.enrolled() => {
-                    accept(&self.listener, &mut workers, &draining).await;
+                    hand_over(&self.listener, &mut workers, &draining).await;
                 }
                 () = draining.cancelled() => {}
             }
@@ -220,35 +220,19 @@ impl Agent {
     }
 }
 
-async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })
-}
-
-fn address(listener: &TcpListener) -> String {
-    listener
-        .local_addr()
-        .map_or_else(|error| error.to_string(), |address| address.to_string())
-}
-
-async fn accept(
+async fn hand_over(
     listener: &TcpListener,
     workers: &mut Workers<std::net::TcpStream>,
     draining: &CancellationToken,
 ) {
     loop {
-        let accepted = tokio::select! {
+        let (stream, _) = tokio::select! {
             () = draining.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = accept(listener) => accepted,
         };
-        match accepted.and_then(|(connection, _)| connection.into_std()) {
-            Ok(connection) => workers.hand_over(connection).await,
-            Err(error) => {
-                // Most likely out of descriptors: others must end first.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
+        match stream.into_std() {
+            Ok(stream) => workers.hand_over(stream).await,
+            Err(error) => tracing::warn!(%error, "cannot hand a connection over"),
         }
     }
 }

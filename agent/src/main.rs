@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use podgate_agent::{Agent, config::Config, telemetry, version};
+use podgate_agent::{Agent, config::Config};
+use podgate_process::{log, version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> anyhow::Result<()> {
-    telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
+    log::start(&config.log, "info").map_err(anyhow::Error::msg)?;
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;

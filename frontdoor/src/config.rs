@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use podgate_identity::addresses::Addresses;
 use podgate_identity::kubernetes::Reference;
+use podgate_process::{log, workers};
 use podgate_proto::{enrolment, mtls};
 use serde::Deserialize;
 
@@ -28,7 +29,7 @@ pub use yaml::Error;
 pub(crate) use yaml::parse;
 pub(crate) use yaml::read;
 
-use crate::{target, telemetry, workers};
+use crate::target;
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ pub struct Config {
     pub watch_pods: bool,
     pub drain: Duration,
     pub workers: usize,
-    pub log: telemetry::Config,
+    pub log: log::Config,
 }
 
 /// Where agents are dialled.
@@ -129,7 +130,7 @@ struct File {
     drain_seconds: u64,
     workers: Option<usize>,
     #[serde(default)]
-    log: telemetry::Config,
+    log: log::Config,
 }
 
 impl Default for Agents {
@@ -215,7 +216,7 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
     let proxies = proxies.map(|file| Addresses::networks(&file.from.join(",")));
     let proxies = proxies.transpose();
     let proxies = proxies.map_err(|error| ("proxyProtocol.from", error.to_string()))?;
-    file.log.filter().map_err(|error| ("log", error))?;
+    file.log.check().map_err(|error| ("log", error))?;
     Ok(Config {
         listen: file.listen,
         proxies,

@@ -7,44 +7,39 @@ pub mod audit;
 pub mod authn;
 pub mod authz;
 pub mod config;
-pub mod listener;
 pub mod metrics;
 pub mod process;
 pub mod route;
 pub mod signer;
 pub mod target;
-pub mod telemetry;
-pub mod version;
 
-mod admin;
-mod descriptors;
 mod places;
 mod ssh;
-mod workers;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use podgate_identity::kubernetes;
+use podgate_process::admin::{self, Admin};
+use podgate_process::descriptors;
+use podgate_process::listener::{self, address, listen};
+use podgate_process::workers::Workers;
 use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use admin::Admin;
 use agents::Agents;
 use audit::Audit;
 use authn::Authenticator;
 use authz::{Authorizer, Reviews};
 use config::{Config, HostKeys};
-use listener::{address, listen};
 use metrics::Metrics;
 use places::Places;
 use route::{AgentPods, Cluster, Router};
 use ssh::{Accepted, Worker, hostkeys};
-use workers::Workers;
 
 /// Why the frontdoor does not run.
 #[derive(Debug, thiserror::Error)]

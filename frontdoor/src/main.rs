@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use podgate_frontdoor::signer::{self, Signer};
-use podgate_frontdoor::{Frontdoor, config::Config, process, version};
+use podgate_frontdoor::{Frontdoor, config::Config, process};
+use podgate_process::version;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

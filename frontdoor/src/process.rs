@@ -8,7 +8,10 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry;
+use podgate_process::log;
+
+/// russh warns of what clients send, in their words.
+const DEFAULT_LOG: &str = "info,russh=error";
 
 /// Why a part ends before its time.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +31,7 @@ enum Error<E: StdError> {
 pub fn run<C, P, E: StdError>(
     config: Result<C, impl StdError>,
     check: bool,
-    log: impl Fn(&C) -> &telemetry::Config,
+    log_of: impl Fn(&C) -> &log::Config,
     bind: impl AsyncFnOnce(C) -> Result<P, E>,
     run: impl AsyncFnOnce(P, CancellationToken, CancellationToken) -> Result<(), E>,
 ) -> ExitCode {
@@ -42,7 +45,7 @@ pub fn run<C, P, E: StdError>(
     if check {
         return ExitCode::SUCCESS;
     }
-    let started = telemetry::start(log(&config)).map_err(Error::Log);
+    let started = log::start(log_of(&config), DEFAULT_LOG).map_err(Error::Log);
     match started.and_then(|()| serve(config, bind, run)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

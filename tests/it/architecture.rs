@@ -13,9 +13,13 @@ use source::workspace;
 /// The agent and the frontdoor meet over the wire alone.
 pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("proto", &[]),
-    ("agent", &["podgate_proto"]),
+    ("proto/process", &[]),
+    ("agent", &["podgate_process", "podgate_proto"]),
     ("frontdoor/identity", &["podgate_proto"]),
-    ("frontdoor", &["podgate_proto", "podgate_identity"]),
+    (
+        "frontdoor",
+        &["podgate_identity", "podgate_process", "podgate_proto"],
+    ),
 ];
 
 /// Where the crates of a protocol may stand, and how much of each: whoever else wants SSH, the API
@@ -66,25 +70,24 @@ const PROTO: Modules = &[
     ("limits", &[]),
 ];
 
+const PROCESS: Modules = &[
+    ("lib", &[]),
+    ("admin", &[]),
+    ("descriptors", &[]),
+    ("listener", &[]),
+    ("log", &[]),
+    ("version", &[]),
+    ("workers", &[]),
+];
+
 const AGENT: Modules = &[
-    ("main", &["lib", "config", "telemetry", "version"]),
+    ("main", &["lib", "config"]),
     (
         "lib",
         &[
-            "listener",
-            "service",
-            "program",
-            "node",
-            "kubelet",
-            "config",
-            "audit",
-            "admin",
-            "metrics",
-            "workers",
-            "descriptors",
+            "listener", "service", "program", "node", "kubelet", "config", "audit", "metrics",
         ],
     ),
-    ("descriptors", &[]),
     ("listener", &["service", "metrics"]),
     (
         "service",
@@ -99,19 +102,13 @@ const AGENT: Modules = &[
     ("session", &["kubelet", "metrics"]),
     ("node", &[]),
     ("refusal", &["kubelet"]),
-    (
-        "config",
-        &["audit", "kubelet", "grant", "telemetry", "workers"],
-    ),
+    ("config", &["audit", "kubelet", "grant"]),
     ("audit", &["grant", "metrics"]),
     ("kubelet", &["grant", "ticks"]),
     ("ticks", &[]),
     ("grant", &[]),
-    ("admin", &["metrics"]),
     ("metrics", &[]),
-    ("telemetry", &[]),
     ("version", &[]),
-    ("workers", &[]),
 ];
 
 /// The node helper, a program of its own.
@@ -145,18 +142,7 @@ const HELPER_IMPORTS: &[&str] = &[
 ];
 
 const IDENTITY: Modules = &[
-    (
-        "lib",
-        &[
-            "addresses",
-            "desk_claims",
-            "identity",
-            "kubernetes",
-            "names",
-            "strength",
-            "wildcard",
-        ],
-    ),
+    ("lib", &["identity", "names"]),
     ("addresses", &["wildcard"]),
     ("wildcard", &[]),
     ("desk_claims", &["identity"]),
@@ -167,24 +153,12 @@ const IDENTITY: Modules = &[
 ];
 
 const FRONTDOOR: Modules = &[
-    ("main", &["lib", "process", "signer", "config", "version"]),
-    ("process", &["telemetry"]),
+    ("main", &["lib", "process", "signer", "config"]),
+    ("process", &[]),
     (
         "lib",
         &[
-            "ssh",
-            "agents",
-            "audit",
-            "authn",
-            "authz",
-            "route",
-            "places",
-            "config",
-            "admin",
-            "listener",
-            "metrics",
-            "workers",
-            "descriptors",
+            "ssh", "agents", "audit", "authn", "authz", "route", "places", "config", "metrics",
         ],
     ),
     (
@@ -194,10 +168,7 @@ const FRONTDOOR: Modules = &[
         ],
     ),
     // A part of its own, with its own metrics.
-    (
-        "signer",
-        &["config", "admin", "listener", "metrics", "telemetry"],
-    ),
+    ("signer", &["config", "metrics"]),
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
     ("authn", &["config"]),
@@ -206,15 +177,9 @@ const FRONTDOOR: Modules = &[
     ("audit", &["config", "target", "metrics"]),
     // All places are as many as the configuration says.
     ("places", &["config"]),
-    ("config", &["target", "telemetry", "workers"]),
+    ("config", &["target"]),
     ("target", &[]),
-    ("admin", &[]),
-    ("listener", &[]),
     ("metrics", &[]),
-    ("telemetry", &[]),
-    ("version", &[]),
-    ("workers", &[]),
-    ("descriptors", &[]),
 ];
 
 /// Files that compute and do nothing else, so that tests and fuzzers need bytes alone.
@@ -282,6 +247,7 @@ fn each_protocol_has_its_place() {
 #[test]
 fn modules_import_downwards() {
     hold(rules::modules("proto/src", PROTO, &workspace()));
+    hold(rules::modules("proto/process/src", PROCESS, &workspace()));
     hold(rules::modules("agent/src", AGENT, &workspace()));
     hold(rules::modules(HELPER_PLACE, HELPER, &workspace()));
     let identity = "frontdoor/identity/src";

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_identity::kubernetes::Reference;
+use podgate_process::log;
 use serde::Deserialize;
 
 use super::desk;
 use super::token::own_audience;
 use crate::config::{self, Error};
-use crate::telemetry;
 
 /// A checked configuration. Each field is explained in `signer.example.yaml`.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Config {
     pub enrolment: Enrolment,
     pub(super) desk: Option<desk::Config>,
     pub drain: Duration,
-    pub log: telemetry::Config,
+    pub log: log::Config,
 }
 
 /// Where the CA's key and certificate are.
@@ -89,7 +89,7 @@ struct File {
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     #[serde(default)]
-    log: telemetry::Config,
+    log: log::Config,
 }
 
 #[derive(Deserialize)]
@@ -168,7 +168,7 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         let reason = "is enrolment's: each part's token would be good for the desk".to_owned();
         return Err(("desk.audience", reason));
     }
-    file.log.filter().map_err(|error| ("log", error))?;
+    file.log.check().map_err(|error| ("log", error))?;
     Ok(Config {
         listen: file.listen,
         admin: file.admin,

@@ -14,6 +14,8 @@ mod tokens;
 use std::sync::Arc;
 
 use podgate_identity::kubernetes;
+use podgate_process::admin::{self, Admin};
+use podgate_process::listener::{self, address, listen};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +23,6 @@ use tokio_util::task::TaskTracker;
 
 pub use config::Config;
 
-use crate::admin::{self, Admin};
-use crate::listener::{self, address, listen};
 use ca::Ca;
 use connections::Ends;
 use desk::Desk;

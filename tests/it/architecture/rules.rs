@@ -13,7 +13,7 @@ fn of_crate<'a>(
 ) -> impl Iterator<Item = (&'a Source, Import)> + use<'a> {
     let own: Vec<_> = sources
         .iter()
-        .filter(|s| s.is_in(name) && !s.is_test())
+        .filter(|s| s.is_in(name) && !s.is_below(name) && !s.is_test())
         .collect();
     own.into_iter()
         .flat_map(|source| imports(source).into_iter().map(move |i| (source, i)))
@@ -38,7 +38,8 @@ pub(super) fn crates(sources: &[Source]) -> Vec<String> {
 
 /// Nor does a Cargo.toml, under whatever name.
 pub(super) fn manifest(name: &str, may: &[&str], manifest: &str) -> Vec<String> {
-    let own = format!("podgate_{name}");
+    let own = name.rsplit('/').next().unwrap_or(name);
+    let own = format!("podgate_{own}");
     let mut found = Vec::new();
     for line in manifest.lines().filter(|line| !line.starts_with("name =")) {
         let line = line.split('#').next().unwrap_or_default().replace('-', "_");

@@ -19,6 +19,12 @@ impl Source {
         rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
     }
 
+    /// Whether it is of another crate, whose folder is in this place.
+    pub(super) fn is_below(&self, place: &str) -> bool {
+        let rest = self.path.strip_prefix(place);
+        rest.is_some_and(|rest| rest.trim_start_matches('/').contains("/src/"))
+    }
+
     /// Whether it is built for tests alone. What stands under `#[cfg(test)]` in other files is left
     /// out when imports are read.
     pub(super) fn is_test(&self) -> bool {

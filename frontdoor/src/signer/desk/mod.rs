@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use podgate_identity::kubernetes::Reference;
+use podgate_process::listener::{self, address, listen};
 use podgate_proto::mtls;
 use tokio::net::TcpListener;
 
@@ -25,7 +26,6 @@ use super::connections::Ends;
 use super::metrics::Metrics;
 use super::token;
 use super::tokens::Tokens;
-use crate::listener::{self, address, listen};
 use authority::Authority;
 use exchange::Exchange;
 use kubernetes::Kubernetes;

@@ -1,5 +1,5 @@
-//! What the cluster asks of the agent: `/livez`, `/readyz`, `/metrics`. Plain HTTP on its own
-//! address; it says nothing of any session.
+//! The admin address: `/livez`, `/readyz` and `/metrics` over plain HTTP. It tells nothing about any
+//! session.
 
 use std::sync::Arc;
 
@@ -8,36 +8,27 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use podgate_proto::enrolment::Enrolment;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
-
+/// What the admin address tells.
 #[derive(Clone)]
-struct Admin {
-    metrics: Arc<Metrics>,
-    enrolment: Arc<Enrolment>,
-    draining: CancellationToken,
+pub struct Admin {
+    /// The metrics, in the OpenMetrics text format.
+    pub metrics: Arc<dyn Fn() -> Result<String, std::fmt::Error> + Send + Sync>,
+    /// What the program still waits for before it can serve.
+    pub waits: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
+    /// Cancelled once the program drains.
+    pub draining: CancellationToken,
 }
 
-/// Serves until `stopped`; ready with a certificate, until `draining`.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    metrics: Arc<Metrics>,
-    enrolment: Arc<Enrolment>,
-    draining: CancellationToken,
-    stopped: CancellationToken,
-) {
+/// Serves until `stopped`.
+pub async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationToken) {
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .with_state(Admin {
-            metrics,
-            enrolment,
-            draining,
-        });
+        .with_state(admin);
     tokio::select! {
         () = stopped.cancelled() => {}
         result = async { axum::serve(listener, router).await } => {
@@ -49,7 +40,7 @@ pub(crate) async fn serve(
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    match (admin.draining.is_cancelled(), admin.enrolment.waits()) {
+    match (admin.draining.is_cancelled(), (admin.waits)()) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
         (false, Some(what)) => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -61,7 +52,7 @@ async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn render(State(admin): State<Admin>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match admin.metrics.render() {
+    match (admin.metrics)() {
         Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -1,10 +1,10 @@
-//! How many descriptors the process may have open. A connection takes two, and service managers start
-//! programs with 1024, for the sake of those that call select(2).
+//! The limit of open files. Service managers start programs with 1024, for those that call select(2).
+//! A session takes one or two descriptors, an SSH connection two.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Raises the limit as far as one may without privilege.
-pub(crate) fn raise() {
+/// Raises the limit as far as that needs no privilege.
+pub fn raise() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {

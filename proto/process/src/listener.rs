@@ -1,4 +1,4 @@
-//! Where a part listens. Accepting goes on through whatever fails of single connections.
+//! Listening and accepting. A connection that cannot be accepted does not end accepting.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-/// Before another is tried after one that failed.
+/// The pause after a connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Why nothing listens.
+/// A program cannot listen on an address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
 #[allow(missing_docs, reason = "the message says it")]
@@ -18,24 +18,25 @@ pub struct Error {
     pub source: io::Error,
 }
 
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+/// Listens on an address; port 0 is any free one.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     let listener = TcpListener::bind(address).await;
     listener.map_err(|source| Error { address, source })
 }
 
-/// What port 0 of the configuration has become, for the log.
-pub(crate) fn address(listener: &TcpListener) -> String {
+/// The address for the log, with the port that stands for port 0.
+pub fn address(listener: &TcpListener) -> String {
     let address = listener.local_addr();
     address.map_or_else(|error| error.to_string(), |address| address.to_string())
 }
 
-/// The next connection. Nothing is lost where this is given up.
-pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// The next connection. Cancel safe: no connection is lost.
+pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                // Most likely out of descriptors: others must end first.
+                // Most likely the process has no descriptor left: other connections must end first.
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(PAUSE).await;
             }

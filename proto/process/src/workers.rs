@@ -1,5 +1,5 @@
-//! One single-threaded runtime a core, each connection pinned to one: all that a session touches
-//! stays on its core, which makes a keystroke's way several times shorter than on a shared pool.
+//! Threads with a single-threaded runtime each, one a core. A connection stays on one of them, and so
+//! does all that its sessions touch: a keystroke is served several times faster than by a shared pool.
 
 use std::io;
 use std::thread;
@@ -7,26 +7,26 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-/// Items that wait for a busy worker, at the most.
+/// Most items that wait for a busy worker.
 const BACKLOG: usize = 128;
 
-/// Tasks that run before sockets are looked at again: those of transfers run long, and a keystroke
-/// should not wait for many.
+/// Tasks that run before sockets are polled again. A transfer's task runs long, and a keystroke should
+/// not wait for many of them.
 const EVENT_INTERVAL: u32 = 7;
 
-/// The most threads that are started unasked: nodes of many cores run other things, too, and each
-/// thread has connections of its own.
+/// Most threads that are started without being configured. A node with many cores runs other things,
+/// too, and each thread has connections of its own.
 const MOST: usize = 8;
 
-/// As many threads as there are cores. More of them shorten a shell's wait beside transfers on few
-/// cores, but each keeps memory of its own after bulk.
-pub(crate) fn default() -> usize {
+/// The default number of threads: one a core. With few cores, more threads shorten a shell's wait
+/// beside transfers, but each thread keeps memory of its own after a transfer.
+pub fn default() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST))
 }
 
 /// Threads that serve items of one kind.
 #[derive(Debug)]
-pub(crate) struct Workers<T> {
+pub struct Workers<T> {
     inboxes: Vec<mpsc::Sender<T>>,
     threads: Vec<thread::JoinHandle<()>>,
     runtimes: Vec<Handle>,
@@ -34,9 +34,9 @@ pub(crate) struct Workers<T> {
 }
 
 impl<T: Send + 'static> Workers<T> {
-    /// Starts `count` threads. Each makes its future by `serve`, on its own runtime, and ends with
-    /// it; the receiver ends when the workers are [finished](Self::finish).
-    pub(crate) fn start<F: Future<Output = ()>>(
+    /// Starts `count` threads. Each calls `serve` and runs its future to the end. The receiver ends when
+    /// the workers are [finished](Self::finish).
+    pub fn start<F: Future<Output = ()>>(
         count: usize,
         serve: impl Fn(mpsc::Receiver<T>) -> F + Clone + Send + 'static,
     ) -> io::Result<Self> {
@@ -64,12 +64,12 @@ impl<T: Send + 'static> Workers<T> {
     }
 
     /// Each thread's runtime.
-    pub(crate) fn runtimes(&self) -> Vec<Handle> {
+    pub fn runtimes(&self) -> Vec<Handle> {
         self.runtimes.clone()
     }
 
-    /// Gives an item to the next worker in turn that has room; waits where none has.
-    pub(crate) async fn hand_over(&mut self, mut item: T) {
+    /// Gives an item to the next worker in turn that has room, and waits if none has.
+    pub async fn hand_over(&mut self, mut item: T) {
         for _ in 0..self.inboxes.len() {
             self.next = (self.next + 1) % self.inboxes.len();
             let Some(inbox) = self.inboxes.get(self.next) else {
@@ -81,17 +81,17 @@ impl<T: Send + 'static> Workers<T> {
             }
         }
         if let Some(inbox) = self.inboxes.get(self.next) {
-            // A worker ends before this only by a panic, which its thread has reported.
+            // Fails only if that worker has panicked; its thread has reported that.
             let _ = inbox.send(item).await;
         }
     }
 
     /// Ends the receivers and waits for the threads.
-    pub(crate) async fn finish(self) {
+    pub async fn finish(self) {
         drop(self.inboxes);
         let join = || {
             for thread in self.threads {
-                // A panic was printed where it happened.
+                // A panic is printed where it happens.
                 let _ = thread.join();
             }
         };

@@ -1,0 +1,9 @@
+//! What every long-running Podgate program is made of, whatever it serves. A program passes in what is
+//! its own (its name, its log's default level); nothing here knows SSH, Kubernetes or a container.
+
+pub mod admin;
+pub mod descriptors;
+pub mod listener;
+pub mod log;
+pub mod version;
+pub mod workers;
