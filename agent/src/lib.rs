@@ -15,12 +15,15 @@ mod service;
 mod ticks;
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use podgate_process::admin::{self, Admin};
+use podgate_process::daemon::Daemon;
 use podgate_process::listener::{accept, address, listen};
+use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
-use podgate_process::{descriptors, listener as listening};
+use podgate_process::{descriptors, listener as listening, log};
 use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::TcpListener;
@@ -71,9 +74,22 @@ pub struct Agent {
     audit: Arc<Audit>,
 }
 
-impl Agent {
+impl Daemon for Agent {
+    const NAME: &'static str = "podgate-agent";
+    const LOG: &'static str = "info";
+    type Config = Config;
+    type Error = Error;
+
+    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
+        Config::read(path)
+    }
+
+    fn log(config: &Config) -> &log::Config {
+        &config.log
+    }
+
     /// Reads the TLS files and the journal, and listens.
-    pub async fn bind(config: Config) -> Result<Self, Error> {
+    async fn bind(config: Config) -> Result<Self, Error> {
         descriptors::raise();
         let (identity, enrolment) = config.certificate.clone().open().map_err(Error::Tls)?;
         let (journal, left) = config
@@ -101,11 +117,8 @@ impl Agent {
 
     /// Serves until `draining`, then lets sessions go on for the configured time, or until
     /// `stopped`, and hangs up the rest.
-    pub async fn run(
-        self,
-        draining: CancellationToken,
-        stopped: CancellationToken,
-    ) -> Result<(), Error> {
+    async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Shutdown { draining, stopped } = shutdown;
         let (metrics, audit) = (self.metrics, self.audit);
         let shared = Arc::new(Shared {
             places: Semaphore::new(self.config.sessions),

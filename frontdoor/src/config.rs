@@ -6,7 +6,6 @@ mod authorization;
 mod hostkeys;
 mod limits;
 mod rules;
-mod yaml;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use std::time::Duration;
 
 use podgate_identity::addresses::Addresses;
 use podgate_identity::kubernetes::Reference;
+use podgate_process::config::{Error, Invalid, read};
 use podgate_process::{log, workers};
 use podgate_proto::{enrolment, mtls};
 use serde::Deserialize;
@@ -24,10 +24,6 @@ pub use authorization::Authorization;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
-pub use yaml::Error;
-#[cfg(test)]
-pub(crate) use yaml::parse;
-pub(crate) use yaml::read;
 
 use crate::target;
 
@@ -195,34 +191,43 @@ impl Config {
     }
 }
 
-fn check(file: File) -> Result<Config, (&'static str, String)> {
+fn check(file: File) -> Result<Config, Invalid> {
     if !target::is_label(&file.default_namespace) {
-        return Err((
+        return Err(Invalid::new(
             "defaultNamespace",
             format!("{:?} is no namespace", file.default_namespace),
         ));
     }
     let suffix = &file.jump.suffix;
     if !suffix.is_empty() && !suffix.split('.').all(target::is_label) {
-        return Err(("jump.suffix", format!("{suffix:?} ends no host's name")));
+        return Err(Invalid::new(
+            "jump.suffix",
+            format!("{suffix:?} ends no host's name"),
+        ));
     }
     if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {
-        return Err(("acceptEnv", format!("{name:?} is no variable's name")));
+        return Err(Invalid::new(
+            "acceptEnv",
+            format!("{name:?} is no variable's name"),
+        ));
     }
     if file.recheck_seconds == 0 {
-        return Err(("recheckSeconds", "0 is not from 1".to_owned()));
+        return Err(Invalid::new("recheckSeconds", "0 is not from 1"));
     }
     let proxies = file.proxy_protocol.filter(|file| !file.from.is_empty());
     let proxies = proxies.map(|file| Addresses::networks(&file.from.join(",")));
     let proxies = proxies.transpose();
-    let proxies = proxies.map_err(|error| ("proxyProtocol.from", error.to_string()))?;
-    file.log.check().map_err(|error| ("log", error))?;
+    let proxies = proxies.map_err(|error| Invalid::new("proxyProtocol.from", error.to_string()))?;
+    file.log
+        .check()
+        .map_err(|error| Invalid::new("log", error))?;
     Ok(Config {
         listen: file.listen,
         proxies,
         admin: file.admin,
         host_keys: HostKeys::of(file.host_keys, file.host_keys_secret)?,
-        certificate: enrolment::Source::of(file.tls, file.enrolment)?,
+        certificate: enrolment::Source::of(file.tls, file.enrolment)
+            .map_err(|(key, reason)| Invalid::new(key, reason))?,
         kubeconfig: file.kubeconfig,
         agents: file.agents,
         authn: file.authn.check(file.users)?,
@@ -265,12 +270,14 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use podgate_process::config::parse;
+
     use super::*;
 
     const EXAMPLE: &str = include_str!("../frontdoor.example.yaml");
 
     fn read(yaml: &str) -> Result<Config, String> {
-        check(parse(yaml)?).map_err(|(key, reason)| format!("{key}: {reason}"))
+        check(parse(yaml)?).map_err(|invalid| invalid.to_string())
     }
 
     #[test]

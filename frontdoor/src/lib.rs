@@ -8,7 +8,6 @@ pub mod authn;
 pub mod authz;
 pub mod config;
 pub mod metrics;
-pub mod process;
 pub mod route;
 pub mod signer;
 pub mod target;
@@ -18,13 +17,16 @@ mod ssh;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use podgate_identity::kubernetes;
 use podgate_process::admin::{self, Admin};
-use podgate_process::descriptors;
+use podgate_process::daemon::Daemon;
 use podgate_process::listener::{self, address, listen};
+use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
+use podgate_process::{descriptors, log};
 use podgate_proto::enrolment::Enrolment;
 use podgate_proto::mtls::{self, Identity};
 use tokio::net::{TcpListener, TcpStream};
@@ -79,9 +81,23 @@ pub struct Frontdoor {
     audit: Arc<Audit>,
 }
 
-impl Frontdoor {
+impl Daemon for Frontdoor {
+    const NAME: &'static str = "podgate-frontdoor";
+    /// russh warns of what clients send, in the clients' words.
+    const LOG: &'static str = "info,russh=error";
+    type Config = Config;
+    type Error = Error;
+
+    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
+        Config::read(path)
+    }
+
+    fn log(config: &Config) -> &log::Config {
+        &config.log
+    }
+
     /// Reads keys, who may log in, and TLS files, and listens.
-    pub async fn bind(config: Config) -> Result<Self, Error> {
+    async fn bind(config: Config) -> Result<Self, Error> {
         descriptors::raise();
         let (identity, enrolment) = config.certificate.clone().open()?;
         let authenticator = Arc::new(Authenticator::load(&config.authn)?);
@@ -123,11 +139,8 @@ impl Frontdoor {
 
     /// Serves until `draining`, then lets sessions go on for the configured time, or until
     /// `stopped`, and ends the rest. A worker that cannot begin ends all at once.
-    pub async fn run(
-        self,
-        draining: CancellationToken,
-        stopped: CancellationToken,
-    ) -> Result<(), Error> {
+    async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Shutdown { draining, stopped } = shutdown;
         let Self {
             config,
             listener,

@@ -53,7 +53,6 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     ("agent/src/session", "tonic::Status"),
     //
     // An error that nobody matches on is for whoever ends the process.
-    ("agent/src/main", "anyhow"),
     ("agent/src/bin", "anyhow"),
 ];
 
@@ -72,16 +71,19 @@ const PROTO: Modules = &[
 
 const PROCESS: Modules = &[
     ("lib", &[]),
+    ("daemon", &["config", "log", "shutdown"]),
     ("admin", &[]),
+    ("config", &[]),
     ("descriptors", &[]),
     ("listener", &[]),
     ("log", &[]),
+    ("shutdown", &[]),
     ("version", &[]),
     ("workers", &[]),
 ];
 
 const AGENT: Modules = &[
-    ("main", &["lib", "config"]),
+    ("main", &["lib"]),
     (
         "lib",
         &[
@@ -153,8 +155,7 @@ const IDENTITY: Modules = &[
 ];
 
 const FRONTDOOR: Modules = &[
-    ("main", &["lib", "process", "signer", "config"]),
-    ("process", &[]),
+    ("main", &["lib", "signer"]),
     (
         "lib",
         &[

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use podgate_process::config::Invalid;
 use serde::Deserialize;
 
 /// The longest line with all its bounds, escaped, is below this; a queue must have room for it.
@@ -58,19 +59,19 @@ impl Default for File {
 }
 
 impl File {
-    pub(super) fn check(self) -> Result<Audit, (&'static str, String)> {
+    pub(super) fn check(self) -> Result<Audit, Invalid> {
         let to = match self.to.as_str() {
             "none" => AuditTo::Nowhere,
             "stdout" => AuditTo::Stdout,
             path if path.starts_with('/') => AuditTo::File(path.into()),
             other => {
                 let reason = format!("{other:?} is neither stdout, none nor a path from the root");
-                return Err(("audit.to", reason));
+                return Err(Invalid::new("audit.to", reason));
             }
         };
         if self.queue_bytes < MIN_QUEUE {
             let reason = format!("{} is not from {MIN_QUEUE}", self.queue_bytes);
-            return Err(("audit.queueBytes", reason));
+            return Err(Invalid::new("audit.queueBytes", reason));
         }
         Ok(Audit {
             to,

@@ -2,8 +2,11 @@
 //! its own (its name, its log's default level); nothing here knows SSH, Kubernetes or a container.
 
 pub mod admin;
+pub mod config;
+pub mod daemon;
 pub mod descriptors;
 pub mod listener;
 pub mod log;
+pub mod shutdown;
 pub mod version;
 pub mod workers;
