@@ -1,6 +1,5 @@
 //! The frontdoor: ends SSH, knows who is there, asks whether they may, finds the pod, and streams to
-//! the agent on its node. It has no privilege on any node. And the signer, the binary's other mode, which
-//! gives agents, frontdoors and users their certificates, and which no SSH client reaches.
+//! the agent on its node. It has no privilege on any node.
 
 pub mod agents;
 pub mod audit;
@@ -9,7 +8,6 @@ pub mod authz;
 pub mod config;
 pub mod metrics;
 pub mod route;
-pub mod signer;
 pub mod target;
 
 mod places;

@@ -17,6 +17,10 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("agent", &["podgate_process", "podgate_proto"]),
     ("frontdoor/identity", &["podgate_proto"]),
     (
+        "frontdoor/signer",
+        &["podgate_identity", "podgate_process", "podgate_proto"],
+    ),
+    (
         "frontdoor",
         &["podgate_identity", "podgate_process", "podgate_proto"],
     ),
@@ -29,7 +33,7 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     ("frontdoor/src/authn", "russh::keys"),
     // The format of keys and certificates, which `russh::keys` re-exports.
     ("frontdoor/identity/src/strength", "ssh_key"),
-    ("frontdoor/src/signer", "ssh_key"),
+    ("frontdoor/signer/src", "ssh_key"),
     // Made once by `ssh`, and handed to every worker.
     ("frontdoor/src/lib", "russh::server::Config"),
     //
@@ -39,12 +43,12 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
     ("frontdoor/src/route", "k8s_openapi"),
     ("frontdoor/src/authz", "kube"),
     ("frontdoor/src/authz", "k8s_openapi"),
-    ("frontdoor/src/signer", "kube"),
-    ("frontdoor/src/signer", "k8s_openapi"),
+    ("frontdoor/signer/src", "kube"),
+    ("frontdoor/signer/src", "k8s_openapi"),
     //
     ("proto", "tonic"),
     ("frontdoor/src/agents", "tonic"),
-    ("frontdoor/src/signer", "tonic"),
+    ("frontdoor/signer/src", "tonic"),
     // The half of a stream that the pump reads; `agents` has no name of its own for it.
     ("frontdoor/src/ssh/pump", "tonic::Streaming"),
     ("agent/src/listener", "tonic"),
@@ -154,8 +158,40 @@ const IDENTITY: Modules = &[
     ("kubernetes", &[]),
 ];
 
+const SIGNER: Modules = &[
+    ("main", &["lib"]),
+    (
+        "lib",
+        &[
+            "ca",
+            "config",
+            "connections",
+            "desk",
+            "enrol",
+            "metrics",
+            "token",
+            "tokens",
+        ],
+    ),
+    (
+        "enrol",
+        &["bucket", "ca", "config", "connections", "metrics", "tokens"],
+    ),
+    ("ca", &["config", "metrics"]),
+    ("config", &["desk", "token"]),
+    (
+        "desk",
+        &["bucket", "connections", "metrics", "token", "tokens"],
+    ),
+    ("tokens", &["token"]),
+    ("token", &[]),
+    ("connections", &[]),
+    ("bucket", &[]),
+    ("metrics", &[]),
+];
+
 const FRONTDOOR: Modules = &[
-    ("main", &["lib", "signer"]),
+    ("main", &["lib"]),
     (
         "lib",
         &[
@@ -168,8 +204,6 @@ const FRONTDOOR: Modules = &[
             "agents", "audit", "authn", "authz", "route", "places", "config", "target", "metrics",
         ],
     ),
-    // A part of its own, with its own metrics.
-    ("signer", &["config", "metrics"]),
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
     ("authn", &["config"]),
@@ -253,6 +287,7 @@ fn modules_import_downwards() {
     hold(rules::modules(HELPER_PLACE, HELPER, &workspace()));
     let identity = "frontdoor/identity/src";
     hold(rules::modules(identity, IDENTITY, &workspace()));
+    hold(rules::modules("frontdoor/signer/src", SIGNER, &workspace()));
     hold(rules::modules("frontdoor/src", FRONTDOOR, &workspace()));
 }
 

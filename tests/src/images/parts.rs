@@ -5,7 +5,12 @@ use super::archive::Layer;
 use super::programs::{copy, libraries};
 
 /// The binaries' names.
-const BINARIES: [&str; 3] = ["podgate-agent", "podgate-frontdoor", "podgate-node-helper"];
+const BINARIES: [&str; 4] = [
+    "podgate-agent",
+    "podgate-frontdoor",
+    "podgate-node-helper",
+    "podgate-signer",
+];
 
 pub(super) fn layer() -> anyhow::Result<Layer> {
     let mut layer = Layer::default();

@@ -112,14 +112,14 @@ pub async fn signer(dir: &Path, port: u16, changes: Config) -> Result<Part> {
          enrolment:\n  agents: {{namespace: {NAMESPACE}, serviceAccount: agent}}\n  \
          frontdoors: {{namespace: {NAMESPACE}, serviceAccount: frontdoor}}\n  \
          lifetimeSeconds: {lifetime}\n\
-         log: {{format: json, level: 'info,podgate_frontdoor=debug'}}\n",
+         log: {{format: json, level: 'info,podgate_signer=debug'}}\n",
         dir = dir.display(),
         spread = changes.spread,
         lifetime = changes.lifetime,
     );
     let path = dir.join("signer.yaml");
     std::fs::write(&path, config)?;
-    Part::start("podgate-frontdoor signer", &path).await
+    Part::start("podgate-signer", &path).await
 }
 
 /// Gives a part's pod a token, and the lines of its configuration.

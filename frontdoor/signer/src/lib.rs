@@ -1,5 +1,5 @@
-//! The signer: holds the CA, and gives agents, frontdoors and users their certificates. A part of its
-//! own, which no SSH client reaches.
+//! The signer: holds the CAs, and gives agents, frontdoors and users their certificates. No SSH client
+//! reaches it.
 
 mod bucket;
 mod ca;
@@ -61,7 +61,7 @@ pub struct Signer {
 }
 
 impl Daemon for Signer {
-    const NAME: &'static str = "podgate-frontdoor";
+    const NAME: &'static str = "podgate-signer";
     const LOG: &'static str = "info";
     type Config = Config;
     type Error = Error;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// Why claims name nobody.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub(in super::super) enum Error {
+pub(in crate::desk) enum Error {
     #[error("the token's claim {0} is absent, or is no text")]
     User(String),
     #[error("the token's e-mail address is not verified")]
@@ -24,12 +24,12 @@ pub(in super::super) enum Error {
 
 /// Which claims mean what, by the names of kube-apiserver's flags.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Mapping {
-    pub(in super::super) username_claim: String,
-    pub(in super::super) groups_claim: Option<String>,
-    pub(in super::super) required: BTreeMap<String, String>,
+pub(in crate::desk) struct Mapping {
+    pub(in crate::desk) username_claim: String,
+    pub(in crate::desk) groups_claim: Option<String>,
+    pub(in crate::desk) required: BTreeMap<String, String>,
     /// With the prefixes.
-    pub(in super::super) names: Names,
+    pub(in crate::desk) names: Names,
 }
 
 impl Mapping {

@@ -12,7 +12,7 @@ use kube::Client;
 use podgate_identity::kubernetes::{self, ObjectError, Reference};
 
 use super::authority::{self, Authority, Made, now};
-use crate::signer::config::{Files, Source};
+use crate::config::{Files, Source};
 
 /// Keys of the Secret: certificate and key of the CA that issues, and of the next.
 const CURRENT: (&str, &str) = ("tls.crt", "tls.key");
@@ -22,7 +22,7 @@ const ROTATE: &str = "podgate/rotate";
 
 /// Why there is no CA.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::signer) enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Object(#[from] ObjectError),
     #[error("the CA's {what}: {source}")]

@@ -20,12 +20,11 @@ use podgate_process::listener::{self, address, listen};
 use podgate_proto::mtls;
 use tokio::net::TcpListener;
 
-pub(super) use config::{Config, File};
+pub(crate) use config::{Config, File};
 
-use super::connections::Ends;
-use super::metrics::Metrics;
-use super::token;
-use super::tokens::Tokens;
+use crate::connections::Ends;
+use crate::metrics::Metrics;
+use crate::tokens::Tokens;
 use authority::Authority;
 use exchange::Exchange;
 use kubernetes::Kubernetes;
@@ -52,7 +51,7 @@ pub enum Error {
 }
 
 /// A desk that listens, and does not serve yet.
-pub(super) struct Desk {
+pub(crate) struct Desk {
     listener: TcpListener,
     certificate: http::Certificate,
     exchange: Arc<Exchange>,
@@ -62,7 +61,7 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Reads the files, and listens.
-    pub(super) async fn bind(
+    pub(crate) async fn bind(
         config: Config,
         client: &kube::Client,
         bundle: &Reference,
@@ -91,13 +90,13 @@ impl Desk {
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         address(&self.listener)
     }
 
     /// Serves until `draining`, lets calls that are under way end, and ends at `stopped`. Meanwhile it
     /// follows the CA's key, and keeps its public half in the bundle.
-    pub(super) async fn serve(self, ends: Ends) {
+    pub(crate) async fn serve(self, ends: Ends) {
         // Another signer may sign by the last key for a moment longer.
         let lifetime = Duration::from_secs(self.exchange.terms.lifetime) + PUBLISH;
         let lasts = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);

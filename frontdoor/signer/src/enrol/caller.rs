@@ -3,8 +3,8 @@
 use k8s_openapi::api::authentication::v1::UserInfo;
 use podgate_proto::mtls::{self, FRONTDOOR_NAME};
 
-use crate::signer::ca::End;
-use crate::signer::config::{Account, Enrolment};
+use crate::ca::End;
+use crate::config::{Account, Enrolment};
 
 /// What a pod-bound token says of its pod, by TokenReview (apiserver, `pkg/authentication/serviceaccount`).
 const POD: &str = "authentication.kubernetes.io/pod-name";

@@ -5,12 +5,12 @@ use serde::Deserialize;
 
 /// Of a token, in bytes. Those of users in many groups are long; what HTTP servers take of a header is
 /// seldom more.
-pub(super) const MAX_BYTES: usize = 12 * 1024;
+pub(crate) const MAX_BYTES: usize = 12 * 1024;
 
 /// Why nothing can be read in a token.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error("the token is longer than {MAX_BYTES} bytes")]
     Long,
     #[error("the token is no JWT, so that nothing tells whom it is meant for")]
@@ -19,11 +19,11 @@ pub(super) enum Error {
 
 /// The claims that tell where a token belongs (RFC 7519 §4.1).
 #[derive(Debug, PartialEq, Deserialize)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     #[serde(default)]
-    pub(super) iss: String,
+    pub(crate) iss: String,
     #[serde(default)]
-    pub(super) aud: Audience,
+    pub(crate) aud: Audience,
     /// In seconds since 1970; it may have a fraction (RFC 7519 §2, NumericDate).
     exp: Option<f64>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Claims {
 /// One audience, several, or nobody.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Audience {
+pub(crate) enum Audience {
     One(String),
     Several(Vec<String>),
     #[default]
@@ -40,7 +40,7 @@ pub(super) enum Audience {
 
 /// Why nobody should be known by tokens for this audience: what the API server takes, or would take, is
 /// worth more than what is given for it here.
-pub(super) fn own_audience(audience: &str) -> Result<(), String> {
+pub(crate) fn own_audience(audience: &str) -> Result<(), String> {
     // Those that it takes by default are issuers' URLs (--service-account-issuer).
     if audience.is_empty() || audience.contains("://kubernetes.default.svc") {
         return Err("must be no audience of the API server, and not empty".to_owned());
@@ -50,7 +50,7 @@ pub(super) fn own_audience(audience: &str) -> Result<(), String> {
 
 impl Audience {
     /// Whether it is this one and no other.
-    pub(super) fn is_only(&self, audience: &str) -> bool {
+    pub(crate) fn is_only(&self, audience: &str) -> bool {
         match self {
             Self::One(one) => one == audience,
             Self::Several(all) => !all.is_empty() && all.iter().all(|one| one == audience),
@@ -59,7 +59,7 @@ impl Audience {
     }
 
     /// Whether it is among them.
-    pub(super) fn has(&self, audience: &str) -> bool {
+    pub(crate) fn has(&self, audience: &str) -> bool {
         match self {
             Self::One(one) => one == audience,
             Self::Several(all) => all.iter().any(|one| one == audience),
@@ -68,14 +68,14 @@ impl Audience {
     }
 
     /// Whether there are others, too.
-    pub(super) fn is_several(&self) -> bool {
+    pub(crate) fn is_several(&self) -> bool {
         matches!(self, Self::Several(all) if all.len() > 1)
     }
 }
 
 impl Claims {
     /// Reads a token. A claim that is there twice is none: whoever verifies it might read the other.
-    pub(super) fn read(token: &str) -> Result<Self, Error> {
+    pub(crate) fn read(token: &str) -> Result<Self, Error> {
         if token.len() > MAX_BYTES {
             return Err(Error::Long);
         }
@@ -83,7 +83,7 @@ impl Claims {
     }
 
     /// The moment from which on it is worth nothing, in seconds since 1970.
-    pub(super) fn expires(&self) -> Option<u64> {
+    pub(crate) fn expires(&self) -> Option<u64> {
         // Before 1970 it is 0, and beyond what fits the last there is: so a cast has it.
         self.exp.map(|at| at as u64)
     }

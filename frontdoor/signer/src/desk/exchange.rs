@@ -16,8 +16,8 @@ use super::issue::{self, Terms};
 use super::kubernetes::{self, Kubernetes};
 use super::oidc::{self, Issuer};
 use super::rates::{Rates, Spent};
-use super::token::{self, Claims};
-use crate::signer::metrics::Metrics;
+use crate::metrics::Metrics;
+use crate::token::{self, Claims};
 
 /// For an exchange: what it asks others for is shorter, and told apart.
 const WITHIN: Duration = Duration::from_secs(10);

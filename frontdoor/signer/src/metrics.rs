@@ -7,18 +7,22 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::metrics::Outcome;
-
 /// All the signer counts.
 #[derive(Debug)]
-pub(super) struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     /// Calls for a part's certificate, by outcome.
-    pub(super) enrolments: Family<Outcome, Counter>,
+    pub(crate) enrolments: Family<Outcome, Counter>,
     trusted: Gauge,
     ca_expiry: Gauge,
     /// What the desk was asked for, by source and outcome.
     certificates: Family<Exchanged, Counter>,
+}
+
+/// The label `outcome`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct Outcome {
+    outcome: &'static str,
 }
 
 /// The labels `source` and `outcome`.
@@ -30,7 +34,7 @@ struct Exchanged {
 
 impl Metrics {
     /// Makes and registers them.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let enrolments = Family::default();
         let mut registry = Registry::with_prefix("podgate_signer");
         registry.register(
@@ -62,29 +66,29 @@ impl Metrics {
     }
 
     /// Counts a call for a part's certificate.
-    pub(super) fn enrolment(&self, outcome: &'static str) {
-        self.enrolments.get_or_create(&outcome.into()).inc();
+    pub(crate) fn enrolment(&self, outcome: &'static str) {
+        self.enrolments.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Says how many CAs the bundle has.
-    pub(super) fn trusted(&self, count: usize) {
+    pub(crate) fn trusted(&self, count: usize) {
         self.trusted.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Says when the CA that issues expires.
-    pub(super) fn issuer(&self, expires: u64) {
+    pub(crate) fn issuer(&self, expires: u64) {
         self.ca_expiry
             .set(i64::try_from(expires).unwrap_or(i64::MAX));
     }
 
     /// Counts what the desk was asked for.
-    pub(super) fn certificate(&self, source: &'static str, outcome: &'static str) {
+    pub(crate) fn certificate(&self, source: &'static str, outcome: &'static str) {
         let labels = Exchanged { source, outcome };
         self.certificates.get_or_create(&labels).inc();
     }
 
     /// In the OpenMetrics text format.
-    pub(super) fn render(&self) -> Result<String, std::fmt::Error> {
+    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 use super::config::Tls;
 use super::exchange::{Exchange, Refusal};
-use crate::signer::connections::{self, Ends, Limits};
+use crate::connections::{self, Ends, Limits};
 
 /// Of a body: the longest of public keys fits many times.
 const MAX_BODY: usize = 16 * 1024;

@@ -34,25 +34,25 @@ enum Error {
 
 /// How many connections there are, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// At a time; more wait in the backlog.
-    pub(super) connections: usize,
+    pub(crate) connections: usize,
     /// For all of one, its handshake included.
-    pub(super) time: Duration,
+    pub(crate) time: Duration,
 }
 
 /// How serving ends.
 #[derive(Clone, Debug)]
-pub(super) struct Ends {
+pub(crate) struct Ends {
     /// All that runs for connections.
-    pub(super) tasks: TaskTracker,
-    pub(super) draining: CancellationToken,
-    pub(super) stopped: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) draining: CancellationToken,
+    pub(crate) stopped: CancellationToken,
 }
 
 /// Serves by the TLS of the moment until `draining`, lets the connections that stand end, and ends them
 /// at `stopped`.
-pub(super) async fn serve<F>(
+pub(crate) async fn serve<F>(
     listener: TcpListener,
     limits: Limits,
     tls: impl Fn() -> Option<Arc<ServerConfig>>,

@@ -15,11 +15,11 @@ use podgate_identity::Identity;
 use serde_json::{Map, Value};
 
 pub(super) use claims::Mapping;
-pub(super) use fetch::Error as FetchError;
+pub(crate) use fetch::Error as FetchError;
 use fetch::Fetch;
 use keys::Keys;
 
-use super::token::Claims;
+use crate::token::Claims;
 
 /// For issuers whose clocks are ahead, in seconds (as go-oidc, which kube-apiserver uses).
 const AHEAD: u64 = 300;
@@ -27,7 +27,7 @@ const AHEAD: u64 = 300;
 /// Why nobody is known by an id token.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error("the token's issuer cannot be asked for its keys")]
     Keys(#[source] keys::Error),
     #[error("the token's header is none")]
@@ -51,34 +51,34 @@ pub(super) enum Error {
 /// Checked settings of one issuer.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub(super) issuer: String,
-    pub(super) client: String,
-    pub(super) algorithms: Vec<Algorithm>,
-    pub(super) ca: Option<PathBuf>,
-    pub(super) mapping: Mapping,
+    pub(crate) issuer: String,
+    pub(crate) client: String,
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) mapping: Mapping,
 }
 
 /// One issuer.
 #[derive(Debug)]
-pub(super) struct Issuer {
+pub(crate) struct Issuer {
     config: Config,
     keys: Keys,
 }
 
 impl Issuer {
-    pub(super) fn new(config: Config) -> Result<Self, FetchError> {
+    pub(crate) fn new(config: Config) -> Result<Self, FetchError> {
         let fetch = Fetch::new(config.ca.clone())?;
         let keys = Keys::new(config.issuer.clone(), fetch);
         Ok(Self { config, keys })
     }
 
     /// Whether a token says that it is of this issuer.
-    pub(super) fn is(&self, claims: &Claims) -> bool {
+    pub(crate) fn is(&self, claims: &Claims) -> bool {
         claims.iss == self.config.issuer
     }
 
     /// Who the token is of, and until when it is good; at `now`, in seconds since 1970.
-    pub(super) async fn identify(&self, token: &str, now: u64) -> Result<(Identity, u64), Error> {
+    pub(crate) async fn identify(&self, token: &str, now: u64) -> Result<(Identity, u64), Error> {
         let header = decode_header(token).map_err(|_| Error::Header)?;
         if !self.config.algorithms.contains(&header.alg) {
             return Err(Error::Algorithm);

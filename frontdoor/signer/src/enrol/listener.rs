@@ -1,6 +1,5 @@
 //! Where parts call: gRPC, over TLS by the signer's own certificate, one call a connection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::rt::Executor;
@@ -12,8 +11,8 @@ use podgate_proto::v1::enrolment_server::EnrolmentServer;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::Enrol;
-use crate::signer::connections::{self, Ends, Limits};
+use super::service::Enrol;
+use crate::connections::{self, Ends, Limits};
 
 const LIMITS: Limits = Limits {
     connections: 256,
@@ -21,9 +20,9 @@ const LIMITS: Limits = Limits {
 };
 
 /// Serves until `draining`, lets the connections that stand end, and ends them at `stopped`.
-pub(in crate::signer) async fn serve(listener: TcpListener, service: Enrol, ends: Ends) {
-    let inner = Arc::clone(&service.0);
-    let tls = move || inner.ca.issuing().map(|issuing| Arc::clone(&issuing.tls));
+pub(crate) async fn serve(listener: TcpListener, service: Enrol, ends: Ends) {
+    let inner = service.clone();
+    let tls = move || inner.tls();
     let calls = Calls(ends.clone());
     let service = EnrolmentServer::new(service).max_decoding_message_size(MAX_ENROL_REQUEST);
     let speak = move |stream, _| {

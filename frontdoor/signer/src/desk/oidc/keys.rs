@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::fetch::{self, Fetch};
-use crate::signer::bucket::Bucket;
+use crate::bucket::Bucket;
 
 /// For how long keys are not asked for again without a reason: a key that its issuer takes back is
 /// good for no longer.
@@ -29,7 +29,7 @@ const MAX_KEYS: usize = 64;
 /// Why there are no keys.
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub(in super::super) enum Error {
+pub(in crate::desk) enum Error {
     #[error("{0}")]
     Fetch(Arc<fetch::Error>),
     #[error("the issuer calls itself {0:?}")]

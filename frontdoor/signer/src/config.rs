@@ -9,8 +9,8 @@ use podgate_process::config::{self, Error, Invalid};
 use podgate_process::log;
 use serde::Deserialize;
 
-use super::desk;
-use super::token::own_audience;
+use crate::desk;
+use crate::token::own_audience;
 
 /// A checked configuration. Each field is explained in `signer.example.yaml`.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Config {
     pub ca: Ca,
     pub bundle: Reference,
     pub enrolment: Enrolment,
-    pub(super) desk: Option<desk::Config>,
+    pub(crate) desk: Option<desk::Config>,
     pub drain: Duration,
     pub log: log::Config,
 }
@@ -196,7 +196,7 @@ fn check(file: File) -> Result<Config, Invalid> {
 mod tests {
     use super::*;
 
-    const EXAMPLE: &str = include_str!("../../signer.example.yaml");
+    const EXAMPLE: &str = include_str!("../signer.example.yaml");
 
     fn read(yaml: &str) -> Result<Config, String> {
         check(config::parse(yaml)?).map_err(|invalid| invalid.to_string())

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// What is left to take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     most: f64,
     a_second: f64,
     left: f64,
@@ -13,7 +13,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full one, which holds so many and is refilled steadily.
-    pub(super) fn full(most: u32, a_second: f64, now: Instant) -> Self {
+    pub(crate) fn full(most: u32, a_second: f64, now: Instant) -> Self {
         let most = f64::from(most);
         Self {
             most,
@@ -24,12 +24,12 @@ impl Bucket {
     }
 
     /// So many in a minute, which may come at once.
-    pub(super) fn a_minute(most: u32, now: Instant) -> Self {
+    pub(crate) fn a_minute(most: u32, now: Instant) -> Self {
         Self::full(most, f64::from(most) / 60.0, now)
     }
 
     /// Takes one, if there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
         let gone = now.saturating_duration_since(self.at).as_secs_f64();
         self.left = (self.left + gone * self.a_second).min(self.most);
         self.at = now;
@@ -41,7 +41,7 @@ impl Bucket {
     }
 
     /// Puts one back that was taken.
-    pub(super) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         self.left = (self.left + 1.0).min(self.most);
     }
 }

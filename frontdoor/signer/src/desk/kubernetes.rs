@@ -4,8 +4,8 @@
 
 use podgate_identity::{Identity, NameError, Names, Source};
 
-use crate::signer::token::Claims;
-use crate::signer::tokens::{self, Tokens};
+use crate::token::Claims;
+use crate::tokens::{self, Tokens};
 
 /// Why nobody is known by a token.
 #[derive(Debug, thiserror::Error)]

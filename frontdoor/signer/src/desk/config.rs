@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::issue::{Permit, Terms};
 use super::oidc;
-use super::token::own_audience;
+use crate::token::own_audience;
 
 /// A checked section. Each field is explained in `signer.example.yaml`.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Config {
     pub(super) listen: SocketAddr,
     pub(super) tls: Tls,
     pub(super) ca: Ca,
-    pub(in crate::signer) audience: String,
+    pub(crate) audience: String,
     pub(super) terms: Terms,
     pub(super) each_a_minute: u32,
     pub(super) all_a_minute: u32,

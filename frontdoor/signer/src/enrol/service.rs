@@ -1,8 +1,5 @@
-//! Enrolment: a part's token and public key become its certificate. Whoever may call shows no
-//! certificate, so calls are bounded in number, size and time before anything is asked.
-
-mod caller;
-mod listener;
+//! The service that parts call. A caller shows no certificate, so calls are bounded in number, size and
+//! time before the API server is asked.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -10,15 +7,15 @@ use std::time::Instant;
 use podgate_proto::limits::PROTOCOL_VERSION;
 use podgate_proto::v1::enrolment_server::Enrolment;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
+use rustls::ServerConfig;
 use tonic::{Request, Response, Status};
 
-use super::bucket::Bucket;
-use super::ca::{Ca, Point, SignError};
-use super::config;
-use super::metrics::Metrics;
-use super::tokens::{self, Tokens};
-
-pub(super) use listener::serve;
+use super::caller;
+use crate::bucket::Bucket;
+use crate::ca::{Ca, Point, SignError};
+use crate::config;
+use crate::metrics::Metrics;
+use crate::tokens::{self, Tokens};
 
 /// Calls that are taken at once after a quiet time: each costs the API server a review.
 const BURST: u32 = 500;
@@ -44,7 +41,7 @@ enum Error {
 
 /// The service.
 #[derive(Clone)]
-pub(super) struct Enrol(Arc<Inner>);
+pub(crate) struct Enrol(Arc<Inner>);
 
 struct Inner {
     config: config::Enrolment,
@@ -55,7 +52,7 @@ struct Inner {
 }
 
 impl Enrol {
-    pub(super) fn new(
+    pub(crate) fn new(
         config: config::Enrolment,
         tokens: Tokens,
         ca: Arc<Ca>,
@@ -69,6 +66,12 @@ impl Enrol {
             metrics,
             rate,
         }))
+    }
+
+    /// The TLS to serve by now, once there is a CA.
+    pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        let issuing = self.0.ca.issuing()?;
+        Some(Arc::clone(&issuing.tls))
     }
 
     fn take(&self) -> bool {

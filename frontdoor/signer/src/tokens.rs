@@ -5,7 +5,7 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInf
 use kube::api::{Api, PostParams};
 use podgate_identity::kubernetes::{ANSWER_TIMEOUT, Unanswered, within};
 
-use super::token::{self, Claims};
+use crate::token::{self, Claims};
 
 /// Bytes of a token, at the most. A ServiceAccount's has about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -13,7 +13,7 @@ const MAX_TOKEN: usize = 16 * 1024;
 /// Why a token is nobody's.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error("the token is empty or too long")]
     Length,
     #[error(transparent)]
@@ -29,17 +29,17 @@ pub(super) enum Error {
 
 /// Asks the API server.
 #[derive(Clone)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     client: kube::Client,
 }
 
 impl Tokens {
-    pub(super) fn new(client: kube::Client) -> Self {
+    pub(crate) fn new(client: kube::Client) -> Self {
         Self { client }
     }
 
     /// The user of a token that is for `audience` and for no other.
-    pub(super) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
+    pub(crate) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
         if token.is_empty() || token.len() > MAX_TOKEN {
             return Err(Error::Length);
         }

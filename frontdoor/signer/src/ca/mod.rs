@@ -16,17 +16,17 @@ use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::sync::watch;
 
-pub(super) use authority::{Authority, End, Error as SignError, Point};
+pub(crate) use authority::{Authority, End, Error as SignError, Point};
 
-use super::config::Config;
-use super::metrics::Metrics;
+use crate::config::Config;
+use crate::metrics::Metrics;
 
 /// Between looks at what the API server or the files say: at the most, and at the least.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(200));
 
 /// Why a look at the CA came to nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error("bundle: {0}")]
@@ -38,17 +38,17 @@ pub(super) enum Error {
 }
 
 /// What the signer serves by.
-pub(super) struct Issuing {
+pub(crate) struct Issuing {
     /// The CA that issues.
-    pub(super) authority: Arc<Authority>,
+    pub(crate) authority: Arc<Authority>,
     /// TLS by a certificate of that CA for the signer itself.
-    pub(super) tls: Arc<ServerConfig>,
+    pub(crate) tls: Arc<ServerConfig>,
     /// When that certificate is to be replaced.
     renew: Instant,
 }
 
 /// Follows the CA.
-pub(super) struct Ca {
+pub(crate) struct Ca {
     client: kube::Client,
     config: Config,
     metrics: Arc<Metrics>,
@@ -56,7 +56,7 @@ pub(super) struct Ca {
 }
 
 impl Ca {
-    pub(super) fn new(client: kube::Client, config: Config, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(client: kube::Client, config: Config, metrics: Arc<Metrics>) -> Self {
         Self {
             client,
             config,
@@ -66,12 +66,12 @@ impl Ca {
     }
 
     /// What is issued by now, once there is a CA that all have heard of.
-    pub(super) fn issuing(&self) -> Option<Arc<Issuing>> {
+    pub(crate) fn issuing(&self) -> Option<Arc<Issuing>> {
         self.issuing.borrow().clone()
     }
 
     /// Keeps Secret and bundle what they have to be. Does not return.
-    pub(super) async fn follow(&self) {
+    pub(crate) async fn follow(&self) {
         let mut keys = Vec::new();
         // Short against all that can come due: a CA, and the signer's own certificate.
         let times = self.config.ca.spread.min(self.config.enrolment.lifetime);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use podgate_identity::addresses::Network;
 
-use crate::signer::bucket::Bucket;
+use crate::bucket::Bucket;
 
 /// Identities whose rate is known. Whoever falls out begins anew, after so many others came.
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");

@@ -21,7 +21,7 @@ const POINT: (usize, u8) = (65, 4);
 
 /// Why there is no CA, or no certificate of it.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::signer) enum Error {
+pub(crate) enum Error {
     #[error("no certificate and key of a CA: {0}")]
     Pem(rustls::pki_types::pem::Error),
     #[error("no certificate and key of a CA: {0}")]
@@ -42,13 +42,13 @@ pub(in crate::signer) enum Error {
 
 /// Which end of a connection a certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::signer) enum End {
+pub(crate) enum End {
     Server,
     Client,
 }
 
 /// A CA that can sign.
-pub(in crate::signer) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     begins: u64,
@@ -62,10 +62,10 @@ pub(super) struct Made {
 }
 
 /// The public key of a part.
-pub(in crate::signer) struct Point(Vec<u8>);
+pub(crate) struct Point(Vec<u8>);
 
 impl Point {
-    pub(in crate::signer) fn new(bytes: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn new(bytes: &[u8]) -> Result<Self, Error> {
         let sound = bytes.len() == POINT.0 && bytes.first() == Some(&POINT.1);
         sound.then(|| Self(bytes.to_vec())).ok_or(Error::Point)
     }
@@ -128,12 +128,12 @@ impl Authority {
         })
     }
 
-    pub(in crate::signer) fn certificate(&self) -> &CertificateDer<'static> {
+    pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
     }
 
     /// In seconds since the Unix epoch.
-    pub(in crate::signer) fn expires(&self) -> u64 {
+    pub(crate) fn expires(&self) -> u64 {
         self.expires
     }
 
@@ -144,7 +144,7 @@ impl Authority {
     }
 
     /// A certificate for `name`, and how long it is good for: not longer than the CA itself.
-    pub(in crate::signer) fn issue(
+    pub(crate) fn issue(
         &self,
         name: &str,
         end: End,

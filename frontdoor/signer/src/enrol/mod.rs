@@ -1,0 +1,8 @@
+//! Enrolment: a part's token and public key become its certificate.
+
+mod caller;
+mod listener;
+mod service;
+
+pub(crate) use listener::serve;
+pub(crate) use service::Enrol;
