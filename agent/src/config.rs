@@ -8,11 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_process::config::{Error, Invalid, read};
-use podgate_process::{log, workers};
-use podgate_proto::{enrolment, mtls};
+use podgate_process::{audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
-use crate::audit;
 use crate::grant::Deny;
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
@@ -74,7 +72,7 @@ struct File {
     #[serde(default)]
     deny: Deny,
     #[serde(default)]
-    audit: audit::Config,
+    audit: audit::File,
     #[serde(default = "default_sessions")]
     sessions: NonZeroU16,
     #[serde(default = "default_drain")]
@@ -128,13 +126,12 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         node,
         listen: file.listen,
         admin: file.admin,
-        certificate: enrolment::Source::of(file.tls, file.enrolment)
-            .map_err(|(key, reason)| Invalid::new(key, reason))?,
+        certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         node_helper: file.node_helper,
         journal: file.journal,
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
         deny: file.deny,
-        audit: file.audit,
+        audit: file.audit.check()?,
         sessions: usize::from(file.sessions.get()),
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),

@@ -1,6 +1,6 @@
 //! The agent of one node: runs what frontdoors are granted, at the node's own kubelet.
 
-pub mod audit;
+mod audit;
 pub mod config;
 pub mod grant;
 pub mod kubelet;
@@ -19,13 +19,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use podgate_process::admin::{self, Admin};
+use podgate_process::audit::AuditLog;
 use podgate_process::daemon::Daemon;
+use podgate_process::enrolment::Enrolment;
 use podgate_process::listener::{accept, address, listen};
+use podgate_process::mtls::{self, Identity};
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
 use podgate_process::{descriptors, listener as listening, log};
-use podgate_proto::enrolment::Enrolment;
-use podgate_proto::mtls::{self, Identity};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -54,7 +55,7 @@ pub enum Error {
     #[error("journal: {0}")]
     Journal(#[from] journal::Error),
     #[error("audit: {0}")]
-    Audit(#[from] audit::Error),
+    Audit(#[from] podgate_process::audit::Error),
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
 }
@@ -101,7 +102,8 @@ impl Daemon for Agent {
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         let metrics = Arc::new(Metrics::new());
-        let audit = Arc::new(Audit::start(&config.audit, Arc::clone(&metrics))?);
+        let audit = AuditLog::start(&config.audit, metrics.audit_events.clone())?;
+        let audit = Arc::new(Audit::new(audit));
         Ok(Self {
             config,
             listener,
@@ -179,7 +181,7 @@ impl Daemon for Agent {
         // Read once before any worker does, so that wrong files are this call's error.
         Kubelet::check(&self.config.kubelet).map_err(Error::Kubelet)?;
         let mut workers = Workers::start(self.config.workers, start).map_err(Error::Worker)?;
-        metrics.watch(workers.runtimes());
+        metrics.tasks.watch(workers.runtimes());
 
         // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
@@ -198,7 +200,7 @@ impl Daemon for Agent {
         let keep = async {
             tokio::select! {
                 () = closed.cancelled() => {}
-                () = self.enrolment.keep(|told| metrics.enrolment(told)) => {}
+                () = self.enrolment.keep(|event| metrics.enrolment.count(event)) => {}
             }
         };
         let serve = async {

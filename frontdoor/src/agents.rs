@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
+use podgate_process::mtls::{self, Identity};
 use podgate_proto::limits;
-use podgate_proto::mtls::{self, Identity};
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::frontdoor_message::Message;
 use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, open};

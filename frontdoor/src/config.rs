@@ -1,6 +1,5 @@
 //! The frontdoor's configuration: YAML, checked as a whole before anything starts.
 
-mod audit;
 mod authn;
 mod authorization;
 mod hostkeys;
@@ -14,11 +13,9 @@ use std::time::Duration;
 use podgate_identity::addresses::Addresses;
 use podgate_identity::kubernetes::Reference;
 use podgate_process::config::{Error, Invalid, read};
-use podgate_process::{log, workers};
-use podgate_proto::{enrolment, mtls};
+use podgate_process::{audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
-pub use audit::{Audit, AuditTo, OnFailure};
 pub use authn::{Authn, Certificates, UserFrom};
 pub use authorization::Authorization;
 pub use hostkeys::HostKeys;
@@ -46,7 +43,7 @@ pub struct Config {
     pub limits: Limits,
     pub authorization: Authorization,
     pub rules: Vec<Rule>,
-    pub audit: Audit,
+    pub audit: audit::Config,
     pub watch_pods: bool,
     pub drain: Duration,
     pub workers: usize,
@@ -226,8 +223,7 @@ fn check(file: File) -> Result<Config, Invalid> {
         proxies,
         admin: file.admin,
         host_keys: HostKeys::of(file.host_keys, file.host_keys_secret)?,
-        certificate: enrolment::Source::of(file.tls, file.enrolment)
-            .map_err(|(key, reason)| Invalid::new(key, reason))?,
+        certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         kubeconfig: file.kubeconfig,
         agents: file.agents,
         authn: file.authn.check(file.users)?,

@@ -21,12 +21,12 @@ use std::sync::Arc;
 use podgate_identity::kubernetes;
 use podgate_process::admin::{self, Admin};
 use podgate_process::daemon::Daemon;
+use podgate_process::enrolment::Enrolment;
 use podgate_process::listener::{self, address, listen};
+use podgate_process::mtls::{self, Identity};
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
 use podgate_process::{descriptors, log};
-use podgate_proto::enrolment::Enrolment;
-use podgate_proto::mtls::{self, Identity};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Authn(#[from] authn::Error),
     #[error("audit: {0}")]
-    Audit(#[from] audit::Error),
+    Audit(#[from] podgate_process::audit::Error),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] kubernetes::Error),
     #[error("cannot start a worker: {0}")]
@@ -118,7 +118,7 @@ impl Daemon for Frontdoor {
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         let metrics = Arc::new(Metrics::new());
-        let audit = Arc::new(Audit::start(&config.audit, Arc::clone(&metrics))?);
+        let audit = Arc::new(Audit::start(&config.audit, metrics.audit_events.clone())?);
         Ok(Self {
             config,
             listener,
@@ -235,7 +235,7 @@ impl Daemon for Frontdoor {
             }
         };
         let mut workers = Workers::start(config.workers, start).map_err(Error::Worker)?;
-        metrics.watch(workers.runtimes());
+        metrics.tasks.watch(workers.runtimes());
         let serve = async {
             if !ssh::WINDOW_BY_CONSUMPTION {
                 tracing::warn!(
@@ -275,7 +275,7 @@ impl Daemon for Frontdoor {
                 () = served.cancelled() => {}
                 () = router.follow(count), if config.watch_pods => {}
                 () = router.follow_agents() => {}
-                () = enrolment.keep(|told| metrics.enrolment(told)) => {}
+                () = enrolment.keep(|event| metrics.enrolment.count(event)) => {}
             }
         };
         tokio::join!(admin, serve, follow);

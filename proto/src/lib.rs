@@ -1,9 +1,7 @@
-//! What a frontdoor and an agent must agree on: messages, proof of identity, limits. Nothing else.
+//! The wire between Podgate's programs, and nothing else: the messages, and the numbers that both ends
+//! hold to.
 
-pub mod enrolment;
 pub mod limits;
-pub mod mtls;
-pub mod reload;
 
 /// The messages of `podgate/v1/*.proto`, and the clients and servers of their services.
 #[allow(missing_docs, unreachable_pub, clippy::all)]

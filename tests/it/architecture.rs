@@ -13,7 +13,7 @@ use source::workspace;
 /// The agent and the frontdoor meet over the wire alone.
 pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("proto", &[]),
-    ("proto/process", &[]),
+    ("proto/process", &["podgate_proto"]),
     ("agent", &["podgate_process", "podgate_proto"]),
     ("frontdoor/identity", &["podgate_proto"]),
     (
@@ -64,18 +64,16 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
 /// is no cycle among them.
 pub(crate) type Modules = &'static [(&'static str, &'static [&'static str])];
 
-const PROTO: Modules = &[
-    // The messages are the crate's root's.
-    ("enrolment", &["lib", "mtls", "limits"]),
-    ("lib", &[]),
-    ("mtls", &["reload"]),
-    ("reload", &[]),
-    ("limits", &[]),
-];
+const PROTO: Modules = &[("lib", &[]), ("limits", &[])];
 
 const PROCESS: Modules = &[
     ("lib", &[]),
     ("daemon", &["config", "log", "shutdown"]),
+    ("audit", &["config", "metrics"]),
+    ("metrics", &["enrolment"]),
+    ("enrolment", &["config", "mtls"]),
+    ("mtls", &["reload"]),
+    ("reload", &[]),
     ("admin", &[]),
     ("config", &[]),
     ("descriptors", &[]),
@@ -108,8 +106,8 @@ const AGENT: Modules = &[
     ("session", &["kubelet", "metrics"]),
     ("node", &[]),
     ("refusal", &["kubelet"]),
-    ("config", &["audit", "kubelet", "grant"]),
-    ("audit", &["grant", "metrics"]),
+    ("config", &["kubelet", "grant"]),
+    ("audit", &["grant"]),
     ("kubelet", &["grant", "ticks"]),
     ("ticks", &[]),
     ("grant", &[]),
@@ -209,7 +207,7 @@ const FRONTDOOR: Modules = &[
     ("authn", &["config"]),
     ("authz", &["config", "target"]),
     ("route", &["target"]),
-    ("audit", &["config", "target", "metrics"]),
+    ("audit", &["target"]),
     // All places are as many as the configuration says.
     ("places", &["config"]),
     ("config", &["target"]),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use podgate_proto::mtls::FRONTDOOR_NAME;
+use podgate_process::mtls::FRONTDOOR_NAME;
 use podgate_proto::v1::Identity;
 use serde::Serialize;
 
@@ -125,13 +125,6 @@ impl<'a> Ended<'a> {
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         }
     }
-}
-
-/// As it is written, with its end of line.
-pub(super) fn line(event: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(event).unwrap_or_default();
-    line.push(b'\n');
-    line
 }
 
 fn now() -> String {

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use podgate_identity::addresses::Addresses;
 use podgate_identity::desk_claims::{self, DeskClaims};
 use podgate_identity::{Identity, NameError, Source, strength};
-use podgate_proto::reload::Reloaded;
+use podgate_process::reload::Reloaded;
 use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use podgate_identity::{Identity, NameError, Names, Source};
-use podgate_proto::reload::Reloaded;
+use podgate_process::reload::Reloaded;
 use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{HashAlg, PublicKey};
 use serde::Deserialize;

@@ -2,11 +2,16 @@
 //! its own (its name, its log's default level); nothing here knows SSH, Kubernetes or a container.
 
 pub mod admin;
+pub mod audit;
 pub mod config;
 pub mod daemon;
 pub mod descriptors;
+pub mod enrolment;
 pub mod listener;
 pub mod log;
+pub mod metrics;
+pub mod mtls;
+pub mod reload;
 pub mod shutdown;
 pub mod version;
 pub mod workers;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use podgate_identity::kubernetes::ObjectError;
-use podgate_proto::mtls::SIGNER_NAME;
+use podgate_process::mtls::SIGNER_NAME;
 use rcgen::KeyPair;
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};

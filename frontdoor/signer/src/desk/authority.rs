@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use podgate_identity::kubernetes::{self, ObjectError, Reference};
-use podgate_proto::reload::Reloaded;
+use podgate_process::reload::Reloaded;
 use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey, KeypairData};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use podgate_identity::kubernetes::Reference;
 use podgate_process::listener::{self, address, listen};
-use podgate_proto::mtls;
+use podgate_process::mtls;
 use tokio::net::TcpListener;
 
 pub(crate) use config::{Config, File};

@@ -1,19 +1,20 @@
-//! The `audit` of the configuration: where the record of logins and sessions goes, and what holds while
-//! it cannot be written.
+//! The `audit` of a configuration: where the log goes, and what happens while it cannot be written.
 
 use std::path::PathBuf;
 
-use podgate_process::config::Invalid;
 use serde::Deserialize;
 
-/// The longest line with all its bounds, escaped, is below this; a queue must have room for it.
+use crate::config::Invalid;
+
+/// Least bytes of a queue. The longest line is shorter, with its bounds and escaped.
 const MIN_QUEUE: usize = 128 * 1024;
 
-/// Checked settings. Each field is explained in `frontdoor.example.yaml`.
+/// Checked settings.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
-pub struct Audit {
-    pub to: AuditTo,
+pub struct Config {
+    /// Where the lines go.
+    pub to: To,
+    /// What happens while lines cannot be written.
     pub on_failure: OnFailure,
     /// Bytes of lines that wait to be written.
     pub queue: usize,
@@ -21,28 +22,29 @@ pub struct Audit {
 
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuditTo {
+pub enum To {
     /// Nowhere: nothing is recorded.
     Nowhere,
-    /// The process's standard output, where nothing else is written.
+    /// Standard output, to which nothing else is written.
     Stdout,
-    /// A file, opened anew where another stands at its path.
+    /// A file. It is opened again when another file takes its path.
     File(PathBuf),
 }
 
-/// What holds while lines cannot be written.
+/// What happens while lines cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// No session begins.
     Deny,
-    /// Sessions begin; what has no room is lost, and counted.
+    /// Sessions begin. Lines without room in the queue are lost, and counted.
     Continue,
 }
 
-#[derive(Deserialize)]
+/// The settings as a configuration has them. The example configurations explain each.
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct File {
+pub struct File {
     to: String,
     on_failure: OnFailure,
     queue_bytes: usize,
@@ -59,11 +61,12 @@ impl Default for File {
 }
 
 impl File {
-    pub(super) fn check(self) -> Result<Audit, Invalid> {
+    /// Checks them.
+    pub fn check(self) -> Result<Config, Invalid> {
         let to = match self.to.as_str() {
-            "none" => AuditTo::Nowhere,
-            "stdout" => AuditTo::Stdout,
-            path if path.starts_with('/') => AuditTo::File(path.into()),
+            "none" => To::Nowhere,
+            "stdout" => To::Stdout,
+            path if path.starts_with('/') => To::File(path.into()),
             other => {
                 let reason = format!("{other:?} is neither stdout, none nor a path from the root");
                 return Err(Invalid::new("audit.to", reason));
@@ -73,7 +76,7 @@ impl File {
             let reason = format!("{} is not from {MIN_QUEUE}", self.queue_bytes);
             return Err(Invalid::new("audit.queueBytes", reason));
         }
-        Ok(Audit {
+        Ok(Config {
             to,
             on_failure: self.on_failure,
             queue: self.queue_bytes,

@@ -1,23 +1,23 @@
-//! The one thread that writes. What cannot be written is kept and tried again, while the queue behind it
-//! fills.
+//! The thread that writes. It keeps lines that cannot be written and tries again, while the queue behind
+//! it fills.
 
 use std::time::Duration;
 
 use super::queue::Queue;
 use super::sink::Sink;
-use crate::metrics::Metrics;
+use crate::metrics::Outcomes;
 
-/// Between two tries.
+/// The pause between two tries.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Writes until the queue is closed and all is written, or can not be.
-pub(super) fn run(queue: &Queue, mut sink: Sink, metrics: &Metrics) {
+/// Writes until the queue is closed and its lines are written or lost.
+pub(super) fn run(queue: &Queue, mut sink: Sink, events: &Outcomes) {
     while let Some(mut lines) = queue.take() {
         loop {
             let last_try = queue.is_closed();
             let before = count(&lines);
             let result = sink.write(&mut lines);
-            metrics.audit("written", before - count(&lines));
+            tell(events, "written", before - count(&lines));
             let news = queue.set_fails(result.is_err());
             match result {
                 Ok(()) => {
@@ -35,16 +35,22 @@ pub(super) fn run(queue: &Queue, mut sink: Sink, metrics: &Metrics) {
             if last_try {
                 let lost = count(&lines) + queue.take().map_or(0, |rest| count(&rest));
                 tracing::error!(lost, "events are lost to the audit log");
-                return metrics.audit("lost", lost);
+                return tell(events, "lost", lost);
             }
             queue.pause(AGAIN);
         }
     }
 }
 
-/// How many events these lines are: in JSON a line's end is nowhere else.
+/// The number of events in these lines. JSON escapes line feeds, so each ends a line.
 fn count(lines: &[u8]) -> u64 {
     lines.iter().filter(|b| **b == b'\n').count() as u64
+}
+
+fn tell(events: &Outcomes, outcome: &'static str, count: u64) {
+    if count > 0 {
+        events.get_or_create(&outcome.into()).inc_by(count);
+    }
 }
 
 #[cfg(test)]
@@ -55,14 +61,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_by_the_end_is_counted() {
-        let (metrics, queue) = (Metrics::new(), Queue::new(100));
+        let (events, queue) = (Outcomes::default(), Queue::new(100));
         for line in [b"{}\n"; 3] {
             queue.put(line).unwrap();
         }
         queue.close();
-        run(&queue, Sink::file(Path::new("/dev/full")), &metrics);
-        let text = metrics.render().unwrap();
-        let lost = "podgate_frontdoor_audit_events_total{outcome=\"lost\"} 3";
-        assert!(text.lines().any(|line| line == lost), "{text}");
+        run(&queue, Sink::file(Path::new("/dev/full")), &events);
+        let of = |outcome: &'static str| events.get_or_create(&outcome.into()).get();
+        assert_eq!((of("lost"), of("written")), (3, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! Certificates and keys of PEM files.
+//! Reads certificates and keys from PEM files.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::Error;
+use super::error::Error;
 
 /// The CAs of a PEM file, at least one.
 pub fn roots(path: &Path) -> Result<RootCertStore, Error> {

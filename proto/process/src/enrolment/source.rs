@@ -1,32 +1,14 @@
-//! A part's way to its certificate: from files, or from the signer, to which it shows its pod's token.
-//! The key is made here for each certificate, stays in memory and is never sent.
-
-mod call;
-mod keep;
-
-use std::path::PathBuf;
-use std::sync::Arc;
+//! Where a configuration says that the certificate comes from.
 
 use http::Uri;
-use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::mtls::{self, Files, Held, Identity};
-use call::Signer;
+use super::config::Config;
+use super::keep::Enrolment;
+use crate::config::Invalid;
+use crate::mtls::{self, Files, Identity};
 
-/// Where a part finds the signer, and by what they know each other.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Config {
-    /// `https://host:port`
-    pub signer: String,
-    /// The trusted CAs, PEM: the signer's bundle, mounted. It may come later than the part.
-    pub ca: PathBuf,
-    /// The ServiceAccount's token for the signer, which the kubelet renews.
-    pub token_file: PathBuf,
-}
-
-/// Where a part's certificate comes from.
+/// Where a program's certificate comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// From files that somebody else renews.
@@ -35,36 +17,14 @@ pub enum Source {
     Signer(Config, Uri),
 }
 
-/// What a part is told of its enrolment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// There is a new certificate, good for so many seconds from now.
-    Enrolled {
-        /// Seconds.
-        lifetime: u32,
-    },
-    /// There is none this time.
-    Failed,
-}
-
-/// What keeps a part enrolled.
-#[derive(Debug)]
-pub struct Enrolment {
-    signer: Option<Signer>,
-    held: watch::Sender<Option<Arc<Held>>>,
-}
-
 impl Source {
-    /// The one of both that a configuration has; the key and what is wrong where it has not.
-    pub fn of(
-        tls: Option<Files>,
-        enrolment: Option<Config>,
-    ) -> Result<Self, (&'static str, String)> {
+    /// Takes `tls` or `enrolment` of a configuration, which must have exactly one of them.
+    pub fn of(tls: Option<Files>, enrolment: Option<Config>) -> Result<Self, Invalid> {
         let config = match (tls, enrolment) {
             (Some(files), None) => return Ok(Self::Files(files)),
             (None, Some(config)) => config,
-            (Some(_), Some(_)) => return Err(("enrolment", "there is tls, too".to_owned())),
-            (None, None) => return Err(("tls", "absent, and so is enrolment".to_owned())),
+            (Some(_), Some(_)) => return Err(Invalid::new("enrolment", "there is tls, too")),
+            (None, None) => return Err(Invalid::new("tls", "absent, and so is enrolment")),
         };
         let uri = config.signer.parse::<Uri>().ok();
         let uri = uri.filter(|uri| {
@@ -75,22 +35,21 @@ impl Source {
             Some(uri) => Ok(Self::Signer(config, uri)),
             None => {
                 let reason = format!("{:?} is not https://host:port", config.signer);
-                Err(("enrolment.signer", reason))
+                Err(Invalid::new("enrolment.signer", reason))
             }
         }
     }
 
-    /// The identity, which may have to wait for the enrolment, and what keeps that.
+    /// The identity, which may have to wait for the enrolment, and the enrolment.
     pub fn open(self) -> Result<(Identity, Enrolment), mtls::Error> {
         let (held, receiver) = watch::channel(None);
-        let (identity, signer) = match self {
-            Self::Files(files) => (Identity::load(files)?, None),
-            Self::Signer(config, uri) => (
+        match self {
+            Self::Files(files) => Ok((Identity::load(files)?, Enrolment::new(None, held))),
+            Self::Signer(config, uri) => Ok((
                 Identity::enrolled(config.ca.clone(), receiver),
-                Some(Signer::new(config, uri)),
-            ),
-        };
-        Ok((identity, Enrolment { signer, held }))
+                Enrolment::new(Some((config, uri)), held),
+            )),
+        }
     }
 }
 
@@ -112,7 +71,7 @@ mod tests {
         };
         let check = |tls: Option<Files>, enrolment: Option<&str>, expect: Result<(), &str>| {
             let found = Source::of(tls, enrolment.map(signer));
-            let found = found.map(drop).map_err(|(key, _)| key);
+            let found = found.map(drop).map_err(|invalid| invalid.key);
             assert_eq!(found, expect, "{enrolment:?}");
         };
         let good = "https://podgate-signer.podgate.svc:8443";

@@ -1,5 +1,5 @@
-//! Where lines go: standard output, or a file that may be moved away at any time. Every line is whole,
-//! or followed by itself: a write that fails half way leaves a torn line, and it is written again.
+//! Writes lines to standard output, or to a file that may be moved away at any time. A write that fails
+//! half way leaves a torn line; the whole line is then written again after it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ pub(super) struct Sink {
     /// None for standard output.
     path: Option<PathBuf>,
     file: Option<File>,
-    /// Whether a part of a line is the last that was written.
+    /// Whether the last write ended inside a line.
     torn: bool,
 }
 
@@ -32,13 +32,13 @@ impl Sink {
         }
     }
 
-    /// Opens it, unless it is open.
+    /// Opens the file, unless it is open.
     pub(super) fn open(&mut self) -> io::Result<()> {
         self.file = Some(self.current()?);
         Ok(())
     }
 
-    /// Writes lines, and takes away those that are written.
+    /// Writes lines, and removes those that are written.
     pub(super) fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         let mut file = self.current()?;
         if self.torn {
@@ -68,17 +68,18 @@ impl Sink {
         result
     }
 
-    /// Takes what is open, if it is still what the path names: whoever moves logs away need tell nobody.
+    /// Takes the open file if its path still names it, and opens the path otherwise. So logs can be moved
+    /// away without a signal.
     fn current(&mut self) -> io::Result<File> {
         match (&self.path, self.file.take()) {
             (None, Some(file)) => Ok(file),
             (None, None) => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
             (Some(path), Some(file)) if same(path, &file)? => Ok(file),
             (Some(path), before) => {
-                // The half of a line is in the one before.
+                // A torn line is in the old file.
                 self.torn &= before.is_none();
                 let mut options = OpenOptions::new();
-                // Others need not read who enters what.
+                // The log tells who entered what: others may not read it.
                 options.create(true).append(true).mode(0o600).open(path)
             }
         }

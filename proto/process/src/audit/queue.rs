@@ -1,9 +1,10 @@
-//! Lines that wait to be written: bounded by their bytes, put without waiting, taken all at once.
+//! The queue of lines that wait to be written. It is bounded by bytes; putting never waits, and taking
+//! takes all.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Why a line was not taken.
+/// The reason why a line was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Why {
     #[error("the audit log's queue is full")]
@@ -12,11 +13,11 @@ pub(super) enum Why {
     Closed,
 }
 
-/// A line was not taken.
+/// A line was refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) why: Why,
-    /// Whether the one before it was.
+    /// Whether the line before it was taken.
     pub(super) first: bool,
 }
 
@@ -30,9 +31,9 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<u8>,
-    /// Whether the last line was not taken.
+    /// Whether the last line was refused.
     refused: bool,
-    /// Whether the last try to write failed.
+    /// Whether the last attempt to write failed.
     fails: bool,
     closed: bool,
 }
@@ -47,7 +48,7 @@ impl Queue {
         }
     }
 
-    /// Adds a line, if there is room, until it is closed.
+    /// Adds a line if there is room and the queue is not closed.
     pub(super) fn put(&self, line: &[u8]) -> Result<(), Refused> {
         let mut waiting = self.lock();
         let why = match waiting.lines.len() + line.len() > self.most {
@@ -65,7 +66,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for lines, and takes all; `None` once it is closed and empty.
+    /// Waits for lines, and takes all. `None` once the queue is closed and empty.
     pub(super) fn take(&self) -> Option<Vec<u8>> {
         let waiting = self.lock();
         let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.closed;
@@ -76,7 +77,7 @@ impl Queue {
         (!lines.is_empty()).then_some(lines)
     }
 
-    /// Waits this long, or until it is closed.
+    /// Waits this long, or until the queue is closed.
     pub(super) fn pause(&self, how_long: Duration) {
         let open = |waiting: &mut Waiting| !waiting.closed;
         let waited = self
@@ -86,7 +87,7 @@ impl Queue {
         drop(waited);
     }
 
-    /// Nothing more is put; what waits is still taken.
+    /// Refuses further lines. Those that wait can still be taken.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.news.notify_all();
@@ -96,12 +97,12 @@ impl Queue {
         self.lock().closed
     }
 
-    /// Notes whether writing fails, and answers whether that is news.
+    /// Notes whether writing fails. Returns true if that has changed.
     pub(super) fn set_fails(&self, fails: bool) -> bool {
         std::mem::replace(&mut self.lock().fails, fails) != fails
     }
 
-    /// Whether what is put now may be kept waiting, or find no room.
+    /// Whether a line that is put now may be delayed or refused.
     pub(super) fn fails(&self) -> bool {
         let waiting = self.lock();
         waiting.fails || waiting.refused

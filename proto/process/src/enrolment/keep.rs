@@ -1,23 +1,52 @@
-//! Keeping a part enrolled: the first certificate, and each next one well before the last expires.
+//! Keeps a program enrolled: gets the first certificate, and each next one well before the last expires.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::Uri;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::call::{Error, Signer};
-use super::{Enrolment, Told};
-use crate::mtls::Held;
+use super::config::Config;
+use crate::mtls::IssuedCertificate;
 
-/// Before the first attempt after one that failed; doubled with each …
+/// The pause before the first attempt after one that failed. It doubles with each failure …
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// … up to this.
 const LAST_PAUSE: Duration = Duration::from_secs(60);
-/// How often it is looked whether the certificate's CA is trusted still.
+/// How often to check that the certificate's CA is still trusted.
 const LOOK: Duration = Duration::from_secs(30);
 
+/// What a program is told about its enrolment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnrolmentEvent {
+    /// There is a new certificate, good for this long from now.
+    Enrolled {
+        /// Seconds.
+        lifetime: u32,
+    },
+    /// The signer gave none this time.
+    Failed,
+}
+
+/// Keeps a program enrolled. It has nothing to do where the certificate comes from files.
+#[derive(Debug)]
+pub struct Enrolment {
+    signer: Option<Signer>,
+    held: watch::Sender<Option<Arc<IssuedCertificate>>>,
+}
+
 impl Enrolment {
-    /// Waits until there is an identity to show.
+    pub(super) fn new(
+        signer: Option<(Config, Uri)>,
+        held: watch::Sender<Option<Arc<IssuedCertificate>>>,
+    ) -> Self {
+        let signer = signer.map(|(config, uri)| Signer::new(config, uri));
+        Self { signer, held }
+    }
+
+    /// Waits until there is a certificate.
     pub async fn enrolled(&self) {
         if self.signer.is_some() {
             let mut held = self.held.subscribe();
@@ -26,7 +55,7 @@ impl Enrolment {
         }
     }
 
-    /// What the part waits for before it can serve.
+    /// What the program waits for before it can serve.
     pub fn waits(&self) -> Option<&'static str> {
         let held = self.held.borrow();
         let missing = held
@@ -35,9 +64,8 @@ impl Enrolment {
         (self.signer.is_some() && missing).then_some("its certificate from the signer")
     }
 
-    /// Enrols the part and keeps it so. Does not return; has nothing to do where the certificate
-    /// comes from files.
-    pub async fn keep(&self, tell: impl Fn(Told)) {
+    /// Gets certificates for as long as it is polled. Does not return.
+    pub async fn keep(&self, tell: impl Fn(EnrolmentEvent)) {
         let Some(signer) = &self.signer else {
             return std::future::pending().await;
         };
@@ -49,13 +77,13 @@ impl Enrolment {
                     tracing::info!(lifetime, "enrolled");
                     let held = Arc::new(held);
                     self.held.send_replace(Some(Arc::clone(&held)));
-                    tell(Told::Enrolled { lifetime });
+                    tell(EnrolmentEvent::Enrolled { lifetime });
                     until_due(signer, &held, lifetime).await;
                 }
                 Err(error) => {
-                    tell(Told::Failed);
+                    tell(EnrolmentEvent::Failed);
                     report(&error, self.waits().is_none());
-                    // Between half of it and all, so that parts that failed together come apart.
+                    // Between half of it and all of it, so that programs that failed together spread out.
                     sleep(pause.mul_f64(0.5 + random() / 2.0)).await;
                     pause = (pause * 2).min(LAST_PAUSE);
                 }
@@ -72,9 +100,9 @@ fn report(error: &Error, serves: bool) {
     }
 }
 
-/// Returns after two thirds of the lifetime, or a little less, so that parts which began together
-/// come apart; sooner if the CA is trusted no more.
-async fn until_due(signer: &Signer, held: &Held, lifetime: u32) {
+/// Returns after two thirds of the lifetime, or a little less, so that programs that began together
+/// spread out. Returns at once when the CA is not trusted any more.
+async fn until_due(signer: &Signer, held: &IssuedCertificate, lifetime: u32) {
     let life = Duration::from_secs(u64::from(lifetime));
     let due = Instant::now() + life.mul_f64(2.0 / 3.0 - random() / 10.0);
     loop {
@@ -93,7 +121,7 @@ async fn until_due(signer: &Signer, held: &Held, lifetime: u32) {
 /// From 0 to 1.
 fn random() -> f64 {
     let mut bytes = [0; 4];
-    // Without randomness the parts are only less apart.
+    // Without random bytes the programs only spread out less.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }

@@ -1,5 +1,5 @@
-//! One part's TLS identity: its own certificate, from files or from the signer, and the CAs it trusts.
-//! What is renewed serves the next connection, and connections that stand are not touched.
+//! The TLS identity of a program: its own certificate, from files or from the signer, and the CAs that
+//! it trusts. A renewed certificate serves the next connection; open connections keep theirs.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,12 +8,29 @@ use std::time::Instant;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::{ALPN, Error, Files, pem};
+use super::error::Error;
+use super::pem;
 use crate::reload::Reloaded;
 
-/// A part's TLS identity.
+/// The protocol inside TLS: HTTP/2 alone.
+pub(crate) const ALPN: &[u8] = b"h2";
+
+/// The PEM files of the certificate, its key and the trusted CAs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// The program's certificate chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The CAs that peers' certificates may come from; several while one replaces another.
+    pub ca: PathBuf,
+}
+
+/// A program's TLS identity.
 #[derive(Debug)]
 pub struct Identity(Source);
 
@@ -25,34 +42,34 @@ enum Source {
 
 #[derive(Debug)]
 struct Enrolled {
-    held: watch::Receiver<Option<Arc<Held>>>,
+    held: watch::Receiver<Option<Arc<IssuedCertificate>>>,
     trusted: Trusted,
     last: Mutex<Option<Last>>,
 }
 
-/// What was made of a certificate and the trusted CAs.
+/// The last configurations, and what they were made of.
 #[derive(Debug)]
 struct Last {
-    held: Arc<Held>,
+    held: Arc<IssuedCertificate>,
     roots: Arc<RootCertStore>,
     configs: Arc<Configs>,
 }
 
-/// A certificate that the signer gave, and its key, which is nowhere else.
-pub struct Held {
+/// A certificate from the signer, and its key, which is nowhere else.
+pub struct IssuedCertificate {
     /// The certificate.
     pub certificate: CertificateDer<'static>,
-    /// The key that was made for it.
+    /// Its key.
     pub key: PrivateKeyDer<'static>,
-    /// The CA's certificate that it is by.
+    /// The certificate of the CA that issued it.
     pub issuer: CertificateDer<'static>,
-    /// Until when it is good.
+    /// When it expires.
     pub expires: Instant,
 }
 
-impl std::fmt::Debug for Held {
+impl std::fmt::Debug for IssuedCertificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Held")
+        f.debug_struct("IssuedCertificate")
             .field("expires", &self.expires)
             .finish_non_exhaustive()
     }
@@ -76,8 +93,11 @@ impl Identity {
         Ok(Self(Source::Files(Reloaded::load(paths, read)?)))
     }
 
-    /// Shows what is held, once it is; trusts the CAs in the file `ca`.
-    pub(crate) fn enrolled(ca: PathBuf, held: watch::Receiver<Option<Arc<Held>>>) -> Self {
+    /// Shows the certificate in `held`, once there is one; trusts the CAs in the file `ca`.
+    pub(crate) fn enrolled(
+        ca: PathBuf,
+        held: watch::Receiver<Option<Arc<IssuedCertificate>>>,
+    ) -> Self {
         Self(Source::Enrolled(Enrolled {
             held,
             trusted: Trusted::new(ca),
@@ -85,14 +105,14 @@ impl Identity {
         }))
     }
 
-    /// For accepting connections: peers must show a certificate of a trusted CA. Their name is the
-    /// caller's to check, by [`check_peer`](super::check_peer).
+    /// For accepting connections: peers must show a certificate of a trusted CA. The caller checks
+    /// their name, by [`check_peer`](super::check_peer).
     pub fn server(&self) -> Result<Arc<ServerConfig>, Error> {
         self.current().map(|configs| Arc::clone(&configs.server))
     }
 
-    /// For dialling: the peer's name is checked in the handshake, this part's certificate is shown.
-    /// It is the same one until certificate or CAs change.
+    /// For dialling: the handshake checks the peer's name and shows this program's certificate. The
+    /// value stays the same until the certificate or the CAs change.
     pub fn client(&self) -> Result<Arc<ClientConfig>, Error> {
         self.current().map(|configs| Arc::clone(&configs.client))
     }
@@ -168,7 +188,7 @@ impl Configs {
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain.clone(), key.clone_key())?;
         server.alpn_protocols = vec![ALPN.to_vec()];
-        // A resumed session would look at neither expiry nor CA of the peer's certificate again.
+        // A resumed session would check neither expiry nor CA of the peer's certificate again.
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
 

@@ -1,5 +1,5 @@
-//! One call of the signer: TLS to a peer of the trusted CAs named `signer.podgate`, and only then the
-//! token.
+//! One call of the signer. The token is sent only to a peer whose certificate comes from a trusted CA and
+//! is for `signer.podgate`.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use podgate_proto::limits::{CONNECT_TIMEOUT, ENROL_TIMEOUT, PROTOCOL_VERSION};
+use podgate_proto::v1::enrolment_client::EnrolmentClient;
+use podgate_proto::v1::{EnrolRequest, EnrolResponse};
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use tokio::net::TcpStream;
@@ -18,13 +21,10 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
-use super::Config;
-use crate::limits::{CONNECT_TIMEOUT, ENROL_TIMEOUT, PROTOCOL_VERSION};
-use crate::mtls::{self, ALPN, Held, SIGNER_NAME, Trusted};
-use crate::v1::EnrolRequest;
-use crate::v1::enrolment_client::EnrolmentClient;
+use super::config::Config;
+use crate::mtls::{self, ALPN, IssuedCertificate, SIGNER_NAME, Trusted};
 
-/// Why there is no certificate this time.
+/// The signer gave no certificate this time.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("cannot read {path}: {source}")]
@@ -45,7 +45,7 @@ pub(super) enum Error {
     Answer,
 }
 
-/// The signer, as a part calls it.
+/// A client of the signer.
 #[derive(Debug)]
 pub(super) struct Signer {
     config: Config,
@@ -63,8 +63,8 @@ impl Signer {
         }
     }
 
-    /// A new key, and the certificate for it.
-    pub(super) async fn enrol(&self) -> Result<(Held, u32), Error> {
+    /// Makes a new key, and gets a certificate for it and its lifetime in seconds.
+    pub(super) async fn enrol(&self) -> Result<(IssuedCertificate, u32), Error> {
         let path = &self.config.token_file;
         let token = std::fs::read_to_string(path).map_err(|source| Error::Token {
             path: path.clone(),
@@ -81,12 +81,12 @@ impl Signer {
             .await
             .map_err(|_| Error::Timeout(ENROL_TIMEOUT))??;
         let issuer = CertificateDer::from(answer.issuer.to_vec());
-        // By another CA than those in the bundle it would be worth nothing to its peers.
+        // Peers trust the CAs in the bundle alone.
         if !self.trusts(&issuer)? {
             return Err(Error::Bundle(self.config.ca.clone()));
         }
         let pkcs8 = key.to_pkcs8v1()?;
-        let held = Held {
+        let held = IssuedCertificate {
             certificate: CertificateDer::from(answer.certificate.to_vec()),
             key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8.as_ref().to_vec())),
             issuer,
@@ -104,9 +104,9 @@ impl Signer {
         Ok(bundle.iter().any(|found| found == ca))
     }
 
-    async fn call(&self, request: EnrolRequest) -> Result<crate::v1::EnrolResponse, Error> {
+    async fn call(&self, request: EnrolRequest) -> Result<EnrolResponse, Error> {
         let tls = self.connect().await?;
-        // One connection for one call: the connector has it once.
+        // One connection serves one call, so the connector gives it away once.
         let mut stream = Some(TokioIo::new(tls));
         let connector = tower::service_fn(move |_: Uri| {
             let stream = stream.take();
