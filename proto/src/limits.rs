@@ -1,10 +1,24 @@
 //! Numbers that both ends of the link hold to.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Version of the protocol, in every [`Open`](crate::v1::Open). Peers of different versions refuse
 /// each other; added fields do not change it.
 pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Versions of enrolment that this release speaks.
+pub const ENROLMENT_VERSIONS: RangeInclusive<u32> = 1..=1;
+
+/// This release's version, which each end tells the other.
+pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
+/// The highest version in both ranges, if there is one.
+pub fn agree(ours: &RangeInclusive<u32>, theirs: &RangeInclusive<u32>) -> Option<u32> {
+    let highest = *ours.end().min(theirs.end());
+    let lowest = *ours.start().max(theirs.start());
+    (lowest <= highest).then_some(highest)
+}
 
 /// Bytes that are read of a process, or written to it, at once, and so make a message. Large enough
 /// that the cost a message does not count, small enough that a shell beside a bulk session does not

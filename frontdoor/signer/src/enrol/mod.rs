@@ -3,6 +3,7 @@
 mod caller;
 mod listener;
 mod service;
+mod version;
 
 pub(crate) use listener::serve;
 pub(crate) use service::Enrol;

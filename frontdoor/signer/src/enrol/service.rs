@@ -4,13 +4,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use podgate_proto::limits::PROTOCOL_VERSION;
+use podgate_proto::limits::ENROLMENT_VERSIONS;
 use podgate_proto::v1::enrolment_server::Enrolment;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
 use rustls::ServerConfig;
 use tonic::{Request, Response, Status};
 
-use super::caller;
+use super::{caller, version};
 use crate::bucket::Bucket;
 use crate::ca::{Ca, Point, SignError};
 use crate::config;
@@ -25,8 +25,8 @@ const STEADY: f64 = 50.0;
 /// Why a call gave no certificate.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("this signer speaks another version; run the same release on both")]
-    Version,
+    #[error(transparent)]
+    Version(#[from] version::Error),
     #[error("too many calls; try again")]
     Rate,
     #[error("this signer has no CA yet")]
@@ -83,9 +83,7 @@ impl Enrol {
         let Inner {
             config, tokens, ca, ..
         } = &*self.0;
-        if request.protocol_version != PROTOCOL_VERSION {
-            return Err(Error::Version);
-        }
+        let version = version::version(&ENROLMENT_VERSIONS, &request)?;
         if !self.take() {
             return Err(Error::Rate);
         }
@@ -102,6 +100,7 @@ impl Enrol {
             certificate: certificate.to_vec().into(),
             issuer: authority.certificate().to_vec().into(),
             lifetime,
+            version,
         })
     }
 }
@@ -131,7 +130,7 @@ impl Enrolment for Enrol {
 fn status(error: &Error) -> (&'static str, Status) {
     let words = error.to_string();
     match error {
-        Error::Version => ("version", Status::failed_precondition(words)),
+        Error::Version(_) => ("version", Status::failed_precondition(words)),
         Error::Rate => ("rate", Status::resource_exhausted(words)),
         Error::NoCa => ("not_ready", Status::unavailable(words)),
         Error::Token(tokens::Error::Unanswered(_)) => (
