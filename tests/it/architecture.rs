@@ -28,22 +28,24 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
 pub(crate) const PLACES: &[(&str, &str)] = &[
     ("frontdoor/src/ssh", "russh"),
     ("frontdoor/src/authn", "russh::keys"),
-    ("frontdoor/src/signer", "russh::keys"),
+    // The format of keys and certificates, which `russh::keys` re-exports.
+    ("frontdoor/identity/src/strength", "ssh_key"),
+    ("frontdoor/signer/src", "ssh_key"),
     // Made once by `ssh`, and handed to every worker.
     ("frontdoor/src/lib", "russh::server::Config"),
     //
-    ("frontdoor/src/kubernetes", "kube"),
-    ("frontdoor/src/kubernetes", "k8s_openapi"),
+    ("frontdoor/identity/src/kubernetes", "kube"),
+    ("frontdoor/identity/src/kubernetes", "k8s_openapi"),
     ("frontdoor/src/route", "kube"),
     ("frontdoor/src/route", "k8s_openapi"),
     ("frontdoor/src/authz", "kube"),
     ("frontdoor/src/authz", "k8s_openapi"),
-    ("frontdoor/src/signer", "kube"),
-    ("frontdoor/src/signer", "k8s_openapi"),
+    ("frontdoor/signer/src", "kube"),
+    ("frontdoor/signer/src", "k8s_openapi"),
     //
     ("proto", "tonic"),
     ("frontdoor/src/agents", "tonic"),
-    ("frontdoor/src/signer", "tonic"),
+    ("frontdoor/signer/src", "tonic"),
     // The half of a stream that the pump reads; `agents` has no name of its own for it.
     ("frontdoor/src/ssh/pump", "tonic::Streaming"),
     ("agent/src/listener", "tonic"),
@@ -142,8 +144,19 @@ const HELPER_IMPORTS: &[&str] = &[
     "thiserror",
 ];
 
-const FRONTDOOR: Modules = &[
-    ("main", &["lib", "signer"]),
+const IDENTITY: Modules = &[
+    ("lib", &["identity", "names"]),
+    ("addresses", &["wildcard"]),
+    ("wildcard", &[]),
+    ("desk_claims", &["identity"]),
+    ("names", &["identity"]),
+    ("identity", &[]),
+    ("strength", &[]),
+    ("kubernetes", &[]),
+];
+
+const SIGNER: Modules = &[
+    ("main", &["lib"]),
     (
         "lib",
         &[
@@ -156,7 +169,37 @@ const FRONTDOOR: Modules = &[
             "route",
             "quotas",
             "config",
+            "connections",
+            "desk",
+            "enrol",
             "metrics",
+            "token",
+            "tokens",
+        ],
+    ),
+    (
+        "enrol",
+        &["bucket", "ca", "config", "connections", "metrics", "tokens"],
+    ),
+    ("ca", &["config", "metrics"]),
+    ("config", &["desk", "token"]),
+    (
+        "desk",
+        &["bucket", "connections", "metrics", "token", "tokens"],
+    ),
+    ("tokens", &["token"]),
+    ("token", &[]),
+    ("connections", &[]),
+    ("bucket", &[]),
+    ("metrics", &[]),
+];
+
+const FRONTDOOR: Modules = &[
+    ("main", &["lib"]),
+    (
+        "lib",
+        &[
+            "ssh", "agents", "audit", "authn", "authz", "route", "places", "config", "metrics",
         ],
     ),
     (
@@ -175,11 +218,6 @@ const FRONTDOOR: Modules = &[
             "login_name",
             "metrics",
         ],
-    ),
-    // A part of its own, with its own metrics.
-    (
-        "signer",
-        &["kubernetes", "authn", "config", "addresses", "identity"],
     ),
     // The one arrow between modules of a level: nobody dials a node without a grant.
     ("agents", &["authz"]),
@@ -209,7 +247,6 @@ pub(crate) const PURE: &[&str] = &[
     "agent/helper/src/protocol",
     "frontdoor/src/addresses",
     "frontdoor/src/authn/options",
-    "frontdoor/src/identity",
     "frontdoor/src/ssh/proxy_protocol",
     "frontdoor/src/login_name",
 ];
@@ -229,6 +266,9 @@ pub(crate) const PURE_IMPORTS: &[&str] = &[
     "std::net::SocketAddr",
     "std::str",
     "thiserror",
+    // Pure files of the crate of identities.
+    "podgate_identity::addresses",
+    "podgate_identity::wildcard",
     // Messages as plain data; the client and the server beside them are not.
     "podgate_proto::v1::Exec",
     "podgate_proto::v1::Terminal",
@@ -264,6 +304,9 @@ fn modules_import_downwards() {
     hold(rules::modules("proto/process/src", PROCESS, &workspace()));
     hold(rules::modules("agent/src", AGENT, &workspace()));
     hold(rules::modules(HELPER_PLACE, HELPER, &workspace()));
+    let identity = "frontdoor/identity/src";
+    hold(rules::modules(identity, IDENTITY, &workspace()));
+    hold(rules::modules("frontdoor/signer/src", SIGNER, &workspace()));
     hold(rules::modules("frontdoor/src", FRONTDOOR, &workspace()));
 }
 

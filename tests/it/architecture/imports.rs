@@ -101,10 +101,9 @@ fn tree<'a>(
 /// A path from the root of its crate.
 fn full(path: &[&str], source: &Source, children: &[&str]) -> String {
     let (module, program) = source.module();
-    let own = format!(
-        "podgate_{}",
-        source.path.split('/').next().unwrap_or_default()
-    );
+    let (folder, _) = source.path.split_once("/src/").unwrap_or_default();
+    let own = folder.rsplit('/').next().unwrap_or_default();
+    let own = format!("podgate_{own}");
     let mut base = vec!["crate"];
     let rest = match path {
         ["crate", rest @ ..] => rest,
