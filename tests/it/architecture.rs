@@ -160,16 +160,7 @@ const SIGNER: Modules = &[
     ("main", &["lib"]),
     (
         "lib",
-        &[
-            "ca",
-            "config",
-            "connections",
-            "desk",
-            "enrol",
-            "metrics",
-            "token",
-            "tokens",
-        ],
+        &["ca", "config", "desk", "enrol", "metrics", "token"],
     ),
     (
         "enrol",
