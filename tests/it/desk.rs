@@ -4,6 +4,7 @@ mod oidc;
 mod plugin;
 mod refusals;
 mod replaced;
+mod saturated;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,5 +1,5 @@
-//! Whoever comes to the signer: TLS, and one short connection each. They need show nothing of who they
-//! are, so they are bounded in number and in time before anything is read of them.
+//! Connections to the signer: TLS, and one short exchange each. A peer need not show who it is, so that
+//! connections are bounded in number and in time before anything is read from them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_process::listener::accept;
+use podgate_process::shutdown::Shutdown;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// For a peer's TLS handshake. Shorter than for all of it: who only connects takes a place from others.
+/// For a peer's TLS handshake. It is shorter than a connection's whole time, since a peer that only
+/// connects keeps others out.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a connection may fail at.
+/// A connection failed.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("no certificate yet")]
@@ -32,32 +33,24 @@ enum Error {
     Http(#[from] hyper::Error),
 }
 
-/// How many connections there are, and for how long.
+/// The limits of one listener.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// At a time; more wait in the backlog.
+    /// Connections at a time. More wait in the backlog.
     pub(crate) connections: usize,
-    /// For all of one, its handshake included.
+    /// How long a connection may last, its handshake included.
     pub(crate) time: Duration,
 }
 
-/// How serving ends.
-#[derive(Clone, Debug)]
-pub(crate) struct Ends {
-    /// All that runs for connections.
-    pub(crate) tasks: TaskTracker,
-    pub(crate) draining: CancellationToken,
-    pub(crate) stopped: CancellationToken,
-}
-
 /// Serves by the TLS of the moment until `draining`, lets the connections that stand end, and ends them
-/// at `stopped`.
+/// at `stopped`. All that runs for connections is of `tasks`.
 pub(crate) async fn serve<F>(
     listener: TcpListener,
     limits: Limits,
     tls: impl Fn() -> Option<Arc<ServerConfig>>,
     speak: impl FnOnce(TlsStream<TcpStream>, SocketAddr) -> F + Clone + Send + 'static,
-    ends: Ends,
+    tasks: TaskTracker,
+    shutdown: Shutdown,
 ) where
     F: Future<Output = Result<(), hyper::Error>> + Send,
 {
@@ -68,11 +61,11 @@ pub(crate) async fn serve<F>(
             (place, accept(&listener).await)
         };
         let (place, (stream, peer)) = tokio::select! {
-            () = ends.draining.cancelled() => break,
+            () = shutdown.draining.cancelled() => break,
             accepted = accept => accepted,
         };
-        let (tls, speak, stopped) = (tls(), speak.clone(), ends.stopped.clone());
-        ends.tasks.spawn(async move {
+        let (tls, speak, stopped) = (tls(), speak.clone(), shutdown.stopped.clone());
+        tasks.spawn(async move {
             let connection = async move {
                 let tls = TlsAcceptor::from(tls.ok_or(Error::NoCertificate)?);
                 let stream = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
@@ -89,8 +82,8 @@ pub(crate) async fn serve<F>(
             drop(place);
         });
     }
-    // Who comes now is refused, and finds another signer, instead of waiting for nobody.
+    // A peer that comes now is refused at once, and can go to another signer.
     drop(listener);
-    ends.tasks.close();
-    ends.tasks.wait().await;
+    tasks.close();
+    tasks.wait().await;
 }

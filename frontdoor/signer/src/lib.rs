@@ -18,8 +18,8 @@ use podgate_identity::kubernetes;
 use podgate_process::admin::{self, Admin};
 use podgate_process::daemon::Daemon;
 use podgate_process::listener::{self, address, listen};
-use podgate_process::log;
 use podgate_process::shutdown::Shutdown;
+use podgate_process::{descriptors, log};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -28,12 +28,10 @@ use tokio_util::task::TaskTracker;
 pub use config::Config;
 
 use ca::Ca;
-use connections::Ends;
-use desk::Desk;
+use desk::DeskThread;
 use enrol::Enrol;
 use metrics::Metrics;
 use token::Claims;
-use tokens::Tokens;
 
 /// Why the signer does not run.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +55,7 @@ pub struct Signer {
     metrics: Arc<Metrics>,
     ca: Arc<Ca>,
     enrol: Enrol,
-    desk: Option<Desk>,
+    desk: Option<DeskThread>,
 }
 
 impl Daemon for Signer {
@@ -76,11 +74,11 @@ impl Daemon for Signer {
 
     /// Reads the files, and listens.
     async fn bind(config: Config) -> Result<Self, Error> {
+        descriptors::raise();
         let metrics = Arc::new(Metrics::new());
         let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
         let own = kubernetes::own_token(config.kubeconfig.as_deref()).await?;
         audiences(&config, own.as_deref())?;
-        let tokens = Tokens::new(client.clone());
         let ca = Arc::new(Ca::new(
             client.clone(),
             config.clone(),
@@ -88,7 +86,7 @@ impl Daemon for Signer {
         ));
         let enrol = Enrol::new(
             config.enrolment.clone(),
-            tokens,
+            client,
             Arc::clone(&ca),
             Arc::clone(&metrics),
         );
@@ -97,7 +95,8 @@ impl Daemon for Signer {
         let desk = match config.desk.clone() {
             Some(desk) => {
                 let metrics = Arc::clone(&metrics);
-                Some(Desk::bind(desk, &client, &config.bundle, metrics).await?)
+                let (kubeconfig, bundle) = (config.kubeconfig.clone(), config.bundle.clone());
+                Some(DeskThread::bind(desk, kubeconfig, bundle, metrics).await?)
             }
             None => None,
         };
@@ -115,9 +114,8 @@ impl Daemon for Signer {
     /// Serves until `draining`, then lets calls that are under way end, for the configured time or
     /// until `stopped`.
     async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Shutdown { draining, stopped } = shutdown;
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
-        let desk_address = self.desk.as_ref().map(Desk::address);
+        let desk_address = self.desk.as_ref().map(|desk| desk.address().to_owned());
         let served = CancellationToken::new();
         let told = Admin {
             metrics: {
@@ -128,19 +126,14 @@ impl Daemon for Signer {
                 let ca = Arc::clone(&self.ca);
                 Arc::new(move || ca.issuing().is_none().then_some("a CA that issues"))
             },
-            draining: draining.clone(),
+            draining: shutdown.draining.clone(),
         };
         let admin = admin::serve(self.admin, told, served.clone());
         let parts = TaskTracker::new();
-        let ends = || Ends {
-            tasks: TaskTracker::new(),
-            draining: draining.clone(),
-            stopped: stopped.clone(),
-        };
         if let Some(desk) = self.desk {
-            parts.spawn(desk.serve(ends()));
+            parts.spawn(desk.serve(shutdown.clone()));
         }
-        parts.spawn(enrol::serve(self.listener, self.enrol, ends()));
+        parts.spawn(enrol::serve(self.listener, self.enrol, shutdown.clone()));
         parts.close();
         let follow = async {
             tokio::select! {
@@ -149,6 +142,7 @@ impl Daemon for Signer {
             }
         };
         let serve = async {
+            let Shutdown { draining, stopped } = &shutdown;
             tracing::info!(%listen, %admin_address, desk = desk_address, "serving");
             draining.cancelled().await;
             tracing::info!("draining");
@@ -166,7 +160,7 @@ impl Daemon for Signer {
     }
 }
 
-/// That no audience is the API server's, as the signer's own token says, if it is one that tells.
+/// Checks that no audience is one of the API server's. The signer's own token names these, if it is a JWT.
 fn audiences(config: &Config, own: Option<&str>) -> Result<(), Error> {
     let Some(Ok(claims)) = own.map(Claims::read) else {
         return Ok(());

@@ -1,9 +1,10 @@
-//! Whose a bearer token is, as the API server says (TokenReview). Only tokens for an audience of our
-//! own count: one for the API server would be worth more to its thief than what is asked for here.
+//! Asks the API server whose a bearer token is (TokenReview), so many at a time. Only tokens for an
+//! audience of our own count: one for the API server would be worth more to a thief than a certificate.
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::api::{Api, PostParams};
-use podgate_identity::kubernetes::{ANSWER_TIMEOUT, Unanswered, within};
+use podgate_identity::kubernetes::{ANSWER_TIMEOUT, Client, Unanswered, within};
+use tokio::sync::Semaphore;
 
 use crate::token::{self, Claims};
 
@@ -27,18 +28,21 @@ pub(crate) enum Error {
     Unanswered(#[from] Unanswered),
 }
 
-/// Asks the API server.
-#[derive(Clone)]
+/// A client of the API server, and a bound on its reviews.
 pub(crate) struct Tokens {
-    client: kube::Client,
+    client: Client,
+    places: Semaphore,
 }
 
 impl Tokens {
-    pub(crate) fn new(client: kube::Client) -> Self {
-        Self { client }
+    /// Asks for at most so many reviews at a time; others wait.
+    pub(crate) fn new(client: Client, reviews: usize) -> Self {
+        let places = Semaphore::new(reviews);
+        Self { client, places }
     }
 
-    /// The user of a token that is for `audience` and for no other.
+    /// The user of a token that is for `audience` and for no other. The caller bounds how long it waits
+    /// for its turn.
     pub(crate) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
         if token.is_empty() || token.len() > MAX_TOKEN {
             return Err(Error::Length);
@@ -55,6 +59,8 @@ impl Tokens {
             },
             ..TokenReview::default()
         };
+        // It is never closed.
+        let _place = self.places.acquire().await;
         let api = Api::<TokenReview>::all(self.client.clone());
         let post = PostParams::default();
         let answer = within(ANSWER_TIMEOUT, api.create(&post, &review)).await?;

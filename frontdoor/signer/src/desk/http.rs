@@ -17,17 +17,25 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use podgate_process::mtls;
 use podgate_process::reload::Reloaded;
+use podgate_process::shutdown::Shutdown;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use super::config::Tls;
 use super::exchange::{Exchange, Refusal};
-use crate::connections::{self, Ends, Limits};
+use crate::connections::{self, Limits};
 
-/// Of a body: the longest of public keys fits many times.
+/// Bytes of a body: the longest of public keys fits many times.
 const MAX_BODY: usize = 16 * 1024;
-/// For a request's head, after the handshake.
+/// Bytes that are read of a request at once, and so of its head: the longest token fits, and clients send
+/// little else.
+const MAX_HEAD: usize = 24 * 1024;
+/// Header fields of a request. curl sends five.
+const MAX_FIELDS: usize = 32;
+/// How long a request's head may take, after the handshake.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// The desk's own: enrolment has others.
 const LIMITS: Limits = Limits {
     connections: 512,
     time: Duration::from_secs(20),
@@ -55,7 +63,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     certificate: Certificate,
     exchange: Arc<Exchange>,
-    ends: Ends,
+    shutdown: Shutdown,
 ) {
     let router = Router::new()
         .route("/v1/certificate", post(answer))
@@ -67,10 +75,13 @@ pub(super) async fn serve(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)
+            .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_FIELDS)
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
     };
-    connections::serve(listener, LIMITS, tls, speak, ends).await;
+    let tasks = TaskTracker::new();
+    connections::serve(listener, LIMITS, tls, speak, tasks, shutdown).await;
 }
 
 async fn answer(

@@ -2,10 +2,14 @@
 //! take. Only such are taken as are meant for the desk alone: with one that the API server takes, too,
 //! whoever has the desk could be anybody who came to it.
 
+use podgate_identity::kubernetes::Client;
 use podgate_identity::{Identity, NameError, Names, Source};
 
 use crate::token::Claims;
 use crate::tokens::{self, Tokens};
+
+/// The desk's TokenReviews at a time.
+const REVIEWS: usize = 32;
 
 /// Why nobody is known by a token.
 #[derive(Debug, thiserror::Error)]
@@ -24,14 +28,14 @@ pub(super) enum Error {
 }
 
 /// Asks the API server who tokens are of.
-#[derive(Clone)]
 pub(super) struct Kubernetes {
     tokens: Tokens,
     audience: String,
 }
 
 impl Kubernetes {
-    pub(super) fn new(tokens: Tokens, audience: String) -> Self {
+    pub(super) fn new(client: Client, audience: String) -> Self {
+        let tokens = Tokens::new(client, REVIEWS);
         Self { tokens, audience }
     }
 

@@ -6,13 +6,19 @@ use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use podgate_process::shutdown::Shutdown;
 use podgate_proto::limits::MAX_ENROL_REQUEST;
 use podgate_proto::v1::enrolment_server::EnrolmentServer;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::service::Enrol;
-use crate::connections::{self, Ends, Limits};
+use crate::connections::{self, Limits};
+
+/// Bytes that a connection may send before they are read: a whole request fits.
+const WINDOW: u32 = 64 * 1024;
 
 const LIMITS: Limits = Limits {
     connections: 256,
@@ -20,28 +26,37 @@ const LIMITS: Limits = Limits {
 };
 
 /// Serves until `draining`, lets the connections that stand end, and ends them at `stopped`.
-pub(crate) async fn serve(listener: TcpListener, service: Enrol, ends: Ends) {
+pub(crate) async fn serve(listener: TcpListener, service: Enrol, shutdown: Shutdown) {
     let inner = service.clone();
     let tls = move || inner.tls();
-    let calls = Calls(ends.clone());
+    let tasks = TaskTracker::new();
+    let calls = Calls {
+        tasks: tasks.clone(),
+        stopped: shutdown.stopped.clone(),
+    };
     let service = EnrolmentServer::new(service).max_decoding_message_size(MAX_ENROL_REQUEST);
     let speak = move |stream, _| {
         http2::Builder::new(calls)
             .max_concurrent_streams(1)
             .max_header_list_size(16 * 1024)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
     };
-    connections::serve(listener, LIMITS, tls, speak, ends).await;
+    connections::serve(listener, LIMITS, tls, speak, tasks, shutdown).await;
 }
 
-/// Where a connection's calls run.
+/// Runs a connection's calls.
 #[derive(Clone)]
-struct Calls(Ends);
+struct Calls {
+    tasks: TaskTracker,
+    stopped: CancellationToken,
+}
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
     fn execute(&self, call: F) {
-        let stopped = self.0.stopped.clone();
-        self.0.tasks.spawn(async move {
+        let stopped = self.stopped.clone();
+        self.tasks.spawn(async move {
             tokio::select! {
                 _ = timeout(LIMITS.time, call) => {}
                 () = stopped.cancelled() => {}

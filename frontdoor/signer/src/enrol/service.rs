@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use podgate_identity::kubernetes::Client;
 use podgate_proto::limits::ENROLMENT_VERSIONS;
 use podgate_proto::v1::enrolment_server::Enrolment;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
@@ -17,6 +18,8 @@ use crate::config;
 use crate::metrics::Metrics;
 use crate::tokens::{self, Tokens};
 
+/// Enrolment's TokenReviews at a time.
+const REVIEWS: usize = 64;
 /// Calls that are taken at once after a quiet time: each costs the API server a review.
 const BURST: u32 = 500;
 /// Calls a second that are taken for ever: a cluster of 5,000 nodes enrols in a minute and a half.
@@ -54,14 +57,14 @@ struct Inner {
 impl Enrol {
     pub(crate) fn new(
         config: config::Enrolment,
-        tokens: Tokens,
+        client: Client,
         ca: Arc<Ca>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let rate = Mutex::new(Bucket::full(BURST, STEADY, Instant::now()));
         Self(Arc::new(Inner {
             config,
-            tokens,
+            tokens: Tokens::new(client, REVIEWS),
             ca,
             metrics,
             rate,
