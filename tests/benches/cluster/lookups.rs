@@ -4,8 +4,9 @@ use anyhow::{Result, ensure};
 use podgate_tests::client::Login;
 use podgate_tests::stand::Stand;
 
+use crate::pods;
+use crate::table::row;
 use crate::watched::leg;
-use crate::{pods, row};
 
 /// Sessions whose way is looked up.
 const LOOKUPS: usize = 500;

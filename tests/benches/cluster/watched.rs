@@ -7,7 +7,8 @@ use podgate_tests::cluster::pod;
 use podgate_tests::stand::Stand;
 use tokio::time::{sleep, sleep_until};
 
-use crate::{MEMORY, MIB, pods, row};
+use crate::pods;
+use crate::table::{MEMORY, MIB, row};
 
 /// Changes a second.
 const RATE: usize = 500;

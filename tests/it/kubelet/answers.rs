@@ -4,7 +4,8 @@ use podgate_tests::cluster::pod;
 use podgate_tests::pki::Pki;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::node::{NODE, Stand, soon, upgrade_request};
+use super::node::{NODE, Stand, upgrade_request};
+use super::soon::soon;
 
 #[tokio::test]
 async fn refusals_are_worded_as_by_a_kubelet() {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use podgate_tests::kubelet::{ExecFault, Leg, ServerCertificate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::node::{Stand, soon};
+use super::node::Stand;
+use super::soon::soon;
 use super::spdy::{Frame, fin, output, status, syn};
 
 #[tokio::test]

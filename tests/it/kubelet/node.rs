@@ -1,7 +1,6 @@
 //! A kubelet with a pod, and a bare HTTP client of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use podgate_tests::cluster::{Cluster, pod};
 use podgate_tests::embedded::Embedded;
@@ -12,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::soon::soon;
 use super::spdy::Spdy;
 
 pub(super) const NODE: &str = "node-a";
@@ -116,10 +116,4 @@ pub(super) fn upgrade_request(argv: &[&str], flags: &str) -> String {
          Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\
          X-Stream-Protocol-Version: v4.channel.k8s.io\r\nContent-Length: 0\r\n\r\n"
     )
-}
-
-pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what)
-        .await
-        .expect("nothing came for 20 s")
 }

@@ -2,7 +2,8 @@
 
 use podgate_tests::embedded::EmbeddedContainer;
 
-use super::node::{Stand, soon};
+use super::node::Stand;
+use super::soon::soon;
 use super::spdy::{output, status};
 
 #[tokio::test]

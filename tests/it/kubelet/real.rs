@@ -7,7 +7,8 @@ use podgate_tests::embedded::Embedded;
 use podgate_tests::kubelet::Runtime;
 use tokio::io::AsyncReadExt;
 
-use super::node::{Stand, soon};
+use super::node::Stand;
+use super::soon::soon;
 use super::spdy::{Frame, data, exit_code, fin, output, status};
 
 async fn stand(name: &str) -> (Stand, RunningPod, Arc<Containerd>) {
