@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
-use super::Refusal;
+use super::refusal::Refusal;
 use super::restrictions::Restrictions;
 use crate::identity::Identity;
 
