@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use podgate_tests::gateway::binary;
+use podgate_tests::fixtures::gateway::binary;
 
 fn run(name: &str, config: &Path, check: bool) -> Output {
     // A program, and its mode where there is one.

@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_tests::containerd::eventually;
-use podgate_tests::echo::Echo;
-use podgate_tests::gateway::Part;
-use podgate_tests::stand::enrolled::{self, Config, bearer, token};
-use podgate_tests::stand::{Changes, NODE, Stand};
+use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::fixtures::stand::enrolled::{self, Config, bearer, token};
+use podgate_tests::fixtures::stand::{Changes, NODE, Stand};
+use podgate_tests::instruments::echo::Echo;
+use podgate_tests::instruments::eventually::eventually;
 use rustix::process::Signal;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

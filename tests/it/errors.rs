@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use podgate_tests::apiserver::ApiFault;
-use podgate_tests::cluster::pod;
-use podgate_tests::kubelet::{ExecFault, Leg, ServerCertificate};
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::stand_ins::apiserver::ApiFault;
+use podgate_tests::stand_ins::cluster::pod;
+use podgate_tests::stand_ins::kubelet::{ExecFault, Leg, ServerCertificate};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 

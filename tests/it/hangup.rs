@@ -4,10 +4,10 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use podgate_tests::containerd::PodSpec;
-use podgate_tests::embedded::EmbeddedContainer;
-use podgate_tests::stand::{Changes, Stand};
-use podgate_tests::terminal::Terminal;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::terminal::Terminal;
+use podgate_tests::real::containerd::PodSpec;
+use podgate_tests::stand_ins::embedded::EmbeddedContainer;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 

@@ -12,8 +12,8 @@ use podgate_proto::v1::{
     Action, Container, Exec, Failed, Forward, FrontdoorMessage, Grant, Identity, Open, Pod, exec,
     open,
 };
-use podgate_tests::pki::Pki;
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
 use tokio::net::TcpStream;

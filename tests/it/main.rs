@@ -40,5 +40,6 @@ mod shutdown;
 mod signal;
 mod silence;
 mod soak;
+mod store;
 mod target;
 mod targets;

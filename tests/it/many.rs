@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use podgate_tests::client::{Login, Session};
-use podgate_tests::program::Input;
-use podgate_tests::stand::{Changes, Stand};
-use podgate_tests::usage::raise_descriptors;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::client::{Login, Session};
+use podgate_tests::instruments::program::Input;
+use podgate_tests::instruments::usage::raise_descriptors;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 

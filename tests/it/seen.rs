@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podgate_tests::stand::{Changes, Stand, TOKEN};
+use podgate_tests::fixtures::stand::{Changes, Stand, TOKEN};
 
 const SOON: Duration = Duration::from_secs(10);
 

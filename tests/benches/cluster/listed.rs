@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use podgate_tests::containerd::eventually;
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::instruments::eventually::eventually;
 
 use crate::pods;
 use crate::table::{MEMORY, resident, row};

@@ -11,7 +11,7 @@ mod watched;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
 use rustix::process::Signal;
 
 fn main() -> ExitCode {
@@ -25,8 +25,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    podgate_tests::usage::build_binaries()?;
-    podgate_tests::usage::raise_descriptors()?;
+    podgate_tests::instruments::usage::build_binaries()?;
+    podgate_tests::instruments::usage::raise_descriptors()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -1,7 +1,7 @@
 //! The table that is printed, and what of the frontdoor's memory stands in it.
 
 use anyhow::Result;
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
 
 pub(crate) const MIB: f64 = 1024.0 * 1024.0;
 /// What memory must stay within.

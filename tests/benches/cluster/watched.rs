@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use podgate_tests::cluster::pod;
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::stand_ins::cluster::pod;
 use tokio::time::{sleep, sleep_until};
 
 use crate::pods;

@@ -4,8 +4,9 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use kube::api::{ListParams, WatchParams};
-use podgate_tests::apiserver::ApiFault;
+use podgate_tests::stand_ins::apiserver::ApiFault;
 
+use super::server::Server;
 use super::{Stand, WEB};
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 use std::process::Stdio;
 
-use podgate_tests::client::Login;
-use podgate_tests::containerd::eventually;
-use podgate_tests::program::Input as _;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::client::Login;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::instruments::program::Input as _;
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};

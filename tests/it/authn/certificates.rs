@@ -1,6 +1,6 @@
 //! Certificates that ssh-keygen signs: each thing that makes one worth nothing, and what the others allow.
 
-use podgate_tests::client::Login;
+use podgate_tests::instruments::client::Login;
 
 use super::{Place, denied};
 
@@ -212,7 +212,7 @@ async fn a_certificate_of_an_rsa_key() {
     let mut ada = place.somebody("ada").await;
     std::fs::remove_file(ada.dir.join("id")).unwrap();
     let rsa = ["-t", "rsa", "-b", "2048"];
-    ada.key = podgate_tests::ssh::keygen(&ada.dir.join("id"), &rsa)
+    ada.key = podgate_tests::real::ssh::keygen(&ada.dir.join("id"), &rsa)
         .await
         .unwrap();
     place.certify(&ada, "ca", &["-I", "ada", "-n", "ada"]).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use podgate_tests::gateway::binary;
+use podgate_tests::fixtures::gateway::binary;
 
 use super::rendered::Object;
 

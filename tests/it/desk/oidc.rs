@@ -1,10 +1,10 @@
 //! Id tokens of issuers: whose they are, by whose keys, and what becomes of it while keys change and
 //! issuers are away.
 
-use podgate_tests::apiserver::ApiServer;
-use podgate_tests::cluster::Cluster;
-use podgate_tests::issuer::{Issuer, SigningKey, unsigned};
-use podgate_tests::pki::Pki;
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::stand_ins::apiserver::ApiServer;
+use podgate_tests::stand_ins::cluster::Cluster;
+use podgate_tests::stand_ins::issuer::{Issuer, SigningKey, unsigned};
 use serde_json::{Value, json};
 
 use super::{Desk, authority, now};

@@ -1,9 +1,9 @@
 //! What the desk does not do, and what it says: the status tells a script, the line a person.
 
-use podgate_tests::apiserver::{API_AUDIENCE, ApiFault, Token};
-use podgate_tests::containerd::eventually;
-use podgate_tests::issuer::unsigned;
-use podgate_tests::ssh::keygen;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::ssh::keygen;
+use podgate_tests::stand_ins::apiserver::{API_AUDIENCE, ApiFault, Token};
+use podgate_tests::stand_ins::issuer::unsigned;
 use serde_json::json;
 
 use super::{Desk, claims, issue, now};

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::process::Stdio;
 
-use podgate_tests::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Jumper, SOON, stand};
 
 /// Lines by which all jumps go through one outer connection.
-fn shared(stand: &podgate_tests::stand::Stand) -> String {
+fn shared(stand: &podgate_tests::fixtures::stand::Stand) -> String {
     format!("  ControlPath {}/outer\n", stand.dir().display())
 }
 

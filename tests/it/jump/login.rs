@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use podgate_tests::ssh::keygen;
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::real::ssh::keygen;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 

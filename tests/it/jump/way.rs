@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use podgate_tests::terminal::Terminal;
+use podgate_tests::instruments::terminal::Terminal;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;

@@ -140,6 +140,19 @@ impl Spdy {
     }
 }
 
+/// The same, with resets that follow each other in the order of their streams: a real server ends
+/// several streams in any order.
+pub(super) fn ordered(mut frames: Vec<Frame>) -> Vec<Frame> {
+    let reset = |frame: &Frame| matches!(frame, Frame::Reset { .. });
+    for run in frames.chunk_by_mut(|a, b| reset(a) && reset(b)) {
+        run.sort_by_key(|frame| match frame {
+            Frame::Reset { id, .. } => *id,
+            _ => 0,
+        });
+    }
+    frames
+}
+
 pub(super) fn be(number: u32) -> [u8; 4] {
     number.to_be_bytes()
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use podgate_tests::ssh::Client;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::real::ssh::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;

@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
