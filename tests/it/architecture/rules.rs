@@ -30,7 +30,8 @@ fn root(path: &str) -> &str {
     path.split("::").next().unwrap_or(path)
 }
 
-/// A package names no other one of ours but those of the table, in its sources and its manifest.
+/// A package names no other one of ours but those of the table, in its sources (told once a file) and
+/// its manifest.
 pub(super) fn crates(table: &[(&str, &[&str])], packages: &[Package]) -> Vec<String> {
     let mut found = Vec::new();
     for package in packages {
@@ -47,10 +48,12 @@ pub(super) fn crates(table: &[(&str, &[&str])], packages: &[Package]) -> Vec<Str
                 found.push(format!("{folder}/Cargo.toml: {name}: no arrow to it"));
             }
         }
+        let mut told = BTreeSet::new();
         for name in package.names() {
             if let Meaning::Outside(path) = &name.meaning
                 && is_ours(root(path))
                 && !may.contains(&root(path))
+                && told.insert((name.module, root(path).to_owned()))
             {
                 found.push(breach(package, &name, "no arrow to it"));
             }
