@@ -19,7 +19,7 @@ RUN frontdoor/russh/lay-out \
     SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:?--build-arg SOURCE_DATE_EPOCH is needed}" \
     RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols --remap-path-prefix=/podgate=. --remap-path-prefix=${CARGO_HOME}=cargo" \
     CFLAGS="-ffile-prefix-map=/podgate=. -ffile-prefix-map=${CARGO_HOME}=cargo" \
-    cargo build --locked --release --target "$(rustc --print host-tuple)" --package podgate-agent --bin podgate-node-helper \
+    cargo build --locked --release --target "$(rustc --print host-tuple)" --package podgate-helper \
     && cp "target/$(rustc --print host-tuple)/release/podgate-node-helper" /podgate-node-helper
 
 FROM scratch

@@ -229,11 +229,7 @@ mod tests {
             assert_eq!(outcome(deny, change), Err(expect));
         };
         check(&none, |g, _| g.expires_at = 99, Error::Expired);
-        check(
-            &none,
-            |g, _| g.action = Action::Forward.into(),
-            Error::Action,
-        );
+        check(&none, |g, _| g.action = Action::Dial.into(), Error::Action);
         check(&none, |g, _| g.action = 99, Error::Action);
         check(
             &none,

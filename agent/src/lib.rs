@@ -1,31 +1,34 @@
 //! The agent of one node: runs what frontdoors are granted, at the node's own kubelet.
 
-pub mod audit;
+mod audit;
 pub mod config;
 pub mod grant;
 pub mod kubelet;
 pub mod metrics;
 pub mod session;
-pub mod telemetry;
-pub mod version;
 
-mod admin;
-mod descriptors;
+mod admit;
 mod listener;
 mod node;
 mod program;
+mod quotas;
 mod refusal;
 mod service;
-mod ticks;
-mod workers;
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use podgate_proto::enrolment::Enrolment;
-use podgate_proto::mtls::{self, Identity};
+use podgate_process::admin::{self, Admin};
+use podgate_process::audit::AuditLog;
+use podgate_process::daemon::Daemon;
+use podgate_process::enrolment::Enrolment;
+use podgate_process::listener::{accept, address, listen};
+use podgate_process::mtls::{self, Identity};
+use podgate_process::shutdown::Shutdown;
+use podgate_process::workers::Workers;
+use podgate_process::{descriptors, listener as listening, log};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,18 +40,15 @@ use metrics::Metrics;
 use node::Node;
 use program::journal::{self, Journal};
 use program::{Left, Means, Programs};
+use quotas::Quotas;
 use service::{Service, Shared};
-use workers::Workers;
 
 /// Why the agent does not run.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: std::net::SocketAddr,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] listening::Error),
     #[error("tls: {0}")]
     Tls(mtls::Error),
     #[error("kubelet: {0}")]
@@ -56,7 +56,7 @@ pub enum Error {
     #[error("journal: {0}")]
     Journal(#[from] journal::Error),
     #[error("audit: {0}")]
-    Audit(#[from] audit::Error),
+    Audit(#[from] podgate_process::audit::Error),
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
 }
@@ -76,9 +76,22 @@ pub struct Agent {
     audit: Arc<Audit>,
 }
 
-impl Agent {
+impl Daemon for Agent {
+    const NAME: &'static str = "podgate-agent";
+    const LOG: &'static str = "info";
+    type Config = Config;
+    type Error = Error;
+
+    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
+        Config::read(path)
+    }
+
+    fn log(config: &Config) -> &log::Config {
+        &config.log
+    }
+
     /// Reads the TLS files and the journal, and listens.
-    pub async fn bind(config: Config) -> Result<Self, Error> {
+    async fn bind(config: Config) -> Result<Self, Error> {
         descriptors::raise();
         let (identity, enrolment) = config.certificate.clone().open().map_err(Error::Tls)?;
         let (journal, left) = config
@@ -90,7 +103,8 @@ impl Agent {
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         let metrics = Arc::new(Metrics::new());
-        let audit = Arc::new(Audit::start(&config.audit, Arc::clone(&metrics))?);
+        let audit = AuditLog::start(&config.audit, metrics.audit_events.clone())?;
+        let audit = Arc::new(Audit::new(audit));
         Ok(Self {
             config,
             listener,
@@ -106,14 +120,11 @@ impl Agent {
 
     /// Serves until `draining`, then lets sessions go on for the configured time, or until
     /// `stopped`, and hangs up the rest.
-    pub async fn run(
-        self,
-        draining: CancellationToken,
-        stopped: CancellationToken,
-    ) -> Result<(), Error> {
+    async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Shutdown { draining, stopped } = shutdown;
         let (metrics, audit) = (self.metrics, self.audit);
         let shared = Arc::new(Shared {
-            places: Semaphore::new(self.config.sessions),
+            quotas: Quotas::new(self.config.sessions),
             node: self.config.node.clone(),
             deny: self.config.deny.clone(),
             audit: Arc::clone(&audit),
@@ -171,28 +182,33 @@ impl Agent {
         // Read once before any worker does, so that wrong files are this call's error.
         Kubelet::check(&self.config.kubelet).map_err(Error::Kubelet)?;
         let mut workers = Workers::start(self.config.workers, start).map_err(Error::Worker)?;
-        metrics.watch(workers.runtimes());
+        metrics.tasks.watch(workers.runtimes());
 
         // What port 0 of the configuration has become.
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
-        let admin = admin::serve(
-            self.admin,
-            Arc::clone(&metrics),
-            Arc::clone(&self.enrolment),
-            draining.clone(),
-            closed.clone(),
-        );
+        let told = Admin {
+            metrics: {
+                let metrics = Arc::clone(&metrics);
+                Arc::new(move || metrics.render())
+            },
+            waits: {
+                let enrolment = Arc::clone(&self.enrolment);
+                Arc::new(move || enrolment.waits())
+            },
+            draining: draining.clone(),
+        };
+        let admin = admin::serve(self.admin, told, closed.clone());
         let keep = async {
             tokio::select! {
                 () = closed.cancelled() => {}
-                () = self.enrolment.keep(|told| metrics.enrolment(told)) => {}
+                () = self.enrolment.keep(|event| metrics.enrolment.count(event)) => {}
             }
         };
         let serve = async {
             tracing::info!(node = %self.config.node, %listen, %admin_address, "serving");
             tokio::select! {
                 () = self.enrolment.enrolled() => {
-                    accept(&self.listener, &mut workers, &draining).await;
+                    hand_over(&self.listener, &mut workers, &draining).await;
                 }
                 () = draining.cancelled() => {}
             }
@@ -220,35 +236,19 @@ impl Agent {
     }
 }
 
-async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })
-}
-
-fn address(listener: &TcpListener) -> String {
-    listener
-        .local_addr()
-        .map_or_else(|error| error.to_string(), |address| address.to_string())
-}
-
-async fn accept(
+async fn hand_over(
     listener: &TcpListener,
     workers: &mut Workers<std::net::TcpStream>,
     draining: &CancellationToken,
 ) {
     loop {
-        let accepted = tokio::select! {
+        let (stream, _) = tokio::select! {
             () = draining.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = accept(listener) => accepted,
         };
-        match accepted.and_then(|(connection, _)| connection.into_std()) {
-            Ok(connection) => workers.hand_over(connection).await,
-            Err(error) => {
-                // Most likely out of descriptors: others must end first.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
+        match stream.into_std() {
+            Ok(stream) => workers.hand_over(stream).await,
+            Err(error) => tracing::warn!(%error, "cannot hand a connection over"),
         }
     }
 }

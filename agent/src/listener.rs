@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use podgate_process::mtls::{self, FRONTDOOR_NAME, Identity};
 use podgate_proto::limits;
-use podgate_proto::mtls::{self, FRONTDOOR_NAME, Identity};
 use podgate_proto::v1::agent_server::AgentServer;
 use socket2::SockRef;
 use tokio::net::TcpStream;

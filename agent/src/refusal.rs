@@ -1,10 +1,14 @@
 //! Why a session does not come about, as one plain sentence for the user that names the leg and
 //! what to do; the cause itself goes to the log.
 
-use podgate_proto::limits::PROTOCOL_VERSION;
+use podgate_proto::limits::{LINK_VERSIONS, RELEASE};
+use podgate_proto::v1::Versions;
 use podgate_proto::v1::failed::Reason;
 
 use crate::kubelet::{Error, dial, pods, upgrade};
+
+/// Bytes of a frontdoor's release that are shown.
+const MAX_RELEASE: usize = 64;
 
 /// A refused session.
 #[derive(Debug)]
@@ -18,14 +22,25 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// The frontdoor speaks another version.
-    pub(crate) fn version(theirs: u32) -> Self {
-        Self::same(
-            Reason::Protocol,
-            format!(
-                "the agent on the pod's node speaks protocol version {PROTOCOL_VERSION}, this frontdoor {theirs}; run the same release on both"
-            ),
-        )
+    /// No version of the link is spoken by both ends.
+    pub(crate) fn version(release: &str, theirs: &Versions) -> Self {
+        let (ours, Versions { lowest, highest }) = (&LINK_VERSIONS, theirs);
+        // What a peer says of itself is not trusted to be short.
+        let release = match release.get(..MAX_RELEASE).unwrap_or(release) {
+            "" => "unknown",
+            release => release,
+        };
+        let message = format!(
+            "this frontdoor (release {release}, link versions {lowest} to {highest}) and the agent on the pod's node (release {RELEASE}, link versions {} to {}) are too far apart; run the same release on both",
+            ours.start(),
+            ours.end()
+        );
+        Self::same(Reason::Protocol, message)
+    }
+
+    /// The first message was no request.
+    pub(crate) fn nothing_asked() -> Self {
+        Self::protocol("the frontdoor asked for nothing")
     }
 
     /// The frontdoor said something that means nothing.

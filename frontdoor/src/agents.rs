@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
+use podgate_process::mtls::{self, Identity};
 use podgate_proto::limits;
-use podgate_proto::mtls::{self, Identity};
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::frontdoor_message::Message;
-use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, open};
+use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, Versions, open};
 use rustls::ClientConfig;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -79,6 +79,15 @@ pub struct Stream {
     pub from_agent: Streaming<AgentMessage>,
 }
 
+/// What both ends know a session by, each 32 lower-case hex digits.
+#[derive(Clone, Copy, Debug)]
+pub struct Ids<'a> {
+    /// Its own.
+    pub session: &'a str,
+    /// Its SSH connection's.
+    pub connection: &'a str,
+}
+
 /// The agents, as one core knows them.
 #[derive(Debug)]
 pub struct Agents {
@@ -120,7 +129,7 @@ impl Agents {
         &self,
         grant: Grant,
         address: IpAddr,
-        session: &str,
+        ids: Ids<'_>,
         action: open::Action,
     ) -> Result<Stream, Error> {
         let node = grant.node().to_owned();
@@ -130,8 +139,13 @@ impl Agents {
         };
         let channel = self.channel(&key, address)?;
         let open = Open {
-            protocol_version: limits::PROTOCOL_VERSION,
-            session_id: session.to_owned(),
+            versions: Some(Versions {
+                lowest: *limits::LINK_VERSIONS.start(),
+                highest: *limits::LINK_VERSIONS.end(),
+            }),
+            release: limits::RELEASE.to_owned(),
+            session_id: ids.session.to_owned(),
+            connection_id: ids.connection.to_owned(),
             grant: Some(grant.into_message()),
             action: Some(action),
         };

@@ -1,35 +1,29 @@
 //! The frontdoor's configuration: YAML, checked as a whole before anything starts.
 
-mod audit;
 mod authn;
 mod authorization;
 mod hostkeys;
 mod limits;
 mod rules;
-mod yaml;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podgate_proto::{enrolment, mtls};
+use podgate_process::config::{Error, Invalid, read};
+use podgate_process::{audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
-pub use audit::{Audit, AuditTo, OnFailure};
 pub(crate) use authn::GROUP_PRINCIPAL;
 pub use authn::{Authn, Certificates, Names, UserFrom};
 pub use authorization::Authorization;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
-pub use yaml::Error;
-#[cfg(test)]
-pub(crate) use yaml::parse;
-pub(crate) use yaml::read;
 
 use crate::addresses::Addresses;
 use crate::kubernetes::Reference;
-use crate::{target, telemetry, workers};
+use crate::target;
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -50,11 +44,11 @@ pub struct Config {
     pub limits: Limits,
     pub authorization: Authorization,
     pub rules: Vec<Rule>,
-    pub audit: Audit,
+    pub audit: audit::Config,
     pub watch_pods: bool,
     pub drain: Duration,
     pub workers: usize,
-    pub log: telemetry::Config,
+    pub log: log::Config,
 }
 
 /// Where agents are dialled.
@@ -130,7 +124,7 @@ struct File {
     drain_seconds: u64,
     workers: Option<usize>,
     #[serde(default)]
-    log: telemetry::Config,
+    log: log::Config,
 }
 
 impl Default for Agents {
@@ -195,28 +189,36 @@ impl Config {
     }
 }
 
-fn check(file: File) -> Result<Config, (&'static str, String)> {
+fn check(file: File) -> Result<Config, Invalid> {
     if !target::is_label(&file.default_namespace) {
-        return Err((
+        return Err(Invalid::new(
             "defaultNamespace",
             format!("{:?} is no namespace", file.default_namespace),
         ));
     }
     let suffix = &file.jump.suffix;
     if !suffix.is_empty() && !suffix.split('.').all(target::is_label) {
-        return Err(("jump.suffix", format!("{suffix:?} ends no host's name")));
+        return Err(Invalid::new(
+            "jump.suffix",
+            format!("{suffix:?} ends no host's name"),
+        ));
     }
     if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {
-        return Err(("acceptEnv", format!("{name:?} is no variable's name")));
+        return Err(Invalid::new(
+            "acceptEnv",
+            format!("{name:?} is no variable's name"),
+        ));
     }
     if file.recheck_seconds == 0 {
-        return Err(("recheckSeconds", "0 is not from 1".to_owned()));
+        return Err(Invalid::new("recheckSeconds", "0 is not from 1"));
     }
     let proxies = file.proxy_protocol.filter(|file| !file.from.is_empty());
     let proxies = proxies.map(|file| Addresses::networks(&file.from.join(",")));
     let proxies = proxies.transpose();
-    let proxies = proxies.map_err(|error| ("proxyProtocol.from", error.to_string()))?;
-    file.log.filter().map_err(|error| ("log", error))?;
+    let proxies = proxies.map_err(|error| Invalid::new("proxyProtocol.from", error.to_string()))?;
+    file.log
+        .check()
+        .map_err(|error| Invalid::new("log", error))?;
     Ok(Config {
         listen: file.listen,
         proxies,
@@ -265,12 +267,14 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use podgate_process::config::parse;
+
     use super::*;
 
     const EXAMPLE: &str = include_str!("../frontdoor.example.yaml");
 
     fn read(yaml: &str) -> Result<Config, String> {
-        check(parse(yaml)?).map_err(|(key, reason)| format!("{key}: {reason}"))
+        check(parse(yaml)?).map_err(|invalid| invalid.to_string())
     }
 
     #[test]

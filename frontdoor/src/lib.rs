@@ -10,43 +10,40 @@ pub mod authz;
 pub mod config;
 pub mod identity;
 pub mod kubernetes;
-pub mod listener;
 pub mod metrics;
-pub mod process;
 pub mod route;
 pub mod signer;
 pub mod target;
-pub mod telemetry;
-pub mod version;
 
-mod admin;
-mod descriptors;
 mod places;
 mod ssh;
-mod workers;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
-use podgate_proto::enrolment::Enrolment;
-use podgate_proto::mtls::{self, Identity};
+use podgate_process::admin::{self, Admin};
+use podgate_process::daemon::Daemon;
+use podgate_process::enrolment::Enrolment;
+use podgate_process::listener::{self, address, listen};
+use podgate_process::mtls::{self, Identity};
+use podgate_process::shutdown::Shutdown;
+use podgate_process::workers::Workers;
+use podgate_process::{descriptors, log};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use admin::Admin;
 use agents::Agents;
 use audit::Audit;
 use authn::Authenticator;
 use authz::{Authorizer, Reviews};
 use config::{Config, HostKeys};
-use listener::{address, listen};
 use metrics::Metrics;
 use places::Places;
 use route::{AgentPods, Cluster, Router};
 use ssh::{Accepted, Worker, hostkeys};
-use workers::Workers;
 
 /// Why the frontdoor does not run.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +58,7 @@ pub enum Error {
     #[error(transparent)]
     Authn(#[from] authn::Error),
     #[error("audit: {0}")]
-    Audit(#[from] audit::Error),
+    Audit(#[from] podgate_process::audit::Error),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] kubernetes::Error),
     #[error("cannot start a worker: {0}")]
@@ -86,9 +83,23 @@ pub struct Frontdoor {
     audit: Arc<Audit>,
 }
 
-impl Frontdoor {
+impl Daemon for Frontdoor {
+    const NAME: &'static str = "podgate-frontdoor";
+    /// russh warns of what clients send, in the clients' words.
+    const LOG: &'static str = "info,russh=error";
+    type Config = Config;
+    type Error = Error;
+
+    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
+        Config::read(path)
+    }
+
+    fn log(config: &Config) -> &log::Config {
+        &config.log
+    }
+
     /// Reads keys, who may log in, and TLS files, and listens.
-    pub async fn bind(config: Config) -> Result<Self, Error> {
+    async fn bind(config: Config) -> Result<Self, Error> {
         descriptors::raise();
         let (identity, enrolment) = config.certificate.clone().open()?;
         let authenticator = Arc::new(Authenticator::load(&config.authn)?);
@@ -111,7 +122,7 @@ impl Frontdoor {
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         let metrics = Arc::new(Metrics::new());
-        let audit = Arc::new(Audit::start(&config.audit, Arc::clone(&metrics))?);
+        let audit = Arc::new(Audit::start(&config.audit, metrics.audit_events.clone())?);
         Ok(Self {
             config,
             listener,
@@ -130,11 +141,8 @@ impl Frontdoor {
 
     /// Serves until `draining`, then lets sessions go on for the configured time, or until
     /// `stopped`, and ends the rest. A worker that cannot begin ends all at once.
-    pub async fn run(
-        self,
-        draining: CancellationToken,
-        stopped: CancellationToken,
-    ) -> Result<(), Error> {
+    async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Shutdown { draining, stopped } = shutdown;
         let Self {
             config,
             listener,
@@ -231,7 +239,7 @@ impl Frontdoor {
             }
         };
         let mut workers = Workers::start(config.workers, start).map_err(Error::Worker)?;
-        metrics.watch(workers.runtimes());
+        metrics.tasks.watch(workers.runtimes());
         let serve = async {
             if !ssh::WINDOW_BY_CONSUMPTION {
                 tracing::warn!(
@@ -271,7 +279,7 @@ impl Frontdoor {
                 () = served.cancelled() => {}
                 () = router.follow(count), if config.watch_pods => {}
                 () = router.follow_agents() => {}
-                () = enrolment.keep(|told| metrics.enrolment(told)) => {}
+                () = enrolment.keep(|event| metrics.enrolment.count(event)) => {}
             }
         };
         tokio::join!(admin, serve, follow);

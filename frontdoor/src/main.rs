@@ -1,11 +1,11 @@
-//! `podgate-frontdoor [run|signer] --config FILE`: arguments, signals, exit code.
+//! `podgate-frontdoor [run|signer] --config FILE`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use podgate_frontdoor::signer::{self, Signer};
-use podgate_frontdoor::{Frontdoor, config::Config, process, version};
+use clap::{Parser, Subcommand};
+use podgate_frontdoor::{Frontdoor, signer::Signer};
+use podgate_process::daemon::{self, Options};
+use podgate_process::version;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,27 +32,11 @@ enum Mode {
     Signer(Options),
 }
 
-#[derive(Args)]
-struct Options {
-    /// The configuration (YAML).
-    #[arg(long)]
-    config: PathBuf,
-    /// Check the configuration and exit: 0 if it is sound, 2 if not.
-    #[arg(long)]
-    check: bool,
-}
-
 fn main() -> ExitCode {
     let Arguments { mode, run } = Arguments::parse();
     match mode.or(run.map(Mode::Run)) {
-        Some(Mode::Run(Options { config, check })) => {
-            let (config, bind, run) = (Config::read(&config), Frontdoor::bind, Frontdoor::run);
-            process::run(config, check, |config| &config.log, bind, run)
-        }
-        Some(Mode::Signer(Options { config, check })) => {
-            let (config, bind, run) = (signer::Config::read(&config), Signer::bind, Signer::run);
-            process::run(config, check, |config| &config.log, bind, run)
-        }
+        Some(Mode::Run(options)) => daemon::run::<Frontdoor>(&options),
+        Some(Mode::Signer(options)) => daemon::run::<Signer>(&options),
         None => ExitCode::from(2),
     }
 }

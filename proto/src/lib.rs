@@ -1,9 +1,9 @@
-//! What a frontdoor and an agent must agree on: messages, proof of identity, limits. Nothing else.
+//! The wire between Podgate's programs, and nothing else: the messages, and what both ends hold to:
+//! numbers, flow control, and the kinds of actions.
 
-pub mod enrolment;
+mod action;
+pub mod flow;
 pub mod limits;
-pub mod mtls;
-pub mod reload;
 
 /// The messages of `podgate/v1/*.proto`, and the clients and servers of their services.
 #[allow(missing_docs, unreachable_pub, clippy::all)]

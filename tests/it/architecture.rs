@@ -17,8 +17,13 @@ use source::{Files, workspace};
 /// Which of our own packages each may name. The agent and the frontdoor meet over the wire alone.
 const CRATES: &[(&str, &[&str])] = &[
     ("podgate_proto", &[]),
-    ("podgate_agent", &["podgate_proto"]),
-    ("podgate_frontdoor", &["podgate_proto"]),
+    ("podgate_process", &["podgate_proto"]),
+    ("podgate_helper", &[]),
+    (
+        "podgate_agent",
+        &["podgate_helper", "podgate_process", "podgate_proto"],
+    ),
+    ("podgate_frontdoor", &["podgate_process", "podgate_proto"]),
     ("podgate_tests", &["podgate_proto"]),
 ];
 
@@ -90,6 +95,7 @@ const KEPT: &[Kept] = &[
             "proto",
             "frontdoor/src/agents",
             "frontdoor/src/signer",
+            "frontdoor/src/ssh/pump",
             "agent/src/service",
             "agent/src/session",
         ],
@@ -97,7 +103,7 @@ const KEPT: &[Kept] = &[
     },
     Kept {
         what: "anyhow",
-        places: &["agent/src/main", "agent/src/bin"],
+        places: &["agent/helper/src/main"],
         why: "an error that nobody matches on is for whoever ends the process",
     },
     Kept {
@@ -118,7 +124,7 @@ const PURE: &[&str] = &[
     "agent/src/kubelet/status",
     "agent/src/kubelet/stty",
     "agent/src/kubelet/wrapper",
-    "agent/src/node/protocol",
+    "agent/helper/src/protocol",
     "frontdoor/src/addresses",
     "frontdoor/src/authn/options",
     "frontdoor/src/identity",
@@ -150,7 +156,20 @@ const PURE_IMPORTS: &[&str] = &[
 ];
 
 /// Programs with a privilege, or in somebody's container: all that each may depend on.
-const SMALL: &[(&str, &[&str])] = &[];
+const SMALL: &[(&str, &[&str])] = &[(
+    "podgate_helper",
+    &[
+        "anyhow",
+        "clap",
+        "libc",
+        "procfs",
+        "rustix",
+        "seccompiler",
+        "serde",
+        "serde_json",
+        "thiserror",
+    ],
+)];
 
 /// TLS, gRPC, Kubernetes and async runtimes: too much code for a small program.
 const TOO_LARGE: &[&str] = &[

@@ -16,6 +16,7 @@ use podgate_tests::fixtures::stand::{Changes, NODE, Stand};
 use podgate_tests::instruments::echo::Echo;
 use podgate_tests::instruments::eventually::eventually;
 use rustix::process::Signal;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -52,8 +53,8 @@ async fn echo(stand: &Stand) -> Echo {
 /// A connection by TLS to a server of this name, trusted by the bundle, as a part makes one.
 async fn dial(address: (&str, u16), name: &str, bundle: &Path, own: Option<Own>) -> Tls {
     let mut roots = RootCertStore::empty();
-    for ca in podgate_proto::mtls::certificates(bundle).unwrap() {
-        roots.add(ca).unwrap();
+    for ca in CertificateDer::pem_file_iter(bundle).unwrap() {
+        roots.add(ca.unwrap()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)

@@ -19,6 +19,7 @@ mod containerd;
 mod crash;
 mod deployed;
 mod desk;
+mod docs;
 mod enrolment;
 mod errors;
 mod flow;

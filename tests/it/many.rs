@@ -47,7 +47,7 @@ async fn a_thousand_sessions_at_once_are_each_its_own() {
     let of = |part: &str| {
         [
             format!("podgate_{part}_sessions_active 0"),
-            format!("podgate_{part}_sessions_total{{outcome=\"exited\"}} {ended}"),
+            format!("podgate_{part}_sessions_total{{action=\"exec\",outcome=\"exited\"}} {ended}"),
         ]
     };
     for (part, name) in [(&stand.frontdoor, "frontdoor"), (&stand.agent, "agent")] {

@@ -99,7 +99,7 @@ async fn a_role_binding_opens_its_namespace_as_long_as_it_is_there() {
         .await
         .unwrap();
     session.again().await.unwrap();
-    let counts = ["podgate_frontdoor_sessions_total{outcome=\"revoked\"} 1"];
+    let counts = ["podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"revoked\"} 1"];
     stand.frontdoor.counts(SOON, &counts).await.unwrap();
 }
 

@@ -103,7 +103,7 @@ async fn a_reserved_name_is_answered_by_the_frontdoor_alone() {
         assert_eq!(status, 0, "{login}: {seen}");
     }
     let counted = [
-        "podgate_frontdoor_sessions_total{outcome=\"exited\"} 9",
+        "podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"exited\"} 9",
         "podgate_frontdoor_sessions_active 0",
     ];
     stand.frontdoor.counts(WITHIN, &counted).await.unwrap();

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use podgate_proto::mtls::FRONTDOOR_NAME;
-use podgate_proto::v1::Identity;
+use podgate_process::mtls::FRONTDOOR_NAME;
+use podgate_proto::v1::{Action, Identity};
 use serde::Serialize;
 
 use crate::grant::Granted;
@@ -59,6 +59,7 @@ impl<'a> Honoured<'a> {
         session: &'a str,
         identity: &'a Identity,
         granted: &'a Granted,
+        action: Action,
         node: &'a str,
         from: Option<SocketAddr>,
     ) -> Self {
@@ -96,7 +97,7 @@ impl<'a> Honoured<'a> {
             pod: &granted.pod,
             uid: &granted.uid,
             container: &granted.container,
-            action: "exec",
+            action: action.word(),
             node,
             frontdoor: FRONTDOOR_NAME,
             from,
@@ -125,13 +126,6 @@ impl<'a> Ended<'a> {
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         }
     }
-}
-
-/// As it is written, with its end of line.
-pub(super) fn line(event: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(event).unwrap_or_default();
-    line.push(b'\n');
-    line
 }
 
 fn now() -> String {

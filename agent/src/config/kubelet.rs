@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use podgate_process::config::Invalid;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
@@ -27,18 +28,18 @@ pub(super) struct File {
 
 impl File {
     /// `host_ip` is the environment's HOST_IP.
-    pub(super) fn check(self, host_ip: Option<&str>) -> Result<Config, (&'static str, String)> {
+    pub(super) fn check(self, host_ip: Option<&str>) -> Result<Config, Invalid> {
         let (host, port) = match &self.url {
-            Some(url) => address(url).map_err(|reason| ("kubelet.url", reason))?,
+            Some(url) => address(url).map_err(|reason| Invalid::new("kubelet.url", reason))?,
             None => match host_ip.map(str::parse) {
                 Some(Ok(host)) => (host, PORT),
                 Some(Err(_)) => {
                     let reason = "is absent, and the environment's HOST_IP is no IP address";
-                    return Err(("kubelet.url", reason.into()));
+                    return Err(Invalid::new("kubelet.url", reason));
                 }
                 None => {
                     let reason = "is absent, and so is the environment's HOST_IP";
-                    return Err(("kubelet.url", reason.into()));
+                    return Err(Invalid::new("kubelet.url", reason));
                 }
             },
         };
@@ -48,12 +49,12 @@ impl File {
             (None, None, true) => Trust::Anything,
             _ => {
                 let reason = "needs one of ca, certificate and insecureSkipVerify";
-                return Err(("kubelet", reason.into()));
+                return Err(Invalid::new("kubelet", reason));
             }
         };
         let name = self.server_name.unwrap_or_else(|| host.to_string());
         let server_name = ServerName::try_from(name.clone()).map_err(|_| {
-            (
+            Invalid::new(
                 "kubelet.serverName",
                 format!("{name:?} is neither a DNS name nor an IP"),
             )
@@ -61,11 +62,15 @@ impl File {
         let client = match (self.cert, self.key) {
             (Some(cert), Some(key)) => Some(ClientFiles { cert, key }),
             (None, None) => None,
-            (Some(_), None) => return Err(("kubelet.key", "is absent, but cert is given".into())),
-            (None, Some(_)) => return Err(("kubelet.cert", "is absent, but key is given".into())),
+            (Some(_), None) => {
+                return Err(Invalid::new("kubelet.key", "is absent, but cert is given"));
+            }
+            (None, Some(_)) => {
+                return Err(Invalid::new("kubelet.cert", "is absent, but key is given"));
+            }
         };
         if client.is_none() && self.token_file.is_none() {
-            return Err(("kubelet", "needs tokenFile, or cert and key".into()));
+            return Err(Invalid::new("kubelet", "needs tokenFile, or cert and key"));
         }
         Ok(Config {
             address: SocketAddr::new(host, port).to_string(),
@@ -102,10 +107,10 @@ mod tests {
     #[test]
     fn where_it_is_and_whom_it_trusts() {
         let check = |yaml: &str, host_ip: Option<&str>| {
-            let file: File = serde_saphyr::from_str(yaml).unwrap();
+            let file: File = podgate_process::config::parse(yaml).unwrap();
             file.check(host_ip)
                 .map(|config| (config.address, config.server_name, config.trust))
-                .map_err(|(key, reason)| format!("{key}: {reason}"))
+                .map_err(|invalid| invalid.to_string())
         };
         let name = |name: &'static str| ServerName::try_from(name).unwrap();
         let token = "tokenFile: t";

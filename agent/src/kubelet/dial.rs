@@ -17,8 +17,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use podgate_proto::mtls;
-use podgate_proto::reload::Reloaded;
+use podgate_process::mtls;
+use podgate_process::reload::Reloaded;
 
 use super::Config;
 

@@ -126,7 +126,7 @@ pub(super) async fn open(
             vec![ERROR, STDOUT, STDERR]
         },
         going_away: false,
-        opened: crate::ticks::now(),
+        opened: podgate_helper::ticks::now(),
     };
     let fourth = if tty {
         (RESIZE, "resize")

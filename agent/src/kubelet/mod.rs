@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use podgate_proto::mtls;
+use podgate_process::mtls;
 use podgate_proto::v1::Exec;
 
 use crate::grant::{self, Deny, Granted};

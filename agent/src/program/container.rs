@@ -8,8 +8,8 @@ use tokio::time::sleep;
 use super::Programs;
 use super::signals::Signals;
 use crate::grant::Granted;
-use crate::node::protocol::ContainerId;
 use crate::session::Place;
+use podgate_helper::protocol::ContainerId;
 
 /// A container that is gone takes its sessions' last bytes with it in less.
 const LAST_BYTES: Duration = Duration::from_secs(1);

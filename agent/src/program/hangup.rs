@@ -11,8 +11,8 @@ use super::left::{Begun, How, Left};
 use super::{Error, Means, Programs, identify};
 use crate::kubelet::exec::{Input, Output};
 use crate::kubelet::hangup::Leader;
-use crate::node::protocol::{By, Process, Signal};
-use crate::ticks;
+use podgate_helper::protocol::{By, Process, Signal};
+use podgate_helper::ticks;
 
 /// Seconds between tries: a kubelet or a helper that restarts is not there at once.
 const PAUSES: [u64; 6] = [1, 2, 5, 15, 30, 60];

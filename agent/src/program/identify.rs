@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::left::{How, Left, Words};
 use super::{Error, Means};
 use crate::kubelet::exec::{Input, Output};
-use crate::node::protocol::{By, Candidate, ContainerId, Process, Stdin};
+use podgate_helper::protocol::{By, Candidate, ContainerId, Process, Stdin};
 use podgate_proto::v1::TerminalSize;
 
 /// Between looks for a process that is being started, in milliseconds: about as long as runc takes,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::grant::Granted;
 use crate::kubelet::hangup::Leader;
-use crate::node::protocol::{ContainerId, HungUp, Process};
+use podgate_helper::protocol::{ContainerId, HungUp, Process};
 
 /// What a session may leave behind, as the journal keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,12 +22,12 @@ use crate::kubelet::exec::{Input, Output};
 use crate::kubelet::{self, Kubelet, Late};
 use crate::metrics::Metrics;
 use crate::node::{self, Node};
-use crate::ticks;
 pub(crate) use container::Container;
 use identify::{Starts, Unidentified};
 use journal::Journal;
 pub(crate) use left::Left;
 use left::{How, Words};
+use podgate_helper::ticks;
 use signals::Signals;
 
 /// Hang-ups under way at once: a frontdoor that dies leaves many to be done.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::node::protocol::Signal;
+use podgate_helper::protocol::Signal;
 
 /// Those of one session.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use podgate_proto::v1::Action;
 use serde::Serialize;
 
 use crate::identity::Identity;
@@ -27,7 +28,7 @@ pub enum Way {
     Jump,
 }
 
-/// What has happened. The README has the fields' meaning.
+/// What happened. docs/audit.md explains the fields.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event<'a> {
@@ -69,6 +70,8 @@ pub struct Event<'a> {
     node: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,11 +135,13 @@ impl<'a> Event<'a> {
     pub(super) fn session(
         event: &'static str,
         id: &'a str,
+        action: Action,
         identity: &'a Identity,
         place: Option<&'a Place>,
     ) -> Self {
         let mut event = Self::new(event).identity(identity);
         event.session = Some(id);
+        event.action = Some(action.word());
         if let Some(place) = place {
             event.namespace = Some(&place.namespace);
             event.pod = Some(&place.pod);
@@ -180,13 +185,6 @@ impl<'a> Event<'a> {
         (self.input_bytes, self.output_bytes) = (Some(input), Some(output));
         self.duration_ms = Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
         self
-    }
-
-    /// As it is written, with its end of line.
-    pub(super) fn line(&self) -> Vec<u8> {
-        let mut line = serde_json::to_vec(self).unwrap_or_default();
-        line.push(b'\n');
-        line
     }
 
     fn new(event: &'static str) -> Self {
@@ -268,8 +266,8 @@ mod tests {
     }
 
     fn read(event: Event<'_>) -> Value {
-        let line = String::from_utf8(event.line()).unwrap();
-        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(!line.contains('\n'));
         serde_json::from_str(&line).unwrap()
     }
 
@@ -294,8 +292,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_field() {
-        let readme = include_str!("../../../README.md");
+    fn the_page_has_every_field() {
+        let page = include_str!("../../../docs/audit.md");
         let (identity, place) = (
             identity(),
             Place {
@@ -311,7 +309,7 @@ mod tests {
             .program(Some("a"), Some("b"), true)
             .refusal("rule", "c")
             .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
-        let session = Event::session("start", "id", &identity, Some(&place));
+        let session = Event::session("start", "id", Action::Exec, &identity, Some(&place));
         event.session = session.session;
         event.mark("groups");
         let fields = [read(event), read(session)];
@@ -319,9 +317,9 @@ mod tests {
             .iter()
             .flat_map(|event| event.as_object().unwrap().keys());
         let fields: std::collections::BTreeSet<_> = fields.collect();
-        assert_eq!(fields.len(), 28, "{fields:?}");
+        assert_eq!(fields.len(), 29, "{fields:?}");
         for field in fields {
-            assert!(readme.contains(&format!("`{field}`")), "{field}");
+            assert!(page.contains(&format!("`{field}`")), "{field}");
         }
     }
 
@@ -331,10 +329,10 @@ mod tests {
         identity.groups = (0..1000).map(|n| format!("group-{n:04}")).collect();
         identity.extra = BTreeMap::from([("k".repeat(5000), vec!["v".into()])]);
         let command = format!("{}é", "\u{1}".repeat(MAX_COMMAND - 1));
-        let event = Event::session("start", "id", &identity, None);
+        let event = Event::session("start", "id", Action::Exec, &identity, None);
         let event = event.program(Some(&command), None, false);
         // The least that a queue may have room for.
-        assert!(event.line().len() < 128 * 1024);
+        assert!(serde_json::to_vec(&event).unwrap().len() < 128 * 1024);
         let value = read(event);
         assert_eq!(value["cut"], json!(["groups", "extra", "command"]));
         assert_eq!(value["command"], "\u{1}".repeat(MAX_COMMAND - 1));

@@ -6,12 +6,23 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use podgate_proto::v1::{Exec, exec::Program};
+use podgate_process::audit::{self, AuditLog};
+use podgate_proto::v1::{Action, Exec, exec::Program};
 
 use super::event::{Event, MAX_COMMAND, Place, Way};
-use super::{Audit, Unwritable};
 use crate::identity::Identity;
 use crate::target::{Container, Pod};
+
+/// No session begins: this is for its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this frontdoor cannot write its audit log, and lets no session begin meanwhile")]
+pub struct Unwritable;
+
+impl From<audit::Unwritable> for Unwritable {
+    fn from(_: audit::Unwritable) -> Self {
+        Self
+    }
+}
 
 /// What refused a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +60,7 @@ impl By {
 /// One session's record.
 #[derive(Debug)]
 pub struct Session<'a> {
-    audit: &'a Audit,
+    audit: &'a AuditLog,
     id: &'a str,
     identity: &'a Identity,
     from: (SocketAddr, Way, &'a str),
@@ -67,7 +78,7 @@ impl<'a> Session<'a> {
     /// `from` is the client, the way in and the login name; `asked` names the variable in which a
     /// forced command finds what was asked for.
     pub fn new(
-        audit: &'a Audit,
+        audit: &'a AuditLog,
         id: &'a str,
         identity: &'a Identity,
         from: (SocketAddr, Way, &'a str),
@@ -153,9 +164,15 @@ impl<'a> Session<'a> {
 
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
         let (client, way, target) = self.from;
-        Event::session(event, self.id, self.identity, self.place.get())
-            .from(client, way, target)
-            .program(self.command.as_deref(), self.asked.as_deref(), self.tty)
+        Event::session(
+            event,
+            self.id,
+            Action::Exec,
+            self.identity,
+            self.place.get(),
+        )
+        .from(client, way, target)
+        .program(self.command.as_deref(), self.asked.as_deref(), self.tty)
     }
 }
 

@@ -92,7 +92,7 @@ impl Authorizer {
         action: Action,
     ) -> Result<Permit<'a>, Error> {
         let subresource = match action {
-            Action::Forward | Action::Listen => "portforward",
+            Action::Dial | Action::Listen => "portforward",
             Action::Exec | Action::Files | Action::Unspecified => "exec",
         };
         let (namespace, pod) = match target {

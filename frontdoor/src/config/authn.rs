@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use podgate_process::config::Invalid;
 use serde::Deserialize;
 
 use crate::identity::Source;
@@ -106,7 +107,7 @@ fn default_group_principal() -> String {
 
 impl File {
     /// Checks it together with `users`; an error is the key and why.
-    pub(super) fn check(self, users: Option<PathBuf>) -> Result<Authn, (&'static str, String)> {
+    pub(super) fn check(self, users: Option<PathBuf>) -> Result<Authn, Invalid> {
         let certificates: Vec<_> = self
             .certificates
             .into_iter()
@@ -114,7 +115,7 @@ impl File {
             .collect::<Result<_, _>>()?;
         if users.is_none() && certificates.is_empty() {
             let reason = "absent, and so is authn.certificates: nobody could log in".to_owned();
-            return Err(("users", reason));
+            return Err(Invalid::new("users", reason));
         }
         let there = |source: Source| match source.method() {
             Source::Key => users.is_some(),
@@ -136,13 +137,13 @@ impl File {
                                 format!("{word} needs users or authn.certificates, which is absent")
                             })
                         });
-                    methods.push(source.map_err(|reason| ("authn.methods", reason))?);
+                    methods.push(source.map_err(|reason| Invalid::new("authn.methods", reason))?);
                 }
                 methods
             }
         };
         if methods.is_empty() {
-            return Err(("authn.methods", "none is named".to_owned()));
+            return Err(Invalid::new("authn.methods", "none is named"));
         }
         Ok(Authn {
             methods,
@@ -159,11 +160,11 @@ impl File {
 }
 
 impl CertificatesFile {
-    fn check(self) -> Result<Certificates, (&'static str, String)> {
+    fn check(self) -> Result<Certificates, Invalid> {
         let user = match self.user_from {
             UserFromFile::KeyId if !self.user_principal.is_empty() => {
                 let reason = "is for userFrom: principal alone".to_owned();
-                return Err(("authn.certificates.userPrincipal", reason));
+                return Err(Invalid::new("authn.certificates.userPrincipal", reason));
             }
             UserFromFile::KeyId => UserFrom::KeyId,
             UserFromFile::Principal => UserFrom::Principal(self.user_principal),
@@ -171,7 +172,7 @@ impl CertificatesFile {
         // An empty one would make a group of every principal, the user's own name too.
         if self.group_principal.is_empty() {
             let reason = "is empty; name what groups' principals begin with".to_owned();
-            return Err(("authn.certificates.groupPrincipal", reason));
+            return Err(Invalid::new("authn.certificates.groupPrincipal", reason));
         }
         Ok(Certificates {
             authorities: self.authorities,
@@ -201,7 +202,7 @@ mod tests {
     fn check(yaml: &str, users: bool) -> Result<Authn, String> {
         let file: File = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
         file.check(users.then(|| "/users".into()))
-            .map_err(|(key, reason)| format!("{key}: {reason}"))
+            .map_err(|invalid| invalid.to_string())
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use podgate_process::config::Invalid;
+
 use crate::kubernetes::Reference;
 
 /// Where the host keys are.
@@ -15,15 +17,12 @@ pub enum HostKeys {
 
 impl HostKeys {
     /// The one of both that a configuration has; the key and what is wrong where it has not.
-    pub(super) fn of(
-        files: Vec<PathBuf>,
-        secret: Option<Reference>,
-    ) -> Result<Self, (&'static str, String)> {
+    pub(super) fn of(files: Vec<PathBuf>, secret: Option<Reference>) -> Result<Self, Invalid> {
         match (files.is_empty(), secret) {
             (false, None) => Ok(Self::Files(files)),
             (true, Some(secret)) => Ok(Self::Secret(secret)),
-            (true, None) => Err(("hostKeys", "names no file".into())),
-            (false, Some(_)) => Err(("hostKeysSecret", "there are hostKeys, too".into())),
+            (true, None) => Err(Invalid::new("hostKeys", "names no file")),
+            (false, Some(_)) => Err(Invalid::new("hostKeysSecret", "there are hostKeys, too")),
         }
     }
 }

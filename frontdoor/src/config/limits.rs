@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use podgate_process::config::Invalid;
 use serde::Deserialize;
 
 /// Checked limits. Each field is explained in `frontdoor.example.yaml`.
@@ -72,7 +73,7 @@ const MILLION: u32 = 1_000_000;
 
 impl File {
     /// Holds each value against its range; an error is the key and why.
-    pub(super) fn check(self) -> Result<Limits, (&'static str, String)> {
+    pub(super) fn check(self) -> Result<Limits, Invalid> {
         let table: [(&str, u32, RangeInclusive<u32>); 14] = [
             (
                 "limits.loginGraceSeconds",
@@ -124,7 +125,10 @@ impl File {
         for (key, value, range) in table {
             if !range.contains(&value) {
                 let (least, most) = range.into_inner();
-                return Err((key, format!("{value} is not from {least} to {most}")));
+                return Err(Invalid::new(
+                    key,
+                    format!("{value} is not from {least} to {most}"),
+                ));
             }
         }
         let seconds = |seconds| Duration::from_secs(u64::from(seconds));
@@ -156,7 +160,7 @@ mod tests {
         change(&mut file);
         file.check()
             .err()
-            .map(|(key, reason)| format!("{key}: {reason}"))
+            .map(|invalid| invalid.to_string())
             .unwrap_or_default()
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use podgate_process::config::Invalid;
 use serde::Deserialize;
 
 use crate::target::{Requirement, Selector};
@@ -86,12 +87,12 @@ struct ExpressionFile {
 }
 
 /// Reads all rules, or says which is none.
-pub(super) fn check(files: Vec<File>) -> Result<Vec<Rule>, (&'static str, String)> {
+pub(super) fn check(files: Vec<File>) -> Result<Vec<Rule>, Invalid> {
     let numbered = files.into_iter().enumerate();
     numbered
         .map(|(at, file)| {
             let read = file.check();
-            read.map_err(|reason| ("rules", format!("the {}. {reason}", at + 1)))
+            read.map_err(|reason| Invalid::new("rules", format!("the {}. {reason}", at + 1)))
         })
         .collect()
 }
@@ -179,7 +180,7 @@ mod tests {
 
     fn read(yaml: &str) -> Result<Vec<Rule>, String> {
         let files: Vec<File> = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
-        check(files).map_err(|(key, reason)| format!("{key}: {reason}"))
+        check(files).map_err(|invalid| invalid.to_string())
     }
 
     #[test]

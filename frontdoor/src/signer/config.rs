@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use podgate_process::config::{self, Error, Invalid};
+use podgate_process::log;
 use serde::Deserialize;
 
 use super::desk;
 use super::token::own_audience;
-use crate::config::{self, Error};
 use crate::kubernetes::Reference;
-use crate::telemetry;
 
 /// A checked configuration. Each field is explained in `signer.example.yaml`.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Config {
     pub enrolment: Enrolment,
     pub(super) desk: Option<desk::Config>,
     pub drain: Duration,
-    pub log: telemetry::Config,
+    pub log: log::Config,
 }
 
 /// Where the CA's key and certificate are.
@@ -89,7 +89,7 @@ struct File {
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     #[serde(default)]
-    log: telemetry::Config,
+    log: log::Config,
 }
 
 #[derive(Deserialize)]
@@ -143,15 +143,15 @@ impl Config {
     }
 }
 
-fn check(file: File) -> Result<Config, (&'static str, String)> {
+fn check(file: File) -> Result<Config, Invalid> {
     let source = match (file.ca.secret, file.ca.files) {
         (Some(secret), None) => Source::Secret(secret),
         (None, Some(files)) => Source::Files(files),
-        _ => return Err(("ca", "needs one of secret and files".to_owned())),
+        _ => return Err(Invalid::new("ca", "needs one of secret and files")),
     };
     let seconds = |seconds| Duration::from_secs(u64::from(seconds));
     if file.ca.spread_seconds == 0 {
-        return Err(("ca.spreadSeconds", "0 is not from 1".to_owned()));
+        return Err(Invalid::new("ca.spreadSeconds", "0 is not from 1"));
     }
     let EnrolmentFile {
         audience,
@@ -159,16 +159,18 @@ fn check(file: File) -> Result<Config, (&'static str, String)> {
         frontdoors,
         lifetime_seconds,
     } = file.enrolment;
-    own_audience(&audience).map_err(|reason| ("enrolment.audience", reason))?;
+    own_audience(&audience).map_err(|reason| Invalid::new("enrolment.audience", reason))?;
     if lifetime_seconds == 0 {
-        return Err(("enrolment.lifetimeSeconds", "0 is not from 1".to_owned()));
+        return Err(Invalid::new("enrolment.lifetimeSeconds", "0 is not from 1"));
     }
     let desk = file.desk.map(desk::File::check).transpose()?;
     if desk.as_ref().is_some_and(|desk| desk.audience == audience) {
         let reason = "is enrolment's: each part's token would be good for the desk".to_owned();
-        return Err(("desk.audience", reason));
+        return Err(Invalid::new("desk.audience", reason));
     }
-    file.log.filter().map_err(|error| ("log", error))?;
+    file.log
+        .check()
+        .map_err(|error| Invalid::new("log", error))?;
     Ok(Config {
         listen: file.listen,
         admin: file.admin,
@@ -197,7 +199,7 @@ mod tests {
     const EXAMPLE: &str = include_str!("../../signer.example.yaml");
 
     fn read(yaml: &str) -> Result<Config, String> {
-        check(config::parse(yaml)?).map_err(|(key, reason)| format!("{key}: {reason}"))
+        check(config::parse(yaml)?).map_err(|invalid| invalid.to_string())
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use podgate_process::listener::accept;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -14,8 +15,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-use crate::listener::accept;
 
 /// For a peer's TLS handshake. Shorter than for all of it: who only connects takes a place from others.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);

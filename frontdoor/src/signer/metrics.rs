@@ -1,20 +1,18 @@
 //! The signer's metrics, registered once. Their names are stable and listed in the README.
 
+use podgate_process::metrics::{Outcomes, Registry};
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
-
-use crate::metrics::Outcome;
+use prometheus_client::registry::Unit;
 
 /// All the signer counts.
 #[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,
     /// Calls for a part's certificate, by outcome.
-    pub(super) enrolments: Family<Outcome, Counter>,
+    pub(super) enrolments: Outcomes,
     trusted: Gauge,
     ca_expiry: Gauge,
     /// What the desk was asked for, by source and outcome.
@@ -31,33 +29,20 @@ struct Exchanged {
 impl Metrics {
     /// Makes and registers them.
     pub(super) fn new() -> Self {
-        let enrolments = Family::default();
-        let mut registry = Registry::with_prefix("podgate_signer");
-        registry.register(
-            "enrolments",
-            "Calls for a part's certificate, by outcome",
-            enrolments.clone(),
-        );
-        let (trusted, ca_expiry) = (Gauge::default(), Gauge::default());
-        registry.register("trusted", "CAs in the bundle", trusted.clone());
-        registry.register_with_unit(
-            "ca_expiry_timestamp",
-            "When the CA that issues expires; 0 before there is one",
-            Unit::Seconds,
-            ca_expiry.clone(),
-        );
-        let certificates = Family::default();
-        registry.register(
-            "certificates",
-            "Users' certificates that were asked for, by source and outcome",
-            certificates.clone(),
-        );
+        let mut registry = Registry::new("podgate_signer");
         Self {
+            enrolments: registry.add("enrolments", "Calls for a part's certificate, by outcome"),
+            trusted: registry.add("trusted", "CAs in the bundle"),
+            ca_expiry: registry.add_in(
+                Unit::Seconds,
+                "ca_expiry_timestamp",
+                "When the CA that issues expires; 0 before there is one",
+            ),
+            certificates: registry.add(
+                "certificates",
+                "Users' certificates that were asked for, by source and outcome",
+            ),
             registry,
-            enrolments,
-            trusted,
-            ca_expiry,
-            certificates,
         }
     }
 
@@ -85,8 +70,6 @@ impl Metrics {
 
     /// In the OpenMetrics text format.
     pub(super) fn render(&self) -> Result<String, std::fmt::Error> {
-        let mut text = String::new();
-        encode(&mut text, &self.registry)?;
-        Ok(text)
+        self.registry.render()
     }
 }

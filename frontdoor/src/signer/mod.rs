@@ -11,8 +11,14 @@ mod metrics;
 mod token;
 mod tokens;
 
+use std::path::Path;
 use std::sync::Arc;
 
+use podgate_process::admin::{self, Admin};
+use podgate_process::daemon::Daemon;
+use podgate_process::listener::{self, address, listen};
+use podgate_process::log;
+use podgate_process::shutdown::Shutdown;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -20,9 +26,7 @@ use tokio_util::task::TaskTracker;
 
 pub use config::Config;
 
-use crate::admin::{self, Admin};
 use crate::kubernetes;
-use crate::listener::{self, address, listen};
 use ca::Ca;
 use connections::Ends;
 use desk::Desk;
@@ -56,9 +60,22 @@ pub struct Signer {
     desk: Option<Desk>,
 }
 
-impl Signer {
+impl Daemon for Signer {
+    const NAME: &'static str = "podgate-frontdoor";
+    const LOG: &'static str = "info";
+    type Config = Config;
+    type Error = Error;
+
+    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
+        Config::read(path)
+    }
+
+    fn log(config: &Config) -> &log::Config {
+        &config.log
+    }
+
     /// Reads the files, and listens.
-    pub async fn bind(config: Config) -> Result<Self, Error> {
+    async fn bind(config: Config) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::new());
         let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
         let own = kubernetes::own_token(config.kubeconfig.as_deref()).await?;
@@ -97,11 +114,8 @@ impl Signer {
 
     /// Serves until `draining`, then lets calls that are under way end, for the configured time or
     /// until `stopped`.
-    pub async fn run(
-        self,
-        draining: CancellationToken,
-        stopped: CancellationToken,
-    ) -> Result<(), Error> {
+    async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Shutdown { draining, stopped } = shutdown;
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
         let desk_address = self.desk.as_ref().map(Desk::address);
         let served = CancellationToken::new();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_proto::v1::exec::Program;
-use podgate_proto::v1::{EnvironmentVariable, Exec, Shell, Terminal, TerminalMode, TerminalSize};
+use podgate_proto::v1::{
+    Action, EnvironmentVariable, Exec, Shell, Terminal, TerminalMode, TerminalSize,
+};
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty, Sig};
 use tokio::sync::mpsc;
@@ -14,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::connection::Client;
-use super::{open, pump, recheck, reserved};
+use super::{id, open, pump, recheck, reserved};
+use crate::agents::Ids;
 use crate::audit::{self, By};
 use crate::authn::restrictions::Restrictions;
 use crate::identity::Identity;
@@ -58,7 +61,7 @@ impl Task {
             () = self.closed.cancelled() => None,
         };
         if let Some(exec) = exec {
-            match open::session_id() {
+            match id::random() {
                 Ok(id) => {
                     let span = tracing::info_span!("session", %id, user = %self.identity.user);
                     self.session(exec, &id, read, &write).instrument(span).await;
@@ -125,7 +128,10 @@ impl Task {
                 worker,
                 &self.identity,
                 &target,
-                session,
+                Ids {
+                    session,
+                    connection: &client.id,
+                },
                 exec,
                 inner,
                 &record,
@@ -173,7 +179,7 @@ impl Task {
         };
         worker.metrics.sessions_active.dec();
         tracing::info!(outcome = end.word(), "session ends");
-        worker.metrics.session(end.word());
+        worker.metrics.sessions.count(Action::Exec, end.word());
         record.ended(end.word(), end.status(), end.line());
         // Before the client hears of the end: it may begin the next at once.
         drop(place);

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::admit::Accepted;
 use super::handler::Connection;
 use super::jump::Jump;
-use super::{proxied, recheck, socket};
+use super::{id, proxied, recheck, socket};
 use crate::agents::Agents;
 use crate::audit::{Audit, Event, Way};
 use crate::authn::{Authenticator, Login};
@@ -60,6 +60,8 @@ pub(crate) struct Worker {
 
 /// One connected client.
 pub(super) struct Client {
+    /// What agents know its connection by.
+    pub(super) id: String,
     /// Where it connects from.
     pub(super) peer: SocketAddr,
     /// How it got here.
@@ -89,9 +91,10 @@ impl Client {
         worker: Arc<Worker>,
         revoked: CancellationToken,
         jump: Option<Jump>,
-    ) -> Self {
+    ) -> Result<Self, getrandom::Error> {
         let way = jump.as_ref().map_or(Way::Direct, |_| Way::Jump);
-        Self {
+        Ok(Self {
+            id: id::random()?,
             peer,
             way,
             worker,
@@ -103,7 +106,7 @@ impl Client {
             revoked,
             ended: CancellationToken::new(),
             jump,
-        }
+        })
     }
 
     /// Logs and counts that a limit, named by its key, refused or ended something.
@@ -169,7 +172,8 @@ async fn attend_to(accepted: Accepted, worker: &Arc<Worker>, grace: Sleep) -> io
     };
     let socket = stream.as_fd().try_clone_to_owned()?;
     let revoked = CancellationToken::new();
-    let client = Arc::new(Client::new(peer, Arc::clone(worker), revoked, None));
+    let client = Client::new(peer, Arc::clone(worker), revoked, None);
+    let client = Arc::new(client.map_err(io::Error::other)?);
     let cut = || {
         // It may be shut down already.
         let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);

@@ -129,13 +129,17 @@ pub(super) async fn serve(
     let cut = closed.child_token();
     let stream = Tunnel::new(read, write.make_writer(), &cut);
     let (worker, revoked) = (Arc::clone(&outer.worker), outer.revoked.child_token());
-    let client = Arc::new(Client::new(outer.peer, worker, revoked, Some(jump)));
-    let metrics = &outer.worker.metrics;
-    metrics.jumps.inc();
-    let grace = sleep(outer.worker.limits.login_grace);
-    tokio::pin!(grace);
-    connection::converse(stream, &client, grace, start, || cut.cancel()).await;
-    metrics.jumps.dec();
+    match Client::new(outer.peer, worker, revoked, Some(jump)) {
+        Ok(client) => {
+            let (client, metrics) = (Arc::new(client), &outer.worker.metrics);
+            metrics.jumps.inc();
+            let grace = sleep(outer.worker.limits.login_grace);
+            tokio::pin!(grace);
+            connection::converse(stream, &client, grace, start, || cut.cancel()).await;
+            metrics.jumps.dec();
+        }
+        Err(error) => tracing::error!(%error, "no random numbers"),
+    }
     // The channel may be gone, and is then closed already.
     let _ = write.eof().await;
     // First, so that a client that hears of the end may open the next.

@@ -7,6 +7,7 @@ mod channels;
 mod connection;
 mod handler;
 pub(crate) mod hostkeys;
+mod id;
 mod idle;
 mod jump;
 mod open;

@@ -7,7 +7,7 @@ use podgate_proto::v1::{Exec, open::Action};
 
 use super::connection::Worker;
 use super::jump;
-use crate::agents::{self, Stream};
+use crate::agents::{self, Ids, Stream};
 use crate::audit::{By, Session, Unwritable};
 use crate::authz::Rights;
 use crate::identity::Identity;
@@ -43,13 +43,6 @@ impl Error {
     }
 }
 
-/// An id that both ends log, and that marks the session's processes.
-pub(super) fn session_id() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
-}
-
 /// What all steps come to.
 pub(super) struct Opened {
     pub(super) stream: Stream,
@@ -66,7 +59,7 @@ pub(super) async fn open(
     worker: &Worker,
     identity: &Identity,
     target: &Target,
-    session: &str,
+    ids: Ids<'_>,
     exec: Exec,
     inner: Option<&str>,
     record: &Session<'_>,
@@ -108,7 +101,7 @@ pub(super) async fn open(
     let begun = Instant::now();
     let stream = worker
         .agents
-        .open(grant, agent, session, Action::Exec(exec))
+        .open(grant, agent, ids, Action::Exec(exec))
         .await?;
     worker.metrics.leg("agent", begun);
     Ok(Opened {

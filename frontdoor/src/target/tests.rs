@@ -73,15 +73,18 @@ fn every_row_of_the_table_is_so() {
 }
 
 #[test]
-fn the_readme_shows_what_help_prints() {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
+fn the_page_shows_what_help_prints() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/targets.md");
+    let page = std::fs::read_to_string(page).unwrap();
     let indented = HELP.lines().map(|line| match line {
         "" => "\n".to_owned(),
         line => format!("    {line}\n"),
     });
     let indented = indented.collect::<String>();
-    assert!(readme.contains(&indented), "README.md lacks:\n{indented}");
+    assert!(
+        page.contains(&indented),
+        "docs/targets.md lacks:\n{indented}"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Who gets no certificate.
 
 use hyper_util::rt::TokioIo;
-use podgate_proto::limits::PROTOCOL_VERSION;
+use podgate_proto::limits::ENROLMENT_VERSIONS;
 use podgate_proto::v1::enrolment_client::EnrolmentClient;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
 use podgate_tests::fixtures::pki::Pki;
@@ -47,7 +47,7 @@ async fn a_token_must_be_for_this_and_a_parts() {
     ready(&signer, 200).await;
     let bundle = dir.path().join("bundle/ca.crt");
     let request = |bearer: &str| EnrolRequest {
-        protocol_version: PROTOCOL_VERSION,
+        protocol_version: *ENROLMENT_VERSIONS.end(),
         token: bearer.to_owned(),
         public_key: [&[4][..], &[7; 64]].concat().into(),
     };

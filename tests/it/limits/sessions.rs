@@ -33,7 +33,7 @@ async fn fifty_at_once_in_one_connection() {
     for (number, echo) in all.into_iter().enumerate().rev() {
         assert_eq!(end(echo).await, Some(number as i32 + 1));
     }
-    let ended = ["podgate_frontdoor_sessions_total{outcome=\"exited\"} 50"];
+    let ended = ["podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"exited\"} 50"];
     stand.frontdoor.counts(SOON, &ended).await.unwrap();
 }
 
@@ -197,7 +197,7 @@ async fn a_session_without_a_byte_is_ended() {
     assert_eq!(status, Some(255));
     let counts = [
         &refused("idleSeconds", 1),
-        "podgate_frontdoor_sessions_total{outcome=\"idle\"} 1",
+        "podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"idle\"} 1",
         "podgate_frontdoor_sessions_active 2",
     ];
     stand.frontdoor.counts(SOON, &counts).await.unwrap();

@@ -9,7 +9,7 @@ mod store;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use podgate_proto::mtls::SIGNER_NAME;
+use podgate_process::mtls::SIGNER_NAME;
 use rcgen::KeyPair;
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jsonwebtoken::Algorithm;
+use podgate_process::config::Invalid;
 use serde::Deserialize;
 
 use super::issue::{Permit, Terms};
@@ -128,25 +129,27 @@ fn default_algorithms() -> Vec<String> {
 
 impl File {
     /// An error is the key and why.
-    pub(crate) fn check(self) -> Result<Config, (&'static str, String)> {
+    pub(crate) fn check(self) -> Result<Config, Invalid> {
         let ca = match (self.ca.secret, self.ca.file) {
             (Some(secret), None) => Ca::Secret(secret),
             (None, Some(file)) => Ca::File(file),
-            _ => return Err(("desk.ca", "needs one of secret and file".to_owned())),
+            _ => return Err(Invalid::new("desk.ca", "needs one of secret and file")),
         };
-        own_audience(&self.audience).map_err(|reason| ("desk.audience", reason))?;
+        own_audience(&self.audience).map_err(|reason| Invalid::new("desk.audience", reason))?;
         for (key, number) in [
             ("desk.lifetimeSeconds", self.lifetime_seconds),
             ("desk.perMinuteAndIdentity", self.per_minute_and_identity),
             ("desk.perMinute", self.per_minute),
         ] {
             if number == 0 {
-                return Err((key, "0 is not from 1".to_owned()));
+                return Err(Invalid::new(key, "0 is not from 1"));
             }
         }
         let permit = self.permit.iter().map(|word| {
             let found = Permit::ALL.into_iter().find(|one| one.as_str() == word);
-            found.ok_or_else(|| ("desk.permit", format!("{word:?} is nothing to permit")))
+            found.ok_or_else(|| {
+                Invalid::new("desk.permit", format!("{word:?} is nothing to permit"))
+            })
         });
         let issuers: Vec<_> = self
             .oidc
@@ -159,7 +162,7 @@ impl File {
         };
         if issuers.iter().enumerate().any(twice) {
             let reason = "is there twice; a token says no more than its issuer".to_owned();
-            return Err(("desk.oidc.issuerURL", reason));
+            return Err(Invalid::new("desk.oidc.issuerURL", reason));
         }
         Ok(Config {
             listen: self.listen,
@@ -178,11 +181,11 @@ impl File {
 }
 
 impl IssuerFile {
-    fn check(self) -> Result<oidc::Config, (&'static str, String)> {
+    fn check(self) -> Result<oidc::Config, Invalid> {
         let url = &self.issuer_url;
         if !url.starts_with("https://") || url.contains(['?', '#', '@']) {
             let reason = format!("{url:?} is no https URL without user, query and fragment");
-            return Err(("desk.oidc.issuerURL", reason));
+            return Err(Invalid::new("desk.oidc.issuerURL", reason));
         }
         for (key, text) in [
             ("desk.oidc.clientID", Some(&self.client_id)),
@@ -190,19 +193,19 @@ impl IssuerFile {
             ("desk.oidc.groupsClaim", self.groups_claim.as_ref()),
         ] {
             if text.is_some_and(String::is_empty) {
-                return Err((key, "is empty".to_owned()));
+                return Err(Invalid::new(key, "is empty"));
             }
         }
         let algorithms = self.signing_algs.iter().map(|word| {
             let found = algorithm(word);
             found.ok_or_else(|| {
                 let reason = format!("{word:?} is none of RS, PS 256, 384, 512, and ES 256, 384");
-                ("desk.oidc.signingAlgs", reason)
+                Invalid::new("desk.oidc.signingAlgs", reason)
             })
         });
         let algorithms: Vec<_> = algorithms.collect::<Result<_, _>>()?;
         if algorithms.is_empty() {
-            return Err(("desk.oidc.signingAlgs", "none is named".to_owned()));
+            return Err(Invalid::new("desk.oidc.signingAlgs", "none is named"));
         }
         // As kube-apiserver has it: sub is somebody at this issuer alone, an e-mail address anywhere.
         let user_prefix = match self.username_prefix {
@@ -252,8 +255,7 @@ mod tests {
     fn check(rest: &str) -> Result<Config, String> {
         let yaml = format!("tls: {{cert: /c, key: /k}}\nca: {{file: /ca}}\n{rest}");
         let file: File = serde_saphyr::from_str(&yaml).map_err(|error| error.to_string())?;
-        file.check()
-            .map_err(|(key, reason)| format!("{key}: {reason}"))
+        file.check().map_err(|invalid| invalid.to_string())
     }
 
     fn issuer(rest: &str) -> Result<Config, String> {

@@ -15,8 +15,8 @@ use axum::routing::post;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use podgate_proto::mtls;
-use podgate_proto::reload::Reloaded;
+use podgate_process::mtls;
+use podgate_process::reload::Reloaded;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 

@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use podgate_proto::mtls;
+use podgate_process::listener::{self, address, listen};
+use podgate_process::mtls;
 use tokio::net::TcpListener;
 
 pub(super) use config::{Config, File};
@@ -25,7 +26,6 @@ use super::metrics::Metrics;
 use super::token;
 use super::tokens::Tokens;
 use crate::kubernetes::Reference;
-use crate::listener::{self, address, listen};
 use authority::Authority;
 use exchange::Exchange;
 use kubernetes::Kubernetes;

@@ -1,7 +1,7 @@
 //! Who a token's user is among the parts, and which name that gets.
 
 use k8s_openapi::api::authentication::v1::UserInfo;
-use podgate_proto::mtls::{self, FRONTDOOR_NAME};
+use podgate_process::mtls::{self, FRONTDOOR_NAME};
 
 use crate::signer::ca::End;
 use crate::signer::config::{Account, Enrolment};

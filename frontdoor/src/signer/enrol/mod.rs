@@ -7,7 +7,7 @@ mod listener;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use podgate_proto::limits::PROTOCOL_VERSION;
+use podgate_proto::limits::ENROLMENT_VERSIONS;
 use podgate_proto::v1::enrolment_server::Enrolment;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
 use tonic::{Request, Response, Status};
@@ -80,7 +80,7 @@ impl Enrol {
         let Inner {
             config, tokens, ca, ..
         } = &*self.0;
-        if request.protocol_version != PROTOCOL_VERSION {
+        if !ENROLMENT_VERSIONS.contains(&request.protocol_version) {
             return Err(Error::Version);
         }
         if !self.take() {

@@ -1,0 +1,61 @@
+//! `podgate-node-helper --socket F`: the one privileged part of a node, beside the agent. It listens
+//! on a unix socket alone, and answers a handful of typed requests on processes of containers. It
+//! keeps no state, so its restart disturbs nobody.
+
+mod find;
+mod processes;
+mod sandbox;
+mod server;
+mod signal;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use podgate_helper::ticks;
+
+/// Finds, signals and hangs up the processes of sessions for the Podgate agent of its node.
+#[derive(Parser)]
+#[command(name = "podgate-node-helper", version = version())]
+struct Arguments {
+    /// The socket to listen on. Its folder must be closed to others; a missing one is made so.
+    #[arg(long)]
+    socket: PathBuf,
+    /// The user id that may connect beside this program's own: the agent's.
+    #[arg(long)]
+    agent_uid: Option<u32>,
+}
+
+/// The version, and the commit that the image was built from. It is not podgate-process's, which links
+/// what a privileged program must not.
+fn version() -> String {
+    let commit = option_env!("PODGATE_COMMIT").unwrap_or("commit unknown");
+    format!("{} ({commit})", env!("CARGO_PKG_VERSION"))
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("podgate-node-helper: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    // A thread that is lost would be missed silently; a process that is lost is started again.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(101);
+    }));
+    let server = server::Server::bind(&arguments.socket, arguments.agent_uid)?;
+    // What the clock's ticks are is read once, by a call that is not to be had later.
+    ticks::now();
+    sandbox::narrow()?;
+    server.serve(sandbox::filter_calls);
+    Ok(())
+}

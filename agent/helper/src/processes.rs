@@ -1,0 +1,233 @@
+//! Processes of the node by /proc (proc(5)), and which container each is in. What cannot be read is
+//! not there: a process may end between two reads.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::sync::LazyLock;
+
+use procfs::process::{Process as Entry, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, major, minor, statat};
+
+use podgate_helper::protocol::{ContainerId, Process};
+
+/// Bit of SIGHUP in the signal sets of /proc/PID/status.
+const HUP: u64 = 1;
+/// Bytes of a process's arguments or environment that are looked at, at the most: what the kernel takes of
+/// both with the usual limit on stacks (execve(2)).
+const MAX_WORDS: usize = 2 * 1024 * 1024;
+/// Bytes of /proc/PID/status, at the most; most are about 1.5 KiB.
+const MAX_STATUS: usize = 64 * 1024;
+/// From a process up to its session's leader, at the most.
+const MAX_PARENTS: usize = 16;
+
+/// All processes of the node.
+pub(crate) fn all() -> impl Iterator<Item = Stat> {
+    let entries = procfs::process::all_processes().into_iter().flatten();
+    entries.flatten().filter_map(|entry| entry.stat().ok())
+}
+
+/// One process, if it is the one that is meant and has not ended.
+pub(crate) fn find(process: &Process) -> Option<Stat> {
+    let stat = stat(i32::try_from(process.pid).ok()?)?;
+    let same = stat.starttime == process.start_time && !ended(&stat);
+    (same && is_in(stat.pid, &process.container)).then_some(stat)
+}
+
+/// What /proc/PID/stat says.
+pub(crate) fn stat(pid: i32) -> Option<Stat> {
+    Entry::new(pid).ok()?.stat().ok()
+}
+
+/// Whether it waits to be reaped, and runs no more.
+pub(crate) fn ended(stat: &Stat) -> bool {
+    matches!(stat.state, 'Z' | 'X')
+}
+
+/// Whether a process is in a container, by the node's control groups.
+pub(crate) fn is_in(pid: i32, container: &ContainerId) -> bool {
+    containers(pid).iter().any(|id| id == container.as_ref())
+}
+
+/// The container of a process as each hierarchy of control groups has it.
+fn containers(pid: i32) -> Vec<String> {
+    let theirs = groups(&pid.to_string());
+    let found = theirs.lines().filter_map(|line| {
+        let (hierarchy, path) = group(line)?;
+        let mine = OWN.lines().filter_map(group).find(|one| one.0 == hierarchy);
+        container_of(path, mine.unwrap_or_default().1).map(str::to_owned)
+    });
+    found.collect()
+}
+
+/// This program's own control groups, which stay as they were at its start.
+static OWN: LazyLock<String> = LazyLock::new(|| groups("self"));
+
+fn groups(pid: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
+}
+
+/// Hierarchy and path of a line of /proc/PID/cgroup (cgroups(7)).
+fn group(line: &str) -> Option<(&str, &str)> {
+    let (hierarchy, rest) = line.split_once(':')?;
+    Some((hierarchy, rest.split_once(':')?.1))
+}
+
+/// The container's id in a control group's path. Below a container's group it may itself make
+/// groups of any name, so the first id counts; a path that is this process's own, too, names
+/// something that holds the whole node (a node that is a container itself).
+fn container_of<'a>(path: &'a str, own: &str) -> Option<&'a str> {
+    let (path, own) = (path.split('/'), own.split('/'));
+    let mut shared = own.map(Some).chain(std::iter::repeat(None));
+    let mut below = path.skip_while(move |word| shared.next() == Some(Some(*word)));
+    below.find_map(id)
+}
+
+/// The id in one component: `ID`, `cri-containerd-ID.scope`, `crio-ID.scope`, and `POD:cri-containerd:ID`
+/// where the runtime makes the groups itself below systemd's.
+fn id(component: &str) -> Option<&str> {
+    let word = component.trim_end_matches(".scope");
+    let (front, id) = match word.rsplit_once(['-', ':']) {
+        Some((front, id)) => (front, id),
+        None => ("", word),
+    };
+    // cri-o keeps the monitor of a container beside it.
+    let sound = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    (sound && front != "crio-conmon").then_some(id)
+}
+
+/// Whether a process is in any container.
+pub(crate) fn is_in_any(pid: i32) -> bool {
+    !containers(pid).is_empty()
+}
+
+/// Its pids from this program's namespace inwards.
+pub(crate) fn pids(pid: i32) -> Vec<i32> {
+    let line = status(pid, "NSpid:").unwrap_or_default();
+    let words = line.split_whitespace();
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Whether its arguments are these.
+pub(crate) fn has_words(pid: i32, words: &[String]) -> bool {
+    let expect: Vec<u8> = words
+        .iter()
+        .flat_map(|word| [word.as_bytes(), b"\0"].concat())
+        .collect();
+    read(pid, "cmdline", expect.len() + 1) == expect
+}
+
+/// Whether its arguments or its environment bear a session's mark.
+pub(crate) fn has_mark(pid: i32, session: &str) -> bool {
+    let has = |file: &str, word: String| {
+        let bytes = read(pid, file, MAX_WORDS);
+        bytes
+            .split(|&byte| byte == 0)
+            .any(|one| one == word.as_bytes())
+    };
+    has("cmdline", format!("podgate:{session}"))
+        || has("environ", format!("PODGATE_SESSION={session}"))
+}
+
+/// Whether it is the shell that stands in front of a program without a terminal.
+pub(crate) fn waits_for_program(pid: i32) -> bool {
+    let bytes = read(pid, "cmdline", MAX_WORDS);
+    let name = bytes.split(|&byte| byte == 0).nth(3);
+    name.is_some_and(|name| name.starts_with(b"podgate:"))
+}
+
+/// A file of /proc/PID as far as its first so many bytes: a process decides itself how long it is.
+fn read(pid: i32, file: &str, most: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = File::open(format!("/proc/{pid}/{file}")) {
+        // What was read before an error is not whole, and fits nothing.
+        let _ = file.take(most as u64).read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+/// The rest of a line of /proc/PID/status. The process names itself in there, in any bytes.
+fn status(pid: i32, field: &str) -> Option<String> {
+    let bytes = read(pid, "status", MAX_STATUS);
+    let mut lines = bytes.split(|&byte| byte == b'\n');
+    let rest = lines.find_map(|line| line.strip_prefix(field.as_bytes()))?;
+    Some(String::from_utf8_lossy(rest).trim().to_owned())
+}
+
+/// Whether it belongs to a background job of a shell without job control, whose session `leader`
+/// leads: it minds no hang-up, and it or who started it has /dev/null to read, as POSIX has it for
+/// such a job (Shell Command Language §2.9.3).
+pub(crate) fn is_background(process: &Stat, leader: u32) -> bool {
+    let ignores = status(process.pid, "SigIgn:")
+        .and_then(|set| u64::from_str_radix(&set, 16).ok())
+        .is_some_and(|set| set & HUP != 0);
+    let mut pid = process.pid;
+    for _ in 0..MAX_PARENTS {
+        // Whoever takes an orphan in is not of its session, whatever it reads.
+        let Some(one) = stat(pid).filter(|one| one.session == process.session) else {
+            return false;
+        };
+        if !ignores || pid.unsigned_abs() == leader {
+            return false;
+        }
+        if reads_nothing(pid) {
+            return true;
+        }
+        pid = one.ppid;
+    }
+    false
+}
+
+fn reads_nothing(pid: i32) -> bool {
+    // The link is followed to what is open, not to a path of the container.
+    statat(CWD, format!("/proc/{pid}/fd/0"), AtFlags::empty()).is_ok_and(|stdin| {
+        FileType::from_raw_mode(stdin.st_mode) == FileType::CharacterDevice
+            && (major(stdin.st_rdev), minor(stdin.st_rdev)) == (1, 3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_group_names_its_container() {
+        let (a, b) = ("a".repeat(64), "b".repeat(64));
+        let check = |path: &str, own: &str, expect: Option<&str>| {
+            assert_eq!(container_of(path, own), expect, "{path} seen from {own}");
+        };
+        check(&format!("/k8s.io/{a}"), "/", Some(&a));
+        let pod = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice";
+        check(&format!("{pod}/cri-containerd-{a}.scope"), "/", Some(&a));
+        check(&format!("{pod}/crio-{a}.scope/container"), "/", Some(&a));
+        check(&format!("{pod}:cri-containerd:{a}"), "/", Some(&a));
+        check(&format!("{pod}/crio-conmon-{a}.scope"), "/", None);
+        // A group of another's name, made in one's own container.
+        check(&format!("/k8s.io/{a}/{b}"), "/", Some(&a));
+        // A node that runs in a container.
+        check(
+            &format!("/docker/{b}/k8s.io/{a}"),
+            &format!("/docker/{b}"),
+            Some(&a),
+        );
+        check(&format!("/docker/{b}/x"), &format!("/docker/{b}"), None);
+        check("/system.slice/ssh.service", "/", None);
+        check(&format!("/../../{a}"), "/", Some(&a));
+    }
+
+    #[test]
+    fn this_process_is_found_and_no_other_of_its_pid() {
+        let own = stat(std::process::id() as i32).unwrap();
+        assert!(own.starttime <= podgate_helper::ticks::now());
+        assert_eq!(pids(own.pid).first(), Some(&own.pid));
+        assert!(!has_mark(own.pid, "none"));
+        let words: Vec<_> = std::env::args().collect();
+        assert!(has_words(own.pid, &words));
+        assert!(!has_words(own.pid, &words[..0]));
+        let process = Process {
+            container: "a".repeat(64).try_into().unwrap(),
+            pid: own.pid as u32,
+            start_time: own.starttime,
+        };
+        assert_eq!(find(&process).map(|stat| stat.pid), None, "in no container");
+    }
+}

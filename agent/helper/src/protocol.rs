@@ -1,0 +1,276 @@
+//! The protocol of the node helper's socket: a connection carries one request of the agent and one answer
+//! of the helper, each a line of JSON. Both sides parse into these types before they look at anything.
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a line, at the most: a request with a command's words at the kernel's limit, escaped.
+pub const MAX_LINE: usize = 1024 * 1024;
+
+/// A container by its runtime's id: 64 hex digits, as containerd and cri-o give them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContainerId(String);
+
+/// Not a container's id.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a container's id is 64 lower-case hex digits")]
+pub struct NotAnId;
+
+impl AsRef<str> for ContainerId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ContainerId {
+    type Error = NotAnId;
+
+    fn try_from(id: String) -> Result<Self, NotAnId> {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if id.len() == 64 && id.bytes().all(hex) {
+            Ok(Self(id))
+        } else {
+            Err(NotAnId)
+        }
+    }
+}
+
+impl From<ContainerId> for String {
+    fn from(id: ContainerId) -> Self {
+        id.0
+    }
+}
+
+/// One process of a container, and no other that has its pid later.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Where it must be.
+    pub container: ContainerId,
+    /// As the node sees it.
+    pub pid: u32,
+    /// In clock ticks since boot (proc(5), stat field 22).
+    pub start_time: u64,
+}
+
+/// How to tell a session's leader: the process that the runtime started for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum By {
+    /// It said so itself, as its container sees it.
+    Report {
+        /// Its pid in there.
+        pid: u32,
+        /// In clock ticks since boot.
+        start_time: u64,
+    },
+    /// The session's id stands in its arguments or its environment.
+    Mark {
+        /// 32 hex digits.
+        session: String,
+    },
+    /// It was not started before; the answer says which ones have exactly these words.
+    Start {
+        /// Its arguments.
+        words: Vec<String>,
+        /// In clock ticks since boot.
+        since: u64,
+    },
+}
+
+/// A signal as RFC 4254 §6.10 names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs, reason = "signal(7) has them")]
+pub enum Signal {
+    Abrt,
+    Alrm,
+    Fpe,
+    Hup,
+    Ill,
+    Int,
+    Kill,
+    Pipe,
+    Quit,
+    Segv,
+    Term,
+    Usr1,
+    Usr2,
+}
+
+impl Signal {
+    /// Its name in RFC 4254, which is also that of `kill`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Abrt => "ABRT",
+            Self::Alrm => "ALRM",
+            Self::Fpe => "FPE",
+            Self::Hup => "HUP",
+            Self::Ill => "ILL",
+            Self::Int => "INT",
+            Self::Kill => "KILL",
+            Self::Pipe => "PIPE",
+            Self::Quit => "QUIT",
+            Self::Segv => "SEGV",
+            Self::Term => "TERM",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+        }
+    }
+}
+
+/// What the helper does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Request {
+    /// Looks for a session's leader. Answered with [`Answer::Found`], of none or several, too.
+    Find {
+        /// Where.
+        container: ContainerId,
+        /// By what.
+        by: By,
+    },
+    /// Counts the processes of a container that run. Answered with [`Answer::Done`].
+    Count {
+        /// Where.
+        container: ContainerId,
+    },
+    /// Signals a session's foreground.
+    Signal {
+        /// The session's.
+        leader: Process,
+        /// What to send.
+        signal: Signal,
+    },
+    /// Sends SIGHUP and SIGCONT as a terminal that hangs up. Answered with [`Answer::HungUp`].
+    HangUp {
+        /// The session's.
+        leader: Process,
+    },
+    /// Kills what a hang-up has left of a session's foreground.
+    Kill {
+        /// The session's.
+        leader: Process,
+        /// What the hang-up answered.
+        hung_up: HungUp,
+    },
+}
+
+/// What a later [`Request::Kill`] has to know, as the session's leader may be gone by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HungUp {
+    /// The process group in the foreground; with a terminal it may be another than the leader's.
+    pub foreground: u32,
+    /// When, in clock ticks since boot: a process that is older cannot be of a later session.
+    pub at: u64,
+}
+
+/// A process that may be a session's leader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// Which.
+    pub process: Process,
+    /// What it reads, by which a session can be told from others.
+    pub stdin: Stdin,
+    /// Whether its arguments are those that were asked for.
+    pub words: bool,
+}
+
+/// What descriptor 0 of a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Stdin {
+    /// A pipe.
+    Pipe {
+        /// Whether its writers are gone.
+        hung_up: bool,
+    },
+    /// A terminal.
+    Terminal {
+        /// In characters.
+        columns: u16,
+        /// In characters.
+        rows: u16,
+    },
+    /// Nothing that a session with input has.
+    Other,
+}
+
+/// What the helper says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Request::Find`].
+    Found {
+        /// All that fit.
+        candidates: Vec<Candidate>,
+    },
+    /// To [`Request::HangUp`].
+    HungUp {
+        /// For [`Request::Kill`].
+        hung_up: HungUp,
+    },
+    /// It was done.
+    Done {
+        /// How many processes it reached.
+        processes: usize,
+    },
+    /// The process is no more, so there was nothing to do.
+    Gone,
+    /// It could not be done.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_fits_is_a_request() {
+        let id = "0123456789abcdef".repeat(4);
+        let check = |json: &str, fits: bool| {
+            let json = json.replace("ID", &id);
+            let parsed = serde_json::from_str::<Request>(&json);
+            assert_eq!(parsed.is_ok(), fits, "{json} gave {parsed:?}");
+        };
+        check(
+            r#"{"find":{"container":"ID","by":{"report":{"pid":7,"start_time":9}}}}"#,
+            true,
+        );
+        check(
+            r#"{"find":{"container":"ID","by":{"start":{"words":["a"],"since":9}}}}"#,
+            true,
+        );
+        check(
+            r#"{"find":{"container":"IDa","by":{"mark":{"session":"s"}}}}"#,
+            false,
+        );
+        check(
+            r#"{"find":{"container":"../x","by":{"mark":{"session":"s"}}}}"#,
+            false,
+        );
+        let leader = r#"{"container":"ID","pid":7,"start_time":9}"#;
+        check(
+            &format!(r#"{{"signal":{{"leader":{leader},"signal":"USR1"}}}}"#),
+            true,
+        );
+        check(
+            &format!(r#"{{"signal":{{"leader":{leader},"signal":"STOP"}}}}"#),
+            false,
+        );
+        check(
+            &format!(r#"{{"hang_up":{{"leader":{leader},"also":1}}}}"#),
+            false,
+        );
+        check(
+            r#"{"hang_up":{"leader":{"container":"ID","pid":-1,"start_time":9}}}"#,
+            false,
+        );
+        check(r#"{"run":{}}"#, false);
+    }
+}

@@ -1,0 +1,58 @@
+//! What a process reads: a pipe, or a terminal of some size. It is opened through the descriptor's own
+//! link in /proc, never by a path of its container, and only once it is known to be harmless to open.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, major, openat};
+use rustix::io::Errno;
+use rustix::termios::tcgetwinsize;
+
+use podgate_helper::protocol::Stdin;
+
+/// Majors of the pseudo-terminals' replica side (Documentation/admin-guide/devices.txt).
+const PTS: std::ops::RangeInclusive<u32> = 136..=143;
+
+/// What descriptor 0 of a process is.
+pub(crate) fn stdin(pid: i32) -> Stdin {
+    read(pid).unwrap_or(Stdin::Other)
+}
+
+fn read(pid: i32) -> rustix::io::Result<Stdin> {
+    let (kind, opened) = reopen(pid)?;
+    Ok(match kind {
+        Kind::Terminal => {
+            let size = tcgetwinsize(&opened)?;
+            let (columns, rows) = (size.ws_col, size.ws_row);
+            Stdin::Terminal { columns, rows }
+        }
+        Kind::Pipe => {
+            let mut polled = [PollFd::new(&opened, PollFlags::empty())];
+            poll(&mut polled, Some(&Timespec::default()))?;
+            let [polled] = polled;
+            let hung_up = polled.revents().contains(PollFlags::HUP);
+            Stdin::Pipe { hung_up }
+        }
+    })
+}
+
+enum Kind {
+    Pipe,
+    Terminal,
+}
+
+/// Opens what a process has open as descriptor 0, if it is a pipe or a terminal: another kind of
+/// device may do something merely by being opened.
+fn reopen(pid: i32) -> rustix::io::Result<(Kind, OwnedFd)> {
+    let link = format!("/proc/{pid}/fd/0");
+    let pinned = openat(CWD, link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let stat = fstat(&pinned)?;
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Fifo => Kind::Pipe,
+        FileType::CharacterDevice if PTS.contains(&major(stat.st_rdev)) => Kind::Terminal,
+        _ => return Err(Errno::INVAL),
+    };
+    let link = format!("/proc/self/fd/{}", pinned.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok((kind, openat(CWD, link, flags, Mode::empty())?))
+}

@@ -1,7 +1,0 @@
-//! What `--version` says.
-
-/// The version, and the commit that an image was built from (see the Dockerfile).
-pub fn long() -> String {
-    let commit = option_env!("PODGATE_COMMIT").unwrap_or("commit unknown");
-    format!("{} ({commit})", env!("CARGO_PKG_VERSION"))
-}

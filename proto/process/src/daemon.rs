@@ -1,0 +1,117 @@
+//! The main frame of a program: its options, log, TLS provider, signals and exit code. An unusable
+//! configuration is exit code 2. The first SIGTERM or SIGINT begins to drain, the second stops.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::shutdown::Shutdown;
+use crate::{config, log};
+
+/// The command line's options.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The configuration (YAML).
+    #[arg(long)]
+    config: PathBuf,
+    /// Check the configuration and exit: 0 if it is sound, 2 if not.
+    #[arg(long)]
+    check: bool,
+}
+
+/// A program that serves until it is told to end.
+pub trait Daemon: Sized {
+    /// The name that begins its lines on standard error.
+    const NAME: &'static str;
+    /// The log's filter, unless the configuration or RUST_LOG has one.
+    const LOG: &'static str;
+    /// A checked configuration.
+    type Config;
+    /// A reason why the program ends early.
+    type Error: StdError;
+
+    /// Reads and checks the configuration.
+    fn read(path: &Path) -> Result<Self::Config, config::Error>;
+
+    /// The log's part of the configuration.
+    fn log(config: &Self::Config) -> &log::Config;
+
+    /// Gets all that is needed to serve, and listens. It may be given up at any time.
+    fn bind(config: Self::Config) -> impl Future<Output = Result<Self, Self::Error>>;
+
+    /// Serves until `shutdown` drains, and ends in order.
+    fn run(self, shutdown: Shutdown) -> impl Future<Output = Result<(), Self::Error>>;
+}
+
+/// A program ends early.
+#[derive(Debug, thiserror::Error)]
+enum Error<E: StdError> {
+    #[error("{0}")]
+    Log(String),
+    #[error("a TLS provider is installed already")]
+    Provider,
+    #[error("cannot start: {0}")]
+    Runtime(#[from] io::Error),
+    #[error("{0}")]
+    Daemon(E),
+}
+
+/// Runs a program to its end, or only checks its configuration.
+pub fn run<D: Daemon>(options: &Options) -> ExitCode {
+    let config = match D::read(&options.config) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{}: {error}", D::NAME);
+            return ExitCode::from(2);
+        }
+    };
+    if options.check {
+        return ExitCode::SUCCESS;
+    }
+    let started = log::start(D::log(&config), D::LOG).map_err(Error::Log);
+    match started.and_then(|()| serve::<D>(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error}", D::NAME);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve<D: Daemon>(config: D::Config) -> Result<(), Error<D::Error>> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| Error::Provider)?;
+    // For all but sessions, which have runtimes of their own (see `workers`).
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::default();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let daemon = async {
+            // Binding may wait for the API server, and has begun nothing that must end in order.
+            let bound = shutdown.draining.run_until_cancelled(D::bind(config));
+            match bound.await {
+                Some(daemon) => daemon?.run(shutdown.clone()).await,
+                None => {
+                    tracing::info!("stopped before it served");
+                    Ok(())
+                }
+            }
+        };
+        tokio::pin!(daemon);
+        loop {
+            tokio::select! {
+                result = &mut daemon => return result.map_err(Error::Daemon),
+                _ = terminate.recv() => shutdown.advance(),
+                _ = interrupt.recv() => shutdown.advance(),
+            }
+        }
+    })
+}

@@ -1,0 +1,154 @@
+//! One call of the signer. The token is sent only to a peer whose certificate comes from a trusted CA and
+//! is for `signer.podgate`.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use podgate_proto::limits::{CONNECT_TIMEOUT, ENROL_TIMEOUT, ENROLMENT_VERSIONS};
+use podgate_proto::v1::enrolment_client::EnrolmentClient;
+use podgate_proto::v1::{EnrolRequest, EnrolResponse};
+use rustls::ClientConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::Endpoint;
+use tonic::{Code, Status};
+
+use super::config::Config;
+use crate::mtls::{self, ALPN, IssuedCertificate, SIGNER_NAME, Trusted};
+
+/// The signer gave no certificate this time.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("cannot read {path}: {source}")]
+    Token { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Trust(mtls::Error),
+    #[error("the CA of the certificate is not in {0} yet")]
+    Bundle(PathBuf),
+    #[error("no key: {0}")]
+    Key(#[from] aws_lc_rs::error::Unspecified),
+    #[error("the signer cannot be reached: {0}")]
+    Connect(String),
+    #[error("the signer does not answer within {0:?}")]
+    Timeout(Duration),
+    #[error("the signer refuses: {0}")]
+    Refused(String),
+    #[error("the signer's answer is no certificate")]
+    Answer,
+}
+
+/// A client of the signer.
+#[derive(Debug)]
+pub(super) struct Signer {
+    config: Config,
+    uri: Uri,
+    trusted: Trusted,
+}
+
+impl Signer {
+    pub(super) fn new(config: Config, uri: Uri) -> Self {
+        let trusted = Trusted::new(config.ca.clone());
+        Self {
+            config,
+            uri,
+            trusted,
+        }
+    }
+
+    /// Makes a new key, and gets a certificate for it and its lifetime in seconds.
+    pub(super) async fn enrol(&self) -> Result<(IssuedCertificate, u32), Error> {
+        let path = &self.config.token_file;
+        let token = std::fs::read_to_string(path).map_err(|source| Error::Token {
+            path: path.clone(),
+            source,
+        })?;
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)?;
+        let request = EnrolRequest {
+            protocol_version: *ENROLMENT_VERSIONS.end(),
+            token: token.trim().to_owned(),
+            public_key: key.public_key().as_ref().to_vec().into(),
+        };
+        let asked = Instant::now();
+        let answer = timeout(ENROL_TIMEOUT, self.call(request))
+            .await
+            .map_err(|_| Error::Timeout(ENROL_TIMEOUT))??;
+        let issuer = CertificateDer::from(answer.issuer.to_vec());
+        // Peers trust the CAs in the bundle alone.
+        if !self.trusts(&issuer)? {
+            return Err(Error::Bundle(self.config.ca.clone()));
+        }
+        let pkcs8 = key.to_pkcs8v1()?;
+        let held = IssuedCertificate {
+            certificate: CertificateDer::from(answer.certificate.to_vec()),
+            key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8.as_ref().to_vec())),
+            issuer,
+            expires: asked + Duration::from_secs(u64::from(answer.lifetime)),
+        };
+        if held.certificate.is_empty() || answer.lifetime == 0 {
+            return Err(Error::Answer);
+        }
+        Ok((held, answer.lifetime))
+    }
+
+    /// Whether a CA is in the bundle now.
+    pub(super) fn trusts(&self, ca: &CertificateDer<'_>) -> Result<bool, Error> {
+        let bundle = mtls::certificates(&self.config.ca).map_err(Error::Trust)?;
+        Ok(bundle.iter().any(|found| found == ca))
+    }
+
+    async fn call(&self, request: EnrolRequest) -> Result<EnrolResponse, Error> {
+        let tls = self.connect().await?;
+        // One connection serves one call, so the connector gives it away once.
+        let mut stream = Some(TokioIo::new(tls));
+        let connector = tower::service_fn(move |_: Uri| {
+            let stream = stream.take();
+            async move { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
+        });
+        let channel = Endpoint::from_static("http://signer.podgate")
+            .connect_with_connector(connector)
+            .await
+            .map_err(|error| Error::Connect(error.to_string()))?;
+        let answer = EnrolmentClient::new(channel).enrol(request).await;
+        answer.map(tonic::Response::into_inner).map_err(refused)
+    }
+
+    async fn connect(&self) -> Result<TlsStream<TcpStream>, Error> {
+        let roots = self.trusted.roots().map_err(Error::Trust)?;
+        let mut config = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        let name = ServerName::try_from(SIGNER_NAME).map_err(|_| Error::Answer)?;
+        let host = self.uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = self.uri.port_u16().unwrap_or(443);
+        let connect = async {
+            let tcp = TcpStream::connect((host, port)).await?;
+            TlsConnector::from(Arc::new(config))
+                .connect(name, tcp)
+                .await
+        };
+        let stream = timeout(CONNECT_TIMEOUT, connect)
+            .await
+            .map_err(|_| Error::Timeout(CONNECT_TIMEOUT))?
+            .map_err(|error| Error::Connect(format!("{}: {error}", self.uri)))?;
+        mtls::check_peer(stream.get_ref().1.peer_certificates(), SIGNER_NAME)
+            .map_err(Error::Trust)?;
+        Ok(stream)
+    }
+}
+
+fn refused(status: Status) -> Error {
+    match status.code() {
+        Code::Unknown | Code::Cancelled => Error::Connect("the connection was lost".to_owned()),
+        _ => Error::Refused(status.message().to_owned()),
+    }
+}

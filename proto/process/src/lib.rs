@@ -1,0 +1,17 @@
+//! What every long-running Podgate program is made of, whatever it serves. A program passes in what is
+//! its own (its name, its log's default level); nothing here knows SSH, Kubernetes or a container.
+
+pub mod admin;
+pub mod audit;
+pub mod config;
+pub mod daemon;
+pub mod descriptors;
+pub mod enrolment;
+pub mod listener;
+pub mod log;
+pub mod metrics;
+pub mod mtls;
+pub mod reload;
+pub mod shutdown;
+pub mod version;
+pub mod workers;
