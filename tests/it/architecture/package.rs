@@ -131,6 +131,19 @@ impl Package {
         names
     }
 
+    /// The file that defines what another package names as this, if it is of this package.
+    pub(super) fn defines(&self, path: &str) -> Option<&str> {
+        let mut path = path.split("::").map(str::to_owned);
+        if path.next()? != self.manifest.library {
+            return None;
+        }
+        let path: Path = path.collect();
+        match self.below(self.library?, &path, 0).first()? {
+            Meaning::Item(module, _) | Meaning::Module(module) => Some(&self.modules[*module].file),
+            Meaning::Handed(..) | Meaning::Outside(_) => None,
+        }
+    }
+
     /// A name as messages show it.
     pub(super) fn show(&self, meaning: &Meaning) -> String {
         match meaning {

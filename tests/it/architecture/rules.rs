@@ -129,6 +129,10 @@ pub(super) fn pure(places: &[&str], may: &[&str], packages: &[Package]) -> Vec<S
                     is_in_any(&package.modules[*to].file, places)
                 }
                 Meaning::Outside(path) => {
+                    let ours = packages.iter().find_map(|package| package.defines(path));
+                    if ours.is_some_and(|file| is_in_any(file, places)) {
+                        continue;
+                    }
                     let root = root(path);
                     let outside = ["std", "core", "alloc"].contains(&root)
                         || package.manifest.dependencies.contains(root);

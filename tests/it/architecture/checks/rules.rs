@@ -153,6 +153,26 @@ fn pure_files_can_be_breached() {
     check("use crate::dial; dial::f()", 1);
     check("use crate::status::Exit;", 0);
 
+    let check = |text: &str, breaches: usize| {
+        let manifest = "[package]\nname = \"podgate-agent\"\n[dependencies]\npodgate-helper = 1";
+        let texts = [
+            ("agent/Cargo.toml", manifest),
+            ("agent/src/lib.rs", "mod a;"),
+            ("agent/src/a.rs", text),
+            (
+                "helper/src/lib.rs",
+                "pub mod b; mod c; pub use b::B; pub use c::C;",
+            ),
+            ("helper/src/b.rs", ""),
+            ("helper/src/c.rs", ""),
+        ];
+        let places = ["agent/src/a", "helper/src/b"];
+        count(&rules::pure(&places, &[], &read(&texts)), breaches, text);
+    };
+    check("use podgate_helper::{B, b}; b::f()", 0);
+    check("use podgate_helper::C;", 1);
+    check("use podgate_helper::D;", 1);
+
     let texts = [("agent/src/lib.rs", "mod a;"), ("agent/src/a.rs", "")];
     let places = ["agent/src/a", "agent/src/b"];
     count(&rules::pure(&places, &[], &read(&texts)), 1, "b is gone");
