@@ -7,7 +7,6 @@ use podgate_proto::limits::{self, LINK_VERSIONS};
 use podgate_proto::v1::{Action, Exec, Identity, Open, open};
 
 use crate::grant::{self, Deny, Granted};
-use crate::kubelet;
 use crate::refusal::Refusal;
 
 /// A session that may begin.
@@ -54,7 +53,7 @@ pub(crate) fn admit(open: Open, node: &str, deny: &Deny) -> Result<Admitted, Ref
     };
     let (kind, now) = (action.kind(), SystemTime::now());
     let checked = grant::check(open.grant, kind, node, deny, now);
-    let (granted, identity) = checked.map_err(kubelet::Error::from)?;
+    let (granted, identity) = checked.map_err(Refusal::from)?;
     let open::Action::Exec(exec) = action else {
         return Err(Refusal::unsupported());
     };

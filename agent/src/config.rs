@@ -21,7 +21,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     pub certificate: enrolment::Source,
-    pub kubelet: crate::kubelet::Config,
+    pub kubelet: crate::runtime::kubelet::Config,
     pub node_helper: Option<PathBuf>,
     pub journal: Option<PathBuf>,
     pub hang_up_grace: Duration,

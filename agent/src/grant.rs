@@ -50,7 +50,7 @@ pub struct Granted {
 }
 
 /// Why a grant is worth nothing here.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
     #[error("the grant names no {0}")]

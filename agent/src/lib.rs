@@ -3,17 +3,21 @@
 mod audit;
 pub mod config;
 pub mod grant;
-pub mod kubelet;
 pub mod metrics;
-pub mod session;
 
 mod admit;
+mod exec;
+mod exit;
 mod listener;
 mod node;
 mod program;
 mod quotas;
 mod refusal;
+mod runtime;
 mod service;
+mod session;
+mod shell;
+mod streams;
 
 use std::io;
 use std::path::Path;
@@ -35,12 +39,12 @@ use tokio_util::task::TaskTracker;
 
 use audit::Audit;
 use config::Config;
-use kubelet::{Kubelet, Recent};
 use metrics::Metrics;
 use node::Node;
 use program::journal::{self, Journal};
-use program::{Left, Means, Programs};
+use program::{JournalEntry, ProgramServices, Programs};
 use quotas::Quotas;
+use runtime::kubelet::{Kubelet, NodeState};
 use service::{Service, Shared};
 
 /// Why the agent does not run.
@@ -71,7 +75,7 @@ pub struct Agent {
     enrolment: Arc<Enrolment>,
     journal: Option<Journal>,
     /// What an earlier agent has not ended.
-    left: Vec<Left>,
+    left: Vec<JournalEntry>,
     metrics: Arc<Metrics>,
     audit: Arc<Audit>,
 }
@@ -136,30 +140,32 @@ impl Daemon for Agent {
         // Connections end after the sessions, and after their hang-ups, which need the kubelet.
         let closed = CancellationToken::new();
         let kubelet = self.config.kubelet.clone();
-        let means = Arc::new(Means::new(
-            self.config.node_helper.clone().map(Node::new),
+        let node = self.config.node_helper.clone().map(Node::new);
+        let node = Arc::new(NodeState::new(node));
+        for entry in &self.left {
+            node.claim(entry.trace());
+        }
+        let services = Arc::new(ProgramServices::new(
             self.journal,
             self.config.hang_up_grace,
             Arc::clone(&metrics),
             stopped.clone(),
         ));
-        means.claim(&self.left);
         let left = Arc::new(Mutex::new(self.left));
-        let recent = Arc::new(Recent::default());
         let start = {
             let (shared, identity, closed) = (Arc::clone(&shared), self.identity, closed.clone());
             let (metrics, deny) = (Arc::clone(&metrics), self.config.deny.clone());
             move |accepted| {
                 let (shared, identity, closed) = (shared.clone(), identity.clone(), closed.clone());
                 let (metrics, kubelet, deny) = (metrics.clone(), kubelet.clone(), deny.clone());
-                let recent = Arc::clone(&recent);
-                let (means, left) = (Arc::clone(&means), Arc::clone(&left));
+                let node = Arc::clone(&node);
+                let (services, left) = (Arc::clone(&services), Arc::clone(&left));
                 async move {
                     let tasks = TaskTracker::new();
-                    match Kubelet::start(kubelet, deny, recent, &tasks, &closed) {
+                    match Kubelet::start(kubelet, deny, node, &tasks, &closed) {
                         Err(error) => tracing::error!(%error, "no client of the kubelet"),
                         Ok(kubelet) => {
-                            let programs = Programs::new(Arc::new(kubelet), means);
+                            let programs = Programs::new(Arc::new(kubelet), services);
                             // The first worker takes it all.
                             let left = std::mem::take(
                                 &mut *left.lock().unwrap_or_else(PoisonError::into_inner),

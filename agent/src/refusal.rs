@@ -5,7 +5,8 @@ use podgate_proto::limits::{LINK_VERSIONS, RELEASE};
 use podgate_proto::v1::Versions;
 use podgate_proto::v1::failed::Reason;
 
-use crate::kubelet::{Error, dial, pods, upgrade};
+use crate::grant;
+use crate::runtime::Error;
 
 /// Bytes of a frontdoor's release that are shown.
 const MAX_RELEASE: usize = 64;
@@ -82,98 +83,41 @@ impl Refusal {
     }
 }
 
+impl From<grant::Error> for Refusal {
+    fn from(error: grant::Error) -> Self {
+        let reason = if error.is_rule() {
+            Reason::Denied
+        } else {
+            Reason::Grant
+        };
+        Self::same(reason, error.to_string())
+    }
+}
+
+/// What is special to a runtime, the runtime says itself.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        let (reason, message) = match &error {
-            Error::Dial(error) | Error::Pods(pods::Error::Dial(error)) => dialled(error),
-            Error::Upgrade(upgrade::Error::Refused { status, text }) => refused(*status, text),
-            Error::Upgrade(error) => unreachable(error),
-            Error::Pods(error) => pod(error),
-            Error::Token { .. } => (
-                Reason::KubeletRefused,
-                "the agent cannot read its token for the kubelet; see the agent's log".into(),
-            ),
-            Error::Denied(error) if error.is_rule() => (Reason::Denied, error.to_string()),
-            Error::Denied(error) => (Reason::Grant, error.to_string()),
-            Error::Exec(error) => unreachable(error),
-            Error::Command(error) => (Reason::Command, error.to_string()),
-            Error::Runtime(text) => {
-                (Reason::Exec, format!("the runtime could not start the program: {text}"))
+        let cause = chain(&error);
+        let (reason, message) = match error {
+            Error::Unreachable(failure) | Error::TimedOut(failure) => {
+                (Reason::KubeletUnreachable, failure.sentence)
             }
-            Error::Wrapper(_) | Error::HangUp(_) | Error::HangUpTimeout => {
-                (Reason::Exec, error.to_string())
-            }
+            Error::Untrusted(failure) => (Reason::KubeletUntrusted, failure.sentence),
+            Error::Refused(failure) => (Reason::KubeletRefused, failure.sentence),
+            Error::Changed(failure) => (Reason::PodChanged, failure.sentence),
+            Error::Denied(error) => return error.into(),
+            Error::Invalid(failure) => (Reason::Command, failure.sentence),
+            Error::Runtime(failure) => (Reason::Exec, failure.sentence),
             Error::NoShell => (
                 Reason::NoShell,
                 "this image has no shell; run one of its programs instead: ssh TARGET /path/to/program ARGUMENTS".into(),
-            ),
-            Error::StartTimeout => (
-                Reason::KubeletUnreachable,
-                format!("the kubelet on the pod's node or its runtime is slow or silent: {error}"),
             ),
         };
         Self {
             reason,
             message,
-            cause: chain(&error),
+            cause,
         }
-    }
-}
-
-fn dialled(error: &dial::Error) -> (Reason, String) {
-    match error {
-        dial::Error::Tls { source, .. } => (
-            Reason::KubeletUntrusted,
-            format!(
-                "the kubelet on the pod's node is not trusted by the agent ({source}); check kubelet.ca and kubelet.serverName"
-            ),
-        ),
-        error => unreachable(error),
-    }
-}
-
-fn unreachable(error: &impl ToString) -> (Reason, String) {
-    let message = format!(
-        "the kubelet on the pod's node cannot be reached: {}",
-        error.to_string()
-    );
-    (Reason::KubeletUnreachable, message)
-}
-
-fn refused(status: u16, text: &str) -> (Reason, String) {
-    match status {
-        401 => (
-            Reason::KubeletRefused,
-            "the kubelet on the pod's node refused the agent (401): it does not know its token or certificate".into(),
-        ),
-        403 => (
-            Reason::KubeletRefused,
-            format!(
-                "the kubelet on the pod's node refused the agent ({status}): its identity needs create on nodes/proxy"
-            ),
-        ),
-        404 => (Reason::PodChanged, "the pod is gone from its node".into()),
-        500 if text.starts_with("container not found") => {
-            (Reason::PodChanged, "the container is not running".into())
-        }
-        _ => (
-            Reason::KubeletRefused,
-            format!("the kubelet on the pod's node refused the exec ({status}): {text}"),
-        ),
-    }
-}
-
-fn pod(error: &pods::Error) -> (Reason, String) {
-    match error {
-        error if error.container_gone() => (Reason::PodChanged, format!("{error}; try again")),
-        pods::Error::Refused(status) => (
-            Reason::KubeletRefused,
-            format!(
-                "the kubelet on the pod's node refused to name its pods to the agent ({}): its identity needs get on nodes/pods, or on nodes/proxy before 1.33 (kubelet.fineGrainedAuthorization)",
-                status.as_u16()
-            ),
-        ),
-        error => unreachable(error),
     }
 }
 

@@ -198,10 +198,10 @@ impl Service {
         // Boxed, as is the end: a session that runs keeps none of what they need.
         let mut program = match Box::pin(self.programs.start(granted, &session.id, &exec)).await {
             Ok(started) => started,
-            Err(NotStarted { error, rest }) => {
+            Err(NotStarted { error, failed }) => {
                 self.ended(session, "refused", None);
                 refuse(&outbound, error.into()).await;
-                Box::pin(rest.end()).await;
+                Box::pin(failed.end()).await;
                 return "refused";
             }
         };
@@ -214,18 +214,16 @@ impl Service {
             namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
             "session begins"
         );
-        let opened = AgentMessage {
-            message: Some(ToFrontdoor::Opened(opened)),
-        };
-        let end = match outbound.send(Ok(opened)).await {
+        let end = match session::tell(&outbound, ToFrontdoor::Opened(opened)).await {
             Err(_) => End::Abandoned,
             Ok(()) => {
-                let place = program.handle.container();
+                let supervisor = program.handle.supervisor();
+                let streams = &mut program.streams;
                 tokio::select! {
                     // In its place, lest the future has room for it twice.
                     end = session::run(
-                        (&mut program.input, &mut program.output),
-                        &place,
+                        (&mut *streams.input, &mut *streams.output),
+                        &supervisor,
                         &mut inbound,
                         &outbound,
                         &self.shared.stopped,
@@ -272,7 +270,5 @@ impl Service {
 /// Tells the frontdoor why there is no session.
 async fn refuse(outbound: &session::Outbound, refusal: Refusal) {
     tracing::warn!(error = %refusal.cause, "session refused");
-    let failed = session::failed(refusal.reason, refusal.message);
-    // A frontdoor that is gone needs no telling.
-    let _ = outbound.send(Ok(failed)).await;
+    session::last_words(outbound, refusal.reason, refusal.message).await;
 }

@@ -112,6 +112,31 @@ const KEPT: &[Kept] = &[
         why: "only authz makes a grant, and the agent's grant checks it",
     },
     Kept {
+        what: "agent/src/runtime",
+        places: &[
+            "agent/src/lib",
+            "agent/src/config",
+            "agent/src/program",
+            "agent/src/refusal",
+        ],
+        why: "a session moves bytes, of whatever runs",
+    },
+    Kept {
+        what: "agent/src/runtime/kubelet",
+        places: &["agent/src/lib", "agent/src/config"],
+        why: "what a program is started by is said by the configuration alone",
+    },
+    Kept {
+        what: "agent/src/exec",
+        places: &["agent/src/runtime/kubelet", "agent/src/shell"],
+        why: "SPDY is the kubelet's way",
+    },
+    Kept {
+        what: "agent/src/shell",
+        places: &["agent/src/runtime/kubelet", "agent/src/runtime/trace"],
+        why: "a wrapper and a script are the kubelet's way",
+    },
+    Kept {
         what: "frontdoor/src/agents",
         places: &["frontdoor/src/ssh", "frontdoor/src/lib"],
         why: "a node is dialled by a session alone",
@@ -120,10 +145,11 @@ const KEPT: &[Kept] = &[
 
 /// Files that compute and do nothing else, so that tests and fuzzers need bytes alone.
 const PURE: &[&str] = &[
-    "agent/src/kubelet/spdy",
-    "agent/src/kubelet/status",
-    "agent/src/kubelet/stty",
-    "agent/src/kubelet/wrapper",
+    "agent/src/exec/spdy",
+    "agent/src/exec/status",
+    "agent/src/exit",
+    "agent/src/shell/stty",
+    "agent/src/shell/wrapper",
     "agent/helper/src/protocol",
     "frontdoor/src/addresses",
     "frontdoor/src/authn/options",

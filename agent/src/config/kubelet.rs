@@ -7,7 +7,7 @@ use podgate_process::config::Invalid;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
-use crate::kubelet::{ClientFiles, Config, Trust};
+use crate::runtime::kubelet::{ClientFiles, Config, Trust};
 
 /// Where every kubelet listens that was told nothing else.
 const PORT: u16 = 10250;

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Left;
+use super::entry::JournalEntry;
 
 /// Processes of an earlier boot are gone, and their numbers mean nothing (proc(5)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// Bytes of a file, at the most: a command's words.
+/// The most bytes of a file: a command's words.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// Why there is no journal.
@@ -38,14 +38,15 @@ pub(crate) struct Journal {
 
 /// What a file holds: owned when it is read, borrowed when it is written.
 #[derive(Serialize, Deserialize)]
-struct Entry<B, L> {
+struct Page<B, E> {
     boot: B,
-    left: L,
+    #[serde(rename = "left")]
+    entry: E,
 }
 
 impl Journal {
     /// Opens a folder, made where there is none, and reads what an earlier agent has left.
-    pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<Left>), Error> {
+    pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<JournalEntry>), Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Io { path, source }
@@ -76,17 +77,17 @@ impl Journal {
             boot: boot.trim().to_owned(),
             _lock: lock,
         };
-        let mut left = Vec::new();
+        let mut entries = Vec::new();
         for file in fs::read_dir(folder).map_err(failed(folder))? {
             let path = file.map_err(failed(folder))?.path();
             if path.file_name().is_some_and(|name| name == "lock") {
                 continue;
             }
             match this.read(&path) {
-                Ok(entry) if entry.boot != this.boot => {
+                Ok(page) if page.boot != this.boot => {
                     fs::remove_file(&path).map_err(failed(&path))?;
                 }
-                Ok(entry) => left.push(entry.left),
+                Ok(page) => entries.push(page.entry),
                 // It was being written when its agent was killed: nothing was started by it.
                 Err(_) if path.extension().is_some_and(|end| end == "new") => {
                     fs::remove_file(&path).map_err(failed(&path))?;
@@ -96,26 +97,26 @@ impl Journal {
                 }
             }
         }
-        Ok((this, left))
+        Ok((this, entries))
     }
 
-    fn read(&self, path: &Path) -> io::Result<Entry<String, Left>> {
+    fn read(&self, path: &Path) -> io::Result<Page<String, JournalEntry>> {
         let mut bytes = Vec::new();
         File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
-        let entry: Entry<String, Left> = serde_json::from_slice(&bytes)?;
-        if self.path(&entry.left.session) == path {
-            Ok(entry)
+        let page: Page<String, JournalEntry> = serde_json::from_slice(&bytes)?;
+        if self.path(&page.entry.session) == path {
+            Ok(page)
         } else {
             Err(io::Error::other("it is not named as its session"))
         }
     }
 
     /// Writes what is known of a session. One that cannot be written is run all the same, and said.
-    pub(super) fn write(&self, left: &Left) {
+    pub(super) fn write(&self, entry: &JournalEntry) {
         let boot = &self.boot;
-        let entry = Entry { boot, left };
+        let page = Page { boot, entry };
         // Whole or not at all, whenever this process is killed.
-        let path = self.path(&left.session);
+        let path = self.path(&entry.session);
         let new = path.with_extension("new");
         let write = || {
             let mut file = OpenOptions::new()
@@ -124,7 +125,7 @@ impl Journal {
                 .write(true)
                 .mode(0o600)
                 .open(&new)?;
-            file.write_all(&serde_json::to_vec(&entry)?)?;
+            file.write_all(&serde_json::to_vec(&page)?)?;
             fs::rename(&new, &path)
         };
         if let Err(error) = write() {
@@ -132,10 +133,12 @@ impl Journal {
         }
     }
 
-    /// Forgets a session.
+    /// Forgets a session, if it was written at all.
     pub(super) fn remove(&self, session: &str) {
         let path = self.path(session);
-        if let Err(error) = fs::remove_file(&path) {
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(path = %path.display(), %error, "a session stays in the journal");
         }
     }
@@ -150,7 +153,7 @@ mod tests {
     use super::*;
     use crate::grant::Granted;
 
-    fn left(session: &str) -> Left {
+    fn entry(session: &str) -> JournalEntry {
         let granted = Granted {
             namespace: "prod".into(),
             pod: "web-0".into(),
@@ -158,7 +161,13 @@ mod tests {
             container: "main".into(),
             container_id: format!("containerd://{}", "a".repeat(64)),
         };
-        Left::new(session, granted)
+        let trace = r#"{"Wrapped":{"leader":null}}"#;
+        JournalEntry {
+            session: session.to_owned(),
+            granted,
+            trace: serde_json::from_str(trace).unwrap(),
+            hang_up: None,
+        }
     }
 
     fn folder(name: &str) -> PathBuf {
@@ -170,13 +179,13 @@ mod tests {
         let folder = folder("again");
         let (journal, before) = Journal::open(&folder).unwrap();
         assert_eq!(before, []);
-        journal.write(&left("a"));
-        journal.write(&left("b"));
+        journal.write(&entry("a"));
+        journal.write(&entry("b"));
         journal.remove("a");
         assert!(matches!(Journal::open(&folder), Err(Error::InUse(_))));
         drop(journal);
         let (_, again) = Journal::open(&folder).unwrap();
-        assert_eq!(again, [left("b")]);
+        assert_eq!(again, [entry("b")]);
         fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -184,7 +193,7 @@ mod tests {
     fn what_is_of_another_boot_is_removed_and_what_is_broken_is_left_alone() {
         let folder = folder("broken");
         let (journal, _) = Journal::open(&folder).unwrap();
-        journal.write(&left("a"));
+        journal.write(&entry("a"));
         let whole = fs::read_to_string(folder.join("a.json")).unwrap();
         drop(journal);
         let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use podgate_process::mtls;
 use podgate_process::reload::Reloaded;
 
-use super::Config;
+use super::config::Config;
 
 /// A connection to the kubelet.
 pub(super) type Connection = TlsStream<TcpStream>;
@@ -34,7 +34,7 @@ const WARM_AGE: Duration = Duration::from_secs(25);
 
 /// Why there is no connection to the kubelet.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// No TCP connection.
     #[error("cannot connect to {address}: {source}")]
     Connect {

@@ -3,22 +3,11 @@
 
 use serde::Deserialize;
 
-/// How an exec ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Exit {
-    /// The process ended: 0 to 255, 128+n where signal n killed it.
-    Code(u8),
-    /// It never ran: no such program.
-    NotFound(String),
-    /// It never ran: the file cannot be executed.
-    NotExecutable(String),
-    /// The runtime failed, with its own words.
-    Failed(String),
-}
+use crate::exit::Exit;
 
 /// Why bytes are no status.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Not the JSON of a `v1.Status`.
     #[error("the kubelet's exit status cannot be read: {0}")]
     Json(#[from] serde_json::Error),
@@ -59,7 +48,7 @@ struct Cause {
 }
 
 /// Reads the bytes of the error stream.
-pub fn parse(json: &[u8]) -> Result<Exit, Error> {
+pub(crate) fn parse(json: &[u8]) -> Result<Exit, Error> {
     // Serde would read the fields of an array, too.
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err(Error::NotAnObject);
@@ -85,7 +74,7 @@ pub fn parse(json: &[u8]) -> Result<Exit, Error> {
 
 /// What runc and crun say of a program that cannot be started. Their words are the only thing that
 /// tells a missing program from any other failure; `exec: "` keeps out a missing working directory.
-pub(super) fn start_failure(message: String) -> Exit {
+pub(crate) fn start_failure(message: String) -> Exit {
     let exec = message.rfind("exec: \"").map(|at| message.split_at(at).1);
     match exec {
         Some(exec)

@@ -2,21 +2,15 @@
 //! a session runs. A process is told by its pid and start time together, so none that took over the
 //! pid is ever signalled.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
-use super::exec::Event;
-use super::status::Exit;
-use super::{Error, Kubelet};
-use crate::grant::Granted;
+use crate::exec::{self, Input, Output};
+use crate::exit::Exit;
+use crate::streams::{Event, Input as _};
 
-/// For one exec of the script.
-const EXEC_TIMEOUT: Duration = Duration::from_secs(10);
-/// What the script says of a process that is not the session's, or not any more.
+/// The script's status for a process that is not the session's, or no longer.
 const GONE: u8 = 3;
-/// Bytes of the script's output, at the most: one line of /proc/PID/stat.
+/// The most bytes of the script's output: one line of /proc/PID/stat.
 const MAX_OUTPUT: usize = 4 * 1024;
 
 /// `$1` says what to do. Words of /proc/PID/stat from the third on are read behind the last
@@ -103,16 +97,16 @@ exit 0
 
 /// The process that leads a session, as its own container sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leader {
+pub(crate) struct Leader {
     /// Its pid in there.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// In clock ticks since boot.
-    pub start_time: u64,
+    pub(crate) start_time: u64,
 }
 
 impl Leader {
     /// Reads a line of /proc/PID/stat (proc(5)).
-    pub(super) fn from_stat(line: &str) -> Option<Self> {
+    pub(crate) fn from_stat(line: &str) -> Option<Self> {
         let pid = line.split(' ').next()?.parse().ok()?;
         let (_, rest) = line.rsplit_once(") ")?;
         let start_time = rest.split(' ').nth(19)?.parse().ok()?;
@@ -120,85 +114,84 @@ impl Leader {
     }
 }
 
-impl Kubelet {
-    /// SIGHUP and SIGCONT, as a terminal that hangs up sends them. Answers the foreground group, or
-    /// nothing where the leader is no more.
-    pub async fn hang_up(&self, granted: &Granted, leader: Leader) -> Result<Option<u32>, Error> {
-        let (pid, start) = words(leader);
-        let output = signal(self, granted, &["hangup", &pid, &start]).await?;
-        // Without a word it is the leader's own.
-        Ok(output.map(|line| line.trim().parse().unwrap_or(leader.pid)))
+/// Why the script did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Exec(#[from] exec::Error),
+    #[error("the hang-up script ended with status {0}")]
+    Status(u8),
+    #[error("the runtime could not start the hang-up script: {0}")]
+    Runtime(String),
+}
+
+/// One run of the script.
+#[derive(Debug)]
+pub(crate) struct Script(Vec<String>);
+
+impl Script {
+    /// SIGHUP and SIGCONT, as a terminal that hangs up sends them. [`foreground`] reads the answer.
+    pub(crate) fn hang_up(leader: Leader) -> Self {
+        Self::new("hangup", leader, [])
     }
 
-    /// Kills what a hang-up has left; whether there was anything to kill. `at` is when the hang-up
-    /// was, in clock ticks since boot.
-    pub async fn kill(
-        &self,
-        granted: &Granted,
-        leader: Leader,
-        foreground: u32,
-        at: u64,
-    ) -> Result<bool, Error> {
-        let ((pid, start), group, at) = (words(leader), foreground.to_string(), at.to_string());
-        let output = signal(self, granted, &["kill", &pid, &start, &group, &at]).await?;
-        Ok(output.is_some())
+    /// Kills what a hang-up has left. `at` is when the hang-up was, in clock ticks since boot.
+    pub(crate) fn kill(leader: Leader, foreground: u32, at: u64) -> Self {
+        Self::new("kill", leader, [foreground.to_string(), at.to_string()])
     }
 
-    /// Sends a signal to a session's foreground, by its name as RFC 4254 §6.10 has it.
-    pub async fn signal(&self, granted: &Granted, leader: Leader, name: &str) -> Result<(), Error> {
-        let (pid, start) = words(leader);
-        signal(self, granted, &[name, &pid, &start]).await.map(drop)
+    /// Sends a signal to a session's foreground, by its name in RFC 4254 §6.10.
+    pub(crate) fn signal(leader: Leader, name: &str) -> Self {
+        Self::new(name, leader, [])
     }
 
-    /// Finds the leader of a session that has not reported itself.
-    pub async fn find(&self, granted: &Granted, session: &str) -> Result<Option<Leader>, Error> {
-        let found = signal(self, granted, &["find", session]).await?;
-        Ok(found.as_deref().and_then(Leader::from_stat))
+    /// Finds the leader of a session that has not reported itself. [`Leader::from_stat`] reads the
+    /// answer.
+    pub(crate) fn find(session: &str) -> Self {
+        Self(words(&["find", session]))
+    }
+
+    fn new<const N: usize>(verb: &str, leader: Leader, more: [String; N]) -> Self {
+        let (pid, start) = (leader.pid.to_string(), leader.start_time.to_string());
+        let mut argv = words(&[verb, &pid, &start]);
+        argv.extend(more);
+        Self(argv)
+    }
+
+    /// What a runtime is to execute.
+    pub(crate) fn argv(&self) -> &[String] {
+        &self.0
     }
 }
 
-fn words(leader: Leader) -> (String, String) {
-    (leader.pid.to_string(), leader.start_time.to_string())
+/// A command line that gives the script these words.
+fn words(words: &[&str]) -> Vec<String> {
+    let argv = ["sh", "-c", SCRIPT, "podgate-hangup"].iter().chain(words);
+    argv.map(|&word| word.to_owned()).collect()
 }
 
-/// Runs the script; what it printed, or nothing where the process is gone.
-async fn signal(
-    kubelet: &Kubelet,
-    granted: &Granted,
-    arguments: &[&str],
-) -> Result<Option<String>, Error> {
-    match timeout(EXEC_TIMEOUT, run(kubelet, granted, arguments)).await {
-        Ok(Ok((0, output))) => Ok(Some(output)),
-        Ok(Ok((GONE, _))) => Ok(None),
-        Ok(Ok((code, _))) => Err(Error::HangUp(code)),
-        // Nothing that needs a shell was ever run there.
-        Ok(Err(Error::NoShell)) => Ok(None),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(Error::HangUpTimeout),
-    }
+/// The foreground process group that a hang-up reached.
+pub(crate) fn foreground(answer: &str, leader: Leader) -> u32 {
+    // A script that said nothing reached the leader's own.
+    answer.trim().parse().unwrap_or(leader.pid)
 }
 
-/// The script's exit status and output.
-async fn run(
-    kubelet: &Kubelet,
-    granted: &Granted,
-    arguments: &[&str],
-) -> Result<(u8, String), Error> {
-    let argv = ["sh", "-c", SCRIPT, "podgate-hangup"]
-        .iter()
-        .chain(arguments);
-    let argv: Vec<_> = argv.map(|&word| word.to_owned()).collect();
-    let (mut input, mut output) = kubelet.exec(granted, &argv, false).await?;
+/// What the script printed, or `None` where the process is gone.
+pub(crate) async fn answer(mut input: Input, mut output: Output) -> Result<Option<String>, Error> {
     // The script reads nothing, and may be gone already.
-    let _ = input.close().await;
+    let _ = input.end().await;
     let mut said = Vec::new();
     loop {
-        match output.next().await? {
-            Event::Exit(Exit::Code(code)) => {
-                return Ok((code, String::from_utf8_lossy(&said).into_owned()));
+        match output.event().await? {
+            Event::Exit(Exit::Code(0)) => {
+                return Ok(Some(String::from_utf8_lossy(&said).into_owned()));
             }
-            Event::Exit(Exit::NotFound(_)) => return Err(Error::NoShell),
-            Event::Exit(other) => return Err(Error::Runtime(format!("{other:?}"))),
+            // In an image without a shell, nothing was ever run that needs one.
+            Event::Exit(Exit::Code(GONE) | Exit::NotFound(_)) => return Ok(None),
+            Event::Exit(Exit::Code(code)) => return Err(Error::Status(code)),
+            Event::Exit(Exit::NotExecutable(text) | Exit::Failed(text)) => {
+                return Err(Error::Runtime(text));
+            }
             Event::Stdout(bytes) if said.len() + bytes.len() <= MAX_OUTPUT => {
                 said.extend_from_slice(&bytes);
             }

@@ -15,7 +15,7 @@ const FIN: u8 = 1;
 
 /// A frame as a client meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
+pub(crate) enum Frame {
     /// Part of a stream's bytes. `fin` stands on the last part of a frame that carries it, which
     /// may be empty.
     Data {
@@ -44,7 +44,7 @@ pub enum Frame {
 
 /// Why bytes are no SPDY/3.1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The first two bytes of a control frame name another version.
     #[error("a control frame of another protocol: {0:#06x}")]
     Version(u16),
@@ -63,14 +63,14 @@ pub enum Error {
 
 /// Cuts a byte stream into frames.
 #[derive(Debug, Default)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     /// The data frame being passed on: stream, fin, bytes still to come.
     data: Option<(u32, bool, usize)>,
 }
 
 impl Decoder {
     /// Takes the next frame from the front of `bytes`; `None` if more bytes are needed.
-    pub fn next(&mut self, bytes: &mut BytesMut) -> Result<Option<Frame>, Error> {
+    pub(crate) fn next(&mut self, bytes: &mut BytesMut) -> Result<Option<Frame>, Error> {
         if let Some((stream, fin, left)) = self.data {
             return Ok(self.data_part(stream, fin, left, bytes));
         }
@@ -131,7 +131,7 @@ impl Decoder {
 }
 
 /// Appends a SYN_STREAM with a header block made by [`headers`](super::headers).
-pub fn put_syn_stream(out: &mut BytesMut, stream: u32, block: &[u8]) {
+pub(crate) fn put_syn_stream(out: &mut BytesMut, stream: u32, block: &[u8]) {
     put_control(out, 1, 10 + block.len());
     out.put_u32(stream);
     out.put_u32(0); // associated with no other stream
@@ -143,7 +143,7 @@ pub fn put_syn_stream(out: &mut BytesMut, stream: u32, block: &[u8]) {
 ///
 /// # Panics
 /// Not within this crate: a payload is at most a chunk of the link, far below 2^24 bytes.
-pub fn put_data(out: &mut BytesMut, stream: u32, fin: bool, payload: &[u8]) {
+pub(crate) fn put_data(out: &mut BytesMut, stream: u32, fin: bool, payload: &[u8]) {
     debug_assert!(payload.len() < 1 << 24);
     out.put_u32(stream);
     out.put_u32(u32::from(fin) << 24 | payload.len() as u32);
@@ -151,7 +151,7 @@ pub fn put_data(out: &mut BytesMut, stream: u32, fin: bool, payload: &[u8]) {
 }
 
 /// Appends a PING, which keeps a runtime from cutting an idle stream (4 h in containerd).
-pub fn put_ping(out: &mut BytesMut, id: u32) {
+pub(crate) fn put_ping(out: &mut BytesMut, id: u32) {
     put_control(out, 6, 4);
     out.put_u32(id);
 }

@@ -28,7 +28,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// Why the live container is not known, or not the granted one.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Dial(#[from] dial::Error),
     #[error("asking for the pods: {0}")]
@@ -135,7 +135,7 @@ pub(super) struct Pods {
 
 /// The kubelet's last answer, to whichever core, and when it was asked for.
 #[derive(Debug, Default)]
-pub struct Recent(std::sync::Mutex<Option<(Instant, Arc<PodList>)>>);
+pub(crate) struct Recent(std::sync::Mutex<Option<(Instant, Arc<PodList>)>>);
 
 impl Recent {
     /// The answer, if it was asked for no earlier than this.

@@ -8,7 +8,7 @@ use super::stty;
 
 /// Bytes of one argument of a program, at the most: MAX_ARG_STRLEN of Linux (32 pages), less the
 /// NUL that ends it.
-pub const MAX_ARGUMENT: usize = 128 * 1024 - 1;
+pub(crate) const MAX_ARGUMENT: usize = 128 * 1024 - 1;
 
 // The scripts' own variables begin with __, so that none of the image's is touched.
 
@@ -61,16 +61,16 @@ trap : HUP INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev
 
 /// A program to run in a container, and how to tell that it has begun.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wrapped {
+pub(crate) struct Wrapped {
     /// What the kubelet is to exec.
-    pub argv: Vec<String>,
+    pub(crate) argv: Vec<String>,
     /// What the wrapper's first output begins with; it ends with byte 2.
-    pub ready: String,
+    pub(crate) ready: String,
 }
 
 /// Why a command cannot be run.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Beyond what Linux takes.
     #[error(
         "the command is {0} bytes long, more than the {MAX_ARGUMENT} that Linux takes in one argument; send it as a script on stdin instead (ssh TARGET sh < script)"
@@ -97,7 +97,7 @@ pub enum Error {
 }
 
 /// Wraps what `exec` asks for, for an image that has a shell.
-pub fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
+pub(crate) fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
     let mut script = String::new();
     let mut arguments = Vec::new();
 
@@ -155,7 +155,7 @@ pub fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
 }
 
 /// The words of a command, for an image without a shell.
-pub fn split(command: &[u8]) -> Result<Vec<String>, Error> {
+pub(crate) fn split(command: &[u8]) -> Result<Vec<String>, Error> {
     check(command)?;
     let command = std::str::from_utf8(command).map_err(|_| Error::NotUtf8)?;
     let words = shell_words::split(command).map_err(|_| Error::Quotes)?;

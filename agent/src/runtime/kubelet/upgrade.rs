@@ -27,7 +27,7 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Why the kubelet did not switch to SPDY.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The connection broke.
     #[error("connection lost while asking for an exec: {0}")]
     Io(#[from] std::io::Error),

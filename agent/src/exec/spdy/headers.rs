@@ -11,14 +11,14 @@ const FLUSH: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 
 /// Writes the header blocks of one connection, in order.
 #[derive(Debug, Default)]
-pub struct Encoder {
+pub(crate) struct Encoder {
     begun: bool,
 }
 
 impl Encoder {
     /// The block for one stream with a single header. Name (lower case) and value are short: both
     /// together below 64 KiB, the greatest stored block.
-    pub fn block(&mut self, name: &str, value: &str) -> BytesMut {
+    pub(crate) fn block(&mut self, name: &str, value: &str) -> BytesMut {
         let mut plain = BytesMut::new();
         plain.put_u32(1); // number of headers
         for text in [name, value] {

@@ -1,0 +1,232 @@
+//! Which process a session runs in an image without a shell, where nothing marks it: the one that was
+//! started with the session's words while no other start of ours was under way in its container.
+//! Others may start the same words at the same time; then the process is not known, and never guessed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::{sleep, timeout};
+
+use super::trace::Words;
+use crate::node::Node;
+use crate::runtime::running::Error;
+use crate::streams::Streams;
+use podgate_helper::protocol::{By, Candidate, ContainerId, Process, Stdin};
+use podgate_proto::v1::TerminalSize;
+
+/// Between looks for a process that is being started, in milliseconds: about as long as runc takes,
+/// then longer.
+const LOOKS: [u64; 7] = [20, 30, 50, 100, 200, 400, 1200];
+/// Between looks for what tells a session's process from its doubles, in milliseconds.
+const SIGNS: [u64; 6] = [10, 40, 100, 200, 400, 800];
+/// Seconds that a start takes at the most, and some. A double this close behind the process that was
+/// found may be the one that was meant.
+const SETTLED: u64 = 12;
+/// For a place in a container where others start, too: a start without one goes on, and its process is
+/// known only by a sign.
+const PLACE: Duration = Duration::from_secs(2);
+/// A size that no terminal has.
+const ODD: TerminalSize = TerminalSize {
+    columns: 9973,
+    rows: 9967,
+};
+
+/// Starts of bare words: one at a time in a container, until its process is found.
+#[derive(Debug, Default)]
+pub(super) struct Starts(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    places: HashMap<ContainerId, Arc<tokio::sync::Mutex<()>>>,
+    /// Processes that are known to lead one of our sessions.
+    taken: HashSet<Process>,
+}
+
+/// A program whose process is looked for. While it has its place no other of ours starts there.
+#[derive(Debug)]
+pub(super) struct Unidentified {
+    starts: Arc<Mutex<State>>,
+    place: Option<OwnedMutexGuard<()>>,
+    taken: Option<Process>,
+}
+
+impl Starts {
+    /// Waits for a container's place; none where that takes too long.
+    pub(super) async fn begin(&self, container: ContainerId) -> Option<Unidentified> {
+        let place = {
+            let mut state = lock(&self.0);
+            state.places.retain(|_, place| Arc::strong_count(place) > 1);
+            Arc::clone(state.places.entry(container).or_default())
+        };
+        let place = timeout(PLACE, place.lock_owned()).await.ok()?;
+        Some(Unidentified {
+            starts: Arc::clone(&self.0),
+            place: Some(place),
+            taken: None,
+        })
+    }
+
+    /// Takes what an earlier agent knew to lead one of its sessions, so that it is nobody's double.
+    pub(super) fn claim(&self, process: Process) {
+        lock(&self.0).taken.insert(process);
+    }
+}
+
+impl Drop for Unidentified {
+    fn drop(&mut self) {
+        if let Some(process) = &self.taken {
+            lock(&self.starts).taken.remove(process);
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a session's process is looked for by.
+pub(super) struct Search<'a> {
+    pub(super) helper: &'a Node,
+    pub(super) starts: &'a Starts,
+    pub(super) container: &'a ContainerId,
+}
+
+impl Search<'_> {
+    /// Looks for the process until it is there, and gives the container's place back. Answers whether
+    /// it was found.
+    pub(super) async fn identify(
+        &self,
+        words: &mut Words,
+        unidentified: &mut Unidentified,
+    ) -> bool {
+        if unidentified.place.is_none() {
+            return false;
+        }
+        for pause in LOOKS {
+            sleep(Duration::from_millis(pause)).await;
+            let started = match self.started(words).await {
+                Ok(started) => started,
+                Err(error) => {
+                    tracing::debug!(%error, "looking for the session's process");
+                    continue;
+                }
+            };
+            let mut fitting = started.into_iter().filter(|one| one.words);
+            match (fitting.next(), fitting.next()) {
+                (None, _) => {}
+                (Some(only), None) => {
+                    let process = only.process;
+                    lock(&unidentified.starts).taken.insert(process.clone());
+                    unidentified.taken = Some(process.clone());
+                    words.leader = Some(process);
+                    break;
+                }
+                _ => break,
+            }
+        }
+        unidentified.place = None;
+        words.leader.is_some()
+    }
+
+    /// The process of a session, if it is known for sure. `Ok(None)`: it has ended.
+    pub(super) async fn sure(
+        &self,
+        session: &Words,
+        streams: &mut Option<Streams>,
+    ) -> Result<Option<Process>, Error> {
+        let before = self.started(session).await?;
+        if let Some(leader) = &session.leader {
+            let settled = leader.start_time + SETTLED * rustix::param::clock_ticks_per_second();
+            let double = |one: &Candidate| {
+                one.words && one.process != *leader && one.process.start_time <= settled
+            };
+            if !before.iter().any(double) {
+                // It may have other words by now, as a program that renames itself.
+                let lives = before.iter().any(|one| one.process == *leader);
+                return Ok(lives.then(|| leader.clone()));
+            }
+        }
+        if before.is_empty() {
+            return Ok(None);
+        }
+        // Nothing gives a sign without its streams.
+        let streams = streams.take().ok_or(Error::InDoubt)?;
+        Ok(Some(self.sign(session, &before, streams).await?))
+    }
+
+    /// Has the process give a sign that no double gives: its terminal takes an odd size, or its input
+    /// hangs up as the streams are closed.
+    async fn sign(
+        &self,
+        session: &Words,
+        before: &[Candidate],
+        mut streams: Streams,
+    ) -> Result<Process, Error> {
+        let open = if session.terminal {
+            let resized = streams.input.resize(&ODD).await;
+            resized.map_err(|_| Error::InDoubt)?;
+            Some(streams)
+        } else {
+            drop(streams);
+            None
+        };
+        let mut signs = Vec::new();
+        for pause in SIGNS {
+            sleep(Duration::from_millis(pause)).await;
+            signs = self.started(session).await?;
+            signs.retain(gives);
+            if !signs.is_empty() {
+                break;
+            }
+        }
+        drop(open);
+        let newly = |now: &&Candidate| {
+            let then = before.iter().find(|then| then.process == now.process);
+            then.is_some_and(|then| !gives(then))
+        };
+        let mut changed = signs.iter().filter(newly);
+        match (changed.next(), changed.next(), signs.as_slice()) {
+            (Some(only), None, _) => Ok(only.process.clone()),
+            // Its input was at its end before, which none of the doubles can say.
+            (None, _, [only]) if session.leader.as_ref() == Some(&only.process) => {
+                Ok(only.process.clone())
+            }
+            _ => Err(Error::InDoubt),
+        }
+    }
+
+    /// All that was started in the container no earlier than the session. Left out is what is known to
+    /// be another session's of ours, and what reads nothing that a session has. The session's own
+    /// process is known by more than its words, whatever it is.
+    async fn started(&self, session: &Words) -> Result<Vec<Candidate>, Error> {
+        let by = By::Start {
+            words: session.words.clone(),
+            since: session.since,
+        };
+        let mut found = self.helper.find(self.container, by).await?;
+        let state = lock(&self.starts.0);
+        found.retain(|one| {
+            let kind = match one.stdin {
+                Stdin::Terminal { .. } => session.terminal,
+                Stdin::Pipe { .. } => !session.terminal,
+                // A program may have closed it; then nothing tells it from others but what is known.
+                Stdin::Other => false,
+            };
+            session.leader.as_ref() == Some(&one.process)
+                || kind && !state.taken.contains(&one.process)
+        });
+        Ok(found)
+    }
+}
+
+fn gives(candidate: &Candidate) -> bool {
+    match candidate.stdin {
+        Stdin::Pipe { hung_up } => hung_up,
+        Stdin::Terminal { columns, rows } => {
+            (u32::from(columns), u32::from(rows)) == (ODD.columns, ODD.rows)
+        }
+        Stdin::Other => false,
+    }
+}

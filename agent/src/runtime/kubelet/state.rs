@@ -1,0 +1,38 @@
+//! What the kubelet's clients of all cores share.
+
+use std::sync::Arc;
+
+use super::identify::Starts;
+use super::pods::Recent;
+use super::trace;
+use crate::node::Node;
+use crate::runtime::trace::Trace;
+
+/// What is known of this node, over all cores.
+#[derive(Debug)]
+pub(crate) struct NodeState {
+    pub(super) helper: Option<Node>,
+    /// Programs that nothing marks.
+    pub(super) starts: Starts,
+    pub(super) recent: Arc<Recent>,
+}
+
+impl NodeState {
+    pub(crate) fn new(helper: Option<Node>) -> Self {
+        Self {
+            helper,
+            starts: Starts::default(),
+            recent: Arc::default(),
+        }
+    }
+
+    /// Takes the process that an earlier agent knew, so that it is not taken for another session's.
+    pub(crate) fn claim(&self, trace: &Trace) {
+        let Trace::Kubelet(trace) = trace;
+        if let trace::Trace::Words(words) = trace
+            && let Some(leader) = &words.leader
+        {
+            self.starts.claim(leader.clone());
+        }
+    }
+}
