@@ -113,12 +113,7 @@ const KEPT: &[Kept] = &[
     },
     Kept {
         what: "agent/src/runtime",
-        places: &[
-            "agent/src/lib",
-            "agent/src/config",
-            "agent/src/program",
-            "agent/src/refusal",
-        ],
+        places: &["agent/src/program", "agent/src/refusal"],
         why: "a session moves bytes, of whatever runs",
     },
     Kept {
