@@ -23,7 +23,7 @@ pub use rules::{Rule, Selectors, What};
 
 use crate::addresses::Addresses;
 use crate::kubernetes::Reference;
-use crate::target;
+use crate::login_name;
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -190,14 +190,14 @@ impl Config {
 }
 
 fn check(file: File) -> Result<Config, Invalid> {
-    if !target::is_label(&file.default_namespace) {
+    if !login_name::is_label(&file.default_namespace) {
         return Err(Invalid::new(
             "defaultNamespace",
             format!("{:?} is no namespace", file.default_namespace),
         ));
     }
     let suffix = &file.jump.suffix;
-    if !suffix.is_empty() && !suffix.split('.').all(target::is_label) {
+    if !suffix.is_empty() && !suffix.split('.').all(login_name::is_label) {
         return Err(Invalid::new(
             "jump.suffix",
             format!("{suffix:?} ends no host's name"),

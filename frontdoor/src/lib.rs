@@ -10,12 +10,12 @@ pub mod authz;
 pub mod config;
 pub mod identity;
 pub mod kubernetes;
+pub mod login_name;
 pub mod metrics;
 pub mod route;
 pub mod signer;
-pub mod target;
 
-mod places;
+mod quotas;
 mod ssh;
 
 use std::io;
@@ -41,9 +41,9 @@ use authn::Authenticator;
 use authz::{Authorizer, Reviews};
 use config::{Config, HostKeys};
 use metrics::Metrics;
-use places::Places;
+use quotas::Quotas;
 use route::{AgentPods, Cluster, Router};
-use ssh::{Accepted, Worker, hostkeys};
+use ssh::{Accepted, Context, hostkeys};
 
 /// Why the frontdoor does not run.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +157,7 @@ impl Daemon for Frontdoor {
             metrics,
             audit,
         } = self;
-        let places = Arc::new(Places::new(&config.limits));
+        let quotas = Arc::new(Quotas::new(&config.limits));
         let reviews = Arc::new(Reviews::new(config.authorization.clone()));
         let rules: Arc<[_]> = config.rules.clone().into();
         let served = CancellationToken::new();
@@ -188,12 +188,12 @@ impl Daemon for Frontdoor {
         let (failed, mut failure) = mpsc::channel(1);
         let start = {
             let (config, draining, stopped) = (config.clone(), draining.clone(), stopped.clone());
-            let (metrics, places) = (Arc::clone(&metrics), Arc::clone(&places));
+            let (metrics, quotas) = (Arc::clone(&metrics), Arc::clone(&quotas));
             let audit = Arc::clone(&audit);
             move |accepted| {
                 let (config, metrics) = (config.clone(), Arc::clone(&metrics));
                 let (ssh, authenticator) = (Arc::clone(&ssh), Arc::clone(&authenticator));
-                let (places, cluster) = (Arc::clone(&places), Arc::clone(&cluster));
+                let (quotas, cluster) = (Arc::clone(&quotas), Arc::clone(&cluster));
                 let agent_pods = agent_pods.clone();
                 let (reviews, rules) = (Arc::clone(&reviews), Arc::clone(&rules));
                 let audit = Arc::clone(&audit);
@@ -216,10 +216,10 @@ impl Daemon for Frontdoor {
                     };
                     let authorizer = Authorizer::new(router.client(), reviews, rules);
                     let (recheck, every) = (authorizer.clone(), config.recheck);
-                    let worker = Worker {
+                    let context = Context {
                         ssh,
                         limits: config.limits,
-                        places,
+                        quotas,
                         sessions: config.sessions,
                         authenticator,
                         recheck: config.recheck,
@@ -232,7 +232,7 @@ impl Daemon for Frontdoor {
                         stopped,
                     };
                     tokio::select! {
-                        () = ssh::serve(accepted, Arc::new(worker)) => {}
+                        () = ssh::serve(accepted, Arc::new(context)) => {}
                         () = recheck.recheck(every) => {}
                     }
                 }
@@ -248,7 +248,7 @@ impl Daemon for Frontdoor {
             }
             tracing::info!(%listen, %admin_address, "serving");
             let proxies = config.proxies.as_ref();
-            let admit = |stream, peer| ssh::admit(stream, peer, proxies, &places, &metrics);
+            let admit = |stream, peer| ssh::admit(stream, peer, proxies, &quotas, &metrics);
             tokio::select! {
                 () = enrolment.enrolled() => {
                     accept(&listener, &mut workers, admit, &draining).await;

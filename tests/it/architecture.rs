@@ -150,7 +150,7 @@ const PURE: &[&str] = &[
     "frontdoor/src/authn/options",
     "frontdoor/src/identity",
     "frontdoor/src/ssh/proxy_protocol",
-    "frontdoor/src/target",
+    "frontdoor/src/login_name",
 ];
 
 /// All that a pure file may import, but for other pure files.

@@ -74,7 +74,7 @@ async fn a_reserved_name_is_answered_by_the_frontdoor_alone() {
     stand.agent.signal(Signal::KILL).unwrap();
     stand.agent.ended().await.unwrap();
     stand.api.set_fault(ApiFault::Refused).await.unwrap();
-    let help = include_str!("../../frontdoor/src/target/help.txt");
+    let help = include_str!("../../frontdoor/src/login_name/help.txt");
     let bo = stand.add_user("bo").await.unwrap();
 
     for (client, login, expect) in [

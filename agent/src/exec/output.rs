@@ -26,28 +26,22 @@ const MAX_EARLY: usize = 64;
 const MIN_ROOM: usize = 1024;
 const MAX_ROOM: usize = 64 * 1024;
 
-/// Why an exec broke. The exit status of a program is not among these.
+/// Why an exec broke. A program's exit status is none of these.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The connection to the kubelet broke.
     #[error("the connection to the kubelet broke: {0}")]
     Io(#[from] io::Error),
-    /// The peer speaks no SPDY/3.1.
     #[error("the kubelet's answer is no SPDY: {0}")]
     Frame(#[from] frame::Error),
-    /// The connection ended before the program did, or before its output did.
+    /// The connection ended before the program or its output did.
     #[error("the kubelet closed the connection in mid-session")]
     Closed,
-    /// The connection ended in order, but nobody said how the program fared.
     #[error("the kubelet gave no exit status")]
     NoStatus,
-    /// The status is no status.
     #[error(transparent)]
     Status(#[from] status::Error),
-    /// The status has no end.
     #[error("the kubelet's exit status is longer than {MAX_STATUS} bytes")]
     StatusTooLong,
-    /// Output before the streams were accepted.
     #[error("the kubelet sent data before it accepted the streams")]
     TooEarly,
 }
@@ -93,7 +87,7 @@ impl Output {
         }
     }
 
-    /// Waits until the peer has accepted so many streams.
+    /// Waits until the peer has accepted this many streams.
     pub(super) async fn accepted(&mut self, streams: usize) -> Result<(), Error> {
         let mut awaited = streams;
         while awaited > 0 {
@@ -123,15 +117,15 @@ impl Output {
                     return Err(Error::NoStatus);
                 }
                 let exit = status::parse(&self.status)?;
-                // A program that ran has ended its output before; one that did not has none.
+                // A program that ran has ended its output before. One that never ran has no output.
                 if matches!(exit, Exit::Code(_)) && self.open.iter().any(|&open| open != ERROR) {
                     return Err(Error::Closed);
                 }
                 return Ok(Event::Exit(exit));
             }
             let frame = match self.frame().await {
-                // Runtimes have been seen to close without the frames that end the error stream.
-                // The status is whole JSON or none, and output that has ended is complete.
+                // Some runtimes close without the frames that end the error stream. The status is
+                // whole if it is JSON, and output that has ended is complete.
                 Err(Error::Closed) if self.open == [ERROR] && !self.status.is_empty() => {
                     Frame::GoAway
                 }
@@ -170,11 +164,11 @@ impl Output {
             let room = self.bytes.capacity() - self.bytes.len();
             match self.io.read_buf(&mut self.bytes).await {
                 Ok(0) => return Err(Error::Closed),
-                // Much is read at once where much comes; one that is idle holds little.
+                // A busy stream reads much at once, and an idle one holds little memory.
                 Ok(read) if read == room => self.room = MAX_ROOM.min(self.room * 2),
                 Ok(read) if read < self.room / 4 => self.room = MIN_ROOM.max(self.room / 2),
                 Ok(_) => {}
-                // A peer that is killed does not say goodbye in TLS.
+                // A peer that was killed does not close TLS properly.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Err(Error::Closed);
                 }

@@ -5,10 +5,9 @@ use serde::Deserialize;
 
 use crate::exit::Exit;
 
-/// Why bytes are no status.
+/// Why the bytes are not a status.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Not the JSON of a `v1.Status`.
     #[error("the kubelet's exit status cannot be read: {0}")]
     Json(#[from] serde_json::Error),
     /// JSON, but not of a `v1.Status`.
@@ -49,7 +48,7 @@ struct Cause {
 
 /// Reads the bytes of the error stream.
 pub(crate) fn parse(json: &[u8]) -> Result<Exit, Error> {
-    // Serde would read the fields of an array, too.
+    // Serde would accept an array of the fields, too.
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err(Error::NotAnObject);
     }
@@ -72,8 +71,8 @@ pub(crate) fn parse(json: &[u8]) -> Result<Exit, Error> {
     }
 }
 
-/// What runc and crun say of a program that cannot be started. Their words are the only thing that
-/// tells a missing program from any other failure; `exec: "` keeps out a missing working directory.
+/// Reads what a runtime says of a program that it could not start. Only its words tell a missing program
+/// from other failures. Requiring `exec: "` leaves out a missing working directory.
 pub(crate) fn start_failure(message: String) -> Exit {
     let exec = message.rfind("exec: \"").map(|at| message.split_at(at).1);
     match exec {
@@ -83,7 +82,7 @@ pub(crate) fn start_failure(message: String) -> Exit {
             Exit::NotFound(message)
         }
         Some(exec) if exec.contains("permission denied") => Exit::NotExecutable(message),
-        // crun's words, and Kata's.
+        // The words of crun and of Kata.
         None if (message.contains("executable file `") && message.contains("not found"))
             || (message.contains("the file ") && message.contains(" was not found")) =>
         {

@@ -12,20 +12,20 @@ use crate::runtime::running::Error;
 use crate::streams::Streams;
 use podgate_helper::ticks;
 
-/// Seconds between tries: a runtime or a helper that restarts is not there at once.
+/// Seconds between tries. A runtime or a helper that restarts is away for a while.
 const PAUSES: [u64; 6] = [1, 2, 5, 15, 30, 60];
-/// Tries after which it is believed that a container is no more: a kubelet that has just restarted
-/// knows of none for a while.
+/// Tries after which a runtime is believed that says that a container is gone. One that has just
+/// restarted knows of no container for a while.
 const GONE_TRIES: usize = 3;
 
-/// Takes one step, again and again until it succeeds or its tries are over.
+/// Repeats one step until it succeeds or its tries are used up.
 macro_rules! again {
     ($services:expr, $step:expr) => {{
         let mut tries = Tries::new($services);
         loop {
-            let place = tries.place().await;
+            let permit = tries.permit().await;
             let outcome = $step;
-            drop(place);
+            drop(permit);
             match outcome {
                 Ok(done) => break done,
                 Err(error) => tries.pause(error).await?,
@@ -37,7 +37,7 @@ macro_rules! again {
 /// What a hang-up came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// It had ended already, or went at SIGHUP.
+    /// It had ended already, or ended by SIGHUP.
     Gone,
     /// SIGKILL was sent after the grace.
     Killed,
@@ -111,7 +111,7 @@ async fn try_to_end(
     })
 }
 
-/// Tries of one step: until it succeeds, or all pauses are over.
+/// The tries of one step.
 struct Tries<'a> {
     services: &'a ProgramServices,
     pauses: std::slice::Iter<'static, u64>,
@@ -128,20 +128,20 @@ impl<'a> Tries<'a> {
         }
     }
 
-    async fn place(&self) -> Option<SemaphorePermit<'a>> {
+    async fn permit(&self) -> Option<SemaphorePermit<'a>> {
         // The semaphore is never closed; were it, nothing would be worse for going on.
         self.services.hangups.acquire().await.ok()
     }
 
-    /// Waits before another try, if there is one. A doubt is not cleared by waiting.
+    /// Waits before another try, or answers the error if there is none. Waiting does not clear a doubt.
     async fn pause(&mut self, error: Error) -> Result<(), Error> {
         self.tried += 1;
-        let believed = match error {
+        let last = match error {
             Error::ContainerGone(_) => self.tried > GONE_TRIES,
             Error::InDoubt => true,
             Error::Failed(_) => false,
         };
-        if believed {
+        if last {
             return Err(error);
         }
         let Some(pause) = self.pauses.next() else {

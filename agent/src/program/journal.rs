@@ -1,5 +1,6 @@
-//! What was started and is not known to be over, a file a session, for the agent that comes after a
-//! crash. It is written before the runtime is asked, so nothing is started that it does not know.
+//! Programs that were started and are not known to be over, in a file for each session, for the agent
+//! that comes after a crash. An entry is written before the runtime is asked, so nothing is started
+//! that the journal does not know.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -27,12 +28,12 @@ pub enum Error {
     InUse(PathBuf),
 }
 
-/// A folder of sessions.
+/// A folder with a file for each session.
 #[derive(Debug)]
 pub(crate) struct Journal {
     folder: PathBuf,
     boot: String,
-    /// Held as long as this agent lives.
+    /// Held while this agent lives.
     _lock: File,
 }
 
@@ -45,7 +46,7 @@ struct Page<B, E> {
 }
 
 impl Journal {
-    /// Opens a folder, made where there is none, and reads what an earlier agent has left.
+    /// Opens the folder, or makes it, and reads what an earlier agent has left.
     pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<JournalEntry>), Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -54,7 +55,7 @@ impl Journal {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(failed(folder))?;
         let found = fs::symlink_metadata(folder).map_err(failed(folder))?;
-        // What stands in there is signalled.
+        // Processes that the folder names are signalled, so nobody else may write there.
         let own = rustix::process::geteuid().as_raw();
         if !found.is_dir() || found.uid() != own || found.mode() & 0o077 != 0 {
             return Err(Error::Open(folder.to_owned()));
@@ -88,7 +89,7 @@ impl Journal {
                     fs::remove_file(&path).map_err(failed(&path))?;
                 }
                 Ok(page) => entries.push(page.entry),
-                // It was being written when its agent was killed: nothing was started by it.
+                // Its agent was killed while writing it, and had not started anything by it.
                 Err(_) if path.extension().is_some_and(|end| end == "new") => {
                     fs::remove_file(&path).map_err(failed(&path))?;
                 }
@@ -111,11 +112,11 @@ impl Journal {
         }
     }
 
-    /// Writes what is known of a session. One that cannot be written is run all the same, and said.
+    /// Writes what is known of a session. If that fails, the session runs all the same, with a warning.
     pub(super) fn write(&self, entry: &JournalEntry) {
         let boot = &self.boot;
         let page = Page { boot, entry };
-        // Whole or not at all, whenever this process is killed.
+        // The file is whole or not there, whenever this process is killed.
         let path = self.path(&entry.session);
         let new = path.with_extension("new");
         let write = || {

@@ -13,3 +13,6 @@ mod tracked;
 pub(crate) use entry::JournalEntry;
 pub(crate) use services::ProgramServices;
 pub(crate) use start::{NotStarted, Programs};
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use super::entry::JournalEntry;
 use super::journal::Journal;
 use crate::metrics::Metrics;
 
-/// Hang-ups under way at once: a frontdoor that dies leaves many to be done.
+/// Hang-ups at a time. A frontdoor that dies leaves many to be done.
 const HANGUPS: usize = 16;
 
 /// What starts and ends programs, for all cores.

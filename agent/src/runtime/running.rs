@@ -20,8 +20,9 @@ pub(crate) trait Running: Send {
     /// Sends a signal to what runs in the session's foreground.
     async fn signal(&mut self, signal: Signal) -> Result<(), Error>;
 
-    /// Sends SIGHUP and SIGCONT, as a terminal that hangs up does. Takes the streams if it has to
-    /// close them. Answers `None` if nobody is there any more.
+    /// Sends SIGHUP and SIGCONT, as a terminal that hangs up does. It may take the streams, to close
+    /// them or to drain them; those that it leaves are closed after it. Answers `None` if nobody is
+    /// there any more.
     async fn hang_up(&mut self, streams: &mut Option<Streams>) -> Result<Option<HangUp>, Error>;
 
     /// Sends SIGKILL to what the hang-up has left. Answers whether there was anything to kill.

@@ -1,6 +1,6 @@
-//! Signals without a node helper: a second exec runs the image's own shell, whose `kill` reaches what
-//! a session runs. A process is told by its pid and start time together, so none that took over the
-//! pid is ever signalled.
+//! Signals without a node helper: a second exec runs a script in the image's own shell, whose `kill`
+//! reaches what a session runs. A process is known by its pid and start time together, so another one
+//! that took over the pid is never signalled.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,18 +13,18 @@ const GONE: u8 = 3;
 /// The most bytes of the script's output: one line of /proc/PID/stat.
 const MAX_OUTPUT: usize = 4 * 1024;
 
-/// `$1` says what to do. Words of /proc/PID/stat from the third on are read behind the last
-/// parenthesis, as the second may hold anything (proc(5)). Exits with 3 where the leader is gone, with
-/// 4 where it could not be signalled. `kill -HUP -N` is the form that every sh's kill takes for a group.
+/// `$1` says what to do. The second word of /proc/PID/stat may hold anything, so the words after it are
+/// read from behind the last parenthesis (proc(5)). The script exits with 3 if the leader is gone, with 4
+/// if it could not be signalled. Every sh's kill takes `kill -HUP -N` for a group.
 ///
 /// - `hangup PID START` sends HUP and CONT to the leader's group and to the terminal's foreground group,
-///   as a terminal that hangs up does, and prints the latter.
-/// - `kill PID START GROUP AT` kills the leader, and what is left in its session of that group and of
-///   the foreground there is now. Where jobs have no groups of their own, a background job stays: it
-///   ignores HUP, and it or who started it reads /dev/null, as POSIX has it for such a one (Shell
-///   Command Language §2.9.3). The leader may be gone, and its number
-///   another's: then a process of its session that is older than AT vouches that it is not.
-/// - a signal's name, `PID START`: it goes to the foreground group, or without a terminal to the leader's.
+///   as a terminal that hangs up does, and prints the foreground group.
+/// - `kill PID START GROUP AT` kills the leader, and in its session what is left of that group and of
+///   the present foreground group. Where jobs have no groups of their own, a background job is spared:
+///   it ignores HUP, and it or its parent reads /dev/null, as POSIX says of background jobs (Shell
+///   Command Language §2.9.3). If the leader is gone, another process may have its number by now. That
+///   it is still the same session is known if a process of it is older than AT.
+/// - `SIGNAL PID START` sends the signal to the foreground group, or without a terminal to the leader's.
 /// - `find SESSION` prints the stat of the leader that bears the session's mark.
 const SCRIPT: &str = "\
 look() {
@@ -164,7 +164,7 @@ impl Script {
     }
 }
 
-/// A command line that gives the script these words.
+/// A command line that runs the script with these arguments.
 fn words(words: &[&str]) -> Vec<String> {
     let argv = ["sh", "-c", SCRIPT, "podgate-hangup"].iter().chain(words);
     argv.map(|&word| word.to_owned()).collect()
@@ -172,7 +172,7 @@ fn words(words: &[&str]) -> Vec<String> {
 
 /// The foreground process group that a hang-up reached.
 pub(crate) fn foreground(answer: &str, leader: Leader) -> u32 {
-    // A script that said nothing reached the leader's own.
+    // Without an answer it was the leader's own group.
     answer.trim().parse().unwrap_or(leader.pid)
 }
 
@@ -186,7 +186,7 @@ pub(crate) async fn answer(mut input: Input, mut output: Output) -> Result<Optio
             Event::Exit(Exit::Code(0)) => {
                 return Ok(Some(String::from_utf8_lossy(&said).into_owned()));
             }
-            // In an image without a shell, nothing was ever run that needs one.
+            // In an image without a shell, no program was ever started by one.
             Event::Exit(Exit::Code(GONE) | Exit::NotFound(_)) => return Ok(None),
             Event::Exit(Exit::Code(code)) => return Err(Error::Status(code)),
             Event::Exit(Exit::NotExecutable(text) | Exit::Failed(text)) => {

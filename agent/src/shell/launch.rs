@@ -15,7 +15,7 @@ use crate::streams::Event;
 /// The most bytes that come before the program's own: the wrapper's marker with a line of
 /// /proc/PID/stat, and what the image's shell says before it.
 const MAX_READY: usize = 4 * 1024;
-/// How long a start that was given up may still come to run, and is waited for to be hung up.
+/// How long to wait for a start that was given up, so as to hang it up if it comes to run.
 const PENDING: Duration = Duration::from_secs(120);
 
 /// Why a wrapper does not run its program.
@@ -121,7 +121,7 @@ enum Marker<'a> {
     Other,
 }
 
-/// Finds the marker; something may stand before it, such as a shell's warning of its locale.
+/// Finds the marker. Something may come before it, such as a shell's warning about its locale.
 fn marker<'a>(seen: &'a [u8], prefix: &[u8]) -> Marker<'a> {
     let found = seen
         .windows(prefix.len())

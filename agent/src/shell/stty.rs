@@ -1,9 +1,9 @@
 //! A client's terminal as arguments for `stty`: its size, and its modes (RFC 4254 §8, RFC 8160).
-//! Only modes that both coreutils and busybox know, since either gives up at the first unknown one.
+//! Only modes that both coreutils and busybox know: either gives up at the first that it does not know.
 
 use podgate_proto::v1::{TerminalMode, TerminalSize};
 
-/// `stty` arguments for the size; empty where the client has none (0 means unknown, RFC 4254 §6.2).
+/// `stty` arguments for the size; empty if the client has none (0 means unknown, RFC 4254 §6.2).
 pub(super) fn size(size: &TerminalSize) -> String {
     if size.columns == 0 || size.rows == 0 {
         return String::new();
@@ -76,8 +76,8 @@ fn name(opcode: u32) -> Option<Mode> {
     })
 }
 
-/// A control character as both `stty` read it. A single digit would be taken for the digit itself,
-/// so control characters go in caret notation; 255 means none (RFC 4254 §8).
+/// A control character as both kinds of `stty` read it. They take a single digit for the digit itself, so
+/// control characters are written in caret notation. 255 means none (RFC 4254 §8).
 fn character(value: u32) -> String {
     match u8::try_from(value) {
         Ok(255) | Err(_) => "undef".to_owned(),

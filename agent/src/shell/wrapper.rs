@@ -1,33 +1,33 @@
-//! The small shell script that stands in front of a user's program: it sets what the kubelet's exec
-//! cannot (environment, terminal size and modes), says that it runs, and then gets out of the way.
-//! A user must not be able to tell it from sshd.
+//! The small shell script that stands in front of a user's program. It sets what an exec cannot set
+//! (environment, terminal size and modes), says that it runs, and gets out of the way. A user must see
+//! no difference from sshd.
 
 use podgate_proto::v1::{Exec, Terminal, exec::Program};
 
 use super::stty;
 
-/// Bytes of one argument of a program, at the most: MAX_ARG_STRLEN of Linux (32 pages), less the
-/// NUL that ends it.
+/// The most bytes of one argument of a program: MAX_ARG_STRLEN of Linux (32 pages), less the NUL that
+/// ends it.
 pub(crate) const MAX_ARGUMENT: usize = 128 * 1024 - 1;
 
-// The scripts' own variables begin with __, so that none of the image's is touched.
+// The scripts' own variables begin with __, so that they do not touch the image's.
 
-/// Sets the terminal up (`$1` size, `$2` modes), where the image has a stty. `set -f` keeps a mode
-/// like `^?` from becoming a file's name.
+/// Sets the terminal up (`$1` size, `$2` modes) if the image has a stty. `set -f` keeps a mode like `^?`
+/// from being expanded to a file name.
 const TERMINAL: &str = "\
 set -f; [ -z \"$1\" ] || stty $1 2>/dev/null; [ -z \"$2\" ] || stty $2 2>/dev/null; set +f; shift 2
 ";
 
-/// Puts a command together that is not UTF-8 (the kubelet's protobuf would refuse it): `$1` such
-/// pieces of octal escapes follow. The x keeps the newlines at a piece's end.
+/// Puts a command together that is not UTF-8, which the kubelet's protobuf would refuse. `$1` pieces of
+/// octal escapes follow. The x keeps the newlines at the end of a piece.
 const OCTAL: &str = "\
 __n=$1 __c=; shift
 while [ \"$__n\" -gt 0 ]; do __p=$(printf \"$1\"x); __c=$__c${__p%x}; shift; __n=$((__n-1)); done
 set -- \"$@\" \"$__c\"; unset __n __c __p
 ";
 
-/// Takes the environment: words up to `--`. bash remarks on a locale that the image lacks, which is
-/// for the user's own shell to do.
+/// Takes the environment: words up to `--`. bash warns about a locale that the image lacks; that is left
+/// to the user's own shell.
 const ENVIRONMENT: &str =
     "while [ \"$1\" != -- ]; do export \"$1\"; shift; done 2>/dev/null; shift\n";
 
@@ -38,7 +38,8 @@ const READY: &str = "\
 printf '\\001%s:%s\\002' \"$0\" \"$__s\"; unset __s
 ";
 
-/// Finds the user's shell as login(1) would: from the image's passwd, but none that refuses.
+/// Finds the user's shell as login(1) would, from the image's passwd. A shell that refuses logins is
+/// passed over.
 const FIND_SHELL: &str = "\
 __s= __u=
 { while read -r __k __v _; do [ \"$__k\" != Uid: ] || { __u=$__v; break; }; done </proc/self/status
@@ -50,11 +51,11 @@ set -- \"$__s\"; unset __s __u __k __v __i __h
 ";
 
 /// Without a terminal the wrapper stays as the program's parent, as sshd would, and keeps stdout and
-/// stderr open: a runtime closes stdin as soon as either is at its end, which cuts `cat > file`
-/// short (containerd issue 13934). The traps let it outlive a signal to the group and report the
-/// program's status; traps are reset in the program itself (POSIX sh, exec). Its own stderr is
-/// elsewhere, so that it does not remark on how the program died; the subshell makes dash change
-/// the descriptors of the program alone.
+/// stderr open: a runtime closes stdin as soon as either has ended, which cuts `cat > file` short
+/// (containerd issue 13934). The traps let the wrapper outlive a signal to the group and report the
+/// program's status. In the program itself they are reset (POSIX sh, exec). The wrapper's own stderr is
+/// moved, so that it prints nothing about how the program died. The subshell makes dash change only the
+/// program's descriptors.
 const STAY: &str = "\
 trap : HUP INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev/null
 ";
@@ -62,7 +63,7 @@ trap : HUP INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev
 /// A program to run in a container, and how to tell that it has begun.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wrapped {
-    /// What the kubelet is to exec.
+    /// The command line to execute.
     pub(crate) argv: Vec<String>,
     /// What the wrapper's first output begins with; it ends with byte 2.
     pub(crate) ready: String,
@@ -71,27 +72,22 @@ pub(crate) struct Wrapped {
 /// Why a command cannot be run.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
-    /// Beyond what Linux takes.
     #[error(
         "the command is {0} bytes long, more than the {MAX_ARGUMENT} that Linux takes in one argument; send it as a script on stdin instead (ssh TARGET sh < script)"
     )]
     TooLong(usize),
-    /// A NUL byte ends a string everywhere on the way.
     #[error("the command holds a NUL byte")]
     Nul,
-    /// Quotes that do not match, in an image where no shell reads them.
+    /// Only in an image without a shell, where the words are split here.
     #[error("the command's quotes do not match")]
     Quotes,
-    /// The kubelet takes nothing else, and no shell is there to put it together.
+    /// The kubelet takes only UTF-8, and no shell is there to put the bytes together.
     #[error("the command is not UTF-8, which an image without a shell cannot be given")]
     NotUtf8,
-    /// An empty command has no program.
     #[error("the command is empty")]
     Empty,
-    /// A message without a program.
     #[error("the frontdoor asked for neither a shell nor a command")]
     NoProgram,
-    /// A variable whose name or value a shell cannot take.
     #[error("the environment variable {0:?} cannot be set")]
     Variable(String),
 }
@@ -130,7 +126,7 @@ pub(crate) fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
             }
         }
     };
-    // What sets the program up comes in front of it, so its own arguments come last.
+    // The words that set the program up come first, its own arguments last.
     let mut prologue = String::new();
     let mut front = Vec::new();
     if let Some(terminal) = terminal {
@@ -202,7 +198,7 @@ fn environment(exec: &Exec, terminal: Option<&Terminal>) -> Result<Vec<String>, 
 
 /// The command as formats for `printf`, each below the kernel's limit.
 fn octal(command: &[u8]) -> Vec<String> {
-    // Four characters a byte at the most.
+    // A byte takes up to four characters.
     let pieces = command.chunks(MAX_ARGUMENT / 4);
     pieces
         .map(|piece| {
@@ -211,7 +207,7 @@ fn octal(command: &[u8]) -> Vec<String> {
                 match byte {
                     b'%' => format.push_str("%%"),
                     b'\\' => format.push_str("\\\\"),
-                    // At the front it would be an option.
+                    // In front, a dash would make it an option.
                     b' '..=b'~' if byte != b'-' => format.push(char::from(byte)),
                     _ => format.push_str(&format!("\\{byte:03o}")),
                 }

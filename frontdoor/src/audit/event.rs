@@ -7,6 +7,7 @@ use std::time::Duration;
 use podgate_proto::v1::Action;
 use serde::Serialize;
 
+use super::refused_by::RefusedBy;
 use crate::identity::Identity;
 
 /// The schema's version. Fields may be added to it; what is there keeps its meaning.
@@ -18,10 +19,10 @@ const MAX_LIST: usize = 4096;
 /// Bytes of any other text.
 const MAX_TEXT: usize = 512;
 
-/// The way in.
+/// How a client reaches the frontdoor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Way {
+pub enum Via {
     /// A connection to the frontdoor.
     Direct,
     /// A connection inside another (`ssh -J`).
@@ -57,7 +58,7 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    way: Option<Way>,
+    way: Option<Via>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,9 +92,9 @@ pub struct Event<'a> {
     cut: Vec<&'static str>,
 }
 
-/// Where a session is, once that is known.
+/// The container that a session is in, once that is known.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) uid: String,
@@ -122,12 +123,12 @@ impl<'a> Event<'a> {
     /// A session got no channel, before it said what it wants.
     pub fn channel_refused(identity: &'a Identity, reason: &'a str) -> Self {
         let event = Self::new("refusal").identity(identity);
-        event.refusal(super::By::Limit.as_str(), reason)
+        event.refusal(RefusedBy::Limit.as_str(), reason)
     }
 
     /// Where it came from, and the login name that says where to.
-    pub fn from(mut self, client: SocketAddr, way: Way, target: &'a str) -> Self {
-        (self.client, self.way) = (Some(client), Some(way));
+    pub fn from(mut self, client: SocketAddr, via: Via, target: &'a str) -> Self {
+        (self.client, self.way) = (Some(client), Some(via));
         self.target = Some(self.text("target", target));
         self
     }
@@ -137,17 +138,17 @@ impl<'a> Event<'a> {
         id: &'a str,
         action: Action,
         identity: &'a Identity,
-        place: Option<&'a Place>,
+        location: Option<&'a Location>,
     ) -> Self {
         let mut event = Self::new(event).identity(identity);
         event.session = Some(id);
         event.action = Some(action.word());
-        if let Some(place) = place {
-            event.namespace = Some(&place.namespace);
-            event.pod = Some(&place.pod);
-            event.uid = Some(&place.uid);
-            event.node = Some(&place.node);
-            event.container = Some(&place.container);
+        if let Some(location) = location {
+            event.namespace = Some(&location.namespace);
+            event.pod = Some(&location.pod);
+            event.uid = Some(&location.uid);
+            event.node = Some(&location.node);
+            event.container = Some(&location.container);
         }
         event
     }
@@ -276,7 +277,7 @@ mod tests {
         let identity = identity();
         let client = SocketAddr::from(([192, 0, 2, 1], 5000));
         let mut value =
-            read(Event::accepted(&identity, "SHA256:x").from(client, Way::Direct, "web-0.prod"));
+            read(Event::accepted(&identity, "SHA256:x").from(client, Via::Direct, "web-0.prod"));
         let time = value["time"].take();
         let time: jiff::Timestamp = time.as_str().unwrap().parse().unwrap();
         assert!(jiff::Timestamp::now().duration_since(time).as_secs() < 60);
@@ -294,9 +295,9 @@ mod tests {
     #[test]
     fn the_page_has_every_field() {
         let page = include_str!("../../../docs/audit.md");
-        let (identity, place) = (
+        let (identity, location) = (
             identity(),
-            Place {
+            Location {
                 namespace: "prod".into(),
                 pod: "web-0".into(),
                 uid: "u1".into(),
@@ -305,11 +306,11 @@ mod tests {
             },
         );
         let mut event = Event::accepted(&identity, "d")
-            .from(([192, 0, 2, 1], 1).into(), Way::Jump, "web-0")
+            .from(([192, 0, 2, 1], 1).into(), Via::Jump, "web-0")
             .program(Some("a"), Some("b"), true)
             .refusal("rule", "c")
             .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
-        let session = Event::session("start", "id", Action::Exec, &identity, Some(&place));
+        let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
         event.session = session.session;
         event.mark("groups");
         let fields = [read(event), read(session)];

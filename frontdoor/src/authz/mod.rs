@@ -2,8 +2,8 @@
 //! dials a node without. It decides by name, before anything is looked up.
 
 mod reviews;
+mod rights;
 mod rules;
-mod standing;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use crate::config::Rule;
 use crate::identity::Identity;
-use crate::target::{Absent, Container, Pod, Selector, Target};
+use crate::login_name::{Absent, Container, Pod, Selector, Target};
 use reviews::Question;
 pub(crate) use reviews::Reviews;
-pub(crate) use standing::Rights;
-use standing::Standing;
+pub(crate) use rights::Rights;
+use rights::RightsWatch;
 
 /// What someone wants to do in a container.
 pub use podgate_proto::v1::Action;
@@ -53,7 +53,7 @@ pub struct Authorizer {
     client: kube::Client,
     reviews: Arc<Reviews>,
     rules: Arc<[Rule]>,
-    standing: Arc<Standing>,
+    watch: Arc<RightsWatch>,
 }
 
 /// Proof that an identity may do an action in what a target names, before anything was looked up: what
@@ -75,12 +75,11 @@ pub struct Grant(v1::Grant);
 impl Authorizer {
     /// Asks by `client`, and shares its answers with the other cores in `reviews`.
     pub(crate) fn new(client: kube::Client, reviews: Arc<Reviews>, rules: Arc<[Rule]>) -> Self {
-        let standing = Arc::default();
         Self {
             client,
             reviews,
             rules,
-            standing,
+            watch: Arc::default(),
         }
     }
 
@@ -156,16 +155,14 @@ impl Authorizer {
         }
     }
 
-    /// What a session stands on that was let in by a permit.
-    pub(crate) fn stand(&self, permit: &Permit<'_>) -> Rights {
-        self.standing.stand(permit.question.clone())
+    /// Watches the rights that a session depends on.
+    pub(crate) fn watch(&self, permit: &Permit<'_>) -> Rights {
+        self.watch.add(permit.question.clone())
     }
 
     /// Asks again for the rights of sessions that run, for ever.
     pub(crate) async fn recheck(&self, every: Duration) {
-        self.standing
-            .recheck(&self.client, &self.reviews, every)
-            .await;
+        self.watch.recheck(&self.client, &self.reviews, every).await;
     }
 }
 

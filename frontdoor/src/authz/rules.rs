@@ -3,7 +3,7 @@
 
 use crate::config::{Rule, Selectors, What};
 use crate::identity::Identity;
-use crate::target::{Container, Pod};
+use crate::login_name::{Container, Pod};
 
 /// Why a rule refuses a session: what the user reads.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +106,7 @@ fn fits(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Requirement;
+    use crate::login_name::Requirement;
 
     fn pod(change: impl Fn(&mut Pod)) -> Pod {
         let mut pod = Pod::web_0(Vec::new());
@@ -183,7 +183,7 @@ mod tests {
         check(|_| {}, on_host(true), &[], false);
         let web = Requirement::In("app".into(), vec!["web".into()]);
         let labelled = Selectors {
-            pods: Some(crate::target::Selector::All(vec![web])),
+            pods: Some(crate::login_name::Selector::All(vec![web])),
             ..none()
         };
         check(|_| {}, labelled.clone(), &[], false);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use podgate_process::config::Invalid;
 use serde::Deserialize;
 
-use crate::target::{Requirement, Selector};
+use crate::login_name::{Requirement, Selector};
 
 /// One rule. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]

@@ -5,10 +5,10 @@
 mod agents;
 mod answers;
 mod cluster;
+mod destination;
 mod ids;
 mod listing;
 mod loads;
-mod place;
 mod pods;
 mod pool;
 mod record;
@@ -20,15 +20,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::kubernetes;
-use crate::target::{Absent, NoneReady, Pod, Selector, Target};
+use crate::login_name::{Absent, NoneReady, Pod, Selector, Target};
 use record::Record;
 
 pub use agents::AgentPods;
 pub use answers::Error as AskError;
 pub use cluster::Cluster;
+pub use destination::Destination;
 pub use listing::Listing;
-pub use loads::Seat;
-pub use place::Place;
+pub use loads::PodSlot;
 
 /// Why a target leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -110,8 +110,8 @@ impl Router {
         }
     }
 
-    /// Where a target leads, and a session's place there.
-    pub async fn resolve(&self, target: &Target) -> Result<Place, Error> {
+    /// Where a target leads. It counts a session there at once.
+    pub async fn resolve(&self, target: &Target) -> Result<Destination, Error> {
         match target {
             Target::Pod {
                 namespace,
@@ -165,16 +165,16 @@ impl Router {
         namespace: &str,
         name: &str,
         container: Option<&str>,
-    ) -> Result<Place, Error> {
+    ) -> Result<Destination, Error> {
         if let Some(record) = self.cluster.pods.find(namespace, name)
-            && let Ok(place) = self.place(namespace, &record, container)
-            && place.container.running.is_some()
+            && let Ok(destination) = self.destination(namespace, &record, container)
+            && destination.container.running.is_some()
         {
-            return Ok(place);
+            return Ok(destination);
         }
         let record = self.cluster.read(&self.client, namespace, name).await;
         let record = record.map_err(|error| failed(target, error))?;
-        self.place(namespace, &record, container)
+        self.destination(namespace, &record, container)
     }
 
     /// Picks one of the pods that are selected. Where those that are known will not do, they are listed
@@ -184,12 +184,12 @@ impl Router {
         target: &Target,
         namespace: &str,
         selector: Selector,
-    ) -> Result<Place, Error> {
+    ) -> Result<Destination, Error> {
         let loads = &self.cluster.loads;
         let known = self.cluster.pods.select(namespace, &selector);
         let known = known.unwrap_or_default();
         let listed;
-        let (record, seat) = match loads.pick(&known) {
+        let (record, pod_slot) = match loads.pick(&known) {
             Ok(picked) => picked,
             Err(_) => {
                 let list = self.cluster.list(&self.client, namespace, &selector).await;
@@ -205,21 +205,21 @@ impl Router {
                     })?
             }
         };
-        let place = Place::new(namespace, record, target.container(), seat)?;
-        Ok(Place {
+        let destination = Destination::new(namespace, record, target.container(), pod_slot)?;
+        Ok(Destination {
             selector: Some(selector),
-            ..place
+            ..destination
         })
     }
 
-    fn place(
+    fn destination(
         &self,
         namespace: &str,
         record: &Record,
         container: Option<&str>,
-    ) -> Result<Place, Error> {
-        let seat = self.cluster.loads.seat(&record.uid);
-        Place::new(namespace, record, container, seat)
+    ) -> Result<Destination, Error> {
+        let pod_slot = self.cluster.loads.slot(&record.uid);
+        Destination::new(namespace, record, container, pod_slot)
     }
 }
 

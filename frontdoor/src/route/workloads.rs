@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::answers;
 use crate::kubernetes::{SHORT_TIMEOUT, within};
-use crate::target::{Kind, Requirement, Selector, UnknownRequirement};
+use crate::login_name::{Kind, Requirement, Selector, UnknownRequirement};
 
 /// What an object says of its pods.
 #[derive(Debug, Clone, thiserror::Error)]

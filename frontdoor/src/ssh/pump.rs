@@ -13,7 +13,8 @@ use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::mpsc;
 
-use super::connection::Worker;
+use super::context::Context;
+use super::end::End;
 use super::idle::Idle;
 use crate::agents::Stream;
 use crate::audit::Session;
@@ -21,62 +22,13 @@ use crate::audit::Session;
 /// SSH_EXTENDED_DATA_STDERR of RFC 4254 §5.2.
 pub(super) const STDERR: u32 = 1;
 
-/// How a session ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// Its program ended.
-    Exited(u32),
-    /// The client closed the channel, or went.
-    ClientGone,
-    /// It could not begin or go on, for this reason.
-    Failed(String),
-    /// The frontdoor is being stopped.
-    Stopped(String),
-    /// No byte moved for as long as the configuration allows.
-    Idle(String),
-    /// What let the client in does not hold any more.
-    Revoked(String),
-}
-
-impl End {
-    /// Its word in logs and metrics.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Exited(_) => "exited",
-            Self::ClientGone => "client_gone",
-            Self::Failed(_) => "failed",
-            Self::Stopped(_) => "stopped",
-            Self::Revoked(_) => "revoked",
-            Self::Idle(_) => "idle",
-        }
-    }
-
-    /// The status of its program.
-    pub(super) fn status(&self) -> Option<u32> {
-        match self {
-            Self::Exited(status) => Some(*status),
-            _ => None,
-        }
-    }
-
-    /// What its user reads.
-    pub(super) fn line(&self) -> Option<&str> {
-        match self {
-            Self::Exited(_) | Self::ClientGone => None,
-            Self::Failed(line) | Self::Stopped(line) | Self::Idle(line) | Self::Revoked(line) => {
-                Some(line)
-            }
-        }
-    }
-}
-
 /// Carries a session to its end.
 pub(super) async fn run(
     stream: Stream,
     read: &mut ChannelReadHalf,
     write: &ChannelWriteHalf<Msg>,
     signals: &mut mpsc::Receiver<Sig>,
-    worker: &Worker,
+    context: &Context,
     tty: bool,
     record: &Session<'_>,
 ) -> End {
@@ -84,16 +36,16 @@ pub(super) async fn run(
         to_agent,
         mut from_agent,
     } = stream;
-    let idle = Idle::new(worker.limits.idle);
+    let idle = Idle::new(context.limits.idle);
     let flow = Flow::default();
     let (queue, waiting) = mpsc::channel(MAX_WAITING);
     tokio::select! {
-        end = download(waiting, write, &to_agent, &flow.output, worker, (&idle, record), tty) => end,
+        end = download(waiting, write, &to_agent, &flow.output, context, (&idle, record), tty) => end,
         error = listen(&mut from_agent, queue, &flow) => failed(&error),
-        () = upload(read, &to_agent, &flow.input, worker, (&idle, record)) => End::ClientGone,
+        () = upload(read, &to_agent, &flow.input, context, (&idle, record)) => End::ClientGone,
         () = signal(signals, &to_agent) => End::ClientGone,
         limit = idle.over() => {
-            worker.metrics.refused("idleSeconds");
+            context.metrics.refused("idleSeconds");
             End::Idle(format!("this session was idle for {} s and is ended", limit.as_secs()))
         }
     }
@@ -216,7 +168,7 @@ async fn download(
     write: &ChannelWriteHalf<Msg>,
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     credit: &flow::Receiver,
-    worker: &Worker,
+    context: &Context,
     (idle, record): (&Idle, &Session<'_>),
     tty: bool,
 ) -> End {
@@ -225,7 +177,7 @@ async fn download(
     loop {
         let heard = tokio::select! {
             heard = waiting.recv() => heard,
-            () = worker.draining.cancelled(), if !told => {
+            () = context.draining.cancelled(), if !told => {
                 told = true;
                 let line = "podgate: this frontdoor is being stopped; please end this session soon\r\n";
                 if write.extended_data_bytes(STDERR, line).await.is_err() {
@@ -238,7 +190,7 @@ async fn download(
             Some(Ok(Heard::Output(bytes))) => (None, bytes),
             Some(Ok(Heard::Stderr(bytes))) => (Some(STDERR), bytes),
             Some(Ok(Heard::Opened)) => {
-                worker.metrics.leg("start", begun);
+                context.metrics.leg("start", begun);
                 continue;
             }
             Some(Ok(Heard::Exited(status))) => return End::Exited(status),
@@ -247,7 +199,7 @@ async fn download(
             None => return End::ClientGone,
         };
         let length = bytes.len();
-        if give(write, code, bytes, worker).await.is_err() {
+        if give(write, code, bytes, context).await.is_err() {
             return End::ClientGone;
         }
         record.gave(length);
@@ -273,9 +225,9 @@ async fn give(
     write: &ChannelWriteHalf<Msg>,
     extended: Option<u32>,
     bytes: Bytes,
-    worker: &Worker,
+    context: &Context,
 ) -> Result<(), russh::Error> {
-    worker.metrics.output.inc_by(bytes.len() as u64);
+    context.metrics.output.inc_by(bytes.len() as u64);
     match extended {
         None => write.data_bytes(bytes).await,
         Some(code) => write.extended_data_bytes(code, bytes).await,
@@ -287,14 +239,14 @@ async fn upload(
     read: &mut ChannelReadHalf,
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     credit: &flow::Sender,
-    worker: &Worker,
+    context: &Context,
     (idle, record): (&Idle, &Session<'_>),
 ) {
     let mut offset = Offset::default();
     while let Some(message) = read.wait().await {
         let told = match message {
             ChannelMsg::Data { data } => {
-                worker.metrics.input.inc_by(data.len() as u64);
+                context.metrics.input.inc_by(data.len() as u64);
                 record.took(data.len());
                 idle.moved();
                 send(data, &mut offset, to_agent, credit).await

@@ -1,4 +1,5 @@
-//! TLS connections to the local kubelet: verified as `trust` has it, some opened ahead where sessions are.
+//! TLS connections to the local kubelet, verified as `trust` says. On a core that has sessions, some are
+//! opened ahead.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -25,35 +26,31 @@ use super::config::Config;
 /// A connection to the kubelet.
 pub(super) type Connection = TlsStream<TcpStream>;
 
-/// For TCP connect and TLS handshake together, on the node's own loopback or address.
+/// For TCP connect and TLS handshake together. The kubelet is on this node.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections kept open ahead on a core that has sessions.
 const WARM: usize = 2;
-/// A kubelet closes a connection on which no request came for 32 s (its ReadHeaderTimeout).
+/// The greatest age of a connection without a request. A kubelet closes one after 32 s (its
+/// ReadHeaderTimeout).
 const WARM_AGE: Duration = Duration::from_secs(25);
 
 /// Why there is no connection to the kubelet.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// No TCP connection.
     #[error("cannot connect to {address}: {source}")]
     Connect {
         /// Host and port of the configured URL.
         address: String,
-        /// What the system said.
         source: std::io::Error,
     },
-    /// Connected, but no trusted TLS peer.
     #[error("TLS with {address} as {name}: {source}")]
     Tls {
         /// Host and port of the configured URL.
         address: String,
-        /// The name its certificate was to have.
+        /// The name that its certificate should have.
         name: String,
-        /// What the handshake said.
         source: std::io::Error,
     },
-    /// No answer in time.
     #[error("{0} did not answer within {DIAL_TIMEOUT:?}")]
     Timeout(String),
 }
@@ -66,7 +63,7 @@ pub(super) struct Dialer {
     tls: Reloaded<ClientConfig, mtls::Error>,
     /// Opened ahead, the oldest first.
     ready: Mutex<VecDeque<(Instant, Connection)>>,
-    /// Told when one was taken.
+    /// Notified when a connection was taken.
     taken: Notify,
 }
 
@@ -130,8 +127,8 @@ impl Dialer {
                     address: address(),
                     source,
                 })?;
-            // Without it a keystroke's frame would wait for the last one's acknowledgement. A
-            // socket that cannot have it still works.
+            // Without it a keystroke's frame would wait until the one before is acknowledged. A socket
+            // that refuses the option still works.
             let _ = tcp.set_nodelay(true);
             let config = self.tls.current();
             TlsConnector::from(config)
@@ -156,7 +153,7 @@ impl Dialer {
         self.ready().pop_front()
     }
 
-    /// Opens some for those that are taken, and lets go of those that nobody took.
+    /// Opens new connections for those that are taken, and drops those that are too old.
     async fn open_ahead(&self) {
         loop {
             let oldest = self.ready().front().map(|(opened, _)| *opened);
@@ -180,7 +177,7 @@ impl Dialer {
     }
 }
 
-/// Waits until a connection that was opened then is too old.
+/// Waits until a connection that was opened at this time is too old.
 async fn until(opened: Option<Instant>) {
     match opened {
         Some(opened) => sleep_until(opened + WARM_AGE).await,
@@ -188,8 +185,8 @@ async fn until(opened: Option<Instant>) {
     }
 }
 
-/// Gives the connection back if the kubelet has neither closed it nor said anything on it. The
-/// read also takes in the session tickets that follow a handshake.
+/// Gives the connection back if the kubelet has neither closed it nor sent anything on it. The read
+/// also consumes the session tickets that follow a handshake.
 async fn alive(mut connection: Connection) -> Option<Connection> {
     let mut byte = [0; 1];
     let quiet = std::future::poll_fn(|cx| {
@@ -204,7 +201,7 @@ async fn alive(mut connection: Connection) -> Option<Connection> {
     quiet.then_some(connection)
 }
 
-/// What connections are made by, from the files as they are now.
+/// The TLS configuration, from the files as they are now.
 pub(super) fn client_config(config: &Config) -> Result<ClientConfig, mtls::Error> {
     let builder = config.trust.client()?;
     let mut tls = match &config.client {
@@ -214,7 +211,7 @@ pub(super) fn client_config(config: &Config) -> Result<ClientConfig, mtls::Error
         )?,
         None => builder.with_no_client_auth(),
     };
-    // Upgrades exist in HTTP/1.1 alone.
+    // Only HTTP/1.1 has upgrades.
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(tls)
 }

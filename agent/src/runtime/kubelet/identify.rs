@@ -1,11 +1,12 @@
-//! Which process a session runs in an image without a shell, where nothing marks it: the one that was
-//! started with the session's words while no other start of ours was under way in its container.
-//! Others may start the same words at the same time; then the process is not known, and never guessed.
+//! Finds a session's process in an image without a shell, where nothing marks it. It is the one that was
+//! started with the session's words while no other start of ours was under way in its container. If
+//! others start the same words at the same time, the process is not known, and is never guessed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use podgate_proto::v1::TerminalSize;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{sleep, timeout};
 
@@ -14,61 +15,63 @@ use crate::runtime::running::Error;
 use crate::runtime::trace::kubelet::Words;
 use crate::streams::Streams;
 use podgate_helper::protocol::{By, Candidate, ContainerId, Process, Stdin};
-use podgate_proto::v1::TerminalSize;
 
-/// Between looks for a process that is being started, in milliseconds: about as long as runc takes,
+/// Milliseconds between looks for a process that is being started: first about as long as runc takes,
 /// then longer.
 const LOOKS: [u64; 7] = [20, 30, 50, 100, 200, 400, 1200];
-/// Between looks for what tells a session's process from its doubles, in milliseconds.
+/// Milliseconds between looks for the sign that tells a session's process from its doubles.
 const SIGNS: [u64; 6] = [10, 40, 100, 200, 400, 800];
-/// Seconds that a start takes at the most, and some. A double this close behind the process that was
-/// found may be the one that was meant.
+/// Seconds: somewhat more than a start may take. A double that started this soon after the process that
+/// was found may be the one that was meant.
 const SETTLED: u64 = 12;
-/// For a place in a container where others start, too: a start without one goes on, and its process is
-/// known only by a sign.
-const PLACE: Duration = Duration::from_secs(2);
+/// How long a start waits for its turn in a container where others start, too. Without a turn it goes
+/// on, and its process is known only by a sign.
+const TURN: Duration = Duration::from_secs(2);
 /// A size that no terminal has.
 const ODD: TerminalSize = TerminalSize {
     columns: 9973,
     rows: 9967,
 };
 
-/// Starts of bare words: one at a time in a container, until its process is found.
+/// Starts of bare words. In each container they take turns: one at a time, until its process is
+/// found.
 #[derive(Debug, Default)]
 pub(super) struct Starts(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    places: HashMap<ContainerId, Arc<tokio::sync::Mutex<()>>>,
+    turns: HashMap<ContainerId, Arc<tokio::sync::Mutex<()>>>,
     /// Processes that are known to lead one of our sessions.
     taken: HashSet<Process>,
 }
 
-/// A program whose process is looked for. While it has its place no other of ours starts there.
+/// A program whose process is looked for. While it has its turn, no other of ours starts in its
+/// container.
 #[derive(Debug)]
 pub(super) struct Unidentified {
     starts: Arc<Mutex<State>>,
-    place: Option<OwnedMutexGuard<()>>,
+    turn: Option<OwnedMutexGuard<()>>,
     taken: Option<Process>,
 }
 
 impl Starts {
-    /// Waits for a container's place; none where that takes too long.
+    /// Waits for a turn in a container; `None` if that takes too long.
     pub(super) async fn begin(&self, container: ContainerId) -> Option<Unidentified> {
-        let place = {
+        let turn = {
             let mut state = lock(&self.0);
-            state.places.retain(|_, place| Arc::strong_count(place) > 1);
-            Arc::clone(state.places.entry(container).or_default())
+            state.turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(state.turns.entry(container).or_default())
         };
-        let place = timeout(PLACE, place.lock_owned()).await.ok()?;
+        let turn = timeout(TURN, turn.lock_owned()).await.ok()?;
         Some(Unidentified {
             starts: Arc::clone(&self.0),
-            place: Some(place),
+            turn: Some(turn),
             taken: None,
         })
     }
 
-    /// Takes what an earlier agent knew to lead one of its sessions, so that it is nobody's double.
+    /// Takes a process that an earlier agent knew to lead one of its sessions, so that it is nobody's
+    /// double.
     pub(super) fn claim(&self, process: Process) {
         lock(&self.0).taken.insert(process);
     }
@@ -94,14 +97,13 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Looks for the process until it is there, and gives the container's place back. Answers whether
-    /// it was found.
+    /// Looks for the process until it is there, and ends the turn. Answers whether it was found.
     pub(super) async fn identify(
         &self,
         words: &mut Words,
         unidentified: &mut Unidentified,
     ) -> bool {
-        if unidentified.place.is_none() {
+        if unidentified.turn.is_none() {
             return false;
         }
         for pause in LOOKS {
@@ -126,7 +128,7 @@ impl Search<'_> {
                 _ => break,
             }
         }
-        unidentified.place = None;
+        unidentified.turn = None;
         words.leader.is_some()
     }
 
@@ -143,7 +145,7 @@ impl Search<'_> {
                 one.words && one.process != *leader && one.process.start_time <= settled
             };
             if !before.iter().any(double) {
-                // It may have other words by now, as a program that renames itself.
+                // Its words may have changed since: some programs rename themselves.
                 let lives = before.iter().any(|one| one.process == *leader);
                 return Ok(lives.then(|| leader.clone()));
             }
@@ -151,7 +153,7 @@ impl Search<'_> {
         if before.is_empty() {
             return Ok(None);
         }
-        // Nothing gives a sign without its streams.
+        // Without the streams there is no way to make it give a sign.
         let streams = streams.take().ok_or(Error::InDoubt)?;
         Ok(Some(self.sign(session, &before, streams).await?))
     }
@@ -189,7 +191,7 @@ impl Search<'_> {
         let mut changed = signs.iter().filter(newly);
         match (changed.next(), changed.next(), signs.as_slice()) {
             (Some(only), None, _) => Ok(only.process.clone()),
-            // Its input was at its end before, which none of the doubles can say.
+            // Its input had ended before, and that of no double has.
             (None, _, [only]) if session.leader.as_ref() == Some(&only.process) => {
                 Ok(only.process.clone())
             }
@@ -197,9 +199,9 @@ impl Search<'_> {
         }
     }
 
-    /// All that was started in the container no earlier than the session. Left out is what is known to
-    /// be another session's of ours, and what reads nothing that a session has. The session's own
-    /// process is known by more than its words, whatever it is.
+    /// The processes that were started in the container since the session began. Those of other
+    /// sessions are left out, and those whose input is not of the session's kind. The session's own
+    /// process, once known, is never left out.
     async fn started(&self, session: &Words) -> Result<Vec<Candidate>, Error> {
         let by = By::Start {
             words: session.words.clone(),
@@ -211,7 +213,7 @@ impl Search<'_> {
             let kind = match one.stdin {
                 Stdin::Terminal { .. } => session.terminal,
                 Stdin::Pipe { .. } => !session.terminal,
-                // A program may have closed it; then nothing tells it from others but what is known.
+                // A program may have closed its input. Then nothing tells it from others.
                 Stdin::Other => false,
             };
             session.leader.as_ref() == Some(&one.process)

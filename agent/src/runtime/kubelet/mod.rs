@@ -7,7 +7,7 @@ mod dial;
 mod error;
 mod identify;
 mod pods;
-mod running;
+mod program;
 mod state;
 mod trust;
 mod upgrade;
@@ -36,7 +36,7 @@ use client::Client;
 pub(crate) use config::{ClientFiles, Config};
 use error::Error;
 use podgate_helper::ticks;
-use running::{KubeletProgram, container};
+use program::{KubeletProgram, container};
 pub(crate) use state::NodeState;
 pub(crate) use trust::Trust;
 
@@ -124,8 +124,8 @@ impl Kubelet {
     }
 
     fn program(&self, start: &Start<'_>, trace: Trace) -> KubeletProgram {
-        let runtime = (&self.client, &self.node);
-        KubeletProgram::new(runtime, start.session, start.granted, trace)
+        let (session, granted) = (start.session, start.granted);
+        KubeletProgram::new(&self.client, &self.node, session, granted, trace)
     }
 }
 
@@ -158,13 +158,9 @@ impl Runtime for Kubelet {
 
     fn resume(&self, session: &str, granted: &Granted, trace: &trace::Trace) -> Box<dyn Running> {
         let trace::Trace::Kubelet(trace) = trace;
-        let runtime = (&self.client, &self.node);
-        Box::new(KubeletProgram::new(
-            runtime,
-            session,
-            granted,
-            trace.clone(),
-        ))
+        let (client, node) = (&self.client, &self.node);
+        let trace = trace.clone();
+        Box::new(KubeletProgram::new(client, node, session, granted, trace))
     }
 
     async fn until_gone(&self, granted: &Granted) -> String {

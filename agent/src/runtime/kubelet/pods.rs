@@ -22,12 +22,11 @@ use crate::grant::{Facts, Granted};
 
 /// For the whole answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
-/// Bytes of the answer, at the most: a node's 500 pods with all their managed fields stay below.
+/// The most bytes of an answer. A node's 500 pods with all their managed fields are less.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-/// Why the live container is not known, or not the granted one.
+/// Why the live container is not known, or is not the granted one.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Error {
     #[error(transparent)]
     Dial(#[from] dial::Error),
@@ -43,7 +42,7 @@ pub(crate) enum Error {
     Refused(StatusCode),
     #[error("the list of pods cannot be read: {0}")]
     Json(#[from] serde_json::Error),
-    // As of one that has just started, and has not heard of its pods yet.
+    // A kubelet that has just started has not heard of its pods yet.
     #[error("the kubelet knows of no pod")]
     NoPods,
     #[error("the pod is gone from this node")]
@@ -119,7 +118,7 @@ struct State {
     running: Option<serde::de::IgnoredAny>,
 }
 
-/// A connection that asks for the pods.
+/// The connection that asks for the pods.
 type Asking = SendRequest<Empty<Bytes>>;
 
 /// Asks the kubelet for its pods, over one connection that is kept.
@@ -133,7 +132,7 @@ pub(super) struct Pods {
     recent: Arc<Recent>,
 }
 
-/// The kubelet's last answer, to whichever core, and when it was asked for.
+/// The kubelet's last answer to any core, and when it was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Recent(std::sync::Mutex<Option<(Instant, Arc<PodList>)>>);
 
@@ -169,14 +168,14 @@ impl Pods {
         }
     }
 
-    /// Whether it lives by the last answer to any core, if that is no older than this.
+    /// Whether the granted container lives by the last answer, if that is no older than `age`.
     pub(super) fn recently(&self, granted: &Granted, age: Duration) -> Option<Result<(), Error>> {
         let list = self.recent.since(Instant::now().checked_sub(age)?)?;
         Some(find(&list, granted).map(drop))
     }
 
-    /// Whether the granted container lives, by an answer that was asked for after this call. Calls
-    /// that wait for one another share an answer.
+    /// Whether the granted container lives, by an answer that was asked for after this call began.
+    /// Calls that wait for each other share an answer.
     pub(super) async fn check(
         &self,
         granted: &Granted,
@@ -222,7 +221,7 @@ impl Pods {
         self.tasks.spawn(async move {
             tokio::select! {
                 () = stopped.cancelled() => {}
-                // Its errors come out of the requests, too.
+                // The requests report its errors, too.
                 _ = driver => {}
             }
         });

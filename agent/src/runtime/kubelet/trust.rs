@@ -1,5 +1,5 @@
-//! What makes the kubelet's certificate a trusted one: CAs and a name, or the very certificate that
-//! lies on the node. Who answers without the certificate's key is trusted by no mode but `Anything`.
+//! Which certificate of the kubelet is trusted: one of given CAs with the right name, or the very one that
+//! lies on the node. Except in mode `Anything`, whoever answers must have the certificate's key.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use rustls::{
 /// Whose certificate is trusted. Files are PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// One that comes from these CAs and has the configured name.
+    /// One that these CAs have issued for the configured name.
     Ca(PathBuf),
-    /// The first of this file, whatever names and dates it has. The certificate that a kubelet makes for
-    /// itself names only its host, holds for a year, and is never renewed (kubernetes #99418).
+    /// The first certificate of this file, whatever names and dates it has. The one that a kubelet makes
+    /// for itself names only its host, holds for a year and is never renewed (kubernetes #99418).
     Certificate(PathBuf),
     /// Any: whoever answers at the address gets the agent's token.
     Anything,
@@ -34,7 +34,7 @@ impl Trust {
         }
     }
 
-    /// A client's configuration but for its own certificate.
+    /// A client's configuration, without a certificate of its own.
     pub(super) fn client(
         &self,
     ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, mtls::Error> {
@@ -53,7 +53,7 @@ impl Trust {
     }
 }
 
-/// Trusts whoever holds the key of one certificate, or of whichever is shown.
+/// Trusts whoever holds the key of one certificate, or of any that is shown.
 #[derive(Debug)]
 struct Holder {
     certificate: Option<CertificateDer<'static>>,

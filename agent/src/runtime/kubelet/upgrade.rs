@@ -1,6 +1,6 @@
 //! The request that turns a connection into SPDY/3.1 (k8s.io/apimachinery httpstream/spdy), and
-//! its answer. Written out here, since a 100 KiB command in the query is longer than any URI that
-//! an HTTP library takes, while the kubelet takes 1 MiB.
+//! its answer. Both are written out here: HTTP libraries refuse a URI with a 100 KiB command in its
+//! query, while the kubelet takes 1 MiB.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 use super::dial::Connection;
 
-/// The kubelet asks the runtime before it answers; a healthy one does in milliseconds.
+/// The kubelet asks the container runtime before it answers. Healthy ones take milliseconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
-/// Bytes of the answer's head, at the most.
+/// The most bytes of the answer's head.
 const MAX_HEAD: usize = 64 * 1024;
-/// Bytes of a refusal's text that are kept.
+/// The most bytes of a refusal's text that are kept.
 const MAX_REFUSAL: usize = 4 * 1024;
 const MAX_HEADERS: usize = 64;
-/// What stands for itself in a query (RFC 3986 §2.3).
+/// The characters that are not escaped in a query (RFC 3986 §2.3).
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -28,19 +28,14 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
 /// Why the kubelet did not switch to SPDY.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The connection broke.
     #[error("connection lost while asking for an exec: {0}")]
     Io(#[from] std::io::Error),
-    /// Connected, but no answer.
     #[error("no answer to the exec request within {ANSWER_TIMEOUT:?}")]
     Timeout,
-    /// The answer is no HTTP.
     #[error("the answer to the exec request is no HTTP: {0}")]
     Http(#[from] httparse::Error),
-    /// The answer's head has no end.
     #[error("the answer to the exec request is longer than {MAX_HEAD} bytes")]
     TooLong,
-    /// The kubelet answered with an error.
     #[error("status {status}: {text}")]
     Refused {
         /// HTTP status.
@@ -50,7 +45,7 @@ pub(crate) enum Error {
     },
 }
 
-/// An exec's URL path and query; values are taken raw.
+/// An exec's URL path and query. The values are given as they are, and escaped here.
 pub(super) fn exec_path(
     namespace: &str,
     pod: &str,
@@ -69,7 +64,7 @@ pub(super) fn exec_path(
     path
 }
 
-/// Sends the request and reads the answer's head. What came behind it is already SPDY.
+/// Sends the request and reads the answer's head. Answers the bytes behind the head, which are SPDY.
 pub(super) async fn upgrade(
     connection: &mut Connection,
     host: &str,

@@ -1,5 +1,5 @@
-//! Rights of sessions that run: asked for again from time to time, once for all sessions of an
-//! identity in a pod. Who has lost them is told, and the sessions end.
+//! The rights of running sessions. They are asked for again from time to time, once for all sessions of
+//! an identity in a pod. Sessions whose rights are lost are told, and end.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,31 +8,33 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use podgate_process::cache::Outage as _;
+use podgate_process::jitter;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::reviews::{Question, Reviews};
 
-/// Before an API server that is away is asked again.
+/// Before an API server that was away is asked again.
 const AWAY: Duration = Duration::from_secs(4);
-/// Questions that are asked at once. If as many are not answered one after the other, the rest is not
-/// asked, but begun with the next time.
+/// Questions that are asked at once. If as many in a row are not answered, the round is broken off, and
+/// the next one begins with the rest.
 const AT_ONCE: usize = 4;
 
-/// The rights that sessions of one core stand on.
+/// The rights that the sessions of one core depend on.
 #[derive(Debug, Default)]
-pub(super) struct Standing(Mutex<HashMap<Question, Ground>>);
+pub(super) struct RightsWatch(Mutex<HashMap<Question, Watched>>);
 
 #[derive(Debug)]
-struct Ground {
+struct Watched {
     lost: CancellationToken,
     sessions: usize,
 }
 
-/// A session's ground; it is asked for no longer once this is dropped.
+/// The rights of one session. They are rechecked until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Rights {
-    standing: Arc<Standing>,
+    watch: Arc<RightsWatch>,
     question: Question,
     lost: CancellationToken,
 }
@@ -46,8 +48,8 @@ impl Rights {
 
 impl Drop for Rights {
     fn drop(&mut self) {
-        let mut grounds = self.standing.grounds();
-        if let Entry::Occupied(mut entry) = grounds.entry(self.question.clone()) {
+        let mut watched = self.watch.lock();
+        if let Entry::Occupied(mut entry) = watched.entry(self.question.clone()) {
             entry.get_mut().sessions -= 1;
             if entry.get().sessions == 0 {
                 entry.remove();
@@ -56,37 +58,38 @@ impl Drop for Rights {
     }
 }
 
-impl Standing {
-    /// A ground for one more session.
-    pub(super) fn stand(self: &Arc<Self>, question: Question) -> Rights {
-        let mut grounds = self.grounds();
-        let ground = grounds.entry(question.clone()).or_insert_with(|| Ground {
+impl RightsWatch {
+    /// Watches the rights of one more session.
+    pub(super) fn add(self: &Arc<Self>, question: Question) -> Rights {
+        let mut all = self.lock();
+        let watched = all.entry(question.clone()).or_insert_with(|| Watched {
             lost: CancellationToken::new(),
             sessions: 0,
         });
-        ground.sessions += 1;
-        let lost = ground.lost.clone();
-        drop(grounds);
+        watched.sessions += 1;
+        let lost = watched.lost.clone();
+        drop(all);
         Rights {
-            standing: Arc::clone(self),
+            watch: Arc::clone(self),
             question,
             lost,
         }
     }
 
-    /// Asks again every so often, for ever. What is not answered is let be: running sessions outlive
-    /// an API server that is away. All cores and frontdoors ask at moments of their own.
+    /// Asks for all of them again every so often, for ever. A question that is not answered changes
+    /// nothing: running sessions outlive an API server that is away. Cores and frontdoors ask at
+    /// different moments.
     pub(super) async fn recheck(&self, client: &kube::Client, reviews: &Reviews, every: Duration) {
         let mut wait = every;
-        // Where a round was broken off the next begins.
+        // Questions of the last round that were asked before it was broken off.
         let mut skipped = 0;
         loop {
-            sleep(spread(wait)).await;
-            let mut questions: Vec<_> = self.grounds().keys().cloned().collect();
+            sleep(jitter::between(wait / 2, wait)).await;
+            let mut questions: Vec<_> = self.lock().keys().cloned().collect();
             let asked = questions.len();
             questions.rotate_left(skipped % asked.max(1));
             let answers = stream::iter(questions).map(async |question| {
-                if !self.grounds().contains_key(&question) {
+                if !self.lock().contains_key(&question) {
                     return true;
                 }
                 // Another core may have asked in the meantime.
@@ -118,38 +121,15 @@ impl Standing {
     }
 
     fn lose(&self, question: &Question) {
-        // Sessions that are granted anew stand on another ground.
-        if let Some(ground) = self.grounds().get_mut(question) {
+        // Sessions that are granted from now on get another token.
+        if let Some(watched) = self.lock().get_mut(question) {
             let (user, namespace, pod) = (&question.user, &question.namespace, &question.pod);
             tracing::info!(user, namespace, pod, "rights are lost");
-            std::mem::take(&mut ground.lost).cancel();
+            std::mem::take(&mut watched.lost).cancel();
         }
     }
 
-    fn grounds(&self) -> MutexGuard<'_, HashMap<Question, Ground>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Question, Watched>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Something between half of this and all of it.
-fn spread(most: Duration) -> Duration {
-    let mut random = [0; 1];
-    // Without random numbers all of it.
-    let part = getrandom::fill(&mut random).map_or(0, |()| u32::from(u8::from_be_bytes(random)));
-    most - most / 2 * part / 256
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rounds_are_spread_over_half_of_their_time() {
-        let most = Duration::from_secs(60);
-        let times: Vec<_> = (0..1000).map(|_| spread(most)).collect();
-        let within = |time: &Duration| *time > most / 2 && *time <= most;
-        assert!(times.iter().all(within), "{times:?}");
-        let early = times.iter().filter(|time| **time < most * 3 / 4).count();
-        assert!((100..900).contains(&early), "{early}");
     }
 }

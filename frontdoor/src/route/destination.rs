@@ -1,30 +1,30 @@
-//! Where a session goes: a container of a pod, and its place among the pod's sessions.
+//! Where a target leads: to a container of a pod.
 
 use super::Error;
-use super::loads::Seat;
+use super::loads::PodSlot;
 use super::record::Record;
-use crate::target::{Container, Pod, Selector};
+use crate::login_name::{Container, Pod, Selector};
 
-/// Where a target leads.
+/// Where a session goes.
 #[derive(Debug)]
-pub struct Place {
+pub struct Destination {
     /// The pod.
     pub pod: Pod,
-    /// The container of it.
+    /// One of its containers.
     pub container: Container,
-    /// What selected the pod, where the target is an object that has pods.
+    /// What selected the pod, if the target was not a pod's name.
     pub selector: Option<Selector>,
-    /// The session's place in the pod.
-    pub seat: Seat,
+    /// Counts the session among the pod's.
+    pub pod_slot: PodSlot,
 }
 
-impl Place {
-    /// In a pod of a namespace, and in the container asked for or the one that is chosen without.
+impl Destination {
+    /// In a pod of `namespace`, and in the container that was asked for or the one that is chosen then.
     pub(super) fn new(
         namespace: &str,
         record: &Record,
         container: Option<&str>,
-        seat: Seat,
+        pod_slot: PodSlot,
     ) -> Result<Self, Error> {
         let pod = record.pod(namespace);
         let pod = pod.ok_or_else(|| Error::NotScheduled(record.name.to_string()))?;
@@ -32,7 +32,7 @@ impl Place {
             container: choose(&pod, container)?.clone(),
             pod,
             selector: None,
-            seat,
+            pod_slot,
         })
     }
 }

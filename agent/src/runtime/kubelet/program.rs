@@ -56,7 +56,8 @@ pub(super) fn container(granted: &Granted) -> Option<ContainerId> {
 impl KubeletProgram {
     /// A program that was asked for, of which nothing more is known.
     pub(super) fn new(
-        (client, node): (&Arc<Client>, &Arc<NodeState>),
+        client: &Arc<Client>,
+        node: &Arc<NodeState>,
         session: &str,
         granted: &Granted,
         trace: Trace,
