@@ -143,7 +143,11 @@ impl Daemon for Signer {
         if let Some(desk) = self.desk {
             parts.spawn(desk.serve(self.shutdown.clone()));
         }
-        parts.spawn(enrol::serve(self.listener, self.enrol, self.shutdown.clone()));
+        parts.spawn(enrol::serve(
+            self.listener,
+            self.enrol,
+            self.shutdown.clone(),
+        ));
         parts.close();
         let serve = async {
             self.shutdown.draining.cancelled().await;

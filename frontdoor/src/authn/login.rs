@@ -6,7 +6,7 @@ use std::sync::Arc;
 use podgate_identity::Identity;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
-use super::Refusal;
+use super::refusal::Refusal;
 use super::restrictions::Restrictions;
 
 /// What a client has proved to hold. russh has verified the signature.

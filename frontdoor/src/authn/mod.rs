@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod keys;
 pub mod login;
 pub mod options;
+mod refusal;
 pub mod restrictions;
 pub mod revoked;
 
@@ -19,6 +20,7 @@ use crate::config::Authn;
 use certificates::Certificates;
 use keys::Users;
 pub use login::{Credential, Login, Proof, Verdict};
+pub use refusal::Refusal;
 use restrictions::Restrictions;
 use revoked::Revoked;
 
@@ -32,26 +34,6 @@ pub enum Error {
     Certificates(#[from] certificates::Error),
     #[error("authn.revoked: {0}")]
     Revoked(#[from] revoked::Error),
-}
-
-/// Why a credential does not let someone in.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says it")]
-pub enum Refusal {
-    #[error("the key: {0}")]
-    Key(#[from] keys::Refusal),
-    #[error("the certificate: {0}")]
-    Certificate(#[from] certificates::Refusal),
-    #[error("it is revoked")]
-    Revoked,
-    #[error("it was shown already, and the other is wanted")]
-    Again,
-    #[error("it is {0}'s, and what came before another's")]
-    Other(String),
-    #[error("it forces another command than what came before")]
-    Command,
-    #[error("a login by it alone is not configured")]
-    Method,
 }
 
 /// Knows everybody who may log in. One for all cores.

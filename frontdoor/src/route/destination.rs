@@ -1,6 +1,6 @@
 //! Where a target leads: to a container of a pod.
 
-use super::Error;
+use super::error::Error;
 use super::loads::PodSlot;
 use super::record::Record;
 use crate::login_name::{Container, Pod, Selector};

@@ -6,6 +6,7 @@ mod agents;
 mod answers;
 mod cluster;
 mod destination;
+mod error;
 mod ids;
 mod listing;
 mod loads;
@@ -19,43 +20,18 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::login_name::{Absent, NoneReady, Pod, Selector, Target};
 use podgate_identity::kubernetes;
+
+use crate::login_name::{NoneReady, Pod, Selector, Target};
 use record::Record;
 
 pub use agents::AgentPods;
 pub use answers::Error as AskError;
 pub use cluster::Cluster;
 pub use destination::Destination;
+pub use error::Error;
 pub use listing::Listing;
 pub use loads::PodSlot;
-
-/// Why a target leads nowhere.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
-    #[error("{0}")]
-    Ask(AskError),
-    // The words of what one may not enter.
-    #[error("{0}")]
-    Absent(Absent),
-    #[error("this frontdoor does not watch the cluster's pods (watchPods) and cannot list them")]
-    NotWatched,
-    #[error("the cluster's pods are not known yet; try again in a moment")]
-    NotKnown,
-    #[error("pod {0} is not on a node yet")]
-    NotScheduled(String),
-    #[error("no agent of podgate runs on the pod's node, {0}")]
-    NoAgent(String),
-    #[error("{target}: {reason}")]
-    NoPods { target: String, reason: String },
-    #[error("no container {container} in pod {pod}; it has {has}")]
-    NoContainer {
-        pod: String,
-        container: String,
-        has: String,
-    },
-}
 
 /// Looks up where targets lead; one a core.
 #[derive(Clone)]
