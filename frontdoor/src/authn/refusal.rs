@@ -5,7 +5,7 @@ use super::{certificates, keys};
 /// Why a credential does not let someone in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Refusal {
+pub(crate) enum Refusal {
     #[error("the key: {0}")]
     Key(#[from] keys::Refusal),
     #[error("the certificate: {0}")]

@@ -7,7 +7,7 @@ use crate::login_name::{Container, Pod, Selector};
 
 /// Where a session goes.
 #[derive(Debug)]
-pub struct Destination {
+pub(crate) struct Destination {
     /// The pod.
     pub pod: Pod,
     /// One of its containers.

@@ -5,7 +5,7 @@ use crate::login_name::Absent;
 
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error("{0}")]
     Ask(answers::Error),
     // The words of what one may not enter.

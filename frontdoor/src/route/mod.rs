@@ -25,17 +25,17 @@ use podgate_identity::kubernetes;
 use crate::login_name::{NoneReady, Pod, Selector, Target};
 use record::Record;
 
-pub use agents::AgentPods;
-pub use answers::Error as AskError;
-pub use cluster::Cluster;
-pub use destination::Destination;
-pub use error::Error;
-pub use listing::Listing;
-pub use loads::PodSlot;
+pub(crate) use agents::AgentPods;
+pub(crate) use answers::Error as AskError;
+pub(crate) use cluster::Cluster;
+pub(crate) use destination::Destination;
+pub(crate) use error::Error;
+pub(crate) use listing::Listing;
+pub(crate) use loads::PodSlot;
 
 /// Looks up where targets lead; one a core.
 #[derive(Clone)]
-pub struct Router {
+pub(crate) struct Router {
     client: kube::Client,
     cluster: Arc<Cluster>,
     agents: Option<Arc<AgentPods>>,
@@ -45,7 +45,7 @@ impl Router {
     /// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called
     /// on the runtime that uses it. What is known is in `cluster` and `agents`, for all cores; without
     /// the latter agents are where their nodes are.
-    pub async fn connect(
+    pub(crate) async fn connect(
         kubeconfig: Option<&Path>,
         cluster: Arc<Cluster>,
         agents: Option<Arc<AgentPods>>,
@@ -76,7 +76,7 @@ impl Router {
     }
 
     /// Where the agent of a pod's node is dialled.
-    pub fn agent(&self, pod: &Pod) -> Result<IpAddr, Error> {
+    pub(crate) fn agent(&self, pod: &Pod) -> Result<IpAddr, Error> {
         match &self.agents {
             None => Ok(pod.node_address),
             Some(agents) => {
@@ -87,7 +87,7 @@ impl Router {
     }
 
     /// Where a target leads. It counts a session there at once.
-    pub async fn resolve(&self, target: &Target) -> Result<Destination, Error> {
+    pub(crate) async fn resolve(&self, target: &Target) -> Result<Destination, Error> {
         match target {
             Target::Pod {
                 namespace,
@@ -122,7 +122,7 @@ impl Router {
     }
 
     /// The namespaces that have pods, by name.
-    pub fn namespaces(&self) -> Result<Vec<String>, Error> {
+    pub(crate) fn namespaces(&self) -> Result<Vec<String>, Error> {
         match self.cluster.pods.namespaces() {
             Some(namespaces) => Ok(namespaces),
             None if self.cluster.watched => Err(Error::NotKnown),
@@ -131,7 +131,7 @@ impl Router {
     }
 
     /// The pods of these namespaces, as far as the watch has seen them.
-    pub async fn list(&self, namespaces: Vec<String>) -> Listing {
+    pub(crate) async fn list(&self, namespaces: Vec<String>) -> Listing {
         Listing::new(Arc::clone(&self.cluster), namespaces).await
     }
 
