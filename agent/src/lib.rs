@@ -1,14 +1,15 @@
 //! The agent of one node: runs what frontdoors are granted, at the node's own kubelet.
 
-mod audit;
 pub mod config;
-pub mod grant;
-pub mod metrics;
 
 mod admit;
+mod audit;
+mod core;
 mod exec;
 mod exit;
+mod grant;
 mod listener;
+mod metrics;
 mod node;
 mod program;
 mod quotas;
@@ -21,31 +22,25 @@ mod streams;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use podgate_process::admin::{self, Admin};
-use podgate_process::audit::AuditLog;
+use podgate_process::audit::{self as audit_log, AuditLog};
 use podgate_process::daemon::Daemon;
 use podgate_process::enrolment::Enrolment;
-use podgate_process::listener::{accept, address, listen};
-use podgate_process::mtls::{self, Identity};
+use podgate_process::listener::{self as listening, accept_until, address, listen};
+use podgate_process::ready::Ready;
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
-use podgate_process::{descriptors, listener as listening, log};
+use podgate_process::{descriptors, log, mtls};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use audit::Audit;
 use config::Config;
+use core::Core;
 use metrics::Metrics;
-use node::Node;
 use program::journal::{self, Journal};
-use program::{JournalEntry, ProgramServices, Programs};
-use quotas::Quotas;
-use runtime::kubelet::{Kubelet, NodeState};
-use service::{Service, Shared};
+use runtime::kubelet::Kubelet;
 
 /// Why the agent does not run.
 #[derive(Debug, thiserror::Error)]
@@ -60,24 +55,22 @@ pub enum Error {
     #[error("journal: {0}")]
     Journal(#[from] journal::Error),
     #[error("audit: {0}")]
-    Audit(#[from] podgate_process::audit::Error),
+    Audit(#[from] audit_log::Error),
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
 }
 
-/// An agent that listens, and does not serve yet.
+/// An agent that listens.
 #[derive(Debug)]
 pub struct Agent {
     config: Config,
     listener: TcpListener,
     admin: TcpListener,
-    identity: Arc<Identity>,
-    enrolment: Arc<Enrolment>,
-    journal: Option<Journal>,
-    /// What an earlier agent has not ended.
-    left: Vec<JournalEntry>,
+    enrolment: Enrolment,
+    ready: Ready,
+    shutdown: Shutdown,
     metrics: Arc<Metrics>,
-    audit: Arc<Audit>,
+    core: Arc<Core>,
 }
 
 impl Daemon for Agent {
@@ -95,166 +88,77 @@ impl Daemon for Agent {
     }
 
     /// Reads the TLS files and the journal, and listens.
-    async fn bind(config: Config) -> Result<Self, Error> {
+    async fn bind(config: Config, shutdown: Shutdown) -> Result<Self, Error> {
         descriptors::raise();
-        let (identity, enrolment) = config.certificate.clone().open().map_err(Error::Tls)?;
-        let (journal, left) = config
-            .journal
-            .as_deref()
-            .map(Journal::open)
-            .transpose()?
-            .unzip();
+        let ready = Ready::default();
+        let opened = config.certificate.clone().open(&ready);
+        let (identity, enrolment) = opened.map_err(Error::Tls)?;
+        let journal = config.journal.as_deref().map(Journal::open).transpose()?;
+        // Each core reads the kubelet's files; this makes wrong files an error of the program.
+        Kubelet::check(&config.kubelet).map_err(Error::Kubelet)?;
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
         let metrics = Arc::new(Metrics::new());
         let audit = AuditLog::start(&config.audit, metrics.audit_events.clone())?;
-        let audit = Arc::new(Audit::new(audit));
+        let counted = (audit, Arc::clone(&metrics));
+        let core = Core::new(&config, identity, journal, counted, shutdown.clone());
         Ok(Self {
             config,
             listener,
             admin,
-            identity: Arc::new(identity),
-            enrolment: Arc::new(enrolment),
-            journal,
-            left: left.unwrap_or_default(),
+            enrolment,
+            ready,
+            shutdown,
             metrics,
-            audit,
+            core: Arc::new(core),
         })
     }
 
-    /// Serves until `draining`, then lets sessions go on for the configured time, or until
-    /// `stopped`, and hangs up the rest.
-    async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Shutdown { draining, stopped } = shutdown;
-        let (metrics, audit) = (self.metrics, self.audit);
-        let shared = Arc::new(Shared {
-            quotas: Quotas::new(self.config.sessions),
-            node: self.config.node.clone(),
-            deny: self.config.deny.clone(),
-            audit: Arc::clone(&audit),
-            metrics: Arc::clone(&metrics),
-            sessions: TaskTracker::new(),
-            draining: draining.clone(),
-            stopped: stopped.clone(),
-        });
-        // Connections end after the sessions, and after their hang-ups, which need the kubelet.
-        let closed = CancellationToken::new();
-        let kubelet = self.config.kubelet.clone();
-        let node = self.config.node_helper.clone().map(Node::new);
-        let node = Arc::new(NodeState::new(node));
-        for entry in &self.left {
-            node.claim(entry.trace());
-        }
-        let services = Arc::new(ProgramServices::new(
-            self.journal,
-            self.config.hang_up_grace,
-            Arc::clone(&metrics),
-            stopped.clone(),
-        ));
-        let left = Arc::new(Mutex::new(self.left));
-        let start = {
-            let (shared, identity, closed) = (Arc::clone(&shared), self.identity, closed.clone());
-            let (metrics, deny) = (Arc::clone(&metrics), self.config.deny.clone());
-            move |accepted| {
-                let (shared, identity, closed) = (shared.clone(), identity.clone(), closed.clone());
-                let (metrics, kubelet, deny) = (metrics.clone(), kubelet.clone(), deny.clone());
-                let node = Arc::clone(&node);
-                let (services, left) = (Arc::clone(&services), Arc::clone(&left));
-                async move {
-                    let tasks = TaskTracker::new();
-                    match Kubelet::start(kubelet, deny, node, &tasks, &closed) {
-                        Err(error) => tracing::error!(%error, "no client of the kubelet"),
-                        Ok(kubelet) => {
-                            let programs = Programs::new(Arc::new(kubelet), services);
-                            // The first worker takes it all.
-                            let left = std::mem::take(
-                                &mut *left.lock().unwrap_or_else(PoisonError::into_inner),
-                            );
-                            for left in left {
-                                let programs = programs.clone();
-                                shared
-                                    .sessions
-                                    .spawn(async move { programs.recover(left).await });
-                            }
-                            let service = Service::new(shared, programs);
-                            listener::serve(accepted, service, identity, metrics, closed).await;
-                        }
-                    }
-                    tasks.close();
-                    tasks.wait().await;
-                }
-            }
-        };
-        // Read once before any worker does, so that wrong files are this call's error.
-        Kubelet::check(&self.config.kubelet).map_err(Error::Kubelet)?;
-        let mut workers = Workers::start(self.config.workers, start).map_err(Error::Worker)?;
-        metrics.tasks.watch(workers.runtimes());
-
-        // What port 0 of the configuration has become.
+    async fn run(self) -> Result<(), Error> {
+        let (core, closed) = (Arc::clone(&self.core), self.core.closed());
+        let serve = move |accepted| Arc::clone(&core).serve(accepted);
+        let workers = Workers::start(self.config.workers, serve).map_err(Error::Worker)?;
+        self.metrics.tasks.watch(workers.runtimes());
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
+        tracing::info!(node = %self.config.node, %listen, %admin_address, "serving");
+
+        let (core, metrics) = (Arc::clone(&self.core), Arc::clone(&self.metrics));
         let told = Admin {
-            metrics: {
-                let metrics = Arc::clone(&metrics);
-                Arc::new(move || metrics.render())
-            },
-            waits: {
-                let enrolment = Arc::clone(&self.enrolment);
-                Arc::new(move || enrolment.waits())
-            },
-            draining: draining.clone(),
+            metrics: Arc::new(move || metrics.render()),
+            ready: self.ready.clone(),
+            draining: self.shutdown.draining.clone(),
         };
         let admin = admin::serve(self.admin, told, closed.clone());
-        let keep = async {
-            tokio::select! {
-                () = closed.cancelled() => {}
-                () = self.enrolment.keep(|event| metrics.enrolment.count(event)) => {}
-            }
-        };
+        let count = |event| self.metrics.enrolment.count(event);
+        let enrol = closed.run_until_cancelled(self.enrolment.keep(count));
+        let (limit, draining) = (self.config.drain, &self.shutdown.draining);
         let serve = async {
-            tracing::info!(node = %self.config.node, %listen, %admin_address, "serving");
-            tokio::select! {
-                () = self.enrolment.enrolled() => {
-                    hand_over(&self.listener, &mut workers, &draining).await;
-                }
-                () = draining.cancelled() => {}
+            let mut workers = workers;
+            let enrolled = self.enrolment.enrolled();
+            if draining.run_until_cancelled(enrolled).await.is_some() {
+                accept(self.listener, &mut workers, draining).await;
+            } else {
+                drop(self.listener);
             }
-            drop(self.listener);
-            shared.sessions.close();
-            tracing::info!(sessions = shared.sessions.len(), "draining");
-            let drained = tokio::select! {
-                drained = timeout(self.config.drain, shared.sessions.wait()) => drained.is_ok(),
-                () = stopped.cancelled() => false,
-            };
-            if !drained {
-                tracing::warn!(sessions = shared.sessions.len(), "hanging up");
-            }
-            // Always: one may have begun between the last look and now.
-            stopped.cancel();
-            shared.sessions.wait().await;
-            closed.cancel();
+            core.drain(limit).await;
             workers.finish().await;
         };
-        tokio::join!(admin, keep, serve);
-        // Whatever is recorded was, by now.
-        audit.finish().await;
+        tokio::join!(admin, enrol, serve);
+        self.core.finish().await;
         tracing::info!("stopped");
         Ok(())
     }
 }
 
-async fn hand_over(
-    listener: &TcpListener,
+/// Hands connections to the workers until the agent drains.
+async fn accept(
+    listener: TcpListener,
     workers: &mut Workers<std::net::TcpStream>,
     draining: &CancellationToken,
 ) {
-    loop {
-        let (stream, _) = tokio::select! {
-            () = draining.cancelled() => return,
-            accepted = accept(listener) => accepted,
-        };
-        match stream.into_std() {
-            Ok(stream) => workers.hand_over(stream).await,
-            Err(error) => tracing::warn!(%error, "cannot hand a connection over"),
-        }
-    }
+    let take = async |stream: tokio::net::TcpStream, _| match stream.into_std() {
+        Ok(stream) => workers.hand_over(stream).await,
+        Err(error) => tracing::warn!(%error, "cannot hand a connection over"),
+    };
+    accept_until(listener, draining, take).await;
 }

@@ -39,7 +39,7 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Why there is no session's stream.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Identity(#[from] mtls::Error),
     #[error("the node's address makes no URI: {0}")]
@@ -59,7 +59,7 @@ pub enum Error {
 /// Why an agent could not be dialled.
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Dial {
+pub(crate) enum Dial {
     #[error("{0}")]
     Connect(Arc<io::Error>),
     #[error("TLS: {0}")]
@@ -72,7 +72,7 @@ pub enum Dial {
 
 /// A session's stream, both ways.
 #[derive(Debug)]
-pub struct Stream {
+pub(crate) struct Stream {
     /// To the agent. Dropping it says that the client is gone.
     pub to_agent: mpsc::Sender<FrontdoorMessage>,
     /// From the agent.
@@ -81,7 +81,7 @@ pub struct Stream {
 
 /// What both ends know a session by, each 32 lower-case hex digits.
 #[derive(Clone, Copy, Debug)]
-pub struct Ids<'a> {
+pub(crate) struct Ids<'a> {
     /// Its own.
     pub session: &'a str,
     /// Its SSH connection's.
@@ -90,7 +90,7 @@ pub struct Ids<'a> {
 
 /// The agents, as one core knows them.
 #[derive(Debug)]
-pub struct Agents {
+pub(crate) struct Agents {
     identity: Arc<Identity>,
     port: u16,
     channels: Mutex<HashMap<Link, Dialled>>,
@@ -116,7 +116,7 @@ struct Dialled {
 
 impl Agents {
     /// Dials agents at `port` of their nodes, showing `identity`.
-    pub fn new(identity: Arc<Identity>, port: u16) -> Self {
+    pub(crate) fn new(identity: Arc<Identity>, port: u16) -> Self {
         Self {
             identity,
             port,
@@ -125,7 +125,7 @@ impl Agents {
     }
 
     /// Asks the agent of the grant's node, at this address, for what the grant allows.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         grant: Grant,
         address: IpAddr,

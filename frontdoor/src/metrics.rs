@@ -10,7 +10,7 @@ use prometheus_client::registry::Unit;
 
 /// All metrics of the frontdoor.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     /// SSH connections that stand now.
     pub connections: Gauge,
@@ -44,21 +44,21 @@ pub struct Metrics {
 
 /// The label `limit`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// Its key in the configuration.
     pub limit: &'static str,
 }
 
 /// The label `leg`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct Leg {
+pub(crate) struct Leg {
     /// A fixed word: `route` (the API server), `agent` (to the stream), `start` (to the program).
     pub leg: &'static str,
 }
 
 impl Metrics {
     /// Makes and registers them.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         let mut registry = Registry::new("podgate_frontdoor");
         Self {
@@ -89,24 +89,24 @@ impl Metrics {
     }
 
     /// Counts a login.
-    pub fn login(&self, outcome: &'static str) {
+    pub(crate) fn login(&self, outcome: &'static str) {
         self.logins.get_or_create(&outcome.into()).inc();
     }
 
     /// Counts what a limit refused or ended.
-    pub fn refused(&self, limit: &'static str) {
+    pub(crate) fn refused(&self, limit: &'static str) {
         self.refused.get_or_create(&Limit { limit }).inc();
     }
 
     /// Counts the time since `begun` for a leg.
-    pub fn leg(&self, leg: &'static str, begun: std::time::Instant) {
+    pub(crate) fn leg(&self, leg: &'static str, begun: std::time::Instant) {
         self.leg_seconds
             .get_or_create(&Leg { leg })
             .observe(begun.elapsed().as_secs_f64());
     }
 
     /// In the OpenMetrics text format.
-    pub fn render(&self) -> Result<String, std::fmt::Error> {
+    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
         self.tasks.update();
         self.registry.render()
     }

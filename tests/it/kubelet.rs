@@ -6,6 +6,7 @@ mod faults;
 mod node;
 mod processes;
 mod real;
+mod soon;
 mod spdy;
 mod terminal;
 

@@ -1,40 +1,10 @@
 //! The store behind the stand-ins has revisions as etcd has them: the same tests on both.
 
+mod contract;
 mod etcd;
 mod stand_in;
 
-/// One change: `added`, `modified` or `deleted`, the key, and the revision.
-pub(crate) type Change = (&'static str, String, u64);
-
-/// Why a revision cannot be read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unreadable {
-    /// It is forgotten.
-    Compacted,
-    /// It is still to come.
-    Future,
-}
-
-/// A store of keys (`namespace/name`) and values, empty at first.
-pub(crate) trait Store: Sized {
-    async fn start() -> Self;
-
-    async fn put(&self, key: &str, value: &str);
-
-    async fn delete(&self, key: &str);
-
-    /// The latest.
-    async fn revision(&self) -> u64;
-
-    /// Keys and values at a revision, in the store's order.
-    async fn at(&self, revision: u64) -> Result<Vec<(String, String)>, Unreadable>;
-
-    /// The first so many changes after a revision.
-    async fn after(&self, revision: u64, count: usize) -> Result<Vec<Change>, Unreadable>;
-
-    /// Forgets what was before the latest revision, at a revision of its own.
-    async fn compact(&self);
-}
+use contract::{Store, Unreadable};
 
 macro_rules! on_both {
     ($($body:ident),+ $(,)?) => {

@@ -1,8 +1,8 @@
-//! What the journal keeps of a program for its runtime.
+//! What the journal keeps of a program for its runtime, a file a runtime.
+
+pub(crate) mod kubelet;
 
 use serde::{Deserialize, Serialize};
-
-use super::kubelet::trace as kubelet;
 
 /// What a runtime finds a program by after a crash of the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

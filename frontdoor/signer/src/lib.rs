@@ -18,10 +18,10 @@ use podgate_identity::kubernetes;
 use podgate_process::admin::{self, Admin};
 use podgate_process::daemon::Daemon;
 use podgate_process::listener::{self, address, listen};
+use podgate_process::ready::{Ready, Waiting};
 use podgate_process::shutdown::Shutdown;
 use podgate_process::{descriptors, log};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -56,6 +56,10 @@ pub struct Signer {
     ca: Arc<Ca>,
     enrol: Enrol,
     desk: Option<DeskThread>,
+    ready: Ready,
+    /// Held until there is a CA that issues.
+    issuer: Waiting,
+    shutdown: Shutdown,
 }
 
 impl Daemon for Signer {
@@ -73,7 +77,7 @@ impl Daemon for Signer {
     }
 
     /// Reads the files, and listens.
-    async fn bind(config: Config) -> Result<Self, Error> {
+    async fn bind(config: Config, shutdown: Shutdown) -> Result<Self, Error> {
         descriptors::raise();
         let metrics = Arc::new(Metrics::new());
         let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
@@ -100,6 +104,7 @@ impl Daemon for Signer {
             }
             None => None,
         };
+        let ready = Ready::default();
         Ok(Self {
             config,
             listener,
@@ -108,50 +113,48 @@ impl Daemon for Signer {
             ca,
             enrol,
             desk,
+            issuer: ready.wait_for("a CA that issues"),
+            ready,
+            shutdown,
         })
     }
 
     /// Serves until `draining`, then lets calls that are under way end, for the configured time or
     /// until `stopped`.
-    async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+    async fn run(self) -> Result<(), Error> {
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
-        let desk_address = self.desk.as_ref().map(|desk| desk.address().to_owned());
+        let desk = self.desk.as_ref().map(|desk| desk.address().to_owned());
+        tracing::info!(%listen, %admin_address, desk, "serving");
         let served = CancellationToken::new();
         let told = Admin {
-            metrics: {
-                let metrics = Arc::clone(&self.metrics);
-                Arc::new(move || metrics.render())
-            },
-            waits: {
-                let ca = Arc::clone(&self.ca);
-                Arc::new(move || ca.issuing().is_none().then_some("a CA that issues"))
-            },
-            draining: shutdown.draining.clone(),
+            metrics: Arc::new(move || self.metrics.render()),
+            ready: self.ready,
+            draining: self.shutdown.draining.clone(),
         };
         let admin = admin::serve(self.admin, told, served.clone());
+        let (ca, waiting) = (&self.ca, self.issuer);
+        let issues = async {
+            ca.issues().await;
+            drop(waiting);
+        };
+        let follow = async { tokio::join!(ca.follow(), issues) };
+        let follow = served.run_until_cancelled(follow);
         let parts = TaskTracker::new();
         if let Some(desk) = self.desk {
-            parts.spawn(desk.serve(shutdown.clone()));
+            parts.spawn(desk.serve(self.shutdown.clone()));
         }
-        parts.spawn(enrol::serve(self.listener, self.enrol, shutdown.clone()));
+        parts.spawn(enrol::serve(
+            self.listener,
+            self.enrol,
+            self.shutdown.clone(),
+        ));
         parts.close();
-        let follow = async {
-            tokio::select! {
-                () = served.cancelled() => {}
-                () = self.ca.follow() => {}
-            }
-        };
         let serve = async {
-            let Shutdown { draining, stopped } = &shutdown;
-            tracing::info!(%listen, %admin_address, desk = desk_address, "serving");
-            draining.cancelled().await;
-            tracing::info!("draining");
-            tokio::select! {
-                _ = timeout(self.config.drain, parts.wait()) => {}
-                () = stopped.cancelled() => {}
-            }
-            stopped.cancel();
-            parts.wait().await;
+            self.shutdown.draining.cancelled().await;
+            let ended = async { parts.wait().await };
+            self.shutdown
+                .drain(self.config.drain, ended, || parts.len())
+                .await;
             served.cancel();
         };
         tokio::join!(admin, follow, serve);

@@ -22,7 +22,7 @@ const MAX_TEXT: usize = 512;
 /// How a client reaches the frontdoor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Via {
+pub(crate) enum Via {
     /// A connection to the frontdoor.
     Direct,
     /// A connection inside another (`ssh -J`).
@@ -32,7 +32,7 @@ pub enum Via {
 /// What happened. docs/audit.md explains the fields.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Event<'a> {
+pub(crate) struct Event<'a> {
     v: u32,
     #[serde(skip_serializing_if = "String::is_empty")]
     time: String,
@@ -104,7 +104,7 @@ pub(super) struct Location {
 
 impl<'a> Event<'a> {
     /// Somebody logged in.
-    pub fn accepted(identity: &'a Identity, credential: &'a str) -> Self {
+    pub(crate) fn accepted(identity: &'a Identity, credential: &'a str) -> Self {
         let mut event = Self::new("login").identity(identity);
         event.outcome = Some("accepted");
         event.credential = Some(event.text("credential", credential));
@@ -112,7 +112,7 @@ impl<'a> Event<'a> {
     }
 
     /// Somebody did not: by a credential, where one was proved.
-    pub fn refused(credential: Option<&'a str>, reason: &'a str) -> Self {
+    pub(crate) fn refused(credential: Option<&'a str>, reason: &'a str) -> Self {
         let mut event = Self::new("login");
         event.outcome = Some("refused");
         event.credential = credential.map(|text| event.text("credential", text));
@@ -121,13 +121,13 @@ impl<'a> Event<'a> {
     }
 
     /// A session got no channel, before it said what it wants.
-    pub fn channel_refused(identity: &'a Identity, reason: &'a str) -> Self {
+    pub(crate) fn channel_refused(identity: &'a Identity, reason: &'a str) -> Self {
         let event = Self::new("refusal").identity(identity);
         event.refusal(RefusedBy::Limit.as_str(), reason)
     }
 
     /// Where it came from, and the login name that says where to.
-    pub fn from(mut self, client: SocketAddr, via: Via, target: &'a str) -> Self {
+    pub(crate) fn from(mut self, client: SocketAddr, via: Via, target: &'a str) -> Self {
         (self.client, self.way) = (Some(client), Some(via));
         self.target = Some(self.text("target", target));
         self

@@ -4,8 +4,8 @@ mod event;
 mod refused_by;
 mod session;
 
-pub use podgate_process::audit::AuditLog as Audit;
+pub(crate) use podgate_process::audit::AuditLog as Audit;
 
-pub use event::{Event, Via};
-pub use refused_by::RefusedBy;
-pub use session::{Session, Unwritable};
+pub(crate) use event::{Event, Via};
+pub(crate) use refused_by::RefusedBy;
+pub(crate) use session::{Session, Unwritable};

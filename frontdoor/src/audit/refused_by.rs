@@ -2,7 +2,7 @@
 
 /// What refused a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusedBy {
+pub(crate) enum RefusedBy {
     /// Kubernetes said no, or could not be asked.
     Authorization,
     /// A rule of the frontdoor.

@@ -18,7 +18,7 @@ use crate::login_name::{Container, Pod};
 /// No session begins: this is for its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this frontdoor cannot write its audit log, and lets no session begin meanwhile")]
-pub struct Unwritable;
+pub(crate) struct Unwritable;
 
 impl From<audit::Unwritable> for Unwritable {
     fn from(_: audit::Unwritable) -> Self {
@@ -28,7 +28,7 @@ impl From<audit::Unwritable> for Unwritable {
 
 /// One session's record.
 #[derive(Debug)]
-pub struct Session<'a> {
+pub(crate) struct Session<'a> {
     audit: &'a AuditLog,
     id: &'a str,
     identity: &'a Identity,
@@ -47,7 +47,7 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// `from` is the client, how it got here and the login name; `asked` names the variable in which a
     /// forced command finds what was asked for.
-    pub fn new(
+    pub(crate) fn new(
         audit: &'a AuditLog,
         id: &'a str,
         identity: &'a Identity,

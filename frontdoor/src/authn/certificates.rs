@@ -39,7 +39,7 @@ pub enum Error {
 /// Why a certificate does not let someone in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Refusal {
+pub(crate) enum Refusal {
     #[error("its CA is not trusted")]
     Authority,
     #[error("it is a host's")]
@@ -74,14 +74,14 @@ pub enum Refusal {
 
 /// CAs, and by which rule their certificates are read.
 #[derive(Debug)]
-pub struct Certificates {
+pub(crate) struct Certificates {
     authorities: Reloaded<Vec<Fingerprint>, Error>,
     rule: config::Certificates,
 }
 
 impl Certificates {
     /// Reads the CAs' keys for the first time.
-    pub fn load(rule: config::Certificates) -> Result<Self, Error> {
+    pub(crate) fn load(rule: config::Certificates) -> Result<Self, Error> {
         let path = rule.authorities.clone();
         if !rule.optional {
             read(&path)?;
@@ -101,7 +101,7 @@ impl Certificates {
     }
 
     /// Whose certificate this is, and what they may do. `from` is the client's address.
-    pub fn find(
+    pub(crate) fn find(
         &self,
         certificate: &Certificate,
         from: IpAddr,

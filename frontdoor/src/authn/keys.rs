@@ -16,7 +16,7 @@ use russh::keys::{HashAlg, PublicKey};
 use serde::Deserialize;
 
 use entry::{Entry, entry};
-pub use entry::{KeyError, Refusal};
+pub(crate) use entry::{KeyError, Refusal};
 
 use super::restrictions::Restrictions;
 
@@ -72,11 +72,11 @@ struct Table {
 
 /// The users file, or a folder of such files, followed as it changes.
 #[derive(Debug)]
-pub struct Users(Reloaded<Table, Error>);
+pub(crate) struct Users(Reloaded<Table, Error>);
 
 impl Users {
     /// Reads it for the first time.
-    pub fn load(path: PathBuf, names: Names) -> Result<Self, Error> {
+    pub(crate) fn load(path: PathBuf, names: Names) -> Result<Self, Error> {
         let read = move |path: &Path| {
             let table = read(path, &names)?;
             for (user, number, reason) in &table.refused {
@@ -96,7 +96,7 @@ impl Users {
     }
 
     /// Whose key this is, and what they may do. As at sshd, the first entry that fits is the one.
-    pub fn find(
+    pub(crate) fn find(
         &self,
         key: &PublicKey,
         from: IpAddr,

@@ -7,7 +7,7 @@ use podgate_identity::wildcard;
 /// Why options are none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error("the option {0:?} is not supported")]
     Unknown(String),
     #[error("the option {0} has no value in double quotes")]
@@ -28,7 +28,7 @@ pub enum Error {
 
 /// What the options of a key say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// Where it may be used from.
     pub from: Option<Addresses>,
     /// Until when; the earliest counts.
@@ -50,7 +50,7 @@ pub struct Options {
 /// A date and time as written, not yet held against a calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-pub struct Timespec {
+pub(crate) struct Timespec {
     pub year: u16,
     pub month: u8,
     pub day: u8,
@@ -64,7 +64,7 @@ pub struct Timespec {
 /// A host, perhaps as a pattern, and a port; none is any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     pub host: String,
     pub port: Option<u16>,
 }
@@ -86,7 +86,7 @@ impl Default for Options {
 }
 
 /// Parts a line into the options in front of its key, and the rest.
-pub fn part(line: &str) -> (&str, &str) {
+pub(crate) fn part(line: &str) -> (&str, &str) {
     let mut quoted = false;
     let mut escaped = false;
     let end = line.bytes().position(|b| {
@@ -101,7 +101,7 @@ pub fn part(line: &str) -> (&str, &str) {
 
 impl Options {
     /// Reads a list of options, without the key.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let mut options = Self::default();
         let mut rest = text;
         loop {
@@ -270,12 +270,12 @@ impl Endpoint {
     }
 
     /// Whether it allows to connect there: hosts are compared as they are written, `*` is any.
-    pub fn opens(&self, host: &str, port: u16) -> bool {
+    pub(crate) fn opens(&self, host: &str, port: u16) -> bool {
         self.port.is_none_or(|own| own == port) && (self.host == "*" || self.host == host)
     }
 
     /// Whether it allows to listen there: its host is a pattern.
-    pub fn listens(&self, host: &str, port: u16) -> bool {
+    pub(crate) fn listens(&self, host: &str, port: u16) -> bool {
         let fits = wildcard::matches(&self.host, host);
         self.port.is_none_or(|own| own == port) && fits
     }

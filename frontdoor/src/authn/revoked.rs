@@ -54,11 +54,11 @@ struct List {
 
 /// The list, followed as it changes.
 #[derive(Debug)]
-pub struct Revoked(Reloaded<List, Error>);
+pub(crate) struct Revoked(Reloaded<List, Error>);
 
 impl Revoked {
     /// Reads it for the first time.
-    pub fn load(path: PathBuf) -> Result<Self, Error> {
+    pub(crate) fn load(path: PathBuf) -> Result<Self, Error> {
         Reloaded::load(vec![path.clone()], move || read(&path)).map(Self)
     }
 
@@ -68,12 +68,12 @@ impl Revoked {
     }
 
     /// Whether this key is on it.
-    pub fn key(&self, key: &KeyData) -> bool {
+    pub(crate) fn key(&self, key: &KeyData) -> bool {
         self.0.current().has(key)
     }
 
     /// Whether this certificate is, by its serial number, its key id, its key or its CA's.
-    pub fn certificate(&self, certificate: &Certificate) -> bool {
+    pub(crate) fn certificate(&self, certificate: &Certificate) -> bool {
         let list = self.0.current();
         let serial = certificate.serial();
         list.serials.iter().any(|range| range.contains(&serial))

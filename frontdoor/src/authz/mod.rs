@@ -20,7 +20,7 @@ pub(crate) use rights::Rights;
 use rights::RightsWatch;
 
 /// What someone wants to do in a container.
-pub use podgate_proto::v1::Action;
+pub(crate) use podgate_proto::v1::Action;
 
 /// How long a grant is good for starting what it allows. It travels at once; the rest is for
 /// clocks that differ.
@@ -33,7 +33,7 @@ const ANY: &str = "";
 /// Why someone may not.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     // The words of what does not exist: who may not enter need not know which it is.
     #[error("{0}")]
     Denied(Absent),
@@ -49,7 +49,7 @@ pub enum Error {
 
 /// Decides, by what Kubernetes says; one a core.
 #[derive(Clone)]
-pub struct Authorizer {
+pub(crate) struct Authorizer {
     client: kube::Client,
     reviews: Arc<Reviews>,
     rules: Arc<[Rule]>,
@@ -60,7 +60,7 @@ pub struct Authorizer {
 /// one may not enter looks the same as what does not exist. Of a pod it is by the pod's name; of what
 /// has several it is for all pods of the namespace, and good for none until it is narrowed to one.
 #[derive(Debug)]
-pub struct Permit<'a> {
+pub(crate) struct Permit<'a> {
     identity: &'a Identity,
     target: &'a Target,
     action: Action,
@@ -70,7 +70,7 @@ pub struct Permit<'a> {
 
 /// Proof that one action is allowed in one container of one pod.
 #[derive(Debug)]
-pub struct Grant(v1::Grant);
+pub(crate) struct Grant(v1::Grant);
 
 impl Authorizer {
     /// Asks by `client`, and shares its answers with the other cores in `reviews`.
@@ -84,7 +84,7 @@ impl Authorizer {
     }
 
     /// Asks by name alone.
-    pub async fn authorize<'a>(
+    pub(crate) async fn authorize<'a>(
         &self,
         identity: &'a Identity,
         target: &'a Target,
@@ -113,7 +113,7 @@ impl Authorizer {
 
     /// Narrows a permit to the pod that its target led to, which what the target is must have selected,
     /// and asks by that pod's name.
-    pub async fn narrow<'a>(
+    pub(crate) async fn narrow<'a>(
         &self,
         permit: Permit<'a>,
         pod: &Pod,
@@ -134,7 +134,7 @@ impl Authorizer {
     }
 
     /// Those of these namespaces in all of whose pods an identity may run something.
-    pub async fn enterable(
+    pub(crate) async fn enterable(
         &self,
         identity: &Identity,
         namespaces: Vec<String>,
@@ -186,7 +186,7 @@ impl Permit<'_> {
     }
 
     /// For one container of the pod that the permit is for.
-    pub fn grant(self, pod: &Pod, container: &Container) -> Result<Grant, Error> {
+    pub(crate) fn grant(self, pod: &Pod, container: &Container) -> Result<Grant, Error> {
         if self.question.namespace != pod.namespace || self.question.pod != pod.name {
             return Err(Error::OtherPod);
         }
@@ -227,7 +227,7 @@ fn extra((key, values): (String, Vec<String>)) -> v1::Extra {
 
 impl Grant {
     /// The node that it is for.
-    pub fn node(&self) -> &str {
+    pub(crate) fn node(&self) -> &str {
         self.0
             .pod
             .as_ref()
@@ -236,7 +236,7 @@ impl Grant {
     }
 
     /// As it travels.
-    pub fn into_message(self) -> v1::Grant {
+    pub(crate) fn into_message(self) -> v1::Grant {
         self.0
     }
 }

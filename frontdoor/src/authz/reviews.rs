@@ -28,7 +28,7 @@ const AUTHENTICATED: &str = "system:authenticated";
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
 }

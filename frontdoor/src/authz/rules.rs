@@ -9,7 +9,7 @@ use crate::login_name::{Container, Pod};
 /// Why a rule refuses a session: what the user reads.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error("a rule of this frontdoor denies sessions here: {0}")]
     Reason(String),
     #[error("a rule of this frontdoor denies you sessions in container {container} of pod {pod}")]

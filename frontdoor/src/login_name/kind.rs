@@ -6,7 +6,7 @@ use super::names::{is_label, is_subdomain};
 /// What has pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "they are Kubernetes' own")]
-pub enum Kind {
+pub(crate) enum Kind {
     Deployment,
     StatefulSet,
     DaemonSet,
@@ -31,7 +31,7 @@ impl Kind {
     }
 
     /// Its shortest name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Deployment => "deploy",
             Self::StatefulSet => "sts",

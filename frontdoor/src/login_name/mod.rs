@@ -13,11 +13,11 @@ mod selector;
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use kind::Kind;
-pub use names::is_label;
-pub use pick::{Candidate, NoneReady, pick};
-pub use reserved::{HELP, Reserved};
-pub use selector::{Requirement, Selector, UnknownRequirement};
+pub(crate) use kind::Kind;
+pub(crate) use names::is_label;
+pub(crate) use pick::{Candidate, NoneReady, pick};
+pub(crate) use reserved::{HELP, Reserved};
+pub(crate) use selector::{Requirement, Selector, UnknownRequirement};
 
 use names::{is_label_key, is_label_value, is_subdomain};
 
@@ -27,7 +27,7 @@ const SLASH: [char; 2] = ['/', '~'];
 
 /// What the user named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// A pod.
     Pod {
         /// The pod's namespace.
@@ -64,7 +64,7 @@ pub enum Target {
 /// Why a login name names nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error("{0} is not valid in Kubernetes; {GRAMMAR}")]
     Part(&'static str),
     #[error("the kind is not known here; {GRAMMAR}")]
@@ -82,7 +82,7 @@ const GRAMMAR: &str = "log in as [kind/]name[.namespace][+container] or \
 
 impl Target {
     /// Reads a login name.
-    pub fn parse(login: &str, default_namespace: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(login: &str, default_namespace: &str) -> Result<Self, Error> {
         // Only the bare word is reserved: `pod/help` and `help.prod` are pods.
         if let Some(reserved) = Reserved::named(login) {
             return Ok(Self::Reserved(reserved));
@@ -134,7 +134,7 @@ impl Target {
     }
 
     /// The namespace that it is in, but for a reserved name.
-    pub fn namespace(&self) -> Option<&str> {
+    pub(crate) fn namespace(&self) -> Option<&str> {
         match self {
             Self::Pod { namespace, .. }
             | Self::Workload { namespace, .. }
@@ -144,7 +144,7 @@ impl Target {
     }
 
     /// What is said where there is no such thing, and where one may not enter it: the same.
-    pub fn absent(&self) -> Absent {
+    pub(crate) fn absent(&self) -> Absent {
         let namespace = self.namespace().unwrap_or_default();
         Absent(match self {
             Self::Pod { name, .. } => {
@@ -163,7 +163,7 @@ impl Target {
     }
 
     /// The container, if one was given.
-    pub fn container(&self) -> Option<&str> {
+    pub(crate) fn container(&self) -> Option<&str> {
         match self {
             Self::Pod { container, .. }
             | Self::Workload { container, .. }
@@ -207,7 +207,7 @@ fn written(labels: &BTreeMap<String, String>) -> String {
 
 /// Words that say neither whether something is there nor whether one may enter it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Absent(String);
+pub(crate) struct Absent(String);
 
 impl fmt::Display for Absent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -236,7 +236,7 @@ impl fmt::Display for Target {
 
 /// A pod as the cluster has it, down to what a session needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pod {
+pub(crate) struct Pod {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -280,7 +280,7 @@ impl Pod {
 
 /// A container of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Container {
+pub(crate) struct Container {
     /// Its name.
     pub name: String,
     /// Its id as `<runtime>://<id>`, if it runs.

@@ -6,7 +6,7 @@ const LABEL: usize = 63;
 const SUBDOMAIN: usize = 253;
 
 /// Whether `text` is a DNS label (RFC 1123), as namespaces and containers are named.
-pub fn is_label(text: &str) -> bool {
+pub(crate) fn is_label(text: &str) -> bool {
     text.len() <= LABEL && is_word(text)
 }
 

@@ -3,7 +3,7 @@
 
 /// A pod that a target may lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate<'a> {
+pub(crate) struct Candidate<'a> {
     /// Its name.
     pub name: &'a str,
     /// Whether its condition `Ready` is `True`.
@@ -16,7 +16,7 @@ pub struct Candidate<'a> {
 
 /// There are candidates, or none at all, and no session can go to any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoneReady {
+pub(crate) enum NoneReady {
     /// None was given.
     #[error("it has no pods")]
     NoPods,
@@ -26,7 +26,7 @@ pub enum NoneReady {
 }
 
 /// The ready pod with the fewest sessions; of those that have as few, the first by name.
-pub fn pick<'a>(candidates: &[Candidate<'a>]) -> Result<Candidate<'a>, NoneReady> {
+pub(crate) fn pick<'a>(candidates: &[Candidate<'a>]) -> Result<Candidate<'a>, NoneReady> {
     candidates
         .iter()
         .filter(|pod| pod.ready && !pod.deleted)

@@ -1,11 +1,11 @@
 //! Login names that mean no pod.
 
 /// What `help` prints: the grammar and its table of examples, each row of which a test holds.
-pub const HELP: &str = include_str!("help.txt");
+pub(crate) const HELP: &str = include_str!("help.txt");
 
 /// A word to the frontdoor itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reserved {
+pub(crate) enum Reserved {
     /// Prints the grammar.
     Help,
     /// Prints who the user is here, and what says so.
@@ -23,7 +23,7 @@ impl Reserved {
     }
 
     /// Its name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Help => "help",
             Self::WhoAmI => "whoami",

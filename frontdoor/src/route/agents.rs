@@ -17,7 +17,7 @@ type Table = HashMap<String, HashMap<String, Agent>>;
 
 /// The agents' pods.
 #[derive(Debug)]
-pub struct AgentPods {
+pub(crate) struct AgentPods {
     namespace: String,
     selector: String,
     /// Empty until the first list is whole.
@@ -35,7 +35,7 @@ struct Agent {
 
 impl AgentPods {
     /// Those of a namespace that a label selector matches, as the API takes it.
-    pub fn new(namespace: String, selector: String) -> Self {
+    pub(crate) fn new(namespace: String, selector: String) -> Self {
         Self {
             namespace,
             selector,

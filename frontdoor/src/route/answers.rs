@@ -17,7 +17,7 @@ const FAILED: Duration = Duration::from_secs(1);
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error("the API server has none")]
     Absent,
     #[error(transparent)]

@@ -29,7 +29,7 @@ const MOST: u32 = 500;
 
 /// What is known; empty at first.
 #[derive(Debug)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// Whether somebody watches the pods.
     pub(super) watched: bool,
     pub(super) pods: Pods,
@@ -46,7 +46,7 @@ pub struct Cluster {
 impl Cluster {
     /// For `outage` the API server's last word counts while it is away. Who has its pods `watched` must
     /// have a router follow them.
-    pub fn new(watched: bool, outage: Duration) -> Self {
+    pub(crate) fn new(watched: bool, outage: Duration) -> Self {
         Self {
             watched,
             pods: Pods::default(),

@@ -1,13 +1,13 @@
 //! Where a target leads: to a container of a pod.
 
-use super::Error;
+use super::error::Error;
 use super::loads::PodSlot;
 use super::record::Record;
 use crate::login_name::{Container, Pod, Selector};
 
 /// Where a session goes.
 #[derive(Debug)]
-pub struct Destination {
+pub(crate) struct Destination {
     /// The pod.
     pub pod: Pod,
     /// One of its containers.

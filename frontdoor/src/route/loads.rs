@@ -15,7 +15,7 @@ pub(super) struct Loads(Mutex<HashMap<Uid, usize>>);
 /// Counts one session for a pod until it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct PodSlot {
+pub(crate) struct PodSlot {
     loads: Arc<Loads>,
     uid: Uid,
 }

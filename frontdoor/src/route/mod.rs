@@ -6,6 +6,7 @@ mod agents;
 mod answers;
 mod cluster;
 mod destination;
+mod error;
 mod ids;
 mod listing;
 mod loads;
@@ -19,47 +20,22 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::login_name::{Absent, NoneReady, Pod, Selector, Target};
 use podgate_identity::kubernetes;
+
+use crate::login_name::{NoneReady, Pod, Selector, Target};
 use record::Record;
 
-pub use agents::AgentPods;
-pub use answers::Error as AskError;
-pub use cluster::Cluster;
-pub use destination::Destination;
-pub use listing::Listing;
-pub use loads::PodSlot;
-
-/// Why a target leads nowhere.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
-    #[error("{0}")]
-    Ask(AskError),
-    // The words of what one may not enter.
-    #[error("{0}")]
-    Absent(Absent),
-    #[error("this frontdoor does not watch the cluster's pods (watchPods) and cannot list them")]
-    NotWatched,
-    #[error("the cluster's pods are not known yet; try again in a moment")]
-    NotKnown,
-    #[error("pod {0} is not on a node yet")]
-    NotScheduled(String),
-    #[error("no agent of podgate runs on the pod's node, {0}")]
-    NoAgent(String),
-    #[error("{target}: {reason}")]
-    NoPods { target: String, reason: String },
-    #[error("no container {container} in pod {pod}; it has {has}")]
-    NoContainer {
-        pod: String,
-        container: String,
-        has: String,
-    },
-}
+pub(crate) use agents::AgentPods;
+pub(crate) use answers::Error as AskError;
+pub(crate) use cluster::Cluster;
+pub(crate) use destination::Destination;
+pub(crate) use error::Error;
+pub(crate) use listing::Listing;
+pub(crate) use loads::PodSlot;
 
 /// Looks up where targets lead; one a core.
 #[derive(Clone)]
-pub struct Router {
+pub(crate) struct Router {
     client: kube::Client,
     cluster: Arc<Cluster>,
     agents: Option<Arc<AgentPods>>,
@@ -69,7 +45,7 @@ impl Router {
     /// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called
     /// on the runtime that uses it. What is known is in `cluster` and `agents`, for all cores; without
     /// the latter agents are where their nodes are.
-    pub async fn connect(
+    pub(crate) async fn connect(
         kubeconfig: Option<&Path>,
         cluster: Arc<Cluster>,
         agents: Option<Arc<AgentPods>>,
@@ -100,7 +76,7 @@ impl Router {
     }
 
     /// Where the agent of a pod's node is dialled.
-    pub fn agent(&self, pod: &Pod) -> Result<IpAddr, Error> {
+    pub(crate) fn agent(&self, pod: &Pod) -> Result<IpAddr, Error> {
         match &self.agents {
             None => Ok(pod.node_address),
             Some(agents) => {
@@ -111,7 +87,7 @@ impl Router {
     }
 
     /// Where a target leads. It counts a session there at once.
-    pub async fn resolve(&self, target: &Target) -> Result<Destination, Error> {
+    pub(crate) async fn resolve(&self, target: &Target) -> Result<Destination, Error> {
         match target {
             Target::Pod {
                 namespace,
@@ -146,7 +122,7 @@ impl Router {
     }
 
     /// The namespaces that have pods, by name.
-    pub fn namespaces(&self) -> Result<Vec<String>, Error> {
+    pub(crate) fn namespaces(&self) -> Result<Vec<String>, Error> {
         match self.cluster.pods.namespaces() {
             Some(namespaces) => Ok(namespaces),
             None if self.cluster.watched => Err(Error::NotKnown),
@@ -155,7 +131,7 @@ impl Router {
     }
 
     /// The pods of these namespaces, as far as the watch has seen them.
-    pub async fn list(&self, namespaces: Vec<String>) -> Listing {
+    pub(crate) async fn list(&self, namespaces: Vec<String>) -> Listing {
         Listing::new(Arc::clone(&self.cluster), namespaces).await
     }
 

@@ -11,13 +11,15 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::ready::Ready;
+
 /// What the admin address tells.
 #[derive(Clone)]
 pub struct Admin {
     /// The metrics, in the OpenMetrics text format.
     pub metrics: Arc<dyn Fn() -> Result<String, std::fmt::Error> + Send + Sync>,
-    /// What the program still waits for before it can serve.
-    pub waits: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
+    /// What the program still waits for.
+    pub ready: Ready,
     /// Cancelled once the program drains.
     pub draining: CancellationToken,
 }
@@ -40,7 +42,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationTok
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    match (admin.draining.is_cancelled(), (admin.waits)()) {
+    match (admin.draining.is_cancelled(), admin.ready.waits()) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
         (false, Some(what)) => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -41,10 +41,13 @@ pub trait Daemon: Sized {
     fn log(config: &Self::Config) -> &log::Config;
 
     /// Gets all that is needed to serve, and listens. It may be given up at any time.
-    fn bind(config: Self::Config) -> impl Future<Output = Result<Self, Self::Error>>;
+    fn bind(
+        config: Self::Config,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = Result<Self, Self::Error>>;
 
     /// Serves until `shutdown` drains, and ends in order.
-    fn run(self, shutdown: Shutdown) -> impl Future<Output = Result<(), Self::Error>>;
+    fn run(self) -> impl Future<Output = Result<(), Self::Error>>;
 }
 
 /// A program ends early.
@@ -96,9 +99,9 @@ fn serve<D: Daemon>(config: D::Config) -> Result<(), Error<D::Error>> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let daemon = async {
             // Binding may wait for the API server, and has begun nothing that must end in order.
-            let bound = shutdown.draining.run_until_cancelled(D::bind(config));
-            match bound.await {
-                Some(daemon) => daemon?.run(shutdown.clone()).await,
+            let bind = D::bind(config, shutdown.clone());
+            match shutdown.draining.run_until_cancelled(bind).await {
+                Some(daemon) => daemon?.run().await,
                 None => {
                     tracing::info!("stopped before it served");
                     Ok(())

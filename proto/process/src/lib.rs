@@ -13,6 +13,7 @@ pub mod listener;
 pub mod log;
 pub mod metrics;
 pub mod mtls;
+pub mod ready;
 pub mod reload;
 pub mod shutdown;
 pub mod version;

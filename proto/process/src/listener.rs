@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 /// The pause after a connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -41,5 +42,17 @@ pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Gives each connection to `take` until `draining`, and then closes the listener: a client that comes
+/// later is refused at once, and can find another.
+pub async fn accept_until(
+    listener: TcpListener,
+    draining: &CancellationToken,
+    mut take: impl AsyncFnMut(TcpStream, SocketAddr),
+) {
+    while let Some((stream, peer)) = draining.run_until_cancelled(accept(&listener)).await {
+        take(stream, peer).await;
     }
 }

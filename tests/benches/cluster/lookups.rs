@@ -4,8 +4,9 @@ use anyhow::{Result, ensure};
 use podgate_tests::fixtures::stand::Stand;
 use podgate_tests::instruments::client::Login;
 
+use crate::pods;
+use crate::table::row;
 use crate::watched::leg;
-use crate::{pods, row};
 
 /// Sessions whose way is looked up.
 const LOOKUPS: usize = 500;

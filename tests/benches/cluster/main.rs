@@ -5,6 +5,7 @@
 mod listed;
 mod lookups;
 mod pods;
+mod table;
 mod watched;
 
 use std::process::ExitCode;
@@ -12,10 +13,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use rustix::process::Signal;
-
-const MIB: f64 = 1024.0 * 1024.0;
-/// What memory must stay within.
-const MEMORY: &str = "≤ 150 MiB";
 
 fn main() -> ExitCode {
     match run() {
@@ -49,7 +46,7 @@ async fn measure() -> Result<()> {
     pods::fill(&stand.cluster);
     let each = serde_json::to_vec(&pods::one(0, 0))?.len();
     let (pods, nodes) = (pods::PODS, pods::NODES);
-    row(
+    table::row(
         &format!("{pods} pods of {each} bytes of JSON on {nodes} nodes"),
         "",
         "target",
@@ -59,13 +56,4 @@ async fn measure() -> Result<()> {
     lookups::rows(&stand).await?;
     watched::rows(&stand).await?;
     listed::again(&stand).await
-}
-
-fn row(what: &str, much: &str, target: &str) {
-    println!("| {what} | {much} | {target} |");
-}
-
-/// The frontdoor's memory, in MiB.
-fn resident(stand: &Stand) -> Result<f64> {
-    Ok(stand.frontdoor.resident()? as f64 / MIB)
 }

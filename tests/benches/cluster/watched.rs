@@ -7,7 +7,8 @@ use podgate_tests::fixtures::stand::Stand;
 use podgate_tests::stand_ins::cluster::pod;
 use tokio::time::{sleep, sleep_until};
 
-use crate::{MEMORY, MIB, pods, row};
+use crate::pods;
+use crate::table::{MEMORY, MIB, row};
 
 /// Changes a second.
 const RATE: usize = 500;

@@ -7,8 +7,9 @@ use kube::api::{Api, ListParams, PostParams};
 use podgate_tests::stand_ins::apiserver::{Rbac, group, rule, service_account, user};
 use serde_json::{Value, json};
 
-use super::server::{Server, against_both};
-use super::{Stand, status};
+use super::both::against_both;
+use super::server::Server;
+use super::stand::{Stand, status};
 
 against_both!(
     a_review_has_the_words_of_a_real_one,

@@ -7,7 +7,7 @@ use kube::api::{ListParams, WatchParams};
 use podgate_tests::stand_ins::apiserver::ApiFault;
 
 use super::server::Server;
-use super::{Stand, WEB};
+use super::stand::{Stand, WEB};
 
 #[tokio::test]
 async fn faults_hold_until_taken_back() {

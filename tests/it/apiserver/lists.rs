@@ -3,8 +3,9 @@
 use kube::api::{ListParams, VersionMatch};
 use kube::core::ObjectList;
 
-use super::server::{Server, against_both};
-use super::{Stand, small, status};
+use super::both::against_both;
+use super::server::Server;
+use super::stand::{Stand, small, status};
 
 use k8s_openapi::api::core::v1::Pod;
 

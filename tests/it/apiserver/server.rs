@@ -14,34 +14,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Runs each of these test bodies against the stand-in. The same against a kube-apiserver are ignored
-/// tests, which `tests/all` runs where `PODGATE_KUBE_APISERVER` names one.
-macro_rules! against_both {
-    ($($body:ident),+ $(,)?) => {
-        mod stand_in {
-            $(
-                #[tokio::test]
-                async fn $body() {
-                    use crate::apiserver::server::Server;
-                    super::$body(crate::apiserver::Stand::start().await).await;
-                }
-            )+
-        }
-
-        mod kube_apiserver {
-            $(
-                #[tokio::test]
-                #[ignore = "needs PODGATE_KUBE_APISERVER"]
-                async fn $body() {
-                    use crate::apiserver::server::Server;
-                    super::$body(crate::apiserver::real::Real::start().await).await;
-                }
-            )+
-        }
-    };
-}
-pub(super) use against_both;
-
 /// Users whom every server knows by their bearer tokens.
 pub(super) const USERS: [User; 2] = [
     User {

@@ -3,8 +3,9 @@
 use podgate_tests::stand_ins::apiserver::{API_AUDIENCE, Token};
 use serde_json::{Value, json};
 
-use super::server::{Server, against_both};
-use super::{Stand, WEB};
+use super::both::against_both;
+use super::server::Server;
+use super::stand::{Stand, WEB};
 
 async fn review(server: &impl Server, token: &str, audiences: &[&str]) -> Value {
     let mut review = json!({

@@ -6,8 +6,9 @@ use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube_runtime::watcher::{self, Config, Error, Event, watcher};
 
-use super::server::{Server, against_both};
-use super::{Stand, small};
+use super::both::against_both;
+use super::server::Server;
+use super::stand::{Stand, small};
 
 #[derive(Default)]
 struct Seen {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use podgate_tests::fixtures::gateway::binary;
 
-use super::Object;
+use super::rendered::Object;
 
 /// A ConfigMap's key, and who reads it.
 const READERS: &[(&str, &str)] = &[

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use podgate_proto::v1::EnrolRequest;
-use podgate_tests::apiserver::ApiServer;
-use podgate_tests::cluster::Cluster;
-use podgate_tests::containerd::eventually;
-use podgate_tests::issuer::unsigned;
-use podgate_tests::pki::Pki;
-use podgate_tests::stand::enrolled::{AUDIENCE, token};
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::fixtures::stand::enrolled::{AUDIENCE, token};
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::stand_ins::apiserver::ApiServer;
+use podgate_tests::stand_ins::cluster::Cluster;
+use podgate_tests::stand_ins::issuer::unsigned;
 use rustls::pki_types::ServerName;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;

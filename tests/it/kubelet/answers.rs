@@ -4,7 +4,8 @@ use podgate_tests::fixtures::pki::Pki;
 use podgate_tests::stand_ins::cluster::pod;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::node::{NODE, Node, Stand, against_both, soon};
+use super::node::{NODE, Node, Stand, against_both};
+use super::soon::soon;
 
 against_both!(
     refusals_are_worded_as_by_a_kubelet,

@@ -1,7 +1,6 @@
 //! A kubelet with a pod, and a bare HTTP client of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use podgate_tests::fixtures::pki::{Issued, Pki};
 use podgate_tests::real;
@@ -13,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::soon::soon;
 use super::spdy::Spdy;
 
 pub(super) const NODE: &str = "node-a";
@@ -219,10 +219,4 @@ impl Node for Real {
     fn pod(&self) -> &str {
         &self.pod
     }
-}
-
-pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what)
-        .await
-        .expect("nothing came for 20 s")
 }

@@ -2,7 +2,8 @@
 
 use podgate_tests::stand_ins::embedded::EmbeddedContainer;
 
-use super::node::{Node, Stand, soon};
+use super::node::{Node, Stand};
+use super::soon::soon;
 use super::spdy::{output, status};
 
 #[tokio::test]

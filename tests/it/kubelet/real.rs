@@ -7,7 +7,8 @@ use podgate_tests::stand_ins::embedded::Embedded;
 use podgate_tests::stand_ins::kubelet::Runtime;
 use tokio::io::AsyncReadExt;
 
-use super::node::{Node, Stand, soon};
+use super::node::{Node, Stand};
+use super::soon::soon;
 use super::spdy::{Frame, data, exit_code, fin, output, status};
 
 async fn stand(name: &str) -> (Stand, RunningPod, Arc<Containerd>) {

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::node::soon;
+use super::soon::soon;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Frame {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use podgate_tests::real::etcd::Etcd;
 use serde_json::{Value, json};
 
-use super::{Change, Store, Unreadable};
+use super::contract::{Change, Store, Unreadable};
 
 /// Before every key, so that one range has them all.
 const PREFIX: &str = "pods/";

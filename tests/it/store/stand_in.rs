@@ -10,7 +10,7 @@ use podgate_tests::fixtures::pki::Pki;
 use podgate_tests::stand_ins::apiserver::ApiServer;
 use podgate_tests::stand_ins::cluster::{Cluster, pod};
 
-use super::{Change, Store, Unreadable};
+use super::contract::{Change, Store, Unreadable};
 
 pub(super) struct StandIn {
     cluster: Cluster,

@@ -10,9 +10,9 @@ use podgate_proto::v1::TerminalSize;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{sleep, timeout};
 
-use super::trace::Words;
 use crate::node::Node;
 use crate::runtime::running::Error;
+use crate::runtime::trace::kubelet::Words;
 use crate::streams::Streams;
 use podgate_helper::protocol::{By, Candidate, ContainerId, Process, Stdin};
 

@@ -9,7 +9,6 @@ mod identify;
 mod pods;
 mod program;
 mod state;
-pub(super) mod trace;
 mod trust;
 mod upgrade;
 
@@ -26,6 +25,8 @@ use tokio_util::task::TaskTracker;
 use super::contract::{NotStarted, Runtime, Start, Started};
 use super::error::{self as legs, Failure, START_TIMEOUT};
 use super::running::Running;
+use super::trace;
+use super::trace::kubelet::{Trace, Words};
 use crate::exec::{Input, Output};
 use crate::grant::{Deny, Granted};
 use crate::shell::launch::{self, PendingStart};
@@ -37,7 +38,6 @@ use error::Error;
 use podgate_helper::ticks;
 use program::{KubeletProgram, container};
 pub(crate) use state::NodeState;
-use trace::{Trace, Words};
 pub(crate) use trust::Trust;
 
 /// How long the kubelet may take to notice that a container is gone whose program was killed: how
@@ -156,13 +156,8 @@ impl Runtime for Kubelet {
         }
     }
 
-    fn resume(
-        &self,
-        session: &str,
-        granted: &Granted,
-        trace: &super::trace::Trace,
-    ) -> Box<dyn Running> {
-        let super::trace::Trace::Kubelet(trace) = trace;
+    fn resume(&self, session: &str, granted: &Granted, trace: &trace::Trace) -> Box<dyn Running> {
+        let trace::Trace::Kubelet(trace) = trace;
         let (client, node) = (&self.client, &self.node);
         let trace = trace.clone();
         Box::new(KubeletProgram::new(client, node, session, granted, trace))

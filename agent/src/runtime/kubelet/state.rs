@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::identify::Starts;
 use super::pods::Recent;
-use super::trace;
 use crate::node::Node;
-use crate::runtime::trace::Trace;
+use crate::runtime::trace::{Trace, kubelet};
 
 /// What is known of this node, over all cores.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ impl NodeState {
     /// Takes the process that an earlier agent knew, so that it is not taken for another session's.
     pub(crate) fn claim(&self, trace: &Trace) {
         let Trace::Kubelet(trace) = trace;
-        if let trace::Trace::Words(words) = trace
+        if let kubelet::Trace::Words(words) = trace
             && let Some(leader) = &words.leader
         {
             self.starts.claim(leader.clone());

@@ -70,6 +70,13 @@ impl Ca {
         self.issuing.borrow().clone()
     }
 
+    /// Waits until there is a CA that issues.
+    pub(super) async fn issues(&self) {
+        let mut issuing = self.issuing.subscribe();
+        // The sender is here.
+        let _ = issuing.wait_for(Option::is_some).await;
+    }
+
     /// Keeps Secret and bundle what they have to be. Does not return.
     pub(crate) async fn follow(&self) {
         let mut keys = Vec::new();

@@ -15,7 +15,7 @@ use super::super::restrictions::Restrictions;
 /// Why a key of a user's lets nobody in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum KeyError {
+pub(crate) enum KeyError {
     #[error("{0}")]
     Options(#[from] options::Error),
     #[error("expiry-time: there is no such time")]
@@ -29,7 +29,7 @@ pub enum KeyError {
 /// Why a key does not let someone in now.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Refusal {
+pub(crate) enum Refusal {
     #[error("it is not known")]
     Unknown,
     #[error("its expiry-time is past")]

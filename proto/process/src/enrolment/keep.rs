@@ -1,17 +1,20 @@
 //! Keeps a program enrolled: gets the first certificate, and each next one well before the last expires.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::Uri;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use super::call::{Error, Signer};
 use super::config::Config;
 use crate::jitter;
 use crate::mtls::IssuedCertificate;
+use crate::ready::{Ready, Waiting};
 
+/// What the program waits for until it has a certificate.
+const CERTIFICATE: &str = "its certificate from the signer";
 /// The pause before the first attempt after one that failed. It doubles with each failure …
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// … up to this.
@@ -36,15 +39,25 @@ pub enum EnrolmentEvent {
 pub struct Enrolment {
     signer: Option<Signer>,
     held: watch::Sender<Option<Arc<IssuedCertificate>>>,
+    ready: Ready,
+    /// The guard until the first certificate.
+    waiting: Mutex<Option<Waiting>>,
 }
 
 impl Enrolment {
     pub(super) fn new(
         signer: Option<(Config, Uri)>,
         held: watch::Sender<Option<Arc<IssuedCertificate>>>,
+        ready: &Ready,
     ) -> Self {
         let signer = signer.map(|(config, uri)| Signer::new(config, uri));
-        Self { signer, held }
+        let waiting = signer.is_some().then(|| ready.wait_for(CERTIFICATE));
+        Self {
+            signer,
+            held,
+            ready: ready.clone(),
+            waiting: Mutex::new(waiting),
+        }
     }
 
     /// Waits until there is a certificate.
@@ -56,20 +69,17 @@ impl Enrolment {
         }
     }
 
-    /// What the program waits for before it can serve.
-    pub fn waits(&self) -> Option<&'static str> {
-        let held = self.held.borrow();
-        let missing = held
-            .as_ref()
-            .is_none_or(|held| held.expires <= Instant::now());
-        (self.signer.is_some() && missing).then_some("its certificate from the signer")
-    }
-
     /// Gets certificates for as long as it is polled. Does not return.
     pub async fn keep(&self, tell: impl Fn(EnrolmentEvent)) {
-        let Some(signer) = &self.signer else {
-            return std::future::pending().await;
-        };
+        match &self.signer {
+            Some(signer) => {
+                tokio::join!(self.renew(signer, tell), self.follow_expiry());
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn renew(&self, signer: &Signer, tell: impl Fn(EnrolmentEvent)) {
         let mut pause = FIRST_PAUSE;
         loop {
             match signer.enrol().await {
@@ -83,7 +93,7 @@ impl Enrolment {
                 }
                 Err(error) => {
                     tell(EnrolmentEvent::Failed);
-                    report(&error, self.waits().is_none());
+                    report(&error, self.held.borrow().as_ref().is_some_and(serves));
                     // So that programs that failed together spread out.
                     sleep(jitter::between(pause / 2, pause)).await;
                     pause = (pause * 2).min(LAST_PAUSE);
@@ -91,6 +101,38 @@ impl Enrolment {
             }
         }
     }
+
+    /// Holds the guard of readiness whenever there is no certificate, or an expired one.
+    async fn follow_expiry(&self) {
+        let mut waiting = self
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let mut held = self.held.subscribe();
+        loop {
+            let good = held
+                .wait_for(|held| held.as_ref().is_some_and(serves))
+                .await;
+            let expires = match good.as_deref() {
+                Ok(Some(certificate)) => certificate.expires,
+                // The sender is here.
+                Ok(None) | Err(_) => return,
+            };
+            drop(good);
+            drop(waiting.take());
+            tokio::select! {
+                _ = held.changed() => {}
+                () = sleep_until(expires.into()) => {
+                    waiting = Some(self.ready.wait_for(CERTIFICATE));
+                }
+            }
+        }
+    }
+}
+
+fn serves(certificate: &Arc<IssuedCertificate>) -> bool {
+    certificate.expires > Instant::now()
 }
 
 fn report(error: &Error, serves: bool) {

@@ -7,6 +7,7 @@ use super::config::Config;
 use super::keep::Enrolment;
 use crate::config::Invalid;
 use crate::mtls::{self, Files, Identity};
+use crate::ready::Ready;
 
 /// Where a program's certificate comes from.
 #[derive(Clone, Debug)]
@@ -41,13 +42,15 @@ impl Source {
     }
 
     /// The identity, which may have to wait for the enrolment, and the enrolment.
-    pub fn open(self) -> Result<(Identity, Enrolment), mtls::Error> {
+    ///
+    /// The program is not `ready` without a certificate.
+    pub fn open(self, ready: &Ready) -> Result<(Identity, Enrolment), mtls::Error> {
         let (held, receiver) = watch::channel(None);
         match self {
-            Self::Files(files) => Ok((Identity::load(files)?, Enrolment::new(None, held))),
+            Self::Files(files) => Ok((Identity::load(files)?, Enrolment::new(None, held, ready))),
             Self::Signer(config, uri) => Ok((
                 Identity::enrolled(config.ca.clone(), receiver),
-                Enrolment::new(Some((config, uri)), held),
+                Enrolment::new(Some((config, uri)), held, ready),
             )),
         }
     }

@@ -7,6 +7,7 @@ mod pod;
 mod processes;
 mod running;
 mod security;
+mod service;
 mod start;
 mod teardown;
 
@@ -23,6 +24,7 @@ use crate::fixtures::images;
 use crate::real::cri;
 use crate::real::cri::runtime_service_client::RuntimeServiceClient;
 use config::Snapshotter;
+use service::{runtime, socket};
 
 pub use network::{Bridge, Joined};
 pub use pod::{ContainerSpec, PodSpec};
@@ -262,19 +264,5 @@ impl Drop for Containerd {
         if let Some(Err(error)) = owned.folder.take().map(TempDir::close) {
             tracing::error!(%error, dir = %self.dir.display(), "state folder left behind");
         }
-    }
-}
-
-fn socket(dir: &Path) -> PathBuf {
-    dir.join("containerd.sock")
-}
-
-async fn runtime(dir: &Path) -> Result<RuntimeServiceClient<Channel>, Status> {
-    match cri::connect(&socket(dir)).await {
-        Ok(channel) => Ok(RuntimeServiceClient::new(channel)),
-        Err(error) => Err(Status::unavailable(format!(
-            "{}: {error}",
-            socket(dir).display()
-        ))),
     }
 }

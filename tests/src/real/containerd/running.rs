@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use tonic::Status;
 
 use super::pod::{ContainerSpec, PodSpec};
-use super::runtime;
+use super::service::runtime;
 use crate::fixtures::images::Image;
 use crate::real::cri::{
     ContainerStatusRequest, CreateContainerRequest, NamespaceOption, PodSandboxConfig,

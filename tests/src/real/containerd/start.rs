@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 
 use super::config::{self, Snapshotter};
-use super::{runtime, socket};
+use super::service::{runtime, socket};
 use crate::fixtures::images::Image;
 use crate::instruments::eventually::eventually;
 use crate::real::cri::image_service_client::ImageServiceClient;

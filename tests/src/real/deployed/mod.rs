@@ -3,6 +3,7 @@
 //! controllers: what it does not know of a pod is an error, never passed over.
 
 mod objects;
+mod place;
 mod pod;
 mod probe;
 mod token;
@@ -24,7 +25,7 @@ use crate::real::containerd::{Bridge, Containerd, RunningPod};
 use crate::stand_ins::apiserver::ApiServer;
 use crate::stand_ins::cluster::{Cluster, pod as known};
 pub use objects::Objects;
-use pod::Place;
+use place::Place;
 use token::Tokens;
 use volumes::Volumes;
 

@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{
 };
 use serde_json::Value;
 
-use super::pod::Place;
+use super::place::Place;
 use super::token::Tokens;
 use crate::stand_ins::apiserver::ApiServer;
 

@@ -1,7 +1,7 @@
 //! From a request to its answer, in kube-apiserver's order: who calls, whether they may, and then
 //! what was asked for.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Method, Request, header};
@@ -13,13 +13,14 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::ApiFault;
 use super::answer::{self, Answer, Body, Failure};
 use super::asked::{Asked, Query};
 use super::callers::{Caller, Tokens};
 use super::counts::Counts;
+use super::fault::ApiFault;
 use super::gathering::Gathering;
 use super::list::list;
+use super::lock::lock;
 use super::objects::{self, Objects};
 use super::options::Options;
 use super::rbac::Rbac;
@@ -193,10 +194,6 @@ impl Front {
         let token = value.to_str().ok()?.strip_prefix("Bearer ")?;
         lock(&self.tokens).caller(token)
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// As apiserver's `pkg/endpoints/handlers/responsewriters` words it.

@@ -7,9 +7,11 @@ mod answer;
 mod asked;
 mod callers;
 mod counts;
+mod fault;
 mod front;
 mod gathering;
 mod list;
+mod lock;
 mod objects;
 mod options;
 mod rbac;
@@ -26,6 +28,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 pub use callers::{API_AUDIENCE, Token};
+pub use fault::ApiFault;
 pub use rbac::{Rbac, group, rule, service_account, user};
 
 use crate::fixtures::kubeconfig;
@@ -34,27 +37,9 @@ use crate::stand_ins::cluster::Cluster;
 use crate::stand_ins::listener::{Leg, Listener};
 use callers::Tokens;
 use counts::Counts;
-use front::{Front, lock};
+use front::Front;
 use gathering::Gathering;
-
-/// How the API server treats its clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ApiFault {
-    /// Serves.
-    #[default]
-    None,
-    /// The socket is closed: dialling is refused, and open connections are dropped.
-    Refused,
-    /// Accepts and never answers. Watches that stand go on.
-    Silent,
-    /// Answers everything with a 500 Status. Watches that stand go on.
-    InternalError,
-    /// Answers everything with 429. Watches that stand go on.
-    TooManyRequests {
-        /// In seconds, what `Retry-After` says.
-        retry_after: u32,
-    },
-}
+use lock::lock;
 
 /// The API server; stops on drop.
 pub struct ApiServer {

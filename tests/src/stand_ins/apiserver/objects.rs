@@ -174,12 +174,12 @@ pub(super) async fn answer(
     match (asked.verb.as_str(), request.method()) {
         ("get", &Method::GET) => {
             let key = key(&asked.resource, &asked.namespace, &asked.name);
-            let found = super::front::lock(objects).get(&key).cloned();
+            let found = super::lock::lock(objects).get(&key).cloned();
             Ok(object(200, &found.ok_or_else(|| absent(asked))?))
         }
         ("update", _) => {
             let new: Value = posted(request).await?;
-            let written = super::front::lock(objects).update(asked, new)?;
+            let written = super::lock::lock(objects).update(asked, new)?;
             Ok(object(200, &written))
         }
         _ => Err(Failure::not_allowed()),

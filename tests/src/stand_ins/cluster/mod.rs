@@ -11,6 +11,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, Resource};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::watch;
 
 pub use builder::{PodBuilder, pod};
@@ -85,6 +89,30 @@ impl Cluster {
     /// How many changes are remembered from now on; the first are forgotten first.
     pub fn keep_history(&self, changes: usize) {
         self.change(|store| store.keep_history(changes));
+    }
+
+    /// Adds an object of another kind than a pod, or puts it in the place of the one there. Its
+    /// resource version is the store's to give.
+    pub fn put<K: Resource + Metadata<Ty = ObjectMeta> + Serialize>(&self, mut object: K) {
+        let version = self.change(Store::next_version);
+        let metadata = object.metadata_mut();
+        metadata.resource_version = Some(version.to_string());
+        let [namespace, name] =
+            [&metadata.namespace, &metadata.name].map(|text| text.clone().unwrap_or_default());
+        let key = [
+            K::GROUP.to_owned(),
+            K::URL_PATH_SEGMENT.to_owned(),
+            namespace,
+            name,
+        ];
+        // An object holds nothing that JSON has no words for.
+        let object = serde_json::to_value(object).unwrap_or_default();
+        self.others().insert(key, object);
+    }
+
+    /// An object of another kind than a pod.
+    pub(crate) fn other(&self, key: [&str; 4]) -> Option<Value> {
+        self.others().get(&key.map(str::to_owned)).cloned()
     }
 
     /// All pods of a node.

@@ -17,7 +17,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::process::{Io, NotStarted};
-use super::{Exec, Inner, frame, status};
+use super::shared::{Exec, Inner};
+use super::{frame, status};
 
 /// What containerd's copying uses too.
 const CHUNK: usize = 32 * 1024;

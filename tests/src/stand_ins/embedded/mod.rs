@@ -7,60 +7,24 @@ mod headers;
 mod process;
 mod processes;
 mod server;
+mod shared;
 mod status;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use processes::Processes;
 pub use processes::RunningExec;
-
-/// What a client asked to run, after the kubelet's rules for flags.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exec {
-    /// The command and its arguments; the first is looked up in the container's `PATH`.
-    pub argv: Vec<String>,
-    /// A stdin stream comes.
-    pub stdin: bool,
-    /// A stdout stream comes.
-    pub stdout: bool,
-    /// A stderr stream comes; never with `tty`.
-    pub stderr: bool,
-    /// On a terminal; a resize stream comes.
-    pub tty: bool,
-}
-
-/// What differs from container to container.
-#[derive(Clone, Debug, Default)]
-pub struct EmbeddedContainer {
-    /// Working directory; the runtime's own empty folder if none.
-    pub dir: Option<PathBuf>,
-    /// More environment, over `PATH`, `HOME` and `TERM`.
-    pub env: Vec<(String, String)>,
-    /// `PATH`; the usual one if none. A folder with one program stands for an image without a
-    /// shell.
-    pub path: Option<String>,
-}
+use server::Serving;
+pub use shared::{EmbeddedContainer, Exec};
+use shared::{Inner, Settings};
 
 /// The runtime. On drop every process it started is killed and reaped, with its descendants.
 pub struct Embedded {
     inner: Arc<Inner>,
-}
-
-struct Inner {
-    home: TempDir,
-    processes: Processes,
-    settings: Mutex<Settings>,
-}
-
-struct Settings {
-    close_stdin_early: bool,
-    containers: BTreeMap<String, EmbeddedContainer>,
 }
 
 impl Embedded {
@@ -128,34 +92,5 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.inner.processes.kill_all();
-    }
-}
-
-impl Inner {
-    fn settings(&self) -> std::sync::MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An exec that waits for its client's stream. It does not keep the runtime from ending.
-pub(crate) struct Serving {
-    inner: Arc<Inner>,
-    container: String,
-    exec: Exec,
-}
-
-impl Serving {
-    /// Serves the exec until the client or the command has gone; `omit_status` is asked at the
-    /// end.
-    pub(crate) async fn run(
-        self,
-        client: impl AsyncRead + AsyncWrite + Send,
-        omit_status: impl FnOnce() -> bool + Send + 'static,
-    ) {
-        // An error is the client's: a broken frame or a lost connection. It is answered as the
-        // runtime does, by closing the connection.
-        if let Err(error) = server::serve(self, client, omit_status).await {
-            tracing::debug!("exec stream: {error:#}");
-        }
     }
 }

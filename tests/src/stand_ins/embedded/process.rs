@@ -11,7 +11,7 @@ use pty_process::{OwnedReadPty, OwnedWritePty};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
 use super::processes::{MARKER, RunningExec};
-use super::{EmbeddedContainer, Exec, Inner};
+use super::shared::{EmbeddedContainer, Exec, Inner};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

@@ -1,6 +1,7 @@
 //! The client's side of an exec: a SPDY/3.1 connection with sub-protocol v4 as containerd's
 //! streaming server keeps it. Streams are opened, then frames go both ways until either ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 use super::exec::{self, Input, Queues, Streams};
 use super::frame::{self, Frame};
 use super::headers::{FIRST_EMPTY, HeaderReader, NEXT_EMPTY};
-use super::{Exec, Serving};
+use super::shared::{Exec, Inner};
 
 /// The CRI plugin's `stream_creation_timeout`.
 const OPENING: Duration = Duration::from_secs(30);
@@ -25,7 +26,30 @@ const INPUT_FRAMES: usize = 50;
 /// Frames that wait for the client.
 const OUTPUT_FRAMES: usize = 16;
 
-pub(super) async fn serve(
+/// An exec that waits for its client's stream. It does not keep the runtime from ending.
+pub(crate) struct Serving {
+    pub(super) inner: Arc<Inner>,
+    pub(super) container: String,
+    pub(super) exec: Exec,
+}
+
+impl Serving {
+    /// Serves the exec until the client or the command has gone; `omit_status` is asked at the
+    /// end.
+    pub(crate) async fn run(
+        self,
+        client: impl AsyncRead + AsyncWrite + Send,
+        omit_status: impl FnOnce() -> bool + Send + 'static,
+    ) {
+        // An error is the client's: a broken frame or a lost connection. It is answered as the
+        // runtime does, by closing the connection.
+        if let Err(error) = serve(self, client, omit_status).await {
+            tracing::debug!("exec stream: {error:#}");
+        }
+    }
+}
+
+async fn serve(
     serving: Serving,
     client: impl AsyncRead + AsyncWrite + Send,
     omit_status: impl FnOnce() -> bool + Send + 'static,

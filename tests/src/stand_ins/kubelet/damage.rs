@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -14,6 +16,9 @@ use super::faults::Faults;
 
 /// A slow reader gets its bytes in slices of a second, this many.
 const SLICES: u64 = 20;
+
+/// An exec client's bytes, as the runtime sees them.
+pub(super) type Client = Damaged<TokioIo<Upgraded>>;
 
 pub(super) struct Damaged<S> {
     inner: S,

@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
-use super::damage::Damaged;
+use super::damage::{Client, Damaged};
 use super::routes::{Answer, faulty, plain, sniffless};
 use super::upgrade::{connection_upgrades, negotiate};
 use super::{ExecFault, Front, Runtime, relay};
@@ -21,9 +21,6 @@ use crate::stand_ins::cluster::running_container;
 use crate::stand_ins::embedded::Exec;
 use crate::stand_ins::listener::Peer;
 use crate::stand_ins::listener::QUERY;
-
-/// An exec client's bytes, as the runtime sees them.
-pub(super) type Client = Damaged<TokioIo<hyper::upgrade::Upgraded>>;
 
 impl Front {
     pub(super) async fn exec(

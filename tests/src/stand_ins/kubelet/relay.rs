@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::Front;
-use super::exec::Client;
+use super::damage::Client;
 use super::faults::Faults;
 use super::routes::{Answer, faulty, plain};
 use crate::real::containerd::Containerd;

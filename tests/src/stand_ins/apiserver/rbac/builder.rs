@@ -1,11 +1,9 @@
-//! Builds RBAC objects in the few words that tests need.
+//! The RBAC objects of a cluster, built in the few words that tests need.
 
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
-use super::Rbac;
 
 const API_GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -33,6 +31,19 @@ pub fn group(name: &str) -> Subject {
 /// A ServiceAccount as the subject of a binding.
 pub fn service_account(namespace: &str, name: &str) -> Subject {
     subject("ServiceAccount", name, Some(namespace))
+}
+
+/// The RBAC objects of a cluster; without any, nobody may do anything.
+#[derive(Clone, Debug, Default)]
+pub struct Rbac {
+    /// Roles of all namespaces.
+    pub roles: Vec<Role>,
+    /// Cluster roles; aggregation is not done.
+    pub cluster_roles: Vec<ClusterRole>,
+    /// Role bindings of all namespaces.
+    pub role_bindings: Vec<RoleBinding>,
+    /// Cluster role bindings.
+    pub cluster_role_bindings: Vec<ClusterRoleBinding>,
 }
 
 impl Rbac {

@@ -3,28 +3,13 @@
 
 mod builder;
 
-use k8s_openapi::api::rbac::v1::{
-    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
-};
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-pub use builder::{group, rule, service_account, user};
+pub use builder::{Rbac, group, rule, service_account, user};
 
 use super::asked::Asked;
 use super::callers::{Caller, MASTERS};
-
-/// The RBAC objects of a cluster; without any, nobody may do anything.
-#[derive(Clone, Debug, Default)]
-pub struct Rbac {
-    /// Roles of all namespaces.
-    pub roles: Vec<Role>,
-    /// Cluster roles; aggregation is not done.
-    pub cluster_roles: Vec<ClusterRole>,
-    /// Role bindings of all namespaces.
-    pub role_bindings: Vec<RoleBinding>,
-    /// Cluster role bindings.
-    pub cluster_role_bindings: Vec<ClusterRoleBinding>,
-}
 
 /// What the authorizer says, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,11 +17,11 @@ pub(crate) enum Trace {
 /// What is known of a program that nothing marks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Words {
-    pub(super) words: Vec<String>,
+    pub(crate) words: Vec<String>,
     /// It was not started before, in clock ticks since boot.
-    pub(super) since: u64,
-    pub(super) terminal: bool,
-    pub(super) leader: Option<Process>,
+    pub(crate) since: u64,
+    pub(crate) terminal: bool,
+    pub(crate) leader: Option<Process>,
 }
 
 /// A hang-up whose grace runs: whom SIGHUP went to, and what SIGKILL takes.
@@ -50,7 +50,7 @@ impl HangUp {
 }
 
 impl Trace {
-    pub(super) fn leader_unknown(&self) -> bool {
+    pub(crate) fn leader_unknown(&self) -> bool {
         match self {
             Self::Wrapped { leader } => leader.is_none(),
             Self::Words(words) => words.leader.is_none(),

@@ -1,0 +1,138 @@
+//! What all cores of an agent share, and what one core does: it serves its connections, by a kubelet
+//! client of its own.
+
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use podgate_process::audit::AuditLog;
+use podgate_process::mtls::Identity;
+use podgate_process::shutdown::Shutdown;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::audit::Audit;
+use crate::config::Config;
+use crate::listener;
+use crate::metrics::Metrics;
+use crate::node::Node;
+use crate::program::journal::Journal;
+use crate::program::{JournalEntry, ProgramServices, Programs};
+use crate::quotas::Quotas;
+use crate::runtime::kubelet::{self, Kubelet, NodeState};
+use crate::service::{Service, Shared};
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    kubelet: kubelet::Config,
+    identity: Arc<Identity>,
+    node: Arc<NodeState>,
+    services: Arc<ProgramServices>,
+    /// What an earlier agent has not ended; the first core takes it.
+    left: Mutex<Vec<JournalEntry>>,
+    shared: Arc<Shared>,
+    shutdown: Shutdown,
+    /// Cancelled when connections must end: after the sessions, and after their hang-ups, which need
+    /// the kubelet.
+    closed: CancellationToken,
+}
+
+impl Core {
+    pub(crate) fn new(
+        config: &Config,
+        identity: Identity,
+        journal: Option<(Journal, Vec<JournalEntry>)>,
+        (audit, metrics): (AuditLog, Arc<Metrics>),
+        shutdown: Shutdown,
+    ) -> Self {
+        let (journal, left) = journal.unzip();
+        let left = left.unwrap_or_default();
+        let node = NodeState::new(config.node_helper.clone().map(Node::new));
+        for entry in &left {
+            node.claim(entry.trace());
+        }
+        let services = ProgramServices::new(
+            journal,
+            config.hang_up_grace,
+            Arc::clone(&metrics),
+            shutdown.stopped.clone(),
+        );
+        let shared = Shared {
+            quotas: Quotas::new(config.sessions),
+            node: config.node.clone(),
+            deny: config.deny.clone(),
+            audit: Arc::new(Audit::new(audit)),
+            metrics,
+            sessions: TaskTracker::new(),
+            draining: shutdown.draining.clone(),
+            stopped: shutdown.stopped.clone(),
+        };
+        Self {
+            kubelet: config.kubelet.clone(),
+            identity: Arc::new(identity),
+            node: Arc::new(node),
+            services: Arc::new(services),
+            left: Mutex::new(left),
+            shared: Arc::new(shared),
+            shutdown,
+            closed: CancellationToken::new(),
+        }
+    }
+
+    /// Serves one core's connections until there are no more and the last has ended.
+    pub(crate) async fn serve(self: Arc<Self>, accepted: mpsc::Receiver<TcpStream>) {
+        let tasks = TaskTracker::new();
+        let kubelet = Kubelet::start(
+            self.kubelet.clone(),
+            self.shared.deny.clone(),
+            Arc::clone(&self.node),
+            &tasks,
+            &self.closed,
+        );
+        match kubelet {
+            Ok(kubelet) => {
+                let programs = Programs::new(Arc::new(kubelet), Arc::clone(&self.services));
+                self.recover(&programs);
+                let service = Service::new(Arc::clone(&self.shared), programs);
+                let identity = Arc::clone(&self.identity);
+                let metrics = Arc::clone(&self.shared.metrics);
+                listener::serve(accepted, service, identity, metrics, self.closed.clone()).await;
+            }
+            Err(error) => tracing::error!(%error, "no client of the kubelet"),
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    /// Ends what an earlier agent has left. It counts as sessions.
+    fn recover(&self, programs: &Programs) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        for left in left.drain(..) {
+            let programs = programs.clone();
+            let recover = async move { programs.recover(left).await };
+            self.shared.sessions.spawn(recover);
+        }
+    }
+
+    /// Ends the sessions of all cores, and then lets their connections end.
+    pub(crate) async fn drain(&self, limit: Duration) {
+        let sessions = &self.shared.sessions;
+        sessions.close();
+        let ended = async { sessions.wait().await };
+        self.shutdown.drain(limit, ended, || sessions.len()).await;
+        // A session may have begun just before `stopped`.
+        sessions.wait().await;
+        self.closed.cancel();
+    }
+
+    /// Cancelled once connections end.
+    pub(crate) fn closed(&self) -> CancellationToken {
+        self.closed.clone()
+    }
+
+    /// Has the last of the audit log written.
+    pub(crate) async fn finish(&self) {
+        self.shared.audit.finish().await;
+    }
+}

@@ -1,0 +1,146 @@
+//! What all cores of a frontdoor share, and what one core does: it serves its connections, by an API
+//! server client of its own.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use podgate_identity::kubernetes;
+use podgate_process::mtls::Identity;
+use podgate_process::shutdown::Shutdown;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::agents::Agents;
+use crate::audit::Audit;
+use crate::authn::Authenticator;
+use crate::authz::{Authorizer, Reviews};
+use crate::config::{Config, Rule};
+use crate::metrics::Metrics;
+use crate::quotas::Quotas;
+use crate::route::{AgentPods, Cluster, Router};
+use crate::ssh::{self, Accepted, Context};
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    config: Config,
+    identity: Arc<Identity>,
+    authenticator: Arc<Authenticator>,
+    ssh: Arc<russh::server::Config>,
+    /// Followed by one core, read by all.
+    cluster: Arc<Cluster>,
+    agent_pods: Option<Arc<AgentPods>>,
+    quotas: Arc<Quotas>,
+    reviews: Arc<Reviews>,
+    rules: Arc<[Rule]>,
+    metrics: Arc<Metrics>,
+    audit: Arc<Audit>,
+    shutdown: Shutdown,
+    /// Why a core could not begin; the first one's reason.
+    failure: Mutex<Option<kubernetes::Error>>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        config: &Config,
+        (identity, authenticator): (Identity, Authenticator),
+        ssh: russh::server::Config,
+        (audit, metrics): (Audit, Arc<Metrics>),
+        shutdown: Shutdown,
+    ) -> Self {
+        let agent_pods = config.agents.pods.clone();
+        let agent_pods =
+            agent_pods.map(|pods| Arc::new(AgentPods::new(pods.namespace, pods.selector)));
+        let cluster = Cluster::new(config.watch_pods, config.authorization.outage);
+        Self {
+            config: config.clone(),
+            identity: Arc::new(identity),
+            authenticator: Arc::new(authenticator),
+            ssh: Arc::new(ssh),
+            cluster: Arc::new(cluster),
+            agent_pods,
+            quotas: Arc::new(Quotas::new(&config.limits)),
+            reviews: Arc::new(Reviews::new(config.authorization.clone())),
+            rules: config.rules.clone().into(),
+            metrics,
+            audit: Arc::new(audit),
+            shutdown,
+            failure: Mutex::default(),
+        }
+    }
+
+    /// Refuses a connection, or takes it in for some core. Never waits.
+    pub(crate) fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
+        let proxies = self.config.proxies.as_ref();
+        ssh::admit(stream, peer, proxies, &self.quotas, &self.metrics)
+    }
+
+    /// Serves one core's connections until there are no more and the last has ended. If it cannot
+    /// begin, the whole program ends.
+    pub(crate) async fn serve(self: Arc<Self>, accepted: mpsc::Receiver<Accepted>) {
+        match self.router().await {
+            Ok(router) => {
+                let context = self.context(router);
+                let recheck = context.authorizer.clone();
+                tokio::select! {
+                    () = ssh::serve(accepted, Arc::new(context)) => {}
+                    () = recheck.recheck(self.config.recheck) => {}
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "no client of the API server");
+                self.lock_failure().get_or_insert(error);
+                self.shutdown.draining.cancel();
+                self.shutdown.stopped.cancel();
+            }
+        }
+    }
+
+    /// A router of this runtime's own.
+    pub(crate) async fn router(&self) -> Result<Router, kubernetes::Error> {
+        let kubeconfig = self.config.kubeconfig.as_deref();
+        let (cluster, agent_pods) = (Arc::clone(&self.cluster), self.agent_pods.clone());
+        Router::connect(kubeconfig, cluster, agent_pods).await
+    }
+
+    fn context(&self, router: Router) -> Context {
+        let (reviews, rules) = (Arc::clone(&self.reviews), Arc::clone(&self.rules));
+        Context {
+            ssh: Arc::clone(&self.ssh),
+            limits: self.config.limits.clone(),
+            quotas: Arc::clone(&self.quotas),
+            sessions: self.config.sessions.clone(),
+            authenticator: Arc::clone(&self.authenticator),
+            recheck: self.config.recheck,
+            authorizer: Authorizer::new(router.client(), reviews, rules),
+            router,
+            agents: Agents::new(Arc::clone(&self.identity), self.config.agents.port),
+            audit: Arc::clone(&self.audit),
+            metrics: Arc::clone(&self.metrics),
+            draining: self.shutdown.draining.clone(),
+            stopped: self.shutdown.stopped.clone(),
+        }
+    }
+
+    /// Waits until all pods of the cluster are known.
+    pub(crate) async fn pods_known(&self) {
+        self.cluster.filled().cancelled().await;
+    }
+
+    /// Renders the metrics, with those that are looked at for it.
+    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
+        let stale = self.authenticator.stale();
+        let stale = i64::try_from(stale).unwrap_or(i64::MAX);
+        self.metrics.stale_files.set(stale);
+        self.metrics.render()
+    }
+
+    /// Has the last of the audit log written, and says why a core could not begin.
+    pub(crate) async fn finish(&self) -> Result<(), kubernetes::Error> {
+        self.audit.finish().await;
+        self.lock_failure().take().map_or(Ok(()), Err)
+    }
+
+    fn lock_failure(&self) -> std::sync::MutexGuard<'_, Option<kubernetes::Error>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
