@@ -10,19 +10,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use podgate_identity::addresses::Addresses;
+use podgate_identity::kubernetes::Reference;
 use podgate_process::config::{Error, Invalid, read};
 use podgate_process::{audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
-pub(crate) use authn::GROUP_PRINCIPAL;
-pub use authn::{Authn, Certificates, Names, UserFrom};
+pub use authn::{Authn, Certificates, UserFrom};
 pub use authorization::Authorization;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
 
-use crate::addresses::Addresses;
-use crate::kubernetes::Reference;
 use crate::login_name;
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.

@@ -1,19 +1,14 @@
 //! The frontdoor: ends SSH, knows who is there, asks whether they may, finds the pod, and streams to
-//! the agent on its node. It has no privilege on any node. And the signer, the binary's other mode, which
-//! gives agents, frontdoors and users their certificates, and which no SSH client reaches.
+//! the agent on its node. It has no privilege on any node.
 
-pub mod addresses;
 pub mod agents;
 pub mod audit;
 pub mod authn;
 pub mod authz;
 pub mod config;
-pub mod identity;
-pub mod kubernetes;
 pub mod login_name;
 pub mod metrics;
 pub mod route;
-pub mod signer;
 
 mod quotas;
 mod ssh;
@@ -23,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use podgate_identity::kubernetes;
 use podgate_process::admin::{self, Admin};
 use podgate_process::daemon::Daemon;
 use podgate_process::enrolment::Enrolment;

@@ -6,8 +6,8 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::addresses::Network;
 use crate::config::Limits;
+use podgate_identity::addresses::Network;
 
 /// Which limit is reached, in the words that the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

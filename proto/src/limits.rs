@@ -7,7 +7,7 @@ use std::time::Duration;
 /// highest that they share ([`agree`]).
 pub const LINK_VERSIONS: RangeInclusive<u32> = 1..=1;
 
-/// Versions of enrolment that this release speaks.
+/// Versions of enrolment that this release speaks. They have nothing to do with the link's.
 pub const ENROLMENT_VERSIONS: RangeInclusive<u32> = 1..=1;
 
 /// This release's version, which each end tells the other.

@@ -4,6 +4,7 @@ mod oidc;
 mod plugin;
 mod refusals;
 mod replaced;
+mod saturated;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -72,9 +73,7 @@ impl Desk {
         let config = config.replace("DIR", &path.display().to_string());
         let file = path.join("signer.yaml");
         std::fs::write(&file, config).unwrap();
-        let signer = Part::start("podgate-frontdoor signer", &file)
-            .await
-            .unwrap();
+        let signer = Part::start("podgate-signer", &file).await.unwrap();
         let serving = signer
             .wait_log(SOON, |line| line["message"] == "serving")
             .await;
@@ -262,9 +261,7 @@ async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
     let again = dir.path().join("signer.yaml");
     std::fs::write(&again, config).unwrap();
     let mut updates = stand.api.requests("update", "secrets");
-    let second = Part::start("podgate-frontdoor signer", &again)
-        .await
-        .unwrap();
+    let second = Part::start("podgate-signer", &again).await.unwrap();
     updates = stand.api.requests("update", "secrets") - updates;
     assert_eq!(updates, 0, "a CA that is there was made anew");
     drop(second);

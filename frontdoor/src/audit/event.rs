@@ -8,7 +8,7 @@ use podgate_proto::v1::Action;
 use serde::Serialize;
 
 use super::refused_by::RefusedBy;
-use crate::identity::Identity;
+use podgate_identity::Identity;
 
 /// The schema's version. Fields may be added to it; what is there keeps its meaning.
 const VERSION: u32 = 1;
@@ -254,7 +254,7 @@ impl<'a> Event<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Source;
+    use podgate_identity::Source;
     use serde_json::{Value, json};
 
     fn identity() -> Identity {

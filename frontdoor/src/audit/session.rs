@@ -6,13 +6,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use podgate_identity::Identity;
 use podgate_process::audit::{self, AuditLog};
 use podgate_proto::v1::open::Action;
 use podgate_proto::v1::{self, exec::Program};
 
 use super::event::{Event, Location, MAX_COMMAND, Via};
 use super::refused_by::RefusedBy;
-use crate::identity::Identity;
 use crate::login_name::{Container, Pod};
 
 /// No session begins: this is for its user.

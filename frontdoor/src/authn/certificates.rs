@@ -7,16 +7,15 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use podgate_identity::addresses::Addresses;
+use podgate_identity::desk_claims::{self, DeskClaims};
+use podgate_identity::{Identity, NameError, Source, strength};
 use podgate_process::reload::Reloaded;
 use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
 use super::restrictions::Restrictions;
-use super::vouched::{self, Vouched};
-use super::{names, strength};
-use crate::addresses::Addresses;
 use crate::config::{self, UserFrom};
-use crate::identity::{Identity, Source};
 
 /// Why a file of CAs' keys is none.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +67,9 @@ pub enum Refusal {
     #[error("{0} of its principals could be the user's name, not one")]
     User(usize),
     #[error("{0}")]
-    Vouched(#[from] vouched::Error),
+    Desk(#[from] desk_claims::Error),
     #[error("{0}")]
-    Names(#[from] names::Error),
+    Names(#[from] NameError),
 }
 
 /// CAs, and by which rule their certificates are read.
@@ -169,10 +168,10 @@ impl Certificates {
                 }
             }
         };
-        let said = certificate.extensions().get(vouched::EXTENSION);
+        let said = certificate.extensions().get(desk_claims::EXTENSION);
         let (extra, source) = match said.filter(|_| rule.desk) {
             None => (BTreeMap::new(), Source::Certificate),
-            Some(text) => Vouched::read(text)?,
+            Some(text) => DeskClaims::read(text)?,
         };
         Ok(rule.names.identity(user, &groups, extra, source)?)
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use podgate_identity::{Identity, NameError, Names, Source};
 use podgate_process::reload::Reloaded;
 use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{HashAlg, PublicKey};
@@ -17,10 +18,7 @@ use serde::Deserialize;
 use entry::{Entry, entry};
 pub use entry::{KeyError, Refusal};
 
-use super::names;
 use super::restrictions::Restrictions;
-use crate::config::Names;
-use crate::identity::{Identity, Source};
 
 /// Why the users file is none.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +35,7 @@ pub enum Error {
     User {
         path: PathBuf,
         user: String,
-        reason: names::Error,
+        reason: NameError,
     },
     #[error("{path}: user {user:?}: key {number}: belongs to another user, too")]
     Shared {

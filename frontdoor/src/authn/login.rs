@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use podgate_identity::Identity;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
 use super::refusal::Refusal;
 use super::restrictions::Restrictions;
-use crate::identity::Identity;
 
 /// What a client has proved to hold. russh has verified the signature.
 #[derive(Debug, Clone)]

@@ -4,23 +4,19 @@
 pub mod certificates;
 pub mod keys;
 pub mod login;
-pub mod names;
 pub mod options;
 mod refusal;
 pub mod restrictions;
 pub mod revoked;
 
-pub(crate) mod strength;
-pub(crate) mod vouched;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use podgate_identity::{Identity, Source, strength};
 use russh::keys::{Algorithm, PublicKey};
 
 use crate::config::Authn;
-use crate::identity::{Identity, Source};
 use certificates::Certificates;
 use keys::Users;
 pub use login::{Credential, Login, Proof, Verdict};

@@ -1,7 +1,8 @@
 //! The options in front of a key (sshd(8), AUTHORIZED_KEYS FILE FORMAT), read as sshd reads them
 //! (sshauthopt_parse of OpenSSH). Each restricts its key, so one that is not honoured is an error.
 
-use crate::addresses::{self, Addresses, matches};
+use podgate_identity::addresses::{self, Addresses};
+use podgate_identity::wildcard;
 
 /// Why options are none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -275,7 +276,7 @@ impl Endpoint {
 
     /// Whether it allows to listen there: its host is a pattern.
     pub fn listens(&self, host: &str, port: u16) -> bool {
-        let fits = matches(self.host.as_bytes(), host.as_bytes());
+        let fits = wildcard::matches(&self.host, host);
         self.port.is_none_or(|own| own == port) && fits
     }
 }

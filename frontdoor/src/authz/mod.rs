@@ -8,11 +8,11 @@ mod rules;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use podgate_identity::Identity;
 use podgate_proto::v1;
 use std::sync::Arc;
 
 use crate::config::Rule;
-use crate::identity::Identity;
 use crate::login_name::{Absent, Container, Pod, Selector, Target};
 use reviews::Question;
 pub(crate) use reviews::Reviews;
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_grant_is_for_what_was_authorized_and_runs() {
-        let identity = Identity::ada(&[]);
+        let identity = rules::tests::ada(&[]);
         let target = Target::parse("web-0.prod", "default").unwrap();
         let permit = || Permit {
             identity: &identity,
@@ -292,7 +292,7 @@ mod tests {
     }
     #[test]
     fn a_permit_for_several_covers_what_its_target_selects() {
-        let identity = Identity::ada(&[]);
+        let identity = rules::tests::ada(&[]);
         let check = |target: &str, selector: Option<&str>, expect: bool| {
             let target = Target::parse(target, "prod").unwrap();
             let permit = Permit {

@@ -9,12 +9,12 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use kube::api::{Api, PostParams};
+use podgate_identity::Identity;
+use podgate_identity::kubernetes::{SHORT_TIMEOUT, Unanswered, within};
 use podgate_process::cache::{Ages, Cache, Outage};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Authorization;
-use crate::identity::Identity;
-use crate::kubernetes::{SHORT_TIMEOUT, Unanswered, within};
 
 /// For so long after the API server did not answer, users who were let in before are let in without
 /// asking it. They need not wait for it, and when it comes back it is not met by all of them.
@@ -187,7 +187,7 @@ async fn review(client: &kube::Client, question: &Question) -> Result<bool, Erro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Source;
+    use podgate_identity::Source;
 
     #[test]
     fn no_two_questions_share_an_answer() {

@@ -3,13 +3,10 @@
 
 use std::path::PathBuf;
 
+use podgate_identity::desk_claims::GROUP_PRINCIPAL;
+use podgate_identity::{Names, Source};
 use podgate_process::config::Invalid;
 use serde::Deserialize;
-
-use crate::identity::Source;
-
-/// What a group's principal begins with, where a rule says nothing else.
-pub(crate) const GROUP_PRINCIPAL: &str = "group:";
 
 /// Checked ways to log in. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -20,15 +17,6 @@ pub struct Authn {
     pub keys: Names,
     pub certificates: Vec<Certificates>,
     pub revoked: Option<PathBuf>,
-}
-
-/// How a source's names become Kubernetes' own.
-#[derive(Clone, Debug, Default)]
-#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
-pub struct Names {
-    pub user_prefix: String,
-    pub group_prefix: String,
-    pub trust_system: bool,
 }
 
 /// CAs whose certificates are read by one rule.

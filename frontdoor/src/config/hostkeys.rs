@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
+use podgate_identity::kubernetes::Reference;
 use podgate_process::config::Invalid;
-
-use crate::kubernetes::Reference;
 
 /// Where the host keys are.
 #[derive(Clone, Debug)]

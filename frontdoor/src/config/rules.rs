@@ -32,7 +32,7 @@ pub enum What {
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Selectors {
-    /// Names, in which `*` stands for any number of characters.
+    /// Names, in which `*` stands for any number of characters, and `?` for one.
     pub namespaces: Option<Vec<String>>,
     pub pods: Option<Selector>,
     /// As of namespaces.

@@ -10,8 +10,7 @@ use k8s_openapi::api::core::v1 as core;
 use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
-
-use crate::kubernetes::backoff;
+use podgate_identity::kubernetes::backoff;
 
 /// By node, then by pod: while an agent is replaced a node may have two.
 type Table = HashMap<String, HashMap<String, Agent>>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use podgate_process::cache::{Cache, Outage};
 
-use crate::kubernetes::Unanswered;
+use podgate_identity::kubernetes::Unanswered;
 
 /// Questions whose answers are kept; the one longest unused goes first.
 const QUESTIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not 0");

@@ -14,8 +14,8 @@ use super::pods::Pods;
 use super::record::{Pools, Record};
 use super::wire::Seen;
 use super::workloads::{self, Selects};
-use crate::kubernetes::{ANSWER_TIMEOUT, within};
 use crate::login_name::{Kind, Selector};
+use podgate_identity::kubernetes::{ANSWER_TIMEOUT, within};
 
 /// For so long after it was read an object is taken to select the same pods.
 const SELECTOR: Duration = Duration::from_secs(10);

@@ -20,8 +20,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::kubernetes;
 use crate::login_name::{NoneReady, Pod, Selector, Target};
+use podgate_identity::kubernetes;
 use record::Record;
 
 pub use agents::AgentPods;

@@ -10,10 +10,10 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Resource;
 use kube::api::Api;
+use podgate_identity::kubernetes::{SHORT_TIMEOUT, within};
 use serde::de::DeserializeOwned;
 
 use super::answers;
-use crate::kubernetes::{SHORT_TIMEOUT, within};
 use crate::login_name::{Kind, Requirement, Selector, UnknownRequirement};
 
 /// What an object says of its pods.

@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
-use crate::addresses::Addresses;
+use podgate_identity::addresses::Addresses;
+
 use crate::metrics::Metrics;
 use crate::quotas::{Full, PreAuthSlot, Quotas};
 

@@ -6,10 +6,9 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use podgate_identity::kubernetes::{self, Reference};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey, PublicKey, key::safe_rng};
-
-use crate::kubernetes::{self, Reference};
 
 /// The name of a key that was made in a shared Secret.
 const SHARED: &str = "ssh_host_ed25519_key";
@@ -34,7 +33,7 @@ pub enum Error {
         source: russh::keys::ssh_key::Error,
     },
     #[error(transparent)]
-    Secret(#[from] kubernetes::Kept),
+    Secret(#[from] kubernetes::ObjectError),
     #[error("{secret} holds no key; one is named like {SHARED}")]
     NoKey { secret: Reference },
     #[error("no host key can be made: {0}")]

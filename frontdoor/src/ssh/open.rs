@@ -10,10 +10,10 @@ use super::jump;
 use crate::agents::{self, Ids, Stream};
 use crate::audit::{RefusedBy, Session, Unwritable};
 use crate::authz::Rights;
-use crate::identity::Identity;
 use crate::login_name::Target;
 use crate::route::PodSlot;
 use crate::{authz, route};
+use podgate_identity::Identity;
 
 /// Which step failed.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use podgate_identity::Identity;
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
 use tokio::time::timeout;
@@ -11,7 +12,6 @@ use tokio::time::timeout;
 use super::context::Context;
 use super::end::End;
 use super::open;
-use crate::identity::Identity;
 use crate::login_name::{HELP, Reserved};
 use crate::{authz, route};
 

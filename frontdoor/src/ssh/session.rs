@@ -20,9 +20,9 @@ use super::{channels, id, open, pump, recheck, reserved};
 use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
 use crate::authn::restrictions::Restrictions;
-use crate::identity::Identity;
 use crate::login_name::Target;
 use crate::quotas::SessionSlot;
+use podgate_identity::Identity;
 
 /// For a client that does not read, to take the line that says why its session failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);

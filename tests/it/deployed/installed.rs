@@ -74,7 +74,7 @@ impl Installed {
             "image": {"registry": "registry.example.com"},
             "users": [{"name": "ada", "groups": ["dev"], "keys": [user]}],
             "signer": {"desk": {"enabled": true, "tlsSecret": "desk-tls"}},
-            "log": {"level": "info,podgate_agent=debug,podgate_frontdoor=debug"},
+            "log": {"level": "info,podgate_agent=debug,podgate_frontdoor=debug,podgate_signer=debug"},
         });
         for (key, value) in values.as_object().unwrap() {
             all[key] = value.clone();

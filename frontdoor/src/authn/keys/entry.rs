@@ -6,12 +6,11 @@ use std::time::SystemTime;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use podgate_identity::{Identity, strength};
 use russh::keys::PublicKey;
 
 use super::super::options::{self, Options, Timespec};
 use super::super::restrictions::Restrictions;
-use super::super::strength;
-use crate::identity::Identity;
 
 /// Why a key of a user's lets nobody in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

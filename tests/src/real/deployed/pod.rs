@@ -102,6 +102,7 @@ fn program(image: &str) -> Result<&'static str> {
     let name = name.split([':', '@']).next().unwrap_or_default();
     Ok(match name {
         "frontdoor" => "podgate-frontdoor",
+        "signer" => "podgate-signer",
         "agent" => "podgate-agent",
         "node-helper" => "podgate-node-helper",
         other => bail!("no image of Podgate's is {other:?}"),

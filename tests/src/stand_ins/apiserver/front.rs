@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{Method, Request, header};
 use hyper::body::Incoming;
+use k8s_openapi::api::authentication::v1::TokenReview;
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use rustls::ServerConfig;
 use serde_json::json;
@@ -54,6 +55,8 @@ pub(super) struct Behaviour {
     pub(super) enforce: bool,
     /// Whose access no authorizer decides.
     pub(super) troubled: Option<String>,
+    /// Tokens for this audience are never decided on.
+    pub(super) unreviewed: Option<String>,
     /// Ends the watches that stand.
     pub(super) watches: CancellationToken,
     /// Whether watches say nothing for now.
@@ -155,7 +158,12 @@ impl Front {
                 Ok(stream(&self.cluster, options, control))
             }
             ("create", AUTHENTICATION, "tokenreviews", _) => {
-                let review = reviews::posted(request).await?;
+                let review: TokenReview = reviews::posted(request).await?;
+                let held = lock(&self.behaviour).unreviewed.clone();
+                let audiences = review.spec.audiences.as_deref().unwrap_or_default();
+                if held.is_some_and(|held| audiences.contains(&held)) {
+                    return std::future::pending().await;
+                }
                 reviews::token(review, &lock(&self.tokens))
             }
             ("create", AUTHORIZATION, "subjectaccessreviews", _) => {

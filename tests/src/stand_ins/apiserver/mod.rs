@@ -133,6 +133,12 @@ impl ApiServer {
         lock(&self.front.behaviour).troubled = Some(user.to_owned());
     }
 
+    /// From now on reviews of tokens for this audience are not answered, as when a webhook
+    /// authenticator for them hangs. Other reviews are.
+    pub fn hold_reviews(&self, audience: Option<&str>) {
+        lock(&self.front.behaviour).unreviewed = audience.map(str::to_owned);
+    }
+
     /// Whether callers may do only what the RBAC objects say, but for `system:masters`. Watches
     /// that stand go on, as at a real server.
     pub fn enforce(&self, enforce: bool) {
