@@ -23,7 +23,15 @@ const CRATES: &[(&str, &[&str])] = &[
         "podgate_agent",
         &["podgate_helper", "podgate_process", "podgate_proto"],
     ),
-    ("podgate_frontdoor", &["podgate_process", "podgate_proto"]),
+    ("podgate_identity", &["podgate_proto"]),
+    (
+        "podgate_signer",
+        &["podgate_identity", "podgate_process", "podgate_proto"],
+    ),
+    (
+        "podgate_frontdoor",
+        &["podgate_identity", "podgate_process", "podgate_proto"],
+    ),
     ("podgate_tests", &["podgate_proto"]),
 ];
 
@@ -37,12 +45,13 @@ const KEPT: &[Kept] = &[
     },
     Kept {
         what: "russh::keys",
-        places: &[
-            "frontdoor/src/ssh",
-            "frontdoor/src/authn",
-            "frontdoor/src/signer",
-        ],
+        places: &["frontdoor/src/ssh", "frontdoor/src/authn"],
         why: "keys are for who logs in, and who signs",
+    },
+    Kept {
+        what: "ssh_key",
+        places: &["frontdoor/identity/src/strength", "frontdoor/signer"],
+        why: "the format of keys alone, as russh::keys has it, without an SSH server",
     },
     Kept {
         what: "russh::server::Config",
@@ -52,20 +61,20 @@ const KEPT: &[Kept] = &[
     Kept {
         what: "kube",
         places: &[
-            "frontdoor/src/kubernetes",
+            "frontdoor/identity/src/kubernetes",
             "frontdoor/src/route",
             "frontdoor/src/authz",
-            "frontdoor/src/signer",
+            "frontdoor/signer",
         ],
         why: "the API server is asked by route, authz, the signer and the client they share",
     },
     Kept {
         what: "k8s_openapi",
         places: &[
-            "frontdoor/src/kubernetes",
+            "frontdoor/identity/src/kubernetes",
             "frontdoor/src/route",
             "frontdoor/src/authz",
-            "frontdoor/src/signer",
+            "frontdoor/signer",
         ],
         why: "the API server's objects stay where it is asked",
     },
@@ -74,7 +83,7 @@ const KEPT: &[Kept] = &[
         places: &[
             "proto",
             "frontdoor/src/agents",
-            "frontdoor/src/signer",
+            "frontdoor/signer",
             "agent/src/listener",
             "agent/src/service",
         ],
@@ -94,7 +103,7 @@ const KEPT: &[Kept] = &[
         places: &[
             "proto",
             "frontdoor/src/agents",
-            "frontdoor/src/signer",
+            "frontdoor/signer",
             "frontdoor/src/ssh/pump",
             "agent/src/service",
             "agent/src/session",
@@ -146,9 +155,10 @@ const PURE: &[&str] = &[
     "agent/src/shell/stty",
     "agent/src/shell/wrapper",
     "agent/helper/src/protocol",
-    "frontdoor/src/addresses",
+    "frontdoor/identity/src/addresses",
+    "frontdoor/identity/src/identity",
+    "frontdoor/identity/src/wildcard",
     "frontdoor/src/authn/options",
-    "frontdoor/src/identity",
     "frontdoor/src/ssh/proxy_protocol",
     "frontdoor/src/login_name",
 ];

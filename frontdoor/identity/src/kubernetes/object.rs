@@ -13,7 +13,7 @@ use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Reference;
+use super::reference::Reference;
 
 /// How often others may come first before this gives up.
 const CONFLICTS: usize = 10;
