@@ -275,10 +275,6 @@ impl Endpoint {
     }
 
     /// Whether it allows to listen there: its host is a pattern.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no agent serves forwards yet, so all are refused")
-    )]
     pub(crate) fn listens(&self, host: &str, port: u16) -> bool {
         let fits = wildcard::matches(&self.host, host);
         self.port.is_none_or(|own| own == port) && fits
