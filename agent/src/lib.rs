@@ -21,7 +21,6 @@ mod shell;
 mod streams;
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use podgate_process::admin::{self, Admin};
@@ -32,7 +31,7 @@ use podgate_process::listener::{self as listening, accept_until, address, listen
 use podgate_process::ready::Ready;
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
-use podgate_process::{descriptors, log, mtls};
+use podgate_process::{descriptors, mtls};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -78,14 +77,6 @@ impl Daemon for Agent {
     const LOG: &'static str = "info";
     type Config = Config;
     type Error = Error;
-
-    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
-        Config::read(path)
-    }
-
-    fn log(config: &Config) -> &log::Config {
-        &config.log
-    }
 
     /// Reads the TLS files and the journal, and listens.
     async fn bind(config: Config, shutdown: Shutdown) -> Result<Self, Error> {

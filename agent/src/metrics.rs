@@ -117,9 +117,3 @@ impl Metrics {
         self.registry.render()
     }
 }
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}

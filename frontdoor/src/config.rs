@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use podgate_identity::addresses::Addresses;
 use podgate_identity::kubernetes::Reference;
-use podgate_process::config::{Error, Invalid, read};
+use podgate_process::config::{Configuration, Error, Invalid, read};
 use podgate_process::{audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
@@ -181,10 +181,13 @@ fn default_drain() -> u64 {
     30
 }
 
-impl Config {
-    /// Reads and checks a file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+impl Configuration for Config {
+    fn read(path: &Path) -> Result<Self, Error> {
         read(path, check)
+    }
+
+    fn log(&self) -> &log::Config {
+        &self.log
     }
 }
 

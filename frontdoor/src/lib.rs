@@ -15,7 +15,6 @@ mod route;
 mod ssh;
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use podgate_identity::kubernetes;
@@ -26,7 +25,7 @@ use podgate_process::listener::{self, accept_until, address, listen};
 use podgate_process::ready::{Ready, Waiting};
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
-use podgate_process::{descriptors, log, mtls};
+use podgate_process::{descriptors, mtls};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -81,14 +80,6 @@ impl Daemon for Frontdoor {
     const LOG: &'static str = "info,russh=error";
     type Config = Config;
     type Error = Error;
-
-    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
-        Config::read(path)
-    }
-
-    fn log(config: &Config) -> &log::Config {
-        &config.log
-    }
 
     /// Reads keys, who may log in, and TLS files, and listens.
     async fn bind(config: Config, shutdown: Shutdown) -> Result<Self, Error> {

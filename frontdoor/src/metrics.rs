@@ -111,9 +111,3 @@ impl Metrics {
         self.registry.render()
     }
 }
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_identity::kubernetes::Reference;
-use podgate_process::config::{self, Error, Invalid};
+use podgate_process::config::{self, Configuration, Error, Invalid};
 use podgate_process::log;
 use serde::Deserialize;
 
@@ -136,10 +136,13 @@ fn default_drain() -> u64 {
     10
 }
 
-impl Config {
-    /// Reads and checks a file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+impl Configuration for Config {
+    fn read(path: &Path) -> Result<Self, Error> {
         config::read(path, check)
+    }
+
+    fn log(&self) -> &log::Config {
+        &self.log
     }
 }
 

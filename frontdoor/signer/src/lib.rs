@@ -11,16 +11,15 @@ mod metrics;
 mod token;
 mod tokens;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use podgate_identity::kubernetes;
 use podgate_process::admin::{self, Admin};
 use podgate_process::daemon::Daemon;
+use podgate_process::descriptors;
 use podgate_process::listener::{self, address, listen};
 use podgate_process::ready::{Ready, Waiting};
 use podgate_process::shutdown::Shutdown;
-use podgate_process::{descriptors, log};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -67,14 +66,6 @@ impl Daemon for Signer {
     const LOG: &'static str = "info";
     type Config = Config;
     type Error = Error;
-
-    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
-        Config::read(path)
-    }
-
-    fn log(config: &Config) -> &log::Config {
-        &config.log
-    }
 
     /// Reads the files, and listens.
     async fn bind(config: Config, shutdown: Shutdown) -> Result<Self, Error> {
