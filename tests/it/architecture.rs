@@ -55,7 +55,7 @@ const KEPT: &[Kept] = &[
     },
     Kept {
         what: "russh::server::Config",
-        places: &["frontdoor/src/ssh", "frontdoor/src/lib"],
+        places: &["frontdoor/src/ssh", "frontdoor/src/core"],
         why: "made once by ssh, and handed to every worker",
     },
     Kept {
@@ -127,8 +127,8 @@ const KEPT: &[Kept] = &[
     },
     Kept {
         what: "agent/src/runtime/kubelet",
-        places: &["agent/src/lib", "agent/src/config"],
-        why: "what a program is started by is said by the configuration alone",
+        places: &["agent/src/lib", "agent/src/core", "agent/src/config"],
+        why: "only what composes the agent says which runtime it has",
     },
     Kept {
         what: "agent/src/exec",
@@ -142,7 +142,7 @@ const KEPT: &[Kept] = &[
     },
     Kept {
         what: "frontdoor/src/agents",
-        places: &["frontdoor/src/ssh", "frontdoor/src/lib"],
+        places: &["frontdoor/src/ssh", "frontdoor/src/core"],
         why: "a node is dialled by a session alone",
     },
 ];
