@@ -53,17 +53,17 @@ pub(crate) struct Granted {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Error {
-    #[error("the grant names no {0}")]
+    #[error("the grant has no {0}")]
     Missing(&'static str),
     #[error("the grant is for node {0:?}")]
     Node(String),
-    #[error("the grant has expired; are the clocks of frontdoor and node apart?")]
+    #[error("the grant has expired; do the clocks of frontdoor and node differ?")]
     Expired,
     #[error("the grant is for another action")]
     Action,
     #[error("sessions in namespace {0:?} are denied on this node")]
     Namespace(String),
-    #[error("who acts takes more than {MAX_IDENTITY} bytes to say")]
+    #[error("the user's name, groups and extra fields take more than {MAX_IDENTITY} bytes")]
     Identity,
     #[error("sessions in pods with the label {0} are denied on this node")]
     Label(String),

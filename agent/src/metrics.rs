@@ -82,16 +82,16 @@ impl Metrics {
         let mut registry = Registry::new("podgate_agent");
         let start = Histogram::new(exponential_buckets(0.005, 2.0, 12));
         Self {
-            sessions_active: registry.add("sessions_active", "Sessions that run now"),
+            sessions_active: registry.add("sessions_active", "Running sessions"),
             sessions: EndedSessions::new(&mut registry),
             bytes: Bytes {
-                input: registry.add_in(Unit::Bytes, "input", "To processes"),
-                output: registry.add_in(Unit::Bytes, "output", "From processes"),
+                input: registry.add_in(Unit::Bytes, "input", "Bytes to processes"),
+                output: registry.add_in(Unit::Bytes, "output", "Bytes from processes"),
             },
             start_seconds: registry.put_in(
                 Unit::Seconds,
                 "session_start",
-                "From the request to the running program",
+                "Time from the request until the program runs",
                 start,
             ),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),

@@ -58,13 +58,13 @@ impl Refusal {
     /// The agent cannot record what it would honour.
     pub(crate) fn unrecorded() -> Self {
         let message =
-            "the agent on the pod's node cannot write its audit log, and starts nothing meanwhile";
+            "the agent on the pod's node cannot write its audit log, so it starts no session";
         Self::same(Reason::Denied, message.to_owned())
     }
 
     /// As many sessions run as may.
     pub(crate) fn full() -> Self {
-        let message = "the pod's node has as many sessions as it may have; try again later";
+        let message = "the pod's node has reached its limit of sessions; try again later";
         Self::same(Reason::Full, message.to_owned())
     }
 

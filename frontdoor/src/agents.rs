@@ -42,7 +42,7 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
 pub(crate) enum Error {
     #[error(transparent)]
     Identity(#[from] mtls::Error),
-    #[error("the node's address makes no URI: {0}")]
+    #[error("the node's address is not valid: {0}")]
     Address(tonic::transport::Error),
     #[error("the agent on node {node} cannot be reached: {source}")]
     Unreachable { node: String, source: Dial },
@@ -52,7 +52,7 @@ pub(crate) enum Error {
     Version { node: String },
     #[error("the agent on node {node} refused the stream: {source}")]
     Refused { node: String, source: Status },
-    #[error("the agent on node {node} did not take the session within {ACCEPT_TIMEOUT:?}")]
+    #[error("the agent on node {node} did not accept the session within {ACCEPT_TIMEOUT:?}")]
     Timeout { node: String },
 }
 

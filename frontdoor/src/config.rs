@@ -195,24 +195,24 @@ fn check(file: File) -> Result<Config, Invalid> {
     if !login_name::is_label(&file.default_namespace) {
         return Err(Invalid::new(
             "defaultNamespace",
-            format!("{:?} is no namespace", file.default_namespace),
+            format!("{:?} is not a namespace", file.default_namespace),
         ));
     }
     let suffix = &file.jump.suffix;
     if !suffix.is_empty() && !suffix.split('.').all(login_name::is_label) {
         return Err(Invalid::new(
             "jump.suffix",
-            format!("{suffix:?} ends no host's name"),
+            format!("{suffix:?} cannot end a host name"),
         ));
     }
     if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {
         return Err(Invalid::new(
             "acceptEnv",
-            format!("{name:?} is no variable's name"),
+            format!("{name:?} is not a variable name"),
         ));
     }
     if file.recheck_seconds == 0 {
-        return Err(Invalid::new("recheckSeconds", "0 is not from 1"));
+        return Err(Invalid::new("recheckSeconds", "must be at least 1"));
     }
     let proxies = file.proxy_protocol.filter(|file| !file.from.is_empty());
     let proxies = proxies.map(|file| Addresses::networks(&file.from.join(",")));

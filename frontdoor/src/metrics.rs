@@ -62,24 +62,24 @@ impl Metrics {
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         let mut registry = Registry::new("podgate_frontdoor");
         Self {
-            connections: registry.add("connections", "SSH connections that stand now"),
-            jumps: registry.add("jumps", "Connections inside of these that stand now"),
+            connections: registry.add("connections", "Open SSH connections"),
+            jumps: registry.add("jumps", "Open connections inside of these (ssh -J)"),
             logins: registry.add("logins", "Logins, by outcome"),
-            refused: registry.add("refused", "What limits refused or ended, by limit"),
-            sessions_active: registry.add("sessions_active", "Sessions that run now"),
+            refused: registry.add("refused", "Refused or ended by a limit, by limit"),
+            sessions_active: registry.add("sessions_active", "Running sessions"),
             sessions: EndedSessions::new(&mut registry),
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             pods: registry.add("pods", "Pods that the watch knows"),
             stale_files: registry.add(
                 "stale_files",
-                "Files of who may log in that cannot be read as they are now",
+                "Files with users, CAs or revocations that cannot be read now",
             ),
-            input: registry.add_in(Unit::Bytes, "input", "From clients"),
-            output: registry.add_in(Unit::Bytes, "output", "To clients"),
+            input: registry.add_in(Unit::Bytes, "input", "Bytes from clients"),
+            output: registry.add_in(Unit::Bytes, "output", "Bytes to clients"),
             leg_seconds: registry.put_in(
                 Unit::Seconds,
                 "leg",
-                "Time of each leg of a session's start",
+                "Time of each step of a session's start",
                 Family::new_with_constructor(histogram),
             ),
             enrolment: EnrolmentMetrics::new(&mut registry),

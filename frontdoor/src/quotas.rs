@@ -16,13 +16,13 @@ pub(crate) enum Full {
     StartsPerAddress,
     #[error("too many connections are logging in; try again in a moment")]
     Starts,
-    #[error("you have as many connections as one user may have here; close one, then try again")]
+    #[error("you have reached the limit of connections per user; close one, then try again")]
     ConnectionsPerUser,
-    #[error("there are as many connections as this frontdoor may have; try again later")]
+    #[error("this frontdoor has reached its limit of connections; try again later")]
     Connections,
-    #[error("you have as many sessions as one user may have here; end one, then try again")]
+    #[error("you have reached the limit of sessions per user; end one, then try again")]
     SessionsPerUser,
-    #[error("there are as many sessions as this frontdoor may have; try again later")]
+    #[error("this frontdoor has reached its limit of sessions; try again later")]
     Sessions,
 }
 

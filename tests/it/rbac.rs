@@ -16,7 +16,7 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 
 const SOON: Duration = Duration::from_secs(30);
-const AWAY: &str = "podgate: the Kubernetes API server cannot be asked whether you may; \
+const AWAY: &str = "podgate: the Kubernetes API server cannot be asked whether you may enter the pod; \
     try again, or see the frontdoor's log\r\n";
 /// Times that are over soon.
 const QUICK: &str =

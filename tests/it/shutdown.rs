@@ -225,7 +225,10 @@ async fn a_frontdoor_whose_workers_cannot_begin_ends() {
     let ended = timeout(SOON, frontdoor.output()).await.unwrap().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(said.contains("no client of the API server"), "{said}");
+    assert!(
+        said.contains("cannot make a client for the API server"),
+        "{said}"
+    );
     let last = said.lines().last().unwrap();
     assert!(
         last.starts_with("podgate-frontdoor: kubeconfig: "),

@@ -31,10 +31,10 @@ const MAX_ROOM: usize = 64 * 1024;
 pub(crate) enum Error {
     #[error("the connection to the kubelet broke: {0}")]
     Io(#[from] io::Error),
-    #[error("the kubelet's answer is no SPDY: {0}")]
+    #[error("the kubelet's answer is not SPDY: {0}")]
     Frame(#[from] frame::Error),
     /// The connection ended before the program or its output did.
-    #[error("the kubelet closed the connection in mid-session")]
+    #[error("the kubelet closed the connection during the session")]
     Closed,
     #[error("the kubelet gave no exit status")]
     NoStatus,

@@ -11,7 +11,7 @@ pub(crate) enum Error {
     #[error("the kubelet's exit status cannot be read: {0}")]
     Json(#[from] serde_json::Error),
     /// JSON, but not of a `v1.Status`.
-    #[error("the kubelet's exit status is no JSON object")]
+    #[error("the kubelet's exit status is not a JSON object")]
     NotAnObject,
     /// A non-zero exit with no number from 1 to 255.
     #[error("the kubelet's exit status has no exit code")]

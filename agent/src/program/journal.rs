@@ -22,9 +22,9 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub enum Error {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("{0} must be this user's own, and closed to others (mode 700)")]
+    #[error("{0} must belong to the agent's user and be closed to others (mode 700)")]
     Open(PathBuf),
-    #[error("{0} is another agent's, which is still running")]
+    #[error("{0} is in use by another agent")]
     InUse(PathBuf),
 }
 

@@ -35,7 +35,7 @@ pub(crate) enum Error {
     /// The container is no more, and neither is anything that ran in it.
     #[error(transparent)]
     ContainerGone(Box<dyn std::error::Error + Send + Sync>),
-    #[error("which process leads the session is not known for sure")]
+    #[error("the process that leads the session cannot be identified for sure")]
     InDoubt,
     #[error(transparent)]
     Failed(Box<dyn std::error::Error + Send + Sync>),

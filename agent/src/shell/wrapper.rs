@@ -76,13 +76,15 @@ pub(crate) enum Error {
         "the command is {0} bytes long, more than the {MAX_ARGUMENT} that Linux takes in one argument; send it as a script on stdin instead (ssh TARGET sh < script)"
     )]
     TooLong(usize),
-    #[error("the command holds a NUL byte")]
+    #[error("the command contains a NUL byte")]
     Nul,
     /// Only in an image without a shell, where the words are split here.
     #[error("the command's quotes do not match")]
     Quotes,
     /// The kubelet takes only UTF-8, and no shell is there to put the bytes together.
-    #[error("the command is not UTF-8, which an image without a shell cannot be given")]
+    #[error(
+        "the command is not UTF-8, and an image without a shell can run only commands in UTF-8"
+    )]
     NotUtf8,
     #[error("the command is empty")]
     Empty,

@@ -8,7 +8,7 @@ use crate::wildcard;
 
 /// A list that cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address, network or pattern of addresses")]
+#[error("{0:?} is not an address, a network or a pattern of addresses")]
 pub struct Error(String);
 
 /// A list that addresses are matched against.

@@ -13,13 +13,15 @@ use crate::identity::{Identity, Source};
 pub enum Error {
     #[error("a name or group is empty")]
     Empty,
-    #[error("{0:?} holds a control character")]
+    #[error("{0:?} contains a control character")]
     Control(String),
     #[error("{0:?}: names and groups that begin with system: are Kubernetes' own")]
     System(String),
-    #[error("who they are takes more than {MAX_IDENTITY} bytes to say")]
+    #[error("name, groups and extra fields take more than {MAX_IDENTITY} bytes")]
     Long,
-    #[error("{0:?} is no key of extra: lower case, and not of Kubernetes' own domains")]
+    #[error(
+        "{0:?} is not a valid key of extra: it must be lower case and outside Kubernetes' own domains"
+    )]
     Extra(String),
 }
 

@@ -154,7 +154,7 @@ fn check(file: File) -> Result<Config, Invalid> {
     };
     let seconds = |seconds| Duration::from_secs(u64::from(seconds));
     if file.ca.spread_seconds == 0 {
-        return Err(Invalid::new("ca.spreadSeconds", "0 is not from 1"));
+        return Err(Invalid::new("ca.spreadSeconds", "must be at least 1"));
     }
     let EnrolmentFile {
         audience,
@@ -164,11 +164,15 @@ fn check(file: File) -> Result<Config, Invalid> {
     } = file.enrolment;
     own_audience(&audience).map_err(|reason| Invalid::new("enrolment.audience", reason))?;
     if lifetime_seconds == 0 {
-        return Err(Invalid::new("enrolment.lifetimeSeconds", "0 is not from 1"));
+        return Err(Invalid::new(
+            "enrolment.lifetimeSeconds",
+            "must be at least 1",
+        ));
     }
     let desk = file.desk.map(desk::File::check).transpose()?;
     if desk.as_ref().is_some_and(|desk| desk.audience == audience) {
-        let reason = "is enrolment's: each part's token would be good for the desk".to_owned();
+        let reason =
+            "is enrolment's audience: every part's token would be good for the desk".to_owned();
         return Err(Invalid::new("desk.audience", reason));
     }
     file.log

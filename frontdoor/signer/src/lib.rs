@@ -40,7 +40,7 @@ pub enum Error {
     Listen(#[from] listener::Error),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] kubernetes::Error),
-    #[error("{0}: {1:?} is an audience of the API server's: this signer's own token has it")]
+    #[error("{0}: {1:?} is an audience of the API server, as this signer's own token shows")]
     Audience(&'static str, String),
     #[error("desk: {0}")]
     Desk(#[from] desk::Error),

@@ -31,16 +31,19 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::new("podgate_signer");
         Self {
-            enrolments: registry.add("enrolments", "Calls for a part's certificate, by outcome"),
+            enrolments: registry.add(
+                "enrolments",
+                "Requests of agents and frontdoors for a certificate, by outcome",
+            ),
             trusted: registry.add("trusted", "CAs in the bundle"),
             ca_expiry: registry.add_in(
                 Unit::Seconds,
                 "ca_expiry_timestamp",
-                "When the CA that issues expires; 0 before there is one",
+                "When the issuing CA expires; 0 before there is one",
             ),
             certificates: registry.add(
                 "certificates",
-                "Users' certificates that were asked for, by source and outcome",
+                "Requests to the desk for a certificate, by source and outcome",
             ),
             registry,
         }

@@ -13,7 +13,7 @@ pub(crate) const MAX_BYTES: usize = 12 * 1024;
 pub(crate) enum Error {
     #[error("the token is longer than {MAX_BYTES} bytes")]
     Long,
-    #[error("the token is no JWT, so that nothing tells whom it is meant for")]
+    #[error("the token is not a JWT, so it does not say whom it is for")]
     Opaque,
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum Audience {
 pub(crate) fn own_audience(audience: &str) -> Result<(), String> {
     // Those that it takes by default are issuers' URLs (--service-account-issuer).
     if audience.is_empty() || audience.contains("://kubernetes.default.svc") {
-        return Err("must be no audience of the API server, and not empty".to_owned());
+        return Err("must not be empty or an audience of the API server".to_owned());
     }
     Ok(())
 }

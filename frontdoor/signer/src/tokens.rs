@@ -19,7 +19,7 @@ pub(crate) enum Error {
     Length,
     #[error(transparent)]
     Token(#[from] token::Error),
-    #[error("the token is not for the audience {0:?} alone")]
+    #[error("the token must be for the audience {0:?} and no other")]
     Audience(String),
     // The API server's words are for the log; they may hold parts of the token's content.
     #[error("the token is not valid for audience {audience}: {reason}")]

@@ -17,7 +17,7 @@ use crate::login_name::{Container, Pod};
 
 /// No session begins: this is for its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this frontdoor cannot write its audit log, and lets no session begin meanwhile")]
+#[error("this frontdoor cannot write its audit log, so it starts no session")]
 pub(crate) struct Unwritable;
 
 impl From<audit::Unwritable> for Unwritable {

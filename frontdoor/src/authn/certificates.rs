@@ -32,7 +32,7 @@ pub enum Error {
         number: usize,
         reason: String,
     },
-    #[error("{path}: there is no key in it")]
+    #[error("{path} contains no key")]
     Empty { path: PathBuf },
 }
 
@@ -42,7 +42,7 @@ pub enum Error {
 pub(crate) enum Refusal {
     #[error("its CA is not trusted")]
     Authority,
-    #[error("it is a host's")]
+    #[error("it is a host certificate")]
     Host,
     #[error("it is not valid yet")]
     Early,
@@ -58,13 +58,13 @@ pub(crate) enum Refusal {
     Forged,
     #[error("its critical option {0:?} is not supported")]
     Critical(String),
-    #[error("its source-address is no list of networks")]
+    #[error("its source-address is not a list of networks")]
     Networks,
-    #[error("its source-address does not fit the client's")]
+    #[error("the client's address does not match its source-address")]
     Address,
-    #[error("its force-command is empty or holds a NUL byte")]
+    #[error("its force-command is empty or contains a NUL byte")]
     Command,
-    #[error("{0} of its principals could be the user's name, not one")]
+    #[error("{0} of its principals could be the user's name; exactly one must be")]
     User(usize),
     #[error("{0}")]
     Desk(#[from] desk_claims::Error),

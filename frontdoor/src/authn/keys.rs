@@ -37,7 +37,7 @@ pub enum Error {
         user: String,
         reason: NameError,
     },
-    #[error("{path}: user {user:?}: key {number}: belongs to another user, too")]
+    #[error("{path}: user {user:?}: key {number}: also belongs to another user")]
     Shared {
         path: PathBuf,
         user: String,

@@ -12,7 +12,7 @@ pub(crate) enum Error {
     Unknown(String),
     #[error("the option {0} has no value in double quotes")]
     Quotes(&'static str),
-    #[error("the option {0} stands there twice")]
+    #[error("the option {0} is given twice")]
     Twice(&'static str),
     #[error("the options end with a comma")]
     Comma,
@@ -20,7 +20,7 @@ pub(crate) enum Error {
     From(#[from] addresses::Error),
     #[error("expiry-time: {0:?} is not YYYYMMDD[HHMM[SS]][Z]")]
     Time(String),
-    #[error("command: it is empty or holds a NUL byte")]
+    #[error("command: it is empty or contains a NUL byte")]
     Command,
     #[error("{0}: {1:?} is not host:port")]
     Endpoint(&'static str, String),

@@ -12,12 +12,12 @@ pub(crate) enum Refusal {
     Certificate(#[from] certificates::Refusal),
     #[error("it is revoked")]
     Revoked,
-    #[error("it was shown already, and the other is wanted")]
+    #[error("it was used already; the other of key and certificate is required")]
     Again,
-    #[error("it is {0}'s, and what came before another's")]
+    #[error("it belongs to {0}, but the first credential belongs to another user")]
     Other(String),
-    #[error("it forces another command than what came before")]
+    #[error("it forces a different command than the first credential")]
     Command,
-    #[error("a login by it alone is not configured")]
+    #[error("it is not enough by itself (authn.methods)")]
     Method,
 }

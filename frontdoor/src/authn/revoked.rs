@@ -33,15 +33,15 @@ pub enum Error {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum LineError {
-    #[error("it begins with none of serial:, id:, key:, sha1:, sha256: and hash:, and is no key")]
+    #[error("it is not a key and does not begin with serial:, id:, key:, sha1:, sha256: or hash:")]
     Unknown,
-    #[error("it is no serial number or range of such, from 1")]
+    #[error("it is not a serial number or a range of serial numbers (1 or higher)")]
     Serial,
-    #[error("it is no public key")]
+    #[error("it is not a public key")]
     Key,
-    #[error("it is no SHA256 fingerprint")]
+    #[error("it is not a SHA256 fingerprint")]
     Fingerprint,
-    #[error("it names no key id")]
+    #[error("it contains no key id")]
     Id,
 }
 

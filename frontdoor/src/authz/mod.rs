@@ -41,7 +41,7 @@ pub(crate) enum Error {
     Review(#[from] reviews::Error),
     #[error(transparent)]
     Rule(#[from] rules::Error),
-    #[error("the target led to another pod than was authorized")]
+    #[error("the target led to a pod that was not authorized")]
     OtherPod,
     #[error("container {0} is not running")]
     NotRunning(String),

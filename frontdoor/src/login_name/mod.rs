@@ -67,11 +67,11 @@ pub(crate) enum Target {
 pub(crate) enum Error {
     #[error("{0} is not valid in Kubernetes; {GRAMMAR}")]
     Part(&'static str),
-    #[error("the kind is not known here; {GRAMMAR}")]
+    #[error("the kind is unknown; {GRAMMAR}")]
     Kind,
-    #[error("a kind cannot stand before a label; {GRAMMAR}")]
+    #[error("a label cannot have a kind; {GRAMMAR}")]
     KindOfLabels,
-    #[error("a label is given without a value; {GRAMMAR}")]
+    #[error("a label has no value; {GRAMMAR}")]
     NoValue,
     #[error("a label is given twice; {GRAMMAR}")]
     Twice,

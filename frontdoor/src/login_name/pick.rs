@@ -21,7 +21,7 @@ pub(crate) enum NoneReady {
     #[error("it has no pods")]
     NoPods,
     /// None is ready, or all that are go.
-    #[error("none of its pods is ready ({0} are there)")]
+    #[error("none of its pods is ready (it has {0})")]
     OfSome(usize),
 }
 

@@ -28,7 +28,7 @@ pub enum Requirement {
 
 /// A requirement that the API does not have: of a later release, or broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a selector has the requirement {key} {operator} with {values} values, which is not known")]
+#[error("a selector requires {key} {operator} with {values} values, which is not supported")]
 pub struct UnknownRequirement {
     /// Its key.
     pub key: String,

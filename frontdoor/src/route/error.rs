@@ -17,7 +17,7 @@ pub(crate) enum Error {
     NotKnown,
     #[error("pod {0} is not on a node yet")]
     NotScheduled(String),
-    #[error("no agent of podgate runs on the pod's node, {0}")]
+    #[error("no Podgate agent runs on the pod's node, {0}")]
     NoAgent(String),
     #[error("{target}: {reason}")]
     NoPods { target: String, reason: String },

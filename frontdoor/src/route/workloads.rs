@@ -19,9 +19,9 @@ use crate::login_name::{Kind, Requirement, Selector, UnknownRequirement};
 /// What an object says of its pods.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Pods {
-    #[error("it is an ExternalName, which has no pods")]
+    #[error("it is of type ExternalName and has no pods")]
     External,
-    #[error("it has no selector, which would say what its pods are")]
+    #[error("it has no selector, so its pods are not known")]
     NoSelector,
     #[error(transparent)]
     Unknown(#[from] UnknownRequirement),

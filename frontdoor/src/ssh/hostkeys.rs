@@ -22,19 +22,19 @@ pub enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{path} is absent and cannot be made: {source}")]
+    #[error("{path} does not exist and cannot be created: {source}")]
     Write {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{path} is no OpenSSH private key: {source}")]
+    #[error("{path} is not an OpenSSH private key: {source}")]
     Key {
         path: PathBuf,
         source: russh::keys::ssh_key::Error,
     },
     #[error(transparent)]
     Secret(#[from] kubernetes::ObjectError),
-    #[error("{secret} holds no key; one is named like {SHARED}")]
+    #[error("{secret} contains no host key; its name must be like {SHARED}")]
     NoKey { secret: Reference },
     #[error("no host key can be made: {0}")]
     Make(#[from] russh::keys::ssh_key::Error),

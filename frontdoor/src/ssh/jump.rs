@@ -18,11 +18,11 @@ const PORT: u32 = 22;
 /// Why a channel may not lead there.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("this is a jump already")]
+    #[error("a jump cannot lead to another jump")]
     Nested,
     #[error("only port 22 of a target can be reached")]
     Port,
-    #[error("this login may not be used to go there (permitopen)")]
+    #[error("this login may not be used to reach that host (permitopen)")]
     PermitOpen,
     #[error("{0}")]
     Target(#[from] login_name::Error),
@@ -50,9 +50,9 @@ impl From<Refusal> for ChannelOpenFailure {
 /// Why the inner login does not let someone in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Mismatch {
-    #[error("it is {inner}'s, and the jump {outer}'s")]
+    #[error("it belongs to {inner}, but the jump belongs to {outer}")]
     User { inner: String, outer: String },
-    #[error("it forces another command than the jump's")]
+    #[error("it forces a different command than the jump")]
     Command,
 }
 

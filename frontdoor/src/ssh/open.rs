@@ -112,11 +112,11 @@ pub(super) fn sentence(error: &Error) -> String {
     match error {
         Error::Authz(error @ authz::Error::Review(_)) => {
             tracing::warn!(%error, "the API server");
-            "the Kubernetes API server cannot be asked whether you may; try again, or see the frontdoor's log".to_owned()
+            "the Kubernetes API server cannot be asked whether you may enter the pod; try again, or see the frontdoor's log".to_owned()
         }
         Error::Route(error @ route::Error::Ask(_)) => {
             tracing::warn!(%error, "the API server");
-            "the Kubernetes API server cannot be asked for the pod; try again, or see the frontdoor's log".to_owned()
+            "the Kubernetes API server cannot be asked where the pod is; try again, or see the frontdoor's log".to_owned()
         }
         error => error.to_string(),
     }

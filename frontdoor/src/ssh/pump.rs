@@ -82,9 +82,9 @@ enum Error {
     Unknown,
     #[error("the agent on the pod's node sent a message that does not fit this session")]
     Misplaced,
-    #[error("the agent on the pod's node ended the session without a word")]
+    #[error("the agent on the pod's node ended the session without giving a reason")]
     Silent,
-    #[error("the connection to the agent on the pod's node was lost in mid-session")]
+    #[error("the connection to the agent on the pod's node was lost during the session")]
     Lost(#[source] tonic::Status),
 }
 

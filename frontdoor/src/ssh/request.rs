@@ -101,7 +101,7 @@ pub(super) fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> 
     if let Some(Program::Command(asked)) = asked {
         let Ok(value) = String::from_utf8(asked.into()) else {
             return Err(
-                "the command is not UTF-8, which this login's forced command cannot be given",
+                "the command is not UTF-8, so it cannot be passed to this login's forced command",
             );
         };
         let name = ORIGINAL_COMMAND.to_owned();
@@ -143,7 +143,7 @@ mod tests {
         );
         check(
             command(b"\xff"),
-            Err("the command is not UTF-8, which this login's forced command cannot be given"),
+            Err("the command is not UTF-8, so it cannot be passed to this login's forced command"),
         );
     }
 }

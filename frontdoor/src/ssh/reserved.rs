@@ -76,7 +76,7 @@ async fn say(
         match timeout(TAKEN, write.data_bytes(text)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return End::ClientGone,
-            Err(_) => return End::Failed("your ssh client does not take the answer".to_owned()),
+            Err(_) => return End::Failed("your ssh client does not read the answer".to_owned()),
         }
     }
     End::Exited(0)

@@ -19,7 +19,7 @@ pub struct Options {
     /// The configuration (YAML).
     #[arg(long)]
     config: PathBuf,
-    /// Check the configuration and exit: 0 if it is sound, 2 if not.
+    /// Check the configuration and exit with 0 if it is valid, 2 if not.
     #[arg(long)]
     check: bool,
 }

@@ -113,7 +113,7 @@ impl EnrolmentMetrics {
         Self {
             calls: registry.add(
                 "enrolments",
-                "Calls of the signer for a certificate, by outcome",
+                "Requests to the signer for a certificate, by outcome",
             ),
             expiry: registry.add_in(
                 Unit::Seconds,
@@ -150,7 +150,7 @@ impl TaskMetrics {
     /// Makes and registers it.
     pub fn new(registry: &mut Registry) -> Self {
         Self {
-            tasks: registry.add("tasks", "Tasks of all cores"),
+            tasks: registry.add("tasks", "Asynchronous tasks on all cores"),
             runtimes: OnceLock::new(),
         }
     }

@@ -75,14 +75,14 @@ async fn what_makes_a_certificate_worth_nothing() {
         ("other", PLAIN, "its CA is not trusted"),
         ("ca", "-I ada -n ada -V -2h:-1h", ""),
         ("ca", "-I ada -n ada -V +1h:+2h", ""),
-        ("ca", "-I ada -n ada -h", "it is a host's"),
+        ("ca", "-I ada -n ada -h", "it is a host certificate"),
         ("ca", "-I ada", "it names no principals"),
         ("ca", "-I system:admin -n ada", "\"system:admin\""),
         ("ca", "-I ada -n group:system:masters", "\"system:masters\""),
         (
             "ca",
             "-I ada -n ada -O source-address=10.0.0.0/8",
-            "its source-address does not fit",
+            "does not match its source-address",
         ),
         (
             "ca",

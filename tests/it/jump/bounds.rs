@@ -32,7 +32,7 @@ async fn jumps_are_channels_of_their_connection_and_their_sessions_are_their_use
     let jumper = Jumper::new(&stand, &shared(&stand));
     let _master = master(&jumper).await;
     let sessions = [jumper.echo().await, jumper.echo().await];
-    let line = "you have as many sessions as one user may have here";
+    let line = "you have reached the limit of sessions per user";
     let text = jumper.refused(&["demo.pod", "echo ran"]).await;
     assert!(text.contains(line), "{text}");
     // A third jump stands, without a session; a fourth does not.

@@ -77,7 +77,9 @@ impl From<Error> for error::Error {
             Error::Exec(error) => unreachable(error),
             Error::StartTimeout => (
                 Self::TimedOut,
-                format!("the kubelet on the pod's node or its runtime is slow or silent: {error}"),
+                format!(
+                    "the kubelet on the pod's node or its runtime did not answer in time: {error}"
+                ),
             ),
             Error::Denied(error) => return Self::Denied(error.clone()),
             Error::HangUp(_) | Error::HangUpTimeout => (Self::Runtime, error.to_string()),
@@ -113,12 +115,12 @@ fn refused(status: u16, text: &str) -> Said {
     match status {
         401 => (
             error::Error::Refused,
-            "the kubelet on the pod's node refused the agent (401): it does not know its token or certificate".into(),
+            "the kubelet on the pod's node refused the agent (401): it does not accept the agent's token or certificate".into(),
         ),
         403 => (
             error::Error::Refused,
             format!(
-                "the kubelet on the pod's node refused the agent ({status}): its identity needs create on nodes/proxy"
+                "the kubelet on the pod's node refused the agent ({status}): the agent's identity needs create on nodes/proxy"
             ),
         ),
         404 => (error::Error::Changed, "the pod is gone from its node".into()),
@@ -138,7 +140,7 @@ fn pod(error: &pods::Error) -> Said {
         pods::Error::Refused(status) => (
             error::Error::Refused,
             format!(
-                "the kubelet on the pod's node refused to name its pods to the agent ({}): its identity needs get on nodes/pods, or on nodes/proxy before 1.33 (kubelet.fineGrainedAuthorization)",
+                "the kubelet on the pod's node refused to list its pods for the agent ({}): the agent's identity needs get on nodes/pods, or on nodes/proxy for kubelets before 1.33 (kubelet.fineGrainedAuthorization)",
                 status.as_u16()
             ),
         ),

@@ -43,7 +43,7 @@ pub(crate) enum Error {
     #[error("the list of pods cannot be read: {0}")]
     Json(#[from] serde_json::Error),
     // A kubelet that has just started has not heard of its pods yet.
-    #[error("the kubelet knows of no pod")]
+    #[error("the kubelet lists no pods at all")]
     NoPods,
     #[error("the pod is gone from this node")]
     PodGone,

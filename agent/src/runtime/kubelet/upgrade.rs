@@ -32,7 +32,7 @@ pub(crate) enum Error {
     Io(#[from] std::io::Error),
     #[error("no answer to the exec request within {ANSWER_TIMEOUT:?}")]
     Timeout,
-    #[error("the answer to the exec request is no HTTP: {0}")]
+    #[error("the answer to the exec request is not HTTP: {0}")]
     Http(#[from] httparse::Error),
     #[error("the answer to the exec request is longer than {MAX_HEAD} bytes")]
     TooLong,

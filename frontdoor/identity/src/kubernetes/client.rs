@@ -30,7 +30,7 @@ const STOOD: Duration = Duration::from_secs(60);
 pub enum Error {
     #[error("no Kubernetes configuration: {0}")]
     Config(Box<dyn std::error::Error + Send + Sync>),
-    #[error("no client of the API server: {0}")]
+    #[error("cannot make a client for the API server: {0}")]
     Client(#[from] kube::Error),
 }
 

@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 5;
 pub enum Error {
     #[error("{0}: {1}")]
     Api(Reference, kube::Error),
-    #[error("{0} is changed by others all the time")]
+    #[error("{0} keeps being changed by others")]
     Conflicts(Reference),
 }
 

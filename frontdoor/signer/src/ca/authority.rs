@@ -28,15 +28,15 @@ pub(crate) enum Error {
     Key(#[from] rustls::Error),
     #[error("its certificate cannot be read")]
     Certificate,
-    #[error("its certificate is not a CA's")]
+    #[error("its certificate is not a CA certificate")]
     NoCa,
     #[error("it has expired")]
     Expired,
-    #[error("the public key is no point of P-256")]
+    #[error("the public key is not a point of P-256")]
     Point,
     #[error("cannot sign: {0}")]
     Sign(#[from] rcgen::Error),
-    #[error("no randomness: {0}")]
+    #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
 }
 

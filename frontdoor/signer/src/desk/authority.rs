@@ -29,11 +29,11 @@ pub enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{place} holds no OpenSSH private key: {reason}")]
+    #[error("{place} contains no OpenSSH private key: {reason}")]
     Key { place: String, reason: String },
     #[error("cannot make a key: {0}")]
     Make(#[from] ssh_key::Error),
-    #[error("no randomness: {0}")]
+    #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
     #[error(transparent)]
     Object(#[from] ObjectError),

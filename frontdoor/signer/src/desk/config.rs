@@ -142,14 +142,13 @@ impl File {
             ("desk.perMinute", self.per_minute),
         ] {
             if number == 0 {
-                return Err(Invalid::new(key, "0 is not from 1"));
+                return Err(Invalid::new(key, "must be at least 1"));
             }
         }
         let permit = self.permit.iter().map(|word| {
             let found = Permit::ALL.into_iter().find(|one| one.as_str() == word);
-            found.ok_or_else(|| {
-                Invalid::new("desk.permit", format!("{word:?} is nothing to permit"))
-            })
+            found
+                .ok_or_else(|| Invalid::new("desk.permit", format!("{word:?} cannot be permitted")))
         });
         let issuers: Vec<_> = self
             .oidc
@@ -161,7 +160,7 @@ impl File {
             before.any(|other| other.issuer == one.issuer)
         };
         if issuers.iter().enumerate().any(twice) {
-            let reason = "is there twice; a token says no more than its issuer".to_owned();
+            let reason = "is listed twice; a token names only its issuer".to_owned();
             return Err(Invalid::new("desk.oidc.issuerURL", reason));
         }
         Ok(Config {
@@ -184,7 +183,7 @@ impl IssuerFile {
     fn check(self) -> Result<oidc::Config, Invalid> {
         let url = &self.issuer_url;
         if !url.starts_with("https://") || url.contains(['?', '#', '@']) {
-            let reason = format!("{url:?} is no https URL without user, query and fragment");
+            let reason = format!("{url:?} must be an https URL without user, query and fragment");
             return Err(Invalid::new("desk.oidc.issuerURL", reason));
         }
         for (key, text) in [
@@ -199,13 +198,15 @@ impl IssuerFile {
         let algorithms = self.signing_algs.iter().map(|word| {
             let found = algorithm(word);
             found.ok_or_else(|| {
-                let reason = format!("{word:?} is none of RS, PS 256, 384, 512, and ES 256, 384");
+                let reason = format!(
+                    "{word:?} must be RS256, RS384, RS512, PS256, PS384, PS512, ES256 or ES384"
+                );
                 Invalid::new("desk.oidc.signingAlgs", reason)
             })
         });
         let algorithms: Vec<_> = algorithms.collect::<Result<_, _>>()?;
         if algorithms.is_empty() {
-            return Err(Invalid::new("desk.oidc.signingAlgs", "none is named"));
+            return Err(Invalid::new("desk.oidc.signingAlgs", "is empty"));
         }
         // As kube-apiserver has it: sub is somebody at this issuer alone, an e-mail address anywhere.
         let user_prefix = match self.username_prefix {
@@ -296,7 +297,7 @@ mod tests {
         for word in ["none", "HS256", "ES512", "EdDSA", "rs256"] {
             error(issuer(&format!("signingAlgs: [{word}]")), "signingAlgs: ");
         }
-        error(issuer("signingAlgs: []"), "signingAlgs: none");
+        error(issuer("signingAlgs: []"), "signingAlgs: is empty");
         error(issuer("groupsClaim: ''"), "groupsClaim: ");
         error(issuer("userClaim: x"), "userClaim");
         for url in ["http://idp", "https://a@idp", "https://idp?x", "idp"] {

@@ -28,11 +28,11 @@ const UNDER_WAY: usize = 64;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(super) enum Refusal {
-    #[error("there is no bearer token in the header Authorization")]
+    #[error("the Authorization header has no bearer token")]
     NoToken,
     #[error("the body is longer than a public key")]
     LongBody,
-    #[error("the body broke off")]
+    #[error("the body is incomplete")]
     Body,
     #[error(transparent)]
     Token(#[from] token::Error),
@@ -44,7 +44,7 @@ pub(super) enum Refusal {
     Issue(#[from] issue::Error),
     #[error("{0}")]
     Spent(Spent, Duration),
-    #[error("too much is asked for at a time; try again in a moment")]
+    #[error("too many requests at once; try again in a moment")]
     Busy,
     #[error("the desk has no CA yet; try again in a moment")]
     NoCa,

@@ -19,19 +19,19 @@ const BEFORE: u64 = 60;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(super) enum Error {
-    #[error("the body is not one public key as of an OpenSSH .pub file")]
+    #[error("the body is not a single public key as in an OpenSSH .pub file")]
     Key,
     #[error("{0}")]
     Weak(&'static str),
     #[error("the token has expired")]
     Expired,
-    #[error("{0} groups are more than a certificate holds")]
+    #[error("{0} groups are too many for a certificate")]
     Groups(usize),
-    #[error("the names of user and groups are longer than a certificate may be")]
+    #[error("the names of user and groups are too long for a certificate")]
     Long,
     #[error("the certificate cannot be made: {0}")]
     Make(#[from] ssh_key::Error),
-    #[error("no randomness: {0}")]
+    #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
 }
 

@@ -17,11 +17,11 @@ const REVIEWS: usize = 32;
 pub(super) enum Error {
     #[error(transparent)]
     Token(tokens::Error),
-    #[error("the token does not expire")]
+    #[error("a token that never expires is not accepted")]
     Forever,
-    #[error("the API server does not take the token")]
+    #[error("the API server does not accept the token")]
     Refused(#[source] tokens::Error),
-    #[error("the API server cannot be asked who the token is of; try again in a moment")]
+    #[error("the API server cannot be asked whose token this is; try again in a moment")]
     Away(#[source] tokens::Error),
     #[error("{0}")]
     Names(#[from] NameError),

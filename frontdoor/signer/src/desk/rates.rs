@@ -27,11 +27,11 @@ const ASKED: (u32, f64) = (64, 1.0);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(super) enum Spent {
-    #[error("you have had as many certificates as one identity gets in a minute; try again later")]
+    #[error("you have reached the limit of certificates per minute; try again later")]
     Identity,
-    #[error("too many certificates are asked for; try again in a moment")]
+    #[error("too many certificates are requested; try again in a moment")]
     All,
-    #[error("too many tokens from your address gave no certificate; try again in a moment")]
+    #[error("too many tokens from your address were refused; try again in a moment")]
     Client,
 }
 

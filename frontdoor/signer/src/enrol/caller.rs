@@ -14,13 +14,13 @@ const NODE: &str = "authentication.kubernetes.io/node-name";
 /// Why somebody gets no certificate.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum Error {
-    #[error("{0} gets no certificate")]
+    #[error("{0} may not have a certificate")]
     Stranger(String),
     #[error("the token is not bound to a pod; mount a projected serviceAccountToken")]
     NotBound,
-    #[error("the API server does not say the token's node; it needs Kubernetes 1.30 or newer")]
+    #[error("the API server does not name the token's node; that needs Kubernetes 1.30 or newer")]
     NoNode,
-    #[error("{0:?} makes no name for an agent")]
+    #[error("{0:?} is not a valid node name")]
     Node(String),
 }
 

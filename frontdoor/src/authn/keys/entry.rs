@@ -18,9 +18,9 @@ use super::super::restrictions::Restrictions;
 pub(crate) enum KeyError {
     #[error("{0}")]
     Options(#[from] options::Error),
-    #[error("expiry-time: there is no such time")]
+    #[error("expiry-time: this time does not exist")]
     Time,
-    #[error("it is no public key: {0}")]
+    #[error("it is not a public key: {0}")]
     Key(#[from] russh::keys::ssh_key::Error),
     #[error("{0}")]
     Weak(&'static str),
@@ -30,11 +30,11 @@ pub(crate) enum KeyError {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Refusal {
-    #[error("it is not known")]
+    #[error("it is unknown")]
     Unknown,
-    #[error("its expiry-time is past")]
+    #[error("its expiry-time has passed")]
     Expired,
-    #[error("its from does not fit the client's address")]
+    #[error("the client's address does not match its from")]
     Address,
 }
 

@@ -34,7 +34,7 @@ pub(super) enum Error {
     Trust(mtls::Error),
     #[error("the CA of the certificate is not in {0} yet")]
     Bundle(PathBuf),
-    #[error("no key: {0}")]
+    #[error("cannot make a key: {0}")]
     Key(#[from] aws_lc_rs::error::Unspecified),
     #[error("the signer cannot be reached: {0}")]
     Connect(String),
@@ -42,7 +42,7 @@ pub(super) enum Error {
     Timeout(Duration),
     #[error("the signer refuses: {0}")]
     Refused(String),
-    #[error("the signer's answer is no certificate")]
+    #[error("the signer's answer is not a certificate")]
     Answer,
     #[error("the signer answers by version {0} of enrolment, which was not asked for")]
     Version(u32),

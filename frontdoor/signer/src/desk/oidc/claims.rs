@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(in crate::desk) enum Error {
-    #[error("the token's claim {0} is absent, or is no text")]
+    #[error("the token's claim {0} is missing or not a text")]
     User(String),
     #[error("the token's e-mail address is not verified")]
     Email,
     #[error("the token's claim {0} is neither a text nor a list of texts")]
     Groups(String),
-    #[error("the token's claim {0} is absent, or has another value than is required")]
+    #[error("the token's claim {0} is missing or does not have the required value")]
     Required(String),
     #[error("{0}")]
     Names(#[from] NameError),

@@ -30,7 +30,7 @@ pub enum Error {
     Authority(#[from] mtls::Error),
     #[error("there are no CA certificates on this machine: {0}; name a caFile")]
     NoAuthorities(String),
-    #[error("{0} is no https URL")]
+    #[error("{0} is not an https URL")]
     Url(String),
     #[error("{0} cannot be reached: {1}")]
     Dial(String, std::io::Error),
@@ -40,7 +40,7 @@ pub enum Error {
     Timeout(String),
     #[error("{0} answers {1}")]
     Status(String, StatusCode),
-    #[error("{0} answers at too great length, or breaks off")]
+    #[error("{0} sends an answer that is too long or incomplete")]
     Body(String),
     #[error("{0} does not answer as an issuer: {1}")]
     Json(String, serde_json::Error),

@@ -30,11 +30,11 @@ const AHEAD: u64 = 300;
 pub(crate) enum Error {
     #[error("the token's issuer cannot be asked for its keys")]
     Keys(#[source] keys::Error),
-    #[error("the token's header is none")]
+    #[error("the token's header is not valid")]
     Header,
     #[error("the token is signed by an algorithm that is not configured")]
     Algorithm,
-    #[error("no key of its issuer has signed the token")]
+    #[error("the token is not signed by a key of its issuer")]
     Signature,
     #[error("the token is not for this client")]
     Audience,
