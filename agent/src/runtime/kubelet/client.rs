@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::config::Config;
 use super::dial::Dialer;
 use super::error::Error;
-use super::pods::{self, Pods, Recent};
+use super::pods::{self, Lists, Pods};
 use super::upgrade;
 use crate::exec;
 use crate::grant::{self, Deny, Facts, Granted};
@@ -41,14 +41,14 @@ impl Client {
     pub(super) fn start(
         config: Config,
         deny: Deny,
-        recent: Arc<Recent>,
+        lists: Arc<Lists>,
         tasks: &TaskTracker,
         stopped: &CancellationToken,
     ) -> Result<Self, mtls::Error> {
         let dialer = Dialer::start(&config, tasks, stopped)?;
         let host = config.server_name.to_str().into_owned();
         let (tasks, stopped) = (tasks.clone(), stopped.clone());
-        let pods = Pods::new(Arc::clone(&dialer), host, tasks, stopped, recent);
+        let pods = Pods::new(Arc::clone(&dialer), host, tasks, stopped, lists);
         Ok(Self {
             config,
             deny,

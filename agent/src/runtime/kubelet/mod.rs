@@ -60,7 +60,7 @@ impl Kubelet {
         tasks: &TaskTracker,
         stopped: &CancellationToken,
     ) -> Result<Self, mtls::Error> {
-        let recent = Arc::clone(&node.recent);
+        let recent = Arc::clone(&node.lists);
         let client = Arc::new(Client::start(config, deny, recent, tasks, stopped)?);
         Ok(Self { client, node })
     }

@@ -3,14 +3,16 @@
 //! recreated `web-0` would be entered with its predecessor's grant if nobody looked.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use podgate_process::cache::Cache;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -129,25 +131,15 @@ pub(super) struct Pods {
     tasks: TaskTracker,
     stopped: CancellationToken,
     kept: Mutex<Option<Asking>>,
-    recent: Arc<Recent>,
+    lists: Arc<Lists>,
 }
 
-/// The kubelet's last answer to any core, and when it was asked for.
-#[derive(Debug, Default)]
-pub(crate) struct Recent(std::sync::Mutex<Option<(Instant, Arc<PodList>)>>);
+/// The kubelet's last list of pods, for all cores.
+pub(crate) type Lists = Cache<(), Arc<PodList>>;
 
-impl Recent {
-    /// The answer, if it was asked for no earlier than this.
-    fn since(&self, when: Instant) -> Option<Arc<PodList>> {
-        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (asked, list) = recent.as_ref()?;
-        (*asked >= when).then(|| Arc::clone(list))
-    }
-
-    fn set(&self, asked: Instant, list: &Arc<PodList>) {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *recent = Some((asked, Arc::clone(list)));
-    }
+/// Keeps one list.
+pub(crate) fn lists() -> Lists {
+    Cache::new(NonZeroUsize::MIN)
 }
 
 impl Pods {
@@ -156,7 +148,7 @@ impl Pods {
         host: String,
         tasks: TaskTracker,
         stopped: CancellationToken,
-        recent: Arc<Recent>,
+        lists: Arc<Lists>,
     ) -> Self {
         Self {
             dialer,
@@ -164,13 +156,13 @@ impl Pods {
             tasks,
             stopped,
             kept: Mutex::default(),
-            recent,
+            lists,
         }
     }
 
     /// Whether the granted container lives by the last answer, if that is no older than `age`.
     pub(super) fn recently(&self, granted: &Granted, age: Duration) -> Option<Result<(), Error>> {
-        let list = self.recent.since(Instant::now().checked_sub(age)?)?;
+        let list = self.lists.recent(&(), age)?;
         Some(find(&list, granted).map(drop))
     }
 
@@ -181,24 +173,17 @@ impl Pods {
         granted: &Granted,
         token: Option<&str>,
     ) -> Result<Facts, Error> {
-        let called = Instant::now();
-        let mut kept = self.kept.lock().await;
-        let list = match self.recent.since(called) {
-            Some(list) => list,
-            None => {
-                let asked = Instant::now();
-                let list = timeout(ANSWER_TIMEOUT, self.fetch(&mut kept, token))
-                    .await
-                    .unwrap_or(Err(Error::Timeout));
-                if list.is_err() {
-                    *kept = None;
-                }
-                let list = Arc::new(list?);
-                self.recent.set(asked, &list);
-                list
+        let ask = async {
+            let mut kept = self.kept.lock().await;
+            let fetched = timeout(ANSWER_TIMEOUT, self.fetch(&mut kept, token))
+                .await
+                .unwrap_or(Err(Error::Timeout));
+            if fetched.is_err() {
+                *kept = None;
             }
+            fetched.map(Arc::new)
         };
-        drop(kept);
+        let list = self.lists.anew((), ask).await?;
         find(&list, granted).map(Pod::facts)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::identify::Starts;
-use super::pods::Recent;
+use super::pods::{Lists, lists};
 use crate::node::Node;
 use crate::runtime::trace::{Trace, kubelet};
 
@@ -13,7 +13,7 @@ pub(crate) struct NodeState {
     pub(super) helper: Option<Node>,
     /// Programs that nothing marks.
     pub(super) starts: Starts,
-    pub(super) recent: Arc<Recent>,
+    pub(super) lists: Arc<Lists>,
 }
 
 impl NodeState {
@@ -21,7 +21,7 @@ impl NodeState {
         Self {
             helper,
             starts: Starts::default(),
-            recent: Arc::default(),
+            lists: Arc::new(lists()),
         }
     }
 
