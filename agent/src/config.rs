@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podgate_process::config::{Error, Invalid, read};
+use podgate_process::config::{Configuration, Error, Invalid, read};
 use podgate_process::{audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     pub certificate: enrolment::Source,
-    pub kubelet: crate::kubelet::Config,
+    pub kubelet: crate::runtime::kubelet::Config,
     pub node_helper: Option<PathBuf>,
     pub journal: Option<PathBuf>,
     pub hang_up_grace: Duration,
@@ -102,10 +102,13 @@ fn default_drain() -> u64 {
     30
 }
 
-impl Config {
-    /// Reads and checks a file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+impl Configuration for Config {
+    fn read(path: &Path) -> Result<Self, Error> {
         read(path, |file| check(file, Environment::read()))
+    }
+
+    fn log(&self) -> &log::Config {
+        &self.log
     }
 }
 

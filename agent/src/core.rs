@@ -8,28 +8,29 @@ use std::time::Duration;
 use podgate_process::audit::AuditLog;
 use podgate_process::mtls::Identity;
 use podgate_process::shutdown::Shutdown;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::kubelet::{self, Kubelet, Recent};
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::program::journal::Journal;
-use crate::program::{Left, Means, Programs};
+use crate::program::{JournalEntry, ProgramServices, Programs};
+use crate::quotas::Quotas;
+use crate::runtime::kubelet::{self, Kubelet, NodeState};
 use crate::service::{Service, Shared};
 
 #[derive(Debug)]
 pub(crate) struct Core {
     kubelet: kubelet::Config,
     identity: Arc<Identity>,
-    recent: Arc<Recent>,
-    means: Arc<Means>,
+    node: Arc<NodeState>,
+    services: Arc<ProgramServices>,
     /// What an earlier agent has not ended; the first core takes it.
-    left: Mutex<Vec<Left>>,
+    left: Mutex<Vec<JournalEntry>>,
     shared: Arc<Shared>,
     shutdown: Shutdown,
     /// Cancelled when connections must end: after the sessions, and after their hang-ups, which need
@@ -41,22 +42,24 @@ impl Core {
     pub(crate) fn new(
         config: &Config,
         identity: Identity,
-        journal: Option<(Journal, Vec<Left>)>,
+        journal: Option<(Journal, Vec<JournalEntry>)>,
         (audit, metrics): (AuditLog, Arc<Metrics>),
         shutdown: Shutdown,
     ) -> Self {
         let (journal, left) = journal.unzip();
         let left = left.unwrap_or_default();
-        let means = Means::new(
-            config.node_helper.clone().map(Node::new),
+        let node = NodeState::new(config.node_helper.clone().map(Node::new));
+        for entry in &left {
+            node.claim(entry.trace());
+        }
+        let services = ProgramServices::new(
             journal,
             config.hang_up_grace,
             Arc::clone(&metrics),
             shutdown.stopped.clone(),
         );
-        means.claim(&left);
         let shared = Shared {
-            places: Semaphore::new(config.sessions),
+            quotas: Quotas::new(config.sessions),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),
@@ -68,8 +71,8 @@ impl Core {
         Self {
             kubelet: config.kubelet.clone(),
             identity: Arc::new(identity),
-            recent: Arc::default(),
-            means: Arc::new(means),
+            node: Arc::new(node),
+            services: Arc::new(services),
             left: Mutex::new(left),
             shared: Arc::new(shared),
             shutdown,
@@ -83,13 +86,13 @@ impl Core {
         let kubelet = Kubelet::start(
             self.kubelet.clone(),
             self.shared.deny.clone(),
-            Arc::clone(&self.recent),
+            Arc::clone(&self.node),
             &tasks,
             &self.closed,
         );
         match kubelet {
             Ok(kubelet) => {
-                let programs = Programs::new(Arc::new(kubelet), Arc::clone(&self.means));
+                let programs = Programs::new(Arc::new(kubelet), Arc::clone(&self.services));
                 self.recover(&programs);
                 let service = Service::new(Arc::clone(&self.shared), programs);
                 let identity = Arc::clone(&self.identity);

@@ -24,7 +24,7 @@ pub struct Deny {
 
 /// What the kubelet says of a pod, as far as the rules go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// The kind of runtime that it asks for.
@@ -36,7 +36,7 @@ pub struct Facts {
 /// One container that may be entered. The only ways to one are [`check`] and this node's own journal,
 /// for ending what such a one has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Granted {
+pub(crate) struct Granted {
     /// The pod's namespace.
     pub namespace: String,
     /// The pod's name.
@@ -50,20 +50,20 @@ pub struct Granted {
 }
 
 /// Why a grant is worth nothing here.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
-    #[error("the grant names no {0}")]
+pub(crate) enum Error {
+    #[error("the grant has no {0}")]
     Missing(&'static str),
     #[error("the grant is for node {0:?}")]
     Node(String),
-    #[error("the grant has expired; are the clocks of frontdoor and node apart?")]
+    #[error("the grant has expired; do the clocks of frontdoor and node differ?")]
     Expired,
     #[error("the grant is for another action")]
     Action,
     #[error("sessions in namespace {0:?} are denied on this node")]
     Namespace(String),
-    #[error("who acts takes more than {MAX_IDENTITY} bytes to say")]
+    #[error("the user's name, groups and extra fields take more than {MAX_IDENTITY} bytes")]
     Identity,
     #[error("sessions in pods with the label {0} are denied on this node")]
     Label(String),
@@ -84,7 +84,7 @@ impl Error {
 }
 
 /// Checks all that needs no question to the kubelet. Who acts is given back, for the record.
-pub fn check(
+pub(crate) fn check(
     grant: Option<Grant>,
     action: Action,
     node: &str,
@@ -149,7 +149,7 @@ pub fn check(
 }
 
 /// The rules on what the kubelet itself says of the pod.
-pub fn check_facts(deny: &Deny, facts: &Facts) -> Result<(), Error> {
+pub(crate) fn check_facts(deny: &Deny, facts: &Facts) -> Result<(), Error> {
     let closed = |(key, value): &(&String, &String)| facts.labels.get(*key) == Some(*value);
     if let Some((key, value)) = deny.labels.iter().find(closed) {
         return Err(Error::Label(format!("{key}={value}")));
@@ -229,11 +229,7 @@ mod tests {
             assert_eq!(outcome(deny, change), Err(expect));
         };
         check(&none, |g, _| g.expires_at = 99, Error::Expired);
-        check(
-            &none,
-            |g, _| g.action = Action::Forward.into(),
-            Error::Action,
-        );
+        check(&none, |g, _| g.action = Action::Dial.into(), Error::Action);
         check(&none, |g, _| g.action = 99, Error::Action);
         check(
             &none,

@@ -1,21 +1,26 @@
 //! The agent of one node: runs what frontdoors are granted, at the node's own kubelet.
 
 pub mod config;
-pub mod grant;
-pub mod kubelet;
-pub mod metrics;
-pub mod session;
 
+mod admit;
 mod audit;
 mod core;
+mod exec;
+mod exit;
+mod grant;
 mod listener;
+mod metrics;
 mod node;
 mod program;
+mod quotas;
 mod refusal;
+mod runtime;
 mod service;
+mod session;
+mod shell;
+mod streams;
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use podgate_process::admin::{self, Admin};
@@ -26,15 +31,15 @@ use podgate_process::listener::{self as listening, accept_until, address, listen
 use podgate_process::ready::Ready;
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
-use podgate_process::{descriptors, log, mtls};
+use podgate_process::{descriptors, mtls};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use config::Config;
 use core::Core;
-use kubelet::Kubelet;
 use metrics::Metrics;
 use program::journal::{self, Journal};
+use runtime::kubelet::Kubelet;
 
 /// Why the agent does not run.
 #[derive(Debug, thiserror::Error)]
@@ -72,14 +77,6 @@ impl Daemon for Agent {
     const LOG: &'static str = "info";
     type Config = Config;
     type Error = Error;
-
-    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
-        Config::read(path)
-    }
-
-    fn log(config: &Config) -> &log::Config {
-        &config.log
-    }
 
     /// Reads the TLS files and the journal, and listens.
     async fn bind(config: Config, shutdown: Shutdown) -> Result<Self, Error> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use podgate_process::metrics::{EnrolmentMetrics, Outcomes, Registry, TaskMetrics};
+use podgate_process::metrics::{EndedSessions, EnrolmentMetrics, Outcomes, Registry, TaskMetrics};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -11,12 +11,12 @@ use prometheus_client::registry::Unit;
 
 /// All metrics of the agent.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     /// Sessions that run now.
     pub sessions_active: Gauge,
     /// Ended sessions.
-    pub sessions: Outcomes,
+    pub sessions: EndedSessions,
     /// Bytes of sessions.
     pub bytes: Bytes,
     /// From the request to the running program.
@@ -35,7 +35,7 @@ pub struct Metrics {
 
 /// Bytes of sessions.
 #[derive(Debug, Clone, Default)]
-pub struct Bytes {
+pub(crate) struct Bytes {
     /// To processes.
     pub input: Counter,
     /// From processes.
@@ -44,7 +44,7 @@ pub struct Bytes {
 
 /// Bytes of one session, which count among all.
 #[derive(Debug)]
-pub struct Moved<'a> {
+pub(crate) struct Moved<'a> {
     all: &'a Bytes,
     input: AtomicU64,
     output: AtomicU64,
@@ -52,25 +52,25 @@ pub struct Moved<'a> {
 
 impl<'a> Moved<'a> {
     /// None yet.
-    pub fn new(all: &'a Bytes) -> Self {
+    pub(crate) fn new(all: &'a Bytes) -> Self {
         let (input, output) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { all, input, output }
     }
 
     /// To its process.
-    pub fn input(&self, bytes: usize) {
+    pub(crate) fn input(&self, bytes: usize) {
         self.all.input.inc_by(bytes as u64);
         self.input.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// From its process.
-    pub fn output(&self, bytes: usize) {
+    pub(crate) fn output(&self, bytes: usize) {
         self.all.output.inc_by(bytes as u64);
         self.output.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Both, so far.
-    pub fn both(&self) -> (u64, u64) {
+    pub(crate) fn both(&self) -> (u64, u64) {
         let load = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
         (load(&self.input), load(&self.output))
     }
@@ -78,20 +78,20 @@ impl<'a> Moved<'a> {
 
 impl Metrics {
     /// Makes and registers them.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut registry = Registry::new("podgate_agent");
         let start = Histogram::new(exponential_buckets(0.005, 2.0, 12));
         Self {
-            sessions_active: registry.add("sessions_active", "Sessions that run now"),
-            sessions: registry.add("sessions", "Sessions ended, by outcome"),
+            sessions_active: registry.add("sessions_active", "Running sessions"),
+            sessions: EndedSessions::new(&mut registry),
             bytes: Bytes {
-                input: registry.add_in(Unit::Bytes, "input", "To processes"),
-                output: registry.add_in(Unit::Bytes, "output", "From processes"),
+                input: registry.add_in(Unit::Bytes, "input", "Bytes to processes"),
+                output: registry.add_in(Unit::Bytes, "output", "Bytes from processes"),
             },
             start_seconds: registry.put_in(
                 Unit::Seconds,
                 "session_start",
-                "From the request to the running program",
+                "Time from the request until the program runs",
                 start,
             ),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),
@@ -107,19 +107,13 @@ impl Metrics {
     }
 
     /// Counts a started session.
-    pub fn started(&self, after: Duration) {
+    pub(crate) fn started(&self, after: Duration) {
         self.start_seconds.observe(after.as_secs_f64());
     }
 
     /// In the OpenMetrics text format.
-    pub fn render(&self) -> Result<String, std::fmt::Error> {
+    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
         self.tasks.update();
         self.registry.render()
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
     }
 }

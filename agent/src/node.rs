@@ -19,17 +19,19 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why the helper did not help.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("the node helper cannot be asked: {0}")]
+    #[error("the node helper cannot be reached: {0}")]
     Io(#[from] io::Error),
     #[error("no answer from the node helper within {ANSWER_TIMEOUT:?}")]
     Timeout,
-    #[error("the node helper's socket is served by user {0}, who is neither root nor this one")]
+    #[error(
+        "the node helper's socket belongs to user {0}, who is neither root nor the agent's user"
+    )]
     Peer(u32),
     #[error("the node helper's answer cannot be read: {0}")]
     Json(#[from] serde_json::Error),
     #[error("the node helper: {0}")]
     Failed(String),
-    #[error("the node helper answered something else")]
+    #[error("the node helper gave an unexpected answer")]
     OtherAnswer,
 }
 

@@ -1,20 +1,17 @@
-//! The gRPC service: one call a session. It reads what is asked for, holds it against the grant, has
-//! it started, and hangs up what stays behind.
+//! The gRPC service: one call a session. It has the request admitted, dispatches it by action, and
+//! hangs up what stays behind.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use podgate_proto::limits::PROTOCOL_VERSION;
+use podgate_proto::limits::RELEASE;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::agent_server::Agent;
-use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
-use podgate_proto::v1::{
-    Action, AgentMessage, Exec, FrontdoorMessage, Identity, Open, Opened, open,
-};
+use podgate_proto::v1::{Action, AgentMessage, Exec, FrontdoorMessage, Open, Opened, open};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::StreamExt;
@@ -25,11 +22,12 @@ use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
+use crate::admit::{self, Admitted, Served};
 use crate::audit::{Audit, Ended, Honoured};
-use crate::grant::{self, Deny, Granted};
-use crate::kubelet;
+use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
 use crate::program::{NotStarted, Programs};
+use crate::quotas::Quotas;
 use crate::refusal::Refusal;
 use crate::session::{self, End};
 
@@ -53,8 +51,8 @@ pub(crate) struct Shared {
     pub(crate) audit: Arc<Audit>,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
-    /// Places for sessions, until what they leave is over.
-    pub(crate) places: Semaphore,
+    /// How many sessions may run.
+    pub(crate) quotas: Quotas,
     /// Every session's task, and every hang-up's.
     pub sessions: TaskTracker,
     /// Cancelled when no session may begin any more.
@@ -77,12 +75,13 @@ impl Service {
     }
 }
 
-/// A session that may be.
-struct Admitted {
+/// A session that was admitted.
+struct Session<'a> {
     id: String,
-    identity: Identity,
-    granted: Granted,
-    exec: Exec,
+    action: Action,
+    user: String,
+    begun: Instant,
+    moved: Moved<'a>,
 }
 
 #[tonic::async_trait]
@@ -117,12 +116,11 @@ impl Service {
             message: Some(FromFrontdoor::Open(open)),
         }))) = opened
         else {
-            let refused = session::failed(Reason::Protocol, "the frontdoor asked for nothing");
-            // A frontdoor that is gone needs no telling.
-            let _ = outbound.send(Ok(refused)).await;
+            refuse(&outbound, Refusal::nothing_asked()).await;
             return;
         };
         let id = open.session_id.clone();
+        let action = open.action.as_ref().map(open::Action::kind);
         let span = tracing::info_span!("session", id = %id);
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.sessions_active.inc();
@@ -131,161 +129,146 @@ impl Service {
             .instrument(span)
             .await;
         metrics.sessions_active.dec();
-        metrics.sessions.get_or_create(&outcome.into()).inc();
+        metrics.sessions.count(action.unwrap_or_default(), outcome);
     }
 
-    /// Runs one session; answers its outcome for the metrics.
+    /// Runs one session to its end; gives its outcome for the metrics.
     async fn session(
         self,
         open: Open,
-        mut inbound: Streaming<FrontdoorMessage>,
+        inbound: Streaming<FrontdoorMessage>,
         outbound: session::Outbound,
         from: Option<SocketAddr>,
     ) -> &'static str {
         let begun = Instant::now();
-        let refuse = async |refusal: Refusal| {
-            tracing::warn!(error = %refusal.cause, "session refused");
-            // A frontdoor that is gone needs no telling.
-            let failed = session::failed(refusal.reason, refusal.message);
-            let _ = outbound.send(Ok(failed)).await;
-        };
-        let place = self.shared.places.try_acquire();
-        let admitted = place.as_ref().map_err(|_| Refusal::full());
-        let admitted = admitted.and_then(|_| self.admit(open));
-        let admitted = admitted.and_then(|admitted| {
-            let Admitted {
-                id,
-                identity,
-                granted,
-                ..
-            } = &admitted;
-            let honoured = Honoured::new(id, identity, granted, &self.shared.node, from);
-            let recorded = self.shared.audit.honours(&honoured);
-            recorded.map_err(|_| Refusal::unrecorded())?;
-            Ok(admitted)
+        let shared = Arc::clone(&self.shared);
+        let admitted = self.admit(open).and_then(|admitted| {
+            // Held until nothing is left of the session.
+            let slot = shared.quotas.claim(&admitted.served)?;
+            self.record(&admitted, from)?;
+            Ok((admitted, slot))
         });
-        let Admitted {
-            id,
-            identity: Identity { user, .. },
-            granted,
-            exec,
-        } = match admitted {
+        let (admitted, _slot) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
-                refuse(refusal).await;
+                refuse(&outbound, refusal).await;
                 return "refused";
             }
         };
-        let moved = Moved::new(&self.shared.metrics.bytes);
-        let ended = |outcome, status| {
-            let end = Ended::new(&id, outcome, status, moved.both(), begun.elapsed());
-            self.shared.audit.ended(&end);
+        let opened = Opened {
+            version: admitted.version,
+            release: RELEASE.to_owned(),
+            bound: None,
         };
+        let session = Session {
+            id: admitted.id,
+            action: admitted.served.kind(),
+            user: admitted.identity.user,
+            begun,
+            moved: Moved::new(&shared.metrics.bytes),
+        };
+        let granted = admitted.granted;
+        match admitted.served {
+            Served::Exec(exec) => {
+                let streams = (inbound, outbound);
+                self.exec(&session, granted, exec, opened, streams).await
+            }
+        }
+    }
+
+    /// Admits a session, unless none may begin any more.
+    fn admit(&self, open: Open) -> Result<Admitted, Refusal> {
+        if self.shared.draining.is_cancelled() {
+            return Err(Refusal::draining());
+        }
+        admit::admit(open, &self.shared.node, &self.shared.deny)
+    }
+
+    /// Runs a program to its end, and hangs up what stays behind.
+    async fn exec(
+        &self,
+        session: &Session<'_>,
+        granted: Granted,
+        exec: Exec,
+        opened: Opened,
+        (mut inbound, outbound): (Streaming<FrontdoorMessage>, session::Outbound),
+    ) -> &'static str {
         // A start is never abandoned half way, lest its program is left behind: a frontdoor that
         // leaves meanwhile is noticed after it, and one that does not want to wait is told so.
         // Boxed, as is the end: a session that runs keeps none of what they need.
-        let mut program = match Box::pin(self.programs.start(granted, &id, &exec)).await {
+        let mut program = match Box::pin(self.programs.start(granted, &session.id, &exec)).await {
             Ok(started) => started,
-            Err(NotStarted { error, rest }) => {
-                ended("refused", None);
-                refuse(error.into()).await;
-                Box::pin(rest.end()).await;
+            Err(NotStarted { error, failed }) => {
+                self.ended(session, "refused", None);
+                refuse(&outbound, error.into()).await;
+                Box::pin(failed.end()).await;
                 return "refused";
             }
         };
         // A command may be long.
         drop(exec);
-        self.shared.metrics.started(begun.elapsed());
+        self.shared.metrics.started(session.begun.elapsed());
         let granted = program.handle.granted();
         tracing::info!(
-            user,
+            user = session.user, action = session.action.word(),
             namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
             "session begins"
         );
-        let opened = AgentMessage {
-            message: Some(ToFrontdoor::Opened(Opened {})),
-        };
-        let end = match outbound.send(Ok(opened)).await {
+        let end = match session::tell(&outbound, ToFrontdoor::Opened(opened)).await {
             Err(_) => End::Abandoned,
             Ok(()) => {
-                let place = program.handle.container();
+                let supervisor = program.handle.supervisor();
+                let streams = &mut program.streams;
                 tokio::select! {
                     // In its place, lest the future has room for it twice.
                     end = session::run(
-                        (&mut program.input, &mut program.output),
-                        &place,
+                        (&mut *streams.input, &mut *streams.output),
+                        &supervisor,
                         &mut inbound,
                         &outbound,
                         &self.shared.stopped,
-                        &moved,
+                        &session.moved,
                     ) => end,
                     () = program.handle.attend() => End::Abandoned,
                 }
             }
         };
         tracing::info!(?end, "session ends");
-        let status = match end {
-            End::Exited(status) => Some(status),
-            _ => None,
-        };
-        let (outcome, over) = match end {
-            End::Exited(_) => ("exited", true),
-            End::NotStarted => ("refused", true),
-            End::Gone => ("gone", true),
-            End::Broken(_) => ("broken", false),
-            End::Stopped => ("stopped", false),
-            End::Abandoned => ("abandoned", false),
-        };
-        ended(outcome, status);
-        if over {
+        self.ended(session, end.word(), end.status());
+        // A hang-up takes its time, and the frontdoor need not wait for it.
+        drop((inbound, outbound));
+        if end.is_over() {
             program.ended();
         } else {
             Box::pin(program.hang_up()).await;
         }
-        outcome
+        end.word()
     }
 
-    /// Holds what is asked for against the grant.
-    fn admit(&self, open: Open) -> Result<Admitted, Refusal> {
-        if self.shared.draining.is_cancelled() {
-            return Err(Refusal::draining());
-        }
-        if open.protocol_version != PROTOCOL_VERSION {
-            return Err(Refusal::version(open.protocol_version));
-        }
-        let id = open.session_id;
-        // It is part of a command line, and of log lines.
-        if id.len() != 32
-            || !id
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        {
-            return Err(Refusal::protocol("the session's id is not 32 hex digits"));
-        }
-        let action = match &open.action {
-            Some(open::Action::Exec(_)) => Action::Exec,
-            Some(open::Action::Forward(_)) => Action::Forward,
-            Some(open::Action::Listen(_)) => Action::Listen,
-            Some(open::Action::Files(_)) => Action::Files,
-            None => return Err(Refusal::protocol("the frontdoor asked for no action")),
-        };
-        let now = SystemTime::now();
-        let (granted, identity) = grant::check(
-            open.grant,
-            action,
+    /// Records that a grant is honoured, without which nothing begins.
+    fn record(&self, admitted: &Admitted, from: Option<SocketAddr>) -> Result<(), Refusal> {
+        let honoured = Honoured::new(
+            &admitted.id,
+            &admitted.identity,
+            &admitted.granted,
+            admitted.served.kind(),
             &self.shared.node,
-            &self.shared.deny,
-            now,
-        )
-        .map_err(kubelet::Error::from)?;
-        match open.action {
-            Some(open::Action::Exec(exec)) => Ok(Admitted {
-                id,
-                identity,
-                granted,
-                exec,
-            }),
-            _ => Err(Refusal::unsupported()),
-        }
+            from,
+        );
+        let recorded = self.shared.audit.honours(&honoured);
+        recorded.map_err(|_| Refusal::unrecorded())
     }
+
+    /// Records a session's end.
+    fn ended(&self, session: &Session<'_>, outcome: &'static str, status: Option<u8>) {
+        let (moved, after) = (session.moved.both(), session.begun.elapsed());
+        let end = Ended::new(&session.id, outcome, status, moved, after);
+        self.shared.audit.ended(&end);
+    }
+}
+
+/// Tells the frontdoor why there is no session.
+async fn refuse(outbound: &session::Outbound, refusal: Refusal) {
+    tracing::warn!(error = %refusal.cause, "session refused");
+    session::last_words(outbound, refusal.reason, refusal.message).await;
 }

@@ -12,7 +12,7 @@ use podgate_process::mtls::{self, Identity};
 use podgate_proto::limits;
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::frontdoor_message::Message;
-use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, open};
+use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, Versions, open};
 use rustls::ClientConfig;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -39,10 +39,10 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Why there is no session's stream.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Identity(#[from] mtls::Error),
-    #[error("the node's address makes no URI: {0}")]
+    #[error("the node's address is not valid: {0}")]
     Address(tonic::transport::Error),
     #[error("the agent on node {node} cannot be reached: {source}")]
     Unreachable { node: String, source: Dial },
@@ -52,14 +52,14 @@ pub enum Error {
     Version { node: String },
     #[error("the agent on node {node} refused the stream: {source}")]
     Refused { node: String, source: Status },
-    #[error("the agent on node {node} did not take the session within {ACCEPT_TIMEOUT:?}")]
+    #[error("the agent on node {node} did not accept the session within {ACCEPT_TIMEOUT:?}")]
     Timeout { node: String },
 }
 
 /// Why an agent could not be dialled.
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Dial {
+pub(crate) enum Dial {
     #[error("{0}")]
     Connect(Arc<io::Error>),
     #[error("TLS: {0}")]
@@ -72,16 +72,25 @@ pub enum Dial {
 
 /// A session's stream, both ways.
 #[derive(Debug)]
-pub struct Stream {
+pub(crate) struct Stream {
     /// To the agent. Dropping it says that the client is gone.
     pub to_agent: mpsc::Sender<FrontdoorMessage>,
     /// From the agent.
     pub from_agent: Streaming<AgentMessage>,
 }
 
+/// What both ends know a session by, each 32 lower-case hex digits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ids<'a> {
+    /// Its own.
+    pub session: &'a str,
+    /// Its SSH connection's.
+    pub connection: &'a str,
+}
+
 /// The agents, as one core knows them.
 #[derive(Debug)]
-pub struct Agents {
+pub(crate) struct Agents {
     identity: Arc<Identity>,
     port: u16,
     channels: Mutex<HashMap<Link, Dialled>>,
@@ -107,7 +116,7 @@ struct Dialled {
 
 impl Agents {
     /// Dials agents at `port` of their nodes, showing `identity`.
-    pub fn new(identity: Arc<Identity>, port: u16) -> Self {
+    pub(crate) fn new(identity: Arc<Identity>, port: u16) -> Self {
         Self {
             identity,
             port,
@@ -116,11 +125,11 @@ impl Agents {
     }
 
     /// Asks the agent of the grant's node, at this address, for what the grant allows.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         grant: Grant,
         address: IpAddr,
-        session: &str,
+        ids: Ids<'_>,
         action: open::Action,
     ) -> Result<Stream, Error> {
         let node = grant.node().to_owned();
@@ -130,8 +139,13 @@ impl Agents {
         };
         let channel = self.channel(&key, address, self.identity.client().await?)?;
         let open = Open {
-            protocol_version: limits::PROTOCOL_VERSION,
-            session_id: session.to_owned(),
+            versions: Some(Versions {
+                lowest: *limits::LINK_VERSIONS.start(),
+                highest: *limits::LINK_VERSIONS.end(),
+            }),
+            release: limits::RELEASE.to_owned(),
+            session_id: ids.session.to_owned(),
+            connection_id: ids.connection.to_owned(),
             grant: Some(grant.into_message()),
             action: Some(action),
         };

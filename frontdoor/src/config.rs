@@ -10,20 +10,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podgate_process::config::{Error, Invalid, read};
+use podgate_identity::addresses::Addresses;
+use podgate_identity::kubernetes::Reference;
+use podgate_process::config::{Configuration, Error, Invalid, read};
 use podgate_process::{audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
-pub(crate) use authn::GROUP_PRINCIPAL;
-pub use authn::{Authn, Certificates, Names, UserFrom};
+pub use authn::{Authn, Certificates, UserFrom};
 pub use authorization::Authorization;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
 
-use crate::addresses::Addresses;
-use crate::kubernetes::Reference;
-use crate::target;
+use crate::login_name;
 
 /// A checked configuration. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -182,35 +181,38 @@ fn default_drain() -> u64 {
     30
 }
 
-impl Config {
-    /// Reads and checks a file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+impl Configuration for Config {
+    fn read(path: &Path) -> Result<Self, Error> {
         read(path, check)
+    }
+
+    fn log(&self) -> &log::Config {
+        &self.log
     }
 }
 
 fn check(file: File) -> Result<Config, Invalid> {
-    if !target::is_label(&file.default_namespace) {
+    if !login_name::is_label(&file.default_namespace) {
         return Err(Invalid::new(
             "defaultNamespace",
-            format!("{:?} is no namespace", file.default_namespace),
+            format!("{:?} is not a namespace", file.default_namespace),
         ));
     }
     let suffix = &file.jump.suffix;
-    if !suffix.is_empty() && !suffix.split('.').all(target::is_label) {
+    if !suffix.is_empty() && !suffix.split('.').all(login_name::is_label) {
         return Err(Invalid::new(
             "jump.suffix",
-            format!("{suffix:?} ends no host's name"),
+            format!("{suffix:?} cannot end a host name"),
         ));
     }
     if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {
         return Err(Invalid::new(
             "acceptEnv",
-            format!("{name:?} is no variable's name"),
+            format!("{name:?} is not a variable name"),
         ));
     }
     if file.recheck_seconds == 0 {
-        return Err(Invalid::new("recheckSeconds", "0 is not from 1"));
+        return Err(Invalid::new("recheckSeconds", "must be at least 1"));
     }
     let proxies = file.proxy_protocol.filter(|file| !file.from.is_empty());
     let proxies = proxies.map(|file| Addresses::networks(&file.from.join(",")));

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use podgate_identity::kubernetes;
 use podgate_process::mtls::Identity;
 use podgate_process::shutdown::Shutdown;
 use tokio::net::TcpStream;
@@ -14,11 +15,10 @@ use crate::audit::Audit;
 use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Reviews};
 use crate::config::{Config, Rule};
-use crate::kubernetes;
 use crate::metrics::Metrics;
-use crate::places::Places;
+use crate::quotas::Quotas;
 use crate::route::{AgentPods, Cluster, Router};
-use crate::ssh::{self, Accepted, Worker};
+use crate::ssh::{self, Accepted, Context};
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -29,7 +29,7 @@ pub(crate) struct Core {
     /// Followed by one core, read by all.
     cluster: Arc<Cluster>,
     agent_pods: Option<Arc<AgentPods>>,
-    places: Arc<Places>,
+    quotas: Arc<Quotas>,
     reviews: Arc<Reviews>,
     rules: Arc<[Rule]>,
     metrics: Arc<Metrics>,
@@ -58,7 +58,7 @@ impl Core {
             ssh: Arc::new(ssh),
             cluster: Arc::new(cluster),
             agent_pods,
-            places: Arc::new(Places::new(&config.limits)),
+            quotas: Arc::new(Quotas::new(&config.limits)),
             reviews: Arc::new(Reviews::new(config.authorization.clone())),
             rules: config.rules.clone().into(),
             metrics,
@@ -71,7 +71,7 @@ impl Core {
     /// Refuses a connection, or takes it in for some core. Never waits.
     pub(crate) fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         let proxies = self.config.proxies.as_ref();
-        ssh::admit(stream, peer, proxies, &self.places, &self.metrics)
+        ssh::admit(stream, peer, proxies, &self.quotas, &self.metrics)
     }
 
     /// Serves one core's connections until there are no more and the last has ended. If it cannot
@@ -79,10 +79,10 @@ impl Core {
     pub(crate) async fn serve(self: Arc<Self>, accepted: mpsc::Receiver<Accepted>) {
         match self.router().await {
             Ok(router) => {
-                let worker = self.worker(router);
-                let recheck = worker.authorizer.clone();
+                let context = self.context(router);
+                let recheck = context.authorizer.clone();
                 tokio::select! {
-                    () = ssh::serve(accepted, Arc::new(worker)) => {}
+                    () = ssh::serve(accepted, Arc::new(context)) => {}
                     () = recheck.recheck(self.config.recheck) => {}
                 }
             }
@@ -102,12 +102,12 @@ impl Core {
         Router::connect(kubeconfig, cluster, agent_pods).await
     }
 
-    fn worker(&self, router: Router) -> Worker {
+    fn context(&self, router: Router) -> Context {
         let (reviews, rules) = (Arc::clone(&self.reviews), Arc::clone(&self.rules));
-        Worker {
+        Context {
             ssh: Arc::clone(&self.ssh),
             limits: self.config.limits.clone(),
-            places: Arc::clone(&self.places),
+            quotas: Arc::clone(&self.quotas),
             sessions: self.config.sessions.clone(),
             authenticator: Arc::clone(&self.authenticator),
             recheck: self.config.recheck,

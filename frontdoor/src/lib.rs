@@ -1,28 +1,23 @@
 //! The frontdoor: ends SSH, knows who is there, asks whether they may, finds the pod, and streams to
-//! the agent on its node. It has no privilege on any node. And the signer, the binary's other mode, which
-//! gives agents, frontdoors and users their certificates, and which no SSH client reaches.
+//! the agent on its node. It has no privilege on any node.
 
-pub mod addresses;
-pub mod agents;
-pub mod audit;
-pub mod authn;
-pub mod authz;
 pub mod config;
-pub mod identity;
-pub mod kubernetes;
-pub mod metrics;
-pub mod route;
-pub mod signer;
-pub mod target;
 
+mod agents;
+mod audit;
+mod authn;
+mod authz;
 mod core;
-mod places;
+mod login_name;
+mod metrics;
+mod quotas;
+mod route;
 mod ssh;
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
+use podgate_identity::kubernetes;
 use podgate_process::admin::{self, Admin};
 use podgate_process::daemon::Daemon;
 use podgate_process::enrolment::Enrolment;
@@ -30,7 +25,7 @@ use podgate_process::listener::{self, accept_until, address, listen};
 use podgate_process::ready::{Ready, Waiting};
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
-use podgate_process::{descriptors, log, mtls};
+use podgate_process::{descriptors, mtls};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -85,14 +80,6 @@ impl Daemon for Frontdoor {
     const LOG: &'static str = "info,russh=error";
     type Config = Config;
     type Error = Error;
-
-    fn read(path: &Path) -> Result<Config, podgate_process::config::Error> {
-        Config::read(path)
-    }
-
-    fn log(config: &Config) -> &log::Config {
-        &config.log
-    }
 
     /// Reads keys, who may log in, and TLS files, and listens.
     async fn bind(config: Config, shutdown: Shutdown) -> Result<Self, Error> {

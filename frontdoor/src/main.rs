@@ -1,9 +1,9 @@
-//! `podgate-frontdoor [run|signer] --config FILE`
+//! `podgate-frontdoor [run] --config frontdoor.yaml`
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use podgate_frontdoor::{Frontdoor, signer::Signer};
+use podgate_frontdoor::Frontdoor;
 use podgate_process::daemon::{self, Options};
 use podgate_process::version;
 
@@ -21,22 +21,21 @@ struct Arguments {
     #[command(subcommand)]
     mode: Option<Mode>,
     #[command(flatten)]
-    run: Option<Options>,
+    options: Option<Options>,
 }
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Serve SSH clients; also without this word.
+    /// Serve SSH clients. The word may be left out: it is from when there were others.
+    #[command(hide = true)]
     Run(Options),
-    /// Hold the CA, and give agents and frontdoors their certificates.
-    Signer(Options),
 }
 
 fn main() -> ExitCode {
-    let Arguments { mode, run } = Arguments::parse();
-    match mode.or(run.map(Mode::Run)) {
-        Some(Mode::Run(options)) => daemon::run::<Frontdoor>(&options),
-        Some(Mode::Signer(options)) => daemon::run::<Signer>(&options),
+    let Arguments { mode, options } = Arguments::parse();
+    let options = options.or(mode.map(|Mode::Run(options)| options));
+    match options {
+        Some(options) => daemon::run::<Frontdoor>(&options),
         None => ExitCode::from(2),
     }
 }

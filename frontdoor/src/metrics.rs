@@ -1,6 +1,6 @@
 //! The frontdoor's metrics, registered once. Their names are stable and listed in the README.
 
-use podgate_process::metrics::{EnrolmentMetrics, Outcomes, Registry, TaskMetrics};
+use podgate_process::metrics::{EndedSessions, EnrolmentMetrics, Outcomes, Registry, TaskMetrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,7 +10,7 @@ use prometheus_client::registry::Unit;
 
 /// All metrics of the frontdoor.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     /// SSH connections that stand now.
     pub connections: Gauge,
@@ -23,7 +23,7 @@ pub struct Metrics {
     /// Sessions that run now.
     pub sessions_active: Gauge,
     /// Ended sessions.
-    pub sessions: Outcomes,
+    pub sessions: EndedSessions,
     /// Events for the audit log.
     pub audit_events: Outcomes,
     /// Pods that the watch knows.
@@ -44,42 +44,42 @@ pub struct Metrics {
 
 /// The label `limit`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// Its key in the configuration.
     pub limit: &'static str,
 }
 
 /// The label `leg`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct Leg {
+pub(crate) struct Leg {
     /// A fixed word: `route` (the API server), `agent` (to the stream), `start` (to the program).
     pub leg: &'static str,
 }
 
 impl Metrics {
     /// Makes and registers them.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         let mut registry = Registry::new("podgate_frontdoor");
         Self {
-            connections: registry.add("connections", "SSH connections that stand now"),
-            jumps: registry.add("jumps", "Connections inside of these that stand now"),
+            connections: registry.add("connections", "Open SSH connections"),
+            jumps: registry.add("jumps", "Open connections inside of these (ssh -J)"),
             logins: registry.add("logins", "Logins, by outcome"),
-            refused: registry.add("refused", "What limits refused or ended, by limit"),
-            sessions_active: registry.add("sessions_active", "Sessions that run now"),
-            sessions: registry.add("sessions", "Sessions ended, by outcome"),
+            refused: registry.add("refused", "Refused or ended by a limit, by limit"),
+            sessions_active: registry.add("sessions_active", "Running sessions"),
+            sessions: EndedSessions::new(&mut registry),
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             pods: registry.add("pods", "Pods that the watch knows"),
             stale_files: registry.add(
                 "stale_files",
-                "Files of who may log in that cannot be read as they are now",
+                "Files with users, CAs or revocations that cannot be read now",
             ),
-            input: registry.add_in(Unit::Bytes, "input", "From clients"),
-            output: registry.add_in(Unit::Bytes, "output", "To clients"),
+            input: registry.add_in(Unit::Bytes, "input", "Bytes from clients"),
+            output: registry.add_in(Unit::Bytes, "output", "Bytes to clients"),
             leg_seconds: registry.put_in(
                 Unit::Seconds,
                 "leg",
-                "Time of each leg of a session's start",
+                "Time of each step of a session's start",
                 Family::new_with_constructor(histogram),
             ),
             enrolment: EnrolmentMetrics::new(&mut registry),
@@ -89,36 +89,25 @@ impl Metrics {
     }
 
     /// Counts a login.
-    pub fn login(&self, outcome: &'static str) {
+    pub(crate) fn login(&self, outcome: &'static str) {
         self.logins.get_or_create(&outcome.into()).inc();
     }
 
     /// Counts what a limit refused or ended.
-    pub fn refused(&self, limit: &'static str) {
+    pub(crate) fn refused(&self, limit: &'static str) {
         self.refused.get_or_create(&Limit { limit }).inc();
     }
 
-    /// Counts the end of a session.
-    pub fn session(&self, outcome: &'static str) {
-        self.sessions.get_or_create(&outcome.into()).inc();
-    }
-
     /// Counts the time since `begun` for a leg.
-    pub fn leg(&self, leg: &'static str, begun: std::time::Instant) {
+    pub(crate) fn leg(&self, leg: &'static str, begun: std::time::Instant) {
         self.leg_seconds
             .get_or_create(&Leg { leg })
             .observe(begun.elapsed().as_secs_f64());
     }
 
     /// In the OpenMetrics text format.
-    pub fn render(&self) -> Result<String, std::fmt::Error> {
+    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
         self.tasks.update();
         self.registry.render()
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
     }
 }

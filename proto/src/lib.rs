@@ -1,6 +1,8 @@
-//! The wire between Podgate's programs, and nothing else: the messages, and the numbers that both ends
-//! hold to.
+//! The wire between Podgate's programs, and nothing else: the messages, and what both ends hold to:
+//! numbers, flow control, and the kinds of actions.
 
+mod action;
+pub mod flow;
 pub mod limits;
 
 /// The messages of `podgate/v1/*.proto`, and the clients and servers of their services.

@@ -1,10 +1,24 @@
 //! Numbers that both ends of the link hold to.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Version of the protocol, in every [`Open`](crate::v1::Open). Peers of different versions refuse
-/// each other; added fields do not change it.
-pub const PROTOCOL_VERSION: u32 = 1;
+/// Versions of the link that this release speaks, from the lowest to the highest. Both ends use the
+/// highest that they share ([`agree`]).
+pub const LINK_VERSIONS: RangeInclusive<u32> = 1..=1;
+
+/// Versions of enrolment that this release speaks. They have nothing to do with the link's.
+pub const ENROLMENT_VERSIONS: RangeInclusive<u32> = 1..=1;
+
+/// This release's version, which each end tells the other.
+pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
+/// The highest version in both ranges, if there is one.
+pub fn agree(ours: &RangeInclusive<u32>, theirs: &RangeInclusive<u32>) -> Option<u32> {
+    let highest = *ours.end().min(theirs.end());
+    let lowest = *ours.start().max(theirs.start());
+    (lowest <= highest).then_some(highest)
+}
 
 /// Bytes that are read of a process, or written to it, at once, and so make a message. Large enough
 /// that the cost a message does not count, small enough that a shell beside a bulk session does not
@@ -29,21 +43,16 @@ pub const MAX_IDENTITY: usize = 64 * 1024;
 /// HTTP/2 window of one stream: what a stalled session can hold in either end.
 pub const STREAM_WINDOW: u32 = 512 * 1024;
 
-/// Bytes that one end may send in a session before the other says that some were taken: what waits
-/// there for a process or a client that does not read. The ceiling of a transfer on the link is this
-/// by the round trip.
+/// Bytes that one end may send in one direction before the other passes some on: what can wait there
+/// for a program or a client that does not read. A transfer is no faster than this much a round trip.
+/// [`flow`](crate::flow) keeps the account.
 pub const WINDOW: u32 = 1024 * 1024;
 
-/// What a message costs of [`WINDOW`], at the least, so that it bounds their number, too.
-const MIN_COST: usize = 512;
+/// Connections of one listener that wait to be accepted, at most.
+pub const MAX_INCOMING: usize = 32;
 
-/// Messages that can wait for their reader.
-pub const MAX_WAITING: usize = WINDOW as usize / MIN_COST;
-
-/// What a message with this many bytes of input or output costs of [`WINDOW`].
-pub fn cost(length: usize) -> u32 {
-    u32::try_from(length.max(MIN_COST)).unwrap_or(u32::MAX)
-}
+/// How long a listener's connection waits to be accepted.
+pub const INCOMING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// HTTP/2 window of a connection: the largest there is, so that only streams push back. With a
 /// smaller one a second stalled session freezes every other on its connection.
@@ -66,3 +75,24 @@ pub const ENROL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Bytes of a request for a certificate, at the most.
 pub const MAX_ENROL_REQUEST: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_use_the_highest_version_that_both_speak() {
+        let check = |ours: RangeInclusive<u32>, theirs: RangeInclusive<u32>, expect| {
+            assert_eq!(agree(&ours, &theirs), expect, "{ours:?} {theirs:?}");
+            assert_eq!(agree(&theirs, &ours), expect, "{theirs:?} {ours:?}");
+        };
+        check(1..=1, 1..=1, Some(1));
+        check(1..=1, 1..=2, Some(1));
+        check(1..=2, 2..=3, Some(2));
+        check(1..=3, 1..=3, Some(3));
+        check(1..=1, 2..=3, None);
+        // As of a peer that says nothing of versions, or nonsense.
+        check(1..=1, 0..=0, None);
+        check(1..=2, RangeInclusive::new(2, 1), None);
+    }
+}

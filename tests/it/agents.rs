@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use podgate_tests::apiserver::ApiFault;
-use podgate_tests::cluster::pod;
-use podgate_tests::containerd::eventually;
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::stand_ins::apiserver::ApiFault;
+use podgate_tests::stand_ins::cluster::pod;
 
 const SOON: Duration = Duration::from_secs(30);
 /// An address of this machine where nobody listens.

@@ -6,8 +6,8 @@ mod failing;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use podgate_tests::containerd::eventually;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::eventually::eventually;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -140,7 +140,7 @@ async fn logins_and_sessions_are_recorded_at_both_ends() {
     stand.client.run(&[], "Demo", "no name").await.unwrap();
     stand
         .api
-        .set_rbac(podgate_tests::apiserver::Rbac::default());
+        .set_rbac(podgate_tests::stand_ins::apiserver::Rbac::default());
     stand.client.run(&[], "other", "no right").await.unwrap();
     for (by, command) in [
         ("limit", "over limit"),

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use podgate_tests::echo::Echo;
-use podgate_tests::ssh::{Client, keygen};
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::echo::Echo;
+use podgate_tests::real::ssh::{Client, keygen};
 use tempfile::TempDir;
 use tokio::process::Command;
 

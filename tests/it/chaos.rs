@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_tests::containerd::{PodSpec, eventually};
-use podgate_tests::gateway::Part;
-use podgate_tests::network::Network;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::containerd::PodSpec;
+use podgate_tests::real::network::Network;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;

@@ -5,74 +5,10 @@ mod configs;
 mod golden;
 mod objects;
 mod privileges;
+mod rendered;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-use serde::Deserialize;
-use serde_json::{Value, json};
-
-/// What the chart makes of some values.
-#[derive(Debug, Deserialize)]
-struct Rendered {
-    case: String,
-    /// What Helm's linter warns of.
-    lint: Vec<String>,
-    notes: String,
-    objects: Vec<Object>,
-    /// The templates' text, of the default values alone.
-    texts: BTreeMap<String, String>,
-}
-
-/// An object, and the template that it comes from.
-#[derive(Debug, Deserialize)]
-struct Object {
-    file: String,
-    object: Value,
-}
-
-/// What a template was to say, and after `!` was not to.
-#[derive(Debug, Deserialize)]
-struct Claim {
-    claim: String,
-    expect: Vec<String>,
-    text: String,
-}
-
-/// Values that were to be refused.
-#[derive(Debug, Deserialize)]
-struct Refused {
-    refused: String,
-    expect: String,
-    reason: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Line {
-    Rendered(Rendered),
-    Claim(Claim),
-    Refused(Refused),
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// All cases of tests/chart/cases.py.
-fn lines() -> Vec<Line> {
-    let mut command = Command::new(root().join("tests/chart/render"));
-    let output = command.stderr(Stdio::inherit()).output().unwrap();
-    assert!(
-        output.status.success(),
-        "tests/chart/render: {}",
-        output.status
-    );
-    let text = String::from_utf8(output.stdout).unwrap();
-    let line = |line: &str| serde_json::from_str(line).unwrap();
-    text.lines().map(line).collect()
-}
+use rendered::{Line, Object, lines, root};
+use serde_json::json;
 
 /// One test, since rendering is what takes the time.
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use podgate_tests::gateway::binary;
+use podgate_tests::fixtures::gateway::binary;
 
 fn run(name: &str, config: &Path, check: bool) -> Output {
     // A program, and its mode where there is one.
@@ -53,8 +53,8 @@ fn a_configuration_is_checked_and_what_is_wrong_is_named() {
             "agents.port",
         ),
         (
-            "podgate-frontdoor signer",
-            "frontdoor/signer.example.yaml",
+            "podgate-signer",
+            "frontdoor/signer/signer.example.yaml",
             ("\nbundle:", "\nbundel:"),
             "bundel",
         ),
@@ -86,7 +86,7 @@ fn a_configuration_is_checked_and_what_is_wrong_is_named() {
     }
     let output = run("podgate-agent", &dir.path().join("absent.yaml"), true);
     assert_eq!(output.status.code(), Some(2));
-    for name in ["podgate-agent", "podgate-frontdoor"] {
+    for name in ["podgate-agent", "podgate-frontdoor", "podgate-signer"] {
         let nothing = Command::new(binary(name).unwrap()).output().unwrap();
         assert_eq!(nothing.status.code(), Some(2), "{name}");
     }
@@ -113,7 +113,12 @@ fn the_nodes_name_may_come_from_the_environment() {
 
 #[test]
 fn the_version_names_the_commit() {
-    for name in ["podgate-agent", "podgate-node-helper", "podgate-frontdoor"] {
+    for name in [
+        "podgate-agent",
+        "podgate-node-helper",
+        "podgate-frontdoor",
+        "podgate-signer",
+    ] {
         let mut command = Command::new(binary(name).unwrap());
         let output = command.arg("--version").output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();

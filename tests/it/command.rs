@@ -2,9 +2,9 @@
 
 use std::process::Output;
 
-use podgate_tests::containerd::{ContainerSpec, PodSpec};
-use podgate_tests::images::Image;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::images::Image;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::real::containerd::{ContainerSpec, PodSpec};
 
 /// The two kinds of shell that images have: busybox's, and dash with bash and coreutils.
 const PODS: [&str; 2] = ["bb", "deb"];

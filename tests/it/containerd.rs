@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use podgate_tests::containerd::{ContainerSpec, Containerd, PodSpec, RunningPod, eventually};
-use podgate_tests::images::Image;
+use podgate_tests::fixtures::images::Image;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::containerd::{ContainerSpec, Containerd, PodSpec, RunningPod};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;

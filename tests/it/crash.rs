@@ -3,9 +3,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use podgate_tests::containerd::{PodSpec, RunningPod};
-use podgate_tests::stand::{Changes, Stand};
-use podgate_tests::terminal::Terminal;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::terminal::Terminal;
+use podgate_tests::real::containerd::{PodSpec, RunningPod};
 use rustix::process::Signal;
 use tokio::process::Child;
 
@@ -227,7 +227,9 @@ async fn a_helper_that_is_away_is_waited_for() {
     running.terminals.clear();
     let again = |line: &serde_json::Value| line["message"] == "hang-up is tried again";
     running.stand.agent.wait_log(SOON, again).await.unwrap();
-    let helper = podgate_tests::helper::Helper::start(&socket).await.unwrap();
+    let helper = podgate_tests::fixtures::helper::Helper::start(&socket)
+        .await
+        .unwrap();
     running.only_others_are_left().await;
     drop(helper);
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use podgate_tests::containerd::{PodSpec, eventually};
-use podgate_tests::ssh::{Client, keygen};
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::containerd::PodSpec;
+use podgate_tests::real::ssh::{Client, keygen};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 

@@ -4,19 +4,20 @@ mod oidc;
 mod plugin;
 mod refusals;
 mod replaced;
+mod saturated;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use podgate_tests::apiserver::{ApiServer, Rbac, Token, group, rule};
-use podgate_tests::cluster::Cluster;
-use podgate_tests::containerd::eventually;
-use podgate_tests::gateway::Part;
-use podgate_tests::issuer::unsigned;
-use podgate_tests::pki::Pki;
-use podgate_tests::ssh::keygen;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::ssh::keygen;
+use podgate_tests::stand_ins::apiserver::{ApiServer, Rbac, Token, group, rule};
+use podgate_tests::stand_ins::cluster::Cluster;
+use podgate_tests::stand_ins::issuer::unsigned;
 use russh::keys::Certificate;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -72,9 +73,7 @@ impl Desk {
         let config = config.replace("DIR", &path.display().to_string());
         let file = path.join("signer.yaml");
         std::fs::write(&file, config).unwrap();
-        let signer = Part::start("podgate-frontdoor signer", &file)
-            .await
-            .unwrap();
+        let signer = Part::start("podgate-signer", &file).await.unwrap();
         let serving = signer
             .wait_log(SOON, |line| line["message"] == "serving")
             .await;
@@ -262,9 +261,7 @@ async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
     let again = dir.path().join("signer.yaml");
     std::fs::write(&again, config).unwrap();
     let mut updates = stand.api.requests("update", "secrets");
-    let second = Part::start("podgate-frontdoor signer", &again)
-        .await
-        .unwrap();
+    let second = Part::start("podgate-signer", &again).await.unwrap();
     updates = stand.api.requests("update", "secrets") - updates;
     assert_eq!(updates, 0, "a CA that is there was made anew");
     drop(second);

@@ -10,11 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_tests::containerd::eventually;
-use podgate_tests::echo::Echo;
-use podgate_tests::gateway::Part;
-use podgate_tests::stand::enrolled::{self, Config, bearer, token};
-use podgate_tests::stand::{Changes, NODE, Stand};
+use hyper_util::rt::TokioIo;
+use podgate_proto::v1::enrolment_client::EnrolmentClient;
+use podgate_proto::v1::{EnrolRequest, EnrolResponse};
+use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::fixtures::stand::enrolled::{self, Config, bearer, token};
+use podgate_tests::fixtures::stand::{Changes, NODE, Stand};
+use podgate_tests::instruments::echo::Echo;
+use podgate_tests::instruments::eventually::eventually;
 use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -22,6 +25,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tonic::Status;
+use tonic::transport::Endpoint;
 
 /// A certificate and its key.
 type Own = (CertificateDer<'static>, PrivateKeyDer<'static>);
@@ -72,6 +77,26 @@ async fn dial(address: (&str, u16), name: &str, bundle: &Path, own: Option<Own>)
     connector.connect(name, tcp).await.unwrap()
 }
 
+/// Calls the signer with this token, as a part does.
+pub(crate) async fn call(
+    port: u16,
+    bundle: &Path,
+    request: EnrolRequest,
+) -> Result<EnrolResponse, Status> {
+    let stream = dial(("127.0.0.1", port), "signer.podgate", bundle, None).await;
+    let mut stream = Some(TokioIo::new(stream));
+    let connector = tower::service_fn(move |_| {
+        let stream = stream.take();
+        async move { stream.ok_or_else(|| std::io::Error::other("one connection")) }
+    });
+    let channel = Endpoint::from_static("http://signer")
+        .connect_with_connector(connector)
+        .await
+        .unwrap();
+    let answer = EnrolmentClient::new(channel).enrol(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
 /// A count of a part's metrics.
 async fn count(part: &Part, name: &str) -> u64 {
     let (_, metrics) = part.admin("/metrics").await.unwrap();
@@ -87,7 +112,7 @@ async fn renewed(part: &Part, name: &str) {
     eventually("a renewal", SOON, more).await.unwrap();
 }
 
-async fn ready(part: &Part, expect: u16) {
+pub(crate) async fn ready(part: &Part, expect: u16) {
     let look = || async { (part.admin("/readyz").await.ok()?.0 == expect).then_some(()) };
     eventually("readyz", SOON, look).await.unwrap();
 }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use podgate_tests::apiserver::ApiFault;
-use podgate_tests::cluster::pod;
-use podgate_tests::kubelet::{ExecFault, Leg, ServerCertificate};
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::stand_ins::apiserver::ApiFault;
+use podgate_tests::stand_ins::cluster::pod;
+use podgate_tests::stand_ins::kubelet::{ExecFault, Leg, ServerCertificate};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
@@ -64,13 +64,13 @@ async fn a_target_that_is_not_there() {
             "log in as [kind/]name[.namespace][+container] or label=value",
         ),
         ("demo.Prod", "the namespace is not valid in Kubernetes; "),
-        ("deplyo/demo", "the kind is not known here; "),
+        ("deplyo/demo", "the kind is unknown; "),
         (
             "svc/a.b.prod",
             "the service's name is not valid in Kubernetes; ",
         ),
-        ("app=web,tier", "a label is given without a value; "),
-        ("pod/app=web", "a kind cannot stand before a label; "),
+        ("app=web,tier", "a label has no value; "),
+        ("pod/app=web", "a label cannot have a kind; "),
         ("deploy/demo", "no deploy/demo in namespace default"),
         ("app=demo", "no pod with app=demo in namespace default"),
     ] {
@@ -177,11 +177,11 @@ async fn the_kubelet_refuses() {
     for (fault, words) in [
         (
             answer(401, "Unauthorized"),
-            "refused the agent (401): it does not know its token or certificate",
+            "refused the agent (401): it does not accept the agent's token or certificate",
         ),
         (
             answer(403, "Forbidden (user=…)"),
-            "refused the agent (403): its identity needs create on nodes/proxy",
+            "refused the agent (403): the agent's identity needs create on nodes/proxy",
         ),
         (
             answer(404, "pod does not exist"),
@@ -198,7 +198,7 @@ async fn the_kubelet_refuses() {
         ),
         (
             ExecFault::Mute,
-            "the kubelet on the pod's node or its runtime is slow or silent",
+            "the kubelet on the pod's node or its runtime did not answer in time",
         ),
     ] {
         stand.kubelet.faults().set_exec(fault.clone());
@@ -212,7 +212,7 @@ async fn the_kubelet_refuses() {
         .set_pods(Some((403, "Forbidden".into())));
     let line = failure(&stand, "demo").await;
     assert!(
-        line.contains("refused to name its pods to the agent (403)"),
+        line.contains("refused to list its pods for the agent (403)"),
         "{line}"
     );
     stand.kubelet.faults().set_pods(None);
@@ -317,7 +317,7 @@ async fn a_link_lost_in_mid_session_is_said() {
         assert_eq!(status.code(), Some(255), "{leg}: {error}");
         assert!(begun.elapsed() < WITHIN, "{leg}: {:?}", begun.elapsed());
         let words = match leg {
-            "agent" => "the connection to the agent on the pod's node was lost in mid-session",
+            "agent" => "the connection to the agent on the pod's node was lost during the session",
             "status" => "the kubelet gave no exit status",
             _ => "the session was lost on the pod's node",
         };

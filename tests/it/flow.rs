@@ -4,8 +4,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use podgate_tests::ssh::Shared;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::real::ssh::Shared;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 use tokio::time::timeout;

@@ -3,10 +3,10 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use podgate_tests::cluster;
-use podgate_tests::containerd::{PodSpec, RunningPod};
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
-use podgate_tests::terminal::Terminal;
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::instruments::terminal::Terminal;
+use podgate_tests::real::containerd::{PodSpec, RunningPod};
+use podgate_tests::stand_ins::cluster;
 use tokio::io::AsyncReadExt;
 use tokio::process::Child;
 use tokio::time::timeout;

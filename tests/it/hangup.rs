@@ -4,10 +4,10 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use podgate_tests::containerd::PodSpec;
-use podgate_tests::embedded::EmbeddedContainer;
-use podgate_tests::stand::{Changes, Stand};
-use podgate_tests::terminal::Terminal;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::terminal::Terminal;
+use podgate_tests::real::containerd::PodSpec;
+use podgate_tests::stand_ins::embedded::EmbeddedContainer;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 
@@ -372,7 +372,7 @@ async fn a_program_that_starts_after_it_was_given_up_is_hung_up() {
     let output = stand.client.run(&[], "demo", "sleep 7008").await.unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(255), "{text}");
-    assert!(text.contains("slow or silent"), "{text}");
+    assert!(text.contains("did not answer in time"), "{text}");
     assert_eq!(embedded.running().len(), 1);
     std::fs::write(&gate, "go\n").unwrap();
     if tokio::time::timeout(SOON, embedded.until_running(0))

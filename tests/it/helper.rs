@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use podgate_tests::gateway::binary;
-use podgate_tests::helper::Helper;
+use podgate_tests::fixtures::gateway::binary;
+use podgate_tests::fixtures::helper::Helper;
 use serde_json::{Value, json};
 
 /// Bits of capabilities(7): DAC_READ_SEARCH, KILL, SYS_PTRACE.

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use podgate_tests::cluster::pod;
-use podgate_tests::echo::Echo;
-use podgate_tests::embedded::EmbeddedContainer;
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::instruments::echo::Echo;
+use podgate_tests::stand_ins::cluster::pod;
+use podgate_tests::stand_ins::embedded::EmbeddedContainer;
 use tokio::process::Command;
 use tokio::time::timeout;
 

@@ -1,30 +1,36 @@
-//! The kubelet stand-in, held against the bytes of a real kubelet by a client of hand-built frames.
-//! Here: execs of the embedded runtime without a terminal.
+//! The kubelet's stand-in, held against the bytes of a real kubelet by a client of hand-built frames.
+//! What both can do is tested on both. Here: execs without a terminal.
 
 mod answers;
 mod faults;
 mod node;
 mod processes;
 mod real;
+mod soon;
 mod spdy;
 mod terminal;
 
-use podgate_tests::embedded::Embedded;
+use podgate_tests::stand_ins::embedded::Embedded;
 use tokio::io::AsyncWriteExt;
 
-use node::Stand;
-use spdy::{Frame, Spdy, be, data, exit_code, fin, output, status, syn};
+use node::{Node, Stand, against_both};
+use spdy::{Frame, Spdy, be, data, exit_code, fin, ordered, output, status, syn};
 
-#[tokio::test]
-async fn a_whole_exec_has_the_frames_of_a_real_one() {
-    let stand = Stand::new().await;
+against_both!(
+    a_whole_exec_has_the_frames_of_a_real_one,
+    exit_statuses_are_told_apart,
+    a_megabyte_comes_back_whole,
+    pings_come_back,
+);
+
+async fn a_whole_exec_has_the_frames_of_a_real_one(node: impl Node) {
     let argv = ["sh", "-c", "cat >&2; echo out; exit 5"];
-    let mut spdy = stand.exec(&argv, "input=1&output=1&error=1").await;
-    let reply = |id, payload| Frame::Reply { id, payload };
-    assert_eq!(
-        spdy.replies,
-        [reply(1, 20), reply(3, 14), reply(5, 14), reply(7, 14)]
-    );
+    let mut spdy = node.exec(&argv, "input=1&output=1&error=1").await;
+    let replies = spdy.replies.iter().map(|frame| match frame {
+        Frame::Reply { id, .. } => *id,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(replies.collect::<Vec<_>>(), [1, 3, 5, 7]);
     spdy.send(3, false, b"hello").await;
     assert_eq!(spdy.frame().await.unwrap(), data(7, "hello"));
     spdy.send(3, true, b"").await;
@@ -41,16 +47,11 @@ async fn a_whole_exec_has_the_frames_of_a_real_one() {
         Frame::Reset { id: 3, status: 5 },
         Frame::GoAway { last: 7, status: 0 },
     ];
-    assert_eq!(frames, expected);
-    stand.kubelet.until_open_execs(0).await;
-    assert_eq!(stand.kubelet.total_execs(), 1);
-    assert_eq!(stand.embedded.running(), []);
+    assert_eq!(ordered(frames), expected);
 }
 
-#[tokio::test]
-async fn exit_statuses_are_told_apart() {
-    let stand = Stand::new().await;
-    let run = async |argv: &[&str]| stand.exec(argv, "output=1&error=1").await.rest().await;
+async fn exit_statuses_are_told_apart(node: impl Node) {
+    let run = async |argv: &[&str]| node.exec(argv, "output=1&error=1").await.rest().await;
     assert_eq!(
         status(&run(&["true"]).await),
         serde_json::json!({"metadata": {}, "status": "Success"})
@@ -71,7 +72,7 @@ async fn exit_statuses_are_told_apart() {
         );
         let resets = [1, 3, 5].map(|id| Frame::Reset { id, status: 5 });
         assert_eq!(
-            frames[1..],
+            ordered(frames[1..].to_vec()),
             [&resets[..], &[Frame::GoAway { last: 5, status: 0 }]].concat()
         );
     };
@@ -87,6 +88,28 @@ async fn exit_statuses_are_told_apart() {
     );
     let passwd = run(&["/etc/passwd"]).await;
     not_started(&passwd, r#"exec: "/etc/passwd": permission denied"#);
+}
+
+#[tokio::test]
+async fn an_exec_leaves_nothing_and_its_replies_are_as_long_as_real_ones() {
+    let stand = Stand::new().await;
+    let mut spdy = stand.exec(&["cat"], "input=1&output=1&error=1").await;
+    let reply = |id, payload| Frame::Reply { id, payload };
+    assert_eq!(
+        spdy.replies,
+        [reply(1, 20), reply(3, 14), reply(5, 14), reply(7, 14)]
+    );
+    spdy.send(3, true, b"").await;
+    let frames = spdy.rest().await;
+    let end = [
+        Frame::Reset { id: 1, status: 5 },
+        Frame::Reset { id: 3, status: 5 },
+        Frame::GoAway { last: 7, status: 0 },
+    ];
+    assert!(frames.ends_with(&end), "{frames:?}");
+    stand.kubelet.until_open_execs(0).await;
+    assert_eq!(stand.kubelet.total_execs(), 1);
+    assert_eq!(stand.embedded.running(), []);
 }
 
 #[tokio::test]
@@ -106,10 +129,8 @@ async fn stdin_is_cut_short_as_containerd_does_unless_told_not_to() {
     assert_eq!(status(&spdy.rest().await)["status"], "Success");
 }
 
-#[tokio::test]
-async fn a_megabyte_comes_back_whole() {
-    let stand = Stand::new().await;
-    let mut spdy = stand.exec(&["cat"], "input=1&output=1&error=1").await;
+async fn a_megabyte_comes_back_whole(node: impl Node) {
+    let mut spdy = node.exec(&["cat"], "input=1&output=1&error=1").await;
     let sent: Vec<u8> = (0..1 << 20).map(|index: u32| (index % 251) as u8).collect();
     let mut got = Vec::new();
     for chunk in sent.chunks(32 * 1024) {
@@ -145,10 +166,8 @@ async fn data_before_the_reply_is_lost() {
     assert_eq!(output(&spdy.rest().await, 5), "late");
 }
 
-#[tokio::test]
-async fn pings_come_back() {
-    let stand = Stand::new().await;
-    let mut spdy = stand.exec(&["cat"], "input=1&output=1").await;
+async fn pings_come_back(node: impl Node) {
+    let mut spdy = node.exec(&["cat"], "input=1&output=1").await;
     spdy.tls
         .write_all(&[0x80, 3, 0, 6, 0, 0, 0, 4, 0, 0, 0, 9])
         .await

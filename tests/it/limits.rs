@@ -6,9 +6,9 @@ mod starts;
 
 use std::time::Duration;
 
-use podgate_tests::echo::Echo;
-use podgate_tests::ssh::Client;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::echo::Echo;
+use podgate_tests::real::ssh::Client;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);

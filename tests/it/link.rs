@@ -1,86 +1,29 @@
-//! The link between frontdoor and agent: who may connect, and peers of another version.
+//! The link between frontdoor and agent: who may connect, what a request must have, and peers of
+//! other versions or that break the protocol.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the peers' tasks end with the test's runtime"
+)]
+
+mod peers;
+mod protocol;
+mod version_1;
 
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
-use podgate_proto::limits::PROTOCOL_VERSION;
+use podgate_proto::limits::RELEASE;
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::agent_message::Message as FromAgent;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
-use podgate_proto::v1::{
-    Action, Container, Exec, Failed, Forward, FrontdoorMessage, Grant, Identity, Open, Pod, exec,
-    open,
-};
-use podgate_tests::pki::Pki;
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
-use rustls::pki_types::ServerName;
-use std::sync::Arc;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tonic::transport::{Channel, Endpoint};
+use podgate_proto::v1::{Action, Data, Dial, Failed, FrontdoorMessage, Open, Versions, open};
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use tonic::transport::Channel;
+
+use peers::{connect, request};
 
 const SOON: Duration = Duration::from_secs(5);
-const SESSION: &str = "0123456789abcdef0123456789abcdef";
-
-/// Connects to the stand's agent as whoever these names are for.
-async fn connect(stand: &Stand, issuer: &Pki, names: &[&str]) -> Result<Channel, String> {
-    let issued = issuer.issue(names).unwrap();
-    let mut tls = stand.pki.client_config(Some(&issued)).unwrap();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect((NODE_IP, stand.agent.port()))
-        .await
-        .unwrap();
-    let name = ServerName::try_from(format!("{NODE}.agent.podgate")).unwrap();
-    let stream = TlsConnector::from(Arc::new(tls))
-        .connect(name, tcp)
-        .await
-        .unwrap();
-    let mut stream = Some(TokioIo::new(stream));
-    Endpoint::from_static("http://agent")
-        .connect_with_connector(tower::service_fn(move |_| {
-            let stream = stream
-                .take()
-                .ok_or_else(|| std::io::Error::other("one connection"));
-            async move { stream }
-        }))
-        .await
-        .map_err(|error| error.to_string())
-}
-
-fn request() -> Open {
-    let expires = std::time::SystemTime::now() + Duration::from_secs(60);
-    Open {
-        protocol_version: PROTOCOL_VERSION,
-        session_id: SESSION.into(),
-        grant: Some(Grant {
-            identity: Some(Identity {
-                user: "ada".into(),
-                ..Identity::default()
-            }),
-            pod: Some(Pod {
-                namespace: "default".into(),
-                name: "demo".into(),
-                uid: "demo-uid".into(),
-                node: NODE.into(),
-                host_network: false,
-            }),
-            container: Some(Container {
-                name: "main".into(),
-                id: "containerd://demo".into(),
-            }),
-            action: Action::Exec.into(),
-            expires_at: expires
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap()
-                .as_secs() as i64,
-        }),
-        action: Some(open::Action::Exec(Exec {
-            program: Some(exec::Program::Command("exit 3".into())),
-            ..Exec::default()
-        })),
-    }
-}
 
 /// The messages that an agent answers to a first message.
 async fn answer(channel: &Channel, first: ToAgent) -> Vec<FromAgent> {
@@ -152,14 +95,17 @@ async fn a_request_that_does_not_fit_is_refused_with_the_reason() {
         assert_eq!(given, reason, "{message}");
         assert!(message.contains(words), "{message}");
     };
+    let too_new = |o: &mut Open| {
+        let (lowest, highest) = (1000, 1001);
+        o.versions = Some(Versions { lowest, highest });
+        o.release = "9.9.9".into();
+    };
+    check(too_new, Reason::Protocol, "run the same release on both").await;
+    check(too_new, Reason::Protocol, "(release 9.9.9, ").await;
+    let own = format!("(release {RELEASE}, ");
+    check(too_new, Reason::Protocol, &own).await;
     check(
-        |o| o.protocol_version += 1,
-        Reason::Protocol,
-        "run the same release on both",
-    )
-    .await;
-    check(
-        |o| o.protocol_version = 0,
+        |o| o.versions = None,
         Reason::Protocol,
         "run the same release on both",
     )
@@ -168,6 +114,12 @@ async fn a_request_that_does_not_fit_is_refused_with_the_reason() {
         |o| o.session_id = "x; rm".into(),
         Reason::Protocol,
         "32 hex digits",
+    )
+    .await;
+    check(
+        |o| o.connection_id.clear(),
+        Reason::Protocol,
+        "connection's id",
     )
     .await;
     check(|o| o.action = None, Reason::Protocol, "no action").await;
@@ -185,15 +137,15 @@ async fn a_request_that_does_not_fit_is_refused_with_the_reason() {
     )
     .await;
     check(
-        |o| o.action = Some(open::Action::Forward(Forward::default())),
+        |o| o.action = Some(open::Action::Dial(Dial::default())),
         Reason::Grant,
         "another action",
     )
     .await;
     check(
         |o| {
-            o.action = Some(open::Action::Forward(Forward::default()));
-            o.grant.as_mut().unwrap().action = Action::Forward.into();
+            o.action = Some(open::Action::Dial(Dial::default()));
+            o.grant.as_mut().unwrap().action = Action::Dial.into();
         },
         Reason::Unsupported,
         "serves only shells and commands",
@@ -206,7 +158,10 @@ async fn a_request_that_does_not_fit_is_refused_with_the_reason() {
     )
     .await;
 
-    let first = ToAgent::Input("too early".into());
+    let first = ToAgent::Input(Data {
+        offset: 0,
+        bytes: "too early".into(),
+    });
     let answers = answer(&channel, first).await;
     assert!(matches!(answers.as_slice(), [FromAgent::Failed(f)] if f.reason() == Reason::Protocol));
     assert_eq!(

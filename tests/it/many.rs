@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use podgate_tests::client::{Login, Session};
-use podgate_tests::program::Input;
-use podgate_tests::stand::{Changes, Stand};
-use podgate_tests::usage::raise_descriptors;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::client::{Login, Session};
+use podgate_tests::instruments::program::Input;
+use podgate_tests::instruments::usage::raise_descriptors;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -47,7 +47,7 @@ async fn a_thousand_sessions_at_once_are_each_its_own() {
     let of = |part: &str| {
         [
             format!("podgate_{part}_sessions_active 0"),
-            format!("podgate_{part}_sessions_total{{outcome=\"exited\"}} {ended}"),
+            format!("podgate_{part}_sessions_total{{action=\"exec\",outcome=\"exited\"}} {ended}"),
         ]
     };
     for (part, name) in [(&stand.frontdoor, "frontdoor"), (&stand.agent, "agent")] {

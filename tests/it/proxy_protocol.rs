@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::process::Stdio;
 use std::time::Duration;
 
-use podgate_tests::containerd::eventually;
-use podgate_tests::ssh::Client;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::ssh::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

@@ -4,19 +4,19 @@
 use std::time::Duration;
 
 use k8s_openapi::api::rbac::v1::Subject;
-use podgate_tests::apiserver::{ApiFault, Rbac, Token, group, rule};
-use podgate_tests::client::Login;
-use podgate_tests::cluster::pod;
-use podgate_tests::containerd::eventually;
-use podgate_tests::echo::Echo;
-use podgate_tests::embedded::EmbeddedContainer;
-use podgate_tests::ssh::Client;
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::instruments::client::Login;
+use podgate_tests::instruments::echo::Echo;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::ssh::Client;
+use podgate_tests::stand_ins::apiserver::{ApiFault, Rbac, Token, group, rule};
+use podgate_tests::stand_ins::cluster::pod;
+use podgate_tests::stand_ins::embedded::EmbeddedContainer;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
 const SOON: Duration = Duration::from_secs(30);
-const AWAY: &str = "podgate: the Kubernetes API server cannot be asked whether you may; \
+const AWAY: &str = "podgate: the Kubernetes API server cannot be asked whether you may enter the pod; \
     try again, or see the frontdoor's log\r\n";
 /// Times that are over soon.
 const QUICK: &str =
@@ -99,7 +99,7 @@ async fn a_role_binding_opens_its_namespace_as_long_as_it_is_there() {
         .await
         .unwrap();
     session.again().await.unwrap();
-    let counts = ["podgate_frontdoor_sessions_total{outcome=\"revoked\"} 1"];
+    let counts = ["podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"revoked\"} 1"];
     stand.frontdoor.counts(SOON, &counts).await.unwrap();
 }
 
@@ -187,7 +187,7 @@ async fn a_thousand_logins_cost_a_review_an_identity_and_no_pod_request() {
     const AT_ONCE: usize = 10;
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca");
-    podgate_tests::ssh::keygen(&ca, &["-t", "ed25519"])
+    podgate_tests::real::ssh::keygen(&ca, &["-t", "ed25519"])
         .await
         .unwrap();
     let stand = stand(&format!(

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use podgate_tests::kubelet::ServerCertificate;
-use podgate_tests::ssh::{Client, keygen};
-use podgate_tests::stand::{Changes, KubeletTrust, NODE, Stand, TOKEN};
+use podgate_tests::fixtures::stand::{Changes, KubeletTrust, NODE, Stand, TOKEN};
+use podgate_tests::real::ssh::{Client, keygen};
+use podgate_tests::stand_ins::kubelet::ServerCertificate;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 /// As a mounted Secret is renewed: the new file takes the name at once.

@@ -1,9 +1,9 @@
 //! What the frontdoor's rules deny of what RBAC allows, and what a node's own rules deny of what a
 //! frontdoor grants.
 
-use podgate_tests::cluster::{PodBuilder, pod};
-use podgate_tests::ssh::Client;
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::real::ssh::Client;
+use podgate_tests::stand_ins::cluster::{PodBuilder, pod};
 
 /// A running pod of two containers.
 fn two(namespace: &str, name: &str) -> PodBuilder {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podgate_tests::stand::{Changes, Stand, TOKEN};
+use podgate_tests::fixtures::stand::{Changes, Stand, TOKEN};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -42,8 +42,8 @@ async fn metrics_count_sessions_bytes_and_legs() {
     stand.client.run(&[], "demo", "exit 7").await.unwrap();
     stand.client.run(&[], "nosuch", "true").await.unwrap();
     let frontdoor = [
-        "podgate_frontdoor_sessions_total{outcome=\"exited\"} 2",
-        "podgate_frontdoor_sessions_total{outcome=\"failed\"} 1",
+        "podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"exited\"} 2",
+        "podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"failed\"} 1",
         "podgate_frontdoor_logins_total{outcome=\"accepted\"} 3",
         "podgate_frontdoor_sessions_active 0",
         "podgate_frontdoor_input_bytes_total 100000",
@@ -54,7 +54,7 @@ async fn metrics_count_sessions_bytes_and_legs() {
     ];
     stand.frontdoor.counts(SOON, &frontdoor).await.unwrap();
     let agent = [
-        "podgate_agent_sessions_total{outcome=\"exited\"} 2",
+        "podgate_agent_sessions_total{action=\"exec\",outcome=\"exited\"} 2",
         "podgate_agent_sessions_active 0",
         "podgate_agent_input_bytes_total 100000",
         "podgate_agent_output_bytes_total 100000",

@@ -1,9 +1,9 @@
 //! `ssh pod` on a terminal, in real containers: what a person sees and can do.
 
-use podgate_tests::containerd::{ContainerSpec, PodSpec};
-use podgate_tests::images::Image;
-use podgate_tests::stand::{Changes, Stand};
-use podgate_tests::terminal::Terminal;
+use podgate_tests::fixtures::images::Image;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::terminal::Terminal;
+use podgate_tests::real::containerd::{ContainerSpec, PodSpec};
 
 const PODS: [&str; 2] = ["bb", "deb"];
 

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use podgate_tests::apiserver::{ApiFault, ApiServer};
-use podgate_tests::cluster::{Cluster, pod};
-use podgate_tests::gateway::binary;
-use podgate_tests::pki::Pki;
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::gateway::binary;
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::stand_ins::apiserver::{ApiFault, ApiServer};
+use podgate_tests::stand_ins::cluster::{Cluster, pod};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -225,7 +225,10 @@ async fn a_frontdoor_whose_workers_cannot_begin_ends() {
     let ended = timeout(SOON, frontdoor.output()).await.unwrap().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(said.contains("no client of the API server"), "{said}");
+    assert!(
+        said.contains("cannot make a client for the API server"),
+        "{said}"
+    );
     let last = said.lines().last().unwrap();
     assert!(
         last.starts_with("podgate-frontdoor: kubeconfig: "),

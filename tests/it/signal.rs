@@ -1,9 +1,9 @@
 //! The signals that a client asks for reach what its session runs in the foreground.
 
-use podgate_tests::client::{Connection, Login};
-use podgate_tests::containerd::PodSpec;
-use podgate_tests::program::Input;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::client::{Connection, Login};
+use podgate_tests::instruments::program::Input;
+use podgate_tests::real::containerd::PodSpec;
 use russh::Sig;
 use std::time::Duration;
 use tokio::time::timeout;

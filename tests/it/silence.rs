@@ -4,9 +4,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_tests::containerd::{PodSpec, RunningPod};
-use podgate_tests::network::{Network, Site};
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::real::containerd::{PodSpec, RunningPod};
+use podgate_tests::real::network::{Network, Site};
 use tokio::io::AsyncReadExt;
 use tokio::process::Child;
 use tokio::time::timeout;

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use podgate_tests::client::{Connection, Login};
-use podgate_tests::containerd::eventually;
-use podgate_tests::gateway::Part;
-use podgate_tests::program::Input;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::client::{Connection, Login};
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::instruments::program::Input;
 use tokio::time::timeout;
 
 /// Sessions where nobody asks for more.

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use podgate_tests::echo::Echo;
-use podgate_tests::stand::{Changes, Stand, TOKEN};
+use podgate_tests::fixtures::stand::{Changes, Stand, TOKEN};
+use podgate_tests::instruments::echo::Echo;
+use podgate_tests::instruments::eventually::eventually;
 
 /// Longer than an echo takes on a busy machine, and shorter than a start waits for a file.
 const ECHO: Duration = Duration::from_millis(900);
@@ -115,9 +116,7 @@ async fn files_that_cannot_be_read_hold_up_nothing() {
         let output = stand.client.run(&[], "demo", "echo works").await.unwrap();
         (output.stdout == b"works\n").then_some(())
     };
-    podgate_tests::containerd::eventually("a session", SOON, again)
-        .await
-        .unwrap();
+    eventually("a session", SOON, again).await.unwrap();
 }
 
 /// An ext4 of its own at a path, which can be frozen: what writes then waits. Needs root.

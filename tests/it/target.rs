@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use podgate_tests::apiserver::ApiFault;
-use podgate_tests::cluster::pod;
-use podgate_tests::embedded::EmbeddedContainer;
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::stand_ins::apiserver::ApiFault;
+use podgate_tests::stand_ins::cluster::pod;
+use podgate_tests::stand_ins::embedded::EmbeddedContainer;
 use rustix::process::Signal;
 
 const WITHIN: Duration = Duration::from_secs(10);
@@ -74,7 +74,7 @@ async fn a_reserved_name_is_answered_by_the_frontdoor_alone() {
     stand.agent.signal(Signal::KILL).unwrap();
     stand.agent.ended().await.unwrap();
     stand.api.set_fault(ApiFault::Refused).await.unwrap();
-    let help = include_str!("../../frontdoor/src/target/help.txt");
+    let help = include_str!("../../frontdoor/src/login_name/help.txt");
     let bo = stand.add_user("bo").await.unwrap();
 
     for (client, login, expect) in [
@@ -103,7 +103,7 @@ async fn a_reserved_name_is_answered_by_the_frontdoor_alone() {
         assert_eq!(status, 0, "{login}: {seen}");
     }
     let counted = [
-        "podgate_frontdoor_sessions_total{outcome=\"exited\"} 9",
+        "podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"exited\"} 9",
         "podgate_frontdoor_sessions_active 0",
     ];
     stand.frontdoor.counts(WITHIN, &counted).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_pod_with_a_reserved_name_is_reached() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_tests_try_does() {
     // As a user sees it: the command's own streams and status.
-    let stand = podgate_tests::gateway::binary("stand").unwrap();
+    let stand = podgate_tests::fixtures::gateway::binary("stand").unwrap();
     let run = |command: &'static str| {
         let mut process = tokio::process::Command::new(&stand);
         process.args(["try", "--", command]);

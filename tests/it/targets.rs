@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use podgate_tests::cluster::{PodBuilder, pod};
-use podgate_tests::embedded::EmbeddedContainer;
-use podgate_tests::ssh::Client;
-use podgate_tests::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::real::ssh::Client;
+use podgate_tests::stand_ins::cluster::{PodBuilder, pod};
+use podgate_tests::stand_ins::embedded::EmbeddedContainer;
 
 const SOON: Duration = Duration::from_secs(30);
 

@@ -19,10 +19,10 @@ use podgate_helper::ticks;
 #[derive(Parser)]
 #[command(name = "podgate-node-helper", version = version())]
 struct Arguments {
-    /// The socket to listen on. Its folder must be closed to others; a missing one is made so.
+    /// The socket to listen on. Its folder must be closed to others; a missing folder is created that way.
     #[arg(long)]
     socket: PathBuf,
-    /// The user id that may connect beside this program's own: the agent's.
+    /// The user id that may connect besides this program's own: the agent's.
     #[arg(long)]
     agent_uid: Option<u32>,
 }

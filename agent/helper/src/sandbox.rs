@@ -25,7 +25,7 @@ const NEEDED: CapabilitySet = CapabilitySet::KILL
 pub(crate) enum Error {
     #[error("the capabilities {0:?} are missing")]
     Missing(CapabilitySet),
-    #[error("cannot narrow the privileges: {0}")]
+    #[error("cannot drop privileges: {0}")]
     Privileges(#[from] rustix::io::Errno),
     #[error("cannot filter system calls: {0}")]
     Filter(#[from] seccompiler::Error),

@@ -27,9 +27,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("{path} has no folder")]
+    #[error("{path} has no parent folder")]
     NoFolder { path: PathBuf },
-    #[error("the socket's folder {path} is another user's, or open to others (mode {mode:o})")]
+    #[error(
+        "the socket's folder {path} belongs to another user or is open to others (mode {mode:o})"
+    )]
     Open { path: PathBuf, mode: u32 },
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
@@ -38,9 +40,9 @@ pub(crate) enum Error {
 /// Why a connection gets no answer.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
-    #[error("a peer of user {0} is not served")]
+    #[error("user {0} may not connect")]
     Peer(u32),
-    #[error("the request is not over within {PEER_TIMEOUT:?}")]
+    #[error("the request was not complete within {PEER_TIMEOUT:?}")]
     Slow,
     #[error("the request is longer than {MAX_LINE} bytes")]
     Long,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use podgate_process::mtls::FRONTDOOR_NAME;
-use podgate_proto::v1::Identity;
+use podgate_proto::v1::{Action, Identity};
 use serde::Serialize;
 
 use crate::grant::Granted;
@@ -59,6 +59,7 @@ impl<'a> Honoured<'a> {
         session: &'a str,
         identity: &'a Identity,
         granted: &'a Granted,
+        action: Action,
         node: &'a str,
         from: Option<SocketAddr>,
     ) -> Self {
@@ -96,7 +97,7 @@ impl<'a> Honoured<'a> {
             pod: &granted.pod,
             uid: &granted.uid,
             container: &granted.container,
-            action: "exec",
+            action: action.word(),
             node,
             frontdoor: FRONTDOOR_NAME,
             from,

@@ -7,7 +7,7 @@ use podgate_process::config::Invalid;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
-use crate::kubelet::{ClientFiles, Config, Trust};
+use crate::runtime::kubelet::{ClientFiles, Config, Trust};
 
 /// Where every kubelet listens that was told nothing else.
 const PORT: u16 = 10250;
@@ -48,7 +48,7 @@ impl File {
             (None, Some(certificate), false) => Trust::Certificate(certificate),
             (None, None, true) => Trust::Anything,
             _ => {
-                let reason = "needs one of ca, certificate and insecureSkipVerify";
+                let reason = "needs exactly one of ca, certificate and insecureSkipVerify";
                 return Err(Invalid::new("kubelet", reason));
             }
         };
@@ -154,16 +154,16 @@ mod tests {
         for (yaml, host_ip, expect) in [
             ("ca: c", None, "kubelet.url: "),
             ("ca: c", Some("node-a"), "kubelet.url: "),
-            ("{}", Some("::1"), "kubelet: needs one of"),
+            ("{}", Some("::1"), "kubelet: needs exactly one of"),
             (
                 "{ca: c, certificate: k}",
                 Some("::1"),
-                "kubelet: needs one of",
+                "kubelet: needs exactly one of",
             ),
             (
                 "{ca: c, insecureSkipVerify: true}",
                 Some("::1"),
-                "kubelet: needs one of",
+                "kubelet: needs exactly one of",
             ),
             ("ca: c", Some("::1"), "kubelet: needs tokenFile"),
         ] {

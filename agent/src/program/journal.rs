@@ -1,6 +1,7 @@
-//! What was started and is not known to be over, a file a session, for the agent that comes after a
-//! crash. It is written before the runtime is asked, so nothing is started that it does not know. A thread
-//! writes: a file system that stalls delays a session's start for a bounded time, and nothing else.
+//! Programs that were started and are not known to be over, in a file for each session, for the agent
+//! that comes after a crash. An entry is written before the runtime is asked, so nothing is started
+//! that the journal does not know. A thread writes: a file system that stalls delays a start for a bounded
+//! time, and nothing else.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -10,11 +11,11 @@ use std::path::{Path, PathBuf};
 use podgate_process::files::FileThread;
 use serde::{Deserialize, Serialize};
 
-use super::Left;
+use super::entry::JournalEntry;
 
 /// Processes of an earlier boot are gone, and their numbers mean nothing (proc(5)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// Bytes of a file, at the most: a command's words.
+/// The most bytes of a file: a command's words.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// Why there is no journal.
@@ -23,33 +24,34 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub enum Error {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("{0} must be this user's own, and closed to others (mode 700)")]
+    #[error("{0} must belong to the agent's user and be closed to others (mode 700)")]
     Open(PathBuf),
-    #[error("{0} is another agent's, which is still running")]
+    #[error("{0} is in use by another agent")]
     InUse(PathBuf),
 }
 
-/// A folder of sessions.
+/// A folder with a file for each session.
 #[derive(Debug)]
 pub(crate) struct Journal {
     folder: PathBuf,
     boot: String,
     /// Writes and removes, in order.
     thread: FileThread,
-    /// Held as long as this agent lives.
+    /// Held while this agent lives.
     _lock: File,
 }
 
 /// What a file holds: owned when it is read, borrowed when it is written.
 #[derive(Serialize, Deserialize)]
-struct Entry<B, L> {
+struct Page<B, E> {
     boot: B,
-    left: L,
+    #[serde(rename = "left")]
+    entry: E,
 }
 
 impl Journal {
-    /// Opens a folder, made where there is none, and reads what an earlier agent has left.
-    pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<Left>), Error> {
+    /// Opens the folder, or makes it, and reads what an earlier agent has left.
+    pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<JournalEntry>), Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Io { path, source }
@@ -57,7 +59,7 @@ impl Journal {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(failed(folder))?;
         let found = fs::symlink_metadata(folder).map_err(failed(folder))?;
-        // What stands in there is signalled.
+        // Processes that the folder names are signalled, so nobody else may write there.
         let own = rustix::process::geteuid().as_raw();
         if !found.is_dir() || found.uid() != own || found.mode() & 0o077 != 0 {
             return Err(Error::Open(folder.to_owned()));
@@ -81,18 +83,18 @@ impl Journal {
             thread: FileThread::start("journal").map_err(failed(folder))?,
             _lock: lock,
         };
-        let mut left = Vec::new();
+        let mut entries = Vec::new();
         for file in fs::read_dir(folder).map_err(failed(folder))? {
             let path = file.map_err(failed(folder))?.path();
             if path.file_name().is_some_and(|name| name == "lock") {
                 continue;
             }
             match this.read(&path) {
-                Ok(entry) if entry.boot != this.boot => {
+                Ok(page) if page.boot != this.boot => {
                     fs::remove_file(&path).map_err(failed(&path))?;
                 }
-                Ok(entry) => left.push(entry.left),
-                // It was being written when its agent was killed: nothing was started by it.
+                Ok(page) => entries.push(page.entry),
+                // Its agent was killed while writing it, and had not started anything by it.
                 Err(_) if path.extension().is_some_and(|end| end == "new") => {
                     fs::remove_file(&path).map_err(failed(&path))?;
                 }
@@ -101,32 +103,29 @@ impl Journal {
                 }
             }
         }
-        Ok((this, left))
+        Ok((this, entries))
     }
 
-    fn read(&self, path: &Path) -> io::Result<Entry<String, Left>> {
+    fn read(&self, path: &Path) -> io::Result<Page<String, JournalEntry>> {
         let mut bytes = Vec::new();
         File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
-        let entry: Entry<String, Left> = serde_json::from_slice(&bytes)?;
-        if self.path(&entry.left.session) == path {
-            Ok(entry)
+        let page: Page<String, JournalEntry> = serde_json::from_slice(&bytes)?;
+        if self.path(&page.entry.session) == path {
+            Ok(page)
         } else {
             Err(io::Error::other("it is not named as its session"))
         }
     }
 
-    /// Writes what is known of a session, and waits for it, for a bounded time. A session that cannot be
-    /// written is run all the same, and that is logged.
-    pub(super) async fn write(&self, left: &Left) {
+    /// Writes what is known of a session, and waits for it, for a bounded time. If that fails, the session
+    /// runs all the same, with a warning.
+    pub(super) async fn write(&self, entry: &JournalEntry) {
         let boot = &self.boot;
-        let entry = serde_json::to_vec(&Entry { boot, left });
-        let path = self.path(&left.session);
+        let page = serde_json::to_vec(&Page { boot, entry });
+        let path = self.path(&entry.session);
         let shown = path.display().to_string();
         let write = move || {
-            if let Err(error) = entry
-                .map_err(Into::into)
-                .and_then(|entry| put(&path, &entry))
-            {
+            if let Err(error) = page.map_err(Into::into).and_then(|page| put(&path, &page)) {
                 tracing::warn!(path = %path.display(), %error, "a session is not in the journal");
             }
         };
@@ -135,12 +134,14 @@ impl Journal {
         }
     }
 
-    /// Forgets a session, after what was written of it before. Does not wait.
+    /// Forgets a session, if it was written at all. Does not wait.
     pub(super) fn remove(&self, session: &str) {
         let path = self.path(session);
         let shown = path.display().to_string();
         let remove = move || {
-            if let Err(error) = fs::remove_file(&path) {
+            if let Err(error) = fs::remove_file(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
                 tracing::warn!(path = %path.display(), %error, "a session stays in the journal");
             }
         };
@@ -154,8 +155,8 @@ impl Journal {
     }
 }
 
-/// Writes a file whole or not at all, whenever this process is killed.
-fn put(path: &Path, entry: &[u8]) -> io::Result<()> {
+/// Writes a file so that it is whole or not there, whenever this process is killed.
+fn put(path: &Path, page: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new()
         .create(true)
@@ -163,7 +164,7 @@ fn put(path: &Path, entry: &[u8]) -> io::Result<()> {
         .write(true)
         .mode(0o600)
         .open(&new)?;
-    file.write_all(entry)?;
+    file.write_all(page)?;
     fs::rename(&new, path)
 }
 
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
     use crate::grant::Granted;
 
-    fn left(session: &str) -> Left {
+    fn entry(session: &str) -> JournalEntry {
         let granted = Granted {
             namespace: "prod".into(),
             pod: "web-0".into(),
@@ -180,7 +181,13 @@ mod tests {
             container: "main".into(),
             container_id: format!("containerd://{}", "a".repeat(64)),
         };
-        Left::new(session, granted)
+        let trace = r#"{"Wrapped":{"leader":null}}"#;
+        JournalEntry {
+            session: session.to_owned(),
+            granted,
+            trace: serde_json::from_str(trace).unwrap(),
+            hang_up: None,
+        }
     }
 
     fn folder(name: &str) -> PathBuf {
@@ -192,15 +199,15 @@ mod tests {
         let folder = folder("again");
         let (journal, before) = Journal::open(&folder).unwrap();
         assert_eq!(before, []);
-        journal.write(&left("a")).await;
-        journal.write(&left("b")).await;
+        journal.write(&entry("a")).await;
+        journal.write(&entry("b")).await;
         journal.remove("a");
         // Calls are made in order: once this one is over, so is the last.
-        journal.write(&left("b")).await;
+        journal.write(&entry("b")).await;
         assert!(matches!(Journal::open(&folder), Err(Error::InUse(_))));
         drop(journal);
         let (_, again) = Journal::open(&folder).unwrap();
-        assert_eq!(again, [left("b")]);
+        assert_eq!(again, [entry("b")]);
         fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -208,7 +215,7 @@ mod tests {
     async fn what_is_of_another_boot_is_removed_and_what_is_broken_is_left_alone() {
         let folder = folder("broken");
         let (journal, _) = Journal::open(&folder).unwrap();
-        journal.write(&left("a")).await;
+        journal.write(&entry("a")).await;
         let whole = fs::read_to_string(folder.join("a.json")).unwrap();
         drop(journal);
         let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();

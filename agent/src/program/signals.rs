@@ -1,5 +1,5 @@
-//! Signals that a client has asked for and that were not sent yet: of each kind one, as the kernel
-//! keeps them.
+//! Signals that a client has asked for and that were not sent yet. Each kind is kept once, as the
+//! kernel does it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use podgate_helper::protocol::Signal;
 
-/// Those of one session.
+/// The signals of one session.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
     pending: Mutex<Vec<Signal>>,
@@ -15,7 +15,6 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Asks for one.
     pub(super) fn ask(&self, signal: Signal) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if !pending.contains(&signal) {
@@ -25,7 +24,7 @@ impl Signals {
         self.more.notify_one();
     }
 
-    /// Waits for some, and takes them in the order that they were asked for in.
+    /// Waits for signals, and takes them in the order in which they were asked for.
     pub(super) async fn take(&self) -> Vec<Signal> {
         self.more.notified().await;
         std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))

@@ -57,7 +57,7 @@ imagePullSecrets:
 {{- define "podgate.notInConfig" -}}
 {{- range $key, $value := .values }}
 {{- if hasKey $.config $key }}
-{{- fail (printf "%s.config.%s is not taken, since its pods go by it, too: set %s" $.part $key $value) }}
+{{- fail (printf "%s.config.%s cannot be set, because the chart depends on it: set %s" $.part $key $value) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -93,12 +93,11 @@ tls:
 {{/* Takes {root, secret, hostPath}: the volumes of the same. */}}
 {{- define "podgate.linkVolumes" -}}
 {{- if eq .root.Values.certificates.mode "enrolment" -}}
-# Kept by the signer, who puts ca.crt there: until then the part waits, and is not ready. Changes are
-# brought in by the kubelet.
+# The signer writes ca.crt there. Until then the part waits and is not ready. The kubelet brings changes into the pod.
 - name: ca
   configMap:
     name: {{ include "podgate.bundle" .root }}
-# Worth nothing to anybody but the signer.
+# Only the signer accepts this token.
 - name: enrolment
   projected:
     defaultMode: 0440

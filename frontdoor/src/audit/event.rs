@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use podgate_proto::v1::Action;
 use serde::Serialize;
 
-use crate::identity::Identity;
+use super::refused_by::RefusedBy;
+use podgate_identity::Identity;
 
 /// The schema's version. Fields may be added to it; what is there keeps its meaning.
 const VERSION: u32 = 1;
@@ -17,20 +19,20 @@ const MAX_LIST: usize = 4096;
 /// Bytes of any other text.
 const MAX_TEXT: usize = 512;
 
-/// The way in.
+/// How a client reaches the frontdoor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Way {
+pub(crate) enum Via {
     /// A connection to the frontdoor.
     Direct,
     /// A connection inside another (`ssh -J`).
     Jump,
 }
 
-/// What has happened. The README has the fields' meaning.
+/// What happened. docs/audit.md explains the fields.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Event<'a> {
+pub(crate) struct Event<'a> {
     v: u32,
     #[serde(skip_serializing_if = "String::is_empty")]
     time: String,
@@ -56,7 +58,7 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    way: Option<Way>,
+    way: Option<Via>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +71,8 @@ pub struct Event<'a> {
     node: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,9 +92,9 @@ pub struct Event<'a> {
     cut: Vec<&'static str>,
 }
 
-/// Where a session is, once that is known.
+/// The container that a session is in, once that is known.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) uid: String,
@@ -100,7 +104,7 @@ pub(super) struct Place {
 
 impl<'a> Event<'a> {
     /// Somebody logged in.
-    pub fn accepted(identity: &'a Identity, credential: &'a str) -> Self {
+    pub(crate) fn accepted(identity: &'a Identity, credential: &'a str) -> Self {
         let mut event = Self::new("login").identity(identity);
         event.outcome = Some("accepted");
         event.credential = Some(event.text("credential", credential));
@@ -108,7 +112,7 @@ impl<'a> Event<'a> {
     }
 
     /// Somebody did not: by a credential, where one was proved.
-    pub fn refused(credential: Option<&'a str>, reason: &'a str) -> Self {
+    pub(crate) fn refused(credential: Option<&'a str>, reason: &'a str) -> Self {
         let mut event = Self::new("login");
         event.outcome = Some("refused");
         event.credential = credential.map(|text| event.text("credential", text));
@@ -117,14 +121,14 @@ impl<'a> Event<'a> {
     }
 
     /// A session got no channel, before it said what it wants.
-    pub fn channel_refused(identity: &'a Identity, reason: &'a str) -> Self {
+    pub(crate) fn channel_refused(identity: &'a Identity, reason: &'a str) -> Self {
         let event = Self::new("refusal").identity(identity);
-        event.refusal(super::By::Limit.as_str(), reason)
+        event.refusal(RefusedBy::Limit.as_str(), reason)
     }
 
     /// Where it came from, and the login name that says where to.
-    pub fn from(mut self, client: SocketAddr, way: Way, target: &'a str) -> Self {
-        (self.client, self.way) = (Some(client), Some(way));
+    pub(crate) fn from(mut self, client: SocketAddr, via: Via, target: &'a str) -> Self {
+        (self.client, self.way) = (Some(client), Some(via));
         self.target = Some(self.text("target", target));
         self
     }
@@ -132,17 +136,19 @@ impl<'a> Event<'a> {
     pub(super) fn session(
         event: &'static str,
         id: &'a str,
+        action: Action,
         identity: &'a Identity,
-        place: Option<&'a Place>,
+        location: Option<&'a Location>,
     ) -> Self {
         let mut event = Self::new(event).identity(identity);
         event.session = Some(id);
-        if let Some(place) = place {
-            event.namespace = Some(&place.namespace);
-            event.pod = Some(&place.pod);
-            event.uid = Some(&place.uid);
-            event.node = Some(&place.node);
-            event.container = Some(&place.container);
+        event.action = Some(action.word());
+        if let Some(location) = location {
+            event.namespace = Some(&location.namespace);
+            event.pod = Some(&location.pod);
+            event.uid = Some(&location.uid);
+            event.node = Some(&location.node);
+            event.container = Some(&location.container);
         }
         event
     }
@@ -248,7 +254,7 @@ impl<'a> Event<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Source;
+    use podgate_identity::Source;
     use serde_json::{Value, json};
 
     fn identity() -> Identity {
@@ -271,7 +277,7 @@ mod tests {
         let identity = identity();
         let client = SocketAddr::from(([192, 0, 2, 1], 5000));
         let mut value =
-            read(Event::accepted(&identity, "SHA256:x").from(client, Way::Direct, "web-0.prod"));
+            read(Event::accepted(&identity, "SHA256:x").from(client, Via::Direct, "web-0.prod"));
         let time = value["time"].take();
         let time: jiff::Timestamp = time.as_str().unwrap().parse().unwrap();
         assert!(jiff::Timestamp::now().duration_since(time).as_secs() < 60);
@@ -287,11 +293,11 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_field() {
-        let readme = include_str!("../../../README.md");
-        let (identity, place) = (
+    fn the_page_has_every_field() {
+        let page = include_str!("../../../docs/audit.md");
+        let (identity, location) = (
             identity(),
-            Place {
+            Location {
                 namespace: "prod".into(),
                 pod: "web-0".into(),
                 uid: "u1".into(),
@@ -300,11 +306,11 @@ mod tests {
             },
         );
         let mut event = Event::accepted(&identity, "d")
-            .from(([192, 0, 2, 1], 1).into(), Way::Jump, "web-0")
+            .from(([192, 0, 2, 1], 1).into(), Via::Jump, "web-0")
             .program(Some("a"), Some("b"), true)
             .refusal("rule", "c")
             .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
-        let session = Event::session("start", "id", &identity, Some(&place));
+        let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
         event.session = session.session;
         event.mark("groups");
         let fields = [read(event), read(session)];
@@ -312,9 +318,9 @@ mod tests {
             .iter()
             .flat_map(|event| event.as_object().unwrap().keys());
         let fields: std::collections::BTreeSet<_> = fields.collect();
-        assert_eq!(fields.len(), 28, "{fields:?}");
+        assert_eq!(fields.len(), 29, "{fields:?}");
         for field in fields {
-            assert!(readme.contains(&format!("`{field}`")), "{field}");
+            assert!(page.contains(&format!("`{field}`")), "{field}");
         }
     }
 
@@ -324,7 +330,7 @@ mod tests {
         identity.groups = (0..1000).map(|n| format!("group-{n:04}")).collect();
         identity.extra = BTreeMap::from([("k".repeat(5000), vec!["v".into()])]);
         let command = format!("{}é", "\u{1}".repeat(MAX_COMMAND - 1));
-        let event = Event::session("start", "id", &identity, None);
+        let event = Event::session("start", "id", Action::Exec, &identity, None);
         let event = event.program(Some(&command), None, false);
         // The least that a queue may have room for.
         assert!(serde_json::to_vec(&event).unwrap().len() < 128 * 1024);

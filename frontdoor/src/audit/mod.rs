@@ -1,9 +1,11 @@
-//! The record of who logged in and who entered which container, as the README's table has it.
+//! The record of who logged in and who entered which container, as docs/audit.md explains it.
 
 mod event;
+mod refused_by;
 mod session;
 
-pub use podgate_process::audit::AuditLog as Audit;
+pub(crate) use podgate_process::audit::AuditLog as Audit;
 
-pub use event::{Event, Way};
-pub use session::{By, Session, Unwritable};
+pub(crate) use event::{Event, Via};
+pub(crate) use refused_by::RefusedBy;
+pub(crate) use session::{Session, Unwritable};

@@ -6,17 +6,19 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use podgate_identity::Identity;
 use podgate_process::audit::{self, AuditLog};
-use podgate_proto::v1::{Exec, exec::Program};
+use podgate_proto::v1::open::Action;
+use podgate_proto::v1::{self, exec::Program};
 
-use super::event::{Event, MAX_COMMAND, Place, Way};
-use crate::identity::Identity;
-use crate::target::{Container, Pod};
+use super::event::{Event, Location, MAX_COMMAND, Via};
+use super::refused_by::RefusedBy;
+use crate::login_name::{Container, Pod};
 
 /// No session begins: this is for its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this frontdoor cannot write its audit log, and lets no session begin meanwhile")]
-pub struct Unwritable;
+#[error("this frontdoor cannot write its audit log, so it starts no session")]
+pub(crate) struct Unwritable;
 
 impl From<audit::Unwritable> for Unwritable {
     fn from(_: audit::Unwritable) -> Self {
@@ -24,50 +26,18 @@ impl From<audit::Unwritable> for Unwritable {
     }
 }
 
-/// What refused a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// Kubernetes, or that it could not be asked.
-    Authorization,
-    /// A rule of the frontdoor's.
-    Rule,
-    /// The way to the container: it names nothing, or nothing that runs.
-    Route,
-    /// A limit of the frontdoor's.
-    Limit,
-    /// What the login is restricted to.
-    Restriction,
-    /// That nothing can be recorded.
-    Audit,
-    /// What ended it before it began: of the end's own words.
-    End(&'static str),
-}
-
-impl By {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Authorization => "authorization",
-            Self::Rule => "rule",
-            Self::Route => "route",
-            Self::Limit => "limit",
-            Self::Restriction => "restriction",
-            Self::Audit => "audit",
-            Self::End(word) => word,
-        }
-    }
-}
-
 /// One session's record.
 #[derive(Debug)]
-pub struct Session<'a> {
+pub(crate) struct Session<'a> {
     audit: &'a AuditLog,
     id: &'a str,
     identity: &'a Identity,
-    from: (SocketAddr, Way, &'a str),
+    from: (SocketAddr, Via, &'a str),
+    kind: v1::Action,
     command: Option<String>,
     asked: Option<String>,
     tty: bool,
-    place: OnceLock<Place>,
+    location: OnceLock<Location>,
     began: OnceLock<Instant>,
     refused: AtomicBool,
     input: AtomicU64,
@@ -75,22 +45,26 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// `from` is the client, the way in and the login name; `asked` names the variable in which a
+    /// `from` is the client, how it got here and the login name; `asked` names the variable in which a
     /// forced command finds what was asked for.
-    pub fn new(
+    pub(crate) fn new(
         audit: &'a AuditLog,
         id: &'a str,
         identity: &'a Identity,
-        from: (SocketAddr, Way, &'a str),
-        exec: &Exec,
+        from: (SocketAddr, Via, &'a str),
+        action: &Action,
         asked: Option<&str>,
     ) -> Self {
-        let command = match &exec.program {
+        let exec = match action {
+            Action::Exec(exec) => Some(exec),
+            Action::Files(_) | Action::Dial(_) | Action::Listen(_) | Action::Accept(_) => None,
+        };
+        let command = match exec.and_then(|exec| exec.program.as_ref()) {
             Some(Program::Command(command)) => Some(keep(&String::from_utf8_lossy(command))),
             Some(Program::Shell(_)) | None => None,
         };
         let asked = asked.and_then(|name| {
-            let mut variables = exec.environment.iter();
+            let mut variables = exec?.environment.iter();
             variables.find(|variable| variable.name == name)
         });
         Self {
@@ -98,10 +72,11 @@ impl<'a> Session<'a> {
             id,
             identity,
             from,
+            kind: action.kind(),
             command,
             asked: asked.map(|variable| keep(&variable.value)),
-            tty: exec.terminal.is_some(),
-            place: OnceLock::new(),
+            tty: exec.is_some_and(|exec| exec.terminal.is_some()),
+            location: OnceLock::new(),
             began: OnceLock::new(),
             refused: AtomicBool::new(false),
             input: AtomicU64::new(0),
@@ -111,7 +86,7 @@ impl<'a> Session<'a> {
 
     /// It is known where to.
     pub(crate) fn found(&self, pod: &Pod, container: &Container) {
-        let _ = self.place.set(Place {
+        let _ = self.location.set(Location {
             namespace: pod.namespace.clone(),
             pod: pod.name.clone(),
             uid: pod.uid.clone(),
@@ -128,7 +103,7 @@ impl<'a> Session<'a> {
     }
 
     /// It is refused, and its user reads this.
-    pub(crate) fn refused(&self, by: By, reason: &str) {
+    pub(crate) fn refused(&self, by: RefusedBy, reason: &str) {
         self.refused.store(true, Ordering::Relaxed);
         // A loss is counted where it comes about.
         let _ = self
@@ -140,7 +115,7 @@ impl<'a> Session<'a> {
     pub(crate) fn ended(&self, outcome: &'static str, status: Option<u32>, reason: Option<&str>) {
         let Some(began) = self.began.get() else {
             if let (Some(reason), false) = (reason, self.refused.load(Ordering::Relaxed)) {
-                self.refused(By::End(outcome), reason);
+                self.refused(RefusedBy::End(outcome), reason);
             }
             return;
         };
@@ -163,9 +138,10 @@ impl<'a> Session<'a> {
     }
 
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
-        let (client, way, target) = self.from;
-        Event::session(event, self.id, self.identity, self.place.get())
-            .from(client, way, target)
+        let (client, via, target) = self.from;
+        let location = self.location.get();
+        Event::session(event, self.id, self.kind, self.identity, location)
+            .from(client, via, target)
             .program(self.command.as_deref(), self.asked.as_deref(), self.tty)
     }
 }

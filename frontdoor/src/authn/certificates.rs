@@ -7,16 +7,15 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use podgate_identity::addresses::Addresses;
+use podgate_identity::desk_claims::{self, DeskClaims};
+use podgate_identity::{Identity, NameError, Source, strength};
 use podgate_process::reload::Reloaded;
 use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
 use super::restrictions::Restrictions;
-use super::vouched::{self, Vouched};
-use super::{names, strength};
-use crate::addresses::Addresses;
 use crate::config::{self, UserFrom};
-use crate::identity::{Identity, Source};
 
 /// Why a file of CAs' keys is none.
 #[derive(Debug, thiserror::Error)]
@@ -33,17 +32,17 @@ pub enum Error {
         number: usize,
         reason: String,
     },
-    #[error("{path}: there is no key in it")]
+    #[error("{path} contains no key")]
     Empty { path: PathBuf },
 }
 
 /// Why a certificate does not let someone in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Refusal {
+pub(crate) enum Refusal {
     #[error("its CA is not trusted")]
     Authority,
-    #[error("it is a host's")]
+    #[error("it is a host certificate")]
     Host,
     #[error("it is not valid yet")]
     Early,
@@ -59,30 +58,30 @@ pub enum Refusal {
     Forged,
     #[error("its critical option {0:?} is not supported")]
     Critical(String),
-    #[error("its source-address is no list of networks")]
+    #[error("its source-address is not a list of networks")]
     Networks,
-    #[error("its source-address does not fit the client's")]
+    #[error("the client's address does not match its source-address")]
     Address,
-    #[error("its force-command is empty or holds a NUL byte")]
+    #[error("its force-command is empty or contains a NUL byte")]
     Command,
-    #[error("{0} of its principals could be the user's name, not one")]
+    #[error("{0} of its principals could be the user's name; exactly one must be")]
     User(usize),
     #[error("{0}")]
-    Vouched(#[from] vouched::Error),
+    Desk(#[from] desk_claims::Error),
     #[error("{0}")]
-    Names(#[from] names::Error),
+    Names(#[from] NameError),
 }
 
 /// CAs, and by which rule their certificates are read.
 #[derive(Debug)]
-pub struct Certificates {
+pub(crate) struct Certificates {
     authorities: Reloaded<Vec<Fingerprint>, Error>,
     rule: config::Certificates,
 }
 
 impl Certificates {
     /// Reads the CAs' keys for the first time.
-    pub fn load(rule: config::Certificates) -> Result<Self, Error> {
+    pub(crate) fn load(rule: config::Certificates) -> Result<Self, Error> {
         let path = rule.authorities.clone();
         if !rule.optional {
             read(&path)?;
@@ -106,7 +105,7 @@ impl Certificates {
     }
 
     /// Whose certificate this is, and what they may do. `from` is the client's address.
-    pub fn find(
+    pub(crate) fn find(
         &self,
         certificate: &Certificate,
         from: IpAddr,
@@ -173,10 +172,10 @@ impl Certificates {
                 }
             }
         };
-        let said = certificate.extensions().get(vouched::EXTENSION);
+        let said = certificate.extensions().get(desk_claims::EXTENSION);
         let (extra, source) = match said.filter(|_| rule.desk) {
             None => (BTreeMap::new(), Source::Certificate),
-            Some(text) => Vouched::read(text)?,
+            Some(text) => DeskClaims::read(text)?,
         };
         Ok(rule.names.identity(user, &groups, extra, source)?)
     }

@@ -9,18 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use podgate_identity::{Identity, NameError, Names, Source};
 use podgate_process::reload::Reloaded;
 use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{HashAlg, PublicKey};
 use serde::Deserialize;
 
 use entry::{Entry, entry};
-pub use entry::{KeyError, Refusal};
+pub(crate) use entry::{KeyError, Refusal};
 
-use super::names;
 use super::restrictions::Restrictions;
-use crate::config::Names;
-use crate::identity::{Identity, Source};
 
 /// Why the users file is none.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +35,9 @@ pub enum Error {
     User {
         path: PathBuf,
         user: String,
-        reason: names::Error,
+        reason: NameError,
     },
-    #[error("{path}: user {user:?}: key {number}: belongs to another user, too")]
+    #[error("{path}: user {user:?}: key {number}: also belongs to another user")]
     Shared {
         path: PathBuf,
         user: String,
@@ -74,11 +72,11 @@ struct Table {
 
 /// The users file, or a folder of such files, followed as it changes.
 #[derive(Debug)]
-pub struct Users(Reloaded<Table, Error>);
+pub(crate) struct Users(Reloaded<Table, Error>);
 
 impl Users {
     /// Reads it for the first time.
-    pub fn load(path: PathBuf, names: Names) -> Result<Self, Error> {
+    pub(crate) fn load(path: PathBuf, names: Names) -> Result<Self, Error> {
         let read = move |path: &Path| {
             let table = read(path, &names)?;
             for (user, number, reason) in &table.refused {
@@ -102,7 +100,7 @@ impl Users {
     }
 
     /// Whose key this is, and what they may do. As at sshd, the first entry that fits is the one.
-    pub fn find(
+    pub(crate) fn find(
         &self,
         key: &PublicKey,
         from: IpAddr,

@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use podgate_identity::Identity;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
-use super::Refusal;
+use super::refusal::Refusal;
 use super::restrictions::Restrictions;
-use crate::identity::Identity;
 
 /// What a client has proved to hold. russh has verified the signature.
 #[derive(Debug, Clone)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// A plain public key.
     Key(PublicKey),
     /// A certificate, by its key.
@@ -20,7 +20,7 @@ pub enum Credential {
 
 /// A verified login.
 #[derive(Debug, Clone)]
-pub struct Login {
+pub(crate) struct Login {
     /// Who.
     pub identity: Arc<Identity>,
     /// What they may do.
@@ -31,7 +31,7 @@ pub struct Login {
 
 /// What let someone in, for [`holds`](super::Authenticator::holds).
 #[derive(Debug, Clone)]
-pub struct Proof {
+pub(crate) struct Proof {
     pub(super) credentials: Vec<Credential>,
     pub(super) from: IpAddr,
     pub(super) identity: Arc<Identity>,
@@ -40,7 +40,7 @@ pub struct Proof {
 
 /// What becomes of a verified credential.
 #[derive(Debug)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// They are in.
     Login(Login),
     /// So far so good, and the other credential is wanted, too. These are the earlier ones, then.

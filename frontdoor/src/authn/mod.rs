@@ -1,29 +1,27 @@
 //! Who is there: credentials become an [`Identity`] and what it may do, or nothing. The same judgement
 //! is made at the login and at each recheck, so that nothing holds longer than it would let in.
 
-pub mod certificates;
-pub mod keys;
-pub mod login;
-pub mod names;
-pub mod options;
-pub mod restrictions;
-pub mod revoked;
-
-pub(crate) mod strength;
-pub(crate) mod vouched;
+pub(crate) mod certificates;
+pub(crate) mod keys;
+pub(crate) mod login;
+pub(crate) mod options;
+mod refusal;
+pub(crate) mod restrictions;
+pub(crate) mod revoked;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::future::join_all;
+use podgate_identity::{Identity, Source, strength};
 use russh::keys::{Algorithm, PublicKey};
 
 use crate::config::Authn;
-use crate::identity::{Identity, Source};
 use certificates::Certificates;
 use keys::Users;
-pub use login::{Credential, Login, Proof, Verdict};
+pub(crate) use login::{Credential, Login, Proof, Verdict};
+pub(crate) use refusal::Refusal;
 use restrictions::Restrictions;
 use revoked::Revoked;
 
@@ -39,29 +37,9 @@ pub enum Error {
     Revoked(#[from] revoked::Error),
 }
 
-/// Why a credential does not let someone in.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says it")]
-pub enum Refusal {
-    #[error("the key: {0}")]
-    Key(#[from] keys::Refusal),
-    #[error("the certificate: {0}")]
-    Certificate(#[from] certificates::Refusal),
-    #[error("it is revoked")]
-    Revoked,
-    #[error("it was shown already, and the other is wanted")]
-    Again,
-    #[error("it is {0}'s, and what came before another's")]
-    Other(String),
-    #[error("it forces another command than what came before")]
-    Command,
-    #[error("a login by it alone is not configured")]
-    Method,
-}
-
 /// Knows everybody who may log in. One for all cores.
 #[derive(Debug)]
-pub struct Authenticator {
+pub(crate) struct Authenticator {
     methods: Vec<Source>,
     users: Option<Users>,
     certificates: Vec<Certificates>,
@@ -70,7 +48,7 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Reads all files for the first time.
-    pub fn load(config: &Authn) -> Result<Self, Error> {
+    pub(crate) fn load(config: &Authn) -> Result<Self, Error> {
         let users = config.users.clone();
         let users = users.map(|path| Users::load(path, config.keys.clone()));
         let certificates = config.certificates.iter().cloned().map(Certificates::load);
@@ -83,8 +61,8 @@ impl Authenticator {
     }
 
     /// Has all files looked at. What is asked of this afterwards is answered as they are now, or as they
-    /// last were where a file system stalls.
-    pub async fn refresh(&self) {
+    /// last were if their file system stalls.
+    pub(crate) async fn refresh(&self) {
         let users = async {
             if let Some(users) = &self.users {
                 users.refresh().await;
@@ -100,7 +78,7 @@ impl Authenticator {
     }
 
     /// How many files cannot be read as they are now, so that what an earlier one said holds.
-    pub fn stale(&self) -> usize {
+    pub(crate) fn stale(&self) -> usize {
         let certificates = self.certificates.iter().filter(|source| source.is_stale());
         let revoked = self.revoked.as_ref().is_some_and(Revoked::is_stale);
         let users = self.users.as_ref().map_or(0, Users::stale);
@@ -109,7 +87,7 @@ impl Authenticator {
 
     /// Whether it is worth a client's while to sign with this key. `algorithm` is the one that would
     /// sign. Of a certificate russh shows the key alone, so that with CAs any key may be one.
-    pub fn offered(&self, key: &PublicKey, algorithm: &Algorithm, from: IpAddr) -> bool {
+    pub(crate) fn offered(&self, key: &PublicKey, algorithm: &Algorithm, from: IpAddr) -> bool {
         if !strength::signs(algorithm) || strength::weakness(key.key_data()).is_some() {
             return false;
         }
@@ -129,7 +107,7 @@ impl Authenticator {
 
     /// What becomes of a credential that was offered and is proved now. `earlier` are those that
     /// were partial.
-    pub fn verified(
+    pub(crate) fn verified(
         &self,
         credential: Credential,
         earlier: &[Credential],
@@ -166,7 +144,7 @@ impl Authenticator {
     }
 
     /// Whether what let someone in still would, as the same user, with no group or freedom less.
-    pub fn holds(&self, proof: &Proof) -> bool {
+    pub(crate) fn holds(&self, proof: &Proof) -> bool {
         let decided = self.decide(&proof.credentials, proof.from, SystemTime::now());
         decided.is_ok_and(|(identity, restrictions)| {
             let then = &proof.identity;

@@ -1,17 +1,18 @@
 //! The options in front of a key (sshd(8), AUTHORIZED_KEYS FILE FORMAT), read as sshd reads them
 //! (sshauthopt_parse of OpenSSH). Each restricts its key, so one that is not honoured is an error.
 
-use crate::addresses::{self, Addresses, matches};
+use podgate_identity::addresses::{self, Addresses};
+use podgate_identity::wildcard;
 
 /// Why options are none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error("the option {0:?} is not supported")]
     Unknown(String),
     #[error("the option {0} has no value in double quotes")]
     Quotes(&'static str),
-    #[error("the option {0} stands there twice")]
+    #[error("the option {0} is given twice")]
     Twice(&'static str),
     #[error("the options end with a comma")]
     Comma,
@@ -19,7 +20,7 @@ pub enum Error {
     From(#[from] addresses::Error),
     #[error("expiry-time: {0:?} is not YYYYMMDD[HHMM[SS]][Z]")]
     Time(String),
-    #[error("command: it is empty or holds a NUL byte")]
+    #[error("command: it is empty or contains a NUL byte")]
     Command,
     #[error("{0}: {1:?} is not host:port")]
     Endpoint(&'static str, String),
@@ -27,7 +28,7 @@ pub enum Error {
 
 /// What the options of a key say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// Where it may be used from.
     pub from: Option<Addresses>,
     /// Until when; the earliest counts.
@@ -49,7 +50,7 @@ pub struct Options {
 /// A date and time as written, not yet held against a calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-pub struct Timespec {
+pub(crate) struct Timespec {
     pub year: u16,
     pub month: u8,
     pub day: u8,
@@ -63,7 +64,7 @@ pub struct Timespec {
 /// A host, perhaps as a pattern, and a port; none is any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     pub host: String,
     pub port: Option<u16>,
 }
@@ -85,7 +86,7 @@ impl Default for Options {
 }
 
 /// Parts a line into the options in front of its key, and the rest.
-pub fn part(line: &str) -> (&str, &str) {
+pub(crate) fn part(line: &str) -> (&str, &str) {
     let mut quoted = false;
     let mut escaped = false;
     let end = line.bytes().position(|b| {
@@ -100,7 +101,7 @@ pub fn part(line: &str) -> (&str, &str) {
 
 impl Options {
     /// Reads a list of options, without the key.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let mut options = Self::default();
         let mut rest = text;
         loop {
@@ -269,13 +270,13 @@ impl Endpoint {
     }
 
     /// Whether it allows to connect there: hosts are compared as they are written, `*` is any.
-    pub fn opens(&self, host: &str, port: u16) -> bool {
+    pub(crate) fn opens(&self, host: &str, port: u16) -> bool {
         self.port.is_none_or(|own| own == port) && (self.host == "*" || self.host == host)
     }
 
     /// Whether it allows to listen there: its host is a pattern.
-    pub fn listens(&self, host: &str, port: u16) -> bool {
-        let fits = matches(self.host.as_bytes(), host.as_bytes());
+    pub(crate) fn listens(&self, host: &str, port: u16) -> bool {
+        let fits = wildcard::matches(&self.host, host);
         self.port.is_none_or(|own| own == port) && fits
     }
 }

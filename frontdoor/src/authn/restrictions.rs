@@ -7,7 +7,7 @@ use super::options::Endpoint;
 
 /// Each is enforced, whichever way let someone in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restrictions {
+pub(crate) struct Restrictions {
     /// What runs instead of what the client asks for, which it finds in SSH_ORIGINAL_COMMAND.
     pub command: Option<String>,
     /// Whether a terminal may be asked for.
@@ -26,19 +26,27 @@ pub struct Restrictions {
 
 impl Restrictions {
     /// Whether the client may connect to a host and port (`ssh -L`).
-    pub fn may_open(&self, host: &str, port: u16) -> bool {
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "no agent serves forwards yet, so all are refused")
+    )]
+    pub(crate) fn may_open(&self, host: &str, port: u16) -> bool {
         self.port_forwarding && self.may_jump(host, port)
     }
 
     /// Whether the client may name a target by a host and port (`ssh -J`). That opens no port, and is no
     /// forwarding: where `permitopen` names places it is one of them, and else it may.
-    pub fn may_jump(&self, host: &str, port: u16) -> bool {
+    pub(crate) fn may_jump(&self, host: &str, port: u16) -> bool {
         let allows = |list: &Vec<Endpoint>| list.iter().any(|one| one.opens(host, port));
         self.open.iter().all(allows)
     }
 
     /// Whether the client may have a host and port listened at (`ssh -R`).
-    pub fn may_listen(&self, host: &str, port: u16) -> bool {
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "no agent serves forwards yet, so all are refused")
+    )]
+    pub(crate) fn may_listen(&self, host: &str, port: u16) -> bool {
         let allows = |list: &Vec<Endpoint>| list.iter().any(|one| one.listens(host, port));
         self.port_forwarding && self.listen.iter().all(allows)
     }

@@ -33,15 +33,15 @@ pub enum Error {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum LineError {
-    #[error("it begins with none of serial:, id:, key:, sha1:, sha256: and hash:, and is no key")]
+    #[error("it is not a key and does not begin with serial:, id:, key:, sha1:, sha256: or hash:")]
     Unknown,
-    #[error("it is no serial number or range of such, from 1")]
+    #[error("it is not a serial number or a range of serial numbers (1 or higher)")]
     Serial,
-    #[error("it is no public key")]
+    #[error("it is not a public key")]
     Key,
-    #[error("it is no SHA256 fingerprint")]
+    #[error("it is not a SHA256 fingerprint")]
     Fingerprint,
-    #[error("it names no key id")]
+    #[error("it contains no key id")]
     Id,
 }
 
@@ -54,11 +54,11 @@ struct List {
 
 /// The list, followed as it changes.
 #[derive(Debug)]
-pub struct Revoked(Reloaded<List, Error>);
+pub(crate) struct Revoked(Reloaded<List, Error>);
 
 impl Revoked {
     /// Reads it for the first time.
-    pub fn load(path: PathBuf) -> Result<Self, Error> {
+    pub(crate) fn load(path: PathBuf) -> Result<Self, Error> {
         Reloaded::load(vec![path.clone()], move || read(&path)).map(Self)
     }
 
@@ -72,12 +72,12 @@ impl Revoked {
     }
 
     /// Whether this key is on it.
-    pub fn key(&self, key: &KeyData) -> bool {
+    pub(crate) fn key(&self, key: &KeyData) -> bool {
         self.0.last().has(key)
     }
 
     /// Whether this certificate is, by its serial number, its key id, its key or its CA's.
-    pub fn certificate(&self, certificate: &Certificate) -> bool {
+    pub(crate) fn certificate(&self, certificate: &Certificate) -> bool {
         let list = self.0.last();
         let serial = certificate.serial();
         list.serials.iter().any(|range| range.contains(&serial))

@@ -2,25 +2,25 @@
 //! dials a node without. It decides by name, before anything is looked up.
 
 mod reviews;
+mod rights;
 mod rules;
-mod standing;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use podgate_identity::Identity;
 use podgate_proto::v1;
 use std::sync::Arc;
 
 use crate::config::Rule;
-use crate::identity::Identity;
-use crate::target::{Absent, Container, Pod, Selector, Target};
+use crate::login_name::{Absent, Container, Pod, Selector, Target};
 use reviews::Question;
 pub(crate) use reviews::Reviews;
-pub(crate) use standing::Rights;
-use standing::Standing;
+pub(crate) use rights::Rights;
+use rights::RightsWatch;
 
 /// What someone wants to do in a container.
-pub use podgate_proto::v1::Action;
+pub(crate) use podgate_proto::v1::Action;
 
 /// How long a grant is good for starting what it allows. It travels at once; the rest is for
 /// clocks that differ.
@@ -33,7 +33,7 @@ const ANY: &str = "";
 /// Why someone may not.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     // The words of what does not exist: who may not enter need not know which it is.
     #[error("{0}")]
     Denied(Absent),
@@ -41,7 +41,7 @@ pub enum Error {
     Review(#[from] reviews::Error),
     #[error(transparent)]
     Rule(#[from] rules::Error),
-    #[error("the target led to another pod than was authorized")]
+    #[error("the target led to a pod that was not authorized")]
     OtherPod,
     #[error("container {0} is not running")]
     NotRunning(String),
@@ -49,18 +49,18 @@ pub enum Error {
 
 /// Decides, by what Kubernetes says; one a core.
 #[derive(Clone)]
-pub struct Authorizer {
+pub(crate) struct Authorizer {
     client: kube::Client,
     reviews: Arc<Reviews>,
     rules: Arc<[Rule]>,
-    standing: Arc<Standing>,
+    watch: Arc<RightsWatch>,
 }
 
 /// Proof that an identity may do an action in what a target names, before anything was looked up: what
 /// one may not enter looks the same as what does not exist. Of a pod it is by the pod's name; of what
 /// has several it is for all pods of the namespace, and good for none until it is narrowed to one.
 #[derive(Debug)]
-pub struct Permit<'a> {
+pub(crate) struct Permit<'a> {
     identity: &'a Identity,
     target: &'a Target,
     action: Action,
@@ -70,29 +70,28 @@ pub struct Permit<'a> {
 
 /// Proof that one action is allowed in one container of one pod.
 #[derive(Debug)]
-pub struct Grant(v1::Grant);
+pub(crate) struct Grant(v1::Grant);
 
 impl Authorizer {
     /// Asks by `client`, and shares its answers with the other cores in `reviews`.
     pub(crate) fn new(client: kube::Client, reviews: Arc<Reviews>, rules: Arc<[Rule]>) -> Self {
-        let standing = Arc::default();
         Self {
             client,
             reviews,
             rules,
-            standing,
+            watch: Arc::default(),
         }
     }
 
     /// Asks by name alone.
-    pub async fn authorize<'a>(
+    pub(crate) async fn authorize<'a>(
         &self,
         identity: &'a Identity,
         target: &'a Target,
         action: Action,
     ) -> Result<Permit<'a>, Error> {
         let subresource = match action {
-            Action::Forward | Action::Listen => "portforward",
+            Action::Dial | Action::Listen => "portforward",
             Action::Exec | Action::Files | Action::Unspecified => "exec",
         };
         let (namespace, pod) = match target {
@@ -114,7 +113,7 @@ impl Authorizer {
 
     /// Narrows a permit to the pod that its target led to, which what the target is must have selected,
     /// and asks by that pod's name.
-    pub async fn narrow<'a>(
+    pub(crate) async fn narrow<'a>(
         &self,
         permit: Permit<'a>,
         pod: &Pod,
@@ -135,7 +134,7 @@ impl Authorizer {
     }
 
     /// Those of these namespaces in all of whose pods an identity may run something.
-    pub async fn enterable(
+    pub(crate) async fn enterable(
         &self,
         identity: &Identity,
         namespaces: Vec<String>,
@@ -156,16 +155,14 @@ impl Authorizer {
         }
     }
 
-    /// What a session stands on that was let in by a permit.
-    pub(crate) fn stand(&self, permit: &Permit<'_>) -> Rights {
-        self.standing.stand(permit.question.clone())
+    /// Watches the rights that a session depends on.
+    pub(crate) fn watch(&self, permit: &Permit<'_>) -> Rights {
+        self.watch.add(permit.question.clone())
     }
 
     /// Asks again for the rights of sessions that run, for ever.
     pub(crate) async fn recheck(&self, every: Duration) {
-        self.standing
-            .recheck(&self.client, &self.reviews, every)
-            .await;
+        self.watch.recheck(&self.client, &self.reviews, every).await;
     }
 }
 
@@ -189,7 +186,7 @@ impl Permit<'_> {
     }
 
     /// For one container of the pod that the permit is for.
-    pub fn grant(self, pod: &Pod, container: &Container) -> Result<Grant, Error> {
+    pub(crate) fn grant(self, pod: &Pod, container: &Container) -> Result<Grant, Error> {
         if self.question.namespace != pod.namespace || self.question.pod != pod.name {
             return Err(Error::OtherPod);
         }
@@ -230,7 +227,7 @@ fn extra((key, values): (String, Vec<String>)) -> v1::Extra {
 
 impl Grant {
     /// The node that it is for.
-    pub fn node(&self) -> &str {
+    pub(crate) fn node(&self) -> &str {
         self.0
             .pod
             .as_ref()
@@ -239,7 +236,7 @@ impl Grant {
     }
 
     /// As it travels.
-    pub fn into_message(self) -> v1::Grant {
+    pub(crate) fn into_message(self) -> v1::Grant {
         self.0
     }
 }
@@ -257,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_grant_is_for_what_was_authorized_and_runs() {
-        let identity = Identity::ada(&[]);
+        let identity = rules::tests::ada(&[]);
         let target = Target::parse("web-0.prod", "default").unwrap();
         let permit = || Permit {
             identity: &identity,
@@ -295,7 +292,7 @@ mod tests {
     }
     #[test]
     fn a_permit_for_several_covers_what_its_target_selects() {
-        let identity = Identity::ada(&[]);
+        let identity = rules::tests::ada(&[]);
         let check = |target: &str, selector: Option<&str>, expect: bool| {
             let target = Target::parse(target, "prod").unwrap();
             let permit = Permit {

@@ -1,26 +1,25 @@
-//! What Kubernetes says of who may do what (SubjectAccessReview), and for how long that is believed.
-//! One review a question is under way at a time, however many wait for its answer.
+//! Asks Kubernetes who may do what (SubjectAccessReview), and believes the answer for a while. One review
+//! of a question is under way at a time, however many wait for its answer.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use kube::api::{Api, PostParams};
-use lru::LruCache;
+use podgate_identity::Identity;
+use podgate_identity::kubernetes::{SHORT_TIMEOUT, Unanswered, within};
+use podgate_process::cache::{Ages, Cache, Outage};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Authorization;
-use crate::identity::Identity;
-use crate::kubernetes::{SHORT_TIMEOUT, Unanswered, within};
 
-/// For so long after it has not answered, whoever was let in before is let in without asking it:
-/// they need not wait for a server that is away, and one that comes back is not met by all.
+/// For so long after the API server did not answer, users who were let in before are let in without
+/// asking it. They need not wait for it, and when it comes back it is not met by all of them.
 const AWAY: Duration = Duration::from_secs(5);
-/// Questions whose answers are kept, at the most; the one longest unused goes first.
+/// Questions whose answers are kept; the one longest unused goes first.
 const QUESTIONS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is not 0");
 
 /// The group of all who have logged in.
@@ -29,24 +28,20 @@ const AUTHENTICATED: &str = "system:authenticated";
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
-    #[error("the API server did not answer who asked the same before")]
-    Away,
 }
 
-impl Error {
+impl Outage for Error {
     /// Whether another question would most likely not be answered either.
-    pub(super) fn is_away(&self) -> bool {
-        match self {
-            Self::Unanswered(unanswered) => unanswered.is_away(),
-            Self::Away => true,
-        }
+    fn is_away(&self) -> bool {
+        let Self::Unanswered(unanswered) = self;
+        unanswered.is_away()
     }
 }
 
-/// What is asked, as RBAC knows it: all that the answer depends on.
+/// What is asked, in RBAC's terms: all that the answer depends on.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub(super) struct Question {
     pub(super) user: String,
@@ -66,7 +61,7 @@ impl Question {
         pod: &str,
     ) -> Self {
         let mut groups = identity.groups.clone();
-        // Whoever has logged in is that, as the API server's own authenticators say.
+        // As the API server's own authenticators say of everybody who has logged in.
         if !groups.iter().any(|group| group == AUTHENTICATED) {
             groups.push(AUTHENTICATED.to_owned());
         }
@@ -80,7 +75,8 @@ impl Question {
         }
     }
 
-    /// Each part stands after its length and each list after its number: no two questions are alike.
+    /// Each part comes after its length and each list after its number, so that no two questions have the
+    /// same digest.
     fn digest(&self) -> Digest {
         let mut digest = Sha256::new();
         let mut put = |text: &str| {
@@ -122,116 +118,60 @@ impl Question {
     }
 }
 
-/// A question's, by SHA-256.
+/// A question's SHA-256.
 type Digest = [u8; 32];
 
-/// The answers, of all cores.
+/// The answers, for all cores.
 #[derive(Debug)]
 pub(crate) struct Reviews {
     config: Authorization,
     /// By digests: a question may hold many groups, and anybody may ask many.
-    known: Mutex<LruCache<Digest, Arc<tokio::sync::Mutex<Known>>>>,
-    /// When the API server last did not answer anything, since it last did.
-    away: Mutex<Option<Instant>>,
-}
-
-/// What is known of one question.
-#[derive(Debug, Default)]
-struct Known {
-    answer: Option<(Instant, bool)>,
-    failed: Option<Instant>,
+    answers: Cache<Digest, bool, Error>,
 }
 
 impl Reviews {
     pub(crate) fn new(config: Authorization) -> Self {
         Self {
             config,
-            known: Mutex::new(LruCache::new(QUESTIONS)),
-            away: Mutex::default(),
+            answers: Cache::new(QUESTIONS).away(AWAY),
         }
     }
 
-    /// Whether they may, by an answer that is as young as configured. While the API server is away
-    /// one that allowed counts for longer.
+    /// Whether they may, by an answer that is as young as configured. While the API server is away, an
+    /// answer that allowed counts for longer.
     pub(super) async fn may(
         &self,
         client: &kube::Client,
         question: &Question,
     ) -> Result<bool, Error> {
-        let asked = Instant::now();
-        let known = self.known(question);
-        let mut known = known.lock().await;
-        let earlier = match known.answer {
-            Some((at, allowed)) if at.elapsed() < self.believed(allowed) => return Ok(allowed),
-            Some((at, true)) if at.elapsed() < self.config.outage => true,
-            _ => false,
+        let config = &self.config;
+        let ages = |&allowed: &bool| match allowed {
+            true => Ages {
+                good: config.allowed,
+                outage: config.outage,
+            },
+            false => Ages {
+                good: config.denied,
+                outage: Duration::ZERO,
+            },
         };
-        if earlier && self.is_away() {
-            return Ok(true);
-        }
-        match self.ask(client, question, &mut known, asked).await {
-            Err(error) if earlier && error.is_away() => {
-                tracing::warn!(%error, "an earlier answer counts");
-                Ok(true)
-            }
-            answer => answer,
-        }
+        let ask = review(client, question);
+        self.answers.get(question.digest(), ages, ask).await
     }
 
-    /// The same again, by an answer that is younger than this.
+    /// Whether they still may, by an answer that is younger than this.
     pub(super) async fn still(
         &self,
         client: &kube::Client,
         question: &Question,
         age: Duration,
     ) -> Result<bool, Error> {
-        let asked = Instant::now();
-        let known = self.known(question);
-        let mut known = known.lock().await;
-        match known.answer {
-            Some((at, allowed)) if at.elapsed() < age => Ok(allowed),
-            _ => self.ask(client, question, &mut known, asked).await,
-        }
-    }
-
-    fn known(&self, question: &Question) -> Arc<tokio::sync::Mutex<Known>> {
-        let mut table = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(table.get_or_insert(question.digest(), Arc::default))
-    }
-
-    fn believed(&self, allowed: bool) -> Duration {
-        match allowed {
-            true => self.config.allowed,
-            false => self.config.denied,
-        }
-    }
-
-    fn is_away(&self) -> bool {
-        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        away.is_some_and(|at| at.elapsed() < AWAY)
-    }
-
-    /// Asks for whoever wants to know since `asked`; not again if the question failed since.
-    async fn ask(
-        &self,
-        client: &kube::Client,
-        question: &Question,
-        known: &mut Known,
-        asked: Instant,
-    ) -> Result<bool, Error> {
-        if known.failed.is_some_and(|at| at >= asked) {
-            return Err(Error::Away);
-        }
-        let answer = review(client, question).await;
-        let now = Instant::now();
-        match &answer {
-            Ok(allowed) => known.answer = Some((now, *allowed)),
-            Err(_) => known.failed = Some(now),
-        }
-        let away = answer.as_ref().is_err_and(Error::is_away);
-        let away = away.then_some(now);
-        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = away;
-        answer
+        let ages = |_: &bool| Ages {
+            good: age,
+            outage: Duration::ZERO,
+        };
+        let ask = review(client, question);
+        self.answers.get(question.digest(), ages, ask).await
     }
 }
 
@@ -247,7 +187,7 @@ async fn review(client: &kube::Client, question: &Question) -> Result<bool, Erro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Source;
+    use podgate_identity::Source;
 
     #[test]
     fn no_two_questions_share_an_answer() {

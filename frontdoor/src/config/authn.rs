@@ -3,13 +3,10 @@
 
 use std::path::PathBuf;
 
+use podgate_identity::desk_claims::GROUP_PRINCIPAL;
+use podgate_identity::{Names, Source};
 use podgate_process::config::Invalid;
 use serde::Deserialize;
-
-use crate::identity::Source;
-
-/// What a group's principal begins with, where a rule says nothing else.
-pub(crate) const GROUP_PRINCIPAL: &str = "group:";
 
 /// Checked ways to log in. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -20,15 +17,6 @@ pub struct Authn {
     pub keys: Names,
     pub certificates: Vec<Certificates>,
     pub revoked: Option<PathBuf>,
-}
-
-/// How a source's names become Kubernetes' own.
-#[derive(Clone, Debug, Default)]
-#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
-pub struct Names {
-    pub user_prefix: String,
-    pub group_prefix: String,
-    pub trust_system: bool,
 }
 
 /// CAs whose certificates are read by one rule.
@@ -131,7 +119,7 @@ impl File {
                 let mut methods = Vec::new();
                 for word in words {
                     let source = source(&word)
-                        .ok_or_else(|| format!("{word:?} is no way to log in"))
+                        .ok_or_else(|| format!("{word:?} is not a way to log in"))
                         .and_then(|source| {
                             there(source).then_some(source).ok_or_else(|| {
                                 format!("{word} needs users or authn.certificates, which is absent")
@@ -143,7 +131,7 @@ impl File {
             }
         };
         if methods.is_empty() {
-            return Err(Invalid::new("authn.methods", "none is named"));
+            return Err(Invalid::new("authn.methods", "is empty"));
         }
         Ok(Authn {
             methods,
@@ -163,7 +151,7 @@ impl CertificatesFile {
     fn check(self) -> Result<Certificates, Invalid> {
         let user = match self.user_from {
             UserFromFile::KeyId if !self.user_principal.is_empty() => {
-                let reason = "is for userFrom: principal alone".to_owned();
+                let reason = "needs userFrom: principal".to_owned();
                 return Err(Invalid::new("authn.certificates.userPrincipal", reason));
             }
             UserFromFile::KeyId => UserFrom::KeyId,
@@ -171,7 +159,7 @@ impl CertificatesFile {
         };
         // An empty one would make a group of every principal, the user's own name too.
         if self.group_principal.is_empty() {
-            let reason = "is empty; name what groups' principals begin with".to_owned();
+            let reason = "is empty; give the prefix of the groups' principals".to_owned();
             return Err(Invalid::new("authn.certificates.groupPrincipal", reason));
         }
         Ok(Certificates {
@@ -227,8 +215,8 @@ mod tests {
             assert!(error.contains(expect), "{yaml:?} gave {error:?}");
         };
         error("{}", false, "users: absent");
-        error("methods: []", true, "authn.methods: none");
-        error("methods: [password]", true, "\"password\" is no way");
+        error("methods: []", true, "authn.methods: is empty");
+        error("methods: [password]", true, "\"password\" is not a way");
         error("methods: [certificate]", true, "certificate needs");
         error("methods: [key+certificate]", true, "key+certificate needs");
         error("certificates: [{authority: /ca}]", true, "authority");

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
+use podgate_identity::kubernetes::Reference;
 use podgate_process::config::Invalid;
-
-use crate::kubernetes::Reference;
 
 /// Where the host keys are.
 #[derive(Clone, Debug)]
@@ -21,8 +20,11 @@ impl HostKeys {
         match (files.is_empty(), secret) {
             (false, None) => Ok(Self::Files(files)),
             (true, Some(secret)) => Ok(Self::Secret(secret)),
-            (true, None) => Err(Invalid::new("hostKeys", "names no file")),
-            (false, Some(_)) => Err(Invalid::new("hostKeysSecret", "there are hostKeys, too")),
+            (true, None) => Err(Invalid::new("hostKeys", "lists no file")),
+            (false, Some(_)) => Err(Invalid::new(
+                "hostKeysSecret",
+                "cannot be used together with hostKeys",
+            )),
         }
     }
 }

@@ -127,7 +127,7 @@ impl File {
                 let (least, most) = range.into_inner();
                 return Err(Invalid::new(
                     key,
-                    format!("{value} is not from {least} to {most}"),
+                    format!("{value} is not between {least} and {most}"),
                 ));
             }
         }
@@ -177,7 +177,7 @@ mod tests {
         };
         check(
             |f| f.login_grace_seconds = 0,
-            "limits.loginGraceSeconds: 0 is not from 1 to 3600",
+            "limits.loginGraceSeconds: 0 is not between 1 and 3600",
         );
         check(|f| f.starts = 0, "limits.starts: ");
         check(|f| f.starts_per_address = 0, "limits.startsPerAddress: ");

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use podgate_process::config::Invalid;
 use serde::Deserialize;
 
-use crate::target::{Requirement, Selector};
+use crate::login_name::{Requirement, Selector};
 
 /// One rule. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub enum What {
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Selectors {
-    /// Names, in which `*` stands for any number of characters.
+    /// Names, in which `*` stands for any number of characters, and `?` for one.
     pub namespaces: Option<Vec<String>>,
     pub pods: Option<Selector>,
     /// As of namespaces.
@@ -103,11 +103,11 @@ impl File {
             (Some(deny), None, None) => (What::Deny, Some(deny)),
             (None, Some(require), at) => {
                 if require.groups.is_empty() {
-                    return Err("requires one of no groups; use deny".to_owned());
+                    return Err("lists no groups; use deny".to_owned());
                 }
                 (What::Require(require.groups), at)
             }
-            (Some(_), ..) => return Err("is a deny, and has require or where beside it".to_owned()),
+            (Some(_), ..) => return Err("has deny together with require or where".to_owned()),
             (None, None, _) => return Err("has neither deny nor require".to_owned()),
         };
         let selectors = selectors.map(SelectorsFile::check).transpose()?;
@@ -133,7 +133,9 @@ impl SelectorsFile {
             ("runtimeClasses", &self.runtime_classes),
         ] {
             if list.as_ref().is_some_and(Vec::is_empty) {
-                return Err(format!("has no {key} in {key}, and would match nothing"));
+                return Err(format!(
+                    "has an empty list {key}, which would match nothing"
+                ));
             }
         }
         let pods = self.pod_selector.map(PodSelectorFile::check).transpose()?;
@@ -215,7 +217,7 @@ mod tests {
         error("[{require: {groups: [a]}, where: {}}]", "has no selectors");
         error(
             "[{require: {groups: [a]}}, {deny: {groups: [b]}, where: {groups: [c]}}]",
-            "the 2. is a deny",
+            "the 2. has deny",
         );
         error("[{deny: {namespace: [a]}}]", "namespace");
         let expression = "{key: a, operator: Gt, values: ['1']}";

@@ -10,15 +10,14 @@ use k8s_openapi::api::core::v1 as core;
 use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
-
-use crate::kubernetes::backoff;
+use podgate_identity::kubernetes::backoff;
 
 /// By node, then by pod: while an agent is replaced a node may have two.
 type Table = HashMap<String, HashMap<String, Agent>>;
 
 /// The agents' pods.
 #[derive(Debug)]
-pub struct AgentPods {
+pub(crate) struct AgentPods {
     namespace: String,
     selector: String,
     /// Empty until the first list is whole.
@@ -36,7 +35,7 @@ struct Agent {
 
 impl AgentPods {
     /// Those of a namespace that a label selector matches, as the API takes it.
-    pub fn new(namespace: String, selector: String) -> Self {
+    pub(crate) fn new(namespace: String, selector: String) -> Self {
         Self {
             namespace,
             selector,

@@ -1,38 +1,44 @@
-//! What all cores know of the cluster: its pods, what was asked of the API server a moment ago, and how
-//! many sessions each pod has.
+//! What all cores know of the cluster: its pods, recent answers of the API server, and how many sessions
+//! each pod has.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{Api, ListParams};
+use podgate_process::cache::Ages;
 use tokio_util::sync::CancellationToken;
 
-use super::answers::{self, Answers};
+use super::answers::{self, AnswerCache};
 use super::loads::Loads;
 use super::pods::Pods;
 use super::record::{Pools, Record};
 use super::wire::Seen;
 use super::workloads::{self, Selects};
-use crate::kubernetes::{ANSWER_TIMEOUT, within};
-use crate::target::{Kind, Selector};
+use crate::login_name::{Kind, Selector};
+use podgate_identity::kubernetes::{ANSWER_TIMEOUT, within};
 
 /// For so long after it was read an object is taken to select the same pods.
 const SELECTOR: Duration = Duration::from_secs(10);
+/// Of answers that serve only callers who wait for them.
+const ONCE: Ages = Ages {
+    good: Duration::ZERO,
+    outage: Duration::ZERO,
+};
 /// Pods that are listed at once, where they are not watched, or too new for it: one is picked of these.
 const MOST: u32 = 500;
 
 /// What is known; empty at first.
 #[derive(Debug)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// Whether somebody watches the pods.
     pub(super) watched: bool,
     pub(super) pods: Pods,
     pub(super) loads: Arc<Loads>,
     /// By namespace and name.
-    read: Answers<(String, String), Arc<Record>>,
+    read: AnswerCache<(String, String), Arc<Record>>,
     /// By namespace and selector.
-    listed: Answers<(String, String), Arc<[Arc<Record>]>>,
-    selectors: Answers<(Kind, String, String), Arc<Selects>>,
+    listed: AnswerCache<(String, String), Arc<[Arc<Record>]>>,
+    selectors: AnswerCache<(Kind, String, String), Arc<Selects>>,
     /// For how long the API server's last word counts while it is away.
     outage: Duration,
 }
@@ -40,14 +46,14 @@ pub struct Cluster {
 impl Cluster {
     /// For `outage` the API server's last word counts while it is away. Who has its pods `watched` must
     /// have a router follow them.
-    pub fn new(watched: bool, outage: Duration) -> Self {
+    pub(crate) fn new(watched: bool, outage: Duration) -> Self {
         Self {
             watched,
             pods: Pods::default(),
             loads: Arc::default(),
-            read: Answers::good_for(Duration::ZERO),
-            listed: Answers::good_for(Duration::ZERO),
-            selectors: Answers::good_for(SELECTOR),
+            read: answers::cache(),
+            listed: answers::cache(),
+            selectors: answers::cache(),
             outage,
         }
     }
@@ -71,7 +77,7 @@ impl Cluster {
             record.ok_or(answers::Error::Absent)
         };
         let question = (namespace.to_owned(), name.to_owned());
-        self.read.get(question, Duration::ZERO, ask).await
+        self.read.get(question, |_| ONCE, ask).await
     }
 
     /// Lists the pods that a selector selects at the API server.
@@ -91,7 +97,7 @@ impl Cluster {
             Ok(found.items.into_iter().filter_map(record).collect())
         };
         let question = (namespace.to_owned(), query);
-        self.listed.get(question, Duration::ZERO, ask).await
+        self.listed.get(question, |_| ONCE, ask).await
     }
 
     /// What an object selects, as it said a moment ago or says now.
@@ -107,7 +113,11 @@ impl Cluster {
             Ok(Arc::new(selects))
         };
         let question = (kind, namespace.to_owned(), name.to_owned());
-        self.selectors.get(question, self.outage, ask).await
+        let ages = Ages {
+            good: SELECTOR,
+            outage: self.outage,
+        };
+        self.selectors.get(question, |_| ages, ask).await
     }
 }
 

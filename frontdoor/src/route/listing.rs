@@ -12,7 +12,7 @@ const HEAD: [&str; 5] = ["NAMESPACE", "NAME", "READY", "STATUS", "NODE"];
 
 /// A table that is written as it is read.
 #[derive(Debug)]
-pub struct Listing {
+pub(crate) struct Listing {
     cluster: Arc<Cluster>,
     namespaces: std::vec::IntoIter<String>,
     /// Of the namespace that is written now.

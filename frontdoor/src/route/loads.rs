@@ -6,31 +6,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ids::Uid;
 use super::record::Record;
-use crate::target::{Candidate, NoneReady, pick};
+use crate::login_name::{Candidate, NoneReady, pick};
 
 /// Sessions by the UIDs of their pods.
 #[derive(Debug, Default)]
 pub(super) struct Loads(Mutex<HashMap<Uid, usize>>);
 
-/// A session's place in a pod; given back on drop.
+/// Counts one session for a pod until it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Seat {
+pub(crate) struct PodSlot {
     loads: Arc<Loads>,
     uid: Uid,
 }
 
 impl Loads {
     /// One more session for the pod of this UID.
-    pub(super) fn seat(self: &Arc<Self>, uid: &Uid) -> Seat {
+    pub(super) fn slot(self: &Arc<Self>, uid: &Uid) -> PodSlot {
         self.take(&mut self.lock(), uid)
     }
 
-    /// Picks one of these pods, and takes a place in it before anybody else picks.
+    /// Picks one of these pods and counts a session for it before anybody else picks.
     pub(super) fn pick<'a>(
         self: &Arc<Self>,
         pods: &'a [Arc<Record>],
-    ) -> Result<(&'a Record, Seat), NoneReady> {
+    ) -> Result<(&'a Record, PodSlot), NoneReady> {
         let mut loads = self.lock();
         let candidates: Vec<_> = pods
             .iter()
@@ -44,15 +44,15 @@ impl Loads {
         let picked = pick(&candidates)?;
         let pod = pods.iter().find(|pod| *pod.name == *picked.name);
         let pod = pod.ok_or(NoneReady::NoPods)?;
-        let seat = self.take(&mut loads, &pod.uid);
-        Ok((pod, seat))
+        let slot = self.take(&mut loads, &pod.uid);
+        Ok((pod, slot))
     }
 
-    fn take(self: &Arc<Self>, loads: &mut HashMap<Uid, usize>, uid: &Uid) -> Seat {
+    fn take(self: &Arc<Self>, loads: &mut HashMap<Uid, usize>, uid: &Uid) -> PodSlot {
         let uid = uid.clone();
         *loads.entry(uid.clone()).or_default() += 1;
         let loads = Arc::clone(self);
-        Seat { loads, uid }
+        PodSlot { loads, uid }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Uid, usize>> {
@@ -60,7 +60,7 @@ impl Loads {
     }
 }
 
-impl Drop for Seat {
+impl Drop for PodSlot {
     fn drop(&mut self) {
         let mut loads = self.loads.lock();
         if let Some(sessions) = loads.get_mut(&self.uid) {
@@ -77,12 +77,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_given_back_and_leaves_nothing() {
+    fn a_slot_is_given_back_and_leaves_nothing() {
         let loads = Arc::new(Loads::default());
-        let seats = ["a", "a", "b"].map(|uid| loads.seat(&Uid::from(uid)));
+        let slots = ["a", "a", "b"].map(|uid| loads.slot(&Uid::from(uid)));
         let sessions = |uid: &str| loads.lock().get(&Uid::from(uid)).copied();
         assert_eq!((sessions("a"), sessions("b")), (Some(2), Some(1)));
-        drop(seats);
+        drop(slots);
         assert!(loads.lock().is_empty());
     }
 }

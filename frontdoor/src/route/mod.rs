@@ -5,10 +5,11 @@
 mod agents;
 mod answers;
 mod cluster;
+mod destination;
+mod error;
 mod ids;
 mod listing;
 mod loads;
-mod place;
 mod pods;
 mod pool;
 mod record;
@@ -19,47 +20,22 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::kubernetes;
-use crate::target::{Absent, NoneReady, Pod, Selector, Target};
+use podgate_identity::kubernetes;
+
+use crate::login_name::{NoneReady, Pod, Selector, Target};
 use record::Record;
 
-pub use agents::AgentPods;
-pub use answers::Error as AskError;
-pub use cluster::Cluster;
-pub use listing::Listing;
-pub use loads::Seat;
-pub use place::Place;
-
-/// Why a target leads nowhere.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
-    #[error("{0}")]
-    Ask(AskError),
-    // The words of what one may not enter.
-    #[error("{0}")]
-    Absent(Absent),
-    #[error("this frontdoor does not watch the cluster's pods (watchPods) and cannot list them")]
-    NotWatched,
-    #[error("the cluster's pods are not known yet; try again in a moment")]
-    NotKnown,
-    #[error("pod {0} is not on a node yet")]
-    NotScheduled(String),
-    #[error("no agent of podgate runs on the pod's node, {0}")]
-    NoAgent(String),
-    #[error("{target}: {reason}")]
-    NoPods { target: String, reason: String },
-    #[error("no container {container} in pod {pod}; it has {has}")]
-    NoContainer {
-        pod: String,
-        container: String,
-        has: String,
-    },
-}
+pub(crate) use agents::AgentPods;
+pub(crate) use answers::Error as AskError;
+pub(crate) use cluster::Cluster;
+pub(crate) use destination::Destination;
+pub(crate) use error::Error;
+pub(crate) use listing::Listing;
+pub(crate) use loads::PodSlot;
 
 /// Looks up where targets lead; one a core.
 #[derive(Clone)]
-pub struct Router {
+pub(crate) struct Router {
     client: kube::Client,
     cluster: Arc<Cluster>,
     agents: Option<Arc<AgentPods>>,
@@ -69,7 +45,7 @@ impl Router {
     /// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called
     /// on the runtime that uses it. What is known is in `cluster` and `agents`, for all cores; without
     /// the latter agents are where their nodes are.
-    pub async fn connect(
+    pub(crate) async fn connect(
         kubeconfig: Option<&Path>,
         cluster: Arc<Cluster>,
         agents: Option<Arc<AgentPods>>,
@@ -100,7 +76,7 @@ impl Router {
     }
 
     /// Where the agent of a pod's node is dialled.
-    pub fn agent(&self, pod: &Pod) -> Result<IpAddr, Error> {
+    pub(crate) fn agent(&self, pod: &Pod) -> Result<IpAddr, Error> {
         match &self.agents {
             None => Ok(pod.node_address),
             Some(agents) => {
@@ -110,8 +86,8 @@ impl Router {
         }
     }
 
-    /// Where a target leads, and a session's place there.
-    pub async fn resolve(&self, target: &Target) -> Result<Place, Error> {
+    /// Where a target leads. It counts a session there at once.
+    pub(crate) async fn resolve(&self, target: &Target) -> Result<Destination, Error> {
         match target {
             Target::Pod {
                 namespace,
@@ -146,7 +122,7 @@ impl Router {
     }
 
     /// The namespaces that have pods, by name.
-    pub fn namespaces(&self) -> Result<Vec<String>, Error> {
+    pub(crate) fn namespaces(&self) -> Result<Vec<String>, Error> {
         match self.cluster.pods.namespaces() {
             Some(namespaces) => Ok(namespaces),
             None if self.cluster.watched => Err(Error::NotKnown),
@@ -155,7 +131,7 @@ impl Router {
     }
 
     /// The pods of these namespaces, as far as the watch has seen them.
-    pub async fn list(&self, namespaces: Vec<String>) -> Listing {
+    pub(crate) async fn list(&self, namespaces: Vec<String>) -> Listing {
         Listing::new(Arc::clone(&self.cluster), namespaces).await
     }
 
@@ -165,16 +141,16 @@ impl Router {
         namespace: &str,
         name: &str,
         container: Option<&str>,
-    ) -> Result<Place, Error> {
+    ) -> Result<Destination, Error> {
         if let Some(record) = self.cluster.pods.find(namespace, name)
-            && let Ok(place) = self.place(namespace, &record, container)
-            && place.container.running.is_some()
+            && let Ok(destination) = self.destination(namespace, &record, container)
+            && destination.container.running.is_some()
         {
-            return Ok(place);
+            return Ok(destination);
         }
         let record = self.cluster.read(&self.client, namespace, name).await;
         let record = record.map_err(|error| failed(target, error))?;
-        self.place(namespace, &record, container)
+        self.destination(namespace, &record, container)
     }
 
     /// Picks one of the pods that are selected. Where those that are known will not do, they are listed
@@ -184,12 +160,12 @@ impl Router {
         target: &Target,
         namespace: &str,
         selector: Selector,
-    ) -> Result<Place, Error> {
+    ) -> Result<Destination, Error> {
         let loads = &self.cluster.loads;
         let known = self.cluster.pods.select(namespace, &selector);
         let known = known.unwrap_or_default();
         let listed;
-        let (record, seat) = match loads.pick(&known) {
+        let (record, pod_slot) = match loads.pick(&known) {
             Ok(picked) => picked,
             Err(_) => {
                 let list = self.cluster.list(&self.client, namespace, &selector).await;
@@ -205,21 +181,21 @@ impl Router {
                     })?
             }
         };
-        let place = Place::new(namespace, record, target.container(), seat)?;
-        Ok(Place {
+        let destination = Destination::new(namespace, record, target.container(), pod_slot)?;
+        Ok(Destination {
             selector: Some(selector),
-            ..place
+            ..destination
         })
     }
 
-    fn place(
+    fn destination(
         &self,
         namespace: &str,
         record: &Record,
         container: Option<&str>,
-    ) -> Result<Place, Error> {
-        let seat = self.cluster.loads.seat(&record.uid);
-        Place::new(namespace, record, container, seat)
+    ) -> Result<Destination, Error> {
+        let pod_slot = self.cluster.loads.slot(&record.uid);
+        Destination::new(namespace, record, container, pod_slot)
     }
 }
 

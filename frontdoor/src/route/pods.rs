@@ -10,12 +10,12 @@ use futures_util::TryStreamExt;
 use kube::api::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
+use podgate_identity::kubernetes::backoff;
 use tokio_util::sync::CancellationToken;
 
 use super::record::{ByName, Pools, Record};
 use super::wire::Seen;
-use crate::kubernetes::backoff;
-use crate::target::Selector;
+use crate::login_name::Selector;
 
 /// Pods of a page of the list: what is parsed at once is the most that a list takes in memory.
 const PAGE: u32 = 250;

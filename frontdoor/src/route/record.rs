@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::ids::{ContainerId, Uid};
 use super::pool::Pool;
 use super::wire;
-use crate::target::{Container, Pod, Selector};
+use crate::login_name::{Container, Pod, Selector};
 
 /// A label's key and value.
 type Label = (Arc<str>, Arc<str>);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::place::choose;
+use super::destination::choose;
 use super::record::{Pools, Record};
 use super::wire::Seen;
 

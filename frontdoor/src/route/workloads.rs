@@ -10,18 +10,18 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Resource;
 use kube::api::Api;
+use podgate_identity::kubernetes::{SHORT_TIMEOUT, within};
 use serde::de::DeserializeOwned;
 
 use super::answers;
-use crate::kubernetes::{SHORT_TIMEOUT, within};
-use crate::target::{Kind, Requirement, Selector, UnknownRequirement};
+use crate::login_name::{Kind, Requirement, Selector, UnknownRequirement};
 
 /// What an object says of its pods.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Pods {
-    #[error("it is an ExternalName, which has no pods")]
+    #[error("it is of type ExternalName and has no pods")]
     External,
-    #[error("it has no selector, which would say what its pods are")]
+    #[error("it has no selector, so its pods are not known")]
     NoSelector,
     #[error(transparent)]
     Unknown(#[from] UnknownRequirement),

@@ -1,29 +1,32 @@
-//! The first look at a connection: whether it may begin. One that may not costs a line, and neither a
-//! key exchange nor anybody's time.
+//! Whether a new connection may begin. One that may not is told so in a line, without a key exchange.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
-use crate::addresses::Addresses;
+use podgate_identity::addresses::Addresses;
+
 use crate::metrics::Metrics;
-use crate::places::{Full, Places, Start};
+use crate::quotas::{Full, PreAuthSlot, Quotas};
+
+/// The limit by which a connection that does not log in in time ends: its key in the configuration.
+pub(super) const GRACE: &str = "loginGraceSeconds";
 
 /// A connection that may begin.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) start: Start,
-    /// Whether a proxy is to say first whose connection it is.
+    pub(super) slot: PreAuthSlot,
+    /// Whether it comes from a proxy, which has to name the client first.
     pub(super) proxied: bool,
 }
 
-/// Takes a connection in, or refuses it. Never waits.
+/// Admits a connection or refuses it. Never waits.
 pub(crate) fn admit(
     stream: tokio::net::TcpStream,
     peer: SocketAddr,
     proxies: Option<&Addresses>,
-    places: &Places,
+    quotas: &Quotas,
     metrics: &Metrics,
 ) -> Option<Accepted> {
     let stream = match stream.into_std() {
@@ -34,16 +37,16 @@ pub(crate) fn admit(
         }
     };
     let proxied = proxies.is_some_and(|proxies| proxies.fit(peer.ip()));
-    let place = if proxied {
-        places.unnamed(peer.ip())
+    let slot = if proxied {
+        quotas.proxied(peer.ip())
     } else {
-        places.start(peer.ip())
+        quotas.pre_auth(peer.ip())
     };
-    match place {
-        Ok(start) => Some(Accepted {
+    match slot {
+        Ok(slot) => Some(Accepted {
             stream,
             peer,
-            start,
+            slot,
             proxied,
         }),
         Err(full) => {
@@ -53,8 +56,9 @@ pub(crate) fn admit(
     }
 }
 
-/// A server may send lines before its identification (RFC 4253 §4.2); sshd does so, too, when it has
-/// too many. The stream does not block, and a new one has room for a line.
+/// Tells the client which limit is reached. A server may send lines before its identification (RFC 4253
+/// §4.2), and sshd does so when it has too many connections. The stream does not block, and a new one
+/// has room for a line.
 pub(super) fn refuse(
     mut stream: std::net::TcpStream,
     peer: SocketAddr,
@@ -64,7 +68,7 @@ pub(super) fn refuse(
     tracing::info!(%peer, limit = full.limit(), "refused");
     metrics.refused(full.limit());
     let _ = stream.write(format!("podgate: {full}\r\n").as_bytes());
-    // Closed with bytes unread, TCP would reset the connection, and the line might be lost.
+    // If bytes were left unread, closing would reset the connection, and the line might be lost.
     let _ = stream.shutdown(Shutdown::Write);
     let _ = stream.read(&mut [0; 256]);
 }

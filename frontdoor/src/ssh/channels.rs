@@ -1,105 +1,155 @@
-//! A connection's channels as its handler knows them: which are open, and how many there may be.
+//! The registry of a connection's channels. What it holds to:
+//!
+//! - A channel is here from the moment it is asked for, by either end, until one end has closed it. All
+//!   of them count against the limit, those that are still opening too.
+//! - A channel is `Opening` until both ends have agreed to it. Only then has it a kind, and takes
+//!   requests and signals.
+//! - Each has a token, which is cancelled when the channel closes or the connection ends; so a task that
+//!   waits for its token never outlives its channel.
 
 use std::collections::HashMap;
 
-use russh::{ChannelId, Sig};
+use russh::server::Msg;
+use russh::{ChannelId, ChannelWriteHalf, Sig};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Client;
-use crate::audit::Event;
-use crate::authn::Login;
-
-/// Why a channel is refused, as the audit log has it.
-const FULL: &str = "the connection has as many channels as it may have";
-/// Signals of a channel that wait for its session to take them.
+/// Signals that wait for their session to take them.
 const SIGNALS: usize = 32;
 
-/// Those that are open.
-#[derive(Default)]
-pub(super) struct Channels(HashMap<ChannelId, State>);
-
-struct State {
-    /// Whether its shell or command was asked for.
-    started: bool,
-    /// Cancelled when the client closes the channel.
-    closed: CancellationToken,
-    /// To its session.
-    signals: Option<mpsc::Sender<Sig>>,
+pub(super) struct Channels {
+    /// How many there may be.
+    most: usize,
+    /// Cancelled when the connection is gone.
+    ended: CancellationToken,
+    known: HashMap<ChannelId, Channel>,
 }
 
+struct Channel {
+    closed: CancellationToken,
+    state: State,
+}
+
+enum State {
+    Opening,
+    Open(Kind),
+}
+
+enum Kind {
+    Session {
+        /// Whether a shell or command was asked for.
+        started: bool,
+        signals: mpsc::Sender<Sig>,
+    },
+    Jump,
+}
+
+/// A channel that is asked for and not open yet.
+pub(super) struct Opening {
+    id: ChannelId,
+    closed: CancellationToken,
+}
+
+/// There are as many as there may be.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection has as many channels as it may have")]
+pub(super) struct Full;
+
 impl Channels {
-    /// Whether there may be one more, of who is logged in under this name.
-    pub(super) fn may_open(&mut self, client: &Client, login: &Login, name: &str) -> bool {
-        // Not every closed channel is told of: one that this end closes first is not.
-        self.0.retain(|_, state| !state.closed.is_cancelled());
-        let worker = &client.worker;
-        let full = self.0.len() >= worker.limits.channels_per_connection;
-        if full {
-            client.refused("channelsPerConnection");
-            let event = Event::channel_refused(&login.identity, FULL);
-            client.record(event, name);
+    pub(super) fn new(most: usize, ended: CancellationToken) -> Self {
+        Self {
+            most,
+            ended,
+            known: HashMap::new(),
         }
-        !full && !worker.draining.is_cancelled() && !client.revoked.is_cancelled()
     }
 
-    /// Opens one for a session; gives what is cancelled when it closes, and the session's signals.
-    pub(super) fn session(
-        &mut self,
-        channel: ChannelId,
-        client: &Client,
-    ) -> (CancellationToken, mpsc::Receiver<Sig>) {
-        let (signals, wanted) = mpsc::channel(SIGNALS);
-        let closed = client.ended.child_token();
-        let state = State {
-            started: false,
+    /// Enters one that was asked for. Its token is cancelled when it closes; whoever closes it at this
+    /// end cancels the token.
+    pub(super) fn opening(&mut self, id: ChannelId) -> Result<Opening, Full> {
+        // russh does not tell of a channel that this end closes first.
+        self.known
+            .retain(|_, channel| !channel.closed.is_cancelled());
+        if self.known.len() >= self.most {
+            return Err(Full);
+        }
+        let closed = self.ended.child_token();
+        let channel = Channel {
             closed: closed.clone(),
-            signals: Some(signals),
+            state: State::Opening,
         };
-        self.0.insert(channel, state);
-        (closed, wanted)
+        self.known.insert(id, channel);
+        Ok(Opening { id, closed })
     }
 
-    /// Opens one for a jump, on which nothing can be asked for.
-    pub(super) fn jump(&mut self, channel: ChannelId, client: &Client) -> CancellationToken {
-        let closed = client.ended.child_token();
-        let state = State {
-            started: true,
-            closed: closed.clone(),
-            signals: None,
-        };
-        self.0.insert(channel, state);
-        closed
+    /// It is open, and carries a session. Gives the signals that the client will send to it.
+    pub(super) fn session(&mut self, opening: Opening) -> (CancellationToken, mpsc::Receiver<Sig>) {
+        let (signals, receiver) = mpsc::channel(SIGNALS);
+        let started = false;
+        (
+            self.open(opening, Kind::Session { started, signals }),
+            receiver,
+        )
     }
 
-    /// Whether nothing was started on it yet.
-    pub(super) fn is_early(&self, channel: ChannelId) -> bool {
-        self.0.get(&channel).is_some_and(|state| !state.started)
+    /// It is open, and carries a connection inside this one. It takes no requests.
+    pub(super) fn jump(&mut self, opening: Opening) -> CancellationToken {
+        self.open(opening, Kind::Jump)
     }
 
-    /// A shell or command may be asked for once a channel (RFC 4254 §6.5).
-    pub(super) fn start(&mut self, channel: ChannelId) -> bool {
-        self.0
-            .get_mut(&channel)
-            .is_some_and(|state| !std::mem::replace(&mut state.started, true))
+    fn open(&mut self, opening: Opening, kind: Kind) -> CancellationToken {
+        if let Some(channel) = self.known.get_mut(&opening.id) {
+            channel.state = State::Open(kind);
+        }
+        opening.closed
     }
 
-    /// Not through the channel, where it would wait behind input that nobody reads.
-    pub(super) fn signal(&self, channel: ChannelId, signal: Sig) {
-        let state = self.0.get(&channel);
-        let Some(signals) = state.and_then(|state| state.signals.as_ref()) else {
+    /// Whether it is a session's and nothing was started on it yet.
+    pub(super) fn is_early(&self, id: ChannelId) -> bool {
+        let state = self.known.get(&id).map(|channel| &channel.state);
+        matches!(state, Some(State::Open(Kind::Session { started, .. })) if !started)
+    }
+
+    /// Takes note that a shell or command is started, which may be asked for once a channel (RFC 4254
+    /// §6.5). Says whether this is the first.
+    pub(super) fn start(&mut self, id: ChannelId) -> bool {
+        match self.known.get_mut(&id).map(|channel| &mut channel.state) {
+            Some(State::Open(Kind::Session { started, .. })) => !std::mem::replace(started, true),
+            _ => false,
+        }
+    }
+
+    /// Passes a signal on, beside the channel's data: there it would wait behind input that nobody
+    /// reads.
+    pub(super) fn signal(&self, id: ChannelId, signal: Sig) {
+        let state = self.known.get(&id).map(|channel| &channel.state);
+        let Some(State::Open(Kind::Session { signals, .. })) = state else {
             return;
         };
-        // Another name than those of RFC 4254 §6.10 means nothing to any program.
+        // Names that RFC 4254 §6.10 does not have mean nothing to any program.
         if !matches!(signal, Sig::Custom(_)) && signals.try_send(signal).is_err() {
-            tracing::debug!("a session that takes no signals was sent one more");
+            tracing::debug!("a signal is dropped: too many wait for their session");
         }
+    }
+
+    /// It is refused.
+    pub(super) fn refuse(&mut self, opening: &Opening) {
+        self.close(opening.id);
     }
 
     /// The client has closed it.
-    pub(super) fn close(&mut self, channel: ChannelId) {
-        if let Some(state) = self.0.remove(&channel) {
-            state.closed.cancel();
+    pub(super) fn close(&mut self, id: ChannelId) {
+        if let Some(channel) = self.known.remove(&id) {
+            channel.closed.cancel();
         }
     }
+}
+
+/// Closes a channel at this end. `closed` is its token.
+pub(super) async fn close(write: &ChannelWriteHalf<Msg>, closed: &CancellationToken) {
+    // The channel may be gone, and is then closed already.
+    let _ = write.eof().await;
+    // First, so that a client that hears of the end may open the next.
+    closed.cancel();
+    let _ = write.close().await;
 }

@@ -1,15 +1,14 @@
-//! A client's connection from accept to end: key exchange, login within the grace time, and its
-//! channels' tasks, which it outlives. One that jumps runs inside such a task, and is the same.
+//! A client's connection from accept to end: key exchange, login within the grace time, and the tasks of
+//! its channels, which it owns and outlives. A jump's channel carries a connection of the same kind.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use russh::Disconnect;
-use russh::server::{self, RunningSession};
+use russh::server::{self, Msg, RunningSession};
+use russh::{Channel, Disconnect};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -17,189 +16,130 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::admit::Accepted;
-use super::handler::Connection;
-use super::jump::Jump;
-use super::{proxied, recheck, socket};
-use crate::agents::Agents;
-use crate::audit::{Audit, Event, Way};
-use crate::authn::{Authenticator, Login};
-use crate::authz::Authorizer;
-use crate::config::{Limits, Sessions};
-use crate::metrics::Metrics;
-use crate::places::{Connected, Full, Places, Start};
-use crate::route::Router;
+use super::admit::{Accepted, GRACE};
+use super::client::Client;
+use super::context::Context;
+use super::handler::{ConnectionHandler, Opened};
+use super::tunnel::Tunnel;
+use super::{channels, jump, proxied, recheck, socket};
+use crate::quotas::PreAuthSlot;
 
 /// For a connection's last words, once it is told to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Its key in the configuration.
-pub(super) const GRACE: &str = "loginGraceSeconds";
-/// Why nobody logged in, as the audit log has it.
-const UNKNOWN: &str = "no key or certificate that is known was shown";
-
-/// What all connections of one core share.
-#[derive(Debug)]
-pub(crate) struct Worker {
-    pub(crate) ssh: Arc<server::Config>,
-    pub(crate) limits: Limits,
-    pub(crate) places: Arc<Places>,
-    pub(crate) sessions: Sessions,
-    pub(crate) authenticator: Arc<Authenticator>,
-    /// How often what let someone in is looked at again.
-    pub(crate) recheck: Duration,
-    pub(crate) authorizer: Authorizer,
-    pub(crate) router: Router,
-    pub(crate) agents: Agents,
-    pub(crate) audit: Arc<Audit>,
-    pub(crate) metrics: Arc<Metrics>,
-    /// Cancelled when no session may begin any more.
-    pub(crate) draining: CancellationToken,
-    /// Cancelled when those that run must end.
-    pub(crate) stopped: CancellationToken,
-}
-
-/// One connected client.
-pub(super) struct Client {
-    /// Where it connects from.
-    pub(super) peer: SocketAddr,
-    /// How it got here.
-    pub(super) way: Way,
-    pub(super) worker: Arc<Worker>,
-    /// Its channels' tasks.
-    pub(super) channels: TaskTracker,
-    /// The login name that was tried first without a word in the audit log.
-    pub(super) tried: OnceLock<String>,
-    /// Who is there, from the login on.
-    pub(super) login: OnceLock<Login>,
-    /// Its place among those that have logged in, or why it has none.
-    pub(super) place: OnceLock<Result<Connected, Full>>,
-    /// Cancelled at the login.
-    pub(super) logged_in: CancellationToken,
-    /// Cancelled when what let them in does not hold any more.
-    pub(super) revoked: CancellationToken,
-    /// Cancelled when the connection is gone.
-    pub(super) ended: CancellationToken,
-    /// Where it leads, if it runs inside another.
-    pub(super) jump: Option<Jump>,
-}
-
-impl Client {
-    pub(super) fn new(
-        peer: SocketAddr,
-        worker: Arc<Worker>,
-        revoked: CancellationToken,
-        jump: Option<Jump>,
-    ) -> Self {
-        let way = jump.as_ref().map_or(Way::Direct, |_| Way::Jump);
-        Self {
-            peer,
-            way,
-            worker,
-            channels: TaskTracker::new(),
-            tried: OnceLock::new(),
-            login: OnceLock::new(),
-            place: OnceLock::new(),
-            logged_in: CancellationToken::new(),
-            revoked,
-            ended: CancellationToken::new(),
-            jump,
-        }
-    }
-
-    /// Logs and counts that a limit, named by its key, refused or ended something.
-    pub(super) fn refused(&self, limit: &'static str) {
-        tracing::info!(peer = %self.peer, limit, "refused");
-        self.worker.metrics.refused(limit);
-    }
-
-    /// Records a login, or a try. A loss is counted where it comes about.
-    pub(super) fn record(&self, event: Event<'_>, login: &str) {
-        let target = self.jump.as_ref().map_or(login, |jump| &jump.target);
-        let event = event.from(self.peer, self.way, target);
-        let _ = self.worker.audit.record(&event);
-    }
-
-    /// Records that nobody logged in, though somebody tried: keys that are not known are not proved.
-    fn record_tried(&self) {
-        if let Some(login) = self.tried.get() {
-            self.record(Event::refused(None, UNKNOWN), login);
-        }
-    }
-}
 
 /// Serves one core's connections until there are no more and the last is gone.
-pub(crate) async fn serve(mut accepted: mpsc::Receiver<Accepted>, worker: Arc<Worker>) {
+pub(crate) async fn serve(mut accepted: mpsc::Receiver<Accepted>, context: Arc<Context>) {
     let connections = TaskTracker::new();
     while let Some(connection) = accepted.recv().await {
-        connections.spawn(connect(connection, Arc::clone(&worker)));
+        connections.spawn(connect(connection, Arc::clone(&context)));
     }
     connections.close();
     connections.wait().await;
 }
 
-async fn connect(accepted: Accepted, worker: Arc<Worker>) {
-    worker.metrics.connections.inc();
-    let grace = sleep(worker.limits.login_grace);
-    if let Err(error) = attend_to(accepted, &worker, grace).await {
+async fn connect(accepted: Accepted, context: Arc<Context>) {
+    context.metrics.connections.inc();
+    let grace = sleep(context.limits.login_grace);
+    if let Err(error) = outer(accepted, &context, grace).await {
         tracing::warn!(%error, "a connection cannot be used");
     }
-    worker.metrics.connections.dec();
+    context.metrics.connections.dec();
 }
 
-async fn attend_to(accepted: Accepted, worker: &Arc<Worker>, grace: Sleep) -> io::Result<()> {
+/// A connection over TCP.
+async fn outer(accepted: Accepted, context: &Arc<Context>, grace: Sleep) -> io::Result<()> {
     tokio::pin!(grace);
     let Accepted {
         stream,
         peer,
-        start,
+        slot,
         proxied,
     } = accepted;
     let stream = TcpStream::from_std(stream)?;
     socket::tune(&stream);
-    let (stream, peer, start) = if proxied {
-        match proxied::client(stream, peer, worker, grace.as_mut()).await {
-            Some((stream, client, place)) => {
-                drop(start);
-                (stream, client, place)
+    let (stream, peer, slot) = if proxied {
+        match proxied::client(stream, peer, context, grace.as_mut()).await {
+            Some((stream, client, its_slot)) => {
+                drop(slot);
+                (stream, client, its_slot)
             }
             None => return Ok(()),
         }
     } else {
-        (stream, peer, start)
+        (stream, peer, slot)
     };
     let socket = stream.as_fd().try_clone_to_owned()?;
     let revoked = CancellationToken::new();
-    let client = Arc::new(Client::new(peer, Arc::clone(worker), revoked, None));
+    let client = Client::new(peer, Arc::clone(context), revoked, None);
+    let client = Arc::new(client.map_err(io::Error::other)?);
     let cut = || {
         // It may be shut down already.
         let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
     };
-    converse(stream, &client, grace, start, cut).await;
+    converse(stream, &client, grace, slot, cut).await;
     Ok(())
 }
 
-/// Speaks SSH on a stream, until nothing of the connection is left. `cut` ends the stream.
-pub(super) async fn converse(
+/// A connection inside a channel of another. It ends with the channel, and the other way round.
+async fn inner(task: jump::Task, channel: Channel<Msg>) {
+    let jump::Task {
+        outer,
+        jump,
+        slot,
+        closed,
+    } = task;
+    let cut = closed.child_token();
+    let (read, write) = channel.split();
+    let stream = Tunnel::new(read, write.make_writer(), &cut);
+    let (context, revoked) = (Arc::clone(&outer.context), outer.revoked.child_token());
+    match Client::new(outer.peer, context, revoked, Some(jump)) {
+        Ok(client) => {
+            let (client, context) = (Arc::new(client), &outer.context);
+            context.metrics.jumps.inc();
+            let grace = sleep(context.limits.login_grace);
+            tokio::pin!(grace);
+            converse(stream, &client, grace, slot, || cut.cancel()).await;
+            context.metrics.jumps.dec();
+        }
+        Err(error) => tracing::error!(%error, "no random numbers"),
+    }
+    channels::close(&write, &closed).await;
+}
+
+/// Starts the task of a channel.
+fn start(client: &Client, opened: Opened) {
+    match opened {
+        Opened::Session(task, channel, signals) => {
+            client.tasks.spawn(task.run(channel, signals));
+        }
+        Opened::Jump(task, channel) => {
+            client.tasks.spawn(inner(task, channel));
+        }
+    }
+}
+
+/// Speaks SSH on a stream until nothing of the connection is left. `cut` ends the stream.
+async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: &Arc<Client>,
     mut grace: Pin<&mut Sleep>,
-    start: Start,
+    slot: PreAuthSlot,
     cut: impl FnOnce(),
 ) {
-    let worker = &client.worker;
-    let handler = Connection::new(Arc::clone(client), client.ended.clone());
+    let context = &client.context;
+    let handler = ConnectionHandler::new(Arc::clone(client), start);
     let greeted = tokio::select! {
-        greeted = server::run_stream(Arc::clone(&worker.ssh), stream, handler) => greeted,
+        greeted = server::run_stream(Arc::clone(&context.ssh), stream, handler) => greeted,
         () = grace.as_mut() => {
             client.refused(GRACE);
             Err(russh::Error::ConnectionTimeout)
         }
-        () = worker.draining.cancelled() => Err(russh::Error::Disconnect),
+        () = context.draining.cancelled() => Err(russh::Error::Disconnect),
     };
     match greeted {
-        Ok(session) => attend(session, client, grace, start).await,
+        Ok(session) => attend(session, client, grace, slot).await,
         Err(error) => {
-            drop(start);
+            drop(slot);
             tracing::debug!(%error, "no SSH");
         }
     }
@@ -207,40 +147,71 @@ pub(super) async fn converse(
     cut();
     if !client.logged_in.is_cancelled() {
         tracing::info!(peer = %client.peer, "connection ended without a login");
-        worker.metrics.login("none");
+        context.metrics.login("none");
         client.record_tried();
     }
     let _ = timeout(LAST_WORDS, client.ended.cancelled()).await;
     client.ended.cancel();
-    client.channels.close();
-    client.channels.wait().await;
+    client.tasks.close();
+    client.tasks.wait().await;
 }
 
-/// Waits for a connection's end, and brings it about where the grace or the frontdoor's own end does.
+/// Waits for the connection's end, or brings it about.
 async fn attend(
-    mut session: RunningSession<Connection>,
+    mut session: RunningSession<ConnectionHandler>,
     client: &Client,
     grace: Pin<&mut Sleep>,
-    start: Start,
+    slot: PreAuthSlot,
 ) {
-    let ungraceful = async move {
-        tokio::select! {
-            () = grace => {}
-            () = client.logged_in.cancelled() => {
-                drop(start);
-                std::future::pending().await
+    let reason = tokio::select! {
+        ended = &mut session => {
+            if let Err(error) = ended {
+                if matches!(error, russh::Error::KeepaliveTimeout) {
+                    client.refused("keepalives");
+                }
+                tracing::debug!(%error, "connection ended");
             }
+            return;
         }
+        () = ungraceful(client, grace, slot) => {
+            client.refused(GRACE);
+            "no login in time".to_owned()
+        }
+        reason = over(client) => reason,
     };
+    let handle = session.handle();
+    let goodbye = async {
+        // The connection may have gone in the meantime, which is what is wanted.
+        let _ = handle
+            .disconnect(Disconnect::ByApplication, reason, String::new())
+            .await;
+        let _ = session.await;
+    };
+    let _ = timeout(LAST_WORDS, goodbye).await;
+}
+
+/// Returns if nobody logs in within the grace time. Gives the slot back at the login.
+async fn ungraceful(client: &Client, grace: Pin<&mut Sleep>, slot: PreAuthSlot) {
+    tokio::select! {
+        () = grace => {}
+        () = client.logged_in.cancelled() => {
+            drop(slot);
+            std::future::pending().await
+        }
+    }
+}
+
+/// Returns when the connection has to end and its sessions have, with the reason that its client reads.
+async fn over(client: &Client) -> String {
     let drained = async {
-        client.worker.draining.cancelled().await;
+        client.context.draining.cancelled().await;
         without_sessions(client).await;
     };
-    let crowded = async {
+    let refused = async {
         client.logged_in.cancelled().await;
-        match client.place.get() {
+        match client.slot.get() {
             Some(Err(full)) => {
-                // What it asks for first is answered by the reason.
+                // The client's first session, if it asks for one, ends with the reason.
                 sleep(LAST_WORDS).await;
                 without_sessions(client).await;
                 *full
@@ -252,40 +223,19 @@ async fn attend(
         recheck::login(client).await;
         without_sessions(client).await;
     };
-    let reason = tokio::select! {
-        ended = &mut session => {
-            if let Err(error) = ended {
-                if matches!(error, russh::Error::KeepaliveTimeout) {
-                    client.refused("keepalives");
-                }
-                tracing::debug!(%error, "connection ended");
-            }
-            return;
-        }
-        () = ungraceful => {
-            client.refused(GRACE);
-            "no login in time".to_owned()
-        }
-        full = crowded => full.to_string(),
+    // Each goes on while another waits for the sessions: a login is checked while the frontdoor drains.
+    tokio::select! {
+        full = refused => full.to_string(),
         () = drained => "this frontdoor is being stopped".to_owned(),
         () = revoked => recheck::REASON.to_owned(),
-    };
-    let handle = session.handle();
-    let goodbye = async {
-        // A connection that is gone meanwhile is what is wanted.
-        let _ = handle
-            .disconnect(Disconnect::ByApplication, reason, String::new())
-            .await;
-        let _ = session.await;
-    };
-    let _ = timeout(LAST_WORDS, goodbye).await;
+    }
 }
 
-/// Waits until no session is left, where none may begin.
+/// Waits until no session is left, when none may begin any more.
 async fn without_sessions(client: &Client) {
-    client.channels.close();
-    client.channels.wait().await;
-    // A client whose last session is over goes by itself. Told to go at the same moment, it would
-    // report that instead of its session's status.
+    client.tasks.close();
+    client.tasks.wait().await;
+    // After its last session a client goes by itself. Told to go at that moment, it would report this
+    // instead of its session's status.
     sleep(LAST_WORDS).await;
 }

@@ -1,5 +1,5 @@
-//! What russh asks of a connection: who may log in, and yes or no to each request. What a request
-//! means is the channel's own task's to know; it hears of it in order with the data.
+//! What russh asks of a connection: yes or no to logins, channels and requests. A request means
+//! something only to its channel's task, which reads it in order with the channel's data.
 
 use std::sync::Arc;
 
@@ -7,137 +7,65 @@ use russh::keys::Certificate;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
+use tokio::sync::mpsc;
+use tokio_util::sync::DropGuard;
 
-use super::channel;
-use super::channels::Channels;
-use super::connection::Client;
-use super::jump::{self, Jump};
+use super::auth::Attempts;
+use super::channels::{Channels, Opening};
+use super::client::{Client, Jump};
+use super::{jump, session};
 use crate::audit::Event;
-use crate::authn::{Credential, Login, Verdict};
+use crate::authn::{Credential, Login};
+use crate::quotas::{Full, PreAuthSlot};
 
-/// One connection's answers. Its end is the connection's.
-pub(super) struct Connection {
+/// A channel that is open now, with what its task begins with.
+pub(super) enum Opened {
+    Session(session::Task, Channel<Msg>, mpsc::Receiver<Sig>),
+    Jump(jump::Task, Channel<Msg>),
+}
+
+/// The handler of one connection.
+pub(super) struct ConnectionHandler {
     client: Arc<Client>,
-    /// The login name.
-    login: String,
-    /// What it has proved of the two that it takes.
-    earlier: Vec<Credential>,
-    /// Tries to log in that failed.
-    failed: usize,
-    /// Whether it was asked which ways to log in there are.
-    asked: bool,
+    attempts: Attempts,
     channels: Channels,
+    /// Starts the task of a channel; the connection owns it.
+    start: fn(&Client, Opened),
+    /// russh drops its handler when the connection is gone.
     _ended: DropGuard,
 }
 
-impl Connection {
-    /// `ended` is cancelled when russh lets the connection go.
-    pub(super) fn new(client: Arc<Client>, ended: CancellationToken) -> Self {
+impl ConnectionHandler {
+    pub(super) fn new(client: Arc<Client>, start: fn(&Client, Opened)) -> Self {
+        let most = client.context.limits.channels_per_connection;
+        let ended = client.ended.clone();
         Self {
             client,
-            login: String::new(),
-            earlier: Vec::new(),
-            failed: 0,
-            asked: false,
-            channels: Channels::default(),
+            attempts: Attempts::default(),
+            channels: Channels::new(most, ended.clone()),
+            start,
             _ended: ended.drop_guard(),
         }
     }
 
-    /// Whether tries are left. russh, which counts for itself, may not have told the client yet.
-    fn may_try(&self) -> bool {
-        self.failed < self.client.worker.limits.auth_tries
-    }
-
-    /// Answers a credential whose signature is right. The login name says where to, the credential
-    /// says who: any login name is let in.
-    async fn verified(&mut self, login: &str, credential: Credential) -> Auth {
-        if !self.may_try() {
-            return self.reject();
-        }
-        // Two steps are one login (RFC 4252 §5).
-        if self.login != login {
-            self.earlier.clear();
-            self.login = login.to_owned();
-        }
-        let Client { peer, worker, .. } = &*self.client;
-        let shown = credential.to_string();
-        worker.authenticator.refresh().await;
-        let verdict = worker
-            .authenticator
-            .verified(credential, &self.earlier, peer.ip());
-        match verdict {
-            Verdict::Refused(reason) => {
-                tracing::info!(credential = shown, %reason, login, %peer, "login refused");
-                let reason = reason.to_string();
-                self.client
-                    .record(Event::refused(Some(&shown), &reason), login);
-                self.reject()
+    /// Whether the client may open one more channel.
+    fn opening(&mut self, id: ChannelId, login: &Login) -> Option<Opening> {
+        let client = &self.client;
+        match self.channels.opening(id) {
+            Err(full) => {
+                client.refused("channelsPerConnection");
+                let reason = full.to_string();
+                let event = Event::channel_refused(&login.identity, &reason);
+                client.record(event, self.attempts.login_name());
+                None
             }
-            Verdict::Partial(earlier) => {
-                tracing::info!(credential = shown, login, %peer, "login in part");
-                self.earlier = earlier;
-                Auth::Reject {
-                    proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])),
-                    partial_success: true,
-                }
+            Ok(opening) if may_begin(client) => Some(opening),
+            Ok(opening) => {
+                self.channels.refuse(&opening);
+                None
             }
-            Verdict::Login(verified) => self.let_in(verified),
         }
-    }
-
-    /// Lets someone in, in a jump only whom the connection around it has let in.
-    fn let_in(&mut self, verified: Login) -> Auth {
-        let (login, Client { peer, worker, .. }) = (&self.login, &*self.client);
-        let to = self.client.jump.as_ref().map(|jump| jump.target.as_str());
-        let credential = verified.proof.to_string();
-        let verified = match self.client.jump.as_ref().map(|jump| jump.join(&verified)) {
-            None => verified,
-            Some(Ok(both)) => both,
-            Some(Err(reason)) => {
-                tracing::info!(credential, %reason, login, jump = to, %peer, "login refused");
-                let reason = reason.to_string();
-                let event = Event::refused(Some(&credential), &reason);
-                self.client.record(event, login);
-                return self.reject();
-            }
-        };
-        let identity = &verified.identity;
-        let place = worker.places.connection(&identity.user);
-        if let Err(full) = place {
-            self.client.refused(full.limit());
-            let reason = full.to_string();
-            let event = Event::refused(Some(&credential), &reason);
-            self.client.record(event, login);
-            let _ = self.client.place.set(Err(full));
-            // It is let in to be told by its first session: a login that fails says nothing to its user.
-            let _ = self.client.login.set(verified);
-            self.client.logged_in.cancel();
-            return Auth::Accept;
-        }
-        let _ = self.client.place.set(place);
-        tracing::info!(
-            user = identity.user, groups = ?identity.groups, source = identity.source.as_str(),
-            credential, login, jump = to, %peer, "login"
-        );
-        worker.metrics.login("accepted");
-        self.client
-            .record(Event::accepted(identity, &credential), login);
-        // russh lets nobody log in twice.
-        let _ = self.client.login.set(verified);
-        self.client.logged_in.cancel();
-        Auth::Accept
-    }
-
-    /// Says no to a try. After the last, russh ends the connection at the next.
-    fn reject(&mut self) -> Auth {
-        self.failed += 1;
-        if self.failed == self.client.worker.limits.auth_tries {
-            self.client.refused("authTries");
-        }
-        Auth::reject()
     }
 
     fn may_have_pty(&self) -> bool {
@@ -154,62 +82,77 @@ impl Connection {
     }
 }
 
-impl Handler for Connection {
+/// Whether sessions may begin on this connection still.
+fn may_begin(client: &Client) -> bool {
+    !client.context.draining.is_cancelled() && !client.revoked.is_cancelled()
+}
+
+/// A slot for the login inside a jump.
+fn inner_slot(client: &Client) -> Result<PreAuthSlot, Full> {
+    if let Some(Err(full)) = client.slot.get() {
+        return Err(*full);
+    }
+    let slot = client.context.quotas.pre_auth(client.peer.ip());
+    slot.inspect_err(|full| client.refused(full.limit()))
+}
+
+impl Handler for ConnectionHandler {
     type Error = russh::Error;
 
-    /// How a client asks which ways there are (RFC 4252 §5.2). As at sshd, once is no try.
-    async fn auth_none(&mut self, _login: &str) -> Result<Auth, Self::Error> {
-        Ok(if std::mem::replace(&mut self.asked, true) {
-            self.reject()
-        } else {
-            Auth::reject()
-        })
+    async fn auth_none(&mut self, _login_name: &str) -> Result<Auth, Self::Error> {
+        Ok(self.attempts.none(&self.client))
     }
 
-    async fn auth_password(&mut self, _login: &str, _password: &str) -> Result<Auth, Self::Error> {
-        Ok(self.reject())
+    async fn auth_password(
+        &mut self,
+        _login_name: &str,
+        _password: &str,
+    ) -> Result<Auth, Self::Error> {
+        Ok(self.attempts.reject(&self.client))
     }
 
     async fn auth_keyboard_interactive<'a>(
         &'a mut self,
-        _login: &str,
+        _login_name: &str,
         _submethods: &str,
         _response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.reject())
+        Ok(self.attempts.reject(&self.client))
     }
 
     async fn auth_openssh_certificate(
         &mut self,
-        login: &str,
+        login_name: &str,
         certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
-        let certificate = Credential::Certificate(Box::new(certificate.clone()));
-        Ok(self.verified(login, certificate).await)
+        let credential = Credential::Certificate(Box::new(certificate.clone()));
+        Ok(self
+            .attempts
+            .verified(&self.client, login_name, credential)
+            .await)
     }
 
     async fn auth_publickey_offered(
         &mut self,
-        login: &str,
+        login_name: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        let (key, algorithm, peer) = (offer.public_key, offer.algorithm, self.client.peer.ip());
-        let authenticator = &self.client.worker.authenticator;
-        authenticator.refresh().await;
-        if self.may_try() && authenticator.offered(key, algorithm, peer) {
-            return Ok(Auth::Accept);
-        }
-        let _ = self.client.tried.set(login.to_owned());
-        Ok(self.reject())
+        Ok(self
+            .attempts
+            .offered(&self.client, login_name, &offer)
+            .await)
     }
 
     async fn auth_publickey(
         &mut self,
-        login: &str,
+        login_name: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        let key = Credential::Key(key.public_key.clone());
-        Ok(self.verified(login, key).await)
+        let credential = Credential::Key(key.public_key.clone());
+        Ok(self
+            .attempts
+            .verified(&self.client, login_name, credential)
+            .await)
     }
 
     async fn channel_open_session(
@@ -218,30 +161,31 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // russh lets nobody here before they are logged in; without a login there is no way on.
-        let Some(login) = self.client.login.get() else {
+        let client = Arc::clone(&self.client);
+        // russh lets nobody here before the login.
+        let Some(login) = client.login.get() else {
             return Ok(());
         };
-        if !self.channels.may_open(&self.client, login, &self.login) {
+        let Some(opening) = self.opening(channel.id(), login) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
-        }
-        let (closed, signals) = self.channels.session(channel.id(), &self.client);
-        reply.accept().await;
-        let (login_name, inner) = match &self.client.jump {
-            None => (self.login.clone(), None),
-            Some(jump) => (jump.target.clone(), Some(self.login.clone())),
         };
-        let task = channel::Task {
-            client: Arc::clone(&self.client),
+        reply.accept().await;
+        let (closed, signals) = self.channels.session(opening);
+        let name = self.attempts.login_name().to_owned();
+        let (login_name, inner) = match &client.jump {
+            None => (name, None),
+            Some(jump) => (jump.target.clone(), Some(name)),
+        };
+        let task = session::Task {
+            client: Arc::clone(&client),
             identity: Arc::clone(&login.identity),
             restrictions: Arc::clone(&login.restrictions),
-            signals,
-            login: login_name,
+            login_name,
             inner,
             closed,
         };
-        self.client.channels.spawn(task.run(channel));
+        (self.start)(&client, Opened::Session(task, channel, signals));
         Ok(())
     }
 
@@ -255,11 +199,11 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let Some(login) = self.client.login.get() else {
+        let client = Arc::clone(&self.client);
+        let Some(login) = client.login.get() else {
             return Ok(());
         };
-        let client = &self.client;
-        let jump = match Jump::parse(client, login, host, port) {
+        let jump = match Jump::parse(&client, login, host, port) {
             Ok(jump) => jump,
             Err(refusal) => {
                 tracing::info!(user = login.identity.user, host, port, reason = %refusal, "jump refused");
@@ -267,26 +211,27 @@ impl Handler for Connection {
                 return Ok(());
             }
         };
-        if !self.channels.may_open(client, login, &self.login) {
+        let Some(opening) = self.opening(channel.id(), login) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
-        }
-        if let Some(Err(full)) = client.place.get() {
-            reply.reject(jump::Refusal::from(*full).into()).await;
-            return Ok(());
-        }
-        let start = match client.worker.places.start(client.peer.ip()) {
-            Ok(start) => start,
+        };
+        let slot = match inner_slot(&client) {
+            Ok(slot) => slot,
             Err(full) => {
-                client.refused(full.limit());
+                self.channels.refuse(&opening);
                 reply.reject(jump::Refusal::from(full).into()).await;
                 return Ok(());
             }
         };
-        let closed = self.channels.jump(channel.id(), client);
         reply.accept().await;
-        let inside = jump::serve(channel, Arc::clone(client), jump, start, closed);
-        client.channels.spawn(inside);
+        let closed = self.channels.jump(opening);
+        let task = jump::Task {
+            outer: Arc::clone(&client),
+            jump,
+            slot,
+            closed,
+        };
+        (self.start)(&client, Opened::Jump(task, channel));
         Ok(())
     }
 
@@ -343,7 +288,7 @@ impl Handler for Connection {
         _value: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        Self::answer(channel, self.client.worker.sessions.accepts(name), session)
+        Self::answer(channel, self.client.context.sessions.accepts(name), session)
     }
 
     async fn shell_request(

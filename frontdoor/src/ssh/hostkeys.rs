@@ -6,10 +6,9 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use podgate_identity::kubernetes::{self, Reference};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey, PublicKey, key::safe_rng};
-
-use crate::kubernetes::{self, Reference};
 
 /// The name of a key that was made in a shared Secret.
 const SHARED: &str = "ssh_host_ed25519_key";
@@ -23,19 +22,19 @@ pub enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{path} is absent and cannot be made: {source}")]
+    #[error("{path} does not exist and cannot be created: {source}")]
     Write {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{path} is no OpenSSH private key: {source}")]
+    #[error("{path} is not an OpenSSH private key: {source}")]
     Key {
         path: PathBuf,
         source: russh::keys::ssh_key::Error,
     },
     #[error(transparent)]
-    Secret(#[from] kubernetes::Kept),
-    #[error("{secret} holds no key; one is named like {SHARED}")]
+    Secret(#[from] kubernetes::ObjectError),
+    #[error("{secret} contains no host key; its name must be like {SHARED}")]
     NoKey { secret: Reference },
     #[error("no host key can be made: {0}")]
     Make(#[from] russh::keys::ssh_key::Error),

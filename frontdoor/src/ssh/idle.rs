@@ -1,5 +1,5 @@
-//! For how long a session has moved no byte. Keepalives do not count: they are a sign that the client's
-//! program lives, not that anybody uses the session.
+//! How long a session has moved no byte. Keepalives do not count: they show that the client's program
+//! lives, not that anybody uses the session.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 pub(super) struct Idle {
     limit: Option<Duration>,
     begun: Instant,
-    /// When the last byte moved, in nanoseconds after `begun`.
+    /// When bytes last moved, in nanoseconds after `begun`.
     last: AtomicU64,
 }
 
@@ -22,7 +22,7 @@ impl Idle {
         }
     }
 
-    /// Bytes moved, whichever way.
+    /// Notes that bytes moved, in either direction.
     pub(super) fn moved(&self) {
         if self.limit.is_some() {
             let after = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -30,7 +30,8 @@ impl Idle {
         }
     }
 
-    /// Waits until none has for as long as the limit, which it gives; without one, for ever.
+    /// Waits until no byte has moved for as long as the limit, and returns the limit. Without a limit it
+    /// waits for ever.
     pub(super) async fn over(&self) -> Duration {
         let Some(limit) = self.limit else {
             return std::future::pending().await;

@@ -1,42 +1,31 @@
-//! `ssh -J frontdoor web-0.prod`: a connection inside a channel of another, to a target that the channel
-//! names. Nobody is let in inside but the user of the outer login, who proves it again, and what
-//! restricts either login holds.
+//! `ssh -J frontdoor web-0.prod`: a channel in which another SSH connection runs, to a target that the
+//! channel names. Only the user of the outer login is let in inside, who proves it again, and the
+//! restrictions of both logins apply.
 
 use std::sync::Arc;
 
-use russh::server::Msg;
-use russh::{Channel, ChannelOpenFailure};
-use tokio::time::sleep;
+use russh::ChannelOpenFailure;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{self, Client};
-use super::tunnel::Tunnel;
+use super::client::{Client, Jump};
 use crate::authn::Login;
-use crate::places::{Full, Start};
-use crate::target::{self, Container, Pod, Target};
+use crate::login_name::{self, Container, Pod, Target};
+use crate::quotas::{Full, PreAuthSlot};
 
 /// The one port that a target has: ssh's default.
 const PORT: u32 = 22;
 
-/// Where a connection that runs inside another leads.
-pub(super) struct Jump {
-    /// Who made the outer connection, by what.
-    pub(super) outer: Login,
-    /// As a login name.
-    pub(super) target: String,
-}
-
-/// Why there is no connection to where a client wants to jump.
+/// Why a channel may not lead there.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("this is a jump already")]
+    #[error("a jump cannot lead to another jump")]
     Nested,
     #[error("only port 22 of a target can be reached")]
     Port,
-    #[error("this login may not be used to go there (permitopen)")]
+    #[error("this login may not be used to reach that host (permitopen)")]
     PermitOpen,
     #[error("{0}")]
-    Target(#[from] target::Error),
+    Target(#[from] login_name::Error),
     #[error("{0}")]
     Full(#[from] Full),
 }
@@ -61,14 +50,14 @@ impl From<Refusal> for ChannelOpenFailure {
 /// Why the inner login does not let someone in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Mismatch {
-    #[error("it is {inner}'s, and the jump {outer}'s")]
+    #[error("it belongs to {inner}, but the jump belongs to {outer}")]
     User { inner: String, outer: String },
-    #[error("it forces another command than the jump's")]
+    #[error("it forces a different command than the jump")]
     Command,
 }
 
 impl Jump {
-    /// Reads where a channel is to lead. By its words alone: nothing is looked up.
+    /// Reads where a channel of `client` is to lead. Nothing is looked up for it.
     pub(super) fn parse(
         client: &Client,
         login: &Login,
@@ -84,7 +73,7 @@ impl Jump {
         if !login.restrictions.may_jump(host, PORT as u16) {
             return Err(Refusal::PermitOpen);
         }
-        let sessions = &client.worker.sessions;
+        let sessions = &client.context.sessions;
         let target = without_suffix(host, &sessions.jump_suffix);
         Target::parse(target, &sessions.default_namespace)?;
         Ok(Self {
@@ -93,7 +82,7 @@ impl Jump {
         })
     }
 
-    /// What the inner login comes to: its user must be the outer's, and what restricts either holds.
+    /// The inner login, if its user is the outer one's, with the restrictions of both.
     pub(super) fn join(&self, inner: &Login) -> Result<Login, Mismatch> {
         let outer = &self.outer;
         if inner.identity.user != outer.identity.user {
@@ -109,7 +98,7 @@ impl Jump {
     }
 }
 
-/// A host name without the suffix by which users' ssh_config knows that it is a pod's.
+/// A host name without the suffix by which a user's ssh_config tells pods from hosts.
 fn without_suffix<'a>(host: &'a str, suffix: &str) -> &'a str {
     let bare = host.strip_suffix(suffix);
     let bare = bare.and_then(|bare| bare.strip_suffix('.'));
@@ -117,35 +106,19 @@ fn without_suffix<'a>(host: &'a str, suffix: &str) -> &'a str {
         .unwrap_or(host)
 }
 
-/// Serves SSH inside a channel, to the end of either.
-pub(super) async fn serve(
-    channel: Channel<Msg>,
-    outer: Arc<Client>,
-    jump: Jump,
-    start: Start,
-    closed: CancellationToken,
-) {
-    let (read, write) = channel.split();
-    let cut = closed.child_token();
-    let stream = Tunnel::new(read, write.make_writer(), &cut);
-    let (worker, revoked) = (Arc::clone(&outer.worker), outer.revoked.child_token());
-    let client = Arc::new(Client::new(outer.peer, worker, revoked, Some(jump)));
-    let metrics = &outer.worker.metrics;
-    metrics.jumps.inc();
-    let grace = sleep(outer.worker.limits.login_grace);
-    tokio::pin!(grace);
-    connection::converse(stream, &client, grace, start, || cut.cancel()).await;
-    metrics.jumps.dec();
-    // The channel may be gone, and is then closed already.
-    let _ = write.eof().await;
-    // First, so that a client that hears of the end may open the next.
-    closed.cancel();
-    let _ = write.close().await;
+/// What the connection inside a channel begins with.
+pub(super) struct Task {
+    /// The client of the outer connection.
+    pub(super) outer: Arc<Client>,
+    pub(super) jump: Jump,
+    pub(super) slot: PreAuthSlot,
+    /// Cancelled when the client closes the channel, or goes.
+    pub(super) closed: CancellationToken,
 }
 
-/// The container that a jump leads to: what its target names; else the inner login name, if the pod has
-/// one of that name (ssh sends its user's own name, if none is given); else the one by default. Who may
-/// have meant another is told which.
+/// The container that a jump leads to: the one that its target names; else the one that the inner login
+/// name names, if the pod has it (without a user name ssh sends the local one); else the default. A user
+/// who may have meant another container is told which it is.
 pub(super) fn container(
     inner: &str,
     target: &Target,

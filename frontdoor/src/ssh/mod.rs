@@ -1,12 +1,16 @@
-//! The SSH side. A connection lives on one worker: its russh session, its channels' tasks, and the
-//! streams to agents that they open.
+//! The SSH side. A connection lives on one core: its russh session, its channels' tasks, and the streams
+//! to agents that they open.
 
 mod admit;
-mod channel;
+mod auth;
 mod channels;
+mod client;
 mod connection;
+mod context;
+mod end;
 mod handler;
 pub(crate) mod hostkeys;
+mod id;
 mod idle;
 mod jump;
 mod open;
@@ -14,11 +18,14 @@ mod proxied;
 mod proxy_protocol;
 mod pump;
 mod recheck;
+mod request;
 mod reserved;
+mod session;
 mod settings;
 mod socket;
 mod tunnel;
 
 pub(crate) use admit::{Accepted, admit};
-pub(crate) use connection::{Worker, serve};
+pub(crate) use connection::serve;
+pub(crate) use context::Context;
 pub(crate) use settings::{WINDOW_BY_CONSUMPTION, settings};

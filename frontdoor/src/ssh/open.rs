@@ -1,19 +1,19 @@
-//! From a target to a stream at the pod's agent: Target, permission, Pod, Grant, stream. Each step's
-//! failure is one plain sentence for the user.
+//! From a request to a stream at the pod's agent, for any action: target, permit, pod, grant, stream.
+//! If a step fails, the user reads one plain sentence.
 
 use std::time::Instant;
 
-use podgate_proto::v1::{Exec, open::Action};
+use podgate_proto::v1::open::Action;
 
-use super::connection::Worker;
+use super::context::Context;
 use super::jump;
-use crate::agents::{self, Stream};
-use crate::audit::{By, Session, Unwritable};
+use crate::agents::{self, Ids, Stream};
+use crate::audit::{RefusedBy, Session, Unwritable};
 use crate::authz::Rights;
-use crate::identity::Identity;
-use crate::route::Seat;
-use crate::target::Target;
+use crate::login_name::Target;
+use crate::route::PodSlot;
 use crate::{authz, route};
+use podgate_identity::Identity;
 
 /// Which step failed.
 #[derive(Debug, thiserror::Error)]
@@ -29,67 +29,58 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// What refused the session; `None` where it had begun.
-    pub(super) fn by(&self) -> Option<By> {
+    /// `None` if the session had begun, so that nobody refused it.
+    pub(super) fn refused_by(&self) -> Option<RefusedBy> {
         match self {
-            Self::Authz(authz::Error::Rule(_)) => Some(By::Rule),
+            Self::Authz(authz::Error::Rule(_)) => Some(RefusedBy::Rule),
             Self::Authz(authz::Error::Denied(_) | authz::Error::Review(_)) => {
-                Some(By::Authorization)
+                Some(RefusedBy::Authorization)
             }
-            Self::Authz(_) | Self::Route(_) => Some(By::Route),
-            Self::Audit(_) => Some(By::Audit),
+            Self::Authz(_) | Self::Route(_) => Some(RefusedBy::Route),
+            Self::Audit(_) => Some(RefusedBy::Audit),
             Self::Agents(_) => None,
         }
     }
 }
 
-/// An id that both ends log, and that marks the session's processes.
-pub(super) fn session_id() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
-}
-
-/// What all steps come to.
+/// A stream that stands, and what has to be held while it does.
 pub(super) struct Opened {
     pub(super) stream: Stream,
-    /// What the session stands on.
+    /// The rights that the session depends on.
     pub(super) rights: Rights,
-    /// Its place in the pod.
-    pub(super) seat: Seat,
-    /// What of the way is for someone at a terminal to know.
-    pub(super) said: Option<String>,
+    pub(super) pod_slot: PodSlot,
+    /// A notice to print on a terminal.
+    pub(super) notice: Option<String>,
 }
 
-/// Takes all steps. In a jump `inner` is the inner login's name.
+/// Takes all steps. In a jump `inner` is the login name of the inner connection.
 pub(super) async fn open(
-    worker: &Worker,
+    context: &Context,
     identity: &Identity,
     target: &Target,
-    session: &str,
-    exec: Exec,
+    ids: Ids<'_>,
+    action: Action,
     inner: Option<&str>,
     record: &Session<'_>,
 ) -> Result<Opened, Error> {
-    let authorizer = &worker.authorizer;
+    let authorizer = &context.authorizer;
     let permit = authorizer
-        .authorize(identity, target, authz::Action::Exec)
+        .authorize(identity, target, action.kind())
         .await?;
     let begun = Instant::now();
-    let place = worker.router.resolve(target).await?;
-    worker.metrics.leg("route", begun);
-    let route::Place {
+    let route::Destination {
         pod,
         container,
         selector,
-        seat,
-    } = place;
-    let (container, said) = match inner {
+        pod_slot,
+    } = context.router.resolve(target).await?;
+    context.metrics.leg("route", begun);
+    let (container, named) = match inner {
         None => (container, None),
         Some(inner) => jump::container(inner, target, &pod, container),
     };
-    let said = match target {
-        Target::Pod { .. } => said,
+    let notice = match target {
+        Target::Pod { .. } => named,
         _ => {
             let (pod, namespace, container) = (&pod.name, &pod.namespace, &container.name);
             Some(format!("pod {pod} in {namespace}, container {container}"))
@@ -97,8 +88,8 @@ pub(super) async fn open(
     };
     record.found(&pod, &container);
     let permit = authorizer.narrow(permit, &pod, selector.as_ref()).await?;
-    let rights = authorizer.stand(&permit);
-    let agent = worker.router.agent(&pod)?;
+    let rights = authorizer.watch(&permit);
+    let agent = context.router.agent(&pod)?;
     let grant = permit.grant(&pod, &container)?;
     record.begins()?;
     tracing::info!(
@@ -106,29 +97,26 @@ pub(super) async fn open(
         "session begins"
     );
     let begun = Instant::now();
-    let stream = worker
-        .agents
-        .open(grant, agent, session, Action::Exec(exec))
-        .await?;
-    worker.metrics.leg("agent", begun);
+    let stream = context.agents.open(grant, agent, ids, action).await?;
+    context.metrics.leg("agent", begun);
     Ok(Opened {
         stream,
         rights,
-        seat,
-        said,
+        pod_slot,
+        notice,
     })
 }
 
-/// What the user reads. The cause's own words are for the log, unless they help the user.
+/// What the user reads. The API server's own words are for the log.
 pub(super) fn sentence(error: &Error) -> String {
     match error {
         Error::Authz(error @ authz::Error::Review(_)) => {
             tracing::warn!(%error, "the API server");
-            "the Kubernetes API server cannot be asked whether you may; try again, or see the frontdoor's log".to_owned()
+            "the Kubernetes API server cannot be asked whether you may enter the pod; try again, or see the frontdoor's log".to_owned()
         }
         Error::Route(error @ route::Error::Ask(_)) => {
             tracing::warn!(%error, "the API server");
-            "the Kubernetes API server cannot be asked for the pod; try again, or see the frontdoor's log".to_owned()
+            "the Kubernetes API server cannot be asked where the pod is; try again, or see the frontdoor's log".to_owned()
         }
         error => error.to_string(),
     }

@@ -1,5 +1,6 @@
-//! A connection through a proxy, which says first whose it is. What admits a client by its address waits
-//! for that, no longer than for a login, and reads no more than the header.
+//! A connection through a proxy, which names the client in a PROXY header. Only then is the client
+//! admitted by its address. The header has to come within the login's grace time, and not a byte more
+//! than the header is read.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,10 +10,10 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::admit;
-use super::connection::{GRACE, Worker};
+use super::admit::{self, GRACE};
+use super::context::Context;
 use super::proxy_protocol::{self, Step};
-use crate::places::Start;
+use crate::quotas::PreAuthSlot;
 
 /// Its key in the configuration.
 const KEY: &str = "proxyProtocol";
@@ -25,48 +26,48 @@ enum Error {
     Ended(#[from] io::Error),
 }
 
-/// Admits the client whose connection a proxy passes on, or refuses it.
+/// Admits the client whose connection the proxy passes on, or refuses it.
 pub(super) async fn client(
     mut stream: TcpStream,
     proxy: SocketAddr,
-    worker: &Worker,
+    context: &Context,
     grace: Pin<&mut Sleep>,
-) -> Option<(TcpStream, SocketAddr, Start)> {
+) -> Option<(TcpStream, SocketAddr, PreAuthSlot)> {
     let header = tokio::select! {
         header = header(&mut stream) => header,
         () = grace => {
             tracing::info!(peer = %proxy, limit = GRACE, "refused");
-            worker.metrics.refused(GRACE);
+            context.metrics.refused(GRACE);
             return None;
         }
-        () = worker.draining.cancelled() => return None,
+        () = context.draining.cancelled() => return None,
     };
     let client = match header {
         Ok(client) => client.unwrap_or(proxy),
-        // As a check of this frontdoor's health is.
+        // As in a health check of this frontdoor.
         Err(Error::Ended(reason)) => {
             tracing::debug!(peer = %proxy, %reason, "no client");
             return None;
         }
         Err(Error::Header(reason)) => {
             tracing::info!(peer = %proxy, limit = KEY, %reason, "refused");
-            worker.metrics.refused(KEY);
+            context.metrics.refused(KEY);
             return None;
         }
     };
     tracing::debug!(%client, %proxy, "through a proxy");
-    match worker.places.start(client.ip()) {
-        Ok(start) => Some((stream, client, start)),
+    match context.quotas.pre_auth(client.ip()) {
+        Ok(slot) => Some((stream, client, slot)),
         Err(full) => {
             if let Ok(stream) = stream.into_std() {
-                admit::refuse(stream, client, full, &worker.metrics);
+                admit::refuse(stream, client, full, &context.metrics);
             }
             None
         }
     }
 }
 
-/// The client's address; none, if the connection is the proxy's own.
+/// The client's address; `None` if the connection is the proxy's own.
 async fn header(stream: &mut TcpStream) -> Result<Option<SocketAddr>, Error> {
     let mut header = Vec::new();
     loop {

@@ -4,15 +4,17 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use podgate_proto::limits::{MAX_WAITING, WINDOW, cost};
+use podgate_proto::flow::{self, MAX_WAITING, Offset, Violation};
+use podgate_proto::limits::{LINK_VERSIONS, MAX_CHUNK, RELEASE};
 use podgate_proto::v1::agent_message::Message as FromAgent;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
-use podgate_proto::v1::{AgentMessage, Credit, EndOfInput, FrontdoorMessage, Signal, TerminalSize};
+use podgate_proto::v1::{AgentMessage, EndOfInput, FrontdoorMessage, Signal, TerminalSize};
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
-use super::connection::Worker;
+use super::context::Context;
+use super::end::End;
 use super::idle::Idle;
 use crate::agents::Stream;
 use crate::audit::Session;
@@ -20,62 +22,13 @@ use crate::audit::Session;
 /// SSH_EXTENDED_DATA_STDERR of RFC 4254 §5.2.
 pub(super) const STDERR: u32 = 1;
 
-/// How a session ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// Its program ended.
-    Exited(u32),
-    /// The client closed the channel, or went.
-    ClientGone,
-    /// It could not begin or go on, for this reason.
-    Failed(String),
-    /// The frontdoor is being stopped.
-    Stopped(String),
-    /// No byte moved for as long as the configuration allows.
-    Idle(String),
-    /// What let the client in does not hold any more.
-    Revoked(String),
-}
-
-impl End {
-    /// Its word in logs and metrics.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Exited(_) => "exited",
-            Self::ClientGone => "client_gone",
-            Self::Failed(_) => "failed",
-            Self::Stopped(_) => "stopped",
-            Self::Revoked(_) => "revoked",
-            Self::Idle(_) => "idle",
-        }
-    }
-
-    /// The status of its program.
-    pub(super) fn status(&self) -> Option<u32> {
-        match self {
-            Self::Exited(status) => Some(*status),
-            _ => None,
-        }
-    }
-
-    /// What its user reads.
-    pub(super) fn line(&self) -> Option<&str> {
-        match self {
-            Self::Exited(_) | Self::ClientGone => None,
-            Self::Failed(line) | Self::Stopped(line) | Self::Idle(line) | Self::Revoked(line) => {
-                Some(line)
-            }
-        }
-    }
-}
-
 /// Carries a session to its end.
 pub(super) async fn run(
     stream: Stream,
     read: &mut ChannelReadHalf,
     write: &ChannelWriteHalf<Msg>,
     signals: &mut mpsc::Receiver<Sig>,
-    worker: &Worker,
+    context: &Context,
     tty: bool,
     record: &Session<'_>,
 ) -> End {
@@ -83,56 +36,76 @@ pub(super) async fn run(
         to_agent,
         mut from_agent,
     } = stream;
-    let idle = Idle::new(worker.limits.idle);
-    let credit = Semaphore::new(WINDOW as usize);
+    let idle = Idle::new(context.limits.idle);
+    let flow = Flow::default();
     let (queue, waiting) = mpsc::channel(MAX_WAITING);
     tokio::select! {
-        end = download(waiting, write, &to_agent, worker, (&idle, record), tty) => end,
-        () = listen(&mut from_agent, queue, &credit) => End::ClientGone,
-        () = upload(read, &to_agent, &credit, worker, (&idle, record)) => End::ClientGone,
+        end = download(waiting, write, &to_agent, &flow.output, context, (&idle, record), tty) => end,
+        error = listen(&mut from_agent, queue, &flow) => failed(&error),
+        () = upload(read, &to_agent, &flow.input, context, (&idle, record)) => End::ClientGone,
         () = signal(signals, &to_agent) => End::ClientGone,
         limit = idle.over() => {
-            worker.metrics.refused("idleSeconds");
+            context.metrics.refused("idleSeconds");
             End::Idle(format!("this session was idle for {} s and is ended", limit.as_secs()))
         }
     }
 }
 
-/// What the agent said, or why it says nothing more.
-type Heard = Result<FromAgent, String>;
+/// What may still be sent each way.
+#[derive(Default)]
+struct Flow {
+    input: flow::Sender,
+    output: flow::Receiver,
+}
+
+/// What the agent said.
+enum Heard {
+    Opened,
+    Output(Bytes),
+    Stderr(Bytes),
+    Exited(u32),
+    Failed(String),
+}
+
+/// Why the agent is not listened to any more, in the user's sentence.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the agent on the pod's node sent this frontdoor {0}; the session is ended")]
+    Violation(#[from] Violation),
+    #[error(
+        "the agent on the pod's node chose version {0} of the link, which this frontdoor (release {RELEASE}) does not speak; run the same release on both"
+    )]
+    Version(u32),
+    #[error(
+        "the agent on the pod's node sent a message that this frontdoor (release {RELEASE}) does not know; run the same release on both"
+    )]
+    Unknown,
+    #[error("the agent on the pod's node sent a message that does not fit this session")]
+    Misplaced,
+    #[error("the agent on the pod's node ended the session without giving a reason")]
+    Silent,
+    #[error("the connection to the agent on the pod's node was lost during the session")]
+    Lost(#[source] tonic::Status),
+}
 
 /// Hears the agent, whether the client reads or not: what waits is bounded by the agent's credit.
-/// It never returns; whoever takes the last message ends the session.
+/// Returns only where the agent breaks the protocol. Whatever else ends the session waits its turn
+/// behind the output.
 async fn listen(
     from_agent: &mut tonic::Streaming<AgentMessage>,
-    queue: mpsc::Sender<Heard>,
-    credit: &Semaphore,
-) {
+    queue: mpsc::Sender<Result<Heard, Error>>,
+    flow: &Flow,
+) -> Error {
+    let mut offsets = Offsets::default();
     loop {
         let heard = match from_agent.message().await {
-            Ok(Some(AgentMessage {
-                message: Some(FromAgent::InputCredit(taken)),
-            })) => {
-                credit.add_permits(taken.bytes.min(WINDOW) as usize);
-                continue;
-            }
-            Ok(Some(AgentMessage {
-                message: Some(message),
-            })) => Ok(message),
-            Ok(Some(AgentMessage { message: None })) => Err(
-                "the agent on the pod's node sent an unknown message; run the same release on both"
-                    .to_owned(),
-            ),
-            Ok(None) => {
-                Err("the agent on the pod's node ended the session without a word".to_owned())
-            }
-            Err(status) => {
-                tracing::warn!(%status, "link to the agent");
-                Err(
-                    "the connection to the agent on the pod's node was lost in mid-session"
-                        .to_owned(),
-                )
-            }
+            Ok(Some(AgentMessage { message })) => match hear(message, &mut offsets, flow) {
+                Ok(Some(heard)) => Ok(heard),
+                Ok(None) => continue,
+                Err(error) => return error,
+            },
+            Ok(None) => Err(Error::Silent),
+            Err(status) => Err(Error::Lost(status)),
         };
         let over = heard.is_err();
         if queue.send(heard).await.is_err() || over {
@@ -141,21 +114,70 @@ async fn listen(
     }
 }
 
+fn failed(error: &Error) -> End {
+    tracing::warn!(cause = ?error, "the link to the agent");
+    End::Failed(error.to_string())
+}
+
+/// How many bytes of each stream were received.
+#[derive(Default)]
+struct Offsets {
+    output: Offset,
+    stderr: Offset,
+}
+
+/// Checks one message of the agent. Credit is counted here; all else waits for the client.
+fn hear(
+    message: Option<FromAgent>,
+    offsets: &mut Offsets,
+    flow: &Flow,
+) -> Result<Option<Heard>, Error> {
+    Ok(Some(match message.ok_or(Error::Unknown)? {
+        FromAgent::Output(data) => {
+            flow.output.received(data.bytes.len())?;
+            Heard::Output(offsets.output.check(data)?)
+        }
+        FromAgent::Stderr(data) => {
+            flow.output.received(data.bytes.len())?;
+            Heard::Stderr(offsets.stderr.check(data)?)
+        }
+        FromAgent::InputCredit(credit) => {
+            flow.input.credit(&credit)?;
+            return Ok(None);
+        }
+        FromAgent::Opened(opened) if LINK_VERSIONS.contains(&opened.version) => Heard::Opened,
+        FromAgent::Opened(opened) => return Err(Error::Version(opened.version)),
+        FromAgent::Exited(exited) => {
+            offsets.output.check_end(exited.output_offset)?;
+            offsets.stderr.check_end(exited.stderr_offset)?;
+            Heard::Exited(exited.status)
+        }
+        FromAgent::Failed(failed) => {
+            tracing::debug!(reason = ?failed.reason(), "the agent says why");
+            Heard::Failed(failed.message)
+        }
+        FromAgent::EndOfOutput(_) | FromAgent::Incoming(_) | FromAgent::Closed(_) => {
+            return Err(Error::Misplaced);
+        }
+    }))
+}
+
 /// From the agent to the client.
 async fn download(
-    mut waiting: mpsc::Receiver<Heard>,
+    mut waiting: mpsc::Receiver<Result<Heard, Error>>,
     write: &ChannelWriteHalf<Msg>,
     to_agent: &mpsc::Sender<FrontdoorMessage>,
-    worker: &Worker,
+    credit: &flow::Receiver,
+    context: &Context,
     (idle, record): (&Idle, &Session<'_>),
     tty: bool,
 ) -> End {
     let begun = Instant::now();
-    let (mut told, mut taken) = (!tty, 0);
+    let mut told = !tty;
     loop {
         let heard = tokio::select! {
             heard = waiting.recv() => heard,
-            () = worker.draining.cancelled(), if !told => {
+            () = context.draining.cancelled(), if !told => {
                 told = true;
                 let line = "podgate: this frontdoor is being stopped; please end this session soon\r\n";
                 if write.extended_data_bytes(STDERR, line).await.is_err() {
@@ -165,48 +187,47 @@ async fn download(
             }
         };
         let (code, bytes) = match heard {
-            Some(Ok(FromAgent::Stdout(bytes))) => (None, bytes),
-            Some(Ok(FromAgent::Stderr(bytes))) => (Some(STDERR), bytes),
-            Some(Ok(FromAgent::Opened(_))) => {
-                worker.metrics.leg("start", begun);
+            Some(Ok(Heard::Output(bytes))) => (None, bytes),
+            Some(Ok(Heard::Stderr(bytes))) => (Some(STDERR), bytes),
+            Some(Ok(Heard::Opened)) => {
+                context.metrics.leg("start", begun);
                 continue;
             }
-            Some(Ok(FromAgent::Exited(exited))) => return End::Exited(exited.status),
-            Some(Ok(FromAgent::Failed(failed))) => {
-                tracing::debug!(reason = ?failed.reason(), "the agent says why");
-                return End::Failed(failed.message);
-            }
-            Some(Ok(FromAgent::InputCredit(_))) => continue,
-            Some(Err(line)) => return End::Failed(line),
+            Some(Ok(Heard::Exited(status))) => return End::Exited(status),
+            Some(Ok(Heard::Failed(line))) => return End::Failed(line),
+            Some(Err(error)) => return failed(&error),
             None => return End::ClientGone,
         };
-        taken += cost(bytes.len());
         let length = bytes.len();
-        if give(write, code, bytes, worker).await.is_err() {
+        if give(write, code, bytes, context).await.is_err() {
             return End::ClientGone;
         }
         record.gave(length);
         idle.moved();
-        if taken >= WINDOW / 4 {
-            let again = ToAgent::OutputCredit(Credit { bytes: taken });
+        if let Some(credit) = credit.passed_on(length) {
             // A stream that is over is noticed where it is listened to.
-            let _ = to_agent
-                .send(FrontdoorMessage {
-                    message: Some(again),
-                })
-                .await;
-            taken = 0;
+            let _ = tell(to_agent, ToAgent::OutputCredit(credit)).await;
         }
     }
+}
+
+/// The agent's stream is over.
+struct Over;
+
+async fn tell(to_agent: &mpsc::Sender<FrontdoorMessage>, message: ToAgent) -> Result<(), Over> {
+    let message = FrontdoorMessage {
+        message: Some(message),
+    };
+    to_agent.send(message).await.map_err(|_| Over)
 }
 
 async fn give(
     write: &ChannelWriteHalf<Msg>,
     extended: Option<u32>,
     bytes: Bytes,
-    worker: &Worker,
+    context: &Context,
 ) -> Result<(), russh::Error> {
-    worker.metrics.output.inc_by(bytes.len() as u64);
+    context.metrics.output.inc_by(bytes.len() as u64);
     match extended {
         None => write.data_bytes(bytes).await,
         Some(code) => write.extended_data_bytes(code, bytes).await,
@@ -217,41 +238,32 @@ async fn give(
 async fn upload(
     read: &mut ChannelReadHalf,
     to_agent: &mpsc::Sender<FrontdoorMessage>,
-    credit: &Semaphore,
-    worker: &Worker,
+    credit: &flow::Sender,
+    context: &Context,
     (idle, record): (&Idle, &Session<'_>),
 ) {
+    let mut offset = Offset::default();
     while let Some(message) = read.wait().await {
-        let message = match message {
+        let told = match message {
             ChannelMsg::Data { data } => {
-                worker.metrics.input.inc_by(data.len() as u64);
+                context.metrics.input.inc_by(data.len() as u64);
                 record.took(data.len());
                 idle.moved();
-                // The semaphore is never closed.
-                if let Ok(permits) = credit.acquire_many(cost(data.len())).await {
-                    permits.forget();
-                }
-                ToAgent::Input(data)
+                send(data, &mut offset, to_agent, credit).await
             }
-            ChannelMsg::Eof => ToAgent::EndOfInput(EndOfInput {}),
+            ChannelMsg::Eof => {
+                let offset = offset.get();
+                tell(to_agent, ToAgent::EndOfInput(EndOfInput { offset })).await
+            }
             ChannelMsg::WindowChange {
-                col_width,
-                row_height,
+                col_width: columns,
+                row_height: rows,
                 ..
-            } => ToAgent::Resize(TerminalSize {
-                columns: col_width,
-                rows: row_height,
-            }),
+            } => tell(to_agent, ToAgent::Resize(TerminalSize { columns, rows })).await,
             ChannelMsg::Close => return,
             _ => continue,
         };
-        if to_agent
-            .send(FrontdoorMessage {
-                message: Some(message),
-            })
-            .await
-            .is_err()
-        {
+        if told.is_err() {
             // The stream is over; its other half says why. Until then the channel is still read.
             while read
                 .wait()
@@ -263,15 +275,31 @@ async fn upload(
     }
 }
 
+/// Sends input as far as there is credit, as many messages as it needs: a client's packet may be
+/// longer than one.
+async fn send(
+    mut bytes: Bytes,
+    offset: &mut Offset,
+    to_agent: &mpsc::Sender<FrontdoorMessage>,
+    credit: &flow::Sender,
+) -> Result<(), Over> {
+    while !bytes.is_empty() {
+        let chunk = bytes.split_to(bytes.len().min(MAX_CHUNK));
+        credit.reserve(chunk.len()).await;
+        tell(to_agent, ToAgent::Input(offset.number(chunk))).await?;
+    }
+    Ok(())
+}
+
 /// Signals to the agent, beside the input. It never returns: whoever goes is noticed elsewhere.
 async fn signal(signals: &mut mpsc::Receiver<Sig>, to_agent: &mpsc::Sender<FrontdoorMessage>) {
     while let Some(signal) = signals.recv().await {
         // Its name as RFC 4254 §6.10 has it.
         let name = format!("{signal:?}");
-        let message = FrontdoorMessage {
-            message: Some(ToAgent::Signal(Signal { name })),
-        };
-        if to_agent.send(message).await.is_err() {
+        if tell(to_agent, ToAgent::Signal(Signal { name }))
+            .await
+            .is_err()
+        {
             break;
         }
     }

@@ -1,22 +1,23 @@
-//! Answers the login names that mean no pod: text on stdout and status 0, whatever program was asked
-//! for. No agent is dialled, and no API server asked but for what `pods` may show.
+//! Answers the login names that mean no pod (`help`, `whoami`, `pods`): text on stdout and status 0,
+//! whatever program was asked for. No agent is dialled. The API server is asked only by `pods`, for the
+//! namespaces that it may show.
 
 use std::time::Duration;
 
+use podgate_identity::Identity;
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
 use tokio::time::timeout;
 
-use super::connection::Worker;
+use super::context::Context;
+use super::end::End;
 use super::open;
-use super::pump::End;
-use crate::identity::Identity;
-use crate::target::{HELP, Reserved};
+use crate::login_name::{HELP, Reserved};
 use crate::{authz, route};
 
-/// For a client to take an answer, or the next piece of one, if it has no window for it yet.
+/// For a client that has no window for the next piece of the answer, to give some.
 const TAKEN: Duration = Duration::from_secs(10);
-/// For the API server to say of all namespaces whether their pods may be shown.
+/// For the API server to say for all namespaces whether their pods may be shown.
 const ASKED: Duration = Duration::from_secs(10);
 
 /// Why there is no answer.
@@ -30,18 +31,17 @@ enum Error {
     Asked,
 }
 
-/// Says what the word asks for.
 pub(super) async fn answer(
     word: Reserved,
     identity: &Identity,
-    worker: &Worker,
+    context: &Context,
     write: &ChannelWriteHalf<Msg>,
     tty: bool,
 ) -> End {
     let listing = match word {
         Reserved::Help => return say([HELP.to_owned()], write, tty).await,
         Reserved::WhoAmI => return say([whoami(identity)], write, tty).await,
-        Reserved::Pods => pods(identity, worker).await,
+        Reserved::Pods => pods(identity, context).await,
     };
     match listing {
         Ok(listing) => say(listing, write, tty).await,
@@ -52,13 +52,13 @@ pub(super) async fn answer(
 }
 
 /// The pods of the namespaces whose pods the identity may enter.
-async fn pods(identity: &Identity, worker: &Worker) -> Result<route::Listing, Error> {
-    let namespaces = worker.router.namespaces()?;
-    let enterable = worker.authorizer.enterable(identity, namespaces);
+async fn pods(identity: &Identity, context: &Context) -> Result<route::Listing, Error> {
+    let namespaces = context.router.namespaces()?;
+    let enterable = context.authorizer.enterable(identity, namespaces);
     let namespaces = timeout(ASKED, enterable)
         .await
         .map_err(|_| Error::Asked)??;
-    Ok(worker.router.list(namespaces).await)
+    Ok(context.router.list(namespaces).await)
 }
 
 async fn say(
@@ -67,7 +67,7 @@ async fn say(
     tty: bool,
 ) -> End {
     for text in pieces {
-        // A client's terminal is raw: there is no pty here that would return the carriage.
+        // The client's terminal is raw, and no pty here adds the carriage return.
         let text = if tty {
             text.replace('\n', "\r\n")
         } else {
@@ -76,13 +76,13 @@ async fn say(
         match timeout(TAKEN, write.data_bytes(text)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return End::ClientGone,
-            Err(_) => return End::Failed("your ssh client does not take the answer".to_owned()),
+            Err(_) => return End::Failed("your ssh client does not read the answer".to_owned()),
         }
     }
     End::Exited(0)
 }
 
-/// A name may come from a certificate, and hold anything: it is shown as on one line.
+/// A name may come from a certificate and hold any character, so each is escaped to stay on one line.
 fn whoami(identity: &Identity) -> String {
     let Identity {
         user,

@@ -9,8 +9,8 @@ use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, m
 
 use crate::config::Limits;
 
-/// What russh as published lacks, and ours has from `frontdoor/russh`: an inherent constant of the
-/// same name, where there is one, goes before the trait's.
+/// russh as published has no such constant, the patched one (`frontdoor/russh`) has an inherent one. Where
+/// there is one, it goes before the trait's.
 #[allow(
     dead_code,
     reason = "what is used of it depends on the russh that is built with"
@@ -21,15 +21,20 @@ trait AsPublished {
 
 impl AsPublished for Config {}
 
-/// Whether one channel's slow reader leaves the others of its connection alone.
+/// Whether a channel's slow reader leaves the other channels of its connection alone.
 pub(crate) const WINDOW_BY_CONSUMPTION: bool = Config::WINDOW_BY_CONSUMPTION;
 
-// A slow reader must stop nobody else where people depend on it.
-#[cfg(not(debug_assertions))]
+// cargo builds anew when the variable changes: rustc reports which ones `option_env!` has read.
 const _: () = assert!(
-    WINDOW_BY_CONSUMPTION,
-    "run frontdoor/russh/lay-out before a release build"
+    WINDOW_BY_CONSUMPTION || is_one(option_env!("PODGATE_STOCK_RUSSH")),
+    "This is the published russh, in which one slow reader stalls its whole connection. Run \
+     frontdoor/russh/lay-out to build with the patched one, or set PODGATE_STOCK_RUSSH=1 to build \
+     without the patch."
 );
+
+const fn is_one(value: Option<&str>) -> bool {
+    matches!(value, Some(value) if matches!(value.as_bytes(), b"1"))
+}
 
 /// Settings for connections that show `keys`.
 pub(crate) fn settings(keys: Vec<PrivateKey>, limits: &Limits) -> Config {
@@ -39,7 +44,7 @@ pub(crate) fn settings(keys: Vec<PrivateKey>, limits: &Limits) -> Config {
             env!("CARGO_PKG_VERSION")
         ))),
         methods: MethodSet::from(&[MethodKind::PublicKey][..]),
-        // Looking a key up takes the same time whether it is known or not.
+        // Looking up a key takes the same time whether it is known or not.
         auth_rejection_time: Duration::ZERO,
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys,

@@ -1,5 +1,5 @@
-//! Options of a client's TCP connection that decide how soon a keystroke goes out and a dead peer is
-//! noticed. A socket that cannot have one still works, so none is an error.
+//! Options of a client's TCP connection: they decide how soon a keystroke goes out, and how soon a dead peer
+//! is noticed. A socket without one of them still works, so a failure is no error.
 
 use std::time::Duration;
 
@@ -7,11 +7,10 @@ use rustix::net::sockopt;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-/// Bytes that were sent and not acknowledged for this long mean that the peer is gone.
+/// A peer that has not acknowledged bytes for this long is gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Bytes that wait in the socket before it takes more. A shell's echo waits behind what its connection's
-/// bulk channels have there.
+/// Bytes that may wait in the socket. A shell's echo waits behind those of its connection's bulk channels.
 const NOT_SENT: u32 = 128 * 1024;
 
 pub(super) fn tune(stream: &TcpStream) {

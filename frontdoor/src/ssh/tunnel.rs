@@ -1,5 +1,5 @@
-//! A channel as the stream that another SSH connection runs on. A byte is read from the channel only
-//! once it is wanted, and written only into the client's window; when it is cut both ways end at once.
+//! A channel as the stream that another SSH connection runs on. Bytes are read from the channel only when
+//! they are asked for, and written only into the client's window. Once it is cut, both directions end.
 
 use std::future::Future;
 use std::io;
@@ -12,13 +12,13 @@ use russh::{ChannelMsg, ChannelReadHalf};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Reads a channel's data, and writes by `W`.
+/// Reads a channel's data, and writes to `W`.
 pub(super) struct Tunnel<W> {
     input: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
-    /// What of the last packet was not taken yet.
+    /// The rest of the last packet.
     rest: Bytes,
     output: W,
-    /// For whoever writes; `input` has one of its own.
+    /// Ends writing; `input` has one of its own.
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 

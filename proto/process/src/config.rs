@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use crate::log;
+
 /// A file is not a configuration.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
@@ -36,6 +38,15 @@ impl Invalid {
         let reason = reason.into();
         Self { key, reason }
     }
+}
+
+/// A program's checked configuration.
+pub trait Configuration: Sized {
+    /// Reads and checks a file.
+    fn read(path: &Path) -> Result<Self, Error>;
+
+    /// Its part for the log.
+    fn log(&self) -> &log::Config;
 }
 
 /// Reads a file as YAML, and checks its values.

@@ -3,14 +3,15 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::config::Configuration;
+use crate::log;
 use crate::shutdown::Shutdown;
-use crate::{config, log};
 
 /// The command line's options.
 #[derive(Debug, Args)]
@@ -18,7 +19,7 @@ pub struct Options {
     /// The configuration (YAML).
     #[arg(long)]
     config: PathBuf,
-    /// Check the configuration and exit: 0 if it is sound, 2 if not.
+    /// Check the configuration and exit with 0 if it is valid, 2 if not.
     #[arg(long)]
     check: bool,
 }
@@ -30,15 +31,9 @@ pub trait Daemon: Sized {
     /// The log's filter, unless the configuration or RUST_LOG has one.
     const LOG: &'static str;
     /// A checked configuration.
-    type Config;
+    type Config: Configuration;
     /// A reason why the program ends early.
     type Error: StdError;
-
-    /// Reads and checks the configuration.
-    fn read(path: &Path) -> Result<Self::Config, config::Error>;
-
-    /// The log's part of the configuration.
-    fn log(config: &Self::Config) -> &log::Config;
 
     /// Gets all that is needed to serve, and listens. It may be given up at any time.
     fn bind(
@@ -65,7 +60,7 @@ enum Error<E: StdError> {
 
 /// Runs a program to its end, or only checks its configuration.
 pub fn run<D: Daemon>(options: &Options) -> ExitCode {
-    let config = match D::read(&options.config) {
+    let config = match D::Config::read(&options.config) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{}: {error}", D::NAME);
@@ -75,7 +70,7 @@ pub fn run<D: Daemon>(options: &Options) -> ExitCode {
     if options.check {
         return ExitCode::SUCCESS;
     }
-    let started = log::start(D::log(&config), D::LOG).map_err(Error::Log);
+    let started = log::start(config.log(), D::LOG).map_err(Error::Log);
     match started.and_then(|()| serve::<D>(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

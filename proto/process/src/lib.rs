@@ -3,11 +3,13 @@
 
 pub mod admin;
 pub mod audit;
+pub mod cache;
 pub mod config;
 pub mod daemon;
 pub mod descriptors;
 pub mod enrolment;
 pub mod files;
+pub mod jitter;
 pub mod listener;
 pub mod log;
 pub mod metrics;

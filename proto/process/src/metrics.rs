@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use podgate_proto::v1::Action;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -30,6 +31,32 @@ impl From<&'static str> for Outcome {
 
 /// A counter for each outcome.
 pub type Outcomes = Family<Outcome, Counter>;
+
+/// The labels of sessions that ended.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SessionEnd {
+    /// The action's word.
+    action: &'static str,
+    /// A fixed word.
+    outcome: &'static str,
+}
+
+/// A counter for each action and outcome.
+#[derive(Debug, Clone, Default)]
+pub struct EndedSessions(Family<SessionEnd, Counter>);
+
+impl EndedSessions {
+    /// Makes and registers it.
+    pub fn new(registry: &mut Registry) -> Self {
+        Self(registry.add("sessions", "Ended sessions, by action and outcome"))
+    }
+
+    /// Counts one.
+    pub fn count(&self, action: Action, outcome: &'static str) {
+        let action = action.word();
+        self.0.get_or_create(&SessionEnd { action, outcome }).inc();
+    }
+}
 
 /// All metrics of a program.
 #[derive(Debug)]
@@ -86,7 +113,7 @@ impl EnrolmentMetrics {
         Self {
             calls: registry.add(
                 "enrolments",
-                "Calls of the signer for a certificate, by outcome",
+                "Requests to the signer for a certificate, by outcome",
             ),
             expiry: registry.add_in(
                 Unit::Seconds,
@@ -123,7 +150,7 @@ impl TaskMetrics {
     /// Makes and registers it.
     pub fn new(registry: &mut Registry) -> Self {
         Self {
-            tasks: registry.add("tasks", "Tasks of all cores"),
+            tasks: registry.add("tasks", "Asynchronous tasks on all cores"),
             runtimes: OnceLock::new(),
         }
     }

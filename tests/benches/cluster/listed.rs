@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use podgate_tests::containerd::eventually;
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::instruments::eventually::eventually;
 
-use crate::{MEMORY, pods, resident, row};
+use crate::pods;
+use crate::table::{MEMORY, resident, row};
 
 /// For a frontdoor to know the cluster.
 const READY: Duration = Duration::from_secs(300);

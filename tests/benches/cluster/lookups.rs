@@ -1,11 +1,12 @@
 //! How long a frontdoor looks for a target's pod, by its own clock.
 
 use anyhow::{Result, ensure};
-use podgate_tests::client::Login;
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::instruments::client::Login;
 
+use crate::pods;
+use crate::table::row;
 use crate::watched::leg;
-use crate::{pods, row};
 
 /// Sessions whose way is looked up.
 const LOOKUPS: usize = 500;

@@ -5,17 +5,14 @@
 mod listed;
 mod lookups;
 mod pods;
+mod table;
 mod watched;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
 use rustix::process::Signal;
-
-const MIB: f64 = 1024.0 * 1024.0;
-/// What memory must stay within.
-const MEMORY: &str = "≤ 150 MiB";
 
 fn main() -> ExitCode {
     match run() {
@@ -28,8 +25,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    podgate_tests::usage::build_binaries()?;
-    podgate_tests::usage::raise_descriptors()?;
+    podgate_tests::instruments::usage::build_binaries()?;
+    podgate_tests::instruments::usage::raise_descriptors()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -49,7 +46,7 @@ async fn measure() -> Result<()> {
     pods::fill(&stand.cluster);
     let each = serde_json::to_vec(&pods::one(0, 0))?.len();
     let (pods, nodes) = (pods::PODS, pods::NODES);
-    row(
+    table::row(
         &format!("{pods} pods of {each} bytes of JSON on {nodes} nodes"),
         "",
         "target",
@@ -59,13 +56,4 @@ async fn measure() -> Result<()> {
     lookups::rows(&stand).await?;
     watched::rows(&stand).await?;
     listed::again(&stand).await
-}
-
-fn row(what: &str, much: &str, target: &str) {
-    println!("| {what} | {much} | {target} |");
-}
-
-/// The frontdoor's memory, in MiB.
-fn resident(stand: &Stand) -> Result<f64> {
-    Ok(stand.frontdoor.resident()? as f64 / MIB)
 }

@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::{EnvVar, Pod, ResourceRequirements, Volume, VolumeMount};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use podgate_tests::cluster::{Cluster, pod};
+use podgate_tests::stand_ins::cluster::{Cluster, pod};
 
 pub(crate) const PODS: usize = 150_000;
 pub(crate) const NODES: usize = 5_000;

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use podgate_tests::cluster::pod;
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::stand_ins::cluster::pod;
 use tokio::time::{sleep, sleep_until};
 
-use crate::{MEMORY, MIB, pods, row};
+use crate::pods;
+use crate::table::{MEMORY, MIB, row};
 
 /// Changes a second.
 const RATE: usize = 500;

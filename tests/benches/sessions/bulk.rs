@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use podgate_tests::gateway::Part;
-use podgate_tests::program::{Input, Output, Program};
+use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::instruments::program::{Input, Output, Program};
 
 use crate::place::{Open, Place, Way, either};
 use crate::sizes::Sizes;

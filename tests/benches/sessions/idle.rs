@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use podgate_tests::containerd::eventually;
-use podgate_tests::gateway::Part;
-use podgate_tests::program::Input;
+use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::instruments::program::Input;
 use tokio::task::JoinSet;
 
 use crate::load::{By, Load};

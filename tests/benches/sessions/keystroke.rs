@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use podgate_tests::program::{Input, Output, Program};
+use podgate_tests::instruments::program::{Input, Output, Program};
 
 use crate::load::{self, By, Load};
 use crate::place::{Open, Place, Running, Way, either};

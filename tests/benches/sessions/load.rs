@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use bytes::Bytes;
-use podgate_tests::client::{Connection, Login};
-use podgate_tests::direct::Direct;
-use podgate_tests::program::{Input, Output, Program};
+use podgate_tests::instruments::client::{Connection, Login};
+use podgate_tests::instruments::direct::Direct;
+use podgate_tests::instruments::program::{Input, Output, Program};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;

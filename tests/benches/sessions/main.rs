@@ -38,8 +38,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let (sizes, groups) = sizes::asked()?;
-    podgate_tests::usage::build_binaries()?;
-    podgate_tests::usage::raise_descriptors()?;
+    podgate_tests::instruments::usage::build_binaries()?;
+    podgate_tests::instruments::usage::raise_descriptors()?;
     let mut rows = Vec::new();
     for group in groups {
         eprintln!("sessions: {} …", group.name());

@@ -1,11 +1,11 @@
 //! Where it is measured: a stand, an sshd beside it, and the three ways to run a command.
 
 use anyhow::{Context, Result};
-use podgate_tests::client::{Connection, Login, Session};
-use podgate_tests::containerd::{ContainerSpec, PodSpec, RunningPod};
-use podgate_tests::direct::{Direct, Exec};
-use podgate_tests::images::Image;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::images::Image;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::client::{Connection, Login, Session};
+use podgate_tests::instruments::direct::{Direct, Exec};
+use podgate_tests::real::containerd::{ContainerSpec, PodSpec, RunningPod};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::sshd::Sshd;

@@ -7,8 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use podgate_tests::client::Login;
-use podgate_tests::containerd::eventually;
+use podgate_tests::instruments::client::Login;
+use podgate_tests::instruments::eventually::eventually;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 

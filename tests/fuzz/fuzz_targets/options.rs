@@ -5,9 +5,13 @@
 
 use libfuzzer_sys::fuzz_target;
 
-// The pure files themselves: building their crate would take minutes.
-#[path = "../../../frontdoor/src/addresses.rs"]
+// The pure files themselves: building their crates would take minutes.
+extern crate self as podgate_identity;
+
+#[path = "../../../frontdoor/identity/src/addresses.rs"]
 mod addresses;
+#[path = "../../../frontdoor/identity/src/wildcard.rs"]
+mod wildcard;
 #[path = "../../../frontdoor/src/authn"]
 mod authn {
     #[allow(dead_code, reason = "what a time or an endpoint means is not fuzzed")]

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 
 // The pure file itself: building its crate would take minutes.
-#[path = "../../../agent/src/kubelet/spdy/frame.rs"]
+#[path = "../../../agent/src/exec/spdy/frame.rs"]
 #[allow(dead_code, reason = "a client's own frames are not fuzzed")]
 mod frame;
 use frame::{Decoder, Error, Frame};

@@ -8,9 +8,12 @@ use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 // The pure file itself: building its crate would take minutes.
-#[path = "../../../agent/src/kubelet/status.rs"]
+#[path = "../../../agent/src/exit.rs"]
+mod exit;
+#[path = "../../../agent/src/exec/status.rs"]
 mod status;
-use status::{Exit, parse};
+use exit::Exit;
+use status::parse;
 
 fuzz_target!(|input: &[u8]| {
     if let Ok(Exit::Code(0)) = parse(input) {

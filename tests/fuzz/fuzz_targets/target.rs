@@ -6,10 +6,10 @@
 use libfuzzer_sys::fuzz_target;
 
 // The pure files themselves: building their crate would take minutes.
-#[path = "../../../frontdoor/src/target/mod.rs"]
+#[path = "../../../frontdoor/src/login_name/mod.rs"]
 #[allow(dead_code, unreachable_pub, unused_imports, reason = "what a target resolves to is not fuzzed")]
-mod target;
-use target::{Kind, Reserved, Target};
+mod login_name;
+use login_name::{Kind, Reserved, Target};
 
 fuzz_target!(|login: &str| {
     if is_subdomain(login) {

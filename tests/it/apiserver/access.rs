@@ -4,10 +4,18 @@ use k8s_openapi::api::authorization::v1::{
     SelfSubjectAccessReview, SubjectAccessReview, SubjectAccessReviewStatus,
 };
 use kube::api::{Api, ListParams, PostParams};
-use podgate_tests::apiserver::{Rbac, Token, group, rule, service_account, user};
+use podgate_tests::stand_ins::apiserver::{Rbac, group, rule, service_account, user};
 use serde_json::{Value, json};
 
-use super::{Stand, status};
+use super::both::against_both;
+use super::server::Server;
+use super::stand::{Stand, status};
+
+against_both!(
+    a_review_has_the_words_of_a_real_one,
+    rules_are_read_as_rbac_reads_them,
+    those_who_call_are_held_to_the_rules,
+);
 
 fn shells() -> Rbac {
     let exec = rule(&["create"], &[""], &["pods/exec"]);
@@ -26,11 +34,9 @@ fn review(who: &Value, attributes: Value) -> SubjectAccessReview {
     serde_json::from_value(review).unwrap()
 }
 
-#[tokio::test]
-async fn a_review_has_the_words_of_a_real_one() {
-    let stand = Stand::new().await;
-    stand.api.set_rbac(shells());
-    let client = stand.client().await;
+async fn a_review_has_the_words_of_a_real_one(server: impl Server) {
+    server.set_rbac(shells()).await;
+    let client = server.client().await;
     let post = async |review: &Value| -> Value {
         let request = http::Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews")
             .body(serde_json::to_vec(review).unwrap())
@@ -60,35 +66,31 @@ async fn a_review_has_the_words_of_a_real_one() {
     let answer = post(&refused).await;
     refused["status"] = json!({"allowed": false});
     assert_eq!(answer, refused);
-    assert_eq!(stand.api.requests("create", "subjectaccessreviews"), 2);
 }
 
-#[tokio::test]
-async fn rules_are_read_as_rbac_reads_them() {
-    let stand = Stand::new().await;
+async fn rules_are_read_as_rbac_reads_them(server: impl Server) {
     let mut one_pod = rule(&["*"], &[""], &["pods", "pods/log"]);
     one_pod.resource_names = Some(vec!["web".to_owned()]);
-    stand.api.set_rbac(
-        shells()
-            .cluster_role("all", &[rule(&["*"], &["*"], &["*"])])
-            .cluster_role("execs", &[rule(&["create"], &[""], &["*/exec"])])
-            .role("team", "one", &[one_pod])
-            .bind_everywhere("admins", "all", &[group("admins")])
-            .bind(
-                "team",
-                "robots",
-                "ClusterRole/execs",
-                &[service_account("", "robot")],
-            )
-            .bind(
-                "team",
-                "one",
-                "Role/one",
-                &[user("bob"), service_account("ci", "robot")],
-            )
-            .bind("team", "lost", "Role/lost", &[user("carol")]),
-    );
-    let reviews: Api<SubjectAccessReview> = Api::all(stand.client().await);
+    let rbac = shells()
+        .cluster_role("all", &[rule(&["*"], &["*"], &["*"])])
+        .cluster_role("execs", &[rule(&["create"], &[""], &["*/exec"])])
+        .role("team", "one", &[one_pod])
+        .bind_everywhere("admins", "all", &[group("admins")])
+        .bind(
+            "team",
+            "robots",
+            "ClusterRole/execs",
+            &[service_account("team", "robot")],
+        )
+        .bind(
+            "team",
+            "one",
+            "Role/one",
+            &[user("bob"), service_account("ci", "robot")],
+        )
+        .bind("team", "lost", "Role/lost", &[user("carol")]);
+    server.set_rbac(rbac).await;
+    let reviews: Api<SubjectAccessReview> = Api::all(server.client().await);
     let check = async |who: Value, verb: &str, what: &str, namespace: &str, expected: &str| {
         let (resource, name) = what.split_once(' ').unwrap_or((what, ""));
         let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));
@@ -160,15 +162,7 @@ async fn rules_are_read_as_rbac_reads_them() {
     assert_eq!(status(wrong).code, 422);
 }
 
-#[tokio::test]
-async fn those_who_call_are_held_to_the_rules() {
-    let stand = Stand::new().await;
-    stand
-        .api
-        .add_token("t-alice", Token::of("alice").group("dev"));
-    stand
-        .api
-        .add_token("t-door", Token::service_account("podgate", "frontdoor"));
+async fn those_who_call_are_held_to_the_rules(server: impl Server) {
     let read = rule(&["get", "list", "watch"], &[""], &["pods"]);
     let ask = rule(
         &["create"],
@@ -176,20 +170,18 @@ async fn those_who_call_are_held_to_the_rules() {
         &["subjectaccessreviews"],
     );
     let door = service_account("podgate", "frontdoor");
-    stand.api.set_rbac(
-        shells()
-            .cluster_role("door", &[read.clone(), ask])
-            .cluster_role("read", &[read])
-            .bind_everywhere("door", "door", &[door])
-            .bind("default", "read", "ClusterRole/read", &[group("dev")]),
-    );
-    let alice = stand.client_of("t-alice").await;
+    let rbac = shells()
+        .cluster_role("door", &[read.clone(), ask])
+        .cluster_role("read", &[read])
+        .bind_everywhere("door", "door", &[door])
+        .bind("default", "read", "ClusterRole/read", &[group("dev")]);
+    server.set_rbac(rbac).await;
+    let alice = server.client_of("t-alice").await;
     let pods = |namespace: &str| {
         Api::<k8s_openapi::api::core::v1::Pod>::namespaced(alice.clone(), namespace)
     };
-    pods("prod").get_opt("web").await.unwrap();
 
-    stand.api.enforce(true);
+    server.enforce(true);
     pods("default").get("web").await.unwrap();
     let refused = status(pods("prod").get("web").await.unwrap_err());
     let message = "pods \"web\" is forbidden: User \"alice\" cannot get resource \"pods\" in API \
@@ -216,7 +208,7 @@ async fn those_who_call_are_held_to_the_rules() {
                    create resource \"subjectaccessreviews\" in API group \
                    \"authorization.k8s.io\" at the cluster scope";
     assert_eq!(status(refused.unwrap_err()).message, message);
-    let door = stand.client_of("t-door").await;
+    let door = server.client_of("t-door").await;
     let answer = Api::all(door.clone())
         .create(&PostParams::default(), &asks)
         .await;
@@ -226,7 +218,7 @@ async fn those_who_call_are_held_to_the_rules() {
         .await
         .unwrap();
 
-    stand.api.enforce(false);
+    server.enforce(false);
     let own = json!({"metadata": {}, "spec": {"resourceAttributes": attributes}});
     let own: SelfSubjectAccessReview = serde_json::from_value(own).unwrap();
     let own = Api::all(alice)
@@ -234,4 +226,43 @@ async fn those_who_call_are_held_to_the_rules() {
         .await
         .unwrap();
     assert!(own.status.unwrap().allowed);
+}
+
+#[tokio::test]
+async fn nobody_is_held_to_the_rules_unless_told_to() {
+    let stand = Stand::start().await;
+    stand.api.set_rbac(shells());
+    let alice = stand.client_of("t-alice").await;
+    let pods = Api::<k8s_openapi::api::core::v1::Pod>::namespaced(alice, "prod");
+    pods.get_opt("web").await.unwrap();
+    stand.api.enforce(true);
+    assert_eq!(status(pods.get("web").await.unwrap_err()).code, 403);
+    stand.api.enforce(false);
+    pods.get_opt("web").await.unwrap();
+}
+
+/// A real server refuses such a subject when it is written.
+#[tokio::test]
+async fn a_service_account_of_no_namespace_is_of_its_binding() {
+    let stand = Stand::new().await;
+    let exec = rule(&["create"], &[""], &["*/exec"]);
+    let robot = service_account("", "robot");
+    let rbac = Rbac::default().cluster_role("execs", &[exec]);
+    stand
+        .api
+        .set_rbac(rbac.bind("team", "robots", "ClusterRole/execs", &[robot]));
+    let who = json!({"user": "system:serviceaccount:team:robot"});
+    let what = json!({
+        "verb": "create", "resource": "pods", "subresource": "exec", "name": "a", "namespace": "team",
+    });
+    let answer = Api::all(stand.client().await)
+        .create(&PostParams::default(), &review(&who, what))
+        .await;
+    let answer: SubjectAccessReviewStatus = answer.unwrap().status.unwrap();
+    let expected = "RBAC: allowed by RoleBinding \"robots/team\" of ClusterRole \"execs\" to ServiceAccount \"robot/team\"";
+    assert_eq!(
+        (answer.allowed, answer.reason.as_deref()),
+        (true, Some(expected))
+    );
+    assert_eq!(stand.api.requests("create", "subjectaccessreviews"), 1);
 }

@@ -4,9 +4,10 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use kube::api::{ListParams, WatchParams};
-use podgate_tests::apiserver::ApiFault;
+use podgate_tests::stand_ins::apiserver::ApiFault;
 
-use super::{Stand, WEB};
+use super::server::Server;
+use super::stand::{Stand, WEB};
 
 #[tokio::test]
 async fn faults_hold_until_taken_back() {

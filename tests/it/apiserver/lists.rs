@@ -3,7 +3,9 @@
 use kube::api::{ListParams, VersionMatch};
 use kube::core::ObjectList;
 
-use super::{Stand, small, status};
+use super::both::against_both;
+use super::server::Server;
+use super::stand::{Stand, small, status};
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -15,6 +17,12 @@ fn names(list: &ObjectList<Pod>) -> Vec<&str> {
 fn version(list: &ObjectList<Pod>) -> String {
     list.metadata.resource_version.clone().unwrap()
 }
+
+against_both!(
+    a_list_says_once_what_its_items_are,
+    pages_are_of_one_resource_version,
+    clients_choose_by_labels_and_fields,
+);
 
 #[tokio::test]
 async fn a_list_has_the_bytes_of_a_real_one() {
@@ -47,33 +55,49 @@ async fn a_list_has_the_bytes_of_a_real_one() {
     );
 }
 
-#[tokio::test]
-async fn pages_are_of_one_resource_version() {
-    let stand = Stand::new().await;
+async fn a_list_says_once_what_its_items_are(server: impl Server) {
+    server.add(small("a", "x", "n")).await;
+    server.add(small("a", "y", "n")).await;
+    let get = async |path| server.get(path, server.token(), None).await.unwrap().1;
+    let list = get("/api/v1/namespaces/a/pods").await;
+    let start = r#"{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":""#;
+    assert!(list.starts_with(start), "{list}");
+    assert!(
+        list.contains(r#""},"items":[{"metadata":{"name":"x","#),
+        "{list}"
+    );
+    assert!(list.contains(r#"},{"metadata":{"name":"y","#), "{list}");
+    assert!(list.ends_with("]}\n"), "{list}");
+    let one = get("/api/v1/namespaces/a/pods/x").await;
+    let start = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"x","#;
+    assert!(one.starts_with(start) && one.ends_with("}\n"), "{one}");
+    let empty = get("/api/v1/namespaces/b/pods").await;
+    assert!(empty.ends_with("\"},\"items\":[]}\n"), "{empty}");
+}
+
+async fn pages_are_of_one_resource_version(server: impl Server) {
     for name in ["a", "b", "d", "e"] {
-        stand.cluster.add(small("default", name, "node-a"));
+        server.add(small("default", name, "node-a")).await;
     }
-    let pods = stand.pods().await;
+    let pods = server.pods().await;
     let page = ListParams::default().limit(2);
     let first = pods.list(&page).await.unwrap();
     assert_eq!(names(&first), ["a", "b"]);
     assert_eq!(first.metadata.remaining_item_count, Some(3));
 
-    stand.cluster.remove("default", "d");
-    stand.cluster.add(small("default", "c", "node-a"));
-    stand.cluster.add(small("default", "e", "node-b"));
-    stand.cluster.add(small("default", "f", "node-a"));
-    stand.cluster.remove("default", "f");
+    server.remove("default", "d").await;
+    server.add(small("default", "c", "node-a")).await;
+    let changed = small("default", "e", "node-a").label("changed", "yes");
+    server.add(changed).await;
+    server.add(small("default", "f", "node-a")).await;
+    server.remove("default", "f").await;
     let next = async |list: &ObjectList<Pod>| {
         let token = list.metadata.continue_.as_deref().unwrap();
         pods.list(&page.clone().continue_token(token)).await
     };
     let second = next(&first).await.unwrap();
     assert_eq!(names(&second), ["d", "e"]);
-    assert_eq!(
-        second.items[1].spec.as_ref().unwrap().node_name.as_deref(),
-        Some("node-a")
-    );
+    assert_eq!(second.items[1].metadata.labels, None);
     assert_eq!(second.metadata.remaining_item_count, Some(1));
     let third = next(&second).await.unwrap();
     assert_eq!(names(&third), ["web"]);
@@ -90,8 +114,31 @@ async fn pages_are_of_one_resource_version() {
         names(&pods.list(&exact).await.unwrap()),
         ["a", "b", "d", "e", "web"]
     );
+}
 
-    // What is forgotten has no next page, but for one that may not fit.
+/// What is forgotten has no next page, but for one that may not fit.
+#[tokio::test]
+async fn pages_of_what_is_forgotten_are_gone() {
+    let stand = Stand::new().await;
+    for name in ["a", "b", "d", "e"] {
+        stand.cluster.add(small("default", name, "node-a"));
+    }
+    let pods = stand.pods().await;
+    let page = ListParams::default().limit(2);
+    let next = async |list: &ObjectList<Pod>| {
+        let token = list.metadata.continue_.as_deref().unwrap();
+        pods.list(&page.clone().continue_token(token)).await
+    };
+    let first = pods.list(&page).await.unwrap();
+    stand.cluster.remove("default", "d");
+    stand.cluster.add(small("default", "e", "node-b"));
+    let second = next(&first).await.unwrap();
+    assert_eq!(names(&second), ["d", "e"]);
+    assert_eq!(
+        second.items[1].spec.as_ref().unwrap().node_name.as_deref(),
+        Some("node-a")
+    );
+
     stand.cluster.compact();
     let expired = status(next(&second).await.unwrap_err());
     assert_eq!((expired.code, expired.reason.as_str()), (410, "Expired"));
@@ -101,6 +148,9 @@ async fn pages_are_of_one_resource_version() {
         .await
         .unwrap();
     assert_eq!(names(&rest), ["web"]);
+    let exact = ListParams::default()
+        .at(&version(&first))
+        .matching(VersionMatch::Exact);
     let expired = status(pods.list(&exact).await.unwrap_err());
     assert_eq!((expired.code, expired.reason.as_str()), (410, "Expired"));
 }
@@ -120,14 +170,17 @@ async fn a_long_list_comes_whole() {
     assert_eq!(names(&all), expected);
 }
 
-#[tokio::test]
-async fn clients_choose_by_labels_and_fields() {
-    let stand = Stand::new().await;
-    let add = |pod: podgate_tests::cluster::PodBuilder| stand.cluster.add(pod);
-    add(small("prod", "a", "node-a").label("app", "web"));
-    add(small("prod", "b", "node-b").label("app", "db"));
-    add(small("prod-2", "c", "node-b").phase("Failed"));
-    let pods = stand.pods().await;
+async fn clients_choose_by_labels_and_fields(server: impl Server) {
+    server
+        .add(small("prod", "a", "node-a").label("app", "web"))
+        .await;
+    server
+        .add(small("prod", "b", "node-b").label("app", "db"))
+        .await;
+    server
+        .add(small("prod-2", "c", "node-b").phase("Failed"))
+        .await;
+    let pods = server.pods().await;
     let check = async |params: ListParams, expected: &[&str]| {
         assert_eq!(names(&pods.list(&params).await.unwrap()), expected);
     };
@@ -154,10 +207,10 @@ async fn clients_choose_by_labels_and_fields() {
                    selector \"spec.color=red\": field label not supported: spec.color";
     assert_eq!(status(wrong).message, message);
     // kube's client would ask again and again.
-    let late = "/api/v1/pods?resourceVersion=99";
-    assert_eq!(stand.json(late, stand.api.token(), None).await.0, 504);
+    let late = "/api/v1/pods?resourceVersion=999999999";
+    assert_eq!(server.json(late, server.token(), None).await.0, 504);
     let wrong = "/api/v1/pods?resourceVersionMatch=Exact";
-    let (code, answer) = stand.json(wrong, stand.api.token(), None).await;
+    let (code, answer) = server.json(wrong, server.token(), None).await;
     let message = "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: \
                    resourceVersionMatch is forbidden unless resourceVersion is provided";
     assert_eq!((code, answer["message"].as_str()), (422, Some(message)));

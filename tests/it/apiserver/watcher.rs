@@ -6,7 +6,9 @@ use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube_runtime::watcher::{self, Config, Error, Event, watcher};
 
-use super::{Stand, small};
+use super::both::against_both;
+use super::server::Server;
+use super::stand::{Stand, small};
 
 #[derive(Default)]
 struct Seen {
@@ -42,6 +44,29 @@ impl Seen {
                 Err(error) => panic!("{error}"),
             }
         }
+    }
+}
+
+against_both!(a_watcher_holds_what_is_there);
+
+async fn a_watcher_holds_what_is_there(server: impl Server) {
+    for name in ["a", "b", "c"] {
+        server.add(small("default", name, "node-a")).await;
+    }
+    let ways = [
+        Config::default().page_size(2),
+        Config::default().any_semantic(),
+        Config::default().streaming_lists(),
+    ];
+    for way in ways {
+        let mut watch = watcher(server.pods().await, way).boxed();
+        let mut seen = Seen::default();
+        seen.until(&mut watch, &["a", "b", "c", "web"]).await;
+        server.remove("default", "b").await;
+        seen.until(&mut watch, &["a", "c", "web"]).await;
+        server.add(small("default", "b", "node-a")).await;
+        seen.until(&mut watch, &["a", "b", "c", "web"]).await;
+        assert_eq!((seen.inits, seen.gone), (1, 0));
     }
 }
 

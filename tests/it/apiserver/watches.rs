@@ -6,7 +6,9 @@ use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 
-use super::{Stand, small};
+use super::both::against_both;
+use super::server::Server;
+use super::stand::{Stand, small};
 
 /// The next event in a few words.
 async fn next(
@@ -23,35 +25,115 @@ async fn next(
     }
 }
 
-#[tokio::test]
-async fn every_change_is_told_from_a_resource_version_on() {
-    let stand = Stand::new().await;
-    let pods = stand.pods().await;
+against_both!(
+    every_change_is_told_from_a_resource_version_on,
+    a_watch_of_some_labels_sees_pods_come_and_go,
+    a_streaming_list_is_whole_before_its_mark,
+    a_watch_is_lines_and_ends_in_time,
+);
+
+async fn every_change_is_told_from_a_resource_version_on(server: impl Server) {
+    let pods = server.pods().await;
     let listed = pods.list(&ListParams::default()).await.unwrap();
     let version = listed.metadata.resource_version.unwrap();
     // Before the watch and during it.
-    stand.cluster.add(small("default", "a", "node-a"));
-    let watch = pods.watch(&WatchParams::default(), &version).await.unwrap();
+    server.add(small("default", "a", "node-a")).await;
+    let changes = WatchParams::default().disable_bookmarks();
+    let watch = pods.watch(&changes, &version).await.unwrap();
     let mut watch = watch.boxed();
     assert_eq!(next(&mut watch).await, "added a");
-    stand.cluster.add(small("default", "a", "node-b"));
+    let changed = small("default", "a", "node-a").label("changed", "yes");
+    server.add(changed).await;
     assert_eq!(next(&mut watch).await, "modified a");
-    stand.cluster.remove("default", "a");
+    server.remove("default", "a").await;
     assert_eq!(next(&mut watch).await, "deleted a");
     // A recreated pod is another.
-    let web = podgate_tests::cluster::pod("default", "web", "uid-2", "node-b", "127.0.0.1");
-    stand.cluster.add(web);
+    let web =
+        podgate_tests::stand_ins::cluster::pod("default", "web", "uid-2", "node-b", "127.0.0.1");
+    server.add(web).await;
     assert_eq!(next(&mut watch).await, "deleted web");
     assert_eq!(next(&mut watch).await, "added web");
-    // A burst, in order.
-    for at in 0..1000 {
-        stand
-            .cluster
-            .add(small("default", &format!("pod-{at}"), "node-a"));
+    // A burst, in order. A real server ends a watch that nobody reads.
+    let burst = async {
+        for at in 0..1000 {
+            server
+                .add(small("default", &format!("pod-{at}"), "node-a"))
+                .await;
+        }
+    };
+    let told = async {
+        for at in 0..1000 {
+            assert_eq!(next(&mut watch).await, format!("added pod-{at}"));
+        }
+    };
+    tokio::join!(burst, told);
+}
+
+async fn a_watch_of_some_labels_sees_pods_come_and_go(server: impl Server) {
+    let pods = server.pods().await;
+    let labelled = |value: &str| small("default", "a", "node-a").label("here", value);
+    let here = WatchParams::default().labels("here=yes");
+    let mut watch = pods.watch(&here, "0").await.unwrap().boxed();
+    server.add(labelled("no")).await;
+    server.add(labelled("yes")).await;
+    assert_eq!(next(&mut watch).await, "added a");
+    server.add(labelled("no")).await;
+    let Some(Ok(WatchEvent::Deleted(gone))) = watch.next().await else {
+        panic!("it left the selection");
+    };
+    // As it was selected, at the resource version of the change.
+    assert_eq!(gone.metadata.labels.unwrap()["here"], "yes");
+    let of_default = kube::Api::<Pod>::default_namespaced(server.client().await);
+    let now = of_default.get("a").await.unwrap();
+    assert_eq!(
+        gone.metadata.resource_version,
+        now.metadata.resource_version
+    );
+}
+
+async fn a_streaming_list_is_whole_before_its_mark(server: impl Server) {
+    let mut expected = vec!["added web".to_owned()];
+    for at in 0..50 {
+        server
+            .add(small("many", &format!("pod-{at:02}"), "node-a"))
+            .await;
+        expected.push(format!("added pod-{at:02}"));
     }
-    for at in 0..1000 {
-        assert_eq!(next(&mut watch).await, format!("added pod-{at}"));
+    let pods = server.pods().await;
+    let streaming = WatchParams::default().initial_events();
+    let mut watch = pods.watch(&streaming, "0").await.unwrap().boxed();
+    let mut listed = Vec::new();
+    for _ in 0..expected.len() {
+        listed.push(next(&mut watch).await);
     }
+    listed.sort();
+    expected.sort();
+    assert_eq!(listed, expected);
+    let mark = next(&mut watch).await;
+    assert_eq!(mark, r#"{"k8s.io/initial-events-end": "true"}"#);
+    server.remove("many", "pod-07").await;
+    assert_eq!(next(&mut watch).await, "deleted pod-07");
+
+    let path = "/api/v1/pods?watch=true&sendInitialEvents=true";
+    let (code, answer) = server.json(path, server.token(), None).await;
+    let message = "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: \
+                   sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+    assert_eq!((code, answer["message"].as_str()), (422, Some(message)));
+}
+
+async fn a_watch_is_lines_and_ends_in_time(server: impl Server) {
+    let path = "/api/v1/pods?watch=true&resourceVersion=0&timeoutSeconds=3&allowWatchBookmarks=1";
+    let (code, lines) = server.get(path, server.token(), None).await.unwrap();
+    let lines: Vec<_> = lines.lines().collect();
+    assert_eq!((code, lines.len()), (200, 2), "{lines:?}");
+    let added =
+        r#"{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","#;
+    assert!(lines[0].starts_with(added), "{lines:?}");
+    let bookmark = r#"{"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":""#;
+    let version = lines[1].strip_prefix(bookmark).expect(lines[1]);
+    let (version, rest) = version.split_once('"').unwrap();
+    version.parse::<u64>().unwrap();
+    assert_eq!(rest, r#"},"spec":{"containers":null},"status":{}}}"#);
 }
 
 #[tokio::test]
@@ -154,9 +236,7 @@ async fn a_watch_has_the_lines_of_a_real_one() {
     let lines = async |query: &str| {
         let path = format!("/api/v1/pods?watch=true&{query}");
         let answer = stand.get(&path, stand.api.token(), None).await.unwrap();
-        // Each line is a chunk of its own here.
-        let lines = answer.1.lines().filter(|line| line.starts_with('{'));
-        lines.map(str::to_owned).collect::<Vec<_>>()
+        answer.1.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     stand.cluster.remove("default", "web");
     let gone = lines("resourceVersion=2&timeoutSeconds=3&allowWatchBookmarks=1").await;

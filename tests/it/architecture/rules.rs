@@ -1,199 +1,217 @@
-//! The rules over a set of files. Each answers with a line for every breach.
+//! The other rules. Each answers with a line for every breach.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::imports::{Import, imports};
-use super::source::Source;
-use super::{CRATES, MAIN_LINES, Modules, PLACES, PURE, PURE_IMPORTS};
+use super::manifest;
+use super::package::{Meaning, Name, Package};
+use super::source::{Files, is_in, is_in_any};
 
-/// Files of a crate that are not for tests, with what they import.
-fn of_crate<'a>(
-    name: &str,
-    sources: &'a [Source],
-) -> impl Iterator<Item = (&'a Source, Import)> + use<'a> {
-    let own: Vec<_> = sources
-        .iter()
-        .filter(|s| s.is_in(name) && !s.is_below(name) && !s.is_test())
-        .collect();
-    own.into_iter()
-        .flat_map(|source| imports(source).into_iter().map(move |i| (source, i)))
+/// What stands in few places: a crate, or an item of one, or a module of ours by its path.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) what: &'static str,
+    pub(super) places: &'static [&'static str],
+    pub(super) why: &'static str,
 }
 
-fn breach(source: &Source, import: &Import, why: &str) -> String {
-    format!("{}:{}: {}: {why}", source.path, import.line, import.path)
+fn breach(package: &Package, name: &Name, why: &str) -> String {
+    let file = &package.modules[name.module].file;
+    let path = package.show(&name.meaning);
+    format!("{file}:{}: {path}: {why}", name.line)
 }
 
-/// Sources name no crate of the project's but those of the table.
-pub(super) fn crates(sources: &[Source]) -> Vec<String> {
+/// Whether a path is this item, or one below it.
+fn is_of(path: &str, item: &str) -> bool {
+    let rest = path.strip_prefix(item);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+fn root(path: &str) -> &str {
+    path.split("::").next().unwrap_or(path)
+}
+
+/// A package names no other one of ours but those of the table, in its sources (told once a file) and
+/// its manifest.
+pub(super) fn crates(table: &[(&str, &[&str])], packages: &[Package]) -> Vec<String> {
     let mut found = Vec::new();
-    for (name, may) in CRATES {
-        for (source, import) in of_crate(name, sources) {
-            if import.root().starts_with("podgate_") && !may.contains(&import.root()) {
-                found.push(breach(source, &import, "not an arrow between crates"));
+    for package in packages {
+        let own = &*package.manifest.library;
+        let Some((_, may)) = table.iter().find(|(name, _)| *name == own) else {
+            found.push(format!("{own}: not in the table"));
+            continue;
+        };
+        let is_ours = |name: &str| name.starts_with("podgate_") && name != own;
+        let dependencies = &package.manifest.dependencies;
+        for name in dependencies.iter().filter(|name| is_ours(name)) {
+            if !may.contains(&&**name) {
+                let folder = &package.manifest.folder;
+                found.push(format!("{folder}/Cargo.toml: {name}: no arrow to it"));
             }
         }
-    }
-    found
-}
-
-/// Nor does a Cargo.toml, under whatever name.
-pub(super) fn manifest(name: &str, may: &[&str], manifest: &str) -> Vec<String> {
-    let own = name.rsplit('/').next().unwrap_or(name);
-    let own = format!("podgate_{own}");
-    let mut found = Vec::new();
-    for line in manifest.lines().filter(|line| !line.starts_with("name =")) {
-        let line = line.split('#').next().unwrap_or_default().replace('-', "_");
-        for word in line.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
-            if word.starts_with("podgate_") && word != own && !may.contains(&word) {
-                found.push(format!(
-                    "{name}/Cargo.toml: {word}: not an arrow between crates"
-                ));
-            }
-        }
-    }
-    found
-}
-
-/// The crates of the table stand in their places alone.
-pub(super) fn places(sources: &[Source]) -> Vec<String> {
-    let kept: BTreeSet<_> = PLACES
-        .iter()
-        .filter_map(|(_, item)| item.split("::").next())
-        .collect();
-    let mut found = Vec::new();
-    for (name, _) in CRATES {
-        for (source, import) in of_crate(name, sources) {
-            let mut rows = PLACES.iter();
-            if kept.contains(import.root())
-                && !rows.any(|(place, item)| source.is_in(place) && import.is_of(item))
+        let mut told = BTreeSet::new();
+        for name in package.names() {
+            if let Meaning::Outside(path) = &name.meaning
+                && is_ours(root(path))
+                && !may.contains(&root(path))
+                && told.insert((name.module, root(path).to_owned()))
             {
-                found.push(breach(source, &import, "not in its place"));
+                found.push(breach(package, &name, "no arrow to it"));
             }
+        }
+        for name in may.iter().filter(|name| !dependencies.contains(**name)) {
+            found.push(format!("{own} does not need {name}: shorten the table"));
+        }
+    }
+    for (row, _) in table {
+        if !packages.iter().any(|it| it.manifest.library == *row) {
+            found.push(format!("{row} is gone: shorten the table"));
         }
     }
     found
 }
 
-/// Modules import of each other what the table says, no more and no less, and only downwards.
-pub(super) fn modules(place: &str, table: Modules, sources: &[Source]) -> Vec<String> {
+/// What the table keeps stands in its places alone, and in each of them.
+pub(super) fn kept(table: &[Kept], packages: &[Package]) -> Vec<String> {
     let mut found = Vec::new();
-    let mut seen: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for source in sources.iter().filter(|s| s.is_in(place) && !s.is_test()) {
-        if let Some(name) = source.table_name(place) {
-            seen.entry(name).or_default();
-            for elsewhere in source.modules_elsewhere() {
-                seen.entry(elsewhere).or_default();
+    let mut seen = BTreeSet::new();
+    for package in packages {
+        for name in package.names() {
+            let file = &*package.modules[name.module].file;
+            let is_meant = |what: &str| match &name.meaning {
+                Meaning::Outside(path) => is_of(path, what),
+                Meaning::Item(to, _) => {
+                    is_in(&package.modules[*to].file, what) && !is_in(file, what)
+                }
+                Meaning::Module(_) | Meaning::Handed(..) => false,
+            };
+            // An item of a crate goes by its own row, where it has one.
+            let rows = table.iter().filter(|row| is_meant(row.what));
+            let Some(row) = rows.max_by_key(|row| row.what.len()) else {
+                continue;
+            };
+            match row.places.iter().find(|place| is_in(file, place)) {
+                Some(place) => {
+                    seen.insert((row.what, *place));
+                }
+                None => found.push(breach(package, &name, row.why)),
             }
         }
     }
-    let names: BTreeSet<_> = seen.keys().copied().collect();
-    for (source, import) in of_crate(place, sources) {
-        let mut path = import.path.split("::");
-        let Some(from) = source.table_name(place) else {
-            continue;
-        };
-        if path.next() != Some("crate") {
-            continue;
-        }
-        let to = path
-            .next()
-            .and_then(|module| names.get(module))
-            .copied()
-            .unwrap_or("lib");
-        let may = table
-            .iter()
-            .find(|(module, _)| *module == from)
-            .map(|(_, may)| *may);
-        if from == to {
-            continue;
-        }
-        seen.entry(from).or_default().insert(to);
-        if !may.unwrap_or_default().contains(&to) {
-            found.push(breach(
-                source,
-                &import,
-                &format!("{from} may not import {to}"),
-            ));
-        }
-    }
-    for module in &names {
-        if !table.iter().any(|(row, _)| row == module) {
-            found.push(format!("{place}: {module}: not in the table"));
-        }
-    }
-    for (row, &(module, may)) in table.iter().enumerate() {
-        for to in may {
-            if !table[row..].iter().skip(1).any(|(below, _)| below == to) {
-                found.push(format!(
-                    "{place}: {module} stands below {to}, which it imports"
-                ));
+    for row in table {
+        for place in row.places {
+            if !seen.contains(&(row.what, *place)) {
+                let what = row.what;
+                found.push(format!("{place} does not name {what}: shorten the table"));
             }
-            if !seen.get(module).is_some_and(|seen| seen.contains(to)) {
-                found.push(format!(
-                    "{place}: {module} does not import {to}: shorten the table"
-                ));
-            }
-        }
-        if !names.contains(module) {
-            found.push(format!("{place}: {module} is gone: shorten the table"));
         }
     }
     found
 }
 
-/// Pure files import what the table says, and other pure files.
-pub(super) fn pure(name: &str, dependencies: &[String], sources: &[Source]) -> Vec<String> {
+/// Files that compute and do nothing else import what the list has, and each other.
+pub(super) fn pure(places: &[&str], may: &[&str], packages: &[Package]) -> Vec<String> {
     let mut found = Vec::new();
-    for (source, import) in of_crate(name, sources) {
-        if !PURE.iter().any(|place| source.is_in(place)) {
-            continue;
+    let files = packages.iter().flat_map(|package| &package.modules);
+    let files: BTreeSet<_> = files.map(|module| &*module.file).collect();
+    for place in places {
+        if !files.iter().any(|file| is_in(file, place)) {
+            found.push(format!("{place} is gone: shorten the table"));
         }
-        let outside = ["std", "core", "alloc"].contains(&import.root())
-            || dependencies
-                .iter()
-                .any(|dependency| dependency == import.root());
-        let sound = if let Some(path) = import.path.strip_prefix("crate") {
-            let path = format!("{name}/src{}/", path.replace("::", "/"));
-            PURE.iter()
-                .any(|place| path.starts_with(&format!("{place}/")))
-        } else {
-            !outside || PURE_IMPORTS.iter().any(|item| import.is_of(item))
-        };
-        if !sound {
-            found.push(breach(source, &import, "more than a pure file may import"));
+    }
+    for package in packages {
+        for name in package.names() {
+            if !is_in_any(&package.modules[name.module].file, places) {
+                continue;
+            }
+            let sound = match &name.meaning {
+                Meaning::Module(_) => true,
+                Meaning::Item(to, _) | Meaning::Handed(to, _) => {
+                    is_in_any(&package.modules[*to].file, places)
+                }
+                Meaning::Outside(path) => {
+                    let ours = packages.iter().find_map(|package| package.defines(path));
+                    if ours.is_some_and(|file| is_in_any(file, places)) {
+                        continue;
+                    }
+                    let root = root(path);
+                    let outside = ["std", "core", "alloc"].contains(&root)
+                        || package.manifest.dependencies.contains(root);
+                    !outside || may.iter().any(|item| is_of(path, item))
+                }
+            };
+            if !sound {
+                found.push(breach(package, &name, "more than a pure file may import"));
+            }
         }
     }
     found
 }
 
-/// A program that is kept small names these crates alone, and its own modules.
+/// Small programs depend on what the table lists, and nothing that is banned comes in with it.
 pub(super) fn small(
-    place: &str,
-    may: &[&str],
-    dependencies: &[String],
-    sources: &[Source],
+    table: &[(&str, &[&str])],
+    banned: &[&str],
+    packages: &[Package],
+    lock: &str,
 ) -> Vec<String> {
     let mut found = Vec::new();
-    for (source, import) in of_crate(place, sources) {
-        let root = import.root();
-        let outside = root.starts_with("podgate_") || dependencies.iter().any(|d| d == root);
-        if outside && !may.contains(&root) {
-            found.push(breach(source, &import, "more than this program may import"));
+    for (name, may) in table {
+        let manifest = packages.iter().map(|package| &package.manifest);
+        let Some(manifest) = manifest.into_iter().find(|it| it.library == *name) else {
+            found.push(format!("{name} is gone: shorten the table"));
+            continue;
+        };
+        let dependencies: BTreeSet<_> = manifest.dependencies.iter().map(|it| &**it).collect();
+        let may: BTreeSet<_> = may.iter().copied().collect();
+        for dependency in dependencies.symmetric_difference(&may) {
+            found.push(format!("{name}: {dependency}: not as the table says"));
+        }
+        let with = manifest::built_with(lock, &manifest.name);
+        for banned in banned.iter().filter(|banned| with.contains(**banned)) {
+            found.push(format!("{name} is built with {banned}"));
         }
     }
     found
+}
+
+/// Each file of a package is a module of it, or all that the rules hold would not hold for it.
+pub(super) fn strays(packages: &[Package], files: &Files) -> Vec<String> {
+    let modules = packages.iter().flat_map(|package| &package.modules);
+    let read: BTreeSet<_> = modules.map(|module| &*module.file).collect();
+    let mut found = Vec::new();
+    let folders = files
+        .keys()
+        .filter_map(|path| path.strip_suffix("/Cargo.toml"));
+    let folders: Vec<_> = folders.collect();
+    for file in files.keys().filter(|path| path.ends_with(".rs")) {
+        let of = folders.iter().filter(|folder| is_in(file, folder));
+        let of = of.max_by_key(|folder| folder.len());
+        let is_ours = packages.iter().any(|it| Some(&&*it.manifest.folder) == of);
+        if is_ours && !is_test(file) && !read.contains(&**file) {
+            found.push(format!("{file}: no module of its package"));
+        }
+    }
+    for (file, name) in packages.iter().flat_map(|package| &package.missing) {
+        found.push(format!("{file}: mod {name} has no file beside it"));
+    }
+    found
+}
+
+/// The unit tests of a file, below it.
+fn is_test(file: &str) -> bool {
+    file.ends_with("/tests.rs")
 }
 
 /// Every file says what it is for, and a main.rs is short.
-pub(super) fn heads(sources: &[Source]) -> Vec<String> {
+pub(super) fn heads(main_lines: usize, files: &Files) -> Vec<String> {
     let mut found = Vec::new();
-    for source in sources {
-        if !source.text.starts_with("//!") {
-            found.push(format!("{}: does not open with //!", source.path));
+    for (path, text) in files.iter().filter(|(path, _)| path.ends_with(".rs")) {
+        if !text.starts_with("//!") {
+            found.push(format!("{path}: does not open with //!"));
         }
-        let lines = source.text.lines().count();
-        if source.path.ends_with("/main.rs") && lines > MAIN_LINES {
-            found.push(format!("{}: {lines} lines, of {MAIN_LINES}", source.path));
+        let lines = text.lines().count();
+        if path.ends_with("/main.rs") && lines > main_lines {
+            found.push(format!("{path}: {lines} lines, of {main_lines}"));
         }
     }
     found

@@ -2,10 +2,10 @@
 
 use std::process::Stdio;
 
-use podgate_tests::client::Login;
-use podgate_tests::containerd::eventually;
-use podgate_tests::program::Input as _;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::client::Login;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::instruments::program::Input as _;
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -14,7 +14,7 @@ use tokio::net::unix::pipe;
 use super::{Records, SOON};
 
 const DENIED: &str =
-    "podgate: this frontdoor cannot write its audit log, and lets no session begin meanwhile\r\n";
+    "podgate: this frontdoor cannot write its audit log, so it starts no session\r\n";
 
 fn fails(line: &serde_json::Value) -> bool {
     line["message"] == "the audit log cannot be written"
@@ -129,7 +129,7 @@ async fn a_node_that_cannot_record_honours_nothing() {
     stand.agent.wait_log(SOON, fails).await.unwrap();
     assert_eq!(
         says(&stand, "echo ran").await.unwrap_err(),
-        "podgate: the agent on the pod's node cannot write its audit log, and starts nothing meanwhile\r\n"
+        "podgate: the agent on the pod's node cannot write its audit log, so it starts no session\r\n"
     );
 }
 

@@ -1,6 +1,6 @@
 //! Certificates that ssh-keygen signs: each thing that makes one worth nothing, and what the others allow.
 
-use podgate_tests::client::Login;
+use podgate_tests::instruments::client::Login;
 
 use super::{Place, denied};
 
@@ -75,14 +75,14 @@ async fn what_makes_a_certificate_worth_nothing() {
         ("other", PLAIN, "its CA is not trusted"),
         ("ca", "-I ada -n ada -V -2h:-1h", ""),
         ("ca", "-I ada -n ada -V +1h:+2h", ""),
-        ("ca", "-I ada -n ada -h", "it is a host's"),
+        ("ca", "-I ada -n ada -h", "it is a host certificate"),
         ("ca", "-I ada", "it names no principals"),
         ("ca", "-I system:admin -n ada", "\"system:admin\""),
         ("ca", "-I ada -n group:system:masters", "\"system:masters\""),
         (
             "ca",
             "-I ada -n ada -O source-address=10.0.0.0/8",
-            "its source-address does not fit",
+            "does not match its source-address",
         ),
         (
             "ca",
@@ -212,7 +212,7 @@ async fn a_certificate_of_an_rsa_key() {
     let mut ada = place.somebody("ada").await;
     std::fs::remove_file(ada.dir.join("id")).unwrap();
     let rsa = ["-t", "rsa", "-b", "2048"];
-    ada.key = podgate_tests::ssh::keygen(&ada.dir.join("id"), &rsa)
+    ada.key = podgate_tests::real::ssh::keygen(&ada.dir.join("id"), &rsa)
         .await
         .unwrap();
     place.certify(&ada, "ca", &["-I", "ada", "-n", "ada"]).await;

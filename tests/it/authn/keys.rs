@@ -1,8 +1,8 @@
 //! Keys of the users file, and each option that authorized_keys may have in front of them.
 
-use podgate_tests::client::Login;
-use podgate_tests::program::Output;
-use podgate_tests::ssh::{Client, keygen};
+use podgate_tests::instruments::client::Login;
+use podgate_tests::instruments::program::Output;
+use podgate_tests::real::ssh::{Client, keygen};
 
 use super::{Place, denied, replace};
 

@@ -36,7 +36,7 @@ async fn a_user_or_key_that_is_removed() {
         bob.again().await.unwrap();
     }
     let counts = [
-        "podgate_frontdoor_sessions_total{outcome=\"revoked\"} 5",
+        "podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"revoked\"} 5",
         "podgate_frontdoor_sessions_active 1",
         "podgate_frontdoor_connections 1",
     ];

@@ -59,7 +59,7 @@ async fn of_one_user_and_one_mind() {
     let ada = with_key(&place, "ada", "command=\"echo key\"").await;
     place.certify(&ada, "ca", &["-I", "bob", "-n", "x"]).await;
     ada.is_denied().await;
-    place.refused("another's").await;
+    place.refused("belongs to another user").await;
     let force = [
         "-I",
         "ada",
@@ -70,7 +70,7 @@ async fn of_one_user_and_one_mind() {
     ];
     place.certify(&ada, "ca", &force).await;
     ada.is_denied().await;
-    place.refused("another command").await;
+    place.refused("a different command").await;
     let force = ["-I", "ada", "-n", "x", "-O", "force-command=echo key"];
     place.certify(&ada, "ca", &force).await;
     assert_eq!(ada.prints(&[], "id").await, "key\n");

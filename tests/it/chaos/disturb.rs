@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_tests::gateway::Part;
-use podgate_tests::network::{Network, Site};
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::real::network::{Network, Site};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Object;
+use super::rendered::Object;
 
 type Checked = Result<(), String>;
 

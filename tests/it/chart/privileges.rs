@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 
-use super::Object;
 use super::objects::pod;
+use super::rendered::Object;
 
 type Checked = Result<(), String>;
 

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use podgate_tests::apiserver::{ApiServer, Rbac, group, rule, service_account};
-use podgate_tests::cluster::{Cluster, pod};
-use podgate_tests::containerd::{Bridge, Containerd, PodSpec, RunningPod};
-use podgate_tests::deployed::{Node, Objects};
-use podgate_tests::kubelet::{Kubelet, Runtime};
-use podgate_tests::pki::Pki;
-use podgate_tests::ssh::{Client, keygen};
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::real::containerd::{Bridge, Containerd, PodSpec, RunningPod};
+use podgate_tests::real::deployed::{Node, Objects};
+use podgate_tests::real::ssh::{Client, keygen};
+use podgate_tests::stand_ins::apiserver::{ApiServer, Rbac, group, rule, service_account};
+use podgate_tests::stand_ins::cluster::{Cluster, pod};
+use podgate_tests::stand_ins::kubelet::{Kubelet, Runtime};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -74,7 +74,7 @@ impl Installed {
             "image": {"registry": "registry.example.com"},
             "users": [{"name": "ada", "groups": ["dev"], "keys": [user]}],
             "signer": {"desk": {"enabled": true, "tlsSecret": "desk-tls"}},
-            "log": {"level": "info,podgate_agent=debug,podgate_frontdoor=debug"},
+            "log": {"level": "info,podgate_agent=debug,podgate_frontdoor=debug,podgate_signer=debug"},
         });
         for (key, value) in values.as_object().unwrap() {
             all[key] = value.clone();

@@ -1,10 +1,10 @@
 //! Id tokens of issuers: whose they are, by whose keys, and what becomes of it while keys change and
 //! issuers are away.
 
-use podgate_tests::apiserver::ApiServer;
-use podgate_tests::cluster::Cluster;
-use podgate_tests::issuer::{Issuer, SigningKey, unsigned};
-use podgate_tests::pki::Pki;
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::stand_ins::apiserver::ApiServer;
+use podgate_tests::stand_ins::cluster::Cluster;
+use podgate_tests::stand_ins::issuer::{Issuer, SigningKey, unsigned};
 use serde_json::{Value, json};
 
 use super::{Desk, authority, now};
@@ -160,17 +160,19 @@ async fn an_id_token_that_proves_nothing() {
     let other = place.rsa.sign_as(&header, &claims).unwrap();
     desk.refuses(&other, 401, "algorithm").await;
     let forged = SigningKey::rsa("r1").unwrap().sign(&claims).unwrap();
-    desk.refuses(&forged, 401, "no key of its issuer").await;
+    desk.refuses(&forged, 401, "not signed by a key of its issuer")
+        .await;
     let header = json!({"alg": "ES256", "kid": "r1"});
     let mixed = place.ec.sign_as(&header, &claims).unwrap();
-    desk.refuses(&mixed, 401, "no key of its issuer").await;
+    desk.refuses(&mixed, 401, "not signed by a key of its issuer")
+        .await;
     // Of one issuer's key, in another's name.
     let claims = json!({"iss": place.mail.url(), "email": "ada@example"});
     let crossed = place.ec.sign(&place.claims(claims)).unwrap();
     desk.refuses(&crossed, 401, "algorithm").await;
     // An issuer that is not known is the API server's to know, which was not meant.
     let stranger = place.token(json!({"iss": "https://127.0.0.1/other"}));
-    desk.refuses(&stranger, 401, "the API server does not take")
+    desk.refuses(&stranger, 401, "the API server does not accept")
         .await;
 }
 
@@ -182,12 +184,14 @@ async fn keys_change_and_issuers_go() {
     desk.certificate(&old).await;
     let next = SigningKey::ec("e2").unwrap();
     let new = next.sign(&place.claims(json!({}))).unwrap();
-    desk.refuses(&new, 401, "no key of its issuer").await;
+    desk.refuses(&new, 401, "not signed by a key of its issuer")
+        .await;
     // Whom one stranger's key made it ask is asked for the next one, too.
     issuer.set_keys(&[&next]);
     desk.certificate(&new).await;
     let asked = issuer.asked();
-    desk.refuses(&old, 401, "no key of its issuer").await;
+    desk.refuses(&old, 401, "not signed by a key of its issuer")
+        .await;
 
     issuer.set_up(false).await.unwrap();
     desk.certificate(&new).await;

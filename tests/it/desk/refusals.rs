@@ -1,9 +1,9 @@
 //! What the desk does not do, and what it says: the status tells a script, the line a person.
 
-use podgate_tests::apiserver::{API_AUDIENCE, ApiFault, Token};
-use podgate_tests::containerd::eventually;
-use podgate_tests::issuer::unsigned;
-use podgate_tests::ssh::keygen;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::ssh::keygen;
+use podgate_tests::stand_ins::apiserver::{API_AUDIENCE, ApiFault, Token};
+use podgate_tests::stand_ins::issuer::unsigned;
 use serde_json::json;
 
 use super::{Desk, claims, issue, now};
@@ -16,7 +16,7 @@ async fn tokens_that_are_good_for_something_else_or_for_nothing() {
         let add = |token: Token, audience: &&str| token.audience(audience);
         api.add_token(bearer, audiences.iter().fold(token, add));
     };
-    let wrong = "is not for the audience \"podgate\" alone";
+    let wrong = "must be for the audience \"podgate\" and no other";
 
     // For the API server, for it too, and for another service too.
     for audiences in [
@@ -34,13 +34,13 @@ async fn tokens_that_are_good_for_something_else_or_for_nothing() {
     // It is not so much as shown to anybody.
     assert_eq!(api.requests("create", "tokenreviews"), 0);
     known("opaque", &["podgate"]);
-    desk.refuses("opaque", 401, "is no JWT").await;
+    desk.refuses("opaque", 401, "is not a JWT").await;
     assert_eq!(api.requests("create", "tokenreviews"), 0);
 
     // One that says it is for the desk alone, and that the API server has for itself.
     let bearer = unsigned(&claims(json!("podgate")));
     known(&bearer, &[API_AUDIENCE]);
-    let unknown = "the API server does not take the token";
+    let unknown = "the API server does not accept the token";
     desk.refuses(&bearer, 401, unknown).await;
     assert_eq!(api.requests("create", "tokenreviews"), 1);
 
@@ -53,7 +53,10 @@ async fn tokens_that_are_good_for_something_else_or_for_nothing() {
     desk.refuses(&bearer, 401, unknown).await;
 
     // Expired a moment ago, where the API server's clock is behind; and one that never does.
-    for (exp, words) in [(json!(now() - 1), "expired"), (json!(null), "not expire")] {
+    for (exp, words) in [
+        (json!(now() - 1), "expired"),
+        (json!(null), "never expires"),
+    ] {
         let mut claims = claims(json!("podgate"));
         claims["exp"] = exp;
         let bearer = unsigned(&claims);
@@ -108,10 +111,13 @@ async fn keys_that_are_none_and_more_than_there_is() {
     let weak = include_str!("../../../frontdoor/src/authn/keys/rsa-1024.pub");
     let bearer = issue(&api, "dev", "me");
     for (path, words) in [
-        (write("empty", ""), "not one public key"),
-        (write("two", &format!("{good}{good}")), "not one public key"),
-        (write("words", "let me in\n"), "not one public key"),
-        (desk.path("id"), "not one public key"),
+        (write("empty", ""), "not a single public key"),
+        (
+            write("two", &format!("{good}{good}")),
+            "not a single public key",
+        ),
+        (write("words", "let me in\n"), "not a single public key"),
+        (desk.path("id"), "not a single public key"),
         (write("weak", weak), "2048 bits"),
     ] {
         let (status, body) = desk.ask(Some(&bearer), &path).await;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use podgate_tests::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use russh::keys::{Certificate, PublicKey};
 use serde_json::json;
 
@@ -59,7 +59,7 @@ async fn the_next_key_signs_and_the_last_is_trusted_until_it_is_taken_out() {
     assert_eq!((key(&found[0]), &found[1]), (key(&next), &first));
     let (after, certificate) = certify("after").await;
     assert_eq!(*certificate.signature_key(), key(&next));
-    let lets_in = async |client: &podgate_tests::ssh::Client| {
+    let lets_in = async |client: &podgate_tests::real::ssh::Client| {
         let who = client.run(&[], "whoami", "").await.unwrap();
         who.status.success()
     };

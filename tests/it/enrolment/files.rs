@@ -1,6 +1,6 @@
 //! The CA's key is in files that somebody else keeps, such as cert-manager.
 
-use podgate_tests::stand::enrolled::{CA, Config, Keys, NAMESPACE, write_ca};
+use podgate_tests::fixtures::stand::enrolled::{CA, Config, Keys, NAMESPACE, write_ca};
 
 use super::{SOON, count, echo, eventually, stand, works};
 

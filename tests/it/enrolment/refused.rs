@@ -1,39 +1,15 @@
 //! Who gets no certificate.
 
-use hyper_util::rt::TokioIo;
-use podgate_proto::limits::PROTOCOL_VERSION;
-use podgate_proto::v1::enrolment_client::EnrolmentClient;
-use podgate_proto::v1::{EnrolRequest, EnrolResponse};
-use podgate_tests::apiserver::{ApiServer, Token};
-use podgate_tests::cluster::Cluster;
-use podgate_tests::issuer::unsigned;
-use podgate_tests::pki::Pki;
-use podgate_tests::stand::enrolled::{self, AUDIENCE, Config, NAMESPACE, token};
+use podgate_proto::v1::EnrolRequest;
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::fixtures::stand::enrolled::{self, AUDIENCE, Config, NAMESPACE, token};
+use podgate_tests::stand_ins::apiserver::{ApiServer, Token};
+use podgate_tests::stand_ins::cluster::Cluster;
+use podgate_tests::stand_ins::issuer::unsigned;
 use serde_json::json;
-use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
-use super::{SOON, dial, ready};
-
-/// Calls the signer with this token, as a part does.
-async fn call(
-    port: u16,
-    bundle: &std::path::Path,
-    request: EnrolRequest,
-) -> Result<EnrolResponse, Status> {
-    let stream = dial(("127.0.0.1", port), "signer.podgate", bundle, None).await;
-    let mut stream = Some(TokioIo::new(stream));
-    let connector = tower::service_fn(move |_| {
-        let stream = stream.take();
-        async move { stream.ok_or_else(|| std::io::Error::other("one connection")) }
-    });
-    let channel = Endpoint::from_static("http://signer")
-        .connect_with_connector(connector)
-        .await
-        .unwrap();
-    let answer = EnrolmentClient::new(channel).enrol(request).await;
-    answer.map(tonic::Response::into_inner)
-}
+use super::{SOON, call, ready};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_must_be_for_this_and_a_parts() {
@@ -46,10 +22,12 @@ async fn a_token_must_be_for_this_and_a_parts() {
         .unwrap();
     ready(&signer, 200).await;
     let bundle = dir.path().join("bundle/ca.crt");
+    // As the first release sends it, which knows one version and names neither a range nor itself.
     let request = |bearer: &str| EnrolRequest {
-        protocol_version: PROTOCOL_VERSION,
+        protocol_version: 1,
         token: bearer.to_owned(),
         public_key: [&[4][..], &[7; 64]].concat().into(),
+        ..EnrolRequest::default()
     };
     let bearer = |what: &str, audiences: &[&str]| {
         unsigned(&json!({"aud": audiences, "sub": format!("secret-{what}")}))
@@ -100,18 +78,28 @@ async fn a_token_must_be_for_this_and_a_parts() {
     odd.public_key = vec![4; 64].into();
     let answer = call(signer.port(), &bundle, odd).await;
     assert_eq!(answer.unwrap_err().code(), Code::InvalidArgument);
-    let mut old = request(&frontdoor);
-    old.protocol_version += 1;
-    let answer = call(signer.port(), &bundle, old).await;
-    assert_eq!(answer.unwrap_err().code(), Code::FailedPrecondition);
+    let mut later = request(&frontdoor);
+    later.highest_version = 9;
+    let answer = call(signer.port(), &bundle, later).await;
+    assert_eq!(answer.unwrap().version, 1);
+    let mut last = request(&frontdoor);
+    (last.protocol_version, last.highest_version) = (8, 9);
+    last.release = "9.8.7".to_owned();
+    let refused = call(signer.port(), &bundle, last).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let signers = format!("(release {})", env!("CARGO_PKG_VERSION"));
+    for words in ["(release 9.8.7) versions 8 to 9", &*signers] {
+        assert!(refused.message().contains(words), "{refused:?}");
+    }
     let long = request(&"x".repeat(100_000));
     let answer = call(signer.port(), &bundle, long).await;
     assert_eq!(answer.unwrap_err().code(), Code::OutOfRange);
 
     let counted = [
-        "podgate_signer_enrolments_total{outcome=\"enrolled\"} 2",
+        "podgate_signer_enrolments_total{outcome=\"enrolled\"} 3",
         "podgate_signer_enrolments_total{outcome=\"token\"} 7",
         "podgate_signer_enrolments_total{outcome=\"caller\"} 4",
+        "podgate_signer_enrolments_total{outcome=\"version\"} 1",
     ];
     signer.counts(SOON, &counted).await.unwrap();
     let log = signer.log().join("\n");

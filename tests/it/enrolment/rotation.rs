@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use podgate_tests::containerd::eventually;
-use podgate_tests::stand::enrolled::{CA, Config, NAMESPACE};
-use podgate_tests::stand::{NODE, NODE_IP, Stand};
+use podgate_tests::fixtures::stand::enrolled::{CA, Config, NAMESPACE};
+use podgate_tests::fixtures::stand::{NODE, NODE_IP, Stand};
+use podgate_tests::instruments::eventually::eventually;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;

@@ -2,13 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use podgate_tests::apiserver::ApiServer;
-use podgate_tests::cluster::Cluster;
-use podgate_tests::gateway::Part;
-use podgate_tests::pki::Pki;
-use podgate_tests::ssh::Client;
-use podgate_tests::stand::enrolled::{self, CA, Config, NAMESPACE};
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::fixtures::stand::enrolled::{self, CA, Config, NAMESPACE};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::real::ssh::Client;
+use podgate_tests::stand_ins::apiserver::ApiServer;
+use podgate_tests::stand_ins::cluster::Cluster;
 
 use super::ready;
 

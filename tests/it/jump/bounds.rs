@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::process::Stdio;
 
-use podgate_tests::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Jumper, SOON, stand};
 
 /// Lines by which all jumps go through one outer connection.
-fn shared(stand: &podgate_tests::stand::Stand) -> String {
+fn shared(stand: &podgate_tests::fixtures::stand::Stand) -> String {
     format!("  ControlPath {}/outer\n", stand.dir().display())
 }
 
@@ -32,7 +32,7 @@ async fn jumps_are_channels_of_their_connection_and_their_sessions_are_their_use
     let jumper = Jumper::new(&stand, &shared(&stand));
     let _master = master(&jumper).await;
     let sessions = [jumper.echo().await, jumper.echo().await];
-    let line = "you have as many sessions as one user may have here";
+    let line = "you have reached the limit of sessions per user";
     let text = jumper.refused(&["demo.pod", "echo ran"]).await;
     assert!(text.contains(line), "{text}");
     // A third jump stands, without a session; a fourth does not.

@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use podgate_tests::ssh::keygen;
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::real::ssh::keygen;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -65,7 +65,9 @@ async fn nobody_else_is_let_in_inside() {
             "{outer} {inner}: {text}"
         );
     }
-    let wanted = |line: &serde_json::Value| line["reason"] == "it is bob's, and the jump ada's";
+    let wanted = |line: &serde_json::Value| {
+        line["reason"] == "it belongs to bob, but the jump belongs to ada"
+    };
     stand.frontdoor.wait_log(SOON, wanted).await.unwrap();
 
     // A local process that gets hold of the forwarded port, and has no key: it hears who is there, and
@@ -126,7 +128,7 @@ async fn what_restricts_either_login_holds() {
     );
     let text = jumper.refused(&["demo.pod", "echo ran"]).await;
     assert!(
-        text.contains("administratively prohibited: this login may not be used to go there"),
+        text.contains("administratively prohibited: this login may not be used to reach that host"),
         "{text}"
     );
     stand.until_quiet(SOON).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use podgate_tests::terminal::Terminal;
+use podgate_tests::instruments::terminal::Terminal;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -124,13 +124,10 @@ async fn what_is_no_target_is_refused_with_the_reason() {
             &["web_0.pod"],
             "connect failed: the pod's name is not valid in Kubernetes",
         ),
-        (
-            &["cronjob~web.pod"],
-            "connect failed: the kind is not known here",
-        ),
+        (&["cronjob~web.pod"], "connect failed: the kind is unknown"),
         (
             &["-J", "frontdoor,demo.pod", "web-0.prod.pod"],
-            "administratively prohibited: this is a jump already",
+            "administratively prohibited: a jump cannot lead to another jump",
         ),
     ] {
         let words = [words, &["echo ran"]].concat();
@@ -141,7 +138,10 @@ async fn what_is_no_target_is_refused_with_the_reason() {
     let text = jumper.refused(&["-W", "demo:8080", "frontdoor"]).await;
     assert!(text.contains("only port 22"), "{text}");
     let text = jumper.refused(&["-W", "demo:22", "demo.pod"]).await;
-    assert!(text.contains("this is a jump already"), "{text}");
+    assert!(
+        text.contains("a jump cannot lead to another jump"),
+        "{text}"
+    );
     // No node and no API server was asked.
     assert_eq!(stand.api.requests("create", "subjectaccessreviews"), 0);
     stand.until_quiet(SOON).await.unwrap();

@@ -1,61 +1,87 @@
 //! What the kubelet answers before any stream, held against a real one's answers.
 
-use podgate_tests::cluster::pod;
-use podgate_tests::pki::Pki;
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::stand_ins::cluster::pod;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::node::{NODE, Stand, soon, upgrade_request};
+use super::node::{NODE, Node, Stand, against_both};
+use super::soon::soon;
+
+against_both!(
+    refusals_are_worded_as_by_a_kubelet,
+    an_unknown_sub_protocol_is_refused_with_the_list,
+    pods_are_a_list_of_what_runs,
+);
+
+#[track_caller]
+fn check(answer: &str, status: &str, nosniff: bool, body: &str) {
+    let length = body.len();
+    let nosniff = if nosniff {
+        "X-Content-Type-Options: nosniff\r\n"
+    } else {
+        ""
+    };
+    let expected = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n{nosniff}Connection: close\r\nContent-Length: {length}"
+    );
+    let (head, got) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(got, body);
+    let [lines, expected] = [head, &expected].map(|head| {
+        let mut lines: Vec<_> = head.split("\r\n").collect();
+        lines.sort_unstable_by_key(|line| line.to_ascii_lowercase());
+        lines
+    });
+    assert_eq!(lines, expected);
+}
+
+async fn refusals_are_worded_as_by_a_kubelet(node: impl Node) {
+    let unauthorized = |answer: String| check(&answer, "401 Unauthorized", false, "Unauthorized");
+    unauthorized(node.ask(None, "GET /pods", "").await);
+    let foreign = Pki::new().unwrap().client("admin", &[]).unwrap();
+    unauthorized(node.ask(Some(&foreign), "GET /pods", "").await);
+
+    let admin = Some(node.admin());
+    for pod in ["nope", "far"] {
+        let request = format!("POST /exec/default/{pod}/main?output=1");
+        let answer = node.ask(admin, &request, "").await;
+        check(&answer, "404 Not Found", false, "pod does not exist");
+    }
+    let pod = node.pod();
+    for container in ["nope", "done"] {
+        let request = format!("POST /exec/default/{pod}/{container}?output=1");
+        let answer = node.ask(admin, &request, "").await;
+        let body = format!("container not found (\"{container}\")");
+        check(&answer, "500 Internal Server Error", false, &body);
+    }
+    for path in [format!("{pod}/main"), format!("{pod}/any-uid/main")] {
+        let request = format!("POST /exec/default/{path}?output=1&command=true");
+        let answer = node.ask(admin, &request, "").await;
+        let body = "Upgrade request required\n";
+        check(&answer, "500 Internal Server Error", true, body);
+    }
+    let request = format!("POST /exec/default/{pod}/main?output=true");
+    let answer = node.ask(admin, &request, "").await;
+    let body = "you must specify at least 1 of stdin, stdout, stderr";
+    check(&answer, "400 Bad Request", false, body);
+    let answer = node.ask(admin, "GET /healthz", "").await;
+    check(&answer, "200 OK", true, "ok");
+}
 
 #[tokio::test]
-async fn refusals_are_worded_as_by_a_kubelet() {
+async fn bearers_of_tokens_may_be_refused() {
     let stand = Stand::new().await;
-    let plain = |status: &str, length: usize, rest: &str| {
-        format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n{rest}Connection: close\r\nContent-Length: {length}\r\n\r\n"
-        )
-    };
-    let check = |answer: String, status: &str, nosniff: bool, body: &str| {
-        let nosniff = if nosniff {
-            "X-Content-Type-Options: nosniff\r\n"
-        } else {
-            ""
-        };
-        let (head, got) = answer.split_once("\r\n\r\n").unwrap();
-        assert_eq!(got, body);
-        let mut lines: Vec<_> = head.split("\r\n").collect();
-        let expected = plain(status, body.len(), nosniff);
-        let mut expected: Vec<_> = expected.trim_end().split("\r\n").collect();
-        lines.sort_unstable_by_key(|line| line.to_ascii_lowercase());
-        expected.sort_unstable_by_key(|line| line.to_ascii_lowercase());
-        assert_eq!(lines, expected);
-    };
-    let admin = Some(&stand.admin);
-    check(
-        stand.ask(None, "GET /pods", "").await,
-        "401 Unauthorized",
-        false,
-        "Unauthorized",
-    );
-    let foreign = Pki::new().unwrap().client("admin", &[]).unwrap();
-    check(
-        stand.ask(Some(&foreign), "GET /pods", "").await,
-        "401 Unauthorized",
-        false,
-        "Unauthorized",
-    );
-
     let user = "system:serviceaccount:default:default";
     stand.kubelet.access().add_token("abc", user);
     stand.kubelet.access().forbid(user);
     let bearer = "Authorization: Bearer abc\r\n";
     check(
-        stand.ask(None, "GET /pods", bearer).await,
+        &stand.ask(None, "GET /pods", bearer).await,
         "403 Forbidden",
         false,
         "Forbidden (user=system:serviceaccount:default:default, verb=get, resource=nodes, subresource(s)=[pods proxy])\n",
     );
     check(
-        stand
+        &stand
             .ask(None, "POST /exec/default/web/main?output=1", bearer)
             .await,
         "403 Forbidden",
@@ -63,59 +89,18 @@ async fn refusals_are_worded_as_by_a_kubelet() {
         "Forbidden (user=system:serviceaccount:default:default, verb=create, resource=nodes, subresource(s)=[proxy])\n",
     );
     stand.kubelet.access().permit(user);
-    assert!(
-        stand
-            .ask(None, "GET /pods", bearer)
-            .await
-            .starts_with("HTTP/1.1 200 OK")
-    );
+    let permitted = stand.ask(None, "GET /pods", bearer).await;
+    assert!(permitted.starts_with("HTTP/1.1 200 OK"), "{permitted}");
     stand.kubelet.access().remove_token("abc");
-    check(
-        stand.ask(None, "GET /pods", bearer).await,
-        "401 Unauthorized",
-        false,
-        "Unauthorized",
-    );
-
-    for pod in ["nope", "far"] {
-        let request = format!("POST /exec/default/{pod}/main?output=1");
-        let answer = stand.ask(admin, &request, "").await;
-        check(answer, "404 Not Found", false, "pod does not exist");
-    }
-    for container in ["nope", "done"] {
-        let request = format!("POST /exec/default/web/{container}?output=1");
-        let answer = stand.ask(admin, &request, "").await;
-        let body = format!("container not found (\"{container}\")");
-        check(answer, "500 Internal Server Error", false, &body);
-    }
-    for path in ["default/web/main", "default/web/any-uid/main"] {
-        let request = format!("POST /exec/{path}?output=1&command=true");
-        let answer = stand.ask(admin, &request, "").await;
-        check(
-            answer,
-            "500 Internal Server Error",
-            true,
-            "Upgrade request required\n",
-        );
-    }
-    let answer = stand
-        .ask(admin, "POST /exec/default/web/main?output=true", "")
-        .await;
-    let body = "you must specify at least 1 of stdin, stdout, stderr";
-    check(answer, "400 Bad Request", false, body);
-    check(
-        stand.ask(admin, "GET /healthz", "").await,
-        "200 OK",
-        true,
-        "ok",
-    );
+    let unknown = stand.ask(None, "GET /pods", bearer).await;
+    check(&unknown, "401 Unauthorized", false, "Unauthorized");
 }
 
-#[tokio::test]
-async fn an_unknown_sub_protocol_is_refused_with_the_list() {
-    let stand = Stand::new().await;
-    let mut tls = stand.dial(Some(&stand.admin)).await.unwrap();
-    let request = upgrade_request(&["true"], "output=1").replace(": v4", ": v9");
+async fn an_unknown_sub_protocol_is_refused_with_the_list(node: impl Node) {
+    let mut tls = node.dial(Some(node.admin())).await.unwrap();
+    let request = node
+        .upgrade_request(&["true"], "output=1")
+        .replace(": v4", ": v9");
     tls.write_all(request.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4096];
     let mut filled = 0;
@@ -132,6 +117,37 @@ async fn an_unknown_sub_protocol_is_refused_with_the_list() {
         4,
         "{answer}"
     );
+}
+
+async fn pods_are_a_list_of_what_runs(node: impl Node) {
+    // HTTP/1.0 has no chunks.
+    let mut tls = node.dial(Some(node.admin())).await.unwrap();
+    tls.write_all(b"GET /pods HTTP/1.0\r\nHost: node\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    soon(tls.read_to_string(&mut answer)).await.unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let list: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(
+        (&list["kind"], &list["apiVersion"]),
+        (&"PodList".into(), &"v1".into())
+    );
+    let pod = &list["items"][0];
+    assert!(pod.get("kind").is_none(), "{pod}");
+    assert_eq!(pod["metadata"]["name"], node.pod());
+    let statuses = pod["status"]["containerStatuses"].as_array().unwrap();
+    let of = |name: &str| {
+        statuses
+            .iter()
+            .find(|status| status["name"] == name)
+            .unwrap()
+    };
+    let (main, done) = (of("main"), of("done"));
+    assert!(main["state"]["running"].is_object(), "{main}");
+    assert!(done["state"]["terminated"].is_object(), "{done}");
+    let id = main["containerID"].as_str().unwrap();
+    assert!(id.starts_with("containerd://"), "{id}");
 }
 
 #[tokio::test]

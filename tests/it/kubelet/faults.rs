@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use podgate_tests::kubelet::{ExecFault, Leg, ServerCertificate};
+use podgate_tests::stand_ins::kubelet::{ExecFault, Leg, ServerCertificate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::node::{Stand, soon};
+use super::node::{Node, Stand};
+use super::soon::soon;
 use super::spdy::{Frame, fin, output, status, syn};
 
 #[tokio::test]

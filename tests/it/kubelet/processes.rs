@@ -1,8 +1,9 @@
 //! What runs behind an exec of the embedded runtime, and when it ends.
 
-use podgate_tests::embedded::EmbeddedContainer;
+use podgate_tests::stand_ins::embedded::EmbeddedContainer;
 
-use super::node::{Stand, soon};
+use super::node::{Node, Stand};
+use super::soon::soon;
 use super::spdy::{output, status};
 
 #[tokio::test]

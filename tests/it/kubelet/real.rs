@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use podgate_tests::containerd::{Containerd, PodSpec, RunningPod};
-use podgate_tests::embedded::Embedded;
-use podgate_tests::kubelet::Runtime;
+use podgate_tests::real::containerd::{Containerd, PodSpec, RunningPod};
+use podgate_tests::stand_ins::embedded::Embedded;
+use podgate_tests::stand_ins::kubelet::Runtime;
 use tokio::io::AsyncReadExt;
 
-use super::node::{Stand, soon};
+use super::node::{Node, Stand};
+use super::soon::soon;
 use super::spdy::{Frame, data, exit_code, fin, output, status};
 
 async fn stand(name: &str) -> (Stand, RunningPod, Arc<Containerd>) {

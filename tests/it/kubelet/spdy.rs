@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::node::soon;
+use super::soon::soon;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
@@ -138,6 +138,19 @@ impl Spdy {
         }
         text
     }
+}
+
+/// The same, with resets that follow each other in the order of their streams: a real server ends
+/// several streams in any order.
+pub(super) fn ordered(mut frames: Vec<Frame>) -> Vec<Frame> {
+    let reset = |frame: &Frame| matches!(frame, Frame::Reset { .. });
+    for run in frames.chunk_by_mut(|a, b| reset(a) && reset(b)) {
+        run.sort_by_key(|frame| match frame {
+            Frame::Reset { id, .. } => *id,
+            _ => 0,
+        });
+    }
+    frames
 }
 
 pub(super) fn be(number: u32) -> [u8; 4] {

@@ -1,32 +1,34 @@
-//! Execs on a terminal of the embedded runtime.
+//! Execs on a terminal.
 
-use super::node::Stand;
-use super::spdy::{Frame, exit_code, fin, output, status};
+use super::node::{Node, against_both};
+use super::spdy::{Frame, exit_code, fin, ordered, output, status};
 
-#[tokio::test]
-async fn a_terminal_has_one_output_and_follows_the_resize_stream() {
-    let stand = Stand::new().await;
+against_both!(
+    a_terminal_has_one_output_and_follows_the_resize_stream,
+    a_terminal_turns_control_characters_into_signals,
+    a_half_close_ends_the_output_of_a_terminal,
+);
+
+async fn a_terminal_has_one_output_and_follows_the_resize_stream(node: impl Node) {
     let argv = [
         "sh",
         "-c",
         "trap 'stty size; exit 3' WINCH; echo ready; sleep 1000 & wait",
     ];
-    let mut spdy = stand.exec(&argv, "input=1&output=1&error=1&tty=1").await;
+    let mut spdy = node.exec(&argv, "input=1&output=1&error=1&tty=1").await;
     // `tty` drops `error`, so the server does not wait for stderr; our 7 is stderr, 9 resize.
     spdy.until(5, |text| text.contains("ready")).await;
     spdy.send(9, false, br#"{"Width":132,"Height":43}"#).await;
     spdy.until(5, |text| text.contains("43 132")).await;
-    let frames = spdy.rest().await;
+    let frames = ordered(spdy.rest().await);
     assert_eq!(exit_code(&status(&frames)), "3");
     assert!(frames.contains(&fin(5)));
     let resets = [1, 3, 9].map(|id| Frame::Reset { id, status: 5 });
     assert!(frames.ends_with(&[&resets[..], &[Frame::GoAway { last: 9, status: 0 }]].concat()));
 }
 
-#[tokio::test]
-async fn a_terminal_turns_control_characters_into_signals() {
-    let stand = Stand::new().await;
-    let mut spdy = stand
+async fn a_terminal_turns_control_characters_into_signals(node: impl Node) {
+    let mut spdy = node
         .exec(
             &["sh", "-c", "echo ready; exec cat"],
             "input=1&output=1&tty=1",
@@ -37,10 +39,8 @@ async fn a_terminal_turns_control_characters_into_signals() {
     assert_eq!(exit_code(&status(&spdy.rest().await)), "130");
 }
 
-#[tokio::test]
-async fn a_half_close_ends_the_output_of_a_terminal() {
-    let stand = Stand::new().await;
-    let mut spdy = stand
+async fn a_half_close_ends_the_output_of_a_terminal(node: impl Node) {
+    let mut spdy = node
         .exec(
             &["sh", "-c", "read line; echo $line"],
             "input=1&output=1&tty=1",

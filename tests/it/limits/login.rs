@@ -1,7 +1,7 @@
 //! Logging in: so many tries, so much time, and nothing to be learnt on the way.
 
-use podgate_tests::ssh::{Client, keygen};
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::real::ssh::{Client, keygen};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::timeout;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use podgate_tests::ssh::Client;
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::real::ssh::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -33,7 +33,7 @@ async fn fifty_at_once_in_one_connection() {
     for (number, echo) in all.into_iter().enumerate().rev() {
         assert_eq!(end(echo).await, Some(number as i32 + 1));
     }
-    let ended = ["podgate_frontdoor_sessions_total{outcome=\"exited\"} 50"];
+    let ended = ["podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"exited\"} 50"];
     stand.frontdoor.counts(SOON, &ended).await.unwrap();
 }
 
@@ -41,8 +41,8 @@ async fn fifty_at_once_in_one_connection() {
 async fn connections_of_a_user_and_of_all() {
     let stand = stand("connectionsPerUser: 2, connections: 3").await;
     let bob = stand.add_user("bob").await.unwrap();
-    let own = "you have as many connections as one user may have here; close one, then try again";
-    let all = "there are as many connections as this frontdoor may have; try again later";
+    let own = "you have reached the limit of connections per user; close one, then try again";
+    let all = "this frontdoor has reached its limit of connections; try again later";
     let first = echo(&stand.client, &[]).await;
     let mut second = echo(&stand.client, &[]).await;
     let told = async |client: &Client, why: &str| {
@@ -79,7 +79,7 @@ async fn a_node_has_so_many_sessions() {
     let first = echo(&stand.client, &[]).await;
     let output = stand.client.run(&[], "demo", "echo ran").await.unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
-    let line = "podgate: the pod's node has as many sessions as it may have; try again later\r\n";
+    let line = "podgate: the pod's node has reached its limit of sessions; try again later\r\n";
     assert_eq!((text.as_str(), output.status.code()), (line, Some(255)));
     assert_eq!(end(first).await, Some(7));
     let none = ["podgate_agent_sessions_active 0"];
@@ -122,7 +122,7 @@ async fn a_user_has_so_many_sessions() {
     let line = refusal(&stand.client).await;
     assert_eq!(
         line,
-        "podgate: you have as many sessions as one user may have here; end one, then try again\r\n"
+        "podgate: you have reached the limit of sessions per user; end one, then try again\r\n"
     );
     second.says("still").await.unwrap();
     works(&grace, &[]).await;
@@ -150,8 +150,7 @@ async fn all_users_together_have_so_many_sessions() {
     let grace = stand.add_user("grace").await.unwrap();
     let mut first = echo(&stand.client, &[]).await;
     let second = echo(&grace, &[]).await;
-    let line =
-        "podgate: there are as many sessions as this frontdoor may have; try again later\r\n";
+    let line = "podgate: this frontdoor has reached its limit of sessions; try again later\r\n";
     assert_eq!(refusal(&stand.client).await, line);
     assert_eq!(refusal(&grace).await, line);
     first.says("still").await.unwrap();
@@ -197,7 +196,7 @@ async fn a_session_without_a_byte_is_ended() {
     assert_eq!(status, Some(255));
     let counts = [
         &refused("idleSeconds", 1),
-        "podgate_frontdoor_sessions_total{outcome=\"idle\"} 1",
+        "podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"idle\"} 1",
         "podgate_frontdoor_sessions_active 2",
     ];
     stand.frontdoor.counts(SOON, &counts).await.unwrap();

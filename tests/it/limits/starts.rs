@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};

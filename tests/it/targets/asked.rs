@@ -1,7 +1,7 @@
 //! What the API server is asked for: by a watch that is behind, ends or starts anew, and without one.
 
-use podgate_tests::apiserver::ApiFault;
-use podgate_tests::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::stand_ins::apiserver::ApiFault;
 use rustix::process::Signal;
 
 use super::{SOON, deployment, knows, leads, refused, stand, watched, web};
@@ -83,7 +83,7 @@ async fn an_api_server_that_is_away_is_not_missed_once_all_is_known() {
     for login in logins {
         assert_eq!(leads(&stand.client, login).await, "web-0.prod");
     }
-    let ready = async |stand: &podgate_tests::stand::Stand| {
+    let ready = async |stand: &podgate_tests::fixtures::stand::Stand| {
         let (status, _) = stand.frontdoor.admin("/readyz").await.unwrap();
         status == 200
     };

@@ -1,7 +1,7 @@
 //! Who may: asked before anything is looked up, without a name, and again by the name of the pod.
 
-use podgate_tests::apiserver::{Rbac, group, rule, user};
-use podgate_tests::containerd::eventually;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::stand_ins::apiserver::{Rbac, group, rule, user};
 
 use super::{SOON, deployment, knows, leads, refused, watched, web};
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
-use podgate_tests::stand::Stand;
+use podgate_tests::fixtures::stand::Stand;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
@@ -134,19 +134,19 @@ async fn where_there_is_none_it_is_said() {
         ("deploy/empty.prod", "deploy/empty.prod: it has no pods"),
         (
             "deploy/starts.prod",
-            "deploy/starts.prod: none of its pods is ready (1 are there)",
+            "deploy/starts.prod: none of its pods is ready (it has 1)",
         ),
         (
             "app=starts.prod",
-            "app=starts.prod: none of its pods is ready (1 are there)",
+            "app=starts.prod: none of its pods is ready (it has 1)",
         ),
         (
             "svc/far.prod",
-            "svc/far.prod: it is an ExternalName, which has no pods",
+            "svc/far.prod: it is of type ExternalName and has no pods",
         ),
         (
             "svc/manual.prod",
-            "svc/manual.prod: it has no selector, which would say what its pods are",
+            "svc/manual.prod: it has no selector, so its pods are not known",
         ),
         (
             "deploy/web.prod+none",

@@ -13,8 +13,8 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-use podgate_tests::containerd::{Containerd, SHARED};
-use podgate_tests::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::real::containerd::{Containerd, SHARED};
 
 const USAGE: &str = "usage: stand containerd -- CMD ARGS… | stand try [-- CMD ARGS…]";
 

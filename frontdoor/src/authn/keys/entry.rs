@@ -6,22 +6,21 @@ use std::time::SystemTime;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use podgate_identity::{Identity, strength};
 use russh::keys::PublicKey;
 
 use super::super::options::{self, Options, Timespec};
 use super::super::restrictions::Restrictions;
-use super::super::strength;
-use crate::identity::Identity;
 
 /// Why a key of a user's lets nobody in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum KeyError {
+pub(crate) enum KeyError {
     #[error("{0}")]
     Options(#[from] options::Error),
-    #[error("expiry-time: there is no such time")]
+    #[error("expiry-time: this time does not exist")]
     Time,
-    #[error("it is no public key: {0}")]
+    #[error("it is not a public key: {0}")]
     Key(#[from] russh::keys::ssh_key::Error),
     #[error("{0}")]
     Weak(&'static str),
@@ -30,12 +29,12 @@ pub enum KeyError {
 /// Why a key does not let someone in now.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub enum Refusal {
-    #[error("it is not known")]
+pub(crate) enum Refusal {
+    #[error("it is unknown")]
     Unknown,
-    #[error("its expiry-time is past")]
+    #[error("its expiry-time has passed")]
     Expired,
-    #[error("its from does not fit the client's address")]
+    #[error("the client's address does not match its from")]
     Address,
 }
 

@@ -79,11 +79,14 @@ fn a_key_that_is_refused_leaves_the_others() {
         &format!("verify-required {ADA}"),
         "the option \"verify-required\"",
     );
-    check(&format!("command=\"a {ADA}"), "no public key");
-    check(&format!("expiry-time=\"20301302Z\" {ADA}"), "no such time");
-    check("ssh-ed25519 nonsense", "no public key");
-    check("", "no public key");
-    check("no-pty", "no public key");
+    check(&format!("command=\"a {ADA}"), "not a public key");
+    check(
+        &format!("expiry-time=\"20301302Z\" {ADA}"),
+        "this time does not exist",
+    );
+    check("ssh-ed25519 nonsense", "not a public key");
+    check("", "not a public key");
+    check("no-pty", "not a public key");
     check(include_str!("rsa-1024.pub").trim(), "2048 bits");
     check(include_str!("dsa.pub").trim(), "DSA");
     check(include_str!("sk.pub").trim(), "hardware-backed");
@@ -97,7 +100,7 @@ fn a_file_that_is_none_is_named() {
     };
     check(
         &format!("- {{name: a, keys: ['{ADA}']}}\n- {{name: b, keys: ['{ADA}']}}"),
-        "user \"b\": key 1: belongs to another",
+        "user \"b\": key 1: also belongs to another",
     );
     check("- {name: 'system:admin'}", "system:");
     check("- {name: a, groups: ['system:masters']}", "system:");

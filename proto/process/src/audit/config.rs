@@ -68,12 +68,12 @@ impl File {
             "stdout" => To::Stdout,
             path if path.starts_with('/') => To::File(path.into()),
             other => {
-                let reason = format!("{other:?} is neither stdout, none nor a path from the root");
+                let reason = format!("{other:?} must be stdout, none or an absolute path");
                 return Err(Invalid::new("audit.to", reason));
             }
         };
         if self.queue_bytes < MIN_QUEUE {
-            let reason = format!("{} is not from {MIN_QUEUE}", self.queue_bytes);
+            let reason = format!("{} is less than {MIN_QUEUE}", self.queue_bytes);
             return Err(Invalid::new("audit.queueBytes", reason));
         }
         Ok(Config {

@@ -2,6 +2,7 @@
 //! is for `signer.podgate`. It reads files as it needs them: no session runs on this thread.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use podgate_proto::limits::{CONNECT_TIMEOUT, ENROL_TIMEOUT, PROTOCOL_VERSION};
+use podgate_proto::limits::{CONNECT_TIMEOUT, ENROL_TIMEOUT, ENROLMENT_VERSIONS, RELEASE};
 use podgate_proto::v1::enrolment_client::EnrolmentClient;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
 use rustls::ClientConfig;
@@ -33,7 +34,7 @@ pub(super) enum Error {
     Trust(mtls::Error),
     #[error("the CA of the certificate is not in {0} yet")]
     Bundle(PathBuf),
-    #[error("no key: {0}")]
+    #[error("cannot make a key: {0}")]
     Key(#[from] aws_lc_rs::error::Unspecified),
     #[error("the signer cannot be reached: {0}")]
     Connect(String),
@@ -41,8 +42,10 @@ pub(super) enum Error {
     Timeout(Duration),
     #[error("the signer refuses: {0}")]
     Refused(String),
-    #[error("the signer's answer is no certificate")]
+    #[error("the signer's answer is not a certificate")]
     Answer,
+    #[error("the signer answers by version {0} of enrolment, which was not asked for")]
+    Version(u32),
 }
 
 /// A client of the signer.
@@ -71,15 +74,12 @@ impl Signer {
             source,
         })?;
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)?;
-        let request = EnrolRequest {
-            protocol_version: PROTOCOL_VERSION,
-            token: token.trim().to_owned(),
-            public_key: key.public_key().as_ref().to_vec().into(),
-        };
+        let request = request(&ENROLMENT_VERSIONS, token.trim(), key.public_key().as_ref());
         let asked = Instant::now();
         let answer = timeout(ENROL_TIMEOUT, self.call(request))
             .await
             .map_err(|_| Error::Timeout(ENROL_TIMEOUT))??;
+        check_version(&ENROLMENT_VERSIONS, answer.version)?;
         let issuer = CertificateDer::from(answer.issuer.to_vec());
         // Peers trust the CAs in the bundle alone.
         if !self.trusts(&issuer)? {
@@ -146,9 +146,60 @@ impl Signer {
     }
 }
 
+/// A request of a part that speaks these versions.
+fn request(versions: &RangeInclusive<u32>, token: &str, public_key: &[u8]) -> EnrolRequest {
+    EnrolRequest {
+        protocol_version: *versions.start(),
+        token: token.to_owned(),
+        public_key: public_key.to_vec().into(),
+        highest_version: *versions.end(),
+        release: RELEASE.to_owned(),
+    }
+}
+
+/// Checks that the signer used one of these versions.
+fn check_version(versions: &RangeInclusive<u32>, used: u32) -> Result<(), Error> {
+    // The first release does not say it.
+    let used = used.max(1);
+    if versions.contains(&used) {
+        Ok(())
+    } else {
+        Err(Error::Version(used))
+    }
+}
+
 fn refused(status: Status) -> Error {
     match status.code() {
         Code::Unknown | Code::Cancelled => Error::Connect("the connection was lost".to_owned()),
         _ => Error::Refused(status.message().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_can_be_served_by_the_first_release() {
+        let request = request(&(1..=3), "token", &[4; 65]);
+        // The first release takes version 1 alone, and reads the first three fields.
+        assert_eq!(request.protocol_version, 1);
+        assert_eq!((request.highest_version, &*request.release), (3, RELEASE));
+        assert_eq!((&*request.token, request.public_key.len()), ("token", 65));
+    }
+
+    #[test]
+    fn an_answer_is_of_a_version_that_was_asked_for() {
+        let check = |versions: RangeInclusive<u32>, used: u32, expect: bool| {
+            let found = check_version(&versions, used);
+            assert_eq!(found.is_ok(), expect, "{versions:?} {used}");
+        };
+        check(1..=2, 1, true);
+        check(1..=2, 2, true);
+        check(1..=2, 3, false);
+        check(2..=3, 1, false);
+        // The first release, which does not say its version.
+        check(1..=2, 0, true);
+        check(2..=3, 0, false);
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
 use super::call::{Error, Signer};
+use crate::jitter;
 use crate::mtls::IssuedCertificate;
 use crate::ready::{Ready, Waiting};
 
@@ -90,8 +91,8 @@ impl Enrolment {
                 Err(error) => {
                     tell(EnrolmentEvent::Failed);
                     report(&error, self.held.borrow().as_ref().is_some_and(serves));
-                    // Between half of it and all of it, so that programs that failed together spread out.
-                    sleep(pause.mul_f64(0.5 + random() / 2.0)).await;
+                    // So that programs that failed together spread out.
+                    sleep(jitter::between(pause / 2, pause)).await;
                     pause = (pause * 2).min(LAST_PAUSE);
                 }
             }
@@ -143,7 +144,8 @@ fn report(error: &Error, serves: bool) {
 /// spread out. Returns at once when the CA is not trusted any more.
 async fn until_due(signer: &Signer, held: &IssuedCertificate, lifetime: u32) {
     let life = Duration::from_secs(u64::from(lifetime));
-    let due = Instant::now() + life.mul_f64(2.0 / 3.0 - random() / 10.0);
+    let latest = life * 2 / 3;
+    let due = Instant::now() + jitter::between(latest - life / 10, latest);
     loop {
         let left = due.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -155,12 +157,4 @@ async fn until_due(signer: &Signer, held: &IssuedCertificate, lifetime: u32) {
             return;
         }
     }
-}
-
-/// From 0 to 1.
-fn random() -> f64 {
-    let mut bytes = [0; 4];
-    // Without random bytes the programs only spread out less.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }

@@ -27,8 +27,13 @@ impl Source {
         let config = match (tls, enrolment) {
             (Some(files), None) => return Ok(Self::Files(files)),
             (None, Some(config)) => config,
-            (Some(_), Some(_)) => return Err(Invalid::new("enrolment", "there is tls, too")),
-            (None, None) => return Err(Invalid::new("tls", "absent, and so is enrolment")),
+            (Some(_), Some(_)) => {
+                return Err(Invalid::new(
+                    "enrolment",
+                    "cannot be used together with tls",
+                ));
+            }
+            (None, None) => return Err(Invalid::new("tls", "missing, and so is enrolment")),
         };
         let uri = config.signer.parse::<Uri>().ok();
         let uri = uri.filter(|uri| {

@@ -13,7 +13,7 @@ pub enum Error {
     },
     #[error("{path} holds no usable PEM: {reason}")]
     Pem { path: PathBuf, reason: String },
-    #[error("certificate, key and CA do not make a TLS identity: {0}")]
+    #[error("certificate, key and CA cannot be used as a TLS identity: {0}")]
     Tls(#[from] rustls::Error),
     #[error("the trusted CAs cannot verify anyone: {0}")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
@@ -21,7 +21,7 @@ pub enum Error {
     NodeName(String),
     #[error("this part is not enrolled yet")]
     NotEnrolled,
-    #[error("this part's certificate has expired, and the signer has given no other")]
+    #[error("this part's certificate has expired, and the signer has not issued another")]
     Expired,
     #[error("the peer showed no certificate")]
     NoCertificate,

@@ -1,0 +1,73 @@
+//! Whether a session may begin: the link's version, the form of the request, and the grant, which must
+//! be for the action that is asked for.
+
+use std::time::SystemTime;
+
+use podgate_proto::limits::{self, LINK_VERSIONS};
+use podgate_proto::v1::{Action, Exec, Identity, Open, open};
+
+use crate::grant::{self, Deny, Granted};
+use crate::refusal::Refusal;
+
+/// A session that may begin.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) id: String,
+    pub(crate) identity: Identity,
+    pub(crate) granted: Granted,
+    /// The link's version in this session.
+    pub(crate) version: u32,
+    pub(crate) served: Served,
+}
+
+/// An action that this agent serves.
+#[derive(Debug)]
+pub(crate) enum Served {
+    Exec(Exec),
+}
+
+impl Served {
+    pub(crate) fn kind(&self) -> Action {
+        match self {
+            Self::Exec(_) => Action::Exec,
+        }
+    }
+}
+
+/// Checks a request against this node's name and rules.
+pub(crate) fn admit(open: Open, node: &str, deny: &Deny) -> Result<Admitted, Refusal> {
+    let theirs = open.versions.unwrap_or_default();
+    let version = limits::agree(&LINK_VERSIONS, &(theirs.lowest..=theirs.highest));
+    let version = version.ok_or_else(|| Refusal::version(&open.release, &theirs))?;
+    // Both are parts of log lines, and the session's of a command line.
+    if !is_id(&open.session_id) {
+        return Err(Refusal::protocol("the session's id is not 32 hex digits"));
+    }
+    if !is_id(&open.connection_id) {
+        return Err(Refusal::protocol(
+            "the connection's id is not 32 hex digits",
+        ));
+    }
+    let Some(action) = open.action else {
+        return Err(Refusal::protocol("the frontdoor asked for no action"));
+    };
+    let (kind, now) = (action.kind(), SystemTime::now());
+    let checked = grant::check(open.grant, kind, node, deny, now);
+    let (granted, identity) = checked.map_err(Refusal::from)?;
+    let open::Action::Exec(exec) = action else {
+        return Err(Refusal::unsupported());
+    };
+    Ok(Admitted {
+        id: open.session_id,
+        identity,
+        granted,
+        version,
+        served: Served::Exec(exec),
+    })
+}
+
+/// Whether it is 32 lower-case hex digits.
+fn is_id(text: &str) -> bool {
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    text.len() == 32 && text.bytes().all(hex)
+}

@@ -1,0 +1,13 @@
+//! One exec over SPDY/3.1, sub-protocol v4: its streams, in two halves that live in different
+//! tasks. The peer has no flow control but TCP's, so a connection carries one exec alone and is read
+//! only as fast as its output is taken.
+
+mod input;
+mod open;
+mod output;
+mod spdy;
+pub(crate) mod status;
+
+pub(crate) use input::Input;
+pub(crate) use open::open;
+pub(crate) use output::{Error, Output};

@@ -1,0 +1,34 @@
+//! Opens the streams of an exec on a connection that speaks SPDY.
+
+use bytes::BytesMut;
+use podgate_proto::v1::Terminal;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::input::{Input, RESIZE, STDIN};
+use super::output::{ERROR, Error, Output, STDERR, STDOUT};
+use crate::streams::Input as _;
+
+/// Opens the streams of an exec, and tells a terminal's size. `bytes` has come on the connection
+/// already.
+pub(crate) async fn open(
+    connection: impl AsyncRead + AsyncWrite + Send + Sync + 'static,
+    bytes: BytesMut,
+    terminal: Option<&Terminal>,
+) -> Result<(Input, Output), Error> {
+    let (read, write) = tokio::io::split(connection);
+    let mut input = Input::new(Box::new(write), terminal);
+    let mut output = Output::new(Box::new(read), bytes, terminal.is_some());
+    let fourth = match terminal {
+        Some(_) => (RESIZE, "resize"),
+        None => (STDERR, "stderr"),
+    };
+    let streams = [(ERROR, "error"), (STDIN, "stdin"), (STDOUT, "stdout")];
+    let streams = [&streams[..], &[fourth]].concat();
+    input.open(&streams).await?;
+    // Runtimes lose data that overtakes the replies (kubernetes issue 16373).
+    output.accepted(streams.len()).await?;
+    if let Some(size) = terminal.and_then(|terminal| terminal.size.as_ref()) {
+        input.resize(size).await?;
+    }
+    Ok((input, output))
+}

@@ -1,0 +1,217 @@
+//! The side of an exec that gives bytes, and its end.
+
+use std::collections::VecDeque;
+use std::io;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::spdy::frame::{self, Decoder, Frame};
+use super::status;
+use crate::exit::Exit;
+use crate::streams::{self, Event, Lost};
+
+// A client's stream ids are odd and rise. Runtimes tell streams apart by their header, not by order.
+pub(super) const ERROR: u32 = 1;
+pub(super) const STDOUT: u32 = 5;
+/// Only without a terminal, which has no stderr of its own.
+pub(super) const STDERR: u32 = 7;
+
+/// The most bytes of a status. It may repeat the whole command, escaped, more than once.
+const MAX_STATUS: usize = 4 * 1024 * 1024;
+/// The most frames of output that may come before all streams are accepted.
+const MAX_EARLY: usize = 64;
+/// Bytes that are read at once: from a program that says little, and from one that says much.
+const MIN_ROOM: usize = 1024;
+const MAX_ROOM: usize = 64 * 1024;
+
+/// Why an exec broke. A program's exit status is none of these.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the connection to the kubelet broke: {0}")]
+    Io(#[from] io::Error),
+    #[error("the kubelet's answer is not SPDY: {0}")]
+    Frame(#[from] frame::Error),
+    /// The connection ended before the program or its output did.
+    #[error("the kubelet closed the connection during the session")]
+    Closed,
+    #[error("the kubelet gave no exit status")]
+    NoStatus,
+    #[error(transparent)]
+    Status(#[from] status::Error),
+    #[error("the kubelet's exit status is longer than {MAX_STATUS} bytes")]
+    StatusTooLong,
+    #[error("the kubelet sent data before it accepted the streams")]
+    TooEarly,
+}
+
+/// Gives the output of an exec.
+pub(crate) struct Output {
+    io: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    decoder: Decoder,
+    bytes: BytesMut,
+    /// Bytes to make room for before a read.
+    room: usize,
+    /// Events to give before anything else is read.
+    early: VecDeque<Event>,
+    status: Vec<u8>,
+    /// Streams that the peer has not ended.
+    open: Vec<u32>,
+    going_away: bool,
+    opened: u64,
+}
+
+impl Output {
+    /// `bytes` was read already.
+    pub(super) fn new(
+        io: Box<dyn AsyncRead + Send + Sync + Unpin>,
+        bytes: BytesMut,
+        terminal: bool,
+    ) -> Self {
+        let open: &[u32] = if terminal {
+            &[ERROR, STDOUT]
+        } else {
+            &[ERROR, STDOUT, STDERR]
+        };
+        Self {
+            io,
+            decoder: Decoder::default(),
+            bytes,
+            room: MIN_ROOM,
+            early: VecDeque::new(),
+            status: Vec::new(),
+            open: open.to_vec(),
+            going_away: false,
+            opened: podgate_helper::ticks::now(),
+        }
+    }
+
+    /// Waits until the peer has accepted this many streams.
+    pub(super) async fn accepted(&mut self, streams: usize) -> Result<(), Error> {
+        let mut awaited = streams;
+        while awaited > 0 {
+            match self.frame().await? {
+                Frame::SynReply { .. } => awaited -= 1,
+                Frame::GoAway => return Err(Error::Closed),
+                frame => {
+                    let event = self.take(frame)?;
+                    self.early.extend(event);
+                    if self.early.len() > MAX_EARLY {
+                        return Err(Error::TooEarly);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next event. There is none after [`Event::Exit`].
+    pub(crate) async fn event(&mut self) -> Result<Event, Error> {
+        loop {
+            if let Some(event) = self.early.pop_front() {
+                return Ok(event);
+            }
+            if self.open.is_empty() || self.going_away {
+                if self.status.is_empty() {
+                    return Err(Error::NoStatus);
+                }
+                let exit = status::parse(&self.status)?;
+                // A program that ran has ended its output before. One that never ran has no output.
+                if matches!(exit, Exit::Code(_)) && self.open.iter().any(|&open| open != ERROR) {
+                    return Err(Error::Closed);
+                }
+                return Ok(Event::Exit(exit));
+            }
+            let frame = match self.frame().await {
+                // Some runtimes close without the frames that end the error stream. The status is
+                // whole if it is JSON, and output that has ended is complete.
+                Err(Error::Closed) if self.open == [ERROR] && !self.status.is_empty() => {
+                    Frame::GoAway
+                }
+                frame => frame?,
+            };
+            if let Some(event) = self.take(frame)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// When the streams were asked for, in clock ticks since boot. The process is no older.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// Puts events back, to be given next and in this order. Those without bytes are left out.
+    pub(crate) fn put_back<const N: usize>(&mut self, events: [Event; N]) {
+        for event in events.into_iter().rev() {
+            match &event {
+                Event::Stdout(bytes) | Event::Stderr(bytes) if bytes.is_empty() => {}
+                _ => self.early.push_front(event),
+            }
+        }
+    }
+
+    async fn frame(&mut self) -> Result<Frame, Error> {
+        loop {
+            if let Some(frame) = self.decoder.next(&mut self.bytes)? {
+                return Ok(frame);
+            }
+            if self.bytes.is_empty() && self.bytes.capacity() > self.room {
+                self.bytes = BytesMut::new();
+            }
+            self.bytes.reserve(self.room);
+            let room = self.bytes.capacity() - self.bytes.len();
+            match self.io.read_buf(&mut self.bytes).await {
+                Ok(0) => return Err(Error::Closed),
+                // A busy stream reads much at once, and an idle one holds little memory.
+                Ok(read) if read == room => self.room = MAX_ROOM.min(self.room * 2),
+                Ok(read) if read < self.room / 4 => self.room = MIN_ROOM.max(self.room / 2),
+                Ok(_) => {}
+                // A peer that was killed does not close TLS properly.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(Error::Closed);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn take(&mut self, frame: Frame) -> Result<Option<Event>, Error> {
+        match frame {
+            Frame::Data {
+                stream,
+                fin,
+                payload,
+            } => {
+                if fin {
+                    self.ended(stream);
+                }
+                match stream {
+                    STDOUT if !payload.is_empty() => return Ok(Some(Event::Stdout(payload))),
+                    STDERR if !payload.is_empty() => return Ok(Some(Event::Stderr(payload))),
+                    ERROR if self.status.len() + payload.len() > MAX_STATUS => {
+                        return Err(Error::StatusTooLong);
+                    }
+                    ERROR => self.status.extend_from_slice(&payload),
+                    _ => {}
+                }
+            }
+            Frame::Reset { stream } => self.ended(stream),
+            Frame::GoAway => self.going_away = true,
+            Frame::SynReply { .. } | Frame::Other => {}
+        }
+        Ok(None)
+    }
+
+    fn ended(&mut self, stream: u32) {
+        self.open.retain(|&open| open != stream);
+    }
+}
+
+#[async_trait]
+impl streams::Output for Output {
+    async fn next(&mut self) -> Result<Event, Lost> {
+        self.event().await.map_err(|error| Lost(Box::new(error)))
+    }
+}

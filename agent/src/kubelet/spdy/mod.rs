@@ -1,4 +1,0 @@
-//! SPDY/3.1 as container runtimes speak it for exec: framing only, no flow control, no I/O.
-
-pub mod frame;
-pub mod headers;

@@ -1,0 +1,55 @@
+//! What starts and ends programs, for all cores.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::entry::JournalEntry;
+use super::journal::Journal;
+use crate::metrics::Metrics;
+
+/// Hang-ups at a time. A frontdoor that dies leaves many to be done.
+const HANGUPS: usize = 16;
+
+/// What starts and ends programs, for all cores.
+#[derive(Debug)]
+pub(crate) struct ProgramServices {
+    journal: Option<Journal>,
+    pub(super) hangups: Semaphore,
+    /// Between SIGHUP and SIGKILL.
+    pub(super) grace: Duration,
+    pub(super) metrics: Arc<Metrics>,
+    /// Cancelled when sessions must end. What cannot be ended at once is left to the next agent.
+    pub(super) stopped: CancellationToken,
+}
+
+impl ProgramServices {
+    pub(crate) fn new(
+        journal: Option<Journal>,
+        grace: Duration,
+        metrics: Arc<Metrics>,
+        stopped: CancellationToken,
+    ) -> Self {
+        Self {
+            journal,
+            hangups: Semaphore::new(HANGUPS),
+            grace,
+            metrics,
+            stopped,
+        }
+    }
+
+    pub(super) async fn write(&self, entry: &JournalEntry) {
+        if let Some(journal) = &self.journal {
+            journal.write(entry).await;
+        }
+    }
+
+    pub(super) fn remove(&self, session: &str) {
+        if let Some(journal) = &self.journal {
+            journal.remove(session);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Starts programs and answers for them while their sessions last.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use podgate_proto::v1::Exec;
+
+use super::entry::JournalEntry;
+use super::hangup;
+use super::services::ProgramServices;
+use super::signals::Signals;
+use super::supervisor::ProgramSupervisor;
+use super::tracked::Tracked;
+use crate::grant::Granted;
+use crate::runtime::{self, Record, Running, Runtime, Start, Trace};
+use crate::streams::Streams;
+
+/// Starts programs; one a core.
+#[derive(Debug, Clone)]
+pub(crate) struct Programs {
+    runtime: Arc<dyn Runtime>,
+    services: Arc<ProgramServices>,
+}
+
+/// A program that runs: its two ends, and what is known of it.
+pub(crate) struct Program {
+    pub(crate) streams: Streams,
+    pub(crate) handle: Handle,
+}
+
+/// What is known of a program that runs.
+pub(crate) struct Handle {
+    programs: Programs,
+    tracked: Tracked,
+    signals: Arc<Signals>,
+}
+
+/// Why a program does not run, and what may be left of it all the same.
+pub(crate) struct NotStarted {
+    pub(crate) error: runtime::Error,
+    pub(crate) failed: FailedStart,
+}
+
+/// A start that has failed half way.
+pub(crate) struct FailedStart {
+    programs: Programs,
+    session: String,
+    granted: Granted,
+    /// Set if the program may run although nobody waits for it.
+    running: Option<Box<dyn Running>>,
+}
+
+impl Programs {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, services: Arc<ProgramServices>) -> Self {
+        Self { runtime, services }
+    }
+
+    /// Starts what `exec` asks for.
+    pub(crate) async fn start(
+        &self,
+        granted: Granted,
+        session: &str,
+        exec: &Exec,
+    ) -> Result<Program, NotStarted> {
+        let record = Intent {
+            services: &self.services,
+            session,
+            granted: &granted,
+        };
+        let start = Start {
+            granted: &granted,
+            session,
+            exec,
+            record: &record,
+        };
+        let (programs, session) = (self.clone(), session.to_owned());
+        match self.runtime.start(&start).await {
+            Ok(runtime::Started { streams, running }) => {
+                let tracked = Tracked {
+                    session,
+                    granted,
+                    running,
+                    hang_up: None,
+                };
+                let handle = Handle {
+                    programs,
+                    tracked,
+                    signals: Arc::default(),
+                };
+                Ok(Program { streams, handle })
+            }
+            Err(runtime::NotStarted { error, running }) => {
+                let failed = FailedStart {
+                    programs,
+                    session,
+                    granted,
+                    running,
+                };
+                Err(NotStarted { error, failed })
+            }
+        }
+    }
+
+    /// Ends what an earlier agent's journal says may be left.
+    pub(crate) async fn recover(&self, entry: JournalEntry) {
+        tracing::info!(session = %entry.session, "an earlier agent's session is ended");
+        let JournalEntry {
+            session,
+            granted,
+            trace,
+            hang_up,
+        } = entry;
+        let running = self.runtime.resume(&session, &granted, &trace);
+        let tracked = Tracked {
+            session,
+            granted,
+            running,
+            hang_up,
+        };
+        hangup::recover(&self.services, tracked).await;
+    }
+}
+
+/// Writes down what finds a program that is being started.
+struct Intent<'a> {
+    services: &'a ProgramServices,
+    session: &'a str,
+    granted: &'a Granted,
+}
+
+#[async_trait]
+impl Record for Intent<'_> {
+    async fn record(&self, trace: Trace) {
+        let entry = JournalEntry {
+            session: self.session.to_owned(),
+            granted: self.granted.clone(),
+            trace,
+            hang_up: None,
+        };
+        self.services.write(&entry).await;
+    }
+}
+
+impl FailedStart {
+    /// Ends what has come of it, which may take as long as a slow start.
+    pub(crate) async fn end(self) {
+        let services = &self.programs.services;
+        let Some(running) = self.running else {
+            services.remove(&self.session);
+            return;
+        };
+        let tracked = Tracked {
+            session: self.session,
+            granted: self.granted,
+            running,
+            hang_up: None,
+        };
+        hangup::recover(services, tracked).await;
+    }
+}
+
+impl Handle {
+    /// Where it runs.
+    pub(crate) fn granted(&self) -> &Granted {
+        &self.tracked.granted
+    }
+
+    /// What a session asks of it, apart from this handle, which is busy with signals.
+    pub(crate) fn supervisor(&self) -> ProgramSupervisor {
+        ProgramSupervisor {
+            runtime: Arc::clone(&self.programs.runtime),
+            granted: self.tracked.granted.clone(),
+            signals: Arc::clone(&self.signals),
+        }
+    }
+
+    /// Sends the signals that are asked for, and finds out first who leads the session. It never
+    /// returns.
+    pub(crate) async fn attend(&mut self) {
+        Box::pin(self.tracked.settle(&self.programs.services)).await;
+        loop {
+            for signal in self.signals.take().await {
+                if let Err(error) = self.tracked.running.signal(signal).await {
+                    tracing::warn!(%error, "a signal was not delivered");
+                }
+            }
+        }
+    }
+}
+
+impl Program {
+    /// Forgets it: it has ended by itself, and what it left in the background may stay.
+    pub(crate) fn ended(self) {
+        let Handle {
+            programs, tracked, ..
+        } = self.handle;
+        programs.services.remove(&tracked.session);
+    }
+
+    /// Hangs up what is left of it.
+    pub(crate) async fn hang_up(self) {
+        let Handle {
+            programs,
+            mut tracked,
+            ..
+        } = self.handle;
+        tracked.settle(&programs.services).await;
+        hangup::end(&programs.services, tracked, Some(self.streams)).await;
+    }
+}

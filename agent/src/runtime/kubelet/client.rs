@@ -1,0 +1,155 @@
+//! A client of the kubelet: opens execs in granted containers, and says which containers live. No
+//! exec's streams are opened before the live container is the granted one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use podgate_process::mtls;
+use podgate_proto::v1::Terminal;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config::Config;
+use super::dial::Dialer;
+use super::error::Error;
+use super::pods::{self, Lists, Pods};
+use super::token::TokenFile;
+use super::upgrade;
+use crate::exec;
+use crate::grant::{self, Deny, Facts, Granted};
+use crate::shell::hangup::{self, Script};
+
+/// How far the kubelet's list of pods may be behind its runtime, mostly.
+const STATUS_LAG: Duration = Duration::from_millis(300);
+/// Between two looks at whether the containers of running sessions live. All sessions share an
+/// answer.
+const WATCH: Duration = Duration::from_secs(1);
+/// For one exec of the hang-up script.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// There is no client of the kubelet.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Tls(#[from] mtls::Error),
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A client of the kubelet; one a core.
+#[derive(Debug)]
+pub(super) struct Client {
+    config: Config,
+    deny: Deny,
+    token: Option<TokenFile>,
+    dialer: Arc<Dialer>,
+    pods: Pods,
+}
+
+impl Client {
+    /// Reads the TLS files. Connections are opened ahead on `tasks`, until `stopped`.
+    pub(super) fn start(
+        config: Config,
+        deny: Deny,
+        lists: Arc<Lists>,
+        tasks: &TaskTracker,
+        stopped: &CancellationToken,
+    ) -> Result<Self, StartError> {
+        let token = config.token_file.clone().map(TokenFile::new).transpose()?;
+        let dialer = Dialer::start(&config, tasks, stopped)?;
+        let host = config.server_name.to_str().into_owned();
+        let (tasks, stopped) = (tasks.clone(), stopped.clone());
+        let pods = Pods::new(Arc::clone(&dialer), host, tasks, stopped, lists);
+        Ok(Self {
+            config,
+            deny,
+            token,
+            dialer,
+            pods,
+        })
+    }
+
+    /// Starts a program by its words.
+    pub(super) async fn exec(
+        &self,
+        granted: &Granted,
+        argv: &[String],
+        terminal: Option<&Terminal>,
+    ) -> Result<(exec::Input, exec::Output), Error> {
+        let token = self.token().await?;
+        let path = upgrade::exec_path(
+            &granted.namespace,
+            &granted.pod,
+            &granted.uid,
+            &granted.container,
+            argv,
+            terminal.is_some(),
+        );
+        let mut connection = self.dialer.connect().await?;
+        let host = self.config.server_name.to_str();
+        let bytes = upgrade::upgrade(&mut connection, &host, &path, token.as_deref()).await?;
+        // By now the kubelet has bound the connection to one container, but the runtime starts
+        // nothing until the streams are there. A pod of another UID is never entered: the list of
+        // pods is what the exec's path was looked up in. Container ids in it are as the kubelet last
+        // reported them, a moment behind a restart, so a first mismatch is looked at again.
+        let live = match self.pods.check(granted, token.as_deref()).await {
+            Err(pods::Error::NotRunning | pods::Error::Restarted) => {
+                sleep(STATUS_LAG).await;
+                self.pods.check(granted, token.as_deref()).await?
+            }
+            checked => checked?,
+        };
+        grant::check_facts(&self.deny, &live)?;
+        Ok(exec::open(connection, bytes, terminal).await?)
+    }
+
+    /// Runs the hang-up script; `None` where the process is gone.
+    pub(super) async fn run(
+        &self,
+        granted: &Granted,
+        script: &Script,
+    ) -> Result<Option<String>, Error> {
+        let run = async {
+            let (input, output) = self.exec(granted, script.argv(), None).await?;
+            Ok(hangup::answer(input, output).await?)
+        };
+        timeout(SCRIPT_TIMEOUT, run)
+            .await
+            .unwrap_or(Err(Error::HangUpTimeout))
+    }
+
+    /// Whether the granted container lives, and what the kubelet says of its pod.
+    pub(super) async fn live(&self, granted: &Granted) -> Result<Facts, Error> {
+        let token = self.token().await?;
+        Ok(self.pods.check(granted, token.as_deref()).await?)
+    }
+
+    /// Waits until the granted container is no more, and says why. A kubelet that does not answer
+    /// says nothing of its containers.
+    pub(super) async fn until_gone(&self, granted: &Granted) -> pods::Error {
+        loop {
+            sleep(WATCH).await;
+            let live = match self.pods.recently(granted, WATCH) {
+                Some(live) => live.map_err(Error::Pods),
+                // Boxed: every session waits here, and few ask at a time.
+                None => Box::pin(self.live(granted)).await.map(drop),
+            };
+            match live {
+                Err(Error::Pods(error)) if error.container_gone() => return error,
+                _ => {}
+            }
+        }
+    }
+
+    async fn token(&self) -> Result<Option<String>, Error> {
+        let Some(file) = &self.token else {
+            return Ok(None);
+        };
+        let token = file.read().await.map_err(|source| Error::Token {
+            path: file.path.clone(),
+            source,
+        })?;
+        Ok(Some(token))
+    }
+}

@@ -1,0 +1,234 @@
+//! Finds a session's process in an image without a shell, where nothing marks it. It is the one that was
+//! started with the session's words while no other start of ours was under way in its container. If
+//! others start the same words at the same time, the process is not known, and is never guessed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use podgate_proto::v1::TerminalSize;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::{sleep, timeout};
+
+use crate::node::Node;
+use crate::runtime::running::Error;
+use crate::runtime::trace::kubelet::Words;
+use crate::streams::Streams;
+use podgate_helper::protocol::{By, Candidate, ContainerId, Process, Stdin};
+
+/// Milliseconds between looks for a process that is being started: first about as long as runc takes,
+/// then longer.
+const LOOKS: [u64; 7] = [20, 30, 50, 100, 200, 400, 1200];
+/// Milliseconds between looks for the sign that tells a session's process from its doubles.
+const SIGNS: [u64; 6] = [10, 40, 100, 200, 400, 800];
+/// Seconds: somewhat more than a start may take. A double that started this soon after the process that
+/// was found may be the one that was meant.
+const SETTLED: u64 = 12;
+/// How long a start waits for its turn in a container where others start, too. Without a turn it goes
+/// on, and its process is known only by a sign.
+const TURN: Duration = Duration::from_secs(2);
+/// A size that no terminal has.
+const ODD: TerminalSize = TerminalSize {
+    columns: 9973,
+    rows: 9967,
+};
+
+/// Starts of bare words. In each container they take turns: one at a time, until its process is
+/// found.
+#[derive(Debug, Default)]
+pub(super) struct Starts(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    turns: HashMap<ContainerId, Arc<tokio::sync::Mutex<()>>>,
+    /// Processes that are known to lead one of our sessions.
+    taken: HashSet<Process>,
+}
+
+/// A program whose process is looked for. While it has its turn, no other of ours starts in its
+/// container.
+#[derive(Debug)]
+pub(super) struct Unidentified {
+    starts: Arc<Mutex<State>>,
+    turn: Option<OwnedMutexGuard<()>>,
+    taken: Option<Process>,
+}
+
+impl Starts {
+    /// Waits for a turn in a container; `None` if that takes too long.
+    pub(super) async fn begin(&self, container: ContainerId) -> Option<Unidentified> {
+        let turn = {
+            let mut state = lock(&self.0);
+            state.turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(state.turns.entry(container).or_default())
+        };
+        let turn = timeout(TURN, turn.lock_owned()).await.ok()?;
+        Some(Unidentified {
+            starts: Arc::clone(&self.0),
+            turn: Some(turn),
+            taken: None,
+        })
+    }
+
+    /// Takes a process that an earlier agent knew to lead one of its sessions, so that it is nobody's
+    /// double.
+    pub(super) fn claim(&self, process: Process) {
+        lock(&self.0).taken.insert(process);
+    }
+}
+
+impl Drop for Unidentified {
+    fn drop(&mut self) {
+        if let Some(process) = &self.taken {
+            lock(&self.starts).taken.remove(process);
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a session's process is looked for by.
+pub(super) struct Search<'a> {
+    pub(super) helper: &'a Node,
+    pub(super) starts: &'a Starts,
+    pub(super) container: &'a ContainerId,
+}
+
+impl Search<'_> {
+    /// Looks for the process until it is there, and ends the turn. Answers whether it was found.
+    pub(super) async fn identify(
+        &self,
+        words: &mut Words,
+        unidentified: &mut Unidentified,
+    ) -> bool {
+        if unidentified.turn.is_none() {
+            return false;
+        }
+        for pause in LOOKS {
+            sleep(Duration::from_millis(pause)).await;
+            let started = match self.started(words).await {
+                Ok(started) => started,
+                Err(error) => {
+                    tracing::debug!(%error, "looking for the session's process");
+                    continue;
+                }
+            };
+            let mut fitting = started.into_iter().filter(|one| one.words);
+            match (fitting.next(), fitting.next()) {
+                (None, _) => {}
+                (Some(only), None) => {
+                    let process = only.process;
+                    lock(&unidentified.starts).taken.insert(process.clone());
+                    unidentified.taken = Some(process.clone());
+                    words.leader = Some(process);
+                    break;
+                }
+                _ => break,
+            }
+        }
+        unidentified.turn = None;
+        words.leader.is_some()
+    }
+
+    /// The process of a session, if it is known for sure. `Ok(None)`: it has ended.
+    pub(super) async fn sure(
+        &self,
+        session: &Words,
+        streams: &mut Option<Streams>,
+    ) -> Result<Option<Process>, Error> {
+        let before = self.started(session).await?;
+        if let Some(leader) = &session.leader {
+            let settled = leader.start_time + SETTLED * rustix::param::clock_ticks_per_second();
+            let double = |one: &Candidate| {
+                one.words && one.process != *leader && one.process.start_time <= settled
+            };
+            if !before.iter().any(double) {
+                // Its words may have changed since: some programs rename themselves.
+                let lives = before.iter().any(|one| one.process == *leader);
+                return Ok(lives.then(|| leader.clone()));
+            }
+        }
+        if before.is_empty() {
+            return Ok(None);
+        }
+        // Without the streams there is no way to make it give a sign.
+        let streams = streams.take().ok_or(Error::InDoubt)?;
+        Ok(Some(self.sign(session, &before, streams).await?))
+    }
+
+    /// Has the process give a sign that no double gives: its terminal takes an odd size, or its input
+    /// hangs up as the streams are closed.
+    async fn sign(
+        &self,
+        session: &Words,
+        before: &[Candidate],
+        mut streams: Streams,
+    ) -> Result<Process, Error> {
+        let open = if session.terminal {
+            let resized = streams.input.resize(&ODD).await;
+            resized.map_err(|_| Error::InDoubt)?;
+            Some(streams)
+        } else {
+            drop(streams);
+            None
+        };
+        let mut signs = Vec::new();
+        for pause in SIGNS {
+            sleep(Duration::from_millis(pause)).await;
+            signs = self.started(session).await?;
+            signs.retain(gives);
+            if !signs.is_empty() {
+                break;
+            }
+        }
+        drop(open);
+        let newly = |now: &&Candidate| {
+            let then = before.iter().find(|then| then.process == now.process);
+            then.is_some_and(|then| !gives(then))
+        };
+        let mut changed = signs.iter().filter(newly);
+        match (changed.next(), changed.next(), signs.as_slice()) {
+            (Some(only), None, _) => Ok(only.process.clone()),
+            // Its input had ended before, and that of no double has.
+            (None, _, [only]) if session.leader.as_ref() == Some(&only.process) => {
+                Ok(only.process.clone())
+            }
+            _ => Err(Error::InDoubt),
+        }
+    }
+
+    /// The processes that were started in the container since the session began. Those of other
+    /// sessions are left out, and those whose input is not of the session's kind. The session's own
+    /// process, once known, is never left out.
+    async fn started(&self, session: &Words) -> Result<Vec<Candidate>, Error> {
+        let by = By::Start {
+            words: session.words.clone(),
+            since: session.since,
+        };
+        let mut found = self.helper.find(self.container, by).await?;
+        let state = lock(&self.starts.0);
+        found.retain(|one| {
+            let kind = match one.stdin {
+                Stdin::Terminal { .. } => session.terminal,
+                Stdin::Pipe { .. } => !session.terminal,
+                // A program may have closed its input. Then nothing tells it from others.
+                Stdin::Other => false,
+            };
+            session.leader.as_ref() == Some(&one.process)
+                || kind && !state.taken.contains(&one.process)
+        });
+        Ok(found)
+    }
+}
+
+fn gives(candidate: &Candidate) -> bool {
+    match candidate.stdin {
+        Stdin::Pipe { hung_up } => hung_up,
+        Stdin::Terminal { columns, rows } => {
+            (u32::from(columns), u32::from(rows)) == (ODD.columns, ODD.rows)
+        }
+        Stdin::Other => false,
+    }
+}

@@ -1,0 +1,236 @@
+//! A program that was started at the kubelet: signalled and hung up by the node helper where that
+//! sees its process, else by the image's own shell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::sleep;
+
+use super::client::Client;
+use super::identify::{Search, Unidentified};
+use super::state::NodeState;
+use crate::grant::Granted;
+use crate::node::Node;
+use crate::runtime::running::{Error, Running};
+use crate::runtime::trace;
+use crate::runtime::trace::kubelet::{HangUp, Trace};
+use crate::shell::hangup::{self, Leader, Script};
+use crate::shell::launch::PendingStart;
+use crate::streams::Streams;
+use podgate_helper::protocol::{By, ContainerId, Process, Signal};
+use podgate_helper::ticks;
+
+/// Seconds between looks for a program that may come to run yet.
+const PENDING_PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
+
+/// A program that was started at the kubelet, or may have been.
+pub(super) struct KubeletProgram {
+    client: Arc<Client>,
+    node: Arc<NodeState>,
+    session: String,
+    granted: Granted,
+    pub(super) trace: Trace,
+    /// Set in an image without a shell, where others may start the same words.
+    pub(super) unidentified: Option<Unidentified>,
+    /// A wrapper that was given up, and may answer yet.
+    pub(super) pending: Option<PendingStart>,
+    /// Whether it is not known to have started.
+    pub(super) doubtful: bool,
+    /// Whom the hang-up goes to, once that was found out.
+    found: Option<Found>,
+}
+
+/// Who leads a session, as whoever signals it knows it.
+enum Found {
+    ByNode(Process),
+    ByShell(Leader),
+}
+
+/// A container as the helper knows it.
+pub(super) fn container(granted: &Granted) -> Option<ContainerId> {
+    let (_, id) = granted.container_id.split_once("://")?;
+    ContainerId::try_from(id.to_owned()).ok()
+}
+
+impl KubeletProgram {
+    /// A program that was asked for, of which nothing more is known.
+    pub(super) fn new(
+        client: &Arc<Client>,
+        node: &Arc<NodeState>,
+        session: &str,
+        granted: &Granted,
+        trace: Trace,
+    ) -> Self {
+        Self {
+            client: Arc::clone(client),
+            node: Arc::clone(node),
+            session: session.to_owned(),
+            granted: granted.clone(),
+            trace,
+            unidentified: None,
+            pending: None,
+            doubtful: true,
+            found: None,
+        }
+    }
+
+    fn helper(&self) -> Result<&Node, Error> {
+        self.node.helper.as_ref().ok_or(Error::InDoubt)
+    }
+
+    /// Finds the session's leader. In an image without a shell it may take closing the streams.
+    async fn find(&self, streams: &mut Option<Streams>) -> Result<Option<Found>, Error> {
+        let helper = self.node.helper.as_ref().zip(container(&self.granted));
+        let reported = match &self.trace {
+            Trace::Words(words) => {
+                let (helper, container) = &helper.ok_or(Error::InDoubt)?;
+                let search = Search {
+                    helper,
+                    starts: &self.node.starts,
+                    container,
+                };
+                let sure = search.sure(words, streams).await?;
+                return Ok(sure.map(Found::ByNode));
+            }
+            Trace::Wrapped { leader } => *leader,
+        };
+        if let Some((helper, container)) = helper {
+            let by = match reported {
+                Some(Leader { pid, start_time }) => By::Report { pid, start_time },
+                None => By::Mark {
+                    session: self.session.clone(),
+                },
+            };
+            match helper.find(&container, by).await?.as_slice() {
+                // A sandbox's processes are not the node's own. Its own shell knows them.
+                [] => {}
+                [only] => return Ok(Some(Found::ByNode(only.process.clone()))),
+                _ => return Err(Error::InDoubt),
+            }
+        }
+        let leader = match reported {
+            Some(leader) => Some(leader),
+            None => {
+                let answer = self.run(&Script::find(&self.session)).await?;
+                answer.as_deref().and_then(Leader::from_stat)
+            }
+        };
+        Ok(leader.map(Found::ByShell))
+    }
+
+    async fn run(&self, script: &Script) -> Result<Option<String>, Error> {
+        Ok(self.client.run(&self.granted, script).await?)
+    }
+
+    /// Looks whether a program that may come to run yet has done so.
+    async fn look(&self) {
+        for pause in PENDING_PAUSES {
+            match self.find(&mut None).await {
+                Ok(Some(_)) | Err(Error::InDoubt) => return,
+                Ok(None) | Err(_) => sleep(Duration::from_secs(pause)).await,
+            }
+        }
+    }
+
+    /// Finds out which process the words have become.
+    async fn identify(&mut self) -> bool {
+        if let (Some(unidentified), Trace::Words(words)) = (&mut self.unidentified, &mut self.trace)
+            && let Some(helper) = &self.node.helper
+            && let Some(container) = container(&self.granted)
+        {
+            let search = Search {
+                helper,
+                starts: &self.node.starts,
+                container: &container,
+            };
+            search.identify(words, unidentified).await
+        } else {
+            false
+        }
+    }
+}
+
+#[async_trait]
+impl Running for KubeletProgram {
+    fn trace(&self) -> trace::Trace {
+        trace::Trace::Kubelet(self.trace.clone())
+    }
+
+    async fn settle(&mut self) -> bool {
+        if !self.doubtful {
+            return self.identify().await;
+        }
+        let mut reported = None;
+        if let Some(pending) = &mut self.pending {
+            reported = pending.leader().await;
+            self.pending = None;
+        }
+        if reported.is_some() {
+            self.trace = Trace::Wrapped { leader: reported };
+        }
+        if self.trace.leader_unknown() {
+            self.look().await;
+        }
+        reported.is_some()
+    }
+
+    async fn signal(&mut self, signal: Signal) -> Result<(), Error> {
+        let name = signal.name();
+        match self.find(&mut None).await? {
+            None => tracing::debug!(signal = name, "nobody is there to hear it"),
+            Some(Found::ByNode(leader)) => {
+                let processes = self.helper()?.signal(&leader, signal).await?;
+                tracing::debug!(signal = name, processes, "signalled");
+            }
+            Some(Found::ByShell(leader)) => {
+                self.run(&Script::signal(leader, name)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn hang_up(
+        &mut self,
+        streams: &mut Option<Streams>,
+    ) -> Result<Option<trace::HangUp>, Error> {
+        if self.found.is_none() {
+            self.found = self.find(streams).await?;
+        }
+        let hang_up = match &self.found {
+            None => None,
+            Some(Found::ByNode(leader)) => {
+                let hung_up = self.helper()?.hang_up(leader).await?;
+                let leader = leader.clone();
+                hung_up.map(|hung_up| HangUp::ByNode { leader, hung_up })
+            }
+            Some(Found::ByShell(leader)) => {
+                let (leader, at) = (*leader, ticks::now());
+                let answer = self.run(&Script::hang_up(leader)).await?;
+                answer.map(|answer| HangUp::ByShell {
+                    leader,
+                    foreground: hangup::foreground(&answer, leader),
+                    at,
+                })
+            }
+        };
+        Ok(hang_up.map(trace::HangUp::Kubelet))
+    }
+
+    async fn kill(&mut self, hang_up: &trace::HangUp) -> Result<bool, Error> {
+        let trace::HangUp::Kubelet(hang_up) = hang_up;
+        match hang_up {
+            HangUp::ByNode { leader, hung_up } => {
+                Ok(self.helper()?.kill(leader, *hung_up).await? > 0)
+            }
+            HangUp::ByShell {
+                leader,
+                foreground,
+                at,
+            } => {
+                let script = Script::kill(*leader, *foreground, *at);
+                Ok(self.run(&script).await?.is_some())
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What the kubelet's clients of all cores share.
+
+use std::sync::Arc;
+
+use super::identify::Starts;
+use super::pods::{Lists, lists};
+use crate::node::Node;
+use crate::runtime::trace::{Trace, kubelet};
+
+/// What is known of this node, over all cores.
+#[derive(Debug)]
+pub(crate) struct NodeState {
+    pub(super) helper: Option<Node>,
+    /// Programs that nothing marks.
+    pub(super) starts: Starts,
+    pub(super) lists: Arc<Lists>,
+}
+
+impl NodeState {
+    pub(crate) fn new(helper: Option<Node>) -> Self {
+        Self {
+            helper,
+            starts: Starts::default(),
+            lists: Arc::new(lists()),
+        }
+    }
+
+    /// Takes the process that an earlier agent knew, so that it is not taken for another session's.
+    pub(crate) fn claim(&self, trace: &Trace) {
+        let Trace::Kubelet(trace) = trace;
+        if let kubelet::Trace::Words(words) = trace
+            && let Some(leader) = &words.leader
+        {
+            self.starts.claim(leader.clone());
+        }
+    }
+}

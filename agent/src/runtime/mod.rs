@@ -1,0 +1,13 @@
+//! What runs programs in the containers of this node, behind one trait. Each runtime is a folder of
+//! its own.
+
+mod contract;
+mod error;
+pub(crate) mod kubelet;
+pub(crate) mod running;
+mod trace;
+
+pub(crate) use contract::{NotStarted, Record, Runtime, Start, Started};
+pub(crate) use error::Error;
+pub(crate) use running::Running;
+pub(crate) use trace::{HangUp, Trace};

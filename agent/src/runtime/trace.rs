@@ -1,0 +1,28 @@
+//! What the journal keeps of a program for its runtime, a file a runtime.
+
+pub(crate) mod kubelet;
+
+use serde::{Deserialize, Serialize};
+
+/// What a runtime finds a program by after a crash of the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Trace {
+    Kubelet(kubelet::Trace),
+}
+
+/// A hang-up whose grace runs: whom SIGHUP went to, and what SIGKILL takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum HangUp {
+    Kubelet(kubelet::HangUp),
+}
+
+impl HangUp {
+    /// When SIGHUP was sent, in clock ticks since boot.
+    pub(crate) fn at(&self) -> u64 {
+        match self {
+            Self::Kubelet(hang_up) => hang_up.at(),
+        }
+    }
+}

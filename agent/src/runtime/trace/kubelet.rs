@@ -1,0 +1,59 @@
+//! What finds a program again that was started at the kubelet.
+
+use serde::{Deserialize, Serialize};
+
+use crate::shell::hangup::Leader;
+use podgate_helper::protocol::{HungUp, Process};
+
+/// How a program was started, which is how it can be found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Trace {
+    /// Behind the wrapper, which says who leads and marks what it starts.
+    Wrapped { leader: Option<Leader> },
+    /// By its bare words, in an image without a shell.
+    Words(Words),
+}
+
+/// What is known of a program that nothing marks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Words {
+    pub(crate) words: Vec<String>,
+    /// It was not started before, in clock ticks since boot.
+    pub(crate) since: u64,
+    pub(crate) terminal: bool,
+    pub(crate) leader: Option<Process>,
+}
+
+/// A hang-up whose grace runs: whom SIGHUP went to, and what SIGKILL takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum HangUp {
+    ByNode {
+        leader: Process,
+        hung_up: HungUp,
+    },
+    #[serde(rename = "ByKubelet")]
+    ByShell {
+        leader: Leader,
+        foreground: u32,
+        /// In clock ticks since boot.
+        at: u64,
+    },
+}
+
+impl HangUp {
+    pub(crate) fn at(&self) -> u64 {
+        match self {
+            Self::ByNode { hung_up, .. } => hung_up.at,
+            Self::ByShell { at, .. } => *at,
+        }
+    }
+}
+
+impl Trace {
+    pub(crate) fn leader_unknown(&self) -> bool {
+        match self {
+            Self::Wrapped { leader } => leader.is_none(),
+            Self::Words(words) => words.leader.is_none(),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! How a session ended.
+
+/// How a session ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The process ended, and the frontdoor was told how.
+    Exited(u8),
+    /// The runtime failed to start it, and the frontdoor was told.
+    NotStarted,
+    /// Its container is no more, and the frontdoor was told.
+    Gone,
+    /// The frontdoor went away.
+    Abandoned,
+    /// The frontdoor broke the protocol, and was told.
+    Violated,
+    /// The process's output broke off, and the frontdoor was told.
+    Broken,
+    /// The agent is being stopped, and the frontdoor was told.
+    Stopped,
+}
+
+impl End {
+    /// Its word in logs, audit events and metrics.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Exited(_) => "exited",
+            Self::NotStarted => "refused",
+            Self::Gone => "gone",
+            Self::Broken => "broken",
+            Self::Stopped => "stopped",
+            Self::Abandoned => "abandoned",
+            Self::Violated => "violated",
+        }
+    }
+
+    /// The process's exit status.
+    pub(crate) fn status(&self) -> Option<u8> {
+        match self {
+            Self::Exited(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether the process has ended, too: nothing has to be hung up.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Exited(_) | Self::NotStarted | Self::Gone)
+    }
+}

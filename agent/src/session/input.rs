@@ -1,0 +1,151 @@
+//! From the frontdoor to the process. The frontdoor is always heard, whether the process reads or not;
+//! what waits for the process is bounded by the frontdoor's credit.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use podgate_proto::flow::{self, Offset, Violation};
+use podgate_proto::limits::RELEASE;
+use podgate_proto::v1::agent_message::Message as ToFrontdoor;
+use podgate_proto::v1::failed::Reason;
+use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
+use podgate_proto::v1::{FrontdoorMessage, TerminalSize};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::{Stream, StreamExt};
+use tonic::Status;
+
+use super::end::End;
+use super::outbound::{Outbound, last_words, tell};
+use super::supervisor::Supervisor;
+use crate::metrics::Moved;
+use crate::streams::Input;
+
+/// An idle process is kept from being cut off by the runtime, which does so after 4 h.
+const KEEP_ALIVE: Duration = Duration::from_secs(30 * 60);
+
+/// What may still be sent each way.
+#[derive(Default)]
+pub(super) struct Flow {
+    pub(super) input: flow::Receiver,
+    pub(super) output: flow::Sender,
+}
+
+/// How a frontdoor broke the protocol of the link, in the user's sentence.
+#[derive(Debug, thiserror::Error)]
+enum Misuse {
+    #[error("the frontdoor sent the agent on the pod's node {0}")]
+    Violation(#[from] Violation),
+    #[error("the frontdoor sent the agent on the pod's node two requests in one session")]
+    SecondOpen,
+    #[error("the frontdoor sent the agent on the pod's node input after its end")]
+    AfterEnd,
+    #[error(
+        "the frontdoor sent a message that the agent on the pod's node (release {RELEASE}) does not know; run the same release on both"
+    )]
+    Unknown,
+}
+
+/// What the process's input is to do.
+pub(super) enum Order {
+    Write(Bytes),
+    End,
+    Resize(TerminalSize),
+}
+
+/// What was heard of the input.
+#[derive(Default)]
+struct Heard {
+    offset: Offset,
+    ended: bool,
+}
+
+/// Hears the frontdoor until it is gone, whether the process reads or not.
+pub(super) async fn listen(
+    inbound: &mut (impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin),
+    supervisor: &impl Supervisor,
+    queue: mpsc::Sender<Order>,
+    flow: &Flow,
+    outbound: &Outbound,
+) -> End {
+    let mut heard = Heard::default();
+    while let Some(Ok(FrontdoorMessage { message })) = inbound.next().await {
+        match hear(message, &mut heard, supervisor, flow) {
+            Ok(None) => {}
+            // Nobody takes it once the process is done with its input: the output tells why.
+            Ok(Some(order)) => drop(queue.send(order).await),
+            Err(error) => {
+                tracing::warn!(%error, "the frontdoor broke the protocol of the link");
+                last_words(outbound, Reason::Protocol, error.to_string()).await;
+                return End::Violated;
+            }
+        }
+    }
+    End::Abandoned
+}
+
+/// Follows one message, or says what the process's input is to do.
+fn hear(
+    message: Option<FromFrontdoor>,
+    heard: &mut Heard,
+    supervisor: &impl Supervisor,
+    flow: &Flow,
+) -> Result<Option<Order>, Misuse> {
+    let order = match message.ok_or(Misuse::Unknown)? {
+        FromFrontdoor::OutputCredit(credit) => {
+            flow.output.credit(&credit)?;
+            return Ok(None);
+        }
+        // It must not wait behind input that nobody reads.
+        FromFrontdoor::Signal(signal) => {
+            supervisor.signal(&signal.name);
+            return Ok(None);
+        }
+        FromFrontdoor::Input(_) if heard.ended => return Err(Misuse::AfterEnd),
+        FromFrontdoor::Input(data) => {
+            flow.input.received(data.bytes.len())?;
+            Order::Write(heard.offset.check(data)?)
+        }
+        FromFrontdoor::EndOfInput(end) => {
+            heard.offset.check_end(end.offset)?;
+            heard.ended = true;
+            Order::End
+        }
+        FromFrontdoor::Resize(size) => Order::Resize(size),
+        FromFrontdoor::Open(_) => return Err(Misuse::SecondOpen),
+    };
+    Ok(Some(order))
+}
+
+/// Gives the process what waits for it, and the credit for it back.
+pub(super) async fn feed(
+    input: &mut dyn Input,
+    mut waiting: mpsc::Receiver<Order>,
+    credit: &flow::Receiver,
+    outbound: &Outbound,
+    moved: &Moved<'_>,
+) -> std::io::Result<()> {
+    let mut pings = tokio::time::interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+    loop {
+        let order = tokio::select! {
+            order = waiting.recv() => order,
+            _ = pings.tick() => {
+                input.keep_alive().await?;
+                continue;
+            }
+        };
+        match order {
+            Some(Order::Write(bytes)) => {
+                input.write(&bytes).await?;
+                moved.input(bytes.len());
+                if let Some(credit) = credit.passed_on(bytes.len()) {
+                    // A frontdoor that is gone is noticed where it is listened to.
+                    let _ = tell(outbound, ToFrontdoor::InputCredit(credit)).await;
+                }
+            }
+            Some(Order::End) => input.end().await?,
+            Some(Order::Resize(size)) => input.resize(&size).await?,
+            None => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! From the process to the frontdoor: its output, and how it ended.
+
+use bytes::Bytes;
+use podgate_proto::flow::{self, Offset};
+use podgate_proto::limits::MAX_CHUNK;
+use podgate_proto::v1::agent_message::Message as ToFrontdoor;
+use podgate_proto::v1::failed::Reason;
+use podgate_proto::v1::{Data, Exited};
+
+use super::end::End;
+use super::outbound::{Gone, Outbound, last_words, tell};
+use super::supervisor::{Supervisor, over};
+use crate::exit::Exit;
+use crate::metrics::Moved;
+use crate::streams::{Event, Output};
+
+/// The status of a process that SIGKILL has ended, as all in a container that ends.
+const KILLED: u8 = 128 + 9;
+
+/// From the process to the frontdoor, as far as it has credit.
+pub(super) async fn give(
+    output: &mut dyn Output,
+    supervisor: &impl Supervisor,
+    outbound: &Outbound,
+    credit: &flow::Sender,
+    moved: &Moved<'_>,
+) -> End {
+    let mut sent = Sent::default();
+    loop {
+        let given = match output.next().await {
+            Ok(Event::Stdout(bytes)) => {
+                let to = (&mut sent.output, ToFrontdoor::Output as fn(Data) -> _);
+                send(bytes, to, outbound, credit, moved).await
+            }
+            Ok(Event::Stderr(bytes)) => {
+                let to = (&mut sent.stderr, ToFrontdoor::Stderr as fn(Data) -> _);
+                send(bytes, to, outbound, credit, moved).await
+            }
+            Ok(Event::Exit(exit)) => {
+                if exit == Exit::Code(KILLED)
+                    && let Some(why) = Box::pin(supervisor.why_gone()).await
+                {
+                    last_words(outbound, Reason::PodChanged, over(&why)).await;
+                    return End::Gone;
+                }
+                return ended(exit, sent, outbound).await;
+            }
+            Err(error) => {
+                tracing::info!(%error, "the process's output broke off");
+                let text = format!("the session was lost on the pod's node: {error}");
+                last_words(outbound, Reason::LinkLost, text).await;
+                return End::Broken;
+            }
+        };
+        if given.is_err() {
+            return End::Abandoned;
+        }
+    }
+}
+
+/// How many bytes of each stream were sent.
+#[derive(Default)]
+struct Sent {
+    output: Offset,
+    stderr: Offset,
+}
+
+/// Sends bytes of one stream, as many messages as they need.
+async fn send(
+    mut bytes: Bytes,
+    (offset, kind): (&mut Offset, fn(Data) -> ToFrontdoor),
+    outbound: &Outbound,
+    credit: &flow::Sender,
+    moved: &Moved<'_>,
+) -> Result<(), Gone> {
+    while !bytes.is_empty() {
+        let chunk = bytes.split_to(bytes.len().min(MAX_CHUNK));
+        credit.reserve(chunk.len()).await;
+        moved.output(chunk.len());
+        let message = kind(offset.number(chunk));
+        tell(outbound, message).await?;
+    }
+    Ok(())
+}
+
+/// Tells how a process ended. A program that the runtime could not find or execute fares as a shell
+/// says it would: 127 and 126.
+async fn ended(exit: Exit, mut sent: Sent, outbound: &Outbound) -> End {
+    let (line, code) = match exit {
+        Exit::Code(code) => (None, code),
+        Exit::NotFound(text) => (Some(text), 127),
+        Exit::NotExecutable(text) => (Some(text), 126),
+        Exit::Failed(text) => {
+            let text = format!("the runtime could not start the program: {text}");
+            last_words(outbound, Reason::Exec, text).await;
+            return End::NotStarted;
+        }
+    };
+    if let Some(text) = line {
+        let words = text.rsplit("exec: ").next().unwrap_or(&text);
+        // The program sent nothing, so there is credit for a line.
+        let line = Bytes::from(format!("podgate: {words}\r\n"));
+        let line = ToFrontdoor::Stderr(sent.stderr.number(line));
+        if tell(outbound, line).await.is_err() {
+            return End::Abandoned;
+        }
+    }
+    let exited = Exited {
+        status: code.into(),
+        output_offset: sent.output.get(),
+        stderr_offset: sent.stderr.get(),
+    };
+    match tell(outbound, ToFrontdoor::Exited(exited)).await {
+        Ok(()) => End::Exited(code),
+        Err(Gone) => End::Abandoned,
+    }
+}

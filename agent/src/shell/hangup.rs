@@ -1,0 +1,204 @@
+//! Signals without a node helper: a second exec runs a script in the image's own shell, whose `kill`
+//! reaches what a session runs. A process is known by its pid and start time together, so another one
+//! that took over the pid is never signalled.
+
+use serde::{Deserialize, Serialize};
+
+use crate::exec::{self, Input, Output};
+use crate::exit::Exit;
+use crate::streams::{Event, Input as _};
+
+/// The script's status for a process that is not the session's, or no longer.
+const GONE: u8 = 3;
+/// The most bytes of the script's output: one line of /proc/PID/stat.
+const MAX_OUTPUT: usize = 4 * 1024;
+
+/// `$1` says what to do. The second word of /proc/PID/stat may hold anything, so the words after it are
+/// read from behind the last parenthesis (proc(5)). The script exits with 3 if the leader is gone, with 4
+/// if it could not be signalled. Every sh's kill takes `kill -HUP -N` for a group.
+///
+/// - `hangup PID START` sends HUP and CONT to the leader's group and to the terminal's foreground group,
+///   as a terminal that hangs up does, and prints the foreground group.
+/// - `kill PID START GROUP AT` kills the leader, and in its session what is left of that group and of
+///   the present foreground group. Where jobs have no groups of their own, a background job is spared:
+///   it ignores HUP, and it or its parent reads /dev/null, as POSIX says of background jobs (Shell
+///   Command Language §2.9.3). If the leader is gone, another process may have its number by now. That
+///   it is still the same session is known if a process of it is older than AT.
+/// - `SIGNAL PID START` sends the signal to the foreground group, or without a terminal to the leader's.
+/// - `find SESSION` prints the stat of the leader that bears the session's mark.
+const SCRIPT: &str = "\
+look() {
+  { read -r s <\"/proc/$1/stat\"; } 2>/dev/null || return 1
+  set -- ${s##*) }
+  [ \"$1\" != Z ] || return 1
+  d=$2 g=$3 i=$4 f=$6 b=${20}
+}
+background() {
+  x=
+  while read -r k v; do case $k$v in SigIgn:*[13579bdf]) x=$1;; esac; done <\"/proc/$1/status\"
+  for k in 1 2 3 4 5 6 7 8; do
+    [ -n \"$x\" ] && [ \"$x\" != \"$l\" ] || return 1
+    look \"$x\" && [ \"$i\" = \"$l\" ] || return 1
+    [ ! \"/proc/$x/fd/0\" -ef /dev/null ] || return 0
+    x=$d
+  done
+  return 1
+}
+marked() {
+  for e in cmdline environ; do
+    while IFS= read -r v || [ -n \"$v\" ]; do
+      case $v in *podgate:$2*|*PODGATE_SESSION=$2*) return 0;; esac
+    done <\"/proc/$1/$e\"
+  done 2>/dev/null
+  return 1
+}
+if [ \"$1\" = find ]; then
+  for p in /proc/[0-9]*; do
+    p=${p#/proc/}
+    look \"$p\" && [ \"$i\" = \"$p\" ] && [ \"$d\" = 0 ] || continue
+    marked \"$p\" \"$2\" && { printf '%s\\n' \"$s\"; exit 0; }
+  done
+  exit 3
+fi
+l=$2 q=
+look \"$l\" && [ \"$b\" = \"$3\" ] && q=1
+[ \"$i\" = \"$l\" ] && [ \"${f:-0}\" -gt 1 ] || f=$l
+case $1 in
+  hangup)
+    [ -n \"$q\" ] || exit 3
+    kill -HUP \"-$l\" || exit 4
+    kill -CONT \"-$l\"
+    [ \"$f\" = \"$l\" ] || { kill -HUP \"-$f\"; kill -CONT \"-$f\"; }
+    echo \"$f\";;
+  kill)
+    j= z=$f
+    [ -z \"$q\" ] || { kill -STOP \"$l\" && j=1; } || exit 4
+    for n in 1 2; do
+      c=
+      for p in /proc/[0-9]*; do
+        p=${p#/proc/}
+        look \"$p\" && [ \"$i\" = \"$l\" ] || continue
+        [ \"$b\" -gt \"$5\" ] || q=${q:-2}
+        [ \"$g\" = \"$4\" ] || [ \"$g\" = \"$z\" ] || continue
+        [ \"$p\" != \"$l\" ] || continue
+        [ \"$g\" = \"$l\" ] && background \"$p\" || c=\"$c $p\"
+      done
+      [ -n \"$q\" ] || exit 3
+      [ -z \"$c\" ] || { kill -KILL $c; j=1; }
+    done
+    [ \"$q\" != 1 ] || kill -KILL \"$l\"
+    [ -n \"$j\" ] || exit 3;;
+  *)
+    [ -n \"$q\" ] || exit 3
+    kill \"-$1\" \"-$f\" || exit 4;;
+esac
+exit 0
+";
+
+/// The process that leads a session, as its own container sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Leader {
+    /// Its pid in there.
+    pub(crate) pid: u32,
+    /// In clock ticks since boot.
+    pub(crate) start_time: u64,
+}
+
+impl Leader {
+    /// Reads a line of /proc/PID/stat (proc(5)).
+    pub(crate) fn from_stat(line: &str) -> Option<Self> {
+        let pid = line.split(' ').next()?.parse().ok()?;
+        let (_, rest) = line.rsplit_once(") ")?;
+        let start_time = rest.split(' ').nth(19)?.parse().ok()?;
+        Some(Self { pid, start_time })
+    }
+}
+
+/// Why the script did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Exec(#[from] exec::Error),
+    #[error("the hang-up script ended with status {0}")]
+    Status(u8),
+    #[error("the runtime could not start the hang-up script: {0}")]
+    Runtime(String),
+}
+
+/// One run of the script.
+#[derive(Debug)]
+pub(crate) struct Script(Vec<String>);
+
+impl Script {
+    /// SIGHUP and SIGCONT, as a terminal that hangs up sends them. [`foreground`] reads the answer.
+    pub(crate) fn hang_up(leader: Leader) -> Self {
+        Self::new("hangup", leader, [])
+    }
+
+    /// Kills what a hang-up has left. `at` is when the hang-up was, in clock ticks since boot.
+    pub(crate) fn kill(leader: Leader, foreground: u32, at: u64) -> Self {
+        Self::new("kill", leader, [foreground.to_string(), at.to_string()])
+    }
+
+    /// Sends a signal to a session's foreground, by its name in RFC 4254 §6.10.
+    pub(crate) fn signal(leader: Leader, name: &str) -> Self {
+        Self::new(name, leader, [])
+    }
+
+    /// Finds the leader of a session that has not reported itself. [`Leader::from_stat`] reads the
+    /// answer.
+    pub(crate) fn find(session: &str) -> Self {
+        Self(words(&["find", session]))
+    }
+
+    fn new<const N: usize>(verb: &str, leader: Leader, more: [String; N]) -> Self {
+        let (pid, start) = (leader.pid.to_string(), leader.start_time.to_string());
+        let mut argv = words(&[verb, &pid, &start]);
+        argv.extend(more);
+        Self(argv)
+    }
+
+    /// What a runtime is to execute.
+    pub(crate) fn argv(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// A command line that runs the script with these arguments.
+fn words(words: &[&str]) -> Vec<String> {
+    let argv = ["sh", "-c", SCRIPT, "podgate-hangup"].iter().chain(words);
+    argv.map(|&word| word.to_owned()).collect()
+}
+
+/// The foreground process group that a hang-up reached.
+pub(crate) fn foreground(answer: &str, leader: Leader) -> u32 {
+    // Without an answer it was the leader's own group.
+    answer.trim().parse().unwrap_or(leader.pid)
+}
+
+/// What the script printed, or `None` where the process is gone.
+pub(crate) async fn answer(mut input: Input, mut output: Output) -> Result<Option<String>, Error> {
+    // The script reads nothing, and may be gone already.
+    let _ = input.end().await;
+    let mut said = Vec::new();
+    loop {
+        match output.event().await? {
+            Event::Exit(Exit::Code(0)) => {
+                return Ok(Some(String::from_utf8_lossy(&said).into_owned()));
+            }
+            // In an image without a shell, no program was ever started by one.
+            Event::Exit(Exit::Code(GONE) | Exit::NotFound(_)) => return Ok(None),
+            Event::Exit(Exit::Code(code)) => return Err(Error::Status(code)),
+            Event::Exit(Exit::NotExecutable(text) | Exit::Failed(text)) => {
+                return Err(Error::Runtime(text));
+            }
+            Event::Stdout(bytes) if said.len() + bytes.len() <= MAX_OUTPUT => {
+                said.extend_from_slice(&bytes);
+            }
+            Event::Stdout(_) | Event::Stderr(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! The two ends of what runs in a container: one takes its input, the other gives its output. A
+//! session moves bytes between these and the link, and knows nothing of what is behind them.
+
+use std::io;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use podgate_proto::v1::TerminalSize;
+
+use crate::exit::Exit;
+
+/// Takes what a program reads.
+#[async_trait]
+pub(crate) trait Input: Send {
+    /// Gives bytes to the program. Waits while the program does not read.
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Says that no more input comes.
+    async fn end(&mut self) -> io::Result<()>;
+
+    /// Sets the terminal's size. Without a terminal it does nothing.
+    async fn resize(&mut self, size: &TerminalSize) -> io::Result<()>;
+
+    /// Keeps an idle program from being cut off.
+    async fn keep_alive(&mut self) -> io::Result<()>;
+}
+
+/// Gives what a program writes, and tells how it ended.
+#[async_trait]
+pub(crate) trait Output: Send {
+    /// The next event. There is none after [`Event::Exit`].
+    async fn next(&mut self) -> Result<Event, Lost>;
+}
+
+/// What a program gives.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Bytes of stdout, or of the terminal.
+    Stdout(Bytes),
+    /// Bytes of stderr.
+    Stderr(Bytes),
+    /// How it ended. All its output came before.
+    Exit(Exit),
+}
+
+/// The output broke off before the program was known to have ended.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct Lost(#[from] pub(crate) Box<dyn std::error::Error + Send + Sync>);
+
+/// Both ends of one program.
+pub(crate) struct Streams {
+    pub(crate) input: Box<dyn Input>,
+    pub(crate) output: Box<dyn Output>,
+}

@@ -1,0 +1,221 @@
+//! Lists of addresses: `from` of a key, `source-address` of a certificate, proxies. They match as in sshd
+//! (addr_match_list and addr_match_cidr_list of OpenSSH), except that host names are an error: nothing
+//! here looks names up, so such a pattern would never match. And which addresses count as one client.
+
+use std::net::IpAddr;
+
+use crate::wildcard;
+
+/// A list that cannot be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an address, a network or a pattern of addresses")]
+pub struct Error(String);
+
+/// A list that addresses are matched against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses(Vec<(Sign, Pattern)>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Fits,
+    /// Written with `!`: it never fits, whatever else does.
+    Never,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    /// An address, and how many of its leading bits must be equal.
+    Network(IpAddr, u8),
+    /// A pattern with `*` and `?` for the address as text.
+    Text(String),
+}
+
+impl Addresses {
+    /// A list of patterns with `*`, `?` and `!`, addresses and networks (ssh_config(5), PATTERNS).
+    pub fn patterns(list: &str) -> Result<Self, Error> {
+        let part = |part: &str| {
+            let (sign, text) = match part.strip_prefix('!') {
+                Some(rest) => (Sign::Never, rest),
+                None => (Sign::Fits, part),
+            };
+            let pattern = network(text).or_else(|| text_pattern(text));
+            pattern
+                .map(|pattern| (sign, pattern))
+                .ok_or_else(|| Error(part.to_owned()))
+        };
+        Ok(Self(list.split(',').map(part).collect::<Result<_, _>>()?))
+    }
+
+    /// A list of addresses and networks alone (PROTOCOL.certkeys, source-address).
+    pub fn networks(list: &str) -> Result<Self, Error> {
+        let part = |part: &str| {
+            let pattern = network(part).ok_or_else(|| Error(part.to_owned()))?;
+            Ok((Sign::Fits, pattern))
+        };
+        Ok(Self(list.split(',').map(part).collect::<Result<_, _>>()?))
+    }
+
+    /// Whether an address fits.
+    pub fn fit(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let text = address.to_string();
+        let fits = |pattern: &Pattern| match pattern {
+            Pattern::Network(network, bits) => same_bits(*network, address, *bits),
+            Pattern::Text(pattern) => wildcard::matches(pattern, &text),
+        };
+        let any = |sign| {
+            let mut of_sign = self.0.iter().filter(|(own, _)| *own == sign);
+            of_sign.any(|(_, pattern)| fits(pattern))
+        };
+        any(Sign::Fits) && !any(Sign::Never)
+    }
+}
+
+fn network(text: &str) -> Option<Pattern> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    let most = width(address);
+    let bits = match bits {
+        None => most,
+        Some(bits) if bits.bytes().all(|b| b.is_ascii_digit()) => {
+            bits.parse().ok().filter(|bits| *bits <= most)?
+        }
+        Some(_) => return None,
+    };
+    // Bits beyond the mask are most likely a mistake. sshd refuses them, too.
+    if beyond(address, bits) != 0 {
+        return None;
+    }
+    // The client's address is made canonical, too.
+    match address.to_canonical() {
+        canonical if canonical == address => Some(Pattern::Network(address, bits)),
+        canonical => Some(Pattern::Network(canonical, bits.checked_sub(96)?)),
+    }
+}
+
+/// The bits of an address, the first one at the top.
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// The bits of an address after its first `bits`.
+fn beyond(address: IpAddr, bits: u8) -> u128 {
+    number(address).checked_shl(u32::from(bits)).unwrap_or(0)
+}
+
+fn width(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+fn same_bits(network: IpAddr, address: IpAddr, bits: u8) -> bool {
+    let differ = number(network) ^ number(address);
+    network.is_ipv4() == address.is_ipv4() && differ.leading_zeros() >= u32::from(bits)
+}
+
+/// A pattern with `*` or `?` that the text of an address could match.
+fn text_pattern(text: &str) -> Option<Pattern> {
+    let of_addresses = |b: u8| b.is_ascii_hexdigit() || matches!(b, b'.' | b':' | b'*' | b'?');
+    let wild = text.contains(['*', '?']) && text.bytes().all(of_addresses);
+    // std writes addresses in lower case (RFC 5952 §4.3).
+    wild.then(|| Pattern::Text(text.to_ascii_lowercase()))
+}
+
+/// The addresses that count as one client: an IPv4 address, or the /64 of an IPv6 address, which a
+/// client usually has as a whole (RFC 6177 §2).
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub struct Network(IpAddr);
+
+impl Network {
+    /// The network that an address belongs to.
+    pub fn of(address: IpAddr) -> Self {
+        // A socket for both families shows IPv4 addresses as ::ffff:a.b.c.d, which are all in one /64.
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_as_sshd_matches_them() {
+        let check = |list: &str, address: &str, expect| {
+            let list = Addresses::patterns(list).unwrap();
+            let address = address.parse().unwrap();
+            assert_eq!(list.fit(address), expect, "{list:?} {address}");
+        };
+        check("10.0.0.1", "10.0.0.1", true);
+        check("10.0.0.1", "10.0.0.10", false);
+        check("10.0.0.0/8", "10.255.0.1", true);
+        check("10.0.0.0/8", "11.0.0.1", false);
+        check("0.0.0.0/0", "11.0.0.1", true);
+        check("0.0.0.0/0", "::1", false);
+        check("10.0.0.*", "10.0.0.77", true);
+        check("10.0.?.1", "10.0.0.1", true);
+        check("10.0.?.1", "10.0.10.1", false);
+        check("*", "2001:db8::1", true);
+        check("192.0.2.1,10.0.0.0/8", "10.1.1.1", true);
+        // A refusal holds wherever it stands, and alone lets nobody in.
+        check("!10.0.0.1,10.0.0.0/8", "10.0.0.1", false);
+        check("10.0.0.0/8,!10.0.0.1", "10.0.0.1", false);
+        check("10.0.0.0/8,!10.0.0.1", "10.0.0.2", true);
+        check("!10.0.0.1", "10.0.0.2", false);
+        check("2001:db8::/32", "2001:db8:1::1", true);
+        check("2001:db8::/32", "2001:db9::1", false);
+        check("2001:DB8::*", "2001:db8::1", true);
+        // A socket of both kinds gives an IPv4 client an address of this form.
+        check("10.0.0.0/8", "::ffff:10.0.0.1", true);
+        check("::ffff:10.0.0.0/104", "10.0.0.1", true);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for list in [
+            "",
+            "10.0.0.1,",
+            "!",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "2001:db8::1/32",
+            "::ffff:0.0.0.0/95",
+            "example.com",
+            "*.example.com",
+            "10.0.0.1 ",
+        ] {
+            assert!(Addresses::patterns(list).is_err(), "{list:?}");
+        }
+        for list in ["", "10.0.0.*", "!10.0.0.1", "10.0.0.0/8,*"] {
+            assert!(Addresses::networks(list).is_err(), "{list:?}");
+        }
+        assert!(Addresses::networks("10.0.0.0/8,2001:db8::1").is_ok());
+    }
+
+    #[test]
+    fn an_address_of_ipv6_counts_by_its_64() {
+        let check = |a: &str, b: &str, same: bool| {
+            let network = |address: &str| Network::of(address.parse().unwrap());
+            assert_eq!(network(a) == network(b), same, "{a} {b}");
+        };
+        check("10.0.0.1", "10.0.0.1", true);
+        check("10.0.0.1", "10.0.0.2", false);
+        check("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", true);
+        check("2001:db8:0:1::1", "2001:db8:0:2::1", false);
+        check("::ffff:10.0.0.1", "10.0.0.1", true);
+        check("::ffff:10.0.0.1", "::ffff:10.0.0.2", false);
+        check("::1", "::2", true);
+    }
+}

@@ -1,0 +1,80 @@
+//! A rate: so many at once after a quiet time, then as many as are refilled. Time is its caller's.
+
+use std::time::Instant;
+
+/// What is left to take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bucket {
+    most: f64,
+    a_second: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// A full one, which holds so many and is refilled steadily.
+    pub(crate) fn full(most: u32, a_second: f64, now: Instant) -> Self {
+        let most = f64::from(most);
+        Self {
+            most,
+            a_second,
+            left: most,
+            at: now,
+        }
+    }
+
+    /// So many in a minute, which may come at once.
+    pub(crate) fn a_minute(most: u32, now: Instant) -> Self {
+        Self::full(most, f64::from(most) / 60.0, now)
+    }
+
+    /// Takes one, if there is one.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        let gone = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + gone * self.a_second).min(self.most);
+        self.at = now;
+        let there = self.left >= 1.0;
+        if there {
+            self.left -= 1.0;
+        }
+        there
+    }
+
+    /// Puts one back that was taken.
+    pub(crate) fn give_back(&mut self) {
+        self.left = (self.left + 1.0).min(self.most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_burst_is_taken_and_then_as_many_as_the_rate() {
+        let begin = Instant::now();
+        let mut bucket = Bucket::full(500, 50.0, begin);
+        let mut taken = |seconds| {
+            let now = begin + Duration::from_secs(seconds);
+            (0..1000).filter(|_| bucket.take(now)).count()
+        };
+        assert_eq!(taken(0), 500);
+        assert_eq!(taken(0), 0);
+        assert_eq!(taken(2), 100);
+        assert_eq!(taken(3600), 500);
+    }
+
+    #[test]
+    fn a_minutes_are_spread_over_it() {
+        let begin = Instant::now();
+        let mut bucket = Bucket::a_minute(2, begin);
+        let mut take = |seconds| bucket.take(begin + Duration::from_secs(seconds));
+        assert!(take(0) && take(0) && !take(0));
+        assert!(!take(29));
+        assert!(take(31) && !take(31));
+        bucket.give_back();
+        let now = begin + Duration::from_secs(31);
+        assert!(bucket.take(now) && !bucket.take(now));
+    }
+}

@@ -1,0 +1,137 @@
+//! The CA of agents and frontdoors: kept, told to all parts by the bundle, and replaced by another
+//! without a certificate that is not trusted in between.
+
+mod authority;
+mod bundle;
+mod plan;
+mod store;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use podgate_identity::kubernetes::ObjectError;
+use podgate_process::mtls::SIGNER_NAME;
+use rcgen::KeyPair;
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::sync::watch;
+
+pub(crate) use authority::{Authority, End, Error as SignError, Point};
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+
+/// Between looks at what the API server or the files say: at the most, and at the least.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(200));
+
+/// Why a look at the CA came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("bundle: {0}")]
+    Bundle(#[from] ObjectError),
+    #[error("no certificate for {SIGNER_NAME}: {0}")]
+    Own(#[from] SignError),
+    #[error("no TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// What the signer serves by.
+pub(crate) struct Issuing {
+    /// The CA that issues.
+    pub(crate) authority: Arc<Authority>,
+    /// TLS by a certificate of that CA for the signer itself.
+    pub(crate) tls: Arc<ServerConfig>,
+    /// When that certificate is to be replaced.
+    renew: Instant,
+}
+
+/// Follows the CA.
+pub(crate) struct Ca {
+    client: kube::Client,
+    config: Config,
+    metrics: Arc<Metrics>,
+    issuing: watch::Sender<Option<Arc<Issuing>>>,
+}
+
+impl Ca {
+    pub(crate) fn new(client: kube::Client, config: Config, metrics: Arc<Metrics>) -> Self {
+        Self {
+            client,
+            config,
+            metrics,
+            issuing: watch::Sender::default(),
+        }
+    }
+
+    /// What is issued by now, once there is a CA that all have heard of.
+    pub(crate) fn issuing(&self) -> Option<Arc<Issuing>> {
+        self.issuing.borrow().clone()
+    }
+
+    /// Waits until there is a CA that issues.
+    pub(super) async fn issues(&self) {
+        let mut issuing = self.issuing.subscribe();
+        // The sender is here.
+        let _ = issuing.wait_for(Option::is_some).await;
+    }
+
+    /// Keeps Secret and bundle what they have to be. Does not return.
+    pub(crate) async fn follow(&self) {
+        let mut keys = Vec::new();
+        // Short against all that can come due: a CA, and the signer's own certificate.
+        let times = self.config.ca.spread.min(self.config.enrolment.lifetime);
+        let pause = (times / 10).clamp(LOOKS.1, LOOKS.0);
+        loop {
+            if let Err(error) = self.look(&mut keys).await {
+                tracing::warn!(%error, serves = self.issuing().is_some(), "the CA cannot be kept");
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn look(&self, keys: &mut Vec<Arc<Authority>>) -> Result<(), Error> {
+        let (ca, lifetime) = (&self.config.ca, self.config.enrolment.lifetime);
+        *keys = store::read(&self.client, &ca.source, keys).await?;
+        let certificates: Vec<_> = keys.iter().map(|key| key.certificate().clone()).collect();
+        let of = &self.config.bundle;
+        let kept = bundle::keep(&self.client, of, &certificates, ca.spread, lifetime);
+        let (issuer, trusted) = kept.await?;
+        self.metrics.trusted(trusted);
+        let Some(authority) = issuer.and_then(|index| keys.get(index).cloned()) else {
+            tracing::info!("the CA is new; it issues once all parts have heard of it");
+            return Ok(());
+        };
+        self.publish(&authority, lifetime)?;
+        if issuer == Some(0) && keys.len() > 1 {
+            store::promote(&self.client, &ca.source, keys, &authority).await?;
+        }
+        Ok(())
+    }
+
+    /// Serves by this CA from now on, and by a certificate of its own that is young.
+    fn publish(&self, authority: &Arc<Authority>, lifetime: Duration) -> Result<(), Error> {
+        let fits = self.issuing().is_some_and(|issuing| {
+            issuing.authority.certificate() == authority.certificate()
+                && issuing.renew > Instant::now()
+        });
+        if fits {
+            return Ok(());
+        }
+        let key = KeyPair::generate().map_err(SignError::from)?;
+        let (certificate, lifetime) = authority.issue(SIGNER_NAME, End::Server, &key, lifetime)?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut tls = ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)?;
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        self.metrics.issuer(authority.expires());
+        self.issuing.send_replace(Some(Arc::new(Issuing {
+            authority: Arc::clone(authority),
+            tls: Arc::new(tls),
+            renew: Instant::now() + lifetime / 2,
+        })));
+        Ok(())
+    }
+}

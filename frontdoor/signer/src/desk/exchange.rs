@@ -1,0 +1,183 @@
+//! A bearer token and a public key -> an SSH user certificate. Each exchange is counted and logged: whom
+//! it was for, by what, or why not; the token never.
+
+use std::error::Error as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use podgate_identity::Source;
+use ssh_key::HashAlg;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::authority::Authority;
+use super::issue::{self, Terms};
+use super::kubernetes::{self, Kubernetes};
+use super::oidc::{self, Issuer};
+use super::rates::{Rates, Spent};
+use crate::metrics::Metrics;
+use crate::token::{self, Claims};
+
+/// For an exchange: what it asks others for is shorter, and told apart.
+const WITHIN: Duration = Duration::from_secs(10);
+/// Exchanges at a time. Tokens that are no good ask the API server something, too.
+const UNDER_WAY: usize = 64;
+
+/// Why there is no certificate: what the client reads.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub(super) enum Refusal {
+    #[error("the Authorization header has no bearer token")]
+    NoToken,
+    #[error("the body is longer than a public key")]
+    LongBody,
+    #[error("the body is incomplete")]
+    Body,
+    #[error(transparent)]
+    Token(#[from] token::Error),
+    #[error(transparent)]
+    Kubernetes(#[from] kubernetes::Error),
+    #[error(transparent)]
+    Oidc(#[from] oidc::Error),
+    #[error(transparent)]
+    Issue(#[from] issue::Error),
+    #[error("{0}")]
+    Spent(Spent, Duration),
+    #[error("too many requests at once; try again in a moment")]
+    Busy,
+    #[error("the desk has no CA yet; try again in a moment")]
+    NoCa,
+    #[error("it took too long; try again in a moment")]
+    Timeout,
+}
+
+/// All that certificates are made by.
+pub(super) struct Exchange {
+    pub(super) kubernetes: Kubernetes,
+    pub(super) issuers: Vec<Issuer>,
+    pub(super) authority: Authority,
+    pub(super) terms: Terms,
+    pub(super) rates: Mutex<Rates>,
+    pub(super) under_way: Semaphore,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Exchange {
+    pub(super) fn under_way() -> Semaphore {
+        Semaphore::new(UNDER_WAY)
+    }
+
+    /// The certificate's line for a `.pub` file.
+    pub(super) async fn certificate(
+        &self,
+        token: Option<&str>,
+        body: Result<&[u8], Refusal>,
+        peer: SocketAddr,
+    ) -> Result<String, Refusal> {
+        // What the token says of itself is enough to count it by.
+        let claims = token.map(Claims::read);
+        let source = match &claims {
+            Some(Ok(claims)) if self.issuer(claims).is_some() => Some(Source::Oidc),
+            Some(Ok(_)) => Some(Source::Kubernetes),
+            _ => None,
+        };
+        let exchange = async {
+            let token = token.ok_or(Refusal::NoToken)?;
+            let claims = claims.ok_or(Refusal::NoToken)??;
+            self.exchange(token, &claims, body?, peer).await
+        };
+        let within = timeout(WITHIN, exchange).await;
+        let done = within.unwrap_or(Err(Refusal::Timeout));
+        let outcome = match &done {
+            Ok(_) => "issued",
+            Err(refusal) => {
+                let cause = refusal.source().map(ToString::to_string);
+                tracing::info!(%peer, reason = %refusal, cause, "no certificate");
+                refusal.outcome()
+            }
+        };
+        let source = source.map_or("none", Source::as_str);
+        self.metrics.certificate(source, outcome);
+        done
+    }
+
+    async fn exchange(
+        &self,
+        token: &str,
+        claims: &Claims,
+        body: &[u8],
+        peer: SocketAddr,
+    ) -> Result<String, Refusal> {
+        // Whoever holds no key that can be signed need not be known.
+        let key = issue::public_key(body)?;
+        let authority = self.authority.current().await.ok_or(Refusal::NoCa)?;
+        let _place = self.under_way.try_acquire().map_err(|_| Refusal::Busy)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_secs());
+        let (identity, expires) = match self.issuer(claims) {
+            Some(issuer) => issuer.identify(token, now).await?,
+            None => {
+                let expires = self.kubernetes.expires(claims)?;
+                self.rate(|rates, now| rates.ask(peer.ip(), now))?;
+                (self.kubernetes.identify(token).await?, expires)
+            }
+        };
+        self.rate(|rates, now| rates.take(&identity.user, now))?;
+        if identity.source == Source::Kubernetes {
+            self.rates().give_back(peer.ip());
+        }
+        let made = (now, expires);
+        let certificate = issue::certificate(&authority, &key, &identity, &self.terms, made)?;
+        let line = certificate.to_openssh().map_err(issue::Error::Make)?;
+        tracing::info!(
+            %peer,
+            user = identity.user,
+            groups = ?identity.groups,
+            source = identity.source.as_str(),
+            serial = certificate.serial(),
+            key = %key.fingerprint(HashAlg::Sha256),
+            after = certificate.valid_after(),
+            before = certificate.valid_before(),
+            "certificate issued"
+        );
+        Ok(format!("{line}\n"))
+    }
+
+    fn issuer(&self, claims: &Claims) -> Option<&Issuer> {
+        self.issuers.iter().find(|issuer| issuer.is(claims))
+    }
+
+    fn rate(
+        &self,
+        take: impl FnOnce(&mut Rates, Instant) -> Result<(), Spent>,
+    ) -> Result<(), Refusal> {
+        let mut rates = self.rates();
+        take(&mut rates, Instant::now()).map_err(|spent| Refusal::Spent(spent, rates.again(spent)))
+    }
+
+    fn rates(&self) -> MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Refusal {
+    /// Its word in the metrics.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::LongBody | Self::Body => "key",
+            Self::Issue(issue::Error::Key | issue::Error::Weak(_)) => "key",
+            Self::NoToken | Self::Token(_) | Self::Issue(issue::Error::Expired) => "token",
+            Self::Kubernetes(kubernetes::Error::Away(_)) => "unavailable",
+            Self::Kubernetes(kubernetes::Error::Names(_)) => "forbidden",
+            Self::Kubernetes(_) => "token",
+            Self::Oidc(oidc::Error::Keys(_)) => "unavailable",
+            Self::Oidc(oidc::Error::Mapping(_)) => "forbidden",
+            Self::Oidc(_) => "token",
+            Self::Issue(issue::Error::Groups(_) | issue::Error::Long) => "forbidden",
+            Self::Issue(issue::Error::Make(_) | issue::Error::Random(_)) => "unavailable",
+            Self::Spent(..) => "limited",
+            Self::Busy | Self::NoCa | Self::Timeout => "unavailable",
+        }
+    }
+}

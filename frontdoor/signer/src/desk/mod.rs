@@ -1,0 +1,18 @@
+//! The desk: a bearer token and a public key become an SSH user certificate, for the identity that the
+//! API server or an OIDC issuer vouches for.
+
+mod authority;
+mod config;
+mod exchange;
+mod http;
+mod issue;
+mod kubernetes;
+mod oidc;
+mod rates;
+mod service;
+mod thread;
+mod trusted;
+
+pub(crate) use config::{Config, File};
+pub(crate) use service::Error;
+pub(crate) use thread::DeskThread;

@@ -1,0 +1,237 @@
+//! An issuer's keys (OpenID Connect Discovery §4, RFC 7517): read when they are wanted, kept, read again
+//! when they have become old or a token names one that is not among them. While the issuer is away
+//! the last ones serve, for a day.
+
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::{Duration, Instant};
+
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::fetch::{self, Fetch};
+use crate::bucket::Bucket;
+
+/// For how long keys are not asked for again without a reason: a key that its issuer takes back is
+/// good for no longer.
+const FRESH: Duration = Duration::from_secs(600);
+/// For how long keys serve of an issuer that cannot be asked.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// For how long an issuer is let be that did not answer.
+const AWAY: Duration = Duration::from_secs(5);
+/// How many times a minute unknown keys' names, which anybody can make up, have the issuer asked.
+const UNKNOWN_A_MINUTE: u32 = 10;
+/// Keys that are looked at, at the most.
+const MAX_KEYS: usize = 64;
+
+/// Why there are no keys.
+#[derive(Debug, Clone, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub(in crate::desk) enum Error {
+    #[error("{0}")]
+    Fetch(Arc<fetch::Error>),
+    #[error("the issuer calls itself {0:?}")]
+    Issuer(String),
+    #[error("the issuer did not answer a moment ago")]
+    Away,
+}
+
+/// What is read of a discovery document.
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+/// A JWK set. A key that is not understood is none, and no reason to lose the others (RFC 7517 §5).
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<Value>,
+}
+
+/// One issuer's keys.
+#[derive(Debug)]
+pub(super) struct Keys {
+    issuer: String,
+    fetch: Fetch,
+    known: Lock<Known>,
+    /// One asks at a time; the others take what it has got.
+    asking: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Known {
+    keys: Arc<Vec<Jwk>>,
+    read: Option<Instant>,
+    failed: Option<Instant>,
+    unknown: Bucket,
+}
+
+/// What to do for somebody who wants keys.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Use,
+    Ask,
+    Away,
+}
+
+impl Known {
+    fn new(now: Instant) -> Self {
+        Self {
+            keys: Arc::default(),
+            read: None,
+            failed: None,
+            unknown: Bucket::a_minute(UNKNOWN_A_MINUTE, now),
+        }
+    }
+
+    /// `unknown` is whether the keys that are kept were not enough.
+    fn next(&mut self, unknown: bool, now: Instant) -> Next {
+        let fresh = self.is_fresh(now);
+        let kept = self.serves(now);
+        let away = self
+            .failed
+            .is_some_and(|at| now.saturating_duration_since(at) < AWAY);
+        match () {
+            () if fresh && !unknown => Next::Use,
+            () if away && kept && !unknown => Next::Use,
+            () if away => Next::Away,
+            () if unknown && !self.unknown.take(now) => Next::Use,
+            () => Next::Ask,
+        }
+    }
+
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.read
+            .is_some_and(|at| now.saturating_duration_since(at) < FRESH)
+    }
+
+    /// Whether the keys still serve although the issuer could not be asked.
+    fn serves(&self, now: Instant) -> bool {
+        self.read
+            .is_some_and(|at| now.saturating_duration_since(at) < KEPT)
+    }
+}
+
+impl Keys {
+    pub(super) fn new(issuer: String, fetch: Fetch) -> Self {
+        Self {
+            issuer,
+            fetch,
+            known: Lock::new(Known::new(Instant::now())),
+            asking: Mutex::new(()),
+        }
+    }
+
+    /// The keys; newer ones than `not` if there are, which were not enough.
+    pub(super) async fn current(
+        &self,
+        not: Option<&Arc<Vec<Jwk>>>,
+    ) -> Result<Arc<Vec<Jwk>>, Error> {
+        let unknown = |known: &Known| not.is_some_and(|not| Arc::ptr_eq(not, &known.keys));
+        let there = self.with(|known| {
+            let there = !unknown(known) && known.is_fresh(Instant::now());
+            there.then(|| Arc::clone(&known.keys))
+        });
+        if let Some(keys) = there {
+            return Ok(keys);
+        }
+        let _asking = self.asking.lock().await;
+        // Somebody else may have asked meanwhile.
+        let next = self.with(|known| match known.next(unknown(known), Instant::now()) {
+            Next::Use => Ok(Some(Arc::clone(&known.keys))),
+            Next::Away => Err(Error::Away),
+            Next::Ask => Ok(None),
+        });
+        if let Some(keys) = next? {
+            return Ok(keys);
+        }
+        let read = self.read().await;
+        self.with(|known| match read {
+            Ok(keys) => {
+                known.keys = Arc::new(keys);
+                (known.read, known.failed) = (Some(Instant::now()), None);
+                Ok(Arc::clone(&known.keys))
+            }
+            Err(error) => {
+                let now = Instant::now();
+                known.failed = Some(now);
+                if not.is_none() && known.serves(now) {
+                    tracing::warn!(issuer = self.issuer, %error, "its last keys serve");
+                    return Ok(Arc::clone(&known.keys));
+                }
+                Err(error)
+            }
+        })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Known) -> T) -> T {
+        act(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn read(&self) -> Result<Vec<Jwk>, Error> {
+        let failed = |error| Error::Fetch(Arc::new(error));
+        let place = self.issuer.trim_end_matches('/');
+        let place = format!("{place}/.well-known/openid-configuration");
+        let found: Discovery = self.fetch.json(&place).await.map_err(failed)?;
+        if found.issuer != self.issuer {
+            return Err(Error::Issuer(found.issuer));
+        }
+        let set: Set = self.fetch.json(&found.jwks_uri).await.map_err(failed)?;
+        let keys = set.keys.into_iter();
+        let keys = keys.filter_map(|key| serde_json::from_value(key).ok());
+        let keys: Vec<Jwk> = keys.take(MAX_KEYS).collect();
+        tracing::info!(issuer = self.issuer, keys = keys.len(), "keys read");
+        Ok(keys)
+    }
+}
+
+/// Whether a token with this header's algorithm and key's name may be by this key.
+pub(super) fn fits(key: &Jwk, algorithm: Algorithm, name: Option<&str>) -> bool {
+    let common = &key.common;
+    let said = common.key_algorithm;
+    name.is_none_or(|name| common.key_id.as_deref() == Some(name))
+        && said.is_none_or(|said| said == KeyAlgorithm::from(algorithm))
+        && !matches!(common.public_key_use, Some(PublicKeyUse::Encryption))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_asked_when_there_is_a_reason() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut known = Known::new(start);
+        assert_eq!(known.next(false, start), Next::Ask);
+        known.failed = Some(start);
+        assert_eq!(known.next(false, after(4)), Next::Away);
+        assert_eq!(known.next(false, after(6)), Next::Ask);
+        (known.read, known.failed) = (Some(start), None);
+        assert_eq!(known.next(false, after(599)), Next::Use);
+        assert_eq!(known.next(false, after(600)), Next::Ask);
+        // Away: what is known serves for a day, but not for a key that is not known.
+        known.failed = Some(after(600));
+        assert_eq!(known.next(false, after(601)), Next::Use);
+        assert_eq!(known.next(true, after(601)), Next::Away);
+        assert!(known.serves(after(86_399)));
+        assert!(!known.serves(after(86_400)));
+        known.failed = Some(after(86_400));
+        assert_eq!(known.next(false, after(86_401)), Next::Away);
+    }
+
+    #[test]
+    fn names_that_anybody_makes_up_ask_so_often() {
+        let start = Instant::now();
+        let mut known = Known::new(start);
+        known.read = Some(start);
+        for _ in 0..UNKNOWN_A_MINUTE {
+            assert_eq!(known.next(true, start), Next::Ask);
+        }
+        assert_eq!(known.next(true, start), Next::Use);
+        assert_eq!(known.next(true, start + Duration::from_secs(7)), Next::Ask);
+    }
+}

@@ -1,0 +1,121 @@
+//! The desk as a whole: what it reads, where it listens, and the CA's key that it keeps meanwhile.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use podgate_identity::kubernetes::{self, Client, Reference};
+use podgate_process::listener::{self, address, listen};
+use podgate_process::mtls;
+use podgate_process::shutdown::Shutdown;
+use tokio::net::TcpListener;
+
+use super::authority::{self, Authority};
+use super::config::Config;
+use super::exchange::Exchange;
+use super::http;
+use super::kubernetes::Kubernetes;
+use super::oidc::{self, Issuer};
+use super::rates::Rates;
+use crate::metrics::Metrics;
+
+/// How often the CA's key and the bundle are read again: others write them, too.
+const PUBLISH: Duration = Duration::from_secs(10);
+/// The same after the key could not be read, or its public half not be written to the bundle.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Why there is no desk.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error(transparent)]
+    Listen(#[from] listener::Error),
+    #[error("tls: {0}")]
+    Tls(#[from] mtls::Error),
+    #[error("ca: {0}")]
+    Authority(#[from] authority::Error),
+    #[error("oidc: {0}")]
+    Issuer(#[from] oidc::FetchError),
+    #[error("kubeconfig: {0}")]
+    Kubernetes(#[from] kubernetes::Error),
+    #[error("cannot start its thread: {0}")]
+    Thread(io::Error),
+    #[error("its thread ended")]
+    Ended,
+}
+
+/// A desk that listens, and does not serve yet.
+pub(super) struct Desk {
+    listener: TcpListener,
+    certificate: http::Certificate,
+    exchange: Arc<Exchange>,
+    client: Client,
+    bundle: Reference,
+}
+
+impl Desk {
+    /// Reads the files, and listens.
+    pub(super) async fn bind(
+        config: Config,
+        kubeconfig: Option<&Path>,
+        bundle: Reference,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        // A client of its own: its connections and its requests are not enrolment's.
+        let client = kubernetes::connect(kubeconfig).await?;
+        let certificate = http::certificate(config.tls)?;
+        let authority = Authority::new(config.ca)?;
+        let issuers = config.oidc.into_iter().map(Issuer::new);
+        let issuers = issuers.collect::<Result<_, _>>()?;
+        let exchange = Exchange {
+            kubernetes: Kubernetes::new(client.clone(), config.audience),
+            issuers,
+            authority,
+            terms: config.terms,
+            rates: Mutex::new(Rates::new(config.each_a_minute, config.all_a_minute)),
+            under_way: Exchange::under_way(),
+            metrics,
+        };
+        Ok(Self {
+            listener: listen(config.listen).await?,
+            certificate,
+            exchange: Arc::new(exchange),
+            client,
+            bundle,
+        })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> String {
+        address(&self.listener)
+    }
+
+    /// Serves until `draining`, lets requests that are under way end, and ends them at `stopped`.
+    /// Meanwhile it follows the CA's key, and keeps its public half in the bundle.
+    pub(super) async fn serve(self, shutdown: Shutdown) {
+        // Another signer may sign by the last key for a moment longer.
+        let lifetime = Duration::from_secs(self.exchange.terms.lifetime) + PUBLISH;
+        let lasts = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
+        let keep = async {
+            loop {
+                let authority = &self.exchange.authority;
+                let next = match authority.keep(&self.client, &self.bundle, lasts).await {
+                    Ok(()) => PUBLISH,
+                    Err(error) => {
+                        let serves = authority.current().await.is_some();
+                        tracing::warn!(%error, serves, "the desk's CA cannot be kept");
+                        AGAIN
+                    }
+                };
+                tokio::time::sleep(next).await;
+            }
+        };
+        let exchange = Arc::clone(&self.exchange);
+        tokio::select! {
+            () = http::serve(self.listener, self.certificate, exchange, shutdown) => {}
+            () = keep => {}
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Where parts call: gRPC, over TLS by the signer's own certificate, one call a connection.
+
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use podgate_process::shutdown::Shutdown;
+use podgate_proto::limits::MAX_ENROL_REQUEST;
+use podgate_proto::v1::enrolment_server::EnrolmentServer;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::service::Enrol;
+use crate::connections::{self, Limits};
+
+/// Bytes that a connection may send before they are read: a whole request fits.
+const WINDOW: u32 = 64 * 1024;
+
+const LIMITS: Limits = Limits {
+    connections: 256,
+    time: Duration::from_secs(15),
+};
+
+/// Serves until `draining`, lets the connections that stand end, and ends them at `stopped`.
+pub(crate) async fn serve(listener: TcpListener, service: Enrol, shutdown: Shutdown) {
+    let inner = service.clone();
+    let tls = move || std::future::ready(inner.tls());
+    let tasks = TaskTracker::new();
+    let calls = Calls {
+        tasks: tasks.clone(),
+        stopped: shutdown.stopped.clone(),
+    };
+    let service = EnrolmentServer::new(service).max_decoding_message_size(MAX_ENROL_REQUEST);
+    let speak = move |stream, _| {
+        http2::Builder::new(calls)
+            .max_concurrent_streams(1)
+            .max_header_list_size(16 * 1024)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+    };
+    connections::serve(listener, LIMITS, tls, speak, tasks, shutdown).await;
+}
+
+/// Runs a connection's calls.
+#[derive(Clone)]
+struct Calls {
+    tasks: TaskTracker,
+    stopped: CancellationToken,
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
+    fn execute(&self, call: F) {
+        let stopped = self.stopped.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                _ = timeout(LIMITS.time, call) => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+    }
+}

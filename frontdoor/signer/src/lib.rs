@@ -1,0 +1,172 @@
+//! The signer: holds the CAs, and gives agents, frontdoors and users their certificates. No SSH client
+//! reaches it.
+
+mod bucket;
+mod ca;
+mod config;
+mod connections;
+mod desk;
+mod enrol;
+mod metrics;
+mod token;
+mod tokens;
+
+use std::sync::Arc;
+
+use podgate_identity::kubernetes;
+use podgate_process::admin::{self, Admin};
+use podgate_process::daemon::Daemon;
+use podgate_process::descriptors;
+use podgate_process::listener::{self, address, listen};
+use podgate_process::ready::{Ready, Waiting};
+use podgate_process::shutdown::Shutdown;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use config::Config;
+
+use ca::Ca;
+use desk::DeskThread;
+use enrol::Enrol;
+use metrics::Metrics;
+use token::Claims;
+
+/// Why the signer does not run.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error(transparent)]
+    Listen(#[from] listener::Error),
+    #[error("kubeconfig: {0}")]
+    Kubernetes(#[from] kubernetes::Error),
+    #[error("{0}: {1:?} is an audience of the API server, as this signer's own token shows")]
+    Audience(&'static str, String),
+    #[error("desk: {0}")]
+    Desk(#[from] desk::Error),
+}
+
+/// A signer that listens, and does not serve yet.
+pub struct Signer {
+    config: Config,
+    listener: TcpListener,
+    admin: TcpListener,
+    metrics: Arc<Metrics>,
+    ca: Arc<Ca>,
+    enrol: Enrol,
+    desk: Option<DeskThread>,
+    ready: Ready,
+    /// Held until there is a CA that issues.
+    issuer: Waiting,
+    shutdown: Shutdown,
+}
+
+impl Daemon for Signer {
+    const NAME: &'static str = "podgate-signer";
+    const LOG: &'static str = "info";
+    type Config = Config;
+    type Error = Error;
+
+    /// Reads the files, and listens.
+    async fn bind(config: Config, shutdown: Shutdown) -> Result<Self, Error> {
+        descriptors::raise();
+        let metrics = Arc::new(Metrics::new());
+        let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
+        let own = kubernetes::own_token(config.kubeconfig.as_deref()).await?;
+        audiences(&config, own.as_deref())?;
+        let ca = Arc::new(Ca::new(
+            client.clone(),
+            config.clone(),
+            Arc::clone(&metrics),
+        ));
+        let enrol = Enrol::new(
+            config.enrolment.clone(),
+            client,
+            Arc::clone(&ca),
+            Arc::clone(&metrics),
+        );
+        let listener = listen(config.listen).await?;
+        let admin = listen(config.admin).await?;
+        let desk = match config.desk.clone() {
+            Some(desk) => {
+                let metrics = Arc::clone(&metrics);
+                let (kubeconfig, bundle) = (config.kubeconfig.clone(), config.bundle.clone());
+                Some(DeskThread::bind(desk, kubeconfig, bundle, metrics).await?)
+            }
+            None => None,
+        };
+        let ready = Ready::default();
+        Ok(Self {
+            config,
+            listener,
+            admin,
+            metrics,
+            ca,
+            enrol,
+            desk,
+            issuer: ready.wait_for("a CA that issues"),
+            ready,
+            shutdown,
+        })
+    }
+
+    /// Serves until `draining`, then lets calls that are under way end, for the configured time or
+    /// until `stopped`.
+    async fn run(self) -> Result<(), Error> {
+        let (listen, admin_address) = (address(&self.listener), address(&self.admin));
+        let desk = self.desk.as_ref().map(|desk| desk.address().to_owned());
+        tracing::info!(%listen, %admin_address, desk, "serving");
+        let served = CancellationToken::new();
+        let told = Admin {
+            metrics: Arc::new(move || self.metrics.render()),
+            ready: self.ready,
+            draining: self.shutdown.draining.clone(),
+        };
+        let admin = admin::serve(self.admin, told, served.clone());
+        let (ca, waiting) = (&self.ca, self.issuer);
+        let issues = async {
+            ca.issues().await;
+            drop(waiting);
+        };
+        let follow = async { tokio::join!(ca.follow(), issues) };
+        let follow = served.run_until_cancelled(follow);
+        let parts = TaskTracker::new();
+        if let Some(desk) = self.desk {
+            parts.spawn(desk.serve(self.shutdown.clone()));
+        }
+        parts.spawn(enrol::serve(
+            self.listener,
+            self.enrol,
+            self.shutdown.clone(),
+        ));
+        parts.close();
+        let serve = async {
+            self.shutdown.draining.cancelled().await;
+            let ended = async { parts.wait().await };
+            self.shutdown
+                .drain(self.config.drain, ended, || parts.len())
+                .await;
+            served.cancel();
+        };
+        tokio::join!(admin, follow, serve);
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Checks that no audience is one of the API server's. The signer's own token names these, if it is a JWT.
+fn audiences(config: &Config, own: Option<&str>) -> Result<(), Error> {
+    let Some(Ok(claims)) = own.map(Claims::read) else {
+        return Ok(());
+    };
+    let desk = config.desk.as_ref().map(|desk| &desk.audience);
+    for (key, audience) in [
+        ("enrolment.audience", Some(&config.enrolment.audience)),
+        ("desk.audience", desk),
+    ] {
+        if let Some(audience) = audience.filter(|audience| claims.aud.has(audience)) {
+            return Err(Error::Audience(key, audience.clone()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! The signer's metrics, registered once. Their names are stable and listed in the README.
+
+use podgate_process::metrics::{Outcomes, Registry};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Unit;
+
+/// All the signer counts.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// Calls for a part's certificate, by outcome.
+    pub(crate) enrolments: Outcomes,
+    trusted: Gauge,
+    ca_expiry: Gauge,
+    /// What the desk was asked for, by source and outcome.
+    certificates: Family<Exchanged, Counter>,
+}
+
+/// The labels `source` and `outcome`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Exchanged {
+    source: &'static str,
+    outcome: &'static str,
+}
+
+impl Metrics {
+    /// Makes and registers them.
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::new("podgate_signer");
+        Self {
+            enrolments: registry.add(
+                "enrolments",
+                "Requests of agents and frontdoors for a certificate, by outcome",
+            ),
+            trusted: registry.add("trusted", "CAs in the bundle"),
+            ca_expiry: registry.add_in(
+                Unit::Seconds,
+                "ca_expiry_timestamp",
+                "When the issuing CA expires; 0 before there is one",
+            ),
+            certificates: registry.add(
+                "certificates",
+                "Requests to the desk for a certificate, by source and outcome",
+            ),
+            registry,
+        }
+    }
+
+    /// Counts a call for a part's certificate.
+    pub(crate) fn enrolment(&self, outcome: &'static str) {
+        self.enrolments.get_or_create(&outcome.into()).inc();
+    }
+
+    /// Says how many CAs the bundle has.
+    pub(crate) fn trusted(&self, count: usize) {
+        self.trusted.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Says when the CA that issues expires.
+    pub(crate) fn issuer(&self, expires: u64) {
+        self.ca_expiry
+            .set(i64::try_from(expires).unwrap_or(i64::MAX));
+    }
+
+    /// Counts what the desk was asked for.
+    pub(crate) fn certificate(&self, source: &'static str, outcome: &'static str) {
+        let labels = Exchanged { source, outcome };
+        self.certificates.get_or_create(&labels).inc();
+    }
+
+    /// In the OpenMetrics text format.
+    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
+        self.registry.render()
+    }
+}

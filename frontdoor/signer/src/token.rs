@@ -1,0 +1,161 @@
+//! What a token says of itself, unverified: enough to know whom to ask about it, never to believe it.
+
+use jsonwebtoken::dangerous::insecure_decode_claims;
+use serde::Deserialize;
+
+/// Of a token, in bytes. Those of users in many groups are long; what HTTP servers take of a header is
+/// seldom more.
+pub(crate) const MAX_BYTES: usize = 12 * 1024;
+
+/// Why nothing can be read in a token.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub(crate) enum Error {
+    #[error("the token is longer than {MAX_BYTES} bytes")]
+    Long,
+    #[error("the token is not a JWT, so it does not say whom it is for")]
+    Opaque,
+}
+
+/// The claims that tell where a token belongs (RFC 7519 §4.1).
+#[derive(Debug, PartialEq, Deserialize)]
+pub(crate) struct Claims {
+    #[serde(default)]
+    pub(crate) iss: String,
+    #[serde(default)]
+    pub(crate) aud: Audience,
+    /// In seconds since 1970; it may have a fraction (RFC 7519 §2, NumericDate).
+    exp: Option<f64>,
+}
+
+/// One audience, several, or nobody.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Audience {
+    One(String),
+    Several(Vec<String>),
+    #[default]
+    Nobody,
+}
+
+/// Why nobody should be known by tokens for this audience: what the API server takes, or would take, is
+/// worth more than what is given for it here.
+pub(crate) fn own_audience(audience: &str) -> Result<(), String> {
+    // Those that it takes by default are issuers' URLs (--service-account-issuer).
+    if audience.is_empty() || audience.contains("://kubernetes.default.svc") {
+        return Err("must not be empty or an audience of the API server".to_owned());
+    }
+    Ok(())
+}
+
+impl Audience {
+    /// Whether it is this one and no other.
+    pub(crate) fn is_only(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Several(all) => !all.is_empty() && all.iter().all(|one| one == audience),
+            Self::Nobody => false,
+        }
+    }
+
+    /// Whether it is among them.
+    pub(crate) fn has(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Several(all) => all.iter().any(|one| one == audience),
+            Self::Nobody => false,
+        }
+    }
+
+    /// Whether there are others, too.
+    pub(crate) fn is_several(&self) -> bool {
+        matches!(self, Self::Several(all) if all.len() > 1)
+    }
+}
+
+impl Claims {
+    /// Reads a token. A claim that is there twice is none: whoever verifies it might read the other.
+    pub(crate) fn read(token: &str) -> Result<Self, Error> {
+        if token.len() > MAX_BYTES {
+            return Err(Error::Long);
+        }
+        insecure_decode_claims(token).map_err(|_| Error::Opaque)
+    }
+
+    /// The moment from which on it is worth nothing, in seconds since 1970.
+    pub(crate) fn expires(&self) -> Option<u64> {
+        // Before 1970 it is 0, and beyond what fits the last there is: so a cast has it.
+        self.exp.map(|at| at as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    fn token(claims: &str) -> String {
+        format!("e30.{}.", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    #[test]
+    fn an_audience_is_ours_alone_or_not() {
+        let check = |aud: &str, expect: bool| {
+            let claims = Claims::read(&token(&format!("{{{aud}}}"))).unwrap();
+            assert_eq!(claims.aud.is_only("podgate"), expect, "{aud}");
+            assert_eq!(claims.aud.has("podgate"), aud.contains("podgate"), "{aud}");
+        };
+        check(r#""aud":"podgate""#, true);
+        check(r#""aud":["podgate"]"#, true);
+        check(r#""aud":["podgate","podgate"]"#, true);
+        check("", false);
+        check(r#""aud":[]"#, false);
+        check(r#""aud":null"#, false);
+        check(r#""aud":"other""#, false);
+        check(
+            r#""aud":["podgate","https://kubernetes.default.svc"]"#,
+            false,
+        );
+        check(r#""aud":"Podgate""#, false);
+    }
+
+    #[test]
+    fn an_expiry_is_in_whole_seconds() {
+        let check = |exp: &str, expect: Option<u64>| {
+            let claims = Claims::read(&token(&format!("{{{exp}}}"))).unwrap();
+            assert_eq!(claims.expires(), expect, "{exp}");
+        };
+        check("", None);
+        check(r#""exp":null"#, None);
+        check(r#""exp":1800000000"#, Some(1_800_000_000));
+        check(r#""exp":1800000000.9"#, Some(1_800_000_000));
+        check(r#""exp":-1"#, Some(0));
+        check(r#""exp":1e300"#, Some(u64::MAX));
+    }
+
+    #[test]
+    fn what_is_no_jwt_says_nothing() {
+        let long = "x".repeat(MAX_BYTES + 1);
+        assert_eq!(Claims::read(&long), Err(Error::Long));
+        for text in [
+            "",
+            "opaque",
+            "a.b",
+            "a.b.c.d",
+            "e30.!.",
+            "k8s-aws-v1.aHR0cHM",
+        ] {
+            assert_eq!(Claims::read(text), Err(Error::Opaque), "{text}");
+        }
+        for claims in [
+            "[]",
+            r#"{"aud":{}}"#,
+            r#"{"aud":[1]}"#,
+            r#"{"exp":"soon"}"#,
+            r#"{"aud":"podgate","aud":"other"}"#,
+        ] {
+            assert_eq!(Claims::read(&token(claims)), Err(Error::Opaque), "{claims}");
+        }
+    }
+}

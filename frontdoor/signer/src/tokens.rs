@@ -1,0 +1,88 @@
+//! Asks the API server whose a bearer token is (TokenReview), so many at a time. Only tokens for an
+//! audience of our own count: one for the API server would be worth more to a thief than a certificate.
+
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use kube::api::{Api, PostParams};
+use podgate_identity::kubernetes::{ANSWER_TIMEOUT, Client, Unanswered, within};
+use tokio::sync::Semaphore;
+
+use crate::token::{self, Claims};
+
+/// Bytes of a token, at the most. A ServiceAccount's has about 1 KiB.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// Why a token is nobody's.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub(crate) enum Error {
+    #[error("the token is empty or too long")]
+    Length,
+    #[error(transparent)]
+    Token(#[from] token::Error),
+    #[error("the token must be for the audience {0:?} and no other")]
+    Audience(String),
+    // The API server's words are for the log; they may hold parts of the token's content.
+    #[error("the token is not valid for audience {audience}: {reason}")]
+    Refused { audience: String, reason: String },
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+}
+
+/// A client of the API server, and a bound on its reviews.
+pub(crate) struct Tokens {
+    client: Client,
+    places: Semaphore,
+}
+
+impl Tokens {
+    /// Asks for at most so many reviews at a time; others wait.
+    pub(crate) fn new(client: Client, reviews: usize) -> Self {
+        let places = Semaphore::new(reviews);
+        Self { client, places }
+    }
+
+    /// The user of a token that is for `audience` and for no other. The caller bounds how long it waits
+    /// for its turn.
+    pub(crate) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
+        if token.is_empty() || token.len() > MAX_TOKEN {
+            return Err(Error::Length);
+        }
+        // The review says that ours is among the audiences, not that there is no other. The token
+        // does, and what it says holds if the API server then takes it.
+        if !Claims::read(token)?.aud.is_only(audience) {
+            return Err(Error::Audience(audience.to_owned()));
+        }
+        let review = TokenReview {
+            spec: TokenReviewSpec {
+                token: token.to_owned(),
+                audiences: Some(vec![audience.to_owned()]),
+            },
+            ..TokenReview::default()
+        };
+        // It is never closed.
+        let _place = self.places.acquire().await;
+        let api = Api::<TokenReview>::all(self.client.clone());
+        let post = PostParams::default();
+        let answer = within(ANSWER_TIMEOUT, api.create(&post, &review)).await?;
+        let status = answer.status.unwrap_or_default();
+        let refused = |reason: &str| Error::Refused {
+            audience: audience.to_owned(),
+            reason: reason.to_owned(),
+        };
+        if status.authenticated != Some(true) {
+            let reason = status.error.unwrap_or_default();
+            return Err(refused(if reason.is_empty() {
+                "unknown"
+            } else {
+                &reason
+            }));
+        }
+        // An authenticator that knows nothing of audiences leaves this empty, and the token is
+        // then for the API server (k8s.io/api authentication/v1, TokenReviewStatus.audiences).
+        let audiences = status.audiences.unwrap_or_default();
+        if !audiences.iter().any(|found| found == audience) {
+            return Err(refused("it is for the API server"));
+        }
+        status.user.ok_or_else(|| refused("it is nobody's"))
+    }
+}

@@ -1,0 +1,34 @@
+//! Who refused a session, in the word of the audit log's field `by`.
+
+/// What refused a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RefusedBy {
+    /// Kubernetes said no, or could not be asked.
+    Authorization,
+    /// A rule of the frontdoor.
+    Rule,
+    /// The target names nothing, or nothing that runs.
+    Route,
+    /// A limit of the frontdoor.
+    Limit,
+    /// A restriction of the login.
+    Restriction,
+    /// The session cannot be recorded.
+    Audit,
+    /// It ended before it began; the word is the end's.
+    End(&'static str),
+}
+
+impl RefusedBy {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorization => "authorization",
+            Self::Rule => "rule",
+            Self::Route => "route",
+            Self::Limit => "limit",
+            Self::Restriction => "restriction",
+            Self::Audit => "audit",
+            Self::End(word) => word,
+        }
+    }
+}

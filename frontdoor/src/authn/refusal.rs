@@ -1,0 +1,23 @@
+//! The reasons of refused logins, as the log tells them.
+
+use super::{certificates, keys};
+
+/// Why a credential does not let someone in.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub(crate) enum Refusal {
+    #[error("the key: {0}")]
+    Key(#[from] keys::Refusal),
+    #[error("the certificate: {0}")]
+    Certificate(#[from] certificates::Refusal),
+    #[error("it is revoked")]
+    Revoked,
+    #[error("it was used already; the other of key and certificate is required")]
+    Again,
+    #[error("it belongs to {0}, but the first credential belongs to another user")]
+    Other(String),
+    #[error("it forces a different command than the first credential")]
+    Command,
+    #[error("it is not enough by itself (authn.methods)")]
+    Method,
+}

@@ -1,0 +1,135 @@
+//! The rights of running sessions. They are asked for again from time to time, once for all sessions of
+//! an identity in a pod. Sessions whose rights are lost are told, and end.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use podgate_process::cache::Outage as _;
+use podgate_process::jitter;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::reviews::{Question, Reviews};
+
+/// Before an API server that was away is asked again.
+const AWAY: Duration = Duration::from_secs(4);
+/// Questions that are asked at once. If as many in a row are not answered, the round is broken off, and
+/// the next one begins with the rest.
+const AT_ONCE: usize = 4;
+
+/// The rights that the sessions of one core depend on.
+#[derive(Debug, Default)]
+pub(super) struct RightsWatch(Mutex<HashMap<Question, Watched>>);
+
+#[derive(Debug)]
+struct Watched {
+    lost: CancellationToken,
+    sessions: usize,
+}
+
+/// The rights of one session. They are rechecked until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Rights {
+    watch: Arc<RightsWatch>,
+    question: Question,
+    lost: CancellationToken,
+}
+
+impl Rights {
+    /// Waits until they are lost.
+    pub(crate) async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+}
+
+impl Drop for Rights {
+    fn drop(&mut self) {
+        let mut watched = self.watch.lock();
+        if let Entry::Occupied(mut entry) = watched.entry(self.question.clone()) {
+            entry.get_mut().sessions -= 1;
+            if entry.get().sessions == 0 {
+                entry.remove();
+            }
+        }
+    }
+}
+
+impl RightsWatch {
+    /// Watches the rights of one more session.
+    pub(super) fn add(self: &Arc<Self>, question: Question) -> Rights {
+        let mut all = self.lock();
+        let watched = all.entry(question.clone()).or_insert_with(|| Watched {
+            lost: CancellationToken::new(),
+            sessions: 0,
+        });
+        watched.sessions += 1;
+        let lost = watched.lost.clone();
+        drop(all);
+        Rights {
+            watch: Arc::clone(self),
+            question,
+            lost,
+        }
+    }
+
+    /// Asks for all of them again every so often, for ever. A question that is not answered changes
+    /// nothing: running sessions outlive an API server that is away. Cores and frontdoors ask at
+    /// different moments.
+    pub(super) async fn recheck(&self, client: &kube::Client, reviews: &Reviews, every: Duration) {
+        let mut wait = every;
+        // Questions of the last round that were asked before it was broken off.
+        let mut skipped = 0;
+        loop {
+            sleep(jitter::between(wait / 2, wait)).await;
+            let mut questions: Vec<_> = self.lock().keys().cloned().collect();
+            let asked = questions.len();
+            questions.rotate_left(skipped % asked.max(1));
+            let answers = stream::iter(questions).map(async |question| {
+                if !self.lock().contains_key(&question) {
+                    return true;
+                }
+                // Another core may have asked in the meantime.
+                match reviews.still(client, &question, every / 2).await {
+                    Ok(true) => true,
+                    Ok(false) => {
+                        self.lose(&question);
+                        true
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "rights are not asked for again");
+                        !error.is_away()
+                    }
+                }
+            });
+            let mut answers = std::pin::pin!(answers.buffer_unordered(AT_ONCE));
+            let (mut done, mut unanswered) = (0, 0);
+            while unanswered < AT_ONCE
+                && let Some(answered) = answers.next().await
+            {
+                done += 1;
+                unanswered = if answered { 0 } else { unanswered + 1 };
+            }
+            (wait, skipped) = match done == asked {
+                true => (every, 0),
+                false => (every.min(AWAY), skipped + done),
+            };
+        }
+    }
+
+    fn lose(&self, question: &Question) {
+        // Sessions that are granted from now on get another token.
+        if let Some(watched) = self.lock().get_mut(question) {
+            let (user, namespace, pod) = (&question.user, &question.namespace, &question.pod);
+            tracing::info!(user, namespace, pod, "rights are lost");
+            std::mem::take(&mut watched.lost).cancel();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Question, Watched>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

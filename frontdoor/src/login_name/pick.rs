@@ -1,0 +1,77 @@
+//! Which of several pods a session goes to: a ready one, that with the fewest sessions. The same pods
+//! give the same answer, in whatever order they come.
+
+/// A pod that a target may lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Candidate<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Whether its condition `Ready` is `True`.
+    pub ready: bool,
+    /// Whether it is being deleted (`metadata.deletionTimestamp`): it may be ready to its last moment.
+    pub deleted: bool,
+    /// Sessions that it has now.
+    pub sessions: usize,
+}
+
+/// There are candidates, or none at all, and no session can go to any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoneReady {
+    /// None was given.
+    #[error("it has no pods")]
+    NoPods,
+    /// None is ready, or all that are go.
+    #[error("none of its pods is ready (it has {0})")]
+    OfSome(usize),
+}
+
+/// The ready pod with the fewest sessions; of those that have as few, the first by name.
+pub(crate) fn pick<'a>(candidates: &[Candidate<'a>]) -> Result<Candidate<'a>, NoneReady> {
+    candidates
+        .iter()
+        .filter(|pod| pod.ready && !pod.deleted)
+        .min_by_key(|pod| (pod.sessions, pod.name))
+        .copied()
+        .ok_or(match candidates.len() {
+            0 => NoneReady::NoPods,
+            pods => NoneReady::OfSome(pods),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ready_pod_with_the_fewest_sessions() {
+        let check = |pods: &[(&'static str, &str, usize)], expect: Result<&str, NoneReady>| {
+            let mut candidates: Vec<_> = pods
+                .iter()
+                .map(|&(name, state, sessions)| Candidate {
+                    name,
+                    ready: state != "starts",
+                    deleted: state == "goes",
+                    sessions,
+                })
+                .collect();
+            let picked = pick(&candidates).map(|pod| pod.name);
+            assert_eq!(picked, expect, "{pods:?}");
+            candidates.reverse();
+            assert_eq!(pick(&candidates).map(|pod| pod.name), expect, "{pods:?}");
+        };
+        check(&[("a", "ready", 2), ("b", "ready", 1)], Ok("b"));
+        check(
+            &[("b", "ready", 1), ("c", "ready", 2), ("a", "ready", 1)],
+            Ok("a"),
+        );
+        check(
+            &[("a", "starts", 0), ("b", "goes", 0), ("c", "ready", 9)],
+            Ok("c"),
+        );
+        check(
+            &[("a", "starts", 0), ("b", "goes", 0)],
+            Err(NoneReady::OfSome(2)),
+        );
+        check(&[], Err(NoneReady::NoPods));
+    }
+}

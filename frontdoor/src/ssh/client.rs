@@ -1,0 +1,97 @@
+//! A connected client: where it comes from, who it is once it has logged in, and the tokens that say
+//! what has become of it. Its connection, its handler and its channels' tasks share it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::context::Context;
+use super::id;
+use crate::audit::{Event, Via};
+use crate::authn::Login;
+use crate::quotas::{ConnectionSlot, Full};
+
+/// Why nobody logged in, as the audit log has it.
+const UNKNOWN: &str = "no key or certificate that is known was shown";
+
+pub(super) struct Client {
+    /// Names its connection to agents.
+    pub(super) id: String,
+    /// Where it connects from.
+    pub(super) peer: SocketAddr,
+    pub(super) via: Via,
+    pub(super) context: Arc<Context>,
+    /// Its channels' tasks.
+    pub(super) tasks: TaskTracker,
+    /// The login name of the first attempt that is not in the audit log.
+    pub(super) tried: OnceLock<String>,
+    /// Set at the login.
+    pub(super) login: OnceLock<Login>,
+    /// Set at the login: its slot, or why there is none.
+    pub(super) slot: OnceLock<Result<ConnectionSlot, Full>>,
+    /// Cancelled at the login.
+    pub(super) logged_in: CancellationToken,
+    /// Cancelled when the key or certificate of its login is no longer valid.
+    pub(super) revoked: CancellationToken,
+    /// Cancelled when the connection is gone.
+    pub(super) ended: CancellationToken,
+    /// Set if the connection runs inside another.
+    pub(super) jump: Option<Jump>,
+}
+
+/// Of a connection that runs inside another (`ssh -J`).
+pub(super) struct Jump {
+    /// The login of the outer connection.
+    pub(super) outer: Login,
+    /// Where the channel leads, as a login name.
+    pub(super) target: String,
+}
+
+impl Client {
+    pub(super) fn new(
+        peer: SocketAddr,
+        context: Arc<Context>,
+        revoked: CancellationToken,
+        jump: Option<Jump>,
+    ) -> Result<Self, getrandom::Error> {
+        let via = jump.as_ref().map_or(Via::Direct, |_| Via::Jump);
+        Ok(Self {
+            id: id::random()?,
+            peer,
+            via,
+            context,
+            tasks: TaskTracker::new(),
+            tried: OnceLock::new(),
+            login: OnceLock::new(),
+            slot: OnceLock::new(),
+            logged_in: CancellationToken::new(),
+            revoked,
+            ended: CancellationToken::new(),
+            jump,
+        })
+    }
+
+    /// Logs and counts that a limit refused or ended something. `limit` is its key in the configuration.
+    pub(super) fn refused(&self, limit: &'static str) {
+        tracing::info!(peer = %self.peer, limit, "refused");
+        self.context.metrics.refused(limit);
+    }
+
+    /// Records a login, an attempt, or a refused channel. The audit log itself counts events that it
+    /// loses.
+    pub(super) fn record(&self, event: Event<'_>, login_name: &str) {
+        let target = self.jump.as_ref().map_or(login_name, |jump| &jump.target);
+        let event = event.from(self.peer, self.via, target);
+        let _ = self.context.audit.record(&event);
+    }
+
+    /// Records that nobody logged in although somebody tried. The client never proves a key that is
+    /// not known, so there is no other event of it.
+    pub(super) fn record_tried(&self) {
+        if let Some(login_name) = self.tried.get() {
+            self.record(Event::refused(None, UNKNOWN), login_name);
+        }
+    }
+}

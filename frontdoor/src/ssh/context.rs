@@ -1,0 +1,35 @@
+//! What all connections of one core share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::Agents;
+use crate::audit::Audit;
+use crate::authn::Authenticator;
+use crate::authz::Authorizer;
+use crate::config::{Limits, Sessions};
+use crate::metrics::Metrics;
+use crate::quotas::Quotas;
+use crate::route::Router;
+
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) ssh: Arc<russh::server::Config>,
+    pub(crate) limits: Limits,
+    pub(crate) quotas: Arc<Quotas>,
+    pub(crate) sessions: Sessions,
+    pub(crate) authenticator: Arc<Authenticator>,
+    /// How often a login is checked again.
+    pub(crate) recheck: Duration,
+    pub(crate) authorizer: Authorizer,
+    pub(crate) router: Router,
+    pub(crate) agents: Agents,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Cancelled when no session may begin any more.
+    pub(crate) draining: CancellationToken,
+    /// Cancelled when running sessions must end.
+    pub(crate) stopped: CancellationToken,
+}

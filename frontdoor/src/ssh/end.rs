@@ -1,0 +1,49 @@
+//! How a session ended: for the log, the metrics, the audit log and its user.
+
+#[derive(Debug)]
+pub(super) enum End {
+    /// Its program ended with this status.
+    Exited(u32),
+    /// The client closed the channel or went away.
+    ClientGone,
+    /// It could not begin or go on.
+    Failed(String),
+    /// The frontdoor is being stopped.
+    Stopped(String),
+    /// No byte moved for as long as the configuration allows.
+    Idle(String),
+    /// The login, or the right to enter the pod, does not hold any more.
+    Revoked(String),
+}
+
+impl End {
+    /// Its word in logs and metrics.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Exited(_) => "exited",
+            Self::ClientGone => "client_gone",
+            Self::Failed(_) => "failed",
+            Self::Stopped(_) => "stopped",
+            Self::Revoked(_) => "revoked",
+            Self::Idle(_) => "idle",
+        }
+    }
+
+    /// The status of its program.
+    pub(super) fn status(&self) -> Option<u32> {
+        match self {
+            Self::Exited(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The line that its user reads.
+    pub(super) fn line(&self) -> Option<&str> {
+        match self {
+            Self::Exited(_) | Self::ClientGone => None,
+            Self::Failed(line) | Self::Stopped(line) | Self::Idle(line) | Self::Revoked(line) => {
+                Some(line)
+            }
+        }
+    }
+}

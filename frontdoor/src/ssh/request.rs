@@ -1,0 +1,149 @@
+//! What a client asks for on a session channel. The requests come through the channel, in order with its
+//! data, up to the one that starts something.
+
+use podgate_proto::v1::exec::Program;
+use podgate_proto::v1::{EnvironmentVariable, Exec, Shell, Terminal, TerminalMode, TerminalSize};
+use russh::{ChannelMsg, ChannelReadHalf, Pty};
+
+use crate::authn::restrictions::Restrictions;
+use crate::config::Sessions;
+
+/// Bytes of environment that a client may send, names included.
+const MAX_ENVIRONMENT: usize = 64 * 1024;
+/// Bytes of a terminal's name.
+const MAX_TERM: usize = 256;
+/// The variable in which a forced command finds what the client asked for.
+pub(super) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
+
+/// Reads requests up to the one that starts something; `None` if the channel ends before that.
+pub(super) async fn gather(
+    read: &mut ChannelReadHalf,
+    sessions: &Sessions,
+    restrictions: &Restrictions,
+) -> Option<Exec> {
+    let mut exec = Exec::default();
+    let mut left = MAX_ENVIRONMENT;
+    loop {
+        match read.wait().await? {
+            ChannelMsg::RequestPty {
+                term,
+                col_width,
+                row_height,
+                terminal_modes,
+                ..
+            } if restrictions.pty => {
+                exec.terminal = Some(Terminal {
+                    term: if term.len() <= MAX_TERM {
+                        term
+                    } else {
+                        String::new()
+                    },
+                    size: Some(TerminalSize {
+                        columns: col_width,
+                        rows: row_height,
+                    }),
+                    modes: terminal_modes.into_iter().filter_map(mode).collect(),
+                });
+            }
+            ChannelMsg::WindowChange {
+                col_width,
+                row_height,
+                ..
+            } => {
+                if let Some(terminal) = &mut exec.terminal {
+                    terminal.size = Some(TerminalSize {
+                        columns: col_width,
+                        rows: row_height,
+                    });
+                }
+            }
+            ChannelMsg::SetEnv {
+                variable_name: name,
+                variable_value: value,
+                ..
+            } => {
+                let size = name.len() + value.len() + 2;
+                if sessions.accepts(&name) && size <= left {
+                    left -= size;
+                    exec.environment.push(EnvironmentVariable { name, value });
+                }
+            }
+            ChannelMsg::RequestShell { .. } => {
+                let login = sessions.login_shell;
+                exec.program = Some(Program::Shell(Shell { login }));
+                return Some(exec);
+            }
+            ChannelMsg::Exec { command, .. } => {
+                exec.program = Some(Program::Command(command.into()));
+                return Some(exec);
+            }
+            ChannelMsg::Close => return None,
+            _ => {}
+        }
+    }
+}
+
+fn mode((code, argument): (Pty, u32)) -> Option<TerminalMode> {
+    (code != Pty::TTY_OP_END).then_some(TerminalMode {
+        opcode: code as u32,
+        argument,
+    })
+}
+
+/// Replaces what was asked for, a shell or a command, by a forced command (sshd(8), command=), which
+/// finds the former in a variable. An error is the line that the user reads; `exec` is the forced
+/// command's then, too.
+pub(super) fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> {
+    let forced = Program::Command(command.to_owned().into());
+    let asked = exec.program.replace(forced);
+    let environment = &mut exec.environment;
+    environment.retain(|variable| variable.name != ORIGINAL_COMMAND);
+    if let Some(Program::Command(asked)) = asked {
+        let Ok(value) = String::from_utf8(asked.into()) else {
+            return Err(
+                "the command is not UTF-8, so it cannot be passed to this login's forced command",
+            );
+        };
+        let name = ORIGINAL_COMMAND.to_owned();
+        environment.push(EnvironmentVariable { name, value });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forced_command_finds_what_was_asked_for() {
+        let check = |asked: Program, expect: Result<&[&str], &'static str>| {
+            let variable = |name: &str| EnvironmentVariable {
+                name: name.to_owned(),
+                value: "sent".to_owned(),
+            };
+            let mut exec = Exec {
+                program: Some(asked),
+                environment: vec![variable(ORIGINAL_COMMAND), variable("LANG")],
+                ..Exec::default()
+            };
+            let forced = force("backup", &mut exec).map(|()| {
+                let words = exec.environment.iter();
+                words.map(|v| format!("{}={}", v.name, v.value)).collect()
+            });
+            // Whatever becomes of it, nothing else would run.
+            assert_eq!(exec.program, Some(Program::Command("backup".into())));
+            let expect = expect.map(|words| words.iter().map(|&w| w.to_owned()).collect());
+            assert_eq!(forced, expect as Result<Vec<String>, _>);
+        };
+        let command = |bytes: &[u8]| Program::Command(bytes.to_vec().into());
+        check(Program::Shell(Shell { login: true }), Ok(&["LANG=sent"]));
+        check(
+            command(b"ls 'a b'"),
+            Ok(&["LANG=sent", "SSH_ORIGINAL_COMMAND=ls 'a b'"]),
+        );
+        check(
+            command(b"\xff"),
+            Err("the command is not UTF-8, so it cannot be passed to this login's forced command"),
+        );
+    }
+}

@@ -1,0 +1,248 @@
+//! A session channel's task: it waits until the client asks for something, and then carries the session
+//! from its admission to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use podgate_proto::v1::Exec;
+use podgate_proto::v1::open::Action;
+use russh::server::Msg;
+use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::client::Client;
+use super::end::End;
+use super::request::{self, ORIGINAL_COMMAND};
+use super::{channels, id, open, pump, recheck, reserved};
+use crate::agents::Ids;
+use crate::audit::{self, RefusedBy};
+use crate::authn::restrictions::Restrictions;
+use crate::login_name::Target;
+use crate::quotas::SessionSlot;
+use podgate_identity::Identity;
+
+/// For a client that does not read, to take the line that says why its session failed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What a user reads who has lost the right to enter the pod.
+const REVOKED: &str = "you may not enter this pod any more; the session is ended";
+/// The exit status of a session that failed by no fault of its program, as in ssh itself.
+const FAILED: u32 = 255;
+
+pub(super) struct Task {
+    pub(super) client: Arc<Client>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) restrictions: Arc<Restrictions>,
+    /// The login name that says where to.
+    pub(super) login_name: String,
+    /// In a jump, the login name of the inner connection, which may name a container.
+    pub(super) inner: Option<String>,
+    /// Cancelled when the client closes the channel, or goes.
+    pub(super) closed: CancellationToken,
+}
+
+/// A session that is about to be opened.
+struct Session<'a> {
+    task: &'a Task,
+    id: &'a str,
+    record: &'a audit::Session<'a>,
+    write: &'a ChannelWriteHalf<Msg>,
+    /// Whether the client's terminal is raw, because there is one in the pod, too.
+    tty: bool,
+}
+
+impl Task {
+    /// `signals` are those that the client sends to the session.
+    pub(super) async fn run(self, channel: Channel<Msg>, signals: mpsc::Receiver<Sig>) {
+        let (mut read, write) = channel.split();
+        let context = &self.client.context;
+        let exec = tokio::select! {
+            exec = request::gather(&mut read, &context.sessions, &self.restrictions) => exec,
+            () = context.draining.cancelled() => None,
+            // A channel on which nothing is asked for is no session, and has no idle time of its own.
+            () = sleep(context.limits.login_grace) => None,
+            () = self.client.revoked.cancelled() => None,
+            () = self.closed.cancelled() => None,
+        };
+        if let Some(exec) = exec {
+            match id::random() {
+                Ok(id) => {
+                    let span = tracing::info_span!("session", %id, user = %self.identity.user);
+                    let session = self.session(exec, &id, read, &write, signals);
+                    session.instrument(span).await;
+                }
+                Err(error) => tracing::error!(%error, "no random numbers"),
+            }
+        }
+        channels::close(&write, &self.closed).await;
+    }
+
+    /// From the request to the end, and everybody is told of both.
+    async fn session(
+        &self,
+        mut exec: Exec,
+        id: &str,
+        mut read: ChannelReadHalf,
+        write: &ChannelWriteHalf<Msg>,
+        mut signals: mpsc::Receiver<Sig>,
+    ) {
+        let metrics = &self.client.context.metrics;
+        let forced = self.restrictions.command.as_deref();
+        let forced = forced.map(|command| request::force(command, &mut exec));
+        let asked = forced.is_some().then_some(ORIGINAL_COMMAND);
+        let tty = exec.terminal.is_some();
+        let action = Action::Exec(exec);
+        let kind = action.kind();
+        let from = (self.client.peer, self.client.via, self.login_name.as_str());
+        let audit = &self.client.context.audit;
+        let record = audit::Session::new(audit, id, &self.identity, from, &action, asked);
+        let slot = match self.admit(forced.unwrap_or(Ok(())), &record) {
+            Ok(slot) => slot,
+            Err(line) => return self.fail(&line, write).await,
+        };
+        let session = Session {
+            task: self,
+            id,
+            record: &record,
+            write,
+            tty,
+        };
+        metrics.sessions_active.inc();
+        let end = tokio::select! {
+            end = session.carry(action, &mut read, &mut signals) => end,
+            end = self.cut_short() => end,
+        };
+        metrics.sessions_active.dec();
+        tracing::info!(outcome = end.word(), "session ends");
+        metrics.sessions.count(kind, end.word());
+        record.ended(end.word(), end.status(), end.line());
+        // Before the client hears of the end: it may begin the next at once.
+        drop(slot);
+        self.tell(&end, write).await;
+    }
+
+    /// What can be said before anything is looked up. An error is the line that the user reads.
+    fn admit(
+        &self,
+        forced: Result<(), &'static str>,
+        record: &audit::Session<'_>,
+    ) -> Result<SessionSlot, String> {
+        let refuse = |by, line: String| {
+            record.refused(by, &line);
+            Err(line)
+        };
+        if let Err(line) = forced {
+            return refuse(RefusedBy::Restriction, line.to_owned());
+        }
+        if let Some(Err(full)) = self.client.slot.get() {
+            return refuse(RefusedBy::Limit, full.to_string());
+        }
+        match self.client.context.quotas.session(&self.identity.user) {
+            Ok(slot) => Ok(slot),
+            Err(full) => {
+                self.client.refused(full.limit());
+                refuse(RefusedBy::Limit, full.to_string())
+            }
+        }
+    }
+
+    /// Waits until something outside of the session ends it.
+    async fn cut_short(&self) -> End {
+        tokio::select! {
+            () = self.closed.cancelled() => End::ClientGone,
+            () = self.client.context.stopped.cancelled() => {
+                End::Stopped("this frontdoor is being stopped".to_owned())
+            }
+            () = self.client.revoked.cancelled() => {
+                End::Revoked(format!("{}; this session is ended", recheck::REASON))
+            }
+        }
+    }
+
+    /// Tells the client how its session ended.
+    async fn tell(&self, end: &End, write: &ChannelWriteHalf<Msg>) {
+        match end {
+            End::Exited(status) => {
+                let _ = write.exit_status(*status).await;
+            }
+            End::ClientGone => {}
+            End::Idle(line) | End::Revoked(line) => self.fail(line, write).await,
+            End::Failed(line) | End::Stopped(line) => {
+                tracing::warn!(line, "session failed");
+                self.fail(line, write).await;
+            }
+        }
+    }
+
+    /// Tells the user why there is no session, or no session any more. A client that does not take the
+    /// line goes without.
+    async fn fail(&self, line: &str, write: &ChannelWriteHalf<Msg>) {
+        let tell = write.extended_data_bytes(pump::STDERR, format!("podgate: {line}\r\n"));
+        tokio::select! {
+            _ = timeout(LAST_WORDS, tell) => {}
+            () = self.closed.cancelled() => return,
+        }
+        let _ = write.exit_status(FAILED).await;
+    }
+}
+
+impl Session<'_> {
+    /// Opens the session and carries it to its end.
+    async fn carry(
+        &self,
+        action: Action,
+        read: &mut ChannelReadHalf,
+        signals: &mut mpsc::Receiver<Sig>,
+    ) -> End {
+        let (task, record, write) = (self.task, self.record, self.write);
+        let (context, identity) = (&*task.client.context, &*task.identity);
+        let target = match Target::parse(&task.login_name, &context.sessions.default_namespace) {
+            Ok(Target::Reserved(word)) => {
+                return reserved::answer(word, identity, context, write, self.tty).await;
+            }
+            Ok(target) => target,
+            Err(error) => return self.refused(RefusedBy::Route, error.to_string()),
+        };
+        let inner = task.inner.as_deref();
+        let ids = Ids {
+            session: self.id,
+            connection: &task.client.id,
+        };
+        let opened = open::open(context, identity, &target, ids, action, inner, record);
+        let open::Opened {
+            stream,
+            rights,
+            pod_slot: _pod_slot,
+            notice,
+        } = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                let line = open::sentence(&error);
+                return match error.refused_by() {
+                    Some(by) => self.refused(by, line),
+                    None => End::Failed(line),
+                };
+            }
+        };
+        tokio::select! {
+            // Built in place, so that its large future is stored once.
+            end = async {
+                if let Some(notice) = notice.filter(|_| self.tty) {
+                    let line = format!("podgate: {notice}\r\n");
+                    // A client that does not take it goes without.
+                    let tell = write.extended_data_bytes(pump::STDERR, line);
+                    let _ = timeout(LAST_WORDS, tell).await;
+                }
+                pump::run(stream, read, write, signals, context, self.tty, record).await
+            } => end,
+            () = rights.lost() => End::Revoked(REVOKED.to_owned()),
+        }
+    }
+
+    fn refused(&self, by: RefusedBy, line: String) -> End {
+        self.record.refused(by, &line);
+        End::Failed(line)
+    }
+}

@@ -1,0 +1,130 @@
+//! Peers of our own at the link: a client in the place of a frontdoor, and a server in the place of
+//! the stand's agent.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use podgate_proto::limits::{LINK_VERSIONS, RELEASE};
+use podgate_proto::v1::{
+    Action, Container, Exec, Grant, Identity, Open, Pod, Versions, exec, open,
+};
+use podgate_tests::fixtures::pki::Pki;
+use podgate_tests::fixtures::stand::{NODE, NODE_IP, Stand};
+use rustix::process::Signal;
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::server::NamedService;
+use tonic::transport::{Channel, Endpoint, Server};
+
+/// 32 hex digits, for any id.
+pub(super) const ID: &str = "0123456789abcdef0123456789abcdef";
+
+/// Connects to the stand's agent as whoever these names are for.
+pub(super) async fn connect(
+    stand: &Stand,
+    issuer: &Pki,
+    names: &[&str],
+) -> Result<Channel, String> {
+    let issued = issuer.issue(names).unwrap();
+    let mut tls = stand.pki.client_config(Some(&issued)).unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let tcp = TcpStream::connect((NODE_IP, stand.agent.port()))
+        .await
+        .unwrap();
+    let name = ServerName::try_from(format!("{NODE}.agent.podgate")).unwrap();
+    let stream = TlsConnector::from(Arc::new(tls))
+        .connect(name, tcp)
+        .await
+        .unwrap();
+    let mut stream = Some(TokioIo::new(stream));
+    Endpoint::from_static("http://agent")
+        .connect_with_connector(tower::service_fn(move |_| {
+            let stream = stream
+                .take()
+                .ok_or_else(|| std::io::Error::other("one connection"));
+            async move { stream }
+        }))
+        .await
+        .map_err(|error| error.to_string())
+}
+
+pub(super) fn request() -> Open {
+    let expires = std::time::SystemTime::now() + Duration::from_secs(60);
+    Open {
+        versions: Some(Versions {
+            lowest: *LINK_VERSIONS.start(),
+            highest: *LINK_VERSIONS.end(),
+        }),
+        release: RELEASE.into(),
+        session_id: ID.into(),
+        connection_id: ID.into(),
+        grant: Some(Grant {
+            identity: Some(Identity {
+                user: "ada".into(),
+                ..Identity::default()
+            }),
+            pod: Some(Pod {
+                namespace: "default".into(),
+                name: "demo".into(),
+                uid: "demo-uid".into(),
+                node: NODE.into(),
+                host_network: false,
+            }),
+            container: Some(Container {
+                name: "main".into(),
+                id: "containerd://demo".into(),
+            }),
+            action: Action::Exec.into(),
+            expires_at: expires
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap()
+                .as_secs() as i64,
+        }),
+        action: Some(open::Action::Exec(Exec {
+            program: Some(exec::Program::Command("exit 3".into())),
+            ..Exec::default()
+        })),
+    }
+}
+
+/// Serves in the place of the stand's agent, at its address and by its name, until the test ends.
+pub(super) async fn replace_agent<S>(stand: &mut Stand, service: S)
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let address = (NODE_IP, stand.agent.port());
+    stand.agent.signal(Signal::KILL).unwrap();
+    stand.agent.ended().await.unwrap();
+    let listener = TcpListener::bind(address).await.unwrap();
+    let issued = stand
+        .pki
+        .issue(&[&format!("{NODE}.agent.podgate")])
+        .unwrap();
+    let mut tls = stand.pki.server_config(&issued).unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let tls = TlsAcceptor::from(Arc::new(tls));
+    let (accepted, connections) = mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let stream = tls.accept(tcp).await;
+            if accepted.send(stream).await.is_err() {
+                return;
+            }
+        }
+    });
+    let server = Server::builder().add_service(service);
+    tokio::spawn(server.serve_with_incoming(ReceiverStream::new(connections)));
+}

@@ -1,0 +1,226 @@
+//! An SSH client in this process, for what would take too many processes of OpenSSH, or too long to
+//! start one. It holds the server to its host key, and agrees on curve25519 and aes128-gcm with all.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use russh::client::{self, Handle, Msg};
+use russh::keys::{
+    Certificate, PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate,
+    load_public_key, load_secret_key,
+};
+use russh::{
+    ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Preferred, Sig, cipher, kex,
+};
+use rustix::net::sockopt;
+use tokio::net::TcpStream;
+
+use crate::fixtures::stand::Stand;
+use crate::instruments::program::{Input, Output, Program};
+
+/// Where to log in, as whom, and by which key.
+#[derive(Clone)]
+pub struct Login {
+    address: SocketAddr,
+    name: String,
+    key: Arc<PrivateKey>,
+    certificate: Option<Certificate>,
+    host: PublicKey,
+    config: Arc<client::Config>,
+}
+
+impl Login {
+    /// At a server of the loopback, by the private key `key`; the server's public key is in `host`.
+    ///
+    /// # Errors
+    /// When a file holds no key.
+    pub fn new(port: u16, name: &str, key: &Path, host: &Path) -> Result<Self> {
+        let preferred = Preferred {
+            kex: Cow::Borrowed(&[
+                kex::CURVE25519,
+                kex::CURVE25519_PRE_RFC_8731,
+                kex::EXTENSION_SUPPORT_AS_CLIENT,
+                kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+            ]),
+            cipher: Cow::Borrowed(&[cipher::AES_128_GCM]),
+            ..Preferred::DEFAULT
+        };
+        let config = client::Config {
+            preferred,
+            ..client::Config::default()
+        };
+        Ok(Self {
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            name: name.to_owned(),
+            key: Arc::new(load_secret_key(key, None)?),
+            certificate: None,
+            host: load_public_key(host)?,
+            config: Arc::new(config),
+        })
+    }
+
+    /// The same by a certificate of the key, whatever it certifies; ssh would not show all.
+    ///
+    /// # Errors
+    /// When the file holds none.
+    pub fn with_certificate(mut self, path: &Path) -> Result<Self> {
+        self.certificate = Some(Certificate::read_file(path)?);
+        Ok(self)
+    }
+
+    /// At a stand's frontdoor, to a target.
+    ///
+    /// # Errors
+    /// When the stand's keys are gone.
+    pub fn to(stand: &Stand, target: &str) -> Result<Self> {
+        let (key, host) = (stand.dir().join("id"), stand.dir().join("host.pub"));
+        Self::new(stand.frontdoor.port(), target, &key, &host)
+    }
+
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// When the server does not let it in.
+    pub async fn connect(&self) -> Result<Connection> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        // A server that has not turned Nagle's algorithm off yet, as sshd before a session, would
+        // wait 40 ms for each delayed acknowledgement.
+        sockopt::set_tcp_quickack(&stream, true)?;
+        let host = Host(self.host.clone());
+        let mut handle = client::connect_stream(Arc::clone(&self.config), stream, host).await?;
+        let (name, key) = (self.name.as_str(), Arc::clone(&self.key));
+        let answer = match self.certificate.clone() {
+            Some(certificate) => {
+                let login = handle.authenticate_openssh_cert(name, key, certificate);
+                login.await?
+            }
+            None => {
+                let key = PrivateKeyWithHashAlg::new(key, None);
+                handle.authenticate_publickey(name, key).await?
+            }
+        };
+        ensure!(answer.success(), "no login: {answer:?}");
+        Ok(Connection { handle })
+    }
+}
+
+/// The server that is expected.
+struct Host(PublicKey);
+
+impl client::Handler for Host {
+    type Error = russh::Error;
+
+    async fn check_server_key(
+        &mut self,
+        key: &PublicKeyOrCertificate,
+    ) -> Result<bool, russh::Error> {
+        Ok(matches!(key, PublicKeyOrCertificate::PublicKey { key, .. }
+            if key.key_data() == self.0.key_data()))
+    }
+}
+
+/// A connection that is logged in.
+pub struct Connection {
+    handle: Handle<Host>,
+}
+
+/// A shell or command on a channel.
+pub type Session = Program<ToServer, FromServer>;
+
+impl Connection {
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// When the channel is refused.
+    pub async fn exec(&self, command: &str) -> Result<Session> {
+        let (read, write) = self.handle.channel_open_session().await?.split();
+        write.exec(true, command).await?;
+        Ok(session(read, write))
+    }
+
+    /// Runs a command on a terminal, or a shell where there is none.
+    ///
+    /// # Errors
+    /// When the channel is refused.
+    pub async fn terminal(&self, command: Option<&str>) -> Result<Session> {
+        let (read, write) = self.handle.channel_open_session().await?.split();
+        write.request_pty(true, "xterm", 80, 24, 0, 0, &[]).await?;
+        match command {
+            Some(command) => write.exec(true, command).await?,
+            None => write.request_shell(true).await?,
+        }
+        Ok(session(read, write))
+    }
+
+    /// Says goodbye, and returns when the socket is closed.
+    pub async fn close(self) {
+        // One that is broken is closed already; russh ends with an error either way.
+        let _ = self
+            .handle
+            .disconnect(Disconnect::ByApplication, "", "")
+            .await;
+        let _ = self.handle.await;
+    }
+}
+
+fn session(read: ChannelReadHalf, write: ChannelWriteHalf<Msg>) -> Session {
+    Program {
+        input: ToServer(write),
+        output: FromServer { read, status: None },
+    }
+}
+
+/// A channel's data to the server.
+pub struct ToServer(ChannelWriteHalf<Msg>);
+
+impl ToServer {
+    /// Asks for a signal to the program (RFC 4254 §6.9).
+    ///
+    /// # Errors
+    /// When the channel is gone.
+    pub async fn signal(&self, signal: Sig) -> Result<()> {
+        Ok(self.0.signal(signal).await?)
+    }
+}
+
+impl Input for ToServer {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        Ok(self.0.data_bytes(bytes).await?)
+    }
+
+    async fn end(&mut self) -> Result<()> {
+        Ok(self.0.eof().await?)
+    }
+}
+
+/// A channel's data from the server.
+pub struct FromServer {
+    read: ChannelReadHalf,
+    status: Option<u32>,
+}
+
+impl Output for FromServer {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while let Some(message) = self.read.wait().await {
+            match message {
+                ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } => {
+                    return Ok(Some(data));
+                }
+                ChannelMsg::ExitStatus { exit_status } => self.status = Some(exit_status),
+                ChannelMsg::Close => return Ok(None),
+                ChannelMsg::Failure => anyhow::bail!("the server refused a request"),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn status(&self) -> Option<u32> {
+        self.status
+    }
+}

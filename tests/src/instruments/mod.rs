@@ -1,0 +1,10 @@
+//! What tests drive and measure with: clients, terminals, counts of what is used and what is left.
+
+pub mod client;
+pub mod direct;
+pub mod echo;
+pub mod eventually;
+pub mod left;
+pub mod program;
+pub mod terminal;
+pub mod usage;

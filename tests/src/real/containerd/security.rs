@@ -1,0 +1,51 @@
+//! What a container may do, as the kubelet tells the runtime from a pod's securityContext.
+
+use crate::real::cri::security_profile::ProfileType;
+use crate::real::cri::{
+    Capability, Int64Value, LinuxContainerSecurityContext, NamespaceOption, SecurityProfile,
+};
+
+/// By default all that the runtime lets a container do.
+#[derive(Debug, Clone, Default)]
+pub struct Security {
+    /// None is the image's.
+    pub group: Option<i64>,
+    /// Beside its own.
+    pub groups: Vec<i64>,
+    /// Capabilities without `CAP_`; `ALL` is one.
+    pub add: Vec<String>,
+    /// The same.
+    pub drop: Vec<String>,
+    /// Whether its root cannot be written to.
+    pub read_only_root: bool,
+    /// Whether no program of it can have more than itself (`allowPrivilegeEscalation: false`).
+    pub no_new_privileges: bool,
+    /// Whether system calls are filtered by the runtime's own list (`RuntimeDefault`).
+    pub seccomp: bool,
+}
+
+impl Security {
+    pub(super) fn context(
+        &self,
+        user: Option<i64>,
+        namespaces: NamespaceOption,
+    ) -> LinuxContainerSecurityContext {
+        let id = |id: Option<i64>| id.map(|value| Int64Value { value });
+        let seccomp = self.seccomp.then(|| SecurityProfile {
+            profile_type: ProfileType::RuntimeDefault.into(),
+        });
+        LinuxContainerSecurityContext {
+            capabilities: Some(Capability {
+                add_capabilities: self.add.clone(),
+                drop_capabilities: self.drop.clone(),
+            }),
+            namespace_options: Some(namespaces),
+            run_as_user: id(user),
+            readonly_rootfs: self.read_only_root,
+            supplemental_groups: self.groups.clone(),
+            no_new_privs: self.no_new_privileges,
+            run_as_group: id(self.group),
+            seccomp,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Real programs, each started as a value and stopped when dropped.
+
+pub mod containerd;
+pub mod cri;
+mod daemon;
+pub mod deployed;
+pub mod etcd;
+pub mod kube_apiserver;
+pub mod kubelet;
+pub mod network;
+pub mod ssh;

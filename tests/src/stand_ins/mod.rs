@@ -1,0 +1,8 @@
+//! What stands in for a program that this machine does not have.
+
+pub mod apiserver;
+pub mod cluster;
+pub mod embedded;
+pub mod issuer;
+pub mod kubelet;
+pub(crate) mod listener;
