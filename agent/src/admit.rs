@@ -1,5 +1,5 @@
-//! Whether a session may begin: the link's version, the form of the request, and the grant, which must
-//! be for the action that is asked for.
+//! Decides whether a session may start: checks the link's version, the form of the request, and the
+//! grant, which must be for the action that is asked for.
 
 use std::time::SystemTime;
 

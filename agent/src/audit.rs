@@ -1,5 +1,5 @@
-//! The node's own record of the grants that it honoured, beside the frontdoor's record of the same
-//! sessions.
+//! The node's own audit log: the grants that it accepted. It is apart from the frontdoor's log of the
+//! same sessions.
 
 mod event;
 
@@ -16,7 +16,7 @@ impl Audit {
         Self(log)
     }
 
-    /// Records that a grant is honoured. If this fails, it must not be.
+    /// Records that a grant is accepted. If this fails, nothing may start.
     pub(crate) fn honours(&self, event: &Honoured<'_>) -> Result<(), Unwritable> {
         self.0.require(event)
     }

@@ -1,5 +1,5 @@
-//! What all cores of an agent share, and what one core does: it serves its connections, by a kubelet
-//! client of its own.
+//! What all cores of an agent share, and the work of one core: it serves its connections, with a
+//! kubelet client of its own.
 
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -131,7 +131,7 @@ impl Core {
         self.closed.clone()
     }
 
-    /// Has the last of the audit log written.
+    /// Writes the last of the audit log.
     pub(crate) async fn finish(&self) {
         self.shared.audit.finish().await;
     }

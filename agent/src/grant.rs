@@ -1,4 +1,4 @@
-//! A frontdoor's grant, held against what only this node can know: its own name, clock and rules.
+//! Checks a frontdoor's grant against what only this node knows: its name, its clock and its rules.
 //! Nothing is opened in a container without a [`Granted`].
 
 use std::collections::BTreeMap;
@@ -33,8 +33,8 @@ pub(crate) struct Facts {
     pub host_network: bool,
 }
 
-/// One container that may be entered. The only ways to one are [`check`] and this node's own journal,
-/// for ending what such a one has begun.
+/// One container that may be entered. Only [`check`] and this node's own journal make one; the
+/// journal's is for ending what was started there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Granted {
     /// The pod's namespace.
@@ -49,7 +49,7 @@ pub(crate) struct Granted {
     pub container_id: String,
 }
 
-/// Why a grant is worth nothing here.
+/// Why a grant is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Error {
@@ -74,7 +74,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// Whether it is one of this node's own rules.
+    /// Whether one of this node's own rules refuses it.
     pub(crate) fn is_rule(&self) -> bool {
         matches!(
             self,
@@ -83,7 +83,7 @@ impl Error {
     }
 }
 
-/// Checks all that needs no question to the kubelet. Who acts is given back, for the record.
+/// Checks everything that needs no question to the kubelet. Also returns who acts, for the record.
 pub(crate) fn check(
     grant: Option<Grant>,
     action: Action,
@@ -96,7 +96,7 @@ pub(crate) fn check(
     let pod = grant.pod.ok_or(Error::Missing("pod"))?;
     let container = grant.container.ok_or(Error::Missing("container"))?;
     let identity = grant.identity.unwrap_or_default();
-    // Names go into a path: what Kubernetes would not accept as a name must not get there.
+    // Names go into a path, so names that Kubernetes would not accept must not get there.
     let word = |text: &str| {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         text.bytes().all(|b| plain(b) || b == b'-')
@@ -148,7 +148,7 @@ pub(crate) fn check(
     Ok((granted, identity))
 }
 
-/// The rules on what the kubelet itself says of the pod.
+/// Checks the rules against what the kubelet itself says of the pod.
 pub(crate) fn check_facts(deny: &Deny, facts: &Facts) -> Result<(), Error> {
     let closed = |(key, value): &(&String, &String)| facts.labels.get(*key) == Some(*value);
     if let Some((key, value)) = deny.labels.iter().find(closed) {
@@ -165,7 +165,7 @@ pub(crate) fn check_facts(deny: &Deny, facts: &Facts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Bytes of all that is said of who acts.
+/// The bytes of everything that a grant says about who acts.
 fn size(identity: &Identity) -> usize {
     let Identity {
         user,

@@ -1,4 +1,4 @@
-//! The agent's metrics, registered once. Their names are stable and listed in the README.
+//! The agent's metrics, registered once. Their names are stable and listed in docs/metrics.md.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

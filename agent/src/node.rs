@@ -1,5 +1,5 @@
-//! The node helper's client. The helper is the one privileged part of a node; each question to it is
-//! a connection of its own, so its restart is noticed by nobody who does not ask in that moment.
+//! The node helper's client. The helper is the one privileged part of a node. Each question is a
+//! connection of its own, so only a question under way notices a restart of the helper.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use podgate_helper::protocol::{
     Answer, By, Candidate, ContainerId, HungUp, MAX_LINE, Process, Request, Signal,
 };
 
-/// For an answer; the helper looks through all processes of the node for one.
+/// How long an answer may take: the helper looks through all processes of the node.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the helper did not help.
@@ -82,7 +82,7 @@ impl Node {
         }
     }
 
-    /// Kills what a hang-up has left; how many processes that were.
+    /// Kills what a hang-up has left. Returns how many processes that were.
     pub(crate) async fn kill(&self, leader: &Process, hung_up: HungUp) -> Result<usize, Error> {
         let leader = leader.clone();
         self.done(&Request::Kill { leader, hung_up }).await

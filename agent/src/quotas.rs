@@ -1,4 +1,5 @@
-//! How many sessions of each action run at once on this node, until nothing is left of them.
+//! How many sessions of each action may run at once on this node. A session counts until nothing is
+//! left of it.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 

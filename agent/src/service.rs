@@ -31,10 +31,10 @@ use crate::quotas::Quotas;
 use crate::refusal::Refusal;
 use crate::session::{self, End};
 
-/// Messages to a frontdoor that wait in this process; with the stream's window all that a session
-/// whose reader stalls can hold.
+/// Messages to a frontdoor that wait in this process. Together with the stream's window, they are all
+/// that a session can hold while its reader stalls.
 const OUTBOUND: usize = 4;
-/// From the stream's begin to its first message, which the frontdoor sends with it.
+/// How long a frontdoor may take to send its first message, which it sends with the stream.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is known of who connects; tonic has no public name for it.
@@ -193,9 +193,9 @@ impl Service {
         opened: Opened,
         (mut inbound, outbound): (Streaming<FrontdoorMessage>, session::Outbound),
     ) -> &'static str {
-        // A start is never abandoned half way, lest its program is left behind: a frontdoor that
-        // leaves meanwhile is noticed after it, and one that does not want to wait is told so.
-        // Boxed, as is the end: a session that runs keeps none of what they need.
+        // A start is never abandoned half way, because its program would stay behind: a frontdoor that
+        // leaves meanwhile is noticed after it. Start and end are boxed, so that a running session does
+        // not hold their memory.
         let mut program = match Box::pin(self.programs.start(granted, &session.id, &exec)).await {
             Ok(started) => started,
             Err(NotStarted { error, failed }) => {
@@ -205,7 +205,7 @@ impl Service {
                 return "refused";
             }
         };
-        // A command may be long.
+        // It may hold a long command.
         drop(exec);
         self.shared.metrics.started(session.begun.elapsed());
         let granted = program.handle.granted();
@@ -220,7 +220,7 @@ impl Service {
                 let supervisor = program.handle.supervisor();
                 let streams = &mut program.streams;
                 tokio::select! {
-                    // In its place, lest the future has room for it twice.
+                    // Built in place, so that the future is stored once.
                     end = session::run(
                         (&mut *streams.input, &mut *streams.output),
                         &supervisor,
@@ -235,7 +235,7 @@ impl Service {
         };
         tracing::info!(?end, "session ends");
         self.ended(session, end.word(), end.status());
-        // A hang-up takes its time, and the frontdoor need not wait for it.
+        // A hang-up takes time, and the frontdoor need not wait for it.
         drop((inbound, outbound));
         if end.is_over() {
             program.ended();
@@ -245,7 +245,7 @@ impl Service {
         end.word()
     }
 
-    /// Records that a grant is honoured, without which nothing begins.
+    /// Records that a grant is accepted. If that fails, nothing starts.
     fn record(&self, admitted: &Admitted, from: Option<SocketAddr>) -> Result<(), Refusal> {
         let honoured = Honoured::new(
             &admitted.id,

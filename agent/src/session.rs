@@ -1,5 +1,5 @@
 //! One session: the frontdoor's stream on one side, the input and output of any action on the other.
-//! Each direction waits for its own reader and for nothing else, by a credit of its own.
+//! Each direction has its own credit, and waits only for its own reader.
 
 mod end;
 mod input;
@@ -38,7 +38,7 @@ pub(crate) async fn run(
     let flow = Flow::default();
     let (queue, waiting) = mpsc::channel(MAX_WAITING);
     tokio::select! {
-        // Output first: what the process still said is told before anything else is looked at.
+        // Output first: what the process has still said is sent before anything else.
         biased;
         end = give(output, supervisor, outbound, &flow.output, moved) => end,
         end = listen(&mut inbound, supervisor, queue, &flow, outbound) => end,
@@ -49,7 +49,7 @@ pub(crate) async fn run(
             // The output tells how the process ended.
             pending().await
         } => End::Abandoned,
-        // The runtime does not always end what it knew of a container (kubernetes issue 129144).
+        // A runtime does not always end an exec whose container is gone (kubernetes issue 129144).
         why = supervisor.until_gone() => {
             last_words(outbound, Reason::PodChanged, over(&why)).await;
             End::Gone

@@ -1,5 +1,5 @@
-//! Warm connections to the nodes' agents, and a session's stream on one. An agent is who its
-//! certificate says it is, for its own node; one behind another's address is not spoken to.
+//! Warm connections to the nodes' agents, and a session's stream on one. An agent must show the
+//! certificate of its own node.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,14 +26,15 @@ use tonic::{Code, Status, Streaming};
 
 use crate::authz::Grant;
 
-/// Messages to an agent that wait in this process; with the stream's window all that a session
-/// whose process stalls can hold.
+/// Messages to an agent that wait in this process. Together with the stream's window, they are all that
+/// a session can hold while its process stalls.
 const OUTBOUND: usize = 4;
-/// Connections that are kept, at the most, a core: two a node.
+/// Connections per core that are kept, at most: two per node.
 const MAX_LINKS: usize = 20_000;
-/// How long one is kept that no session begins on. Each costs memory and signs of life at both ends.
+/// How long a connection is kept on which no session starts. Each costs memory and keepalives at both
+/// ends.
 const UNUSED: Duration = Duration::from_secs(300);
-/// From the request to the agent's sign that it took it.
+/// How long an agent may take to accept a stream.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Why there is no session's stream.
@@ -79,7 +80,7 @@ pub(crate) struct Stream {
     pub from_agent: Streaming<AgentMessage>,
 }
 
-/// What both ends know a session by, each 32 lower-case hex digits.
+/// The ids by which both ends know a session, each 32 lower-case hex digits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ids<'a> {
     /// Its own.
@@ -96,15 +97,15 @@ pub(crate) struct Agents {
     channels: Mutex<HashMap<Link, Dialled>>,
 }
 
-/// What shares a connection: an HTTP/2 stream waits behind all that others have in the socket, so
-/// people at terminals have a connection that no transfer is on.
+/// Sessions with the same key share a connection. A stream waits behind everything else in its socket,
+/// so terminals have a connection without transfers.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 struct Link {
     node: String,
     terminal: bool,
 }
 
-/// A channel, and what it was dialled by: once that is another, so must the connection be.
+/// A channel, and what it was dialled with. If that changes, the agent is dialled anew.
 #[derive(Debug)]
 struct Dialled {
     address: IpAddr,
@@ -124,7 +125,7 @@ impl Agents {
         }
     }
 
-    /// Asks the agent of the grant's node, at this address, for what the grant allows.
+    /// Opens a stream at the agent of the grant's node, at this address, for what the grant allows.
     pub(crate) async fn open(
         &self,
         grant: Grant,
@@ -182,8 +183,8 @@ impl Agents {
         tls: Arc<ClientConfig>,
     ) -> Result<Channel, Error> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        // An agent that was replaced is elsewhere, and a renewed certificate or another CA has to
-        // be shown and asked for; sessions on the old connection keep that.
+        // A replaced agent has another address, and a new certificate or CA must be shown and checked.
+        // Sessions on the old connection keep it.
         if let Some(dialled) = channels.get_mut(key)
             && dialled.address == address
             && Arc::ptr_eq(&dialled.tls, &tls)
@@ -229,7 +230,7 @@ impl Agents {
         Ok(channel)
     }
 
-    /// The next session dials anew.
+    /// Makes the next session dial anew.
     fn forget(&self, key: &Link) {
         self.channels
             .lock()
@@ -258,7 +259,7 @@ async fn dial(
     Ok(stream)
 }
 
-/// What a failed call came from: tonic hides the dialler's error among the causes.
+/// Finds the cause of a failed call: tonic hides the dialler's error among its sources.
 fn failure(node: String, status: Status) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&status);
     while let Some(error) = cause {

@@ -29,7 +29,7 @@ use crate::login_name;
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Config {
     pub listen: SocketAddr,
-    /// Who begins each connection with a PROXY header; nobody else does.
+    /// Proxies, whose connections begin with a PROXY header. No other connection does.
     pub proxies: Option<Addresses>,
     pub admin: SocketAddr,
     pub host_keys: HostKeys,
@@ -37,7 +37,7 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     pub agents: Agents,
     pub authn: Authn,
-    /// How often what let someone in is looked at again.
+    /// How often logins and rights are checked again.
     pub recheck: Duration,
     pub sessions: Sessions,
     pub limits: Limits,
@@ -57,7 +57,7 @@ pub struct Config {
 pub struct Agents {
     #[serde(default = "default_agents_port")]
     pub port: u16,
-    /// Their own pods, whose addresses are dialled; without these the nodes' addresses are.
+    /// The agents' own pods, whose addresses are dialled. Without this, the nodes' addresses are.
     pub pods: Option<AgentPods>,
 }
 
@@ -70,7 +70,7 @@ pub struct AgentPods {
     pub selector: String,
 }
 
-/// What holds for each session.
+/// The settings of each session.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Sessions {
@@ -248,7 +248,7 @@ fn check(file: File) -> Result<Config, Invalid> {
     })
 }
 
-/// Whether a shell could export it (POSIX, Base Definitions §8.1).
+/// Whether a shell could export a variable of this name (POSIX, Base Definitions §8.1).
 fn is_variable(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes

@@ -1,5 +1,5 @@
-//! What all cores of a frontdoor share, and what one core does: it serves its connections, by an API
-//! server client of its own.
+//! What all cores of a frontdoor share, and the work of one core: it serves its connections, with a
+//! client of the API server of its own.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,14 +68,14 @@ impl Core {
         }
     }
 
-    /// Refuses a connection, or takes it in for some core. Never waits.
+    /// Refuses a connection, or accepts it for some core. Never waits.
     pub(crate) fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         let proxies = self.config.proxies.as_ref();
         ssh::admit(stream, peer, proxies, &self.quotas, &self.metrics)
     }
 
-    /// Serves one core's connections until there are no more and the last has ended. If it cannot
-    /// begin, the whole program ends.
+    /// Serves one core's connections until the last has ended. If the core cannot start, the whole
+    /// program ends.
     pub(crate) async fn serve(self: Arc<Self>, accepted: mpsc::Receiver<Accepted>) {
         match self.router().await {
             Ok(router) => {
@@ -95,7 +95,7 @@ impl Core {
         }
     }
 
-    /// A router of this runtime's own.
+    /// Makes a router for the calling core's runtime.
     pub(crate) async fn router(&self) -> Result<Router, kubernetes::Error> {
         let kubeconfig = self.config.kubeconfig.as_deref();
         let (cluster, agent_pods) = (Arc::clone(&self.cluster), self.agent_pods.clone());
@@ -126,7 +126,7 @@ impl Core {
         self.cluster.filled().cancelled().await;
     }
 
-    /// Renders the metrics, with those that are looked at for it.
+    /// Renders the metrics, and counts first what is counted only on request.
     pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
         let stale = self.authenticator.stale();
         let stale = i64::try_from(stale).unwrap_or(i64::MAX);
@@ -134,7 +134,7 @@ impl Core {
         self.metrics.render()
     }
 
-    /// Has the last of the audit log written, and says why a core could not begin.
+    /// Writes the last of the audit log. Returns the error of a core that could not start.
     pub(crate) async fn finish(&self) -> Result<(), kubernetes::Error> {
         self.audit.finish().await;
         self.lock_failure().take().map_or(Ok(()), Err)

@@ -1,5 +1,5 @@
-//! The frontdoor: ends SSH, knows who is there, asks whether they may, finds the pod, and streams to
-//! the agent on its node. It has no privilege on any node.
+//! The frontdoor: the SSH server. It authenticates users, asks Kubernetes whether they may enter, finds
+//! the pod, and opens a stream to the agent on its node. It has no privilege on any node.
 
 pub mod config;
 
@@ -76,12 +76,12 @@ pub struct Frontdoor {
 
 impl Daemon for Frontdoor {
     const NAME: &'static str = "podgate-frontdoor";
-    /// russh warns of what clients send, in the clients' words.
+    /// russh's warnings repeat what clients send.
     const LOG: &'static str = "info,russh=error";
     type Config = Config;
     type Error = Error;
 
-    /// Reads keys, who may log in, and TLS files, and listens.
+    /// Reads the keys, the users and the TLS files, and listens.
     async fn bind(config: Config, shutdown: Shutdown) -> Result<Self, Error> {
         descriptors::raise();
         let ready = Ready::default();

@@ -1,4 +1,4 @@
-//! The frontdoor's metrics, registered once. Their names are stable and listed in the README.
+//! The frontdoor's metrics, registered once. Their names are stable and listed in docs/metrics.md.
 
 use podgate_process::metrics::{EndedSessions, EnrolmentMetrics, Outcomes, Registry, TaskMetrics};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -12,9 +12,9 @@ use prometheus_client::registry::Unit;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    /// SSH connections that stand now.
+    /// Open SSH connections.
     pub connections: Gauge,
-    /// Connections inside of these that stand now.
+    /// Open connections inside of these (`ssh -J`).
     pub jumps: Gauge,
     /// Logins.
     pub logins: Outcomes,
@@ -28,7 +28,7 @@ pub(crate) struct Metrics {
     pub audit_events: Outcomes,
     /// Pods that the watch knows.
     pub pods: Gauge,
-    /// Files of who may log in that cannot be read as they are now.
+    /// Files with users, CAs or revocations that cannot be read now.
     pub stale_files: Gauge,
     /// Bytes from clients.
     pub input: Counter,
@@ -45,7 +45,7 @@ pub(crate) struct Metrics {
 /// The label `limit`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct Limit {
-    /// Its key in the configuration.
+    /// The limit's key in the configuration.
     pub limit: &'static str,
 }
 

@@ -1,5 +1,5 @@
-//! How many connections and sessions clients may have. All cores count together. A slot is free again
-//! as soon as its holder drops it, however that comes about.
+//! How many connections and sessions clients may have, counted over all cores. A slot is free again as
+//! soon as its holder drops it, even if that panics.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::config::Limits;
 use podgate_identity::addresses::Network;
 
-/// Which limit is reached, in the words that the client reads.
+/// The limit that is reached, in the words that the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Full {
     #[error("too many connections from your address are logging in; try again in a moment")]
@@ -81,8 +81,8 @@ impl Quotas {
         Quota::take(&self.pre_auth, Network::of(address))
     }
 
-    /// For a connection through a proxy, until the client's address is known. These have a quota of
-    /// their own, so that one proxy is not held to what one client may have.
+    /// For a connection through a proxy, until the client's address is known. Such connections have a
+    /// quota of their own, so a proxy may have more of them than one client.
     pub(crate) fn proxied(&self, proxy: IpAddr) -> Result<PreAuthSlot, Full> {
         Quota::take(&self.proxied, Network::of(proxy))
     }
@@ -98,8 +98,8 @@ impl Quotas {
     }
 }
 
-/// A number of slots, in all and for each key. Only keys that hold a slot are stored, so the total is
-/// the bound on memory, too.
+/// A number of slots, in total and per key. Only keys that hold a slot are stored, so the total bounds
+/// the memory, too.
 #[derive(Debug)]
 struct Quota<K> {
     total: (usize, Full),
@@ -128,7 +128,7 @@ impl<K: Clone + Eq + Hash> Quota<K> {
 
     fn take(this: &Arc<Self>, key: K) -> Result<Slot<K>, Full> {
         let mut taken = this.lock();
-        // The key's own limit first: its owner can do something about that one.
+        // The limit per key comes first: its owner can do something about it.
         let (most, full) = this.per_key;
         if taken.per_key.get(&key).is_some_and(|slots| *slots >= most) {
             return Err(full);

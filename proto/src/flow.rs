@@ -1,5 +1,5 @@
-//! Flow control of one direction of a session, for both ends of the link. The receiving end counts
-//! what it is sent: a peer that sends more than its credit, or skips a byte, breaks the protocol.
+//! Flow control of one direction of a session, for both ends of the link. The receiving end counts what
+//! it gets: a peer that sends more than its credit, or skips a byte, breaks the protocol.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,13 +9,13 @@ use tokio::sync::Semaphore;
 use crate::limits::{MAX_CHUNK, WINDOW};
 use crate::v1::{Credit, Data};
 
-/// The least that a message costs, so that credit bounds the number of messages, too.
+/// The least cost of a message, so that credit bounds the number of messages, too.
 const MIN_COST: usize = 512;
 
-/// Messages of bytes that can wait for their reader, at most.
+/// Messages that can wait for their reader, at most.
 pub const MAX_WAITING: usize = WINDOW as usize / MIN_COST;
 
-/// Credit that is given back at once: each return is a message of its own.
+/// The credit that is given back at once. It is not smaller, because each return is a message.
 const RETURN: u32 = WINDOW / 4;
 
 /// What a message with this many bytes costs of [`WINDOW`].
@@ -49,12 +49,12 @@ pub enum Violation {
 #[derive(Debug)]
 pub struct Sender {
     credit: Semaphore,
-    /// What was sent and is not given back yet.
+    /// Bytes that were sent and not given back yet.
     outstanding: AtomicU32,
 }
 
 impl Sender {
-    /// With the whole window.
+    /// A sender with the whole window.
     pub fn new() -> Self {
         Self {
             credit: Semaphore::new(WINDOW as usize),
@@ -93,12 +93,12 @@ impl Default for Sender {
 pub struct Receiver {
     /// What the peer may still send.
     left: AtomicU32,
-    /// What was passed on and is not given back yet.
+    /// Bytes that were passed on and not given back yet.
     taken: AtomicU32,
 }
 
 impl Receiver {
-    /// For a peer that has the whole window.
+    /// A receiver whose peer has the whole window.
     pub fn new() -> Self {
         Self {
             left: AtomicU32::new(WINDOW),
@@ -118,7 +118,7 @@ impl Receiver {
         spent.map(drop).map_err(|_| Violation::Credit)
     }
 
-    /// Counts a message of this many bytes as passed on. Now and then there is credit to give back.
+    /// Counts a message of this many bytes as passed on. Returns credit to give back, now and then.
     pub fn passed_on(&self, length: usize) -> Option<Credit> {
         let cost = cost(length);
         let taken = self.taken.fetch_add(cost, Ordering::Relaxed) + cost;

@@ -20,24 +20,24 @@ pub fn agree(ours: &RangeInclusive<u32>, theirs: &RangeInclusive<u32>) -> Option
     (lowest <= highest).then_some(highest)
 }
 
-/// Bytes that are read of a process, or written to it, at once, and so make a message. Large enough
-/// that the cost a message does not count, small enough that a shell beside a bulk session does not
-/// wait long.
+/// Bytes that are read from a process, or written to it, at once, and so the bytes of a message. Large
+/// enough that the cost of a message hardly counts, small enough that a shell beside a bulk session
+/// does not wait long.
 pub const MAX_CHUNK: usize = 32 * 1024;
 
-/// Bytes of one HTTP/2 frame: a whole message, so that it is written at once. The 16 KiB that RFC 9113
-/// §4.2 begins with cut it into three.
+/// Bytes of one HTTP/2 frame: a whole message, so that it is written at once. The default of 16 KiB
+/// (RFC 9113 §4.2) would cut it into three.
 pub const MAX_FRAME: u32 = 64 * 1024;
 
 /// Bytes that wait in the link's socket before it takes more: what comes later waits behind them, and
 /// may be a keystroke.
 pub const NOT_SENT: u32 = 128 * 1024;
 
-/// Bytes of one encoded message, at the most: a command of the kernel's greatest argument
-/// (128 KiB) with its environment.
+/// Bytes of one encoded message, at most: a command of the kernel's longest argument (128 KiB) with its
+/// environment.
 pub const MAX_MESSAGE: usize = 512 * 1024;
 
-/// Bytes of who acts: the user's name, groups and all else that a grant says of them.
+/// Bytes of everything that a grant says about who acts: user, groups and all else.
 pub const MAX_IDENTITY: usize = 64 * 1024;
 
 /// HTTP/2 window of one stream: what a stalled session can hold in either end.
@@ -67,10 +67,10 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 /// … and is taken for lost after this long without one.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For connecting, the TLS handshake included.
+/// The limit for connecting, TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For a certificate from the signer, all in all.
+/// The limit for getting a certificate from the signer.
 pub const ENROL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Bytes of a request for a certificate, at the most.

@@ -1,4 +1,5 @@
-//! A part is killed in mid-session: what ran is ended by whoever comes after it, and nobody else's is.
+//! A part is killed in mid-session: what ran is ended by the part that notices or by the next one, and
+//! no other program is.
 
 use std::process::Stdio;
 use std::time::Duration;

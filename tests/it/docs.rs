@@ -1,4 +1,4 @@
-//! What the README and the pages beside it promise: links that lead somewhere, and every metric by name.
+//! Checks the README and docs/: links lead somewhere, and docs/metrics.md lists every metric.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! `ssh -J frontdoor pod`: pods as host names, by OpenSSH's own clients and the ssh_config that the README
-//! shows.
+//! `ssh -J frontdoor pod`: pods as host names, by OpenSSH's own clients and the ssh_config of the
+//! README and docs/targets.md.
 
 mod bounds;
 mod login;

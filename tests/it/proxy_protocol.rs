@@ -1,5 +1,5 @@
-//! A balancer that says whose connection it passes on: the client's own address is what keys, limits and
-//! the log see, and nobody but a balancer can say so.
+//! A load balancer names the client of each connection: keys, limits and the log see the client's own
+//! address, and only a load balancer can name one.
 
 use std::io::ErrorKind;
 use std::process::Stdio;

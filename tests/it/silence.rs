@@ -1,4 +1,4 @@
-//! A network goes silent: nobody is told, so whoever still works must notice, and nothing stays behind.
+//! A network goes silent and nobody is told, so whoever still works must notice. Nothing stays behind.
 
 use std::process::Stdio;
 use std::sync::Arc;

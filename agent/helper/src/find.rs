@@ -1,6 +1,6 @@
-//! Finds the leader of a session: the process that the runtime itself started for it. Such a one
-//! leads its own session (runc and crun call setsid for every exec), and its parent is outside the
-//! container. Whether one of several is meant, the agent decides, or nobody.
+//! Finds the leader of a session: the process that the runtime itself started for it. It leads its own
+//! session (runc and crun call setsid for every exec), and its parent is outside the container. If
+//! several fit, the agent decides which one is meant, or that none is.
 
 use procfs::process::Stat;
 
@@ -10,11 +10,11 @@ use podgate_helper::protocol::{By, Candidate, ContainerId, Process};
 
 /// PF_EXITING of include/linux/sched.h.
 const EXITING: u32 = 4;
-/// More than so many are no answer.
+/// The most processes in an answer.
 const MAX_CANDIDATES: usize = 256;
 
-/// All processes of the container that fit. The container is looked at first: what is read of a process
-/// of another one is bounded by nobody.
+/// All processes of the container that fit. The container is checked first, because nothing bounds what
+/// can be read of a process elsewhere.
 pub(crate) fn find(container: &ContainerId, by: &By) -> Vec<Candidate> {
     processes::all()
         .filter(|stat| stat.pid == stat.session && !processes::ended(stat))
@@ -46,8 +46,8 @@ pub(crate) fn find(container: &ContainerId, by: &By) -> Vec<Candidate> {
         .collect()
 }
 
-/// How many processes of the container run. One that is on its way out runs no more, though it may
-/// take a while to give its memory back.
+/// How many processes of the container run. One that is exiting runs no more, though it may take a
+/// while to free its memory.
 pub(crate) fn count(container: &ContainerId) -> usize {
     processes::all()
         .filter(|stat| !processes::ended(stat) && stat.flags & EXITING == 0)

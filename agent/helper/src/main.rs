@@ -1,6 +1,6 @@
 //! `podgate-node-helper --socket F`: the one privileged part of a node, beside the agent. It listens
-//! on a unix socket alone, and answers a handful of typed requests on processes of containers. It
-//! keeps no state, so its restart disturbs nobody.
+//! only on a unix socket, and answers a few typed requests about processes of containers. It keeps no
+//! state, so its restart disturbs nobody.
 
 mod find;
 mod processes;
@@ -27,7 +27,7 @@ struct Arguments {
     agent_uid: Option<u32>,
 }
 
-/// The version, and the commit that the image was built from. It is not podgate-process's, which links
+/// The version, and the commit that the image was built from. podgate-process has the same, but links
 /// what a privileged program must not.
 fn version() -> String {
     let commit = option_env!("PODGATE_COMMIT").unwrap_or("commit unknown");
@@ -46,14 +46,14 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    // A thread that is lost would be missed silently; a process that is lost is started again.
+    // A lost thread would go unnoticed; a lost process is started again.
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
         std::process::exit(101);
     }));
     let server = server::Server::bind(&arguments.socket, arguments.agent_uid)?;
-    // What the clock's ticks are is read once, by a call that is not to be had later.
+    // Reads the length of a clock tick, by a call that the sandbox forbids later.
     ticks::now();
     sandbox::narrow()?;
     server.serve(sandbox::filter_calls);

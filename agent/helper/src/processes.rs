@@ -1,5 +1,5 @@
-//! Processes of the node by /proc (proc(5)), and which container each is in. What cannot be read is
-//! not there: a process may end between two reads.
+//! Processes of the node by /proc (proc(5)), and the container of each. What cannot be read counts as
+//! gone: a process may end between two reads.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -12,12 +12,12 @@ use podgate_helper::protocol::{ContainerId, Process};
 
 /// Bit of SIGHUP in the signal sets of /proc/PID/status.
 const HUP: u64 = 1;
-/// Bytes of a process's arguments or environment that are looked at, at the most: what the kernel takes of
+/// Bytes of a process's arguments or environment that are read, at most: what the kernel accepts of
 /// both with the usual limit on stacks (execve(2)).
 const MAX_WORDS: usize = 2 * 1024 * 1024;
 /// Bytes of /proc/PID/status, at the most; most are about 1.5 KiB.
 const MAX_STATUS: usize = 64 * 1024;
-/// From a process up to its session's leader, at the most.
+/// Steps from a process up to its session's leader, at most.
 const MAX_PARENTS: usize = 16;
 
 /// All processes of the node.
@@ -26,7 +26,7 @@ pub(crate) fn all() -> impl Iterator<Item = Stat> {
     entries.flatten().filter_map(|entry| entry.stat().ok())
 }
 
-/// One process, if it is the one that is meant and has not ended.
+/// The process, if it still is the one that is meant and has not ended.
 pub(crate) fn find(process: &Process) -> Option<Stat> {
     let stat = stat(i32::try_from(process.pid).ok()?)?;
     let same = stat.starttime == process.start_time && !ended(&stat);
@@ -38,7 +38,7 @@ pub(crate) fn stat(pid: i32) -> Option<Stat> {
     Entry::new(pid).ok()?.stat().ok()
 }
 
-/// Whether it waits to be reaped, and runs no more.
+/// Whether it is a zombie, which waits to be reaped and runs no more.
 pub(crate) fn ended(stat: &Stat) -> bool {
     matches!(stat.state, 'Z' | 'X')
 }
@@ -72,9 +72,9 @@ fn group(line: &str) -> Option<(&str, &str)> {
     Some((hierarchy, rest.split_once(':')?.1))
 }
 
-/// The container's id in a control group's path. Below a container's group it may itself make
-/// groups of any name, so the first id counts; a path that is this process's own, too, names
-/// something that holds the whole node (a node that is a container itself).
+/// The container's id in a control group's path. Below its own group a container may make groups of any
+/// name, so the first id counts. A path that this process has, too, names something that holds the
+/// whole node (a node that is itself a container).
 fn container_of<'a>(path: &'a str, own: &str) -> Option<&'a str> {
     let (path, own) = (path.split('/'), own.split('/'));
     let mut shared = own.map(Some).chain(std::iter::repeat(None));
@@ -135,11 +135,11 @@ pub(crate) fn waits_for_program(pid: i32) -> bool {
     name.is_some_and(|name| name.starts_with(b"podgate:"))
 }
 
-/// A file of /proc/PID as far as its first so many bytes: a process decides itself how long it is.
+/// The first bytes of a file of /proc/PID. A process decides itself how long the file is.
 fn read(pid: i32, file: &str, most: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(file) = File::open(format!("/proc/{pid}/{file}")) {
-        // What was read before an error is not whole, and fits nothing.
+        // After an error the text is incomplete, and must match nothing.
         let _ = file.take(most as u64).read_to_end(&mut bytes);
     }
     bytes
@@ -153,16 +153,16 @@ fn status(pid: i32, field: &str) -> Option<String> {
     Some(String::from_utf8_lossy(rest).trim().to_owned())
 }
 
-/// Whether it belongs to a background job of a shell without job control, whose session `leader`
-/// leads: it minds no hang-up, and it or who started it has /dev/null to read, as POSIX has it for
-/// such a job (Shell Command Language §2.9.3).
+/// Whether it belongs to a background job of a shell without job control, in the session that `leader`
+/// leads: it ignores SIGHUP, and it or its parent reads /dev/null, as POSIX says of such jobs (Shell
+/// Command Language §2.9.3).
 pub(crate) fn is_background(process: &Stat, leader: u32) -> bool {
     let ignores = status(process.pid, "SigIgn:")
         .and_then(|set| u64::from_str_radix(&set, 16).ok())
         .is_some_and(|set| set & HUP != 0);
     let mut pid = process.pid;
     for _ in 0..MAX_PARENTS {
-        // Whoever takes an orphan in is not of its session, whatever it reads.
+        // A process that adopts an orphan is not of its session, whatever it reads.
         let Some(one) = stat(pid).filter(|one| one.session == process.session) else {
             return false;
         };

@@ -41,25 +41,25 @@ impl From<ContainerId> for String {
     }
 }
 
-/// One process of a container, and no other that has its pid later.
+/// One process of a container. A later process with the same pid is not meant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
-    /// Where it must be.
+    /// The container that it must be in.
     pub container: ContainerId,
-    /// As the node sees it.
+    /// Its pid, as the node sees it.
     pub pid: u32,
     /// In clock ticks since boot (proc(5), stat field 22).
     pub start_time: u64,
 }
 
-/// How to tell a session's leader: the process that the runtime started for it.
+/// How to recognize a session's leader: the process that the runtime started for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum By {
-    /// It said so itself, as its container sees it.
+    /// It reported itself, as its container sees it.
     Report {
-        /// Its pid in there.
+        /// Its pid inside the container.
         pid: u32,
         /// In clock ticks since boot.
         start_time: u64,
@@ -69,7 +69,7 @@ pub enum By {
         /// 32 hex digits.
         session: String,
     },
-    /// It was not started before; the answer says which ones have exactly these words.
+    /// It was not started earlier than this. The answer says which processes have exactly these words.
     Start {
         /// Its arguments.
         words: Vec<String>,
@@ -123,46 +123,47 @@ impl Signal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Request {
-    /// Looks for a session's leader. Answered with [`Answer::Found`], of none or several, too.
+    /// Looks for a session's leader. Answered with [`Answer::Found`], which may have none or several.
     Find {
-        /// Where.
+        /// The container to look in.
         container: ContainerId,
-        /// By what.
+        /// How to recognize the leader.
         by: By,
     },
-    /// Counts the processes of a container that run. Answered with [`Answer::Done`].
+    /// Counts the running processes of a container. Answered with [`Answer::Done`].
     Count {
-        /// Where.
+        /// The container to count in.
         container: ContainerId,
     },
     /// Signals a session's foreground.
     Signal {
-        /// The session's.
+        /// The session's leader.
         leader: Process,
-        /// What to send.
+        /// The signal to send.
         signal: Signal,
     },
     /// Sends SIGHUP and SIGCONT as a terminal that hangs up. Answered with [`Answer::HungUp`].
     HangUp {
-        /// The session's.
+        /// The session's leader.
         leader: Process,
     },
     /// Kills what a hang-up has left of a session's foreground.
     Kill {
-        /// The session's.
+        /// The session's leader.
         leader: Process,
         /// What the hang-up answered.
         hung_up: HungUp,
     },
 }
 
-/// What a later [`Request::Kill`] has to know, as the session's leader may be gone by then.
+/// What a later [`Request::Kill`] must know, because the session's leader may be gone by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HungUp {
     /// The process group in the foreground; with a terminal it may be another than the leader's.
     pub foreground: u32,
-    /// When, in clock ticks since boot: a process that is older cannot be of a later session.
+    /// The time of the hang-up, in clock ticks since boot. An older process cannot be of a later
+    /// session.
     pub at: u64,
 }
 
@@ -170,9 +171,9 @@ pub struct HungUp {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Candidate {
-    /// Which.
+    /// The process.
     pub process: Process,
-    /// What it reads, by which a session can be told from others.
+    /// Its descriptor 0, which may tell it from others.
     pub stdin: Stdin,
     /// Whether its arguments are those that were asked for.
     pub words: bool,
@@ -194,17 +195,17 @@ pub enum Stdin {
         /// In characters.
         rows: u16,
     },
-    /// Nothing that a session with input has.
+    /// Anything else. A session with input never has it.
     Other,
 }
 
-/// What the helper says.
+/// An answer of the helper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Answer {
     /// To [`Request::Find`].
     Found {
-        /// All that fit.
+        /// All processes that fit.
         candidates: Vec<Candidate>,
     },
     /// To [`Request::HangUp`].
@@ -212,16 +213,16 @@ pub enum Answer {
         /// For [`Request::Kill`].
         hung_up: HungUp,
     },
-    /// It was done.
+    /// The request was carried out.
     Done {
         /// How many processes it reached.
         processes: usize,
     },
-    /// The process is no more, so there was nothing to do.
+    /// The process has ended, so there was nothing to do.
     Gone,
-    /// It could not be done.
+    /// The request failed.
     Failed {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

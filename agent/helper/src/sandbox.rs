@@ -1,5 +1,5 @@
-//! Gives up all that the requests do not need, before the first is read: capabilities, the way to
-//! new ones, and system calls. What can be read back from /proc/PID/status is all there is.
+//! Gives up everything that requests do not need, before the first is read: capabilities, the ways to
+//! new ones, and system calls. /proc/PID/status shows what is left.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,8 @@ pub(crate) fn narrow() -> Result<(), Error> {
     Ok(set_no_new_privs(true)?)
 }
 
-/// Filters the system calls of all threads. To be called once they are there: none can be made after it.
+/// Filters the system calls of all threads. Call it once they have started: none can be started after
+/// it.
 pub(crate) fn filter_calls() -> Result<(), Error> {
     Ok(seccompiler::apply_filter_all_threads(&filter()?)?)
 }
@@ -116,7 +117,7 @@ fn filter() -> Result<BpfProgram, Error> {
     let architecture =
         TargetArch::try_from(std::env::consts::ARCH).map_err(|_| Error::Architecture)?;
     let mut rules: BTreeMap<_, _> = calls.into_iter().map(|call| (call, Vec::new())).collect();
-    // Of a terminal nothing but its size.
+    // Of a terminal, only its size can be read.
     let size = SeccompCondition::new(
         1,
         SeccompCmpArgLen::Dword,

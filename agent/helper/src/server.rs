@@ -19,9 +19,9 @@ use podgate_helper::protocol::{Answer, MAX_LINE, Request};
 
 /// Requests served at once; more wait in the socket's backlog.
 const THREADS: usize = 8;
-/// For a peer to say all of its request, and then to take all of the answer.
+/// How long a peer may take to send its request, and as long again to take the answer.
 const PEER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Before another try, when the socket gives no connection.
+/// The pause after the socket gave no connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why there is no socket.
@@ -95,7 +95,7 @@ impl Server {
         Ok(Self { listener, peers })
     }
 
-    /// Serves for ever, once all threads are there and `narrow` was done for them.
+    /// Serves forever, once all threads have started and `narrow` has restricted them.
     pub(crate) fn serve<E: Display>(&self, narrow: impl FnOnce() -> Result<(), E>) {
         let (started, narrowed) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
         thread::scope(|scope| {
@@ -124,7 +124,7 @@ impl Server {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     match self.attend(stream) {
-                        // An agent that asks no longer has its reasons.
+                        // An agent that has gone away needs no answer.
                         Err(Refused::Io(error)) if error.kind() == ErrorKind::BrokenPipe => {}
                         Err(refused) => eprintln!("podgate-node-helper: {refused}"),
                         Ok(()) => {}
@@ -164,7 +164,7 @@ impl Server {
     }
 }
 
-/// The threads that are there wait for the rest, and nobody else would end them.
+/// Exits on an error: the other threads wait for each other, and nothing else would end them.
 fn exit_on<T, E: Display>(result: Result<T, E>) {
     if let Err(error) = result {
         eprintln!("podgate-node-helper: {error}");

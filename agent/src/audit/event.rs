@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::grant::Granted;
 
-/// The schema's version. Fields may be added to it; what is there keeps its meaning.
+/// The schema's version. Fields may be added to it; existing ones keep their meaning.
 const VERSION: u32 = 1;
 /// Bytes of the user's name, and of all groups.
 const MAX_NAMES: usize = 4096;
 
-/// A grant that is honoured.
+/// A grant that is accepted.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Honoured<'a> {
@@ -38,7 +38,7 @@ pub(crate) struct Honoured<'a> {
     cut: Vec<&'static str>,
 }
 
-/// The end of what it allowed.
+/// The end of what the grant allowed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Ended<'a> {

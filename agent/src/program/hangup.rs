@@ -1,5 +1,5 @@
-//! The end of a session's program: SIGHUP and SIGCONT, a grace, SIGKILL. What is not surely the
-//! session's is never signalled: it is counted and logged.
+//! The end of a session's program: SIGHUP and SIGCONT, a grace period, SIGKILL. A process that is not
+//! surely the session's own is never signalled, but counted and logged.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use podgate_helper::ticks;
 
 /// Seconds between tries. A runtime or a helper that restarts is away for a while.
 const PAUSES: [u64; 6] = [1, 2, 5, 15, 30, 60];
-/// Tries after which a runtime is believed that says that a container is gone. One that has just
-/// restarted knows of no container for a while.
+/// Tries after which a runtime is believed when it says that a container is gone. A runtime that has
+/// just restarted knows no container for a while.
 const GONE_TRIES: usize = 3;
 
 /// Repeats one step until it succeeds or its tries are used up.
@@ -43,8 +43,7 @@ enum Outcome {
     Killed,
 }
 
-/// Ends a program, and forgets it once that is done. What could not be done is left to the next
-/// agent.
+/// Ends a program, and forgets it once that is done. What could not be done is left to the next agent.
 pub(super) async fn end(
     services: &ProgramServices,
     mut tracked: Tracked,
@@ -73,7 +72,7 @@ pub(super) async fn end(
     }
 }
 
-/// Ends a program of which nobody knows whether it runs: it may come to run yet.
+/// Ends a program that may or may not run: it may still start.
 pub(super) async fn recover(services: &ProgramServices, mut tracked: Tracked) {
     tokio::select! {
         () = tracked.settle(services) => {}
@@ -129,7 +128,7 @@ impl<'a> Tries<'a> {
     }
 
     async fn permit(&self) -> Option<SemaphorePermit<'a>> {
-        // The semaphore is never closed; were it, nothing would be worse for going on.
+        // The semaphore is never closed; and if it were, going on would do no harm.
         self.services.hangups.acquire().await.ok()
     }
 

@@ -94,7 +94,7 @@ impl Journal {
                     fs::remove_file(&path).map_err(failed(&path))?;
                 }
                 Ok(page) => entries.push(page.entry),
-                // Its agent was killed while writing it, and had not started anything by it.
+                // Its agent was killed while writing it, before it started anything.
                 Err(_) if path.extension().is_some_and(|end| end == "new") => {
                     fs::remove_file(&path).map_err(failed(&path))?;
                 }

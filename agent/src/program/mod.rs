@@ -1,5 +1,5 @@
-//! A session's program on its node, from its start to the moment when nothing of it is left. What is
-//! started is in the journal until it is known to be over.
+//! A session's program on its node, from its start until nothing of it is left. What was started is in
+//! the journal until it is known to have ended.
 
 mod entry;
 mod hangup;

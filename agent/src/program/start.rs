@@ -1,4 +1,4 @@
-//! Starts programs and answers for them while their sessions last.
+//! Starts programs, and handles them while their sessions last.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(crate) struct Handle {
     signals: Arc<Signals>,
 }
 
-/// Why a program does not run, and what may be left of it all the same.
+/// Why a program does not run, and what may be left of it.
 pub(crate) struct NotStarted {
     pub(crate) error: runtime::Error,
     pub(crate) failed: FailedStart,
@@ -121,7 +121,7 @@ impl Programs {
     }
 }
 
-/// Writes down what finds a program that is being started.
+/// Writes down how to find a program that is being started.
 struct Intent<'a> {
     services: &'a ProgramServices,
     session: &'a str,
@@ -142,7 +142,7 @@ impl Record for Intent<'_> {
 }
 
 impl FailedStart {
-    /// Ends what has come of it, which may take as long as a slow start.
+    /// Ends whatever was started, which may take as long as a slow start.
     pub(crate) async fn end(self) {
         let services = &self.programs.services;
         let Some(running) = self.running else {

@@ -41,7 +41,7 @@ impl End {
         }
     }
 
-    /// Whether the process has ended, too: nothing has to be hung up.
+    /// Whether the process has ended, too, so that nothing has to be hung up.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self, Self::Exited(_) | Self::NotStarted | Self::Gone)
     }

@@ -1,5 +1,5 @@
-//! From the frontdoor to the process. The frontdoor is always heard, whether the process reads or not;
-//! what waits for the process is bounded by the frontdoor's credit.
+//! From the frontdoor to the process. The frontdoor's messages are always read, whether the process
+//! reads or not; its credit bounds what waits for the process.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use super::supervisor::Supervisor;
 use crate::metrics::Moved;
 use crate::streams::Input;
 
-/// An idle process is kept from being cut off by the runtime, which does so after 4 h.
+/// How often an idle process is kept alive: runtimes cut one off after 4 h.
 const KEEP_ALIVE: Duration = Duration::from_secs(30 * 60);
 
-/// What may still be sent each way.
+/// The credit of both directions.
 #[derive(Default)]
 pub(super) struct Flow {
     pub(super) input: flow::Receiver,
@@ -46,21 +46,21 @@ enum Misuse {
     Unknown,
 }
 
-/// What the process's input is to do.
+/// What to do with the process's input.
 pub(super) enum Order {
     Write(Bytes),
     End,
     Resize(TerminalSize),
 }
 
-/// What was heard of the input.
+/// What the frontdoor has sent so far.
 #[derive(Default)]
 struct Heard {
     offset: Offset,
     ended: bool,
 }
 
-/// Hears the frontdoor until it is gone, whether the process reads or not.
+/// Reads the frontdoor's messages until it is gone, whether the process reads or not.
 pub(super) async fn listen(
     inbound: &mut (impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin),
     supervisor: &impl Supervisor,
@@ -72,7 +72,7 @@ pub(super) async fn listen(
     while let Some(Ok(FrontdoorMessage { message })) = inbound.next().await {
         match hear(message, &mut heard, supervisor, flow) {
             Ok(None) => {}
-            // Nobody takes it once the process is done with its input: the output tells why.
+            // This fails once the process is done with its input; the output says why.
             Ok(Some(order)) => drop(queue.send(order).await),
             Err(error) => {
                 tracing::warn!(%error, "the frontdoor broke the protocol of the link");
@@ -84,7 +84,7 @@ pub(super) async fn listen(
     End::Abandoned
 }
 
-/// Follows one message, or says what the process's input is to do.
+/// Handles one message. Returns what to do with the process's input, if anything.
 fn hear(
     message: Option<FromFrontdoor>,
     heard: &mut Heard,
@@ -96,7 +96,7 @@ fn hear(
             flow.output.credit(&credit)?;
             return Ok(None);
         }
-        // It must not wait behind input that nobody reads.
+        // A signal must not wait behind input that nobody reads.
         FromFrontdoor::Signal(signal) => {
             supervisor.signal(&signal.name);
             return Ok(None);
@@ -117,7 +117,7 @@ fn hear(
     Ok(Some(order))
 }
 
-/// Gives the process what waits for it, and the credit for it back.
+/// Passes waiting input to the process, and gives its credit back.
 pub(super) async fn feed(
     input: &mut dyn Input,
     mut waiting: mpsc::Receiver<Order>,
@@ -139,7 +139,7 @@ pub(super) async fn feed(
                 input.write(&bytes).await?;
                 moved.input(bytes.len());
                 if let Some(credit) = credit.passed_on(bytes.len()) {
-                    // A frontdoor that is gone is noticed where it is listened to.
+                    // `listen` notices if the frontdoor is gone.
                     let _ = tell(outbound, ToFrontdoor::InputCredit(credit)).await;
                 }
             }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::Status;
 
-/// For a frontdoor that does not read, to take the message that says why its session is over.
+/// How long a frontdoor may take to accept the message that says why its session is over.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where a session's messages go.
@@ -26,8 +26,8 @@ pub(crate) async fn tell(outbound: &Outbound, message: Message) -> Result<(), Go
     outbound.send(Ok(message)).await.map_err(|_| Gone)
 }
 
-/// Tells the frontdoor why there is no session, or no longer. One that does not read, or is gone, is
-/// not waited for.
+/// Tells the frontdoor why there is no session, or no longer one. A frontdoor that does not read or is
+/// gone is not waited for.
 pub(crate) async fn last_words(outbound: &Outbound, reason: Reason, message: impl Into<String>) {
     let failed = Message::Failed(Failed {
         reason: reason.into(),

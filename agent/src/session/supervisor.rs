@@ -1,4 +1,4 @@
-//! What a session asks about its process beside the process's bytes.
+//! What a session asks about its process, apart from the process's bytes.
 
 /// Watches over a session's process.
 pub(crate) trait Supervisor: Sync {

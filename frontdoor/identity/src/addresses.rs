@@ -1,6 +1,6 @@
-//! Lists of addresses: `from` of a key, `source-address` of a certificate, proxies. They match as in sshd
-//! (addr_match_list and addr_match_cidr_list of OpenSSH), except that host names are an error: nothing
-//! here looks names up, so such a pattern would never match. And which addresses count as one client.
+//! Lists of addresses: `from` of a key, `source-address` of a certificate, proxies. They match as in
+//! sshd (addr_match_list and addr_match_cidr_list of OpenSSH), but a host name is an error: nothing
+//! here looks names up, so it would never match. Also says which addresses count as one client.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ pub struct Addresses(Vec<(Sign, Pattern)>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sign {
     Fits,
-    /// Written with `!`: it never fits, whatever else does.
+    /// Written with `!`: an address that matches it does not fit, whatever else matches.
     Never,
 }
 

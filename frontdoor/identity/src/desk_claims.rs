@@ -1,5 +1,5 @@
-//! How a certificate from the signer's desk says whose it is: principals for the user and the groups, and
-//! an extension with the rest. Other servers ignore the extension, since they do not know it.
+//! How a certificate from the signer's desk names its holder: principals for the user and the groups,
+//! and an extension with the rest. Other servers do not know the extension, and ignore it.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::identity::{Identity, Source};
 /// The extension's name, in the form for vendors (PROTOCOL.certkeys, Extensions).
 pub const EXTENSION: &str = "identity@podgate";
 
-/// The prefix of the user's principal. With it no user's name can be mistaken for a group's.
+/// The prefix of the user's principal. It keeps names of users apart from names of groups.
 pub const USER_PRINCIPAL: &str = "user:";
 
 /// The prefix of each group's principal.

@@ -1,5 +1,5 @@
-//! How the names that a source gives become names of Kubernetes. Names that Kubernetes keeps for itself
-//! are taken only from a source that is trusted with them.
+//! How names from a source become names of Kubernetes. Names that Kubernetes reserves are accepted only
+//! from a source that is trusted with them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use podgate_proto::limits::MAX_IDENTITY;
 
 use crate::identity::{Identity, Source};
 
-/// Why a name is not taken.
+/// Why a name is not accepted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {

@@ -1,8 +1,8 @@
-//! A rate: so many at once after a quiet time, then as many as are refilled. Time is its caller's.
+//! A rate limit: a burst after a quiet time, then a steady refill. The caller passes the time.
 
 use std::time::Instant;
 
-/// What is left to take.
+/// A token bucket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bucket {
     most: f64,
@@ -12,7 +12,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// A full one, which holds so many and is refilled steadily.
+    /// A full bucket of `most` tokens, refilled by `a_second` tokens a second.
     pub(crate) fn full(most: u32, a_second: f64, now: Instant) -> Self {
         let most = f64::from(most);
         Self {
@@ -23,12 +23,12 @@ impl Bucket {
         }
     }
 
-    /// So many in a minute, which may come at once.
+    /// A bucket of `most` tokens a minute, which may be taken all at once.
     pub(crate) fn a_minute(most: u32, now: Instant) -> Self {
         Self::full(most, f64::from(most) / 60.0, now)
     }
 
-    /// Takes one, if there is one.
+    /// Takes a token. Returns false if none is left.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let gone = now.saturating_duration_since(self.at).as_secs_f64();
         self.left = (self.left + gone * self.a_second).min(self.most);
@@ -40,7 +40,7 @@ impl Bucket {
         there
     }
 
-    /// Puts one back that was taken.
+    /// Puts back a token that was taken.
     pub(crate) fn give_back(&mut self) {
         self.left = (self.left + 1.0).min(self.most);
     }

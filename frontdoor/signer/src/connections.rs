@@ -1,4 +1,4 @@
-//! Connections to the signer: TLS, and one short exchange each. A peer need not show who it is, so that
+//! Connections to the signer: TLS, and one short exchange each. Peers need not authenticate, so
 //! connections are bounded in number and in time before anything is read from them.
 
 use std::io;
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
 
-/// For a peer's TLS handshake. It is shorter than a connection's whole time, since a peer that only
+/// The limit for a TLS handshake. It is shorter than for a whole connection, because a peer that only
 /// connects keeps others out.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -42,8 +42,8 @@ pub(crate) struct Limits {
     pub(crate) time: Duration,
 }
 
-/// Serves by the TLS of the moment until `draining`, lets the connections that stand end, and ends them
-/// at `stopped`. All that runs for connections is of `tasks`.
+/// Serves until `draining`, with the TLS settings of each moment. Open connections then end by
+/// themselves, or are ended at `stopped`. Every task is in `tasks`.
 pub(crate) async fn serve<C, F>(
     listener: TcpListener,
     limits: Limits,
@@ -83,7 +83,7 @@ pub(crate) async fn serve<C, F>(
             drop(place);
         });
     }
-    // A peer that comes now is refused at once, and can go to another signer.
+    // From here on a new peer is refused at once, and can go to another signer.
     drop(listener);
     tasks.close();
     tasks.wait().await;

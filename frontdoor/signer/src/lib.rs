@@ -110,8 +110,8 @@ impl Daemon for Signer {
         })
     }
 
-    /// Serves until `draining`, then lets calls that are under way end, for the configured time or
-    /// until `stopped`.
+    /// Serves until `draining`. Calls under way then have the configured time to end, unless `stopped`
+    /// comes first.
     async fn run(self) -> Result<(), Error> {
         let (listen, admin_address) = (address(&self.listener), address(&self.admin));
         let desk = self.desk.as_ref().map(|desk| desk.address().to_owned());
@@ -154,7 +154,8 @@ impl Daemon for Signer {
     }
 }
 
-/// Checks that no audience is one of the API server's. The signer's own token names these, if it is a JWT.
+/// Checks that no configured audience is one of the API server's. The signer's own token names those,
+/// if it is a JWT.
 fn audiences(config: &Config, own: Option<&str>) -> Result<(), Error> {
     let Some(Ok(claims)) = own.map(Claims::read) else {
         return Ok(());

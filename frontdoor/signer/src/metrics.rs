@@ -1,4 +1,4 @@
-//! The signer's metrics, registered once. Their names are stable and listed in the README.
+//! The signer's metrics, registered once. Their names are stable and listed in docs/metrics.md.
 
 use podgate_process::metrics::{Outcomes, Registry};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -15,7 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) enrolments: Outcomes,
     trusted: Gauge,
     ca_expiry: Gauge,
-    /// What the desk was asked for, by source and outcome.
+    /// Requests to the desk, by source and outcome.
     certificates: Family<Exchanged, Counter>,
 }
 
@@ -65,7 +65,7 @@ impl Metrics {
             .set(i64::try_from(expires).unwrap_or(i64::MAX));
     }
 
-    /// Counts what the desk was asked for.
+    /// Counts a request to the desk.
     pub(crate) fn certificate(&self, source: &'static str, outcome: &'static str) {
         let labels = Exchanged { source, outcome };
         self.certificates.get_or_create(&labels).inc();

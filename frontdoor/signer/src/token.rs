@@ -1,13 +1,13 @@
-//! What a token says of itself, unverified: enough to know whom to ask about it, never to believe it.
+//! The claims of a token, unverified: they say whom to ask about it, and are never believed.
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use serde::Deserialize;
 
-/// Of a token, in bytes. Those of users in many groups are long; what HTTP servers take of a header is
-/// seldom more.
+/// Bytes of a token, at most. Tokens of users in many groups are long, but HTTP servers seldom accept
+/// longer headers.
 pub(crate) const MAX_BYTES: usize = 12 * 1024;
 
-/// Why nothing can be read in a token.
+/// Why a token cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Error {
@@ -38,10 +38,10 @@ pub(crate) enum Audience {
     Nobody,
 }
 
-/// Why nobody should be known by tokens for this audience: what the API server takes, or would take, is
-/// worth more than what is given for it here.
+/// Checks an audience of the configuration. It must not be the API server's: a token for the API server
+/// is worth more than what it gets here.
 pub(crate) fn own_audience(audience: &str) -> Result<(), String> {
-    // Those that it takes by default are issuers' URLs (--service-account-issuer).
+    // By default the API server accepts its issuer's URL (--service-account-issuer).
     if audience.is_empty() || audience.contains("://kubernetes.default.svc") {
         return Err("must not be empty or an audience of the API server".to_owned());
     }
@@ -49,7 +49,7 @@ pub(crate) fn own_audience(audience: &str) -> Result<(), String> {
 }
 
 impl Audience {
-    /// Whether it is this one and no other.
+    /// Whether the token is for this audience and no other.
     pub(crate) fn is_only(&self, audience: &str) -> bool {
         match self {
             Self::One(one) => one == audience,
@@ -74,7 +74,8 @@ impl Audience {
 }
 
 impl Claims {
-    /// Reads a token. A claim that is there twice is none: whoever verifies it might read the other.
+    /// Reads a token. A claim that occurs twice is an error: whoever verifies the token might read the
+    /// other one.
     pub(crate) fn read(token: &str) -> Result<Self, Error> {
         if token.len() > MAX_BYTES {
             return Err(Error::Long);
@@ -82,9 +83,9 @@ impl Claims {
         insecure_decode_claims(token).map_err(|_| Error::Opaque)
     }
 
-    /// The moment from which on it is worth nothing, in seconds since 1970.
+    /// When the token expires, in seconds since 1970.
     pub(crate) fn expires(&self) -> Option<u64> {
-        // Before 1970 it is 0, and beyond what fits the last there is: so a cast has it.
+        // The cast gives 0 for times before 1970, and the maximum for times that do not fit.
         self.exp.map(|at| at as u64)
     }
 }

@@ -1,5 +1,6 @@
-//! Asks the API server whose a bearer token is (TokenReview), so many at a time. Only tokens for an
-//! audience of our own count: one for the API server would be worth more to a thief than a certificate.
+//! Asks the API server whose a bearer token is (TokenReview), with a bound on reviews at a time. Only
+//! tokens for an audience of our own are accepted: one for the API server would be worth more to a
+//! thief than a certificate.
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::api::{Api, PostParams};
@@ -8,10 +9,10 @@ use tokio::sync::Semaphore;
 
 use crate::token::{self, Claims};
 
-/// Bytes of a token, at the most. A ServiceAccount's has about 1 KiB.
+/// Bytes of a token, at most. A ServiceAccount's has about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// Why a token is nobody's.
+/// Why a token is not accepted.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Error {
@@ -35,20 +36,20 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// Asks for at most so many reviews at a time; others wait.
+    /// Makes at most `reviews` reviews at a time; others wait.
     pub(crate) fn new(client: Client, reviews: usize) -> Self {
         let places = Semaphore::new(reviews);
         Self { client, places }
     }
 
-    /// The user of a token that is for `audience` and for no other. The caller bounds how long it waits
-    /// for its turn.
+    /// The user of a token that is for `audience` and no other. It waits for its turn, and the caller
+    /// bounds that.
     pub(crate) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
         if token.is_empty() || token.len() > MAX_TOKEN {
             return Err(Error::Length);
         }
-        // The review says that ours is among the audiences, not that there is no other. The token
-        // does, and what it says holds if the API server then takes it.
+        // A review says that our audience is one of the token's, but not that it is the only one. The
+        // token's own claims say that, and they hold if the API server then accepts it.
         if !Claims::read(token)?.aud.is_only(audience) {
             return Err(Error::Audience(audience.to_owned()));
         }
@@ -59,7 +60,7 @@ impl Tokens {
             },
             ..TokenReview::default()
         };
-        // It is never closed.
+        // The semaphore is never closed.
         let _place = self.places.acquire().await;
         let api = Api::<TokenReview>::all(self.client.clone());
         let post = PostParams::default();
@@ -77,8 +78,8 @@ impl Tokens {
                 &reason
             }));
         }
-        // An authenticator that knows nothing of audiences leaves this empty, and the token is
-        // then for the API server (k8s.io/api authentication/v1, TokenReviewStatus.audiences).
+        // An authenticator that does not know audiences leaves this empty. The token is then for the
+        // API server (k8s.io/api authentication/v1, TokenReviewStatus.audiences).
         let audiences = status.audiences.unwrap_or_default();
         if !audiences.iter().any(|found| found == audience) {
             return Err(refused("it is for the API server"));

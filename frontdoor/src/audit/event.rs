@@ -1,4 +1,4 @@
-//! One event as a line of JSON. Whatever clients say in it is bounded, and marked where it was cut.
+//! One event as a line of JSON. Texts from clients are bounded, and marked if they were cut.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -87,7 +87,7 @@ pub(crate) struct Event<'a> {
     exit_status: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
-    /// The fields that are not here in full.
+    /// The names of fields that were shortened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cut: Vec<&'static str>,
 }
@@ -111,7 +111,7 @@ impl<'a> Event<'a> {
         event
     }
 
-    /// Somebody did not: by a credential, where one was proved.
+    /// A login failed. `credential` is what was proved, if anything.
     pub(crate) fn refused(credential: Option<&'a str>, reason: &'a str) -> Self {
         let mut event = Self::new("login");
         event.outcome = Some("refused");
@@ -120,13 +120,13 @@ impl<'a> Event<'a> {
         event
     }
 
-    /// A session got no channel, before it said what it wants.
+    /// A channel was refused before the client asked for anything on it.
     pub(crate) fn channel_refused(identity: &'a Identity, reason: &'a str) -> Self {
         let event = Self::new("refusal").identity(identity);
         event.refusal(RefusedBy::Limit.as_str(), reason)
     }
 
-    /// Where it came from, and the login name that says where to.
+    /// Adds the client's address, how it got here, and the login name.
     pub(crate) fn from(mut self, client: SocketAddr, via: Via, target: &'a str) -> Self {
         (self.client, self.way) = (Some(client), Some(via));
         self.target = Some(self.text("target", target));
@@ -153,7 +153,7 @@ impl<'a> Event<'a> {
         event
     }
 
-    /// `asked` is what a forced command stands in the place of. Both absent: a shell.
+    /// Adds the program. `asked` is what a forced command replaced. Without both it is a shell.
     pub(super) fn program(
         mut self,
         command: Option<&'a str>,
@@ -230,7 +230,7 @@ impl<'a> Event<'a> {
         text.get(..end).unwrap_or_default()
     }
 
-    /// As many of these as there is room for, each of them whole. Empty ones take room, too.
+    /// As many of these as there is room for, each whole. Empty ones take room, too.
     fn list(&mut self, field: &'static str, all: &'a [String], left: &mut usize) -> Vec<&'a str> {
         let mut list = Vec::new();
         for text in all {

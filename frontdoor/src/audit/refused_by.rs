@@ -1,6 +1,5 @@
-//! Who refused a session, in the word of the audit log's field `by`.
+//! What refused a session, in the words of the audit log's field `by`.
 
-/// What refused a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RefusedBy {
     /// Kubernetes said no, or could not be asked.
@@ -15,7 +14,7 @@ pub(crate) enum RefusedBy {
     Restriction,
     /// The session cannot be recorded.
     Audit,
-    /// It ended before it began; the word is the end's.
+    /// The session ended before it began; this is the outcome of its end.
     End(&'static str),
 }
 

@@ -1,5 +1,5 @@
-//! What is recorded of one session: that it was refused, or that it began and how it ended. One that
-//! begins is recorded before anything is asked of its node.
+//! The audit record of one session: its refusal, or its start and end. A start is recorded before the
+//! node is asked.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -15,7 +15,7 @@ use super::event::{Event, Location, MAX_COMMAND, Via};
 use super::refused_by::RefusedBy;
 use crate::login_name::{Container, Pod};
 
-/// No session begins: this is for its user.
+/// The audit log cannot be written, so no session starts. The session's user reads this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this frontdoor cannot write its audit log, so it starts no session")]
 pub(crate) struct Unwritable;
@@ -45,8 +45,8 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// `from` is the client, how it got here and the login name; `asked` names the variable in which a
-    /// forced command finds what was asked for.
+    /// `from` is the client, how it got here and the login name. `asked` names the variable that holds
+    /// the client's own command if a forced command replaced it.
     pub(crate) fn new(
         audit: &'a AuditLog,
         id: &'a str,
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// It is known where to.
+    /// Notes where the session goes.
     pub(crate) fn found(&self, pod: &Pod, container: &Container) {
         let _ = self.location.set(Location {
             namespace: pod.namespace.clone(),
@@ -95,23 +95,24 @@ impl<'a> Session<'a> {
         });
     }
 
-    /// It begins, unless it may not because that cannot be recorded.
+    /// Records the start. If that fails, the session must not start.
     pub(crate) fn begins(&self) -> Result<(), Unwritable> {
         self.audit.require(&self.event("start"))?;
         let _ = self.began.set(Instant::now());
         Ok(())
     }
 
-    /// It is refused, and its user reads this.
+    /// Records a refusal, with the reason that the user reads.
     pub(crate) fn refused(&self, by: RefusedBy, reason: &str) {
         self.refused.store(true, Ordering::Relaxed);
-        // A loss is counted where it comes about.
+        // The audit log itself counts a loss.
         let _ = self
             .audit
             .record(&self.event("refusal").refusal(by.as_str(), reason));
     }
 
-    /// It is over. Where it had not begun, this is what refused it, if anybody did.
+    /// Records the end. If the session has not started, records a refusal with this reason, unless one
+    /// is recorded already.
     pub(crate) fn ended(&self, outcome: &'static str, status: Option<u32>, reason: Option<&str>) {
         let Some(began) = self.began.get() else {
             if let (Some(reason), false) = (reason, self.refused.load(Ordering::Relaxed)) {
@@ -127,12 +128,12 @@ impl<'a> Session<'a> {
         let _ = self.audit.record(&end);
     }
 
-    /// Bytes came from the client.
+    /// Counts bytes from the client.
     pub(crate) fn took(&self, bytes: usize) {
         self.input.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Bytes went to the client.
+    /// Counts bytes to the client.
     pub(crate) fn gave(&self, bytes: usize) {
         self.output.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -146,7 +147,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A session is long, and so may a command be: no more of it is kept than shows that it was longer.
+/// Sessions last, and commands may be long: keeps only enough of one to show that it was longer.
 fn keep(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_COMMAND + 4);
     text.get(..end).unwrap_or_default().to_owned()

@@ -1,5 +1,5 @@
 //! OpenSSH user certificates of trusted CAs (PROTOCOL.certkeys). russh checks the client's signature,
-//! and of the certificate no more than its CA's signature and its time; all else is checked here.
+//! the CA's signature and the dates. Everything else is checked here.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use russh::keys::{Certificate, HashAlg, PublicKey};
 use super::restrictions::Restrictions;
 use crate::config::{self, UserFrom};
 
-/// Why a file of CAs' keys is none.
+/// Why a file of CA keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
@@ -72,7 +72,7 @@ pub(crate) enum Refusal {
     Names(#[from] NameError),
 }
 
-/// CAs, and by which rule their certificates are read.
+/// Trusted CAs, and the rule by which their certificates are read.
 #[derive(Debug)]
 pub(crate) struct Certificates {
     authorities: Reloaded<Vec<Fingerprint>, Error>,
@@ -86,7 +86,7 @@ impl Certificates {
         if !rule.optional {
             read(&path)?;
         }
-        // Whoever takes the keys away later trusts none, and does not mean the last.
+        // If the file is emptied or deleted later, no CA is trusted, and the last keys do not stay.
         let authorities = Reloaded::load(vec![path.clone()], move || match read(&path) {
             Err(Error::Read { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(vec![]),
             Err(Error::Empty { .. }) => Ok(vec![]),
@@ -99,12 +99,12 @@ impl Certificates {
         self.authorities.refresh().await;
     }
 
-    /// Whether its CAs are not those of the file as it is now.
+    /// Whether the file cannot be read now, so that earlier CAs are in force.
     pub(super) fn is_stale(&self) -> bool {
         self.authorities.is_stale()
     }
 
-    /// Whose certificate this is, and what they may do. `from` is the client's address.
+    /// The user of this certificate, and the restrictions. `from` is the client's address.
     pub(crate) fn find(
         &self,
         certificate: &Certificate,
@@ -122,7 +122,7 @@ impl Certificates {
         Ok((self.identity(certificate)?, restrictions))
     }
 
-    /// Whether a trusted CA vouches for it now, by algorithms that prove something.
+    /// Checks that a trusted CA vouches for the certificate now, by algorithms that are strong enough.
     fn trust(&self, certificate: &Certificate, now: SystemTime) -> Result<(), Refusal> {
         let authorities = self.authorities.last();
         let authority = certificate.signature_key();
@@ -146,7 +146,7 @@ impl Certificates {
         if now >= certificate.valid_before() {
             return Err(Refusal::Expired);
         }
-        // Once more what was checked, and the signature.
+        // Checks the above once more, and the CA's signature.
         certificate
             .validate_at(now, authorities.iter())
             .map_err(|_| Refusal::Forged)
@@ -198,7 +198,7 @@ fn restrictions(certificate: &Certificate, from: IpAddr) -> Result<Restrictions,
             _ => return Err(Refusal::Critical(name.clone())),
         }
     }
-    // Without its extension nothing is permitted; an unknown one permits nothing.
+    // Each permission needs its extension. Unknown extensions permit nothing.
     let permits = |name| certificate.extensions().contains_key(name);
     Ok(Restrictions {
         command,
@@ -214,7 +214,7 @@ fn restrictions(certificate: &Certificate, from: IpAddr) -> Result<Restrictions,
     })
 }
 
-/// Public keys, one a line, as of sshd's TrustedUserCAKeys.
+/// Reads public keys, one a line, as in sshd's TrustedUserCAKeys.
 fn read(path: &Path) -> Result<Vec<Fingerprint>, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
         path: path.to_owned(),

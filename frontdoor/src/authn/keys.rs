@@ -1,5 +1,6 @@
-//! Public keys of the users file. A key belongs to one user; one that is weak, or has an option that is
-//! not honoured, to none, and says nothing of the others. Nor does a file of a folder that is wrong.
+//! Public keys of the users file, or of a folder of such files. A key belongs to one user. A key that
+//! is weak or has an unsupported option lets nobody in, and the other keys are not affected. Nor are
+//! the other files of a folder by a wrong one.
 
 mod entry;
 
@@ -20,7 +21,7 @@ pub(crate) use entry::{KeyError, Refusal};
 
 use super::restrictions::Restrictions;
 
-/// Why the users file is none.
+/// Why a users file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
@@ -57,16 +58,16 @@ struct User {
     keys: Vec<String>,
 }
 
-/// A user, and the keys' lines.
+/// A user, and the lines of its keys.
 type Known = (Arc<Identity>, Vec<String>);
 
-/// Entries by their keys' fingerprints. A key may stand there more than once, with other options.
+/// Entries by key fingerprint. A key may occur several times, with different options.
 #[derive(Debug, Default)]
 struct Table {
     entries: HashMap<Fingerprint, Vec<Entry>>,
-    /// Keys that let nobody in: whose, the how manieth, and why.
+    /// Keys that let nobody in: user, key number, reason.
     refused: Vec<(String, usize, KeyError)>,
-    /// Of a folder, files that let nobody in, and keys that are two users' and let in neither.
+    /// In a folder: files that let nobody in, and keys that two users have, which let in neither.
     wrong: Vec<Error>,
 }
 
@@ -94,12 +95,12 @@ impl Users {
         self.0.refresh().await;
     }
 
-    /// Files that are not served as they are now.
+    /// How many files are not in force as they are now.
     pub(super) fn stale(&self) -> usize {
         usize::from(self.0.is_stale()) + self.0.last().wrong.len()
     }
 
-    /// Whose key this is, and what they may do. As at sshd, the first entry that fits is the one.
+    /// The user of this key, and the restrictions. As in sshd, the first entry that fits counts.
     pub(crate) fn find(
         &self,
         key: &PublicKey,
@@ -128,8 +129,8 @@ fn read(path: &Path, names: &Names) -> Result<Table, Error> {
             Err(wrong) => table.wrong.push(wrong),
         }
     }
-    // One file is one author's, who is told at once. A folder's are several teams', of whom none is to
-    // stop what the others give or take away.
+    // A single file has one author, who learns of an error at once. A folder has files of several
+    // teams, and an error of one team must not stop the others.
     if !folder && let Some(wrong) = table.wrong.drain(..).next() {
         return Err(wrong);
     }
@@ -142,7 +143,8 @@ fn read(path: &Path, names: &Names) -> Result<Table, Error> {
     Ok(table)
 }
 
-/// The file itself, or those of a folder. Hidden ones are how the kubelet keeps a volume's versions.
+/// The file itself, or the files of a folder. Hidden ones are skipped: the kubelet keeps the versions
+/// of a volume in them.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |source| Error::Read {
         path: path.to_owned(),
@@ -163,7 +165,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// All users of a file, or none.
+/// Reads all users of a file; a single error fails.
 fn users(path: &Path, names: &Names) -> Result<Vec<Known>, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
         path: path.to_owned(),

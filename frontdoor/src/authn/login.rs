@@ -1,4 +1,4 @@
-//! What a login is made of: the credentials that a client has proved to hold, and what they come to.
+//! What a login is made of: the credentials that a client has proved, and their outcome.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,19 +9,18 @@ use russh::keys::{Certificate, HashAlg, PublicKey};
 use super::refusal::Refusal;
 use super::restrictions::Restrictions;
 
-/// What a client has proved to hold. russh has verified the signature.
+/// A credential that a client has proved. russh has verified the signature.
 #[derive(Debug, Clone)]
 pub(crate) enum Credential {
     /// A plain public key.
     Key(PublicKey),
-    /// A certificate, by its key.
+    /// A certificate, proved by its key.
     Certificate(Box<Certificate>),
 }
 
 /// A verified login.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
-    /// Who.
     pub identity: Arc<Identity>,
     /// What they may do.
     pub restrictions: Arc<Restrictions>,
@@ -29,7 +28,7 @@ pub(crate) struct Login {
     pub proof: Proof,
 }
 
-/// What let someone in, for [`holds`](super::Authenticator::holds).
+/// The proof of a login, which [`holds`](super::Authenticator::holds) checks again.
 #[derive(Debug, Clone)]
 pub(crate) struct Proof {
     pub(super) credentials: Vec<Credential>,
@@ -38,14 +37,13 @@ pub(crate) struct Proof {
     pub(super) restrictions: Arc<Restrictions>,
 }
 
-/// What becomes of a verified credential.
+/// The outcome of a verified credential.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// They are in.
+    /// The login is complete.
     Login(Login),
-    /// So far so good, and the other credential is wanted, too. These are the earlier ones, then.
+    /// Another credential is needed, too. These are the ones proved so far.
     Partial(Vec<Credential>),
-    /// No.
     Refused(Refusal),
 }
 

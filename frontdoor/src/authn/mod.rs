@@ -1,5 +1,5 @@
-//! Who is there: credentials become an [`Identity`] and what it may do, or nothing. The same judgement
-//! is made at the login and at each recheck, so that nothing holds longer than it would let in.
+//! Authentication: credentials become an [`Identity`] and restrictions, or are refused. Login and
+//! recheck use the same rules, so a login holds only while it would be let in again.
 
 pub(crate) mod certificates;
 pub(crate) mod keys;
@@ -25,7 +25,7 @@ pub(crate) use refusal::Refusal;
 use restrictions::Restrictions;
 use revoked::Revoked;
 
-/// Why nobody could log in.
+/// Why authentication cannot start.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
@@ -37,7 +37,7 @@ pub enum Error {
     Revoked(#[from] revoked::Error),
 }
 
-/// Knows everybody who may log in. One for all cores.
+/// Decides who may log in. All cores share one.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     methods: Vec<Source>,
@@ -77,7 +77,7 @@ impl Authenticator {
         tokio::join!(users, revoked, certificates);
     }
 
-    /// How many files cannot be read as they are now, so that what an earlier one said holds.
+    /// How many files cannot be read now, so that an earlier version is in force.
     pub(crate) fn stale(&self) -> usize {
         let certificates = self.certificates.iter().filter(|source| source.is_stale());
         let revoked = self.revoked.as_ref().is_some_and(Revoked::is_stale);
@@ -85,8 +85,8 @@ impl Authenticator {
         users + certificates.count() + usize::from(revoked)
     }
 
-    /// Whether it is worth a client's while to sign with this key. `algorithm` is the one that would
-    /// sign. Of a certificate russh shows the key alone, so that with CAs any key may be one.
+    /// Whether it is worth signing with this key, by `algorithm`. russh shows only the key of a
+    /// certificate, so if CAs are configured, any key may belong to one.
     pub(crate) fn offered(&self, key: &PublicKey, algorithm: &Algorithm, from: IpAddr) -> bool {
         if !strength::signs(algorithm) || strength::weakness(key.key_data()).is_some() {
             return false;
@@ -105,8 +105,8 @@ impl Authenticator {
         }
     }
 
-    /// What becomes of a credential that was offered and is proved now. `earlier` are those that
-    /// were partial.
+    /// Decides about a credential that was just proved. `earlier` were proved before, and did not
+    /// suffice.
     pub(crate) fn verified(
         &self,
         credential: Credential,
@@ -143,7 +143,7 @@ impl Authenticator {
         }
     }
 
-    /// Whether what let someone in still would, as the same user, with no group or freedom less.
+    /// Whether the proof would still let in the same user, without losing a group or a permission.
     pub(crate) fn holds(&self, proof: &Proof) -> bool {
         let decided = self.decide(&proof.credentials, proof.from, SystemTime::now());
         decided.is_ok_and(|(identity, restrictions)| {
@@ -155,7 +155,7 @@ impl Authenticator {
         })
     }
 
-    /// Whom these credentials let in together.
+    /// Decides about all credentials of a login together.
     fn decide(
         &self,
         credentials: &[Credential],
@@ -197,7 +197,7 @@ impl Authenticator {
                 for source in &self.certificates {
                     match source.find(certificate, from, now) {
                         Ok(found) => return Ok(found),
-                        // Another source's CA may have signed it.
+                        // Another source may trust its CA.
                         Err(certificates::Refusal::Authority) => {}
                         Err(refusal) => why = refusal,
                     }

@@ -1,10 +1,10 @@
 //! The options in front of a key (sshd(8), AUTHORIZED_KEYS FILE FORMAT), read as sshd reads them
-//! (sshauthopt_parse of OpenSSH). Each restricts its key, so one that is not honoured is an error.
+//! (sshauthopt_parse of OpenSSH). Each restricts its key, so an unsupported one is an error.
 
 use podgate_identity::addresses::{self, Addresses};
 use podgate_identity::wildcard;
 
-/// Why options are none.
+/// Why an options string is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Error {
@@ -26,14 +26,14 @@ pub(crate) enum Error {
     Endpoint(&'static str, String),
 }
 
-/// What the options of a key say.
+/// The options of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// Where it may be used from.
+    /// The addresses that the key may be used from.
     pub from: Option<Addresses>,
-    /// Until when; the earliest counts.
+    /// When the key expires; the earliest counts.
     pub expiry: Vec<Timespec>,
-    /// What runs instead of what the client asks for.
+    /// The command that runs in place of the client's.
     pub command: Option<String>,
     /// Whether a terminal may be asked for.
     pub pty: bool,
@@ -47,7 +47,7 @@ pub(crate) struct Options {
     pub listen: Option<Vec<Endpoint>>,
 }
 
-/// A date and time as written, not yet held against a calendar.
+/// A date and time as written, not yet checked against a calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub(crate) struct Timespec {
@@ -57,11 +57,11 @@ pub(crate) struct Timespec {
     pub hour: u8,
     pub minute: u8,
     pub second: u8,
-    /// In UTC; else in the time zone of the machine.
+    /// In UTC; otherwise in the machine's time zone.
     pub utc: bool,
 }
 
-/// A host, perhaps as a pattern, and a port; none is any.
+/// A host, which may be a pattern, and a port; without a port, any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub(crate) struct Endpoint {
@@ -85,14 +85,14 @@ impl Default for Options {
     }
 }
 
-/// Parts a line into the options in front of its key, and the rest.
+/// Splits a line into the options in front of its key, and the rest.
 pub(crate) fn part(line: &str) -> (&str, &str) {
     let mut quoted = false;
     let mut escaped = false;
     let end = line.bytes().position(|b| {
         let end = !quoted && matches!(b, b' ' | b'\t');
         quoted ^= b == b'"' && !escaped;
-        // Before a quote each backslash counts, behind another one, too: so sshd reads it.
+        // A backslash before a quote escapes it, even after another backslash, as in sshd.
         escaped = b == b'\\';
         end
     });
@@ -115,7 +115,7 @@ impl Options {
         }
     }
 
-    /// Takes one option; gives what follows it.
+    /// Reads one option. Returns the text after it.
     fn next<'a>(&mut self, text: &'a str) -> Result<&'a str, Error> {
         let end = text.find([',', '=']).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
@@ -168,7 +168,7 @@ impl Options {
         }
     }
 
-    /// An option without a value, which holds from where it stands.
+    /// Reads an option without a value. It overrides earlier ones.
     fn flag(&mut self, keyword: &str) -> Option<()> {
         let (word, yes) = match keyword.strip_prefix("no-") {
             Some(word) => (word, false),
@@ -181,7 +181,7 @@ impl Options {
             "pty" => self.pty = yes,
             "port-forwarding" => self.port_forwarding = yes,
             "agent-forwarding" => self.agent_forwarding = yes,
-            // Neither X11 nor a user's rc file is there at all.
+            // Podgate has neither X11 nor a user's rc file.
             "x11-forwarding" | "user-rc" => {}
             _ => return None,
         }
@@ -190,7 +190,7 @@ impl Options {
 }
 
 fn unknown(text: &str) -> Error {
-    // Its value may be anybody's secret.
+    // The value may be a secret.
     let name = text.split([',', '=']).next().unwrap_or_default();
     Error::Unknown(name.to_owned())
 }
@@ -269,12 +269,12 @@ impl Endpoint {
         Some(Self { host, port })
     }
 
-    /// Whether it allows to connect there: hosts are compared as they are written, `*` is any.
+    /// Whether this allows a connection to there. Hosts are compared as they are written; `*` is any.
     pub(crate) fn opens(&self, host: &str, port: u16) -> bool {
         self.port.is_none_or(|own| own == port) && (self.host == "*" || self.host == host)
     }
 
-    /// Whether it allows to listen there: its host is a pattern.
+    /// Whether this allows listening there. Its host is a pattern.
     pub(crate) fn listens(&self, host: &str, port: u16) -> bool {
         let fits = wildcard::matches(&self.host, host);
         self.port.is_none_or(|own| own == port) && fits

@@ -1,4 +1,4 @@
-//! The reasons of refused logins, as the log tells them.
+//! Why a login is refused, as the log tells it.
 
 use super::{certificates, keys};
 

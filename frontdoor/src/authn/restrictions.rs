@@ -1,14 +1,14 @@
-//! What a login may do, beside where it may go: a key's options and a certificate's critical options and
-//! extensions, in one form for whoever enforces them.
+//! What a login may do, apart from where it may go: the options of a key, or the critical options and
+//! extensions of a certificate, in one form.
 
 use std::time::SystemTime;
 
 use super::options::Endpoint;
 
-/// Each is enforced, whichever way let someone in.
+/// The restrictions of a login. Each is enforced for keys and for certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Restrictions {
-    /// What runs instead of what the client asks for, which it finds in SSH_ORIGINAL_COMMAND.
+    /// The command that runs in place of the client's, which it finds in SSH_ORIGINAL_COMMAND.
     pub command: Option<String>,
     /// Whether a terminal may be asked for.
     pub pty: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Restrictions {
     pub open: Vec<Vec<Endpoint>>,
     /// Where `ssh -R` may listen, in the same way. Ask [`may_listen`](Self::may_listen).
     pub listen: Vec<Vec<Endpoint>>,
-    /// When what let them in expires.
+    /// When the credential expires.
     pub expires: Option<SystemTime>,
 }
 
@@ -34,14 +34,14 @@ impl Restrictions {
         self.port_forwarding && self.may_jump(host, port)
     }
 
-    /// Whether the client may name a target by a host and port (`ssh -J`). That opens no port, and is no
-    /// forwarding: where `permitopen` names places it is one of them, and else it may.
+    /// Whether the client may name a target by this host and port (`ssh -J`). That opens no port, so it
+    /// is no forwarding. If there is a `permitopen`, it must name them.
     pub(crate) fn may_jump(&self, host: &str, port: u16) -> bool {
         let allows = |list: &Vec<Endpoint>| list.iter().any(|one| one.opens(host, port));
         self.open.iter().all(allows)
     }
 
-    /// Whether the client may have a host and port listened at (`ssh -R`).
+    /// Whether the client may listen on this host and port (`ssh -R`).
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "no agent serves forwards yet, so all are refused")
@@ -51,7 +51,7 @@ impl Restrictions {
         self.port_forwarding && self.listen.iter().all(allows)
     }
 
-    /// What both allow; nothing if they force different commands (sshauthopt_merge of OpenSSH).
+    /// What both allow; `None` if they force different commands (sshauthopt_merge of OpenSSH).
     pub(crate) fn and(self, other: Self) -> Option<Self> {
         if let (Some(one), Some(another)) = (&self.command, &other.command)
             && one != another

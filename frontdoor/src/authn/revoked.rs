@@ -1,5 +1,5 @@
-//! What lets nobody in any more: keys, and certificates by serial number or key id. The file is a list
-//! as ssh-keygen(1) reads it (KEY REVOCATION LISTS), or of public keys alone, as sshd's RevokedKeys.
+//! Revoked keys, and certificates revoked by serial number or key id. The file is a list as
+//! ssh-keygen(1) reads it (KEY REVOCATION LISTS), or has public keys alone, as sshd's RevokedKeys.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -10,7 +10,7 @@ use russh::keys::ssh_key::Fingerprint;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
-/// Why the list is none.
+/// Why a revocation list cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
@@ -29,7 +29,7 @@ pub enum Error {
     },
 }
 
-/// Why a line says nothing.
+/// Why a line is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum LineError {
@@ -52,7 +52,7 @@ struct List {
     ids: HashSet<String>,
 }
 
-/// The list, followed as it changes.
+/// The revocation list, followed as its file changes.
 #[derive(Debug)]
 pub(crate) struct Revoked(Reloaded<List, Error>);
 
@@ -66,17 +66,17 @@ impl Revoked {
         self.0.refresh().await;
     }
 
-    /// Whether it is an older one than the file has now.
+    /// Whether the file cannot be read now, so that an older list is in force.
     pub(super) fn is_stale(&self) -> bool {
         self.0.is_stale()
     }
 
-    /// Whether this key is on it.
+    /// Whether this key is revoked.
     pub(crate) fn key(&self, key: &KeyData) -> bool {
         self.0.last().has(key)
     }
 
-    /// Whether this certificate is, by its serial number, its key id, its key or its CA's.
+    /// Whether this certificate is revoked: by its serial number, its key id, its key or its CA's key.
     pub(crate) fn certificate(&self, certificate: &Certificate) -> bool {
         let list = self.0.last();
         let serial = certificate.serial();
@@ -103,7 +103,7 @@ impl List {
     }
 
     fn add(&mut self, line: &str) -> Result<(), LineError> {
-        // A key's own line has no colon before its first space.
+        // A line that is a bare key has no colon before its first space.
         let word = line.split([' ', '\t']).next().unwrap_or_default();
         let Some((kind, _)) = word.split_once(':') else {
             self.keys.insert(key(line).map_err(|_| LineError::Unknown)?);
@@ -151,7 +151,7 @@ fn serials(text: &str) -> Option<RangeInclusive<u64>> {
     (first <= last).then_some(first..=last)
 }
 
-/// Decimal, hexadecimal or octal, as C has it. A serial number of 0 is none.
+/// Decimal, hexadecimal or octal, as in C. 0 is no serial number.
 fn serial(text: &str) -> Option<u64> {
     let text = text.trim();
     let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
@@ -172,7 +172,7 @@ fn read(path: &Path) -> Result<List, Error> {
     let binary = || Error::Binary {
         path: path.to_owned(),
     };
-    // Text has no NUL, a KRL begins with eight bytes of magic.
+    // A binary KRL begins with eight bytes of magic; a text has no NUL.
     if bytes.starts_with(b"SSHKRL\n\0") {
         return Err(binary());
     }

@@ -1,5 +1,5 @@
-//! Whether someone may enter, as Kubernetes RBAC has it: the only maker of a [`Grant`], which nothing
-//! dials a node without. It decides by name, before anything is looked up.
+//! Authorization: asks Kubernetes RBAC whether someone may enter. Only this module makes a [`Grant`],
+//! and nothing dials a node without one. It decides by name, before anything is looked up.
 
 mod reviews;
 mod rights;
@@ -22,19 +22,19 @@ use rights::RightsWatch;
 /// What someone wants to do in a container.
 pub(crate) use podgate_proto::v1::Action;
 
-/// How long a grant is good for starting what it allows. It travels at once; the rest is for
-/// clocks that differ.
+/// How long a grant is valid for starting what it allows. It is used at once; the rest is for clocks
+/// that differ.
 const LIFETIME: Duration = Duration::from_secs(60);
-/// Namespaces that are asked about at the same time.
+/// Namespaces that are asked about at once.
 const AT_ONCE: usize = 16;
-/// Of a pod: all pods, those that are not there yet included.
+/// The name that stands for all pods of a namespace, present and future.
 const ANY: &str = "";
 
-/// Why someone may not.
+/// Why a user may not enter.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Error {
-    // The words of what does not exist: who may not enter need not know which it is.
+    // The same words as for a missing pod: a user who may not enter must not learn which it is.
     #[error("{0}")]
     Denied(Absent),
     #[error(transparent)]
@@ -47,7 +47,7 @@ pub(crate) enum Error {
     NotRunning(String),
 }
 
-/// Decides, by what Kubernetes says; one a core.
+/// Decides by Kubernetes' answers; one per core.
 #[derive(Clone)]
 pub(crate) struct Authorizer {
     client: kube::Client,
@@ -56,9 +56,9 @@ pub(crate) struct Authorizer {
     watch: Arc<RightsWatch>,
 }
 
-/// Proof that an identity may do an action in what a target names, before anything was looked up: what
-/// one may not enter looks the same as what does not exist. Of a pod it is by the pod's name; of what
-/// has several it is for all pods of the namespace, and good for none until it is narrowed to one.
+/// Proof that an identity may act in a target, before anything was looked up, so that a forbidden
+/// target looks like a missing one. For a pod it is by the pod's name. For a workload, a service or
+/// labels it is for all pods of the namespace, and makes no grant until it is narrowed to one pod.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     identity: &'a Identity,
@@ -73,7 +73,7 @@ pub(crate) struct Permit<'a> {
 pub(crate) struct Grant(v1::Grant);
 
 impl Authorizer {
-    /// Asks by `client`, and shares its answers with the other cores in `reviews`.
+    /// Asks through `client`. All cores share the answers in `reviews`.
     pub(crate) fn new(client: kube::Client, reviews: Arc<Reviews>, rules: Arc<[Rule]>) -> Self {
         Self {
             client,
@@ -83,7 +83,7 @@ impl Authorizer {
         }
     }
 
-    /// Asks by name alone.
+    /// Asks whether an identity may act in a target, by names alone.
     pub(crate) async fn authorize<'a>(
         &self,
         identity: &'a Identity,
@@ -111,8 +111,8 @@ impl Authorizer {
         })
     }
 
-    /// Narrows a permit to the pod that its target led to, which what the target is must have selected,
-    /// and asks by that pod's name.
+    /// Narrows a permit to the pod that its target led to. The target must select that pod, and RBAC is
+    /// asked again for the pod's name.
     pub(crate) async fn narrow<'a>(
         &self,
         permit: Permit<'a>,
@@ -133,7 +133,7 @@ impl Authorizer {
         Ok(Permit { question, ..permit })
     }
 
-    /// Those of these namespaces in all of whose pods an identity may run something.
+    /// Those of these namespaces where an identity may enter all pods.
     pub(crate) async fn enterable(
         &self,
         identity: &Identity,
@@ -160,7 +160,7 @@ impl Authorizer {
         self.watch.add(permit.question.clone())
     }
 
-    /// Asks again for the rights of sessions that run, for ever.
+    /// Rechecks the rights of running sessions, forever.
     pub(crate) async fn recheck(&self, every: Duration) {
         self.watch.recheck(&self.client, &self.reviews, every).await;
     }
@@ -173,7 +173,7 @@ impl std::fmt::Debug for Authorizer {
 }
 
 impl Permit<'_> {
-    /// Whether the target, of several pods, is this one's; `selector` is what was read of a workload.
+    /// Whether a target with several pods covers this one. `selector` is what was read of a workload.
     fn covers(&self, pod: &Pod, selector: Option<&Selector>) -> bool {
         let selector = match self.target {
             Target::Labels { labels, .. } => Some(&Selector::of_labels(labels)),
@@ -185,7 +185,7 @@ impl Permit<'_> {
             && selector.is_some_and(|selector| selector.matches(label))
     }
 
-    /// For one container of the pod that the permit is for.
+    /// Makes a grant for one container of the permit's pod.
     pub(crate) fn grant(self, pod: &Pod, container: &Container) -> Result<Grant, Error> {
         if self.question.namespace != pod.namespace || self.question.pod != pod.name {
             return Err(Error::OtherPod);
@@ -235,7 +235,7 @@ impl Grant {
             .unwrap_or_default()
     }
 
-    /// As it travels.
+    /// The message to the agent.
     pub(crate) fn into_message(self) -> v1::Grant {
         self.0
     }

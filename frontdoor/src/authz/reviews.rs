@@ -1,5 +1,5 @@
-//! Asks Kubernetes who may do what (SubjectAccessReview), and believes the answer for a while. One review
-//! of a question is under way at a time, however many wait for its answer.
+//! Asks Kubernetes who may do what (SubjectAccessReview), and keeps the answers for a while. Callers
+//! with the same question share one review.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -16,10 +16,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::Authorization;
 
-/// For so long after the API server did not answer, users who were let in before are let in without
-/// asking it. They need not wait for it, and when it comes back it is not met by all of them.
+/// For this long after the API server did not answer, users whom it had allowed are let in without
+/// asking it. They need not wait, and do not all ask at once when it comes back.
 const AWAY: Duration = Duration::from_secs(5);
-/// Questions whose answers are kept; the one longest unused goes first.
+/// Questions whose answers are kept. The least recently used one is dropped first.
 const QUESTIONS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is not 0");
 
 /// The group of all who have logged in.
@@ -34,20 +34,20 @@ pub(crate) enum Error {
 }
 
 impl Outage for Error {
-    /// Whether another question would most likely not be answered either.
+    /// Whether another question would most likely fail, too.
     fn is_away(&self) -> bool {
         let Self::Unanswered(unanswered) = self;
         unanswered.is_away()
     }
 }
 
-/// What is asked, in RBAC's terms: all that the answer depends on.
+/// A question in RBAC's terms: everything that the answer depends on.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub(super) struct Question {
     pub(super) user: String,
     pub(super) groups: Vec<String>,
     pub(super) extra: BTreeMap<String, Vec<String>>,
-    /// Of resource pods; the verb is create.
+    /// The subresource of pods. The verb is create.
     pub(super) subresource: &'static str,
     pub(super) namespace: String,
     pub(super) pod: String,
@@ -61,7 +61,7 @@ impl Question {
         pod: &str,
     ) -> Self {
         let mut groups = identity.groups.clone();
-        // As the API server's own authenticators say of everybody who has logged in.
+        // The API server's own authenticators add this group for everybody, too.
         if !groups.iter().any(|group| group == AUTHENTICATED) {
             groups.push(AUTHENTICATED.to_owned());
         }
@@ -75,8 +75,8 @@ impl Question {
         }
     }
 
-    /// Each part comes after its length and each list after its number, so that no two questions have the
-    /// same digest.
+    /// Each text is hashed after its length and each list after its count, so that different questions
+    /// have different digests.
     fn digest(&self) -> Digest {
         let mut digest = Sha256::new();
         let mut put = |text: &str| {
@@ -137,8 +137,8 @@ impl Reviews {
         }
     }
 
-    /// Whether they may, by an answer that is as young as configured. While the API server is away, an
-    /// answer that allowed counts for longer.
+    /// Whether they may, by an answer no older than configured. While the API server is away, an answer
+    /// that allowed counts for longer.
     pub(super) async fn may(
         &self,
         client: &kube::Client,
@@ -159,7 +159,7 @@ impl Reviews {
         self.answers.get(question.digest(), ages, ask).await
     }
 
-    /// Whether they still may, by an answer that is younger than this.
+    /// Whether they still may, by an answer no older than `age`.
     pub(super) async fn still(
         &self,
         client: &kube::Client,
@@ -180,7 +180,7 @@ async fn review(client: &kube::Client, question: &Question) -> Result<bool, Erro
     let (post, review) = (PostParams::default(), question.review());
     let answer = within(SHORT_TIMEOUT, reviews.create(&post, &review)).await?;
     let status = answer.status.unwrap_or_default();
-    // A webhook's denial stands against another authorizer's word (SubjectAccessReviewStatus).
+    // A webhook's denial overrides another authorizer's permission (SubjectAccessReviewStatus).
     Ok(status.allowed && !status.denied.unwrap_or_default())
 }
 

@@ -1,5 +1,5 @@
-//! The rights of running sessions. They are asked for again from time to time, once for all sessions of
-//! an identity in a pod. Sessions whose rights are lost are told, and end.
+//! The rights of running sessions. They are rechecked from time to time, once for all sessions of an
+//! identity in a pod. Sessions that lose their rights are told, and end.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::reviews::{Question, Reviews};
 
-/// Before an API server that was away is asked again.
+/// The pause before an API server that was away is asked again.
 const AWAY: Duration = Duration::from_secs(4);
-/// Questions that are asked at once. If as many in a row are not answered, the round is broken off, and
-/// the next one begins with the rest.
+/// Questions that are asked at once. If as many in a row get no answer, the round stops, and the next
+/// one begins with the rest.
 const AT_ONCE: usize = 4;
 
 /// The rights that the sessions of one core depend on.
@@ -40,7 +40,7 @@ pub(crate) struct Rights {
 }
 
 impl Rights {
-    /// Waits until they are lost.
+    /// Waits until the rights are lost.
     pub(crate) async fn lost(&self) {
         self.lost.cancelled().await;
     }
@@ -76,12 +76,11 @@ impl RightsWatch {
         }
     }
 
-    /// Asks for all of them again every so often, for ever. A question that is not answered changes
-    /// nothing: running sessions outlive an API server that is away. Cores and frontdoors ask at
-    /// different moments.
+    /// Rechecks all rights at intervals, forever. A question without an answer changes nothing: running
+    /// sessions outlive an API server that is away. Cores and frontdoors ask at different moments.
     pub(super) async fn recheck(&self, client: &kube::Client, reviews: &Reviews, every: Duration) {
         let mut wait = every;
-        // Questions of the last round that were asked before it was broken off.
+        // Questions that were asked in the last round before it stopped.
         let mut skipped = 0;
         loop {
             sleep(jitter::between(wait / 2, wait)).await;
@@ -121,7 +120,7 @@ impl RightsWatch {
     }
 
     fn lose(&self, question: &Question) {
-        // Sessions that are granted from now on get another token.
+        // Sessions that start later get a new token.
         if let Some(watched) = self.lock().get_mut(question) {
             let (user, namespace, pod) = (&question.user, &question.namespace, &question.pod);
             tracing::info!(user, namespace, pod, "rights are lost");

@@ -1,5 +1,5 @@
-//! The frontdoor's own rules, which take away from what Kubernetes allows. They are asked once it is
-//! known which pod and container a session would be in, and all of them are.
+//! The frontdoor's own rules, which take away from what Kubernetes allows. All of them are checked once
+//! the pod and container of a session are known.
 
 use podgate_identity::{Identity, wildcard};
 
@@ -24,7 +24,7 @@ pub(crate) enum Error {
     },
 }
 
-/// Whether no rule refuses it.
+/// Checks that no rule refuses the session.
 pub(super) fn check(
     rules: &[Rule],
     identity: &Identity,

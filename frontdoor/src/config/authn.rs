@@ -1,5 +1,5 @@
-//! The `users`, `authn` and `recheckSeconds` of the configuration: who may log in, by what, and as
-//! whom. A way to log in that nothing could come through is an error, not a surprise.
+//! The keys `users`, `authn` and `recheckSeconds` of the configuration: who may log in, by what, and as
+//! whom. A login method that could let nobody in is an error.
 
 use std::path::PathBuf;
 
@@ -19,16 +19,16 @@ pub struct Authn {
     pub revoked: Option<PathBuf>,
 }
 
-/// CAs whose certificates are read by one rule.
+/// CAs whose certificates are read by the same rule.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Certificates {
     pub authorities: PathBuf,
-    /// Whether the file may come later; until then it names no CA.
+    /// Whether the file may be missing at first. Until it is there, there is no CA.
     pub optional: bool,
     pub user: UserFrom,
     pub group_principal: String,
-    /// Whether these CAs are a desk's, which vouches for more than names.
+    /// Whether these CAs are a desk's, whose certificates say more than names.
     pub desk: bool,
     pub names: Names,
 }
@@ -38,7 +38,7 @@ pub struct Certificates {
 pub enum UserFrom {
     /// The key id is the name.
     KeyId,
-    /// The one principal that begins with this, and does not name a group; the rest of it.
+    /// The rest of the one principal that begins with this and does not name a group.
     Principal(String),
 }
 
@@ -94,7 +94,7 @@ fn default_group_principal() -> String {
 }
 
 impl File {
-    /// Checks it together with `users`; an error is the key and why.
+    /// Checks the section together with `users`. An error names the key.
     pub(super) fn check(self, users: Option<PathBuf>) -> Result<Authn, Invalid> {
         let certificates: Vec<_> = self
             .certificates
@@ -157,7 +157,7 @@ impl CertificatesFile {
             UserFromFile::KeyId => UserFrom::KeyId,
             UserFromFile::Principal => UserFrom::Principal(self.user_principal),
         };
-        // An empty one would make a group of every principal, the user's own name too.
+        // With an empty prefix every principal would be a group, even the user's own name.
         if self.group_principal.is_empty() {
             let reason = "is empty; give the prefix of the groups' principals".to_owned();
             return Err(Invalid::new("authn.certificates.groupPrincipal", reason));

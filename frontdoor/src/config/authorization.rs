@@ -1,4 +1,4 @@
-//! The `authorization` of the configuration: for how long what Kubernetes has said is believed.
+//! The `authorization` of the configuration: how long answers of Kubernetes are kept.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ pub enum HostKeys {
 }
 
 impl HostKeys {
-    /// The one of both that a configuration has; the key and what is wrong where it has not.
+    /// Takes the one that the configuration has. Both or neither is an error, which names the key.
     pub(super) fn of(files: Vec<PathBuf>, secret: Option<Reference>) -> Result<Self, Invalid> {
         match (files.is_empty(), secret) {
             (false, None) => Ok(Self::Files(files)),

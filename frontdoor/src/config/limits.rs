@@ -1,5 +1,5 @@
-//! The `limits` of the configuration: what clients may ask of this frontdoor. Each is finite, but for
-//! the idle time, which OpenSSH does not limit either.
+//! The `limits` of the configuration: how much clients may use of this frontdoor. Each is finite,
+//! except the idle time, which OpenSSH does not limit either.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -72,7 +72,7 @@ const DAY: u32 = 24 * HOUR;
 const MILLION: u32 = 1_000_000;
 
 impl File {
-    /// Holds each value against its range; an error is the key and why.
+    /// Checks each value against its range. An error names the key.
     pub(super) fn check(self) -> Result<Limits, Invalid> {
         let table: [(&str, u32, RangeInclusive<u32>); 14] = [
             (
@@ -107,8 +107,8 @@ impl File {
             ("limits.idleSeconds", self.idle_seconds, 0..=30 * DAY),
             ("limits.keepaliveSeconds", self.keepalive_seconds, 1..=DAY),
             ("limits.keepalives", self.keepalives, 1..=1000),
-            // What a peer must be able to take in is 32 KiB (RFC 4253 §6.1); less is its right for
-            // a channel's data (RFC 4254 §5.1). More than 64 KiB russh does not want to announce.
+            // A peer must be able to receive 32 KiB (RFC 4253 §6.1), but may announce less for a
+            // channel's data (RFC 4254 §5.1). russh announces at most 64 KiB.
             (
                 "limits.maxPacketBytes",
                 self.max_packet_bytes,

@@ -1,5 +1,5 @@
-//! The `rules` of the configuration: what this frontdoor denies of what Kubernetes allows. A rule that
-//! says nothing, or could be read in two ways, is an error.
+//! The `rules` of the configuration: what this frontdoor denies although Kubernetes allows it. A rule
+//! that is empty or can be read in two ways is an error.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::login_name::{Requirement, Selector};
 pub struct Rule {
     /// What it does.
     pub what: What,
-    /// To which sessions: those that all of these match.
+    /// The sessions that it is about: those that all of these match.
     pub selectors: Selectors,
-    /// What the user reads, instead of a sentence of ours.
+    /// What the user reads in place of the usual sentence.
     pub reason: Option<String>,
 }
 
@@ -28,7 +28,7 @@ pub enum What {
     Require(Vec<String>),
 }
 
-/// Which sessions a rule is about. One that is absent matches all.
+/// Which sessions a rule is about. An absent selector matches all.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Selectors {
@@ -86,7 +86,7 @@ struct ExpressionFile {
     values: Vec<String>,
 }
 
-/// Reads all rules, or says which is none.
+/// Reads all rules. An error says what is wrong with one.
 pub(super) fn check(files: Vec<File>) -> Result<Vec<Rule>, Invalid> {
     let numbered = files.into_iter().enumerate();
     numbered

@@ -1,9 +1,9 @@
-//! The kinds of objects whose pods can be entered, beside a pod itself, by the names that kubectl has
-//! for them.
+//! The kinds of objects whose pods can be entered, by the names that kubectl has for them. A pod itself
+//! is not one of them.
 
 use super::names::{is_label, is_subdomain};
 
-/// What has pods.
+/// A kind of object that has pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "they are Kubernetes' own")]
 pub(crate) enum Kind {
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The kind that a word means; `Some(None)` is a pod.
+    /// The kind that a word names; `Some(None)` is a pod.
     pub(super) fn parse(word: &str) -> Option<Option<Self>> {
         Some(match word {
             "po" | "pod" | "pods" => None,
@@ -42,7 +42,7 @@ impl Kind {
         }
     }
 
-    /// The part of a login name that names one.
+    /// What an error calls the name of such an object.
     pub(super) fn part(self) -> &'static str {
         match self {
             Self::Deployment => "the deployment's name",
@@ -54,8 +54,9 @@ impl Kind {
         }
     }
 
-    /// Whether one can have this name. Services are DNS labels, which some releases want to begin with
-    /// a letter (RFC 1035) and some do not (KEP-5311): the API server knows which.
+    /// Whether such an object can have this name. Services are DNS labels. Some releases require a
+    /// letter at their beginning (RFC 1035) and some do not (KEP-5311), so that is left to the API
+    /// server.
     pub(super) fn can_be_named(self, name: &str) -> bool {
         match self {
             Self::Service => is_label(name),

@@ -1,8 +1,8 @@
-//! What a login name means, and what it can resolve to. Pure: no I/O, no lookup.
+//! Parses login names into targets. Pure: no I/O, no lookup.
 //!
-//! `[kind/]name[.namespace][+container]`, `label=value,…[.namespace][+container]` or a reserved name,
-//! by example in `help.txt`. Only what Kubernetes itself takes for a name gets past here, and a
-//! target that is written out is read as itself.
+//! A login name is `[kind/]name[.namespace][+container]`, `label=value,…[.namespace][+container]` or a
+//! reserved name; `help.txt` has examples. Only names that are valid in Kubernetes pass. The text of a
+//! target parses to the same target.
 
 mod kind;
 mod names;
@@ -21,47 +21,42 @@ pub(crate) use selector::{Requirement, Selector, UnknownRequirement};
 
 use names::{is_label_key, is_label_value, is_subdomain};
 
-/// What stands between a kind and a name, and in a label's key. The second is for scp and rsync: with
-/// a slash before the colon they take the whole for a path.
+/// What separates a kind from a name, and the parts of a label's key. `~` is for scp and rsync, which
+/// take a word with a slash before the colon for a path.
 const SLASH: [char; 2] = ['/', '~'];
 
-/// What the user named.
+/// What a login name leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A pod.
     Pod {
-        /// The pod's namespace.
         namespace: String,
-        /// The pod's name.
         name: String,
         /// The container's name, if one was given.
         container: Option<String>,
     },
-    /// A ready pod of what runs or serves by several.
+    /// A ready pod of a workload or a service.
     Workload {
-        /// What it is.
         kind: Kind,
-        /// Its namespace.
         namespace: String,
-        /// Its name.
         name: String,
         /// The container's name, if one was given.
         container: Option<String>,
     },
     /// A ready pod that has all of these labels.
     Labels {
-        /// The labels' values by their keys: one at the least.
+        /// Values by key; at least one.
         labels: BTreeMap<String, String>,
         /// The pod's namespace.
         namespace: String,
         /// The container's name, if one was given.
         container: Option<String>,
     },
-    /// A word to the frontdoor itself.
+    /// A request to the frontdoor itself.
     Reserved(Reserved),
 }
 
-/// Why a login name names nothing.
+/// Why a login name is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Error {
@@ -91,13 +86,13 @@ impl Target {
             Some((rest, container)) => (rest, Some(container)),
             None => (login, None),
         };
-        // Of all that can be named, labels alone have a `=`.
+        // Only labels have a `=`.
         let by_labels = rest.contains('=');
         let (kind, rest) = match rest.split_once(SLASH) {
             Some((kind, rest)) if !by_labels => (Kind::parse(kind).ok_or(Error::Kind)?, rest),
             _ => (None, rest),
         };
-        // A dot with a `=` behind it is part of a label's key, or of a value before the last.
+        // If a `=` follows, the dot belongs to a label's key, or to a value before the last.
         let (named, namespace) = rest
             .rsplit_once('.')
             .filter(|(_, namespace)| !namespace.contains('='))
@@ -133,7 +128,7 @@ impl Target {
         })
     }
 
-    /// The namespace that it is in, but for a reserved name.
+    /// The target's namespace; `None` for a reserved name.
     pub(crate) fn namespace(&self) -> Option<&str> {
         match self {
             Self::Pod { namespace, .. }
@@ -143,7 +138,7 @@ impl Target {
         }
     }
 
-    /// What is said where there is no such thing, and where one may not enter it: the same.
+    /// The words for a target that does not exist, and for one that the user may not enter: the same.
     pub(crate) fn absent(&self) -> Absent {
         let namespace = self.namespace().unwrap_or_default();
         Absent(match self {
@@ -205,7 +200,7 @@ fn written(labels: &BTreeMap<String, String>) -> String {
     labels.join(",")
 }
 
-/// Words that say neither whether something is there nor whether one may enter it.
+/// Words that do not tell a missing target from a forbidden one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Absent(String);
 
@@ -215,7 +210,7 @@ impl fmt::Display for Absent {
     }
 }
 
-/// In full: with the namespace, so that it means the same wherever it is read.
+/// In full, with the namespace, so that it means the same everywhere.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -234,12 +229,10 @@ impl fmt::Display for Target {
     }
 }
 
-/// A pod as the cluster has it, down to what a session needs.
+/// What a session needs to know of a pod in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pod {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// Its UID, as its kubelet knows it.
     pub uid: String,
@@ -249,7 +242,6 @@ pub(crate) struct Pod {
     pub node_address: std::net::IpAddr,
     /// Whether it shares the node's network.
     pub host_network: bool,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// The kind of runtime that it asks for.
     pub runtime_class: Option<String>,
@@ -281,7 +273,6 @@ impl Pod {
 /// A container of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Container {
-    /// Its name.
     pub name: String,
     /// Its id as `<runtime>://<id>`, if it runs.
     pub running: Option<String>,

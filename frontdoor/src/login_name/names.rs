@@ -1,4 +1,4 @@
-//! What Kubernetes takes for a name (k8s.io/apimachinery, util/validation and content).
+//! Which names Kubernetes accepts (k8s.io/apimachinery, util/validation and content).
 
 /// Bytes of a DNS label, of a label's name and of its value.
 const LABEL: usize = 63;

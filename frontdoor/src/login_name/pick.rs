@@ -1,31 +1,30 @@
-//! Which of several pods a session goes to: a ready one, that with the fewest sessions. The same pods
-//! give the same answer, in whatever order they come.
+//! Picks one of several pods for a session: the ready one with the fewest sessions. The order of the
+//! candidates does not matter.
 
 /// A pod that a target may lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate<'a> {
-    /// Its name.
     pub name: &'a str,
     /// Whether its condition `Ready` is `True`.
     pub ready: bool,
-    /// Whether it is being deleted (`metadata.deletionTimestamp`): it may be ready to its last moment.
+    /// Whether it is being deleted (`metadata.deletionTimestamp`). Such a pod may still be ready.
     pub deleted: bool,
     /// Sessions that it has now.
     pub sessions: usize,
 }
 
-/// There are candidates, or none at all, and no session can go to any.
+/// No session can go to any of the candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoneReady {
-    /// None was given.
+    /// There are no candidates.
     #[error("it has no pods")]
     NoPods,
-    /// None is ready, or all that are go.
+    /// None is ready, or all ready ones are being deleted.
     #[error("none of its pods is ready (it has {0})")]
     OfSome(usize),
 }
 
-/// The ready pod with the fewest sessions; of those that have as few, the first by name.
+/// The ready pod with the fewest sessions; among equals, the first by name.
 pub(crate) fn pick<'a>(candidates: &[Candidate<'a>]) -> Result<Candidate<'a>, NoneReady> {
     candidates
         .iter()

@@ -1,14 +1,14 @@
-//! Login names that mean no pod.
+//! Login names that are reserved: they name no pod.
 
-/// What `help` prints: the grammar and its table of examples, each row of which a test holds.
+/// The text that `help` prints: the grammar, and a table of examples that a test checks row by row.
 pub(crate) const HELP: &str = include_str!("help.txt");
 
-/// A word to the frontdoor itself.
+/// A request to the frontdoor itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reserved {
     /// Prints the grammar.
     Help,
-    /// Prints who the user is here, and what says so.
+    /// Prints who the user is here, and how the frontdoor knows.
     WhoAmI,
     /// Lists the pods that the user may enter.
     Pods,
@@ -17,12 +17,11 @@ pub(crate) enum Reserved {
 impl Reserved {
     const ALL: [Self; 3] = [Self::Help, Self::WhoAmI, Self::Pods];
 
-    /// The one of this name.
+    /// The reserved name that this is, if it is one.
     pub(super) fn named(login: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|word| word.as_str() == login)
     }
 
-    /// Its name.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Help => "help",

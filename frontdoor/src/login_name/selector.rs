@@ -7,9 +7,9 @@ use std::fmt;
 /// Which pods of its namespace an object selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// None: what an absent selector does (LabelSelectorAsSelector).
+    /// No pods: the meaning of an absent selector (LabelSelectorAsSelector).
     Nothing,
-    /// Those that meet all of these; all pods where there are none.
+    /// Pods that meet all of these; without any, all pods.
     All(Vec<Requirement>),
 }
 
@@ -26,7 +26,7 @@ pub enum Requirement {
     DoesNotExist(String),
 }
 
-/// A requirement that the API does not have: of a later release, or broken.
+/// A requirement that the API does not have: it is of a later release, or broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a selector requires {key} {operator} with {values} values, which is not supported")]
 pub struct UnknownRequirement {
@@ -39,7 +39,7 @@ pub struct UnknownRequirement {
 }
 
 impl Selector {
-    /// A metav1.LabelSelector's, whose two halves must both hold. An empty one selects all pods.
+    /// A metav1.LabelSelector, whose two halves must both hold. An empty one selects all pods.
     pub fn of_workload(
         match_labels: BTreeMap<String, String>,
         match_expressions: Vec<Requirement>,
@@ -52,7 +52,7 @@ impl Selector {
         Self::All(all)
     }
 
-    /// A service's. An empty one selects none: its endpoints are somebody else's to make
+    /// A service's selector. An empty one selects no pods: somebody else makes the endpoints
     /// (ServiceSpec.selector).
     pub fn of_service(selector: BTreeMap<String, String>) -> Self {
         if selector.is_empty() {
@@ -61,12 +61,12 @@ impl Selector {
         Self::of_workload(selector, Vec::new())
     }
 
-    /// Those with all of these labels.
+    /// Pods with all of these labels.
     pub fn of_labels(labels: &BTreeMap<String, String>) -> Self {
         Self::of_workload(labels.clone(), Vec::new())
     }
 
-    /// Whether a pod is selected that has these labels: the value of each by its key.
+    /// Whether a pod is selected. `label` gives the pod's value for a key.
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         match self {
             Self::Nothing => false,
@@ -74,7 +74,7 @@ impl Selector {
         }
     }
 
-    /// As a request's `labelSelector` (labels.Parse); `None` where there is nothing to ask for.
+    /// As a request's `labelSelector` (labels.Parse); `None` if no pod can be selected.
     pub fn query(&self) -> Option<String> {
         match self {
             Self::Nothing => None,
@@ -101,7 +101,7 @@ impl fmt::Display for Requirement {
 }
 
 impl Requirement {
-    /// One of `matchExpressions`, as it stands there. Some operators have values and some have none
+    /// Reads one of `matchExpressions`. Some operators have values and some have none
     /// (labels.NewRequirement).
     pub fn new(
         key: String,

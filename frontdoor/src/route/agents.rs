@@ -1,4 +1,4 @@
-//! Which pod is the agent of each node, as one watch of the agents' own pods has it.
+//! The agents' own pods, followed by one watch: the address of the agent on each node.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use podgate_identity::kubernetes::backoff;
 
-/// By node, then by pod: while an agent is replaced a node may have two.
+/// By node, then by pod: a node may have two while its agent is replaced.
 type Table = HashMap<String, HashMap<String, Agent>>;
 
 /// The agents' pods.
@@ -24,17 +24,17 @@ pub(crate) struct AgentPods {
     table: RwLock<Table>,
 }
 
-/// One that has an address.
+/// An agent's pod that has an address.
 #[derive(Debug)]
 struct Agent {
     ip: IpAddr,
     ready: bool,
-    /// It drains, and takes no session any more.
+    /// It is being deleted, and takes no new sessions.
     deleted: bool,
 }
 
 impl AgentPods {
-    /// Those of a namespace that a label selector matches, as the API takes it.
+    /// The pods of a namespace that a label selector matches, in the API's syntax.
     pub(crate) fn new(namespace: String, selector: String) -> Self {
         Self {
             namespace,
@@ -43,14 +43,14 @@ impl AgentPods {
         }
     }
 
-    /// Where the agent of a node is dialled: one that is ready before one that is not yet.
+    /// The address of a node's agent. A ready one is preferred.
     pub(super) fn on(&self, node: &str) -> Option<IpAddr> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         let agents = table.get(node)?.values().filter(|agent| !agent.deleted);
         agents.max_by_key(|agent| agent.ready).map(|agent| agent.ip)
     }
 
-    /// Follows them, for ever; errors are retried as for the cluster's pods.
+    /// Follows the pods, forever. Errors are retried as for the cluster's pods.
     pub(super) async fn follow(&self, client: kube::Client) {
         let pods: Api<core::Pod> = Api::namespaced(client, &self.namespace);
         let config = watcher::Config::default().labels(&self.selector);

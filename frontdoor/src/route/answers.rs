@@ -1,5 +1,5 @@
-//! What the API server is asked for on the way to a pod. A failure is the answer for a moment, too, so that
-//! a user who asks for the same over and over costs the API server one request a moment.
+//! Answers of the API server on the way to a pod. A failure is kept for a moment, too: a user who
+//! repeats a question costs the API server one request a moment.
 
 use std::hash::Hash;
 use std::num::NonZeroUsize;
@@ -9,9 +9,9 @@ use podgate_process::cache::{Cache, Outage};
 
 use podgate_identity::kubernetes::Unanswered;
 
-/// Questions whose answers are kept; the one longest unused goes first.
+/// Questions whose answers are kept. The least recently used one is dropped first.
 const QUESTIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not 0");
-/// For so long a failure is the answer to the same question.
+/// How long a failure is the answer to its question.
 const FAILED: Duration = Duration::from_secs(1);
 
 /// Why there is no answer.

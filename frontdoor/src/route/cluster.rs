@@ -1,5 +1,5 @@
-//! What all cores know of the cluster: its pods, recent answers of the API server, and how many sessions
-//! each pod has.
+//! What all cores know of the cluster: its pods, recent answers of the API server, and the number of
+//! sessions in each pod.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,17 +17,18 @@ use super::workloads::{self, Selects};
 use crate::login_name::{Kind, Selector};
 use podgate_identity::kubernetes::{ANSWER_TIMEOUT, within};
 
-/// For so long after it was read an object is taken to select the same pods.
+/// How long an object's selector serves after it was read.
 const SELECTOR: Duration = Duration::from_secs(10);
-/// Of answers that serve only callers who wait for them.
+/// For answers that serve only the callers that wait for them.
 const ONCE: Ages = Ages {
     good: Duration::ZERO,
     outage: Duration::ZERO,
 };
-/// Pods that are listed at once, where they are not watched, or too new for it: one is picked of these.
+/// Pods that are listed at most, if they are not watched or too new for the watch. One of these is
+/// picked.
 const MOST: u32 = 500;
 
-/// What is known; empty at first.
+/// What is known of the cluster; empty at first.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     /// Whether somebody watches the pods.
@@ -39,13 +40,13 @@ pub(crate) struct Cluster {
     /// By namespace and selector.
     listed: AnswerCache<(String, String), Arc<[Arc<Record>]>>,
     selectors: AnswerCache<(Kind, String, String), Arc<Selects>>,
-    /// For how long the API server's last word counts while it is away.
+    /// How long the API server's last answer serves while it is away.
     outage: Duration,
 }
 
 impl Cluster {
-    /// For `outage` the API server's last word counts while it is away. Who has its pods `watched` must
-    /// have a router follow them.
+    /// If `watched`, a router must follow the pods. For `outage` the API server's last answer serves
+    /// while it is away.
     pub(crate) fn new(watched: bool, outage: Duration) -> Self {
         Self {
             watched,
@@ -58,7 +59,7 @@ impl Cluster {
         }
     }
 
-    /// Cancelled once the watch has seen all pods; nothing cancels it where there is none.
+    /// Cancelled once the watch has seen all pods; never, if there is no watch.
     pub(crate) fn filled(&self) -> CancellationToken {
         self.pods.filled()
     }
@@ -100,7 +101,7 @@ impl Cluster {
         self.listed.get(question, |_| ONCE, ask).await
     }
 
-    /// What an object selects, as it said a moment ago or says now.
+    /// An object's selector, read now or a moment ago.
     pub(super) async fn selects(
         &self,
         client: &kube::Client,
@@ -121,7 +122,7 @@ impl Cluster {
     }
 }
 
-/// Of a pod that is read alone, which shares nothing.
+/// Makes the record of a pod that was read by itself, and shares nothing with others.
 fn record(seen: Seen) -> Option<Arc<Record>> {
     let (_, record) = Record::new(seen.pod, 0, &mut Pools::default())?;
     Some(Arc::new(record))

@@ -14,12 +14,12 @@ pub(crate) struct Destination {
     pub container: Container,
     /// What selected the pod, if the target was not a pod's name.
     pub selector: Option<Selector>,
-    /// Counts the session among the pod's.
+    /// Counts the session among those of the pod.
     pub pod_slot: PodSlot,
 }
 
 impl Destination {
-    /// In a pod of `namespace`, and in the container that was asked for or the one that is chosen then.
+    /// A pod of `namespace`, and in it the container that was asked for, or else the default one.
     pub(super) fn new(
         namespace: &str,
         record: &Record,

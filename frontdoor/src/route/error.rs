@@ -8,7 +8,7 @@ use crate::login_name::Absent;
 pub(crate) enum Error {
     #[error("{0}")]
     Ask(answers::Error),
-    // The words of what one may not enter.
+    // The same words as for a target that one may not enter.
     #[error("{0}")]
     Absent(Absent),
     #[error("this frontdoor does not watch the cluster's pods (watchPods) and cannot list them")]

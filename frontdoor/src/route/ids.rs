@@ -1,15 +1,15 @@
-//! Ids of pods and containers, as the bytes that their digits stand for: a third of the text, of which a
-//! cluster has megabytes. What is written in another way is kept as it is.
+//! Ids of pods and containers, stored as the bytes of their hex digits. That takes a third of the text,
+//! of which a cluster has megabytes. An id in another form is stored as its text.
 
 use std::fmt;
 
-/// How runtimes begin the ids of their containers (ContainerStatus.containerID).
+/// How ids of containers begin, by runtime (ContainerStatus.containerID).
 const RUNTIMES: [&str; 3] = ["containerd://", "cri-o://", "docker://"];
 
 /// A pod's UID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Uid {
-    /// As RFC 9562 writes it, in small letters.
+    /// As RFC 9562 writes it, in lower case.
     Uuid([u8; 16]),
     Text(Box<str>),
 }
@@ -17,7 +17,7 @@ pub(super) enum Uid {
 /// A container's id, after its runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ContainerId {
-    /// Of a runtime of the list.
+    /// The index of a runtime in the list above, and the digest.
     Digest(u8, [u8; 32]),
     Text(Box<str>),
 }
@@ -41,7 +41,7 @@ impl From<&str> for ContainerId {
     }
 }
 
-/// What so many pairs of digits stand for.
+/// The bytes of `N` pairs of hex digits.
 fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     if digits.len() != 2 * N || !digits.is_ascii() {

@@ -1,4 +1,4 @@
-//! The pods of some namespaces as a table, a piece at a time: of a cluster's pods it is megabytes.
+//! The pods of some namespaces as a table, in pieces: for a whole cluster it is megabytes.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -6,25 +6,25 @@ use std::sync::Arc;
 use super::Cluster;
 use super::record::Record;
 
-/// Bytes of a piece, about.
+/// Bytes of a piece, roughly.
 const PIECE: usize = 32 * 1024;
 const HEAD: [&str; 5] = ["NAMESPACE", "NAME", "READY", "STATUS", "NODE"];
 
-/// A table that is written as it is read.
+/// A table that is written while it is read.
 #[derive(Debug)]
 pub(crate) struct Listing {
     cluster: Arc<Cluster>,
     namespaces: std::vec::IntoIter<String>,
-    /// Of the namespace that is written now.
+    /// The namespace that is being written.
     namespace: String,
     pods: std::vec::IntoIter<Arc<Record>>,
-    /// Of the columns; nothing stands behind the last.
+    /// The widths of the columns. The last one is not padded.
     widths: [usize; 5],
     begun: bool,
 }
 
 impl Listing {
-    /// Looks at all of the pods first, for the widths; others of the core have a turn after each
+    /// Looks at all pods first, for the widths. Other tasks of the core have a turn after each
     /// namespace.
     pub(super) async fn new(cluster: Arc<Cluster>, namespaces: Vec<String>) -> Self {
         let mut widths = HEAD.map(str::len);
@@ -55,7 +55,7 @@ impl Listing {
     fn line(&self, cells: &[impl AsRef<str>; 5], piece: &mut String) {
         for (cell, width) in cells.iter().zip(self.widths).take(HEAD.len() - 1) {
             let cell = cell.as_ref();
-            // A string takes all that is written to it.
+            // Writing to a string cannot fail.
             let _ = write!(piece, "{cell:width$}   ");
         }
         piece.push_str(cells.last().map_or("", AsRef::as_ref));

@@ -1,5 +1,5 @@
-//! How many sessions each pod has from this frontdoor, over all cores. A pod is counted while it has
-//! one, so that there are never more of them than sessions.
+//! How many sessions each pod has from this frontdoor, over all cores. Only pods that have one are
+//! stored, so there are never more of them than sessions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,12 +21,12 @@ pub(crate) struct PodSlot {
 }
 
 impl Loads {
-    /// One more session for the pod of this UID.
+    /// Counts one more session for the pod of this UID.
     pub(super) fn slot(self: &Arc<Self>, uid: &Uid) -> PodSlot {
         self.take(&mut self.lock(), uid)
     }
 
-    /// Picks one of these pods and counts a session for it before anybody else picks.
+    /// Picks one of these pods, and counts a session for it before another caller picks.
     pub(super) fn pick<'a>(
         self: &Arc<Self>,
         pods: &'a [Arc<Record>],

@@ -1,6 +1,6 @@
-//! Where a target runs, as the watch of the cluster's pods has it. A pod that it has not seen, or of
-//! which no container runs there, is read from the API server, which is all that is done without a
-//! watch. Of the pods of a workload, a service or labels a ready one is picked.
+//! Finds the pod that a target leads to, from a watch of the cluster's pods. A pod that the watch has
+//! not seen, or whose container does not run there, is read from the API server. Without a watch every
+//! pod is. For a workload, a service or labels it picks a ready pod.
 
 mod agents;
 mod answers;
@@ -33,7 +33,7 @@ pub(crate) use error::Error;
 pub(crate) use listing::Listing;
 pub(crate) use loads::PodSlot;
 
-/// Looks up where targets lead; one a core.
+/// Finds where targets lead; one per core.
 #[derive(Clone)]
 pub(crate) struct Router {
     client: kube::Client,
@@ -42,9 +42,9 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// Reads the kubeconfig, or the cluster's own configuration where there is none. To be called
-    /// on the runtime that uses it. What is known is in `cluster` and `agents`, for all cores; without
-    /// the latter agents are where their nodes are.
+    /// Makes a client from the kubeconfig or, without one, from the pod's own configuration. Call it on
+    /// the runtime that uses it. All cores share `cluster` and `agents`. Without `agents`, agents are
+    /// dialled at their nodes' addresses.
     pub(crate) async fn connect(
         kubeconfig: Option<&Path>,
         cluster: Arc<Cluster>,
@@ -57,17 +57,17 @@ impl Router {
         })
     }
 
-    /// The client of the API server that it asks by.
+    /// The router's client of the API server.
     pub(crate) fn client(&self) -> kube::Client {
         self.client.clone()
     }
 
-    /// Follows the cluster's pods, for ever, and says how many there are; for one core alone.
+    /// Follows the cluster's pods, forever, and reports their number. Only one core does this.
     pub(crate) async fn follow(&self, count: impl Fn(usize)) {
         self.cluster.pods.follow(self.client.clone(), count).await;
     }
 
-    /// Follows the agents' own pods, for ever, if they are dialled there; for one core alone.
+    /// Follows the agents' own pods, forever, if they are dialled there. Only one core does this.
     pub(crate) async fn follow_agents(&self) {
         match &self.agents {
             Some(agents) => agents.follow(self.client.clone()).await,
@@ -75,7 +75,7 @@ impl Router {
         }
     }
 
-    /// Where the agent of a pod's node is dialled.
+    /// The address of the agent on a pod's node.
     pub(crate) fn agent(&self, pod: &Pod) -> Result<IpAddr, Error> {
         match &self.agents {
             None => Ok(pod.node_address),
@@ -86,7 +86,7 @@ impl Router {
         }
     }
 
-    /// Where a target leads. It counts a session there at once.
+    /// Finds where a target leads, and counts a session there at once.
     pub(crate) async fn resolve(&self, target: &Target) -> Result<Destination, Error> {
         match target {
             Target::Pod {
@@ -153,8 +153,8 @@ impl Router {
         self.destination(namespace, &record, container)
     }
 
-    /// Picks one of the pods that are selected. Where those that are known will not do, they are listed
-    /// once: there may be newer ones.
+    /// Picks one of the selected pods. If none of the known ones will do, the pods are listed once,
+    /// because there may be newer ones.
     async fn selected(
         &self,
         target: &Target,
@@ -173,7 +173,7 @@ impl Router {
                 loads
                     .pick(&listed)
                     .map_err(|reason| match (target, reason) {
-                        // To those who may enter none it looks the same.
+                        // To a user who may enter none of them, this must look the same.
                         (Target::Labels { .. }, NoneReady::NoPods) => {
                             Error::Absent(target.absent())
                         }

@@ -1,6 +1,6 @@
-//! Pods of the whole cluster, followed by one watch. What it has seen is found from the first pod on;
-//! what is not here, and which pods there are, is known once the first list is whole. A later list is put
-//! over what is known, so that what is known serves meanwhile and no second table is held.
+//! The pods of the whole cluster, followed by one watch. A pod is found as soon as the watch has seen
+//! it. Which pods exist, and that one does not, is known once the first list is complete. A later list
+//! is merged into the table, so the old entries serve meanwhile and there is no second table.
 
 use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
@@ -17,16 +17,16 @@ use super::record::{ByName, Pools, Record};
 use super::wire::Seen;
 use crate::login_name::Selector;
 
-/// Pods of a page of the list: what is parsed at once is the most that a list takes in memory.
+/// Pods in a page of the list. A page is parsed at once, and no more of a list is in memory.
 const PAGE: u32 = 250;
-/// Seconds until a watch is begun anew where it ended; one that says nothing for longer is dead.
+/// Seconds after which the watch is renewed. One that is silent for longer is dead.
 const WATCH: u32 = 60;
 
 /// By namespace, then by name.
 type Table = BTreeMap<Box<str>, HashSet<ByName>>;
 
-/// What is known of the cluster's pods. All cores read it; one follower writes, and keeps them waiting
-/// only while it puts what it has made ready.
+/// What is known of the cluster's pods. All cores read it. One follower writes it, and blocks the
+/// readers only while it puts in what it has prepared.
 #[derive(Debug, Default)]
 pub(super) struct Pods {
     table: RwLock<Table>,
@@ -34,18 +34,18 @@ pub(super) struct Pods {
     filled: CancellationToken,
 }
 
-/// What the one that writes knows beside.
+/// What only the follower knows.
 #[derive(Debug, Default)]
 struct Follower {
     pools: Pools,
-    /// Lists begun.
+    /// The number of lists so far.
     list: u32,
-    /// In the table.
+    /// The number of pods in the table.
     pods: usize,
 }
 
 impl Pods {
-    /// Whether what is not here is nowhere, but for what has just begun.
+    /// True once the first list is complete: a missing pod then does not exist, unless it is brand new.
     fn is_filled(&self) -> bool {
         self.filled.is_cancelled()
     }
@@ -62,7 +62,7 @@ impl Pods {
         Some(Arc::clone(&pod.0))
     }
 
-    /// The pods of a namespace that a selector selects; `None` where they are not known.
+    /// The pods of a namespace that a selector selects; `None` until the first list is complete.
     pub(super) fn select(&self, namespace: &str, selector: &Selector) -> Option<Vec<Arc<Record>>> {
         let table = self.is_filled().then(|| self.read())?;
         let pods = table.get(namespace).into_iter().flatten();
@@ -70,20 +70,20 @@ impl Pods {
         Some(selected.map(|pod| Arc::clone(&pod.0)).collect())
     }
 
-    /// The namespaces that have pods; `None` where they are not known.
+    /// The namespaces that have pods; `None` until the first list is complete.
     pub(super) fn namespaces(&self) -> Option<Vec<String>> {
         let table = self.is_filled().then(|| self.read())?;
         Some(table.keys().map(|name| name.to_string()).collect())
     }
 
-    /// Looks at a namespace's pods, in any order.
+    /// Calls `look` for each pod of a namespace, in any order.
     pub(super) fn each(&self, namespace: &str, mut look: impl FnMut(&Record)) {
         let table = self.read();
         let pods = table.get(namespace).into_iter().flatten();
         pods.for_each(|pod| look(&pod.0));
     }
 
-    /// A namespace's pods, by name.
+    /// The pods of a namespace, sorted by name.
     pub(super) fn of(&self, namespace: &str) -> Vec<Arc<Record>> {
         let table = self.read();
         let pods = table.get(namespace).into_iter().flatten();
@@ -93,7 +93,7 @@ impl Pods {
         pods
     }
 
-    /// Follows the cluster, for ever, and says how many pods there are.
+    /// Follows the cluster, forever, and reports the number of pods.
     pub(super) async fn follow(&self, client: kube::Client, count: impl Fn(usize)) {
         let config = watcher::Config::default().page_size(PAGE).timeout(WATCH);
         let events = watcher::watcher(Api::<Seen>::all(client), config);
@@ -108,7 +108,7 @@ impl Pods {
         }
     }
 
-    /// Takes one event, and says how many pods there are.
+    /// Applies one event, and returns the number of pods.
     fn take(&self, event: Event<Seen>, follower: &mut Follower) -> usize {
         match event {
             Event::Init => follower.list += 1,
@@ -130,7 +130,7 @@ impl Pods {
         follower.pods
     }
 
-    /// Whether it was not there.
+    /// Returns whether the pod is new.
     fn put(&self, namespace: String, record: Record) -> bool {
         let record = ByName(Arc::new(record));
         let mut table = self.write();
@@ -144,7 +144,7 @@ impl Pods {
         }
     }
 
-    /// Whether it was there.
+    /// Returns whether the pod was there.
     fn remove(&self, seen: &Seen) -> bool {
         let metadata = &seen.pod.metadata;
         let (Some(namespace), Some(name)) = (&metadata.namespace, &metadata.name) else {
@@ -161,8 +161,8 @@ impl Pods {
         removed
     }
 
-    /// Lets go of what the last list did not have, and says how many pods are left. What stays of a
-    /// namespace is gathered beside those who read, and then put in one piece.
+    /// Drops the pods that the last list did not have, and returns how many are left. What stays of a
+    /// namespace is collected while others can read, and then put in at once.
     fn sweep(&self, list: u32) -> usize {
         let namespaces: Vec<_> = self.read().keys().cloned().collect();
         let mut left = 0;

@@ -1,19 +1,19 @@
-//! Values that many pods have alike, each held once: names of nodes and containers, labels. What no pod
-//! has any more is let go of from time to time.
+//! Values that many pods share, each held once: names of nodes and containers, labels. Values that no
+//! pod has any more are dropped from time to time.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// A value that came since the last look may be let go of at the next.
+/// After this many new values, those that are not in use are dropped.
 const SWEEP: usize = 1024;
 
 /// Values of one kind.
 #[derive(Debug)]
 pub(super) struct Pool<T: ?Sized> {
     values: HashSet<Arc<T>>,
-    /// So many of them, and it is looked which are still in use.
+    /// The number of values at which those that are not in use are dropped.
     full: usize,
 }
 
@@ -30,7 +30,7 @@ where
 }
 
 impl<T: Eq + Hash + ?Sized> Pool<T> {
-    /// The value that all have.
+    /// The shared copy of a value.
     pub(super) fn share<'a>(&mut self, value: &'a T) -> Arc<T>
     where
         Arc<T>: From<&'a T> + Borrow<T>,

@@ -1,5 +1,5 @@
-//! A pod down to what routing needs, in little memory: a cluster has a hundred thousand of them. What
-//! pods have in common is shared; the rest is in boxes that fit.
+//! A pod, reduced to what routing needs, in little memory: a cluster has a hundred thousand of them.
+//! What pods have in common is shared.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
@@ -20,7 +20,7 @@ pub(super) struct Record {
     pub(super) name: Box<str>,
     /// As its kubelet knows it.
     pub(super) uid: Uid,
-    /// None where it is on no node yet.
+    /// `None` until it is scheduled.
     pub(super) node: Option<Arc<str>>,
     address: Option<IpAddr>,
     labels: Arc<[Label]>,
@@ -31,13 +31,13 @@ pub(super) struct Record {
     runtime_class: Option<Arc<str>>,
     phase: Phase,
     default_container: Option<u16>,
-    /// Containers that are meant to run, and those that say they do their work.
+    /// How many containers should run, and how many of those are ready.
     wanted: u16,
     at_work: u16,
     pub(super) ready: bool,
     pub(super) deleted: bool,
     host_network: bool,
-    /// The list that it was last seen in, or the watch after it.
+    /// The number of the list that it was last seen in, or after.
     pub(super) list: u32,
 }
 
@@ -51,7 +51,7 @@ enum Phase {
     Unknown,
 }
 
-/// What records share.
+/// Values that records share.
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     words: Pool<str>,
@@ -60,7 +60,7 @@ pub(super) struct Pools {
 }
 
 impl Record {
-    /// `None` where it is no pod: without a name, a namespace or a UID.
+    /// `None` for a pod without a name, a namespace or a UID.
     pub(super) fn new(pod: wire::Pod, list: u32, pools: &mut Pools) -> Option<(String, Self)> {
         let wire::Pod {
             metadata,
@@ -135,7 +135,7 @@ impl Record {
         Some((metadata.namespace?, record))
     }
 
-    /// The pod as a session needs it; `None` where it is on no node.
+    /// The pod as a session needs it; `None` until it is scheduled.
     pub(super) fn pod(&self, namespace: &str) -> Option<Pod> {
         let containers = self.containers.iter().zip(&self.running);
         Some(Pod {
@@ -174,12 +174,12 @@ impl Record {
         })
     }
 
-    /// Containers that do their work, of those that should: `READY` of kubectl.
+    /// Ready containers, of those that should run: `READY` of kubectl.
     pub(super) fn at_work(&self) -> String {
         format!("{}/{}", self.at_work, self.wanted)
     }
 
-    /// Bytes of it.
+    /// The length of that text in bytes.
     pub(super) fn at_work_width(&self) -> usize {
         let digits = |number: u16| {
             number
@@ -189,7 +189,7 @@ impl Record {
         digits(self.at_work) + 1 + digits(self.wanted)
     }
 
-    /// Its phase, or that it goes.
+    /// Its phase, or that it is being deleted.
     pub(super) fn status(&self) -> &'static str {
         match self.phase {
             _ if self.deleted => "Terminating",

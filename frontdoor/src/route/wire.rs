@@ -1,5 +1,5 @@
-//! A pod as the API server writes it, down to the fields that routing reads: the rest is passed over
-//! while it is parsed, and never held.
+//! A pod as the API server sends it, reduced to the fields that routing reads. Other fields are skipped
+//! while it is parsed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
-//! Which pods an object runs or serves by, as the object itself says: what `kubectl exec` goes by, too
-//! (polymorphichelpers.SelectorsForObject). It is read for a session, and good for a few seconds more.
+//! Which pods an object runs or serves by, by its own selector, as `kubectl exec` finds them
+//! (polymorphichelpers.SelectorsForObject). It is read for a session, and serves for a few seconds
+//! more.
 
 use std::fmt::Debug;
 
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use super::answers;
 use crate::login_name::{Kind, Requirement, Selector, UnknownRequirement};
 
-/// What an object says of its pods.
+/// Why an object's pods are not known.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Pods {
     #[error("it is of type ExternalName and has no pods")]

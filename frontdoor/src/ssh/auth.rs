@@ -12,7 +12,7 @@ use crate::authn::{Credential, Login, Verdict};
 #[derive(Default)]
 pub(super) struct Attempts {
     login_name: String,
-    /// Proved already, where a login takes two credentials.
+    /// Proved already, if a login takes two credentials.
     earlier: Vec<Credential>,
     failed: usize,
     /// Whether the client has asked for the methods.

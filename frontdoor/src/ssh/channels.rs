@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 const SIGNALS: usize = 32;
 
 pub(super) struct Channels {
-    /// How many there may be.
+    /// The limit.
     most: usize,
     /// Cancelled when the connection is gone.
     ended: CancellationToken,
@@ -50,7 +50,7 @@ pub(super) struct Opening {
     closed: CancellationToken,
 }
 
-/// There are as many as there may be.
+/// The limit is reached.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection has as many channels as it may have")]
 pub(super) struct Full;
@@ -64,8 +64,8 @@ impl Channels {
         }
     }
 
-    /// Enters one that was asked for. Its token is cancelled when it closes; whoever closes it at this
-    /// end cancels the token.
+    /// Enters a channel that was asked for. Its token is cancelled when the channel closes; this end
+    /// cancels the token when it closes the channel itself.
     pub(super) fn opening(&mut self, id: ChannelId) -> Result<Opening, Full> {
         // russh does not tell of a channel that this end closes first.
         self.known
@@ -82,7 +82,7 @@ impl Channels {
         Ok(Opening { id, closed })
     }
 
-    /// It is open, and carries a session. Gives the signals that the client will send to it.
+    /// The channel is open, and carries a session. Returns the signals that the client sends to it.
     pub(super) fn session(&mut self, opening: Opening) -> (CancellationToken, mpsc::Receiver<Sig>) {
         let (signals, receiver) = mpsc::channel(SIGNALS);
         let started = false;
@@ -92,7 +92,7 @@ impl Channels {
         )
     }
 
-    /// It is open, and carries a connection inside this one. It takes no requests.
+    /// The channel is open, and carries another connection. It takes no requests.
     pub(super) fn jump(&mut self, opening: Opening) -> CancellationToken {
         self.open(opening, Kind::Jump)
     }
@@ -104,14 +104,14 @@ impl Channels {
         opening.closed
     }
 
-    /// Whether it is a session's and nothing was started on it yet.
+    /// Whether it is a session's channel on which nothing was started yet.
     pub(super) fn is_early(&self, id: ChannelId) -> bool {
         let state = self.known.get(&id).map(|channel| &channel.state);
         matches!(state, Some(State::Open(Kind::Session { started, .. })) if !started)
     }
 
-    /// Takes note that a shell or command is started, which may be asked for once a channel (RFC 4254
-    /// §6.5). Says whether this is the first.
+    /// Notes that a shell or command is started, which is allowed once per channel (RFC 4254 §6.5).
+    /// Returns whether this is the first.
     pub(super) fn start(&mut self, id: ChannelId) -> bool {
         match self.known.get_mut(&id).map(|channel| &mut channel.state) {
             Some(State::Open(Kind::Session { started, .. })) => !std::mem::replace(started, true),
@@ -119,7 +119,7 @@ impl Channels {
         }
     }
 
-    /// Passes a signal on, beside the channel's data: there it would wait behind input that nobody
+    /// Passes a signal on, apart from the channel's data, where it would wait behind input that nobody
     /// reads.
     pub(super) fn signal(&self, id: ChannelId, signal: Sig) {
         let state = self.known.get(&id).map(|channel| &channel.state);
@@ -132,12 +132,12 @@ impl Channels {
         }
     }
 
-    /// It is refused.
+    /// Removes a channel that is refused.
     pub(super) fn refuse(&mut self, opening: &Opening) {
         self.close(opening.id);
     }
 
-    /// The client has closed it.
+    /// Removes a channel that the client has closed.
     pub(super) fn close(&mut self, id: ChannelId) {
         if let Some(channel) = self.known.remove(&id) {
             channel.closed.cancel();
@@ -147,9 +147,9 @@ impl Channels {
 
 /// Closes a channel at this end. `closed` is its token.
 pub(super) async fn close(write: &ChannelWriteHalf<Msg>, closed: &CancellationToken) {
-    // The channel may be gone, and is then closed already.
+    // The channel may be closed already.
     let _ = write.eof().await;
-    // First, so that a client that hears of the end may open the next.
+    // Before the close, so that a client that hears of it can open the next channel.
     closed.cancel();
     let _ = write.close().await;
 }

@@ -1,5 +1,5 @@
-//! A connected client: where it comes from, who it is once it has logged in, and the tokens that say
-//! what has become of it. Its connection, its handler and its channels' tasks share it.
+//! A connected client: where it comes from, who it is once it has logged in, and tokens that tell its
+//! state. Its connection, its handler and its channels' tasks share it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};

@@ -80,7 +80,7 @@ async fn outer(accepted: Accepted, context: &Arc<Context>, grace: Sleep) -> io::
     Ok(())
 }
 
-/// A connection inside a channel of another. It ends with the channel, and the other way round.
+/// A connection inside a channel of another. If either ends, so does the other.
 async fn inner(task: jump::Task, channel: Channel<Msg>) {
     let jump::Task {
         outer,
@@ -118,7 +118,7 @@ fn start(client: &Client, opened: Opened) {
     }
 }
 
-/// Speaks SSH on a stream until nothing of the connection is left. `cut` ends the stream.
+/// Speaks SSH on a stream until the connection is gone with all its tasks. `cut` ends the stream.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: &Arc<Client>,
@@ -143,7 +143,7 @@ async fn converse(
             tracing::debug!(%error, "no SSH");
         }
     }
-    // russh goes on by itself with a peer that holds a key exchange open; the stream's end ends it.
+    // russh goes on with a peer that never finishes a key exchange; the end of the stream stops it.
     cut();
     if !client.logged_in.is_cancelled() {
         tracing::info!(peer = %client.peer, "connection ended without a login");
@@ -156,7 +156,7 @@ async fn converse(
     client.tasks.wait().await;
 }
 
-/// Waits for the connection's end, or brings it about.
+/// Waits for the connection's end, or ends it.
 async fn attend(
     mut session: RunningSession<ConnectionHandler>,
     client: &Client,
@@ -181,7 +181,7 @@ async fn attend(
     };
     let handle = session.handle();
     let goodbye = async {
-        // The connection may have gone in the meantime, which is what is wanted.
+        // The connection may be gone already; then nothing needs to be done.
         let _ = handle
             .disconnect(Disconnect::ByApplication, reason, String::new())
             .await;
@@ -201,7 +201,8 @@ async fn ungraceful(client: &Client, grace: Pin<&mut Sleep>, slot: PreAuthSlot) 
     }
 }
 
-/// Returns when the connection has to end and its sessions have, with the reason that its client reads.
+/// Returns when the connection must end and its sessions have ended, with the reason that its client
+/// reads.
 async fn over(client: &Client) -> String {
     let drained = async {
         client.context.draining.cancelled().await;
@@ -223,7 +224,8 @@ async fn over(client: &Client) -> String {
         recheck::login(client).await;
         without_sessions(client).await;
     };
-    // Each goes on while another waits for the sessions: a login is checked while the frontdoor drains.
+    // Each of these goes on while another waits for sessions: logins are checked while the frontdoor
+    // drains.
     tokio::select! {
         full = refused => full.to_string(),
         () = drained => "this frontdoor is being stopped".to_owned(),
@@ -231,11 +233,11 @@ async fn over(client: &Client) -> String {
     }
 }
 
-/// Waits until no session is left, when none may begin any more.
+/// Waits until no session is left. Call it when none can start any more.
 async fn without_sessions(client: &Client) {
     client.tasks.close();
     client.tasks.wait().await;
-    // After its last session a client goes by itself. Told to go at that moment, it would report this
-    // instead of its session's status.
+    // After its last session a client leaves by itself. If it is told to go at that moment, it reports
+    // that in place of its session's status.
     sleep(LAST_WORDS).await;
 }

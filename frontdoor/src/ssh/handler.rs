@@ -1,5 +1,5 @@
-//! What russh asks of a connection: yes or no to logins, channels and requests. A request means
-//! something only to its channel's task, which reads it in order with the channel's data.
+//! Answers russh's questions about a connection: yes or no to logins, channels and requests. What a
+//! request means is decided in its channel's task, which reads it in order with the channel's data.
 
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ impl ConnectionHandler {
     }
 }
 
-/// Whether sessions may begin on this connection still.
+/// Whether sessions may still start on this connection.
 fn may_begin(client: &Client) -> bool {
     !client.context.draining.is_cancelled() && !client.revoked.is_cancelled()
 }
@@ -162,7 +162,7 @@ impl Handler for ConnectionHandler {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         let client = Arc::clone(&self.client);
-        // russh lets nobody here before the login.
+        // russh asks this only after the login.
         let Some(login) = client.login.get() else {
             return Ok(());
         };

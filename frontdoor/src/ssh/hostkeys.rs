@@ -1,5 +1,5 @@
-//! Host keys: read, or made at the first start. In a Secret that several frontdoors share the one who
-//! comes first makes the key for all.
+//! Host keys: read, or made at the first start. If several frontdoors share a Secret, the first one
+//! makes the key for all.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -114,8 +114,8 @@ fn parse(path: &Path, text: &str) -> Result<PrivateKey, Error> {
     }
 }
 
-/// The file appears whole and under its name only: another start at the same time finds it, and
-/// none overwrites it.
+/// Writes a whole file, and only then gives it its name. Another start at the same time finds it, and
+/// neither overwrites the other's.
 fn make(path: &Path) -> Result<PrivateKey, Error> {
     let failed = |source| Error::Write {
         path: path.to_owned(),
@@ -141,7 +141,7 @@ fn make(path: &Path) -> Result<PrivateKey, Error> {
                 .and_then(|()| file.sync_all())
         })
         .and_then(|()| std::fs::hard_link(&draft, path));
-    // The draft may not be there; what matters is what `written` says.
+    // The draft may be missing; `written` has the result.
     let _ = std::fs::remove_file(&draft);
     match written {
         Ok(()) => {

@@ -1,5 +1,5 @@
-//! `ssh -J frontdoor web-0.prod`: a channel in which another SSH connection runs, to a target that the
-//! channel names. Only the user of the outer login is let in inside, who proves it again, and the
+//! `ssh -J frontdoor web-0.prod`: a channel that carries another SSH connection, to the target that the
+//! channel names. The user of the outer login must log in again inside, and nobody else can. The
 //! restrictions of both logins apply.
 
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::authn::Login;
 use crate::login_name::{self, Container, Pod, Target};
 use crate::quotas::{Full, PreAuthSlot};
 
-/// The one port that a target has: ssh's default.
+/// The one port of every target: ssh's default.
 const PORT: u32 = 22;
 
-/// Why a channel may not lead there.
+/// Why a jump is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("a jump cannot lead to another jump")]
@@ -31,7 +31,7 @@ pub(super) enum Refusal {
 }
 
 impl From<Refusal> for ChannelOpenFailure {
-    /// With the reason, which ssh prints (RFC 4254 §5.1).
+    /// Adds the reason, which ssh prints (RFC 4254 §5.1).
     fn from(refusal: Refusal) -> Self {
         let code = match refusal {
             Refusal::Nested | Refusal::Port | Refusal::PermitOpen => {
@@ -57,7 +57,7 @@ pub(super) enum Mismatch {
 }
 
 impl Jump {
-    /// Reads where a channel of `client` is to lead. Nothing is looked up for it.
+    /// Reads where a channel of `client` leads. Nothing is looked up.
     pub(super) fn parse(
         client: &Client,
         login: &Login,
@@ -106,7 +106,7 @@ fn without_suffix<'a>(host: &'a str, suffix: &str) -> &'a str {
         .unwrap_or(host)
 }
 
-/// What the connection inside a channel begins with.
+/// What the task of a jump's channel starts with.
 pub(super) struct Task {
     /// The client of the outer connection.
     pub(super) outer: Arc<Client>,
@@ -117,8 +117,8 @@ pub(super) struct Task {
 }
 
 /// The container that a jump leads to: the one that its target names; else the one that the inner login
-/// name names, if the pod has it (without a user name ssh sends the local one); else the default. A user
-/// who may have meant another container is told which it is.
+/// name names, if the pod has it; else the default. Without a user name, ssh sends the local one. So a
+/// user who may have meant another container is told which one it is.
 pub(super) fn container(
     inner: &str,
     target: &Target,

@@ -43,7 +43,7 @@ impl Error {
     }
 }
 
-/// A stream that stands, and what has to be held while it does.
+/// A stream that is open, and what must be held while it is.
 pub(super) struct Opened {
     pub(super) stream: Stream,
     /// The rights that the session depends on.

@@ -1,11 +1,12 @@
-//! The header by which a proxy says whose connection it passes on (The PROXY protocol, versions 1 and 2,
-//! Willy Tarreau, 2020). Pure: it says how much more to read, and never a byte more than the header's.
+//! The header by which a proxy names the client of a connection (The PROXY protocol, versions 1 and 2,
+//! Willy Tarreau, 2020). Pure: it says how many more bytes to read, and never asks for one beyond the
+//! header.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str;
 
-/// Bytes of the longest header that is read. Version 2 may have what describes a TLS connection behind
-/// the addresses, certificates excluded.
+/// Bytes of the longest header that is read. In version 2, a description of a TLS connection may follow
+/// the addresses; certificates do not fit.
 pub(crate) const LONGEST: usize = 2048;
 
 /// Begins each header of version 2 (§2.2).
@@ -18,7 +19,7 @@ const LONGEST_LINE: usize = 107;
 /// The shortest of either version: `PROXY UNKNOWN` and the line's end.
 const SHORTEST: usize = 15;
 
-/// Why bytes are no header.
+/// Why bytes are not a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     #[error("it does not begin as a PROXY header")]
@@ -31,16 +32,16 @@ pub(crate) enum Error {
     Version,
 }
 
-/// What bytes of a header come to.
+/// What the bytes so far are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// As many bytes belong to it, at the least, that are not read yet.
+    /// A header that needs at least this many more bytes.
     More(usize),
-    /// It is whole. Without a client's address the connection is the proxy's own.
+    /// A whole header. Without a client's address, the connection is the proxy's own.
     Whole(Option<SocketAddr>),
 }
 
-/// Reads a header as far as it has come.
+/// Reads a header as far as it has arrived.
 pub(crate) fn read(header: &[u8]) -> Result<Step, Error> {
     let begins = |with: &[u8]| header.iter().zip(with).all(|(a, b)| a == b);
     match (begins(SIGNATURE), begins(WORD)) {
@@ -87,13 +88,13 @@ fn address(family: Option<&str>, text: &str) -> Option<IpAddr> {
     }
 }
 
-/// Without a sign, which `parse` would take.
+/// Parses a number. A sign, which `parse` would accept, is an error.
 fn number(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|_| digits)
 }
 
-/// Version 2: a signature, version and command, family, length, addresses, and what else there is.
+/// Version 2: a signature, version and command, family, length, addresses, and the rest.
 fn binary(header: &[u8]) -> Result<Step, Error> {
     let Some((fixed, rest)) = header.split_first_chunk::<FIXED>() else {
         return Ok(Step::More(FIXED - header.len()));
@@ -109,7 +110,7 @@ fn binary(header: &[u8]) -> Result<Step, Error> {
         None => return Err(Error::Long),
     }
     match command {
-        // LOCAL: the proxy's own, whatever the rest says.
+        // LOCAL: the connection is the proxy's own, whatever the rest says.
         0x20 => return Ok(Step::Whole(None)),
         0x21 => {}
         _ => return Err(Error::Version),

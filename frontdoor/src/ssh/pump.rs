@@ -1,5 +1,5 @@
-//! Moves bytes between an SSH channel and an agent's stream. Each direction waits for its own reader
-//! alone; whichever side goes, the other's half goes with it.
+//! Moves bytes between an SSH channel and an agent's stream. Each direction waits only for its own
+//! reader. If one side goes, both directions end.
 
 use std::time::Instant;
 
@@ -51,14 +51,14 @@ pub(super) async fn run(
     }
 }
 
-/// What may still be sent each way.
+/// The credit of both directions.
 #[derive(Default)]
 struct Flow {
     input: flow::Sender,
     output: flow::Receiver,
 }
 
-/// What the agent said.
+/// A message of the agent for the client.
 enum Heard {
     Opened,
     Output(Bytes),
@@ -67,7 +67,7 @@ enum Heard {
     Failed(String),
 }
 
-/// Why the agent is not listened to any more, in the user's sentence.
+/// Why the agent's stream ends the session, in the user's sentence.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("the agent on the pod's node sent this frontdoor {0}; the session is ended")]
@@ -88,8 +88,8 @@ enum Error {
     Lost(#[source] tonic::Status),
 }
 
-/// Hears the agent, whether the client reads or not: what waits is bounded by the agent's credit.
-/// Returns only where the agent breaks the protocol. Whatever else ends the session waits its turn
+/// Reads the agent's messages, whether the client reads or not; the agent's credit bounds those that
+/// wait. Returns only if the agent breaks the protocol. Any other end of the session waits its turn
 /// behind the output.
 async fn listen(
     from_agent: &mut tonic::Streaming<AgentMessage>,
@@ -205,7 +205,7 @@ async fn download(
         record.gave(length);
         idle.moved();
         if let Some(credit) = credit.passed_on(length) {
-            // A stream that is over is noticed where it is listened to.
+            // `listen` notices if the stream is over.
             let _ = tell(to_agent, ToAgent::OutputCredit(credit)).await;
         }
     }
@@ -264,7 +264,8 @@ async fn upload(
             _ => continue,
         };
         if told.is_err() {
-            // The stream is over; its other half says why. Until then the channel is still read.
+            // The stream is over, and the other direction says why. Until then the channel is still
+            // read.
             while read
                 .wait()
                 .await
@@ -275,8 +276,8 @@ async fn upload(
     }
 }
 
-/// Sends input as far as there is credit, as many messages as it needs: a client's packet may be
-/// longer than one.
+/// Sends input as credit allows, in as many messages as it needs: a client's packet may be longer than
+/// one message.
 async fn send(
     mut bytes: Bytes,
     offset: &mut Offset,
@@ -291,7 +292,7 @@ async fn send(
     Ok(())
 }
 
-/// Signals to the agent, beside the input. It never returns: whoever goes is noticed elsewhere.
+/// Sends signals to the agent, apart from the input. Never returns: others notice the end.
 async fn signal(signals: &mut mpsc::Receiver<Sig>, to_agent: &mpsc::Sender<FrontdoorMessage>) {
     while let Some(signal) = signals.recv().await {
         // Its name as RFC 4254 §6.10 has it.

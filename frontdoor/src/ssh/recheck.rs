@@ -8,8 +8,8 @@ use super::client::Client;
 /// What the client reads.
 pub(super) const REASON: &str = "the key or certificate that let you in is no longer valid";
 
-/// Returns when the client's login does not hold any more, or the login of the connection around it. Its
-/// sessions are told by `revoked`.
+/// Returns when the login of the client, or of the connection around it, is no longer valid. `revoked`
+/// tells its sessions.
 pub(super) async fn login(client: &Client) {
     tokio::select! {
         () = client.revoked.cancelled() => {}

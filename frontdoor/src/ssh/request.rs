@@ -90,9 +90,9 @@ fn mode((code, argument): (Pty, u32)) -> Option<TerminalMode> {
     })
 }
 
-/// Replaces what was asked for, a shell or a command, by a forced command (sshd(8), command=), which
-/// finds the former in a variable. An error is the line that the user reads; `exec` is the forced
-/// command's then, too.
+/// Replaces the client's shell or command by a forced command (sshd(8), command=), which finds the
+/// original in a variable. An error is the line that the user reads; `exec` has the forced command even
+/// then.
 pub(super) fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> {
     let forced = Program::Command(command.to_owned().into());
     let asked = exec.program.replace(forced);
@@ -130,7 +130,7 @@ mod tests {
                 let words = exec.environment.iter();
                 words.map(|v| format!("{}={}", v.name, v.value)).collect()
             });
-            // Whatever becomes of it, nothing else would run.
+            // Even after an error, nothing but the forced command could run.
             assert_eq!(exec.program, Some(Program::Command("backup".into())));
             let expect = expect.map(|words| words.iter().map(|&w| w.to_owned()).collect());
             assert_eq!(forced, expect as Result<Vec<String>, _>);

@@ -15,9 +15,9 @@ use super::open;
 use crate::login_name::{HELP, Reserved};
 use crate::{authz, route};
 
-/// For a client that has no window for the next piece of the answer, to give some.
+/// How long a client may take to make room for the next piece of the answer.
 const TAKEN: Duration = Duration::from_secs(10);
-/// For the API server to say for all namespaces whether their pods may be shown.
+/// How long the API server may take to say, for all namespaces, whether their pods may be shown.
 const ASKED: Duration = Duration::from_secs(10);
 
 /// Why there is no answer.

@@ -24,9 +24,9 @@ use crate::login_name::Target;
 use crate::quotas::SessionSlot;
 use podgate_identity::Identity;
 
-/// For a client that does not read, to take the line that says why its session failed.
+/// How long a client may take to accept the line that says why its session failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// What a user reads who has lost the right to enter the pod.
+/// What a user reads whose right to enter the pod is lost.
 const REVOKED: &str = "you may not enter this pod any more; the session is ended";
 /// The exit status of a session that failed by no fault of its program, as in ssh itself.
 const FAILED: u32 = 255;
@@ -54,14 +54,15 @@ struct Session<'a> {
 }
 
 impl Task {
-    /// `signals` are those that the client sends to the session.
+    /// The client sends `signals` to the session.
     pub(super) async fn run(self, channel: Channel<Msg>, signals: mpsc::Receiver<Sig>) {
         let (mut read, write) = channel.split();
         let context = &self.client.context;
         let exec = tokio::select! {
             exec = request::gather(&mut read, &context.sessions, &self.restrictions) => exec,
             () = context.draining.cancelled() => None,
-            // A channel on which nothing is asked for is no session, and has no idle time of its own.
+            // A channel on which nothing is asked for is no session, so the idle time does not count
+            // here.
             () = sleep(context.limits.login_grace) => None,
             () = self.client.revoked.cancelled() => None,
             () = self.closed.cancelled() => None,
@@ -79,7 +80,7 @@ impl Task {
         channels::close(&write, &self.closed).await;
     }
 
-    /// From the request to the end, and everybody is told of both.
+    /// Carries the session from the request to its end, and tells everybody of both.
     async fn session(
         &self,
         mut exec: Exec,
@@ -118,12 +119,12 @@ impl Task {
         tracing::info!(outcome = end.word(), "session ends");
         metrics.sessions.count(kind, end.word());
         record.ended(end.word(), end.status(), end.line());
-        // Before the client hears of the end: it may begin the next at once.
+        // Before the client hears of the end, because it may start the next session at once.
         drop(slot);
         self.tell(&end, write).await;
     }
 
-    /// What can be said before anything is looked up. An error is the line that the user reads.
+    /// Checks what needs no lookup. An error is the line that the user reads.
     fn admit(
         &self,
         forced: Result<(), &'static str>,
@@ -176,8 +177,8 @@ impl Task {
         }
     }
 
-    /// Tells the user why there is no session, or no session any more. A client that does not take the
-    /// line goes without.
+    /// Tells the user why there is no session, or no longer one. A client that does not take the line
+    /// does not get it.
     async fn fail(&self, line: &str, write: &ChannelWriteHalf<Msg>) {
         let tell = write.extended_data_bytes(pump::STDERR, format!("podgate: {line}\r\n"));
         tokio::select! {
@@ -231,7 +232,7 @@ impl Session<'_> {
             end = async {
                 if let Some(notice) = notice.filter(|_| self.tty) {
                     let line = format!("podgate: {notice}\r\n");
-                    // A client that does not take it goes without.
+                    // A client that does not take the line does not get it.
                     let tell = write.extended_data_bytes(pump::STDERR, line);
                     let _ = timeout(LAST_WORDS, tell).await;
                 }

@@ -9,8 +9,8 @@ use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, m
 
 use crate::config::Limits;
 
-/// russh as published has no such constant, the patched one (`frontdoor/russh`) has an inherent one. Where
-/// there is one, it goes before the trait's.
+/// The published russh has no such constant. The patched one (`frontdoor/russh`) has an inherent one,
+/// which takes precedence over this trait's.
 #[allow(
     dead_code,
     reason = "what is used of it depends on the russh that is built with"
@@ -21,10 +21,10 @@ trait AsPublished {
 
 impl AsPublished for Config {}
 
-/// Whether a channel's slow reader leaves the other channels of its connection alone.
+/// Whether a slow reader of one channel leaves the other channels of its connection alone.
 pub(crate) const WINDOW_BY_CONSUMPTION: bool = Config::WINDOW_BY_CONSUMPTION;
 
-// cargo builds anew when the variable changes: rustc reports which ones `option_env!` has read.
+// cargo rebuilds when the variable changes, because rustc reports which ones `option_env!` has read.
 const _: () = assert!(
     WINDOW_BY_CONSUMPTION || is_one(option_env!("PODGATE_STOCK_RUSSH")),
     "This is the published russh, in which one slow reader stalls its whole connection. Run \

@@ -1,6 +1,6 @@
-//! Answers to questions that cost something to ask. A question is asked once at a time, however many wait
-//! for its answer, and not again while the last answer serves. The number of questions is bounded; the
-//! one that was not used for the longest time is forgotten first.
+//! Keeps answers to questions that cost something to ask. A question is asked once at a time, however
+//! many callers wait for it, and not again while the last answer serves. The number of questions is
+//! bounded; the least recently used one is dropped first.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -12,18 +12,18 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
-/// For how long an answer serves after it was given. Callers that waited for it have it in any case.
+/// How long an answer serves after it was given. Callers that waited for it get it in any case.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ages {
-    /// Without asking again.
+    /// How long it serves without asking again.
     pub good: Duration,
-    /// While the source is away.
+    /// How long it serves while the source is away.
     pub outage: Duration,
 }
 
-/// Why there is no answer.
+/// An error that tells whether the source is away.
 pub trait Outage: Clone + Display {
-    /// Whether the source said nothing at all, so that its last word may serve.
+    /// Whether the source did not answer at all, so that its last answer may serve.
     fn is_away(&self) -> bool;
 }
 
@@ -61,7 +61,7 @@ struct Answer<V> {
 }
 
 impl<K: Hash + Eq, V: Clone, E> Cache<K, V, E> {
-    /// Keeps the answers to as many questions. Failures are not kept.
+    /// Keeps the answers to at most so many questions. Failures are not kept.
     pub fn new(questions: NonZeroUsize) -> Self {
         Self {
             failed: Duration::ZERO,
@@ -71,14 +71,14 @@ impl<K: Hash + Eq, V: Clone, E> Cache<K, V, E> {
         }
     }
 
-    /// For so long a failure is the answer to its question, too.
+    /// Keeps a failure as the answer to its question for this long.
     #[must_use]
     pub fn failed(self, failed: Duration) -> Self {
         Self { failed, ..self }
     }
 
-    /// For so long after the source was found away it is not asked where an earlier answer serves: callers
-    /// need not wait for it, and when it comes back it is not met by all of them.
+    /// For this long after the source was found away, it is not asked if an earlier answer serves.
+    /// Callers need not wait for it, and do not all ask at once when it comes back.
     #[must_use]
     pub fn away(self, away: Duration) -> Self {
         Self { away, ..self }
@@ -119,8 +119,7 @@ impl<K: Hash + Eq, V: Clone, E> Cache<K, V, E> {
 }
 
 impl<K: Hash + Eq, V: Clone, E: Outage> Cache<K, V, E> {
-    /// The answer, or the failure, by what is known or by asking. `ages` says of a value for how long it
-    /// serves.
+    /// The answer or the failure, from what is known or by asking. `ages` says how long a value serves.
     pub async fn get(
         &self,
         question: K,
@@ -221,7 +220,7 @@ impl<V, E> Default for Question<V, E> {
     }
 }
 
-/// One who waits for an answer, or has given up.
+/// A caller that waits for an answer, or has given up.
 struct Caller<'a, V, E, A: Fn(&V) -> Ages> {
     question: &'a Question<V, E>,
     ages: &'a A,
@@ -235,7 +234,7 @@ impl<'a, V, E, A: Fn(&V) -> Ages> Caller<'a, V, E, A> {
 }
 
 impl<V, E, A: Fn(&V) -> Ages> Drop for Caller<'_, V, E, A> {
-    /// An answer that serves no later call goes with the last caller: a list may be megabytes.
+    /// An answer that serves no later call is dropped with the last caller: a list may be megabytes.
     fn drop(&mut self) {
         let mut known = lock(&self.question.known);
         if self.question.callers.fetch_sub(1, Ordering::Relaxed) > 1 {

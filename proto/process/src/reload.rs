@@ -24,7 +24,7 @@ const REST: u32 = 9;
 /// The longest rest, so that files that stalled once are not left alone for long.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
-/// What `read` makes of some files, made anew when one of them has changed.
+/// What `read` makes of some files. It is made anew when one of them has changed.
 pub struct Reloaded<T, E> {
     followed: Arc<Followed<T, E>>,
     /// Started by the first use.
@@ -42,7 +42,7 @@ struct Followed<T, E> {
     stale: AtomicBool,
 }
 
-/// The last look at the files.
+/// The last check of the files.
 struct Look {
     stamp: Option<Vec<Stamp>>,
     /// When to read again though nothing changes, and what was logged of the read that failed.
@@ -203,13 +203,13 @@ fn stamps(files: &[PathBuf]) -> io::Result<Vec<Stamp>> {
         let meta = fs::metadata(path)?;
         stamps.push(Stamp::of(&meta));
         if meta.is_dir() {
-            // A folder's own stamp tells what comes and goes, not what is written into a file.
+            // The time of a folder tells which files come and go, but not that one is written.
             let paths: io::Result<Vec<_>> =
                 fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect();
             let mut paths = paths?;
             paths.sort();
             for path in paths {
-                // A link that leads nowhere, as an editor's lock, is no file.
+                // A dangling link, such as an editor's lock, is no file.
                 if let Ok(meta) = fs::metadata(path) {
                     stamps.push(Stamp::of(&meta));
                 }

@@ -44,7 +44,7 @@ impl Row {
     }
 }
 
-/// In Markdown, for the README, and wide enough to be read as it is.
+/// In Markdown, for docs/performance.md, and wide enough to be read as it is.
 pub(crate) fn render(rows: &[Row]) -> String {
     let head = [
         "",

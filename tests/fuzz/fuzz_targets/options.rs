@@ -1,6 +1,5 @@
-//! The options in front of a key: reading them never panics, a line is parted without a byte lost, an
-//! option more never gives back what `restrict` took at the end, and addresses that are refused by a
-//! `!` never fit.
+//! The options in front of a key: reading them never panics, splitting a line loses no byte, a further
+//! option never gives back what `restrict` took at the end, and addresses that a `!` refuses never fit.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

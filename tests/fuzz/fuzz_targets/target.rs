@@ -1,6 +1,6 @@
-//! A login name as a stranger types it: reading it never panics, what comes out holds only names
-//! that Kubernetes takes, and written out in full it is read as the same again. Whatever is a pod's
-//! name is read as one, and `~` means what `/` does.
+//! A login name as a stranger types it: parsing it never panics, a target holds only names that are
+//! valid in Kubernetes, and its text parses to the same target. Whatever is a pod's name is parsed as
+//! one, and `~` means the same as `/`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Access reviews, and the same rules held against those who call.
+//! Access reviews, and RBAC applied to the callers themselves.
 
 use k8s_openapi::api::authorization::v1::{
     SelfSubjectAccessReview, SubjectAccessReview, SubjectAccessReviewStatus,

@@ -1,4 +1,4 @@
-//! Lists: pages of one resource version, what of it clients choose, and what they may not ask.
+//! Lists: pages of one resource version, what clients may choose, and what they may not ask for.
 
 use kube::api::{ListParams, VersionMatch};
 use kube::core::ObjectList;

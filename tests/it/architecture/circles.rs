@@ -1,5 +1,5 @@
-//! Imports run one way: no file imports, straight or round about, a file that imports it; nor does
-//! a module with all below it; and a child takes nothing from the file of a module around it.
+//! Imports run one way: no file imports, directly or through others, a file that imports it, and the
+//! same holds for whole modules. A child takes nothing from the file of a module around it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! A record that is moved away, cannot be written, or is written by nobody.
+//! An audit log that is moved away, that cannot be written, or whose reader takes nothing.
 
 use std::process::Stdio;
 

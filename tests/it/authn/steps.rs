@@ -1,4 +1,4 @@
-//! Where it takes two: a key and a certificate of one user, each of which is a success in part.
+//! Logins that take two steps: a key and a certificate of one user, each of which is a partial success.
 
 use super::{Place, Somebody};
 

@@ -1,5 +1,5 @@
-//! Id tokens of issuers: whose they are, by whose keys, and what becomes of it while keys change and
-//! issuers are away.
+//! Id tokens of issuers: which users they name, which keys may sign them, and what happens while keys
+//! change or issuers are away.
 
 use podgate_tests::fixtures::pki::Pki;
 use podgate_tests::stand_ins::apiserver::ApiServer;

@@ -1,4 +1,4 @@
-//! Whatever comes to the desk's port, agents and frontdoors are enrolled meanwhile.
+//! Agents and frontdoors are enrolled whatever happens at the desk's port.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Where a jump leads, and that what goes over it is what would go without it.
+//! Where a jump leads; a session through it behaves like one without it.
 
 use std::process::Stdio;
 

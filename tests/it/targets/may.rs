@@ -1,4 +1,5 @@
-//! Who may: asked before anything is looked up, without a name, and again by the name of the pod.
+//! Who may enter: RBAC is asked before anything is looked up, without a name, and again for the pod's
+//! name.
 
 use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::stand_ins::apiserver::{Rbac, group, rule, user};

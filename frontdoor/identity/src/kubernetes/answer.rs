@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The limit where an earlier answer can serve instead, or where another question follows.
+/// The limit if an earlier answer can serve instead, or if another question follows.
 pub const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why a question has no answer.
@@ -17,8 +17,8 @@ pub enum Unanswered {
 }
 
 impl Unanswered {
-    /// Whether the API server did not decide. A refusal is a decision, except when it is only too busy
-    /// (429).
+    /// Whether the API server did not decide. A refusal is a decision, unless the server is only too
+    /// busy (429).
     pub fn is_away(&self) -> bool {
         match self {
             Self::Ask(error) => {

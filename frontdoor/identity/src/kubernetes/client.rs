@@ -1,5 +1,5 @@
-//! The client of the API server. Each wait for it has a limit. A watch that failed is tried again after
-//! growing pauses, which are short enough for it to be right again within 10 s of the server's return.
+//! The client of the API server. Each wait for it has a limit. A failed watch is tried again after
+//! growing pauses, short enough to be up to date within 10 s of the server's return.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tower::timeout::TimeoutLayer;
 
 /// How long to wait for the head of an answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait for more of an answer that has begun. A watch without events has bookmarks, one a
+/// How long to wait for the next part of an answer. Even a watch without events gets a bookmark a
 /// minute (apiserver, `pkg/storage/cacher`).
 const SILENCE: Duration = Duration::from_secs(90);
 /// The first and the longest pause before a failed watch is tried again. Up to as much again is added at
@@ -34,7 +34,7 @@ pub enum Error {
     Client(#[from] kube::Error),
 }
 
-/// Makes a client by the kubeconfig, or by a pod's own configuration where none is given. Call it on the
+/// Makes a client from the kubeconfig or, without one, from the pod's own configuration. Call it on the
 /// runtime that will use the client.
 pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> {
     let mut config = read(kubeconfig).await?;
@@ -48,10 +48,10 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> {
         .build())
 }
 
-/// The bearer token that a client made by [`connect`] shows now, if it shows one.
+/// The bearer token that a client made by [`connect`] shows now, if any.
 pub async fn own_token(kubeconfig: Option<&Path>) -> Result<Option<String>, Error> {
     let shown = read(kubeconfig).await?.auth_info;
-    // In kube, too, a token goes before a token file.
+    // kube, too, prefers a token to a token file.
     match (shown.token, shown.token_file) {
         (Some(token), _) => Ok(Some(token.expose_secret().to_owned())),
         (None, Some(path)) => {

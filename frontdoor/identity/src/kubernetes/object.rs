@@ -1,6 +1,6 @@
-//! Objects that a part keeps. Whoever installs the part creates them empty, so that the part needs only
-//! get and update on their names. An update carries the resource version: if two parts change an object
-//! at once, one of them fails, reads what the other wrote and tries again.
+//! Objects that a part keeps at the API server. Whoever installs the part creates them empty, so the
+//! part needs only get and update, by name. An update carries the resource version: if two parts change
+//! an object at once, one fails, reads the other's change and tries again.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -15,11 +15,11 @@ use serde::de::DeserializeOwned;
 
 use super::reference::Reference;
 
-/// How often others may come first before this gives up.
+/// How many times another writer may come first before this gives up.
 const CONFLICTS: usize = 10;
 /// The first pause before a server that did not answer is asked again; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How often a server is asked in all.
+/// How many times a server is asked.
 const ATTEMPTS: usize = 5;
 
 /// Why an object could not be read or written.
@@ -60,8 +60,8 @@ where
     Err(E::from(Error::Conflicts(of.clone())))
 }
 
-/// The data of a Secret, after filling it by `fill` if it is empty. Whoever fills it first has filled it
-/// for all.
+/// The data of a Secret. If it is empty, `fill` makes the data first. The first part that fills it has
+/// filled it for all.
 pub async fn fill_secret<E: From<Error>>(
     client: &Client,
     of: &Reference,

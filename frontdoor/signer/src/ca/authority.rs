@@ -1,5 +1,4 @@
-//! One CA: its certificate and key, and what it issues: certificates of one name for a key that is
-//! somebody else's.
+//! One CA: its certificate and key. It issues certificates of one name each, for keys that others hold.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,12 +13,12 @@ use rustls::sign::CertifiedKey;
 
 /// How long a CA made here lasts.
 const LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-/// A certificate is good from a little before it is made: clocks differ.
+/// A certificate is valid from this long before it is made, because clocks differ.
 const BEFORE: Duration = Duration::from_secs(5 * 60);
-/// Bytes of a point of P-256, uncompressed, with what it begins with (SEC 1 §2.3.3).
+/// A point of P-256, uncompressed: its length in bytes and its first byte (SEC 1 §2.3.3).
 const POINT: (usize, u8) = (65, 4);
 
-/// Why there is no CA, or no certificate of it.
+/// Why a CA cannot be made or read, or cannot issue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("no certificate and key of a CA: {0}")]
@@ -81,11 +80,11 @@ impl PublicKeyData for Point {
     }
 }
 
-/// Makes a CA that is good for names of Podgate alone.
+/// Makes a CA that can issue only for names of Podgate.
 pub(super) fn make() -> Result<Made, Error> {
     let key = KeyPair::generate()?;
     let serial = serial()?;
-    // One's own name each, for a verifier looks an issuer up by it.
+    // Each CA needs a distinct subject: verifiers find issuers by name.
     let tag: String = serial.iter().take(4).map(|b| format!("{b:02x}")).collect();
     let mut params = params(&format!("podgate CA {tag}"), serial, LIFETIME);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -101,7 +100,7 @@ pub(super) fn make() -> Result<Made, Error> {
 }
 
 impl Authority {
-    /// The CA of two PEM texts, whose first certificate is the CA's.
+    /// Reads a CA from two PEM texts. The first certificate is the CA's.
     pub(super) fn read(certificate: &[u8], key: &[u8]) -> Result<Self, Error> {
         let certificate = CertificateDer::from_pem_slice(certificate).map_err(Error::Pem)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(Error::Pem)?;
@@ -143,7 +142,8 @@ impl Authority {
         self.expires.saturating_sub(now) < life / 3
     }
 
-    /// A certificate for `name`, and how long it is good for: not longer than the CA itself.
+    /// Issues a certificate for `name`. Returns it with its lifetime, which ends no later than the
+    /// CA's.
     pub(crate) fn issue(
         &self,
         name: &str,
@@ -183,7 +183,7 @@ fn params(common_name: &str, serial: [u8; 16], lifetime: Duration) -> Certificat
     params
 }
 
-/// Positive and not to be guessed (RFC 5280 §4.1.2.2).
+/// A random positive serial number (RFC 5280 §4.1.2.2).
 fn serial() -> Result<[u8; 16], Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;

@@ -1,5 +1,5 @@
-//! The bundle: a ConfigMap with the trusted CAs' certificates, as all parts mount it, and beside them,
-//! for the signers alone, from when and until when each is trusted.
+//! The bundle: a ConfigMap with the certificates of the trusted CAs, which all parts mount. An
+//! annotation, for the signers alone, says from when until when each CA is trusted.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use super::authority::now;
 use super::plan::{Times, Trusted, plan};
 
-/// What parts read.
+/// The key that parts read.
 const KEY: &str = "ca.crt";
-/// What signers read.
+/// The annotation that signers read.
 const TIMES: &str = "podgate/trusted";
 
-/// What is kept of a trusted CA beside its certificate.
+/// What the annotation holds of one trusted CA.
 #[derive(Debug, Deserialize, Serialize)]
 struct Entry {
     sha256: String,
@@ -32,8 +32,8 @@ struct Entry {
 
 type Ca = CertificateDer<'static>;
 
-/// Makes the bundle what it has to be now, with `keys`, the newest first. Says which of them issues,
-/// and how many CAs are trusted.
+/// Brings the bundle up to date with `keys`, the newest first. Returns which of them issues, and how
+/// many CAs are trusted.
 pub(super) async fn keep(
     client: &Client,
     of: &Reference,
@@ -50,7 +50,7 @@ pub(super) async fn keep(
         let bundle = read(map);
         let (trusted, issuer) = plan(now(), &bundle, keys, times);
         found = (issuer, trusted.len());
-        // Also heals what somebody else wrote there.
+        // This also repairs what somebody else wrote there.
         Ok(write(map, &trusted))
     })
     .await?;
@@ -81,7 +81,7 @@ fn read(map: &ConfigMap) -> Vec<Trusted<Ca>> {
     trusted.collect()
 }
 
-/// Whether that changed it.
+/// Returns whether the ConfigMap has changed.
 fn write(map: &mut ConfigMap, trusted: &[Trusted<Ca>]) -> bool {
     let text: String = trusted.iter().map(|trusted| pem(&trusted.ca)).collect();
     let kept: Vec<_> = trusted
@@ -108,7 +108,7 @@ fn fingerprint(ca: &Ca) -> String {
 fn pem(ca: &Ca) -> String {
     let text = STANDARD.encode(ca);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    // RFC 7468 §2: lines of 64.
+    // Lines of 64 characters (RFC 7468 §2).
     for line in text.as_bytes().chunks(64) {
         pem.push_str(&String::from_utf8_lossy(line));
         pem.push('\n');

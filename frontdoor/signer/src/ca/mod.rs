@@ -1,5 +1,5 @@
-//! The CA of agents and frontdoors: kept, told to all parts by the bundle, and replaced by another
-//! without a certificate that is not trusted in between.
+//! The CA of agents and frontdoors. The bundle tells all parts which CAs to trust. CAs are replaced in
+//! such an order that every valid certificate is trusted at every moment.
 
 mod authority;
 mod bundle;
@@ -21,10 +21,10 @@ pub(crate) use authority::{Authority, End, Error as SignError, Point};
 use crate::config::Config;
 use crate::metrics::Metrics;
 
-/// Between looks at what the API server or the files say: at the most, and at the least.
+/// The longest and the shortest pause between two looks at the API server or the files.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(200));
 
-/// Why a look at the CA came to nothing.
+/// Why a look at the CA failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -37,17 +37,17 @@ pub(crate) enum Error {
     Tls(#[from] rustls::Error),
 }
 
-/// What the signer serves by.
+/// The CA that issues now, and the signer's own TLS.
 pub(crate) struct Issuing {
     /// The CA that issues.
     pub(crate) authority: Arc<Authority>,
-    /// TLS by a certificate of that CA for the signer itself.
+    /// TLS with a certificate of that CA for the signer itself.
     pub(crate) tls: Arc<ServerConfig>,
     /// When that certificate is to be replaced.
     renew: Instant,
 }
 
-/// Follows the CA.
+/// Follows the CA as it is replaced.
 pub(crate) struct Ca {
     client: kube::Client,
     config: Config,
@@ -65,7 +65,7 @@ impl Ca {
         }
     }
 
-    /// What is issued by now, once there is a CA that all have heard of.
+    /// The CA that issues now, once all parts can know one.
     pub(crate) fn issuing(&self) -> Option<Arc<Issuing>> {
         self.issuing.borrow().clone()
     }
@@ -73,14 +73,14 @@ impl Ca {
     /// Waits until there is a CA that issues.
     pub(super) async fn issues(&self) {
         let mut issuing = self.issuing.subscribe();
-        // The sender is here.
+        // The sender is in `self`, so this cannot fail.
         let _ = issuing.wait_for(Option::is_some).await;
     }
 
-    /// Keeps Secret and bundle what they have to be. Does not return.
+    /// Keeps the Secret and the bundle up to date. Does not return.
     pub(crate) async fn follow(&self) {
         let mut keys = Vec::new();
-        // Short against all that can come due: a CA, and the signer's own certificate.
+        // Far shorter than the times after which a CA or the signer's own certificate is due.
         let times = self.config.ca.spread.min(self.config.enrolment.lifetime);
         let pause = (times / 10).clamp(LOOKS.1, LOOKS.0);
         loop {
@@ -110,7 +110,7 @@ impl Ca {
         Ok(())
     }
 
-    /// Serves by this CA from now on, and by a certificate of its own that is young.
+    /// Serves by this CA from now on, with a certificate of its own that is not due for renewal.
     fn publish(&self, authority: &Arc<Authority>, lifetime: Duration) -> Result<(), Error> {
         let fits = self.issuing().is_some_and(|issuing| {
             issuing.authority.certificate() == authority.certificate()

@@ -1,35 +1,35 @@
-//! Pure: which CAs are trusted, and which of them issues. A new CA is trusted for a while before it
-//! issues, and an old one for as long as its certificates last: so at every moment every certificate
-//! is trusted by everyone, though each hears of a change at another time.
+//! Pure: decides which CAs are trusted, and which of them issues. A new CA is trusted for a while
+//! before it issues, and an old one until its certificates have expired. Parts hear of a change at
+//! different times, but each trusts every valid certificate at every moment.
 
 /// A trusted CA. Times are in seconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trusted<C> {
     pub(super) ca: C,
-    /// From when it is in the bundle.
+    /// When it came into the bundle.
     pub(super) since: u64,
-    /// Until when; not said of one that issues or will.
+    /// When it leaves the bundle; `None` while it issues or is going to.
     pub(super) until: Option<u64>,
 }
 
-/// How long things take, in seconds.
+/// Durations in seconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// Until everyone has heard of a change.
+    /// Until all parts know of a change.
     pub(super) spread: u64,
-    /// For which certificates are good, at the most.
+    /// The longest lifetime of a certificate.
     pub(super) lifetime: u64,
 }
 
-/// The CAs to trust from now on, and which of `keys`, those that can sign, the newest first, issues.
-/// None does while no one can have heard of any.
+/// Returns the CAs to trust from now on, and the index in `keys` of the CA that issues. `keys` are the
+/// CAs that can sign, the newest first. None issues until all parts can know it.
 pub(super) fn plan<C: Clone + PartialEq>(
     now: u64,
     bundle: &[Trusted<C>],
     keys: &[C],
     times: Times,
 ) -> (Vec<Trusted<C>>, Option<usize>) {
-    // Where nothing is trusted yet there is no one to wait for.
+    // While nothing is trusted, no part has to be told first.
     let since = if bundle.is_empty() { 0 } else { now };
     let mut trusted = Vec::new();
     for ca in keys {
@@ -42,7 +42,7 @@ pub(super) fn plan<C: Clone + PartialEq>(
     }
     let heard = |trusted: &Trusted<C>| trusted.since.saturating_add(times.spread) <= now;
     let issuer = trusted.iter().position(heard);
-    // Another signer may issue by it until it has heard, too.
+    // Another signer may issue by the old CA until it knows of the change, too.
     let last = now + times.lifetime + times.spread;
     let old = bundle.iter().filter(|known| !keys.contains(&known.ca));
     let old = old.map(|known| Trusted {

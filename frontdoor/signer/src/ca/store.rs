@@ -1,6 +1,5 @@
-//! Where the CA's key is: in a Secret that the signers keep, or in files that somebody else does. In
-//! the Secret there are up to two: the one that issues, and the next, which will once all parts have
-//! heard of it.
+//! Where the CA's key is: in a Secret that the signers keep, or in files that somebody else keeps. The
+//! Secret has at most two CAs: the one that issues, and the next, which issues once all parts know it.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,10 +16,10 @@ use crate::config::{Files, Source};
 /// Keys of the Secret: certificate and key of the CA that issues, and of the next.
 const CURRENT: (&str, &str) = ("tls.crt", "tls.key");
 const NEXT: (&str, &str) = ("next.crt", "next.key");
-/// An annotation by which an administrator asks for a next CA.
+/// The annotation by which an administrator asks for a new CA.
 const ROTATE: &str = "podgate/rotate";
 
-/// Why there is no CA.
+/// Why the CA's keys cannot be read or kept.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -36,7 +35,7 @@ pub(crate) enum Error {
 
 type Keys = Vec<Arc<Authority>>;
 
-/// The CAs whose keys there are, the newest first.
+/// Reads the CAs whose keys are here, the newest first.
 pub(super) async fn read(client: &Client, source: &Source, before: &Keys) -> Result<Keys, Error> {
     match source {
         Source::Secret(of) => {
@@ -47,7 +46,7 @@ pub(super) async fn read(client: &Client, source: &Source, before: &Keys) -> Res
         }
         Source::Files(files) => {
             let read = Arc::new(files_authority(files)?);
-            // The one before is remembered, to go on until the parts have heard of the new.
+            // The CA before is kept, and issues until all parts know the new one.
             let others = before.iter().filter(|known| !same(known, &read)).cloned();
             let others: Keys = others.take(1).collect();
             Ok([read].into_iter().chain(others).collect())
@@ -55,7 +54,7 @@ pub(super) async fn read(client: &Client, source: &Source, before: &Keys) -> Res
     }
 }
 
-/// From now on this one issues, which is the newest: the one before it is thrown away.
+/// Makes the newest CA, `issuer`, the current one, and throws the one before away.
 pub(super) async fn promote(
     client: &Client,
     source: &Source,
@@ -82,7 +81,7 @@ pub(super) async fn promote(
     Ok(())
 }
 
-/// Makes a CA where there is none, and a next one where it is time or was asked for.
+/// Makes a CA if there is none, and a next one if it is due or was asked for.
 fn fill(of: &Reference, secret: &mut Secret) -> Result<bool, Error> {
     if secret.data.as_ref().is_none_or(|data| data.is_empty()) {
         tracing::info!(secret = %of, "making a CA");
@@ -116,7 +115,7 @@ fn put(secret: &mut Secret, pair: (&str, &str)) -> Result<(), Error> {
 
 fn has(secret: &Secret, pair: (&str, &str)) -> bool {
     let data = secret.data.as_ref();
-    // A `current` that is not there is an error, which `one` says.
+    // A missing `current` is an error, which `one` reports.
     pair == CURRENT || data.is_some_and(|data| data.contains_key(pair.0))
 }
 

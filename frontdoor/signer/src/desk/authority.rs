@@ -1,6 +1,6 @@
 //! The key that signs users' certificates: in a file that somebody keeps, or in a Secret that the
-//! signer fills where it is empty. Either may be replaced while the signer runs: the next look has it. A
-//! Secret that is not there yet keeps nothing else from being served.
+//! signer fills if it is empty. Either may be replaced while the signer runs; the next look sees it.
+//! While the Secret is missing, everything else is served.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
 use super::config::Ca;
 use super::trusted;
 
-/// Where a Secret has the key, as ssh-keygen would name the file; and the bundle its public half.
+/// Keys of the Secret: the private key, under the name that ssh-keygen gives its file, and its public
+/// half. The bundle has the public half, too.
 const KEY: &str = "user_ca";
 const PUBLIC: &str = "user_ca.pub";
 
@@ -39,9 +40,9 @@ pub enum Error {
     Object(#[from] ObjectError),
 }
 
-/// The key as it is now.
+/// Where the key is, and its last value.
 pub(super) enum Authority {
-    /// The key once it was read.
+    /// `None` until the key was read.
     Secret(Reference, Mutex<Option<Arc<PrivateKey>>>),
     File(Reloaded<PrivateKey, Error>),
 }
@@ -64,7 +65,7 @@ impl Authority {
         }
     }
 
-    /// The key that the Secret or file holds now, by which is signed from now on.
+    /// Reads the key that the Secret or file holds now. It signs from now on.
     async fn look(&self, client: &kube::Client) -> Result<Arc<PrivateKey>, Error> {
         let (secret, key) = match self {
             Self::File(key) => return Ok(key.current().await),
@@ -79,8 +80,8 @@ impl Authority {
         Ok(found)
     }
 
-    /// Looks for the key, and has its public half in the bundle, for frontdoors to mount, beside those
-    /// whose certificates, good for `lasts` at the most, have not expired.
+    /// Reads the key, and puts its public half into the bundle, which frontdoors mount. Earlier keys
+    /// stay there until their certificates, which are valid for `lasts` at most, have expired.
     pub(super) async fn keep(
         &self,
         client: &kube::Client,

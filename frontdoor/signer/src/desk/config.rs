@@ -1,5 +1,5 @@
-//! The section `desk` of the signer's configuration. Issuers' settings bear the names of
-//! kube-apiserver's `--oidc-*` flags, and mean the same.
+//! The section `desk` of the signer's configuration. An issuer's settings have the names and meanings
+//! of kube-apiserver's `--oidc-*` flags.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ pub(crate) struct Config {
     pub(super) oidc: Vec<oidc::Config>,
 }
 
-/// The certificate that `curl` sees.
+/// The desk's TLS certificate and key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tls {
@@ -128,7 +128,7 @@ fn default_algorithms() -> Vec<String> {
 }
 
 impl File {
-    /// An error is the key and why.
+    /// Checks the section. An error names the key.
     pub(crate) fn check(self) -> Result<Config, Invalid> {
         let ca = match (self.ca.secret, self.ca.file) {
             (Some(secret), None) => Ca::Secret(secret),
@@ -208,7 +208,7 @@ impl IssuerFile {
         if algorithms.is_empty() {
             return Err(Invalid::new("desk.oidc.signingAlgs", "is empty"));
         }
-        // As kube-apiserver has it: sub is somebody at this issuer alone, an e-mail address anywhere.
+        // As in kube-apiserver: `sub` is unique only at its issuer, an e-mail address everywhere.
         let user_prefix = match self.username_prefix {
             Some(prefix) if prefix == "-" => String::new(),
             Some(prefix) if !prefix.is_empty() => prefix,
@@ -234,7 +234,7 @@ impl IssuerFile {
     }
 }
 
-/// Those of kube-apiserver's `--oidc-signing-algs` that are implemented.
+/// The implemented ones of kube-apiserver's `--oidc-signing-algs`.
 fn algorithm(word: &str) -> Option<Algorithm> {
     match word {
         "RS256" => Some(Algorithm::RS256),

@@ -1,5 +1,5 @@
-//! A bearer token and a public key -> an SSH user certificate. Each exchange is counted and logged: whom
-//! it was for, by what, or why not; the token never.
+//! Exchanges a bearer token and a public key for an SSH user certificate. Each exchange is counted and
+//! logged with its user, or with the reason of its refusal; the token is never logged.
 
 use std::error::Error as _;
 use std::net::SocketAddr;
@@ -19,12 +19,12 @@ use super::rates::{Rates, Spent};
 use crate::metrics::Metrics;
 use crate::token::{self, Claims};
 
-/// For an exchange: what it asks others for is shorter, and told apart.
+/// The limit for a whole exchange. Calls within it have shorter limits and errors of their own.
 const WITHIN: Duration = Duration::from_secs(10);
-/// Exchanges at a time. Tokens that are no good ask the API server something, too.
+/// Exchanges at a time. Even a wrong token can cost a call of the API server.
 const UNDER_WAY: usize = 64;
 
-/// Why there is no certificate: what the client reads.
+/// Why there is no certificate, in the words that the client reads.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(super) enum Refusal {
@@ -52,7 +52,7 @@ pub(super) enum Refusal {
     Timeout,
 }
 
-/// All that certificates are made by.
+/// Everything that a certificate is made with.
 pub(super) struct Exchange {
     pub(super) kubernetes: Kubernetes,
     pub(super) issuers: Vec<Issuer>,
@@ -68,14 +68,14 @@ impl Exchange {
         Semaphore::new(UNDER_WAY)
     }
 
-    /// The certificate's line for a `.pub` file.
+    /// Returns the certificate as a line for a `.pub` file.
     pub(super) async fn certificate(
         &self,
         token: Option<&str>,
         body: Result<&[u8], Refusal>,
         peer: SocketAddr,
     ) -> Result<String, Refusal> {
-        // What the token says of itself is enough to count it by.
+        // The token's own claims suffice for the label of a metric.
         let claims = token.map(Claims::read);
         let source = match &claims {
             Some(Ok(claims)) if self.issuer(claims).is_some() => Some(Source::Oidc),
@@ -109,7 +109,7 @@ impl Exchange {
         body: &[u8],
         peer: SocketAddr,
     ) -> Result<String, Refusal> {
-        // Whoever holds no key that can be signed need not be known.
+        // The key comes first: without one that can be signed, nobody need be asked about the token.
         let key = issue::public_key(body)?;
         let authority = self.authority.current().await.ok_or(Refusal::NoCa)?;
         let _place = self.under_way.try_acquire().map_err(|_| Refusal::Busy)?;

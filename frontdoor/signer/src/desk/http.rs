@@ -26,16 +26,16 @@ use super::config::Tls;
 use super::exchange::{Exchange, Refusal};
 use crate::connections::{self, Limits};
 
-/// Bytes of a body: the longest of public keys fits many times.
+/// Bytes of a body, at most: several times the longest public key.
 const MAX_BODY: usize = 16 * 1024;
-/// Bytes that are read of a request at once, and so of its head: the longest token fits, and clients send
-/// little else.
+/// Bytes that are read of a request at once, which bounds its head. The longest token fits, and clients
+/// send little else.
 const MAX_HEAD: usize = 24 * 1024;
 /// Header fields of a request. curl sends five.
 const MAX_FIELDS: usize = 32;
 /// How long a request's head may take, after the handshake.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// The desk's own: enrolment has others.
+/// The desk's own limits, apart from enrolment's.
 const LIMITS: Limits = Limits {
     connections: 512,
     time: Duration::from_secs(20),

@@ -1,5 +1,5 @@
-//! An identity and a public key become an OpenSSH user certificate (PROTOCOL.certkeys): the user is
-//! its key id, groups are principals, and it is valid no longer than what proved the identity.
+//! Makes an OpenSSH user certificate (PROTOCOL.certkeys) for an identity and a public key. The key id
+//! is the user, user and groups are principals, and it expires no later than the proof of the identity.
 
 use podgate_identity::desk_claims::{self, DeskClaims, GROUP_PRINCIPAL, USER_PRINCIPAL};
 use podgate_identity::{Identity, strength};
@@ -9,10 +9,11 @@ use ssh_key::{Certificate, PrivateKey, PublicKey};
 /// Principals of a certificate, at the most: ssh reads no more (SSHKEY_CERT_MAX_PRINCIPALS of OpenSSH).
 const MAX_PRINCIPALS: usize = 256;
 
-/// Of the certificate, in bytes. Much larger ones do not fit into the packet that a client asks with.
+/// Bytes of a certificate, at most. A much larger one does not fit into the packet in which a client
+/// shows it.
 const MAX_BYTES: usize = 24 * 1024;
 
-/// For clocks that differ, in seconds.
+/// Seconds that a certificate is valid before it is made, because clocks differ.
 const BEFORE: u64 = 60;
 
 /// Why there is no certificate.
@@ -46,7 +47,7 @@ pub(crate) enum Permit {
 impl Permit {
     pub(super) const ALL: [Self; 3] = [Self::Pty, Self::PortForwarding, Self::AgentForwarding];
 
-    /// Its extension is this with `permit-` before it.
+    /// The name of its extension, without `permit-`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Pty => "pty",
@@ -56,7 +57,7 @@ impl Permit {
     }
 }
 
-/// What holds for all certificates.
+/// The settings of all certificates.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// In seconds.
@@ -64,7 +65,7 @@ pub(crate) struct Terms {
     pub(crate) permit: Vec<Permit>,
 }
 
-/// The one public key that a request's body holds.
+/// Reads the one public key in a request's body.
 pub(super) fn public_key(body: &[u8]) -> Result<PublicKey, Error> {
     let text = std::str::from_utf8(body).map_err(|_| Error::Key)?.trim();
     if text.lines().count() != 1 {
@@ -77,7 +78,8 @@ pub(super) fn public_key(body: &[u8]) -> Result<PublicKey, Error> {
     }
 }
 
-/// Signs for `identity`, whose proof is good until `expires`, at `now`; both in seconds since 1970.
+/// Signs a certificate for `identity`, whose proof is valid until `expires`. Times are in seconds since
+/// 1970.
 pub(super) fn certificate(
     authority: &PrivateKey,
     key: &PublicKey,
@@ -89,7 +91,7 @@ pub(super) fn certificate(
     if until <= now {
         return Err(Error::Expired);
     }
-    // One is the user's.
+    // One principal is the user's.
     if identity.groups.len() >= MAX_PRINCIPALS {
         return Err(Error::Groups(identity.groups.len()));
     }

@@ -1,6 +1,6 @@
-//! Tokens that the API server knows: those of ServiceAccounts, and whatever else its authenticators
-//! take. Only such are taken as are meant for the desk alone: with one that the API server takes, too,
-//! whoever has the desk could be anybody who came to it.
+//! Tokens that the API server accepts: of ServiceAccounts, and of its other authenticators. Only tokens
+//! for the desk alone are accepted. If the desk took tokens for the API server, a thief of the desk
+//! could act as everybody who came to it.
 
 use podgate_identity::kubernetes::Client;
 use podgate_identity::{Identity, NameError, Names, Source};
@@ -11,7 +11,7 @@ use crate::tokens::{self, Tokens};
 /// The desk's TokenReviews at a time.
 const REVIEWS: usize = 32;
 
-/// Why nobody is known by a token.
+/// Why a token names nobody.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(super) enum Error {
@@ -27,7 +27,7 @@ pub(super) enum Error {
     Names(#[from] NameError),
 }
 
-/// Asks the API server who tokens are of.
+/// Asks the API server whose a token is.
 pub(super) struct Kubernetes {
     tokens: Tokens,
     audience: String,
@@ -39,12 +39,12 @@ impl Kubernetes {
         Self { tokens, audience }
     }
 
-    /// Until when a token is good, in seconds since 1970; one that is good for ever is none.
+    /// When a token expires, in seconds since 1970. A token that never expires is refused.
     pub(super) fn expires(&self, claims: &Claims) -> Result<u64, Error> {
         claims.expires().ok_or(Error::Forever)
     }
 
-    /// Who the token is of.
+    /// Asks whose this token is.
     pub(super) async fn identify(&self, token: &str) -> Result<Identity, Error> {
         let reviewed = self.tokens.review(token, &self.audience).await;
         let user = reviewed.map_err(|error| match error {
@@ -52,7 +52,7 @@ impl Kubernetes {
             tokens::Error::Token(_) | tokens::Error::Audience(_) => Error::Token(error),
             tokens::Error::Length | tokens::Error::Refused { .. } => Error::Refused(error),
         })?;
-        // The API server's own names are what this source is for.
+        // This source may give the `system:` names: they are the API server's own.
         let names = Names {
             trust_system: true,
             ..Names::default()

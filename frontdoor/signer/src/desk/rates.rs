@@ -1,5 +1,5 @@
-//! How many certificates there are a minute, for one identity and for all, and how many tokens of
-//! whoever is nobody yet the API server is asked about. Bounded: it keeps those that came last.
+//! Rate limits: certificates a minute, for one identity and for all; and tokens that the API server is
+//! asked about, for one client. Bounded: only the latest identities and clients are kept.
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -10,20 +10,19 @@ use podgate_identity::addresses::Network;
 
 use crate::bucket::Bucket;
 
-/// Identities whose rate is known. Whoever falls out begins anew, after so many others came.
+/// Identities whose rate is kept. One that so many others have pushed out starts anew.
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 
-/// Clients whose rate is known.
+/// Clients whose rate is kept.
 const CLIENTS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
-/// Tokens of one client that the API server is asked about at once, and then a second. Anybody can make
-/// up tokens, each as good as any other until it was asked, so they are counted by where they come
-/// from: from one bucket for all a stranger would take what honest users need. Whoever gets a
-/// certificate has its own back, so that many users behind one address do not run out of it. Where a
-/// balancer hides all addresses behind its own, this bounds all strangers together, and they can
-/// keep the users out, but not overwhelm the API server.
+/// How many tokens of one client the API server is asked about at once, and then a second. Anybody can
+/// make up tokens, so they are counted by the client's address: from one bucket for all, a stranger
+/// could take what honest users need. A token that gets a certificate is given back, so that many users
+/// can share an address. If a load balancer hides all addresses behind its own, strangers can keep the
+/// users out, but cannot overwhelm the API server.
 const ASKED: (u32, f64) = (64, 1.0);
 
-/// Whose rate is spent.
+/// Which rate is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(super) enum Spent {
@@ -35,7 +34,7 @@ pub(super) enum Spent {
     Client,
 }
 
-/// The rates of all.
+/// All rates.
 #[derive(Debug)]
 pub(super) struct Rates {
     each_a_minute: u32,
@@ -56,7 +55,8 @@ impl Rates {
         }
     }
 
-    /// Takes one of `identity`'s and one of all. Whoever has none left costs the others nothing.
+    /// Takes one certificate from the rate of `identity` and from the rate of all. An identity that has
+    /// none left takes nothing from the others.
     pub(super) fn take(&mut self, identity: &str, now: Instant) -> Result<(), Spent> {
         let a_minute = self.each_a_minute;
         let full = || Bucket::a_minute(a_minute, now);
@@ -70,7 +70,7 @@ impl Rates {
         Ok(())
     }
 
-    /// Takes a question to the API server, about a token of this client's.
+    /// Takes a question to the API server from this client's rate.
     pub(super) fn ask(&mut self, client: IpAddr, now: Instant) -> Result<(), Spent> {
         let (most, a_second) = ASKED;
         let full = || Bucket::full(most, a_second, now);
@@ -78,14 +78,14 @@ impl Rates {
         asked.take(now).then_some(()).ok_or(Spent::Client)
     }
 
-    /// Puts it back: the token was good for a certificate, and the identity's own rate counts it.
+    /// Gives a question back: its token was good, and the identity's own rate counts the certificate.
     pub(super) fn give_back(&mut self, client: IpAddr) {
         if let Some(asked) = self.asked.get_mut(&Network::of(client)) {
             asked.give_back();
         }
     }
 
-    /// How long whoever was refused should wait.
+    /// How long a refused client should wait.
     pub(super) fn again(&self, spent: Spent) -> Duration {
         let a_minute = match spent {
             Spent::Identity => self.each_a_minute,

@@ -1,4 +1,4 @@
-//! The desk as a whole: what it reads, where it listens, and the CA's key that it keeps meanwhile.
+//! The desk as a whole: it reads its files, listens, and keeps the CA's key up to date.
 
 use std::io;
 use std::path::Path;
@@ -21,12 +21,12 @@ use super::oidc::{self, Issuer};
 use super::rates::Rates;
 use crate::metrics::Metrics;
 
-/// How often the CA's key and the bundle are read again: others write them, too.
+/// The pause between two looks at the CA's key and the bundle, which others change, too.
 const PUBLISH: Duration = Duration::from_secs(10);
-/// The same after the key could not be read, or its public half not be written to the bundle.
+/// The pause after a look that failed.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Why there is no desk.
+/// Why the desk does not run.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {
@@ -46,7 +46,7 @@ pub enum Error {
     Ended,
 }
 
-/// A desk that listens, and does not serve yet.
+/// A desk that listens and does not serve yet.
 pub(super) struct Desk {
     listener: TcpListener,
     certificate: http::Certificate,
@@ -63,7 +63,7 @@ impl Desk {
         bundle: Reference,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
-        // A client of its own: its connections and its requests are not enrolment's.
+        // The desk has a client of its own, so that it shares no connection with enrolment.
         let client = kubernetes::connect(kubeconfig).await?;
         let certificate = http::certificate(config.tls)?;
         let authority = Authority::new(config.ca)?;
@@ -92,10 +92,10 @@ impl Desk {
         address(&self.listener)
     }
 
-    /// Serves until `draining`, lets requests that are under way end, and ends them at `stopped`.
+    /// Serves until `draining`. Requests under way then end by themselves, or are ended at `stopped`.
     /// Meanwhile it follows the CA's key, and keeps its public half in the bundle.
     pub(super) async fn serve(self, shutdown: Shutdown) {
-        // Another signer may sign by the last key for a moment longer.
+        // Another signer may sign with the old key until its next look.
         let lifetime = Duration::from_secs(self.exchange.terms.lifetime) + PUBLISH;
         let lasts = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
         let keep = async {

@@ -1,5 +1,5 @@
-//! The desk's own thread and runtime, so that nothing that happens at its port takes turns with
-//! enrolment. The thread also gives way to enrolment's where the processor is short.
+//! The desk's own thread and runtime: enrolment does not wait for anything at the desk's port. The
+//! thread has a lower priority than enrolment's.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +14,7 @@ use super::config::Config;
 use super::service::{Desk, Error};
 use crate::metrics::Metrics;
 
-/// How much lower the thread's priority is than enrolment's (nice(2)): enrolment then gets nine times as
-/// much of a processor that both want.
+/// The thread's nice value (nice(2)). Of a processor that both want, enrolment gets nine times as much.
 const NICE: i32 = 10;
 
 /// A desk on a thread of its own. It listens, and does not serve yet.
@@ -42,7 +41,7 @@ impl DeskThread {
                 Ok(desk) => (Ok(desk.address()), Some(desk)),
                 Err(error) => (Err(error), None),
             };
-            // Nobody hears it if the signer was stopped meanwhile. It does not start the desk then.
+            // Fails if the signer was stopped meanwhile. The desk is then not started.
             let _ = tell.send(address);
             if let (Some(desk), Ok(shutdown)) = (desk, started.await) {
                 desk.serve(shutdown).await;
@@ -72,7 +71,8 @@ impl DeskThread {
         &self.address
     }
 
-    /// Has it serve until `draining`, and waits for its end. If its thread panics, enrolment goes on.
+    /// Lets the desk serve until `draining`, and waits for its end. If its thread panics, enrolment
+    /// goes on.
     pub(crate) async fn serve(self, shutdown: Shutdown) {
         // If the thread is gone, so is the other end of `ended`.
         let _ = self.start.send(shutdown);

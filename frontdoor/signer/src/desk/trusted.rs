@@ -1,15 +1,15 @@
-//! Which keys the bundle has frontdoors trust: first the one that signs, then those that did before, each
-//! until what it signed has expired. Where a line is taken out, it stays out.
+//! The keys in the bundle that frontdoors trust: first the one that signs, then earlier ones, each
+//! until its certificates have expired. A line that somebody has removed stays out.
 
 use jiff::{SignedDuration, Timestamp};
 use podgate_identity::strength;
 use ssh_key::PublicKey;
 
-/// Before an earlier key's line: frontdoors pass over a comment.
+/// Begins the comment above an earlier key's line. Frontdoors skip comments.
 const UNTIL: &str = "# until ";
 
-/// The bundle's text after `before`, when `signing` signs. Another key there signed until now, and what
-/// it signed is good for `lasts` at the most.
+/// The bundle's new text. `before` is the present one, and `signing` signs now. Another key in it
+/// signed until now, and its certificates are valid for `lasts` at most.
 pub(super) fn text(before: &str, signing: &str, now: Timestamp, lasts: SignedDuration) -> String {
     let mut text = format!("{}\n", signing.trim());
     let mut until = None;
@@ -19,7 +19,7 @@ pub(super) fn text(before: &str, signing: &str, now: Timestamp, lasts: SignedDur
             continue;
         }
         let until = until.take().or_else(|| now.checked_add(lasts).ok());
-        // With a line that is no key frontdoors would take none of them.
+        // A line that is no key would make frontdoors refuse the whole text.
         let other = is_key(line) && key(line) != key(signing);
         if let Some(until) = until.filter(|until| other && *until > now) {
             text.push_str(&format!("{UNTIL}{until:.0}\n{line}\n"));

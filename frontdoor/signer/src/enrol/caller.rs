@@ -1,4 +1,4 @@
-//! Who a token's user is among the parts, and which name that gets.
+//! Which part a token's user is, and which name its certificate gets.
 
 use k8s_openapi::api::authentication::v1::UserInfo;
 use podgate_process::mtls::{self, FRONTDOOR_NAME};
@@ -6,12 +6,12 @@ use podgate_process::mtls::{self, FRONTDOOR_NAME};
 use crate::ca::End;
 use crate::config::{Account, Enrolment};
 
-/// What a pod-bound token says of its pod, by TokenReview (apiserver, `pkg/authentication/serviceaccount`).
+/// The pod's name in the review of a pod-bound token (apiserver, `pkg/authentication/serviceaccount`).
 const POD: &str = "authentication.kubernetes.io/pod-name";
-/// And of the pod's node, from Kubernetes 1.30 on (KEP-4193).
+/// The node's name, since Kubernetes 1.30 (KEP-4193).
 const NODE: &str = "authentication.kubernetes.io/node-name";
 
-/// Why somebody gets no certificate.
+/// Why a caller gets no certificate.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum Error {
     #[error("{0} may not have a certificate")]
@@ -34,7 +34,7 @@ pub(super) struct Caller {
     pub(super) pod: String,
 }
 
-/// Who this user is.
+/// Finds the part that this user is.
 pub(super) fn caller(user: &UserInfo, config: &Enrolment) -> Result<Caller, Error> {
     let is = |account: &Account| {
         let name = format!(

@@ -1,4 +1,5 @@
-//! Where parts call: gRPC, over TLS by the signer's own certificate, one call a connection.
+//! The address that parts call: gRPC over TLS with the signer's own certificate, one call per
+//! connection.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::service::Enrol;
 use crate::connections::{self, Limits};
 
-/// Bytes that a connection may send before they are read: a whole request fits.
+/// Bytes that a connection may send before they are read. A whole request fits.
 const WINDOW: u32 = 64 * 1024;
 
 const LIMITS: Limits = Limits {
@@ -25,7 +26,7 @@ const LIMITS: Limits = Limits {
     time: Duration::from_secs(15),
 };
 
-/// Serves until `draining`, lets the connections that stand end, and ends them at `stopped`.
+/// Serves until `draining`. Open connections then end by themselves, or are ended at `stopped`.
 pub(crate) async fn serve(listener: TcpListener, service: Enrol, shutdown: Shutdown) {
     let inner = service.clone();
     let tls = move || std::future::ready(inner.tls());

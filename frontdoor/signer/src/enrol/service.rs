@@ -20,9 +20,9 @@ use crate::tokens::{self, Tokens};
 
 /// Enrolment's TokenReviews at a time.
 const REVIEWS: usize = 64;
-/// Calls that are taken at once after a quiet time: each costs the API server a review.
+/// Calls that are accepted at once after a quiet time. Each costs the API server a review.
 const BURST: u32 = 500;
-/// Calls a second that are taken for ever: a cluster of 5,000 nodes enrols in a minute and a half.
+/// Calls a second in the long run: a cluster of 5,000 nodes enrols in a minute and a half.
 const STEADY: f64 = 50.0;
 
 /// Why a call gave no certificate.
@@ -71,7 +71,7 @@ impl Enrol {
         }))
     }
 
-    /// The TLS to serve by now, once there is a CA.
+    /// The TLS settings of the moment, once there is a CA.
     pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
         let issuing = self.0.ca.issuing()?;
         Some(Arc::clone(&issuing.tls))
@@ -129,7 +129,7 @@ impl Enrolment for Enrol {
     }
 }
 
-/// A word for the metrics, and what the caller is told: whoever may call reads this.
+/// The word for the metrics, and the answer to the caller, who may be anybody.
 fn status(error: &Error) -> (&'static str, Status) {
     let words = error.to_string();
     match error {

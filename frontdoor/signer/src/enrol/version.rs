@@ -1,5 +1,5 @@
-//! Pure: which version of enrolment a caller and the signer use, and the sentence that refuses a caller
-//! with whom the signer has none in common.
+//! Pure: the version of enrolment that a caller and the signer both speak, or the sentence that refuses
+//! the caller if there is none.
 
 use std::ops::RangeInclusive;
 
@@ -40,7 +40,7 @@ fn words(versions: &RangeInclusive<u32>) -> String {
     }
 }
 
-/// The release as the caller names it, if that is fit for a log: the caller may be anybody.
+/// The release that the caller names, if it is fit for a log. The caller may be anybody.
 fn release(named: &str) -> &str {
     let fit = named.len() <= MAX_RELEASE && named.bytes().all(|byte| byte.is_ascii_graphic());
     if fit && !named.is_empty() {

@@ -1,4 +1,4 @@
-//! One key of a user's: a line of authorized_keys, what its options say, and whether they let it in now.
+//! One key of a user: a line of authorized_keys, its options, and whether they let it in now.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use russh::keys::PublicKey;
 use super::super::options::{self, Options, Timespec};
 use super::super::restrictions::Restrictions;
 
-/// Why a key of a user's lets nobody in.
+/// Why a key's line lets nobody in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum KeyError {
@@ -38,7 +38,7 @@ pub(crate) enum Refusal {
     Address,
 }
 
-/// One key of a user's, and what its options say.
+/// One key of a user, with its options.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) identity: Arc<Identity>,
@@ -71,8 +71,8 @@ impl Entry {
     }
 }
 
-/// One line of an authorized_keys file (sshd(8), AUTHORIZED_KEYS FILE FORMAT). `ssh_key` reads such
-/// lines, too, but no option with a space in it.
+/// Reads one line of an authorized_keys file (sshd(8), AUTHORIZED_KEYS FILE FORMAT). `ssh_key` reads
+/// such lines, too, but not options with a space in them.
 pub(super) fn entry(line: &str, identity: &Arc<Identity>) -> Result<(PublicKey, Entry), KeyError> {
     let line = line.trim();
     let bare: Result<PublicKey, _> = line.parse();
@@ -80,7 +80,7 @@ pub(super) fn entry(line: &str, identity: &Arc<Identity>) -> Result<(PublicKey, 
         Ok(key) => (Options::default(), key),
         Err(error) => {
             let (text, rest) = options::part(line);
-            // What looks like a key, and is none, has no options.
+            // A text that begins like a key but is none has no options.
             if text.starts_with("ssh-") || text.starts_with("ecdsa-") || rest.is_empty() {
                 return Err(error.into());
             }

@@ -1,4 +1,4 @@
-//! Takes events from all cores, and holds them against the rule for a log that cannot be written.
+//! Takes events from all cores, and applies the rule for a log that cannot be written.
 
 use std::io;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ impl AuditLog {
         })
     }
 
-    /// Records an event. Fails if `onFailure` is `deny` and the event may be lost: what it tells of must
+    /// Records an event. Fails if `onFailure` is `deny` and the event may be lost; what it records must
     /// not happen then.
     pub fn require(&self, event: &impl Serialize) -> Result<(), Unwritable> {
         match self.on_failure {

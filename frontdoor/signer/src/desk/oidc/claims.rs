@@ -1,4 +1,4 @@
-//! Verified claims of an id token -> an identity, as kube-apiserver reads them
+//! Makes an identity from the verified claims of an id token, as kube-apiserver does
 //! (`plugin/pkg/auth/authenticator/token/oidc`). Distributed claims are not resolved.
 
 use std::collections::BTreeMap;
@@ -42,8 +42,8 @@ impl Mapping {
         }
         let user = text(&self.username_claim);
         let user = user.ok_or_else(|| Error::User(self.username_claim.clone()))?;
-        // Who could give themselves an address could be anybody. An issuer that does not say is taken
-        // at its word, as by kube-apiserver.
+        // A user who can choose an address could be anybody. If the issuer does not say whether an
+        // address is verified, it is accepted, as by kube-apiserver.
         if self.username_claim == "email"
             && claims
                 .get("email_verified")

@@ -1,5 +1,5 @@
-//! Reads an issuer's documents over HTTPS: no redirects, no proxy, bounded in time and size, one
-//! connection each, which ends with the answer.
+//! Reads an issuer's documents over HTTPS: no redirects, no proxy, bounded in time and size. Each has a
+//! connection of its own, which ends with the answer.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// For a whole answer.
+/// The limit for a whole answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
-/// Of a document.
+/// Bytes of a document, at most.
 const MAX_BYTES: usize = 256 * 1024;
 
 /// Why a document could not be read.
@@ -65,7 +65,7 @@ impl Fetch {
         Ok(Self(Reloaded::load(files, read)?))
     }
 
-    /// The JSON document there.
+    /// Reads the JSON document at this URL.
     pub(super) async fn json<T: DeserializeOwned>(&self, url: &str) -> Result<T, Error> {
         let body = timeout(ANSWER_TIMEOUT, self.get(url))
             .await
@@ -81,7 +81,7 @@ impl Fetch {
         if uri.scheme_str() != Some("https") || authority.as_str().contains('@') {
             return Err(wrong());
         }
-        // An IPv6 address stands in brackets there, and without them everywhere else.
+        // A URL has brackets around an IPv6 address; a server name and a socket address do not.
         let host = authority.host().trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned()).map_err(|_| wrong())?;
         let dial = |error| Error::Dial(url(), error);
@@ -106,7 +106,7 @@ impl Fetch {
             let body = axum::body::to_bytes(Body::new(answer.into_body()), MAX_BYTES).await;
             Ok(body.map_err(|_| Error::Body(url()))?.into())
         };
-        // The connection may end before all that it brought is read.
+        // The connection may end before its answer is read.
         let connection = async {
             let _ = connection.await;
             std::future::pending().await

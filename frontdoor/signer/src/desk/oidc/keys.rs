@@ -1,6 +1,6 @@
-//! An issuer's keys (OpenID Connect Discovery §4, RFC 7517): read when they are wanted, kept, read again
-//! when they have become old or a token names one that is not among them. While the issuer is away
-//! the last ones serve, for a day.
+//! An issuer's keys (OpenID Connect Discovery §4, RFC 7517). They are read when first needed, and again
+//! when they are old or a token names an unknown one. While the issuer is away, the last ones serve for
+//! a day.
 
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,16 +14,16 @@ use tokio::sync::Mutex;
 use super::fetch::{self, Fetch};
 use crate::bucket::Bucket;
 
-/// For how long keys are not asked for again without a reason: a key that its issuer takes back is
-/// good for no longer.
+/// How long keys serve before they are read again. A key that its issuer withdraws is valid no longer
+/// than this.
 const FRESH: Duration = Duration::from_secs(600);
-/// For how long keys serve of an issuer that cannot be asked.
+/// How long keys serve while their issuer is away.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-/// For how long an issuer is let be that did not answer.
+/// How long an issuer that did not answer is not asked again.
 const AWAY: Duration = Duration::from_secs(5);
-/// How many times a minute unknown keys' names, which anybody can make up, have the issuer asked.
+/// How many times a minute unknown key names cause a read. Anybody can make up such names.
 const UNKNOWN_A_MINUTE: u32 = 10;
-/// Keys that are looked at, at the most.
+/// Keys of a set that are looked at, at most.
 const MAX_KEYS: usize = 64;
 
 /// Why there are no keys.
@@ -38,14 +38,14 @@ pub(in crate::desk) enum Error {
     Away,
 }
 
-/// What is read of a discovery document.
+/// The fields of a discovery document that are read.
 #[derive(Deserialize)]
 struct Discovery {
     issuer: String,
     jwks_uri: String,
 }
 
-/// A JWK set. A key that is not understood is none, and no reason to lose the others (RFC 7517 §5).
+/// A JWK set. A key that is not understood is skipped, and the others serve (RFC 7517 §5).
 #[derive(Deserialize)]
 struct Set {
     keys: Vec<Value>,
@@ -57,7 +57,7 @@ pub(super) struct Keys {
     issuer: String,
     fetch: Fetch,
     known: Lock<Known>,
-    /// One asks at a time; the others take what it has got.
+    /// One caller asks at a time; the others take its answer.
     asking: Mutex<()>,
 }
 
@@ -69,7 +69,7 @@ struct Known {
     unknown: Bucket,
 }
 
-/// What to do for somebody who wants keys.
+/// What to do for a caller who wants keys.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Use,
@@ -87,7 +87,7 @@ impl Known {
         }
     }
 
-    /// `unknown` is whether the keys that are kept were not enough.
+    /// `unknown`: the kept keys did not fit the token.
     fn next(&mut self, unknown: bool, now: Instant) -> Next {
         let fresh = self.is_fresh(now);
         let kept = self.serves(now);
@@ -108,7 +108,7 @@ impl Known {
             .is_some_and(|at| now.saturating_duration_since(at) < FRESH)
     }
 
-    /// Whether the keys still serve although the issuer could not be asked.
+    /// Whether the keys still serve while the issuer is away.
     fn serves(&self, now: Instant) -> bool {
         self.read
             .is_some_and(|at| now.saturating_duration_since(at) < KEPT)
@@ -125,7 +125,7 @@ impl Keys {
         }
     }
 
-    /// The keys; newer ones than `not` if there are, which were not enough.
+    /// The keys. `not` are keys that did not fit the token: newer ones are read if possible.
     pub(super) async fn current(
         &self,
         not: Option<&Arc<Vec<Jwk>>>,
@@ -139,7 +139,7 @@ impl Keys {
             return Ok(keys);
         }
         let _asking = self.asking.lock().await;
-        // Somebody else may have asked meanwhile.
+        // Another caller may have asked meanwhile.
         let next = self.with(|known| match known.next(unknown(known), Instant::now()) {
             Next::Use => Ok(Some(Arc::clone(&known.keys))),
             Next::Away => Err(Error::Away),
@@ -188,7 +188,7 @@ impl Keys {
     }
 }
 
-/// Whether a token with this header's algorithm and key's name may be by this key.
+/// Whether this key may have signed a token with this algorithm and key name.
 pub(super) fn fits(key: &Jwk, algorithm: Algorithm, name: Option<&str>) -> bool {
     let common = &key.common;
     let said = common.key_algorithm;

@@ -1,5 +1,6 @@
 //! Id tokens of OpenID Connect issuers (OpenID Connect Core §3.1.3.7), verified by the issuers' own
-//! keys. Only signatures by private keys are taken: with a shared secret whoever checks could sign.
+//! keys. Only signatures by private keys are accepted: with a shared secret, every verifier could sign,
+//! too.
 
 mod claims;
 mod fetch;
@@ -21,10 +22,10 @@ use keys::Keys;
 
 use crate::token::Claims;
 
-/// For issuers whose clocks are ahead, in seconds (as go-oidc, which kube-apiserver uses).
+/// How far an issuer's clock may be ahead, in seconds (as in go-oidc, which kube-apiserver uses).
 const AHEAD: u64 = 300;
 
-/// Why nobody is known by an id token.
+/// Why an id token names nobody.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Error {
@@ -72,12 +73,12 @@ impl Issuer {
         Ok(Self { config, keys })
     }
 
-    /// Whether a token says that it is of this issuer.
+    /// Whether a token names this issuer.
     pub(crate) fn is(&self, claims: &Claims) -> bool {
         claims.iss == self.config.issuer
     }
 
-    /// Who the token is of, and until when it is good; at `now`, in seconds since 1970.
+    /// Verifies a token. Returns its user, and when it expires. Times are in seconds since 1970.
     pub(crate) async fn identify(&self, token: &str, now: u64) -> Result<(Identity, u64), Error> {
         let header = decode_header(token).map_err(|_| Error::Header)?;
         if !self.config.algorithms.contains(&header.alg) {
@@ -94,7 +95,7 @@ impl Issuer {
             }
         }
         let all = verified?;
-        // What was unverified before.
+        // The signature is verified now, so these claims hold.
         let said = Claims::read(token).map_err(|_| Error::Claims)?;
         let expires = said.expires().ok_or(Error::Claims)?;
         for claim in ["nbf", "iat"] {
@@ -104,7 +105,8 @@ impl Issuer {
                 return Err(Error::Early);
             }
         }
-        // One that is for others, too, has to be asked for by this client (Core §3.1.3.7, 4 and 5).
+        // A token that is for others, too, must name this client as its authorized party (Core
+        // §3.1.3.7, 4 and 5).
         let party = all.get("azp").and_then(Value::as_str);
         if said.aud.is_several() && party != Some(&self.config.client) {
             return Err(Error::Audience);
@@ -138,7 +140,7 @@ impl Issuer {
                     ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidIssuer => {
                         Err(Error::Claims)
                     }
-                    // Another key may have.
+                    // Another key may have signed it.
                     _ => continue,
                 },
             };
