@@ -13,9 +13,8 @@ COPY . .
 ARG COMMIT
 ARG SOURCE_DATE_EPOCH
 # Static with glibc, not musl: the node helper's list of system calls is glibc's. A target that is named
-# keeps build scripts and macros out of RUSTFLAGS.
-RUN frontdoor/russh/lay-out \
-    && PODGATE_COMMIT="${COMMIT:?--build-arg COMMIT is needed}" \
+# keeps RUSTFLAGS from build scripts and macros.
+RUN PODGATE_COMMIT="${COMMIT:?--build-arg COMMIT is needed}" \
     SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:?--build-arg SOURCE_DATE_EPOCH is needed}" \
     RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols --remap-path-prefix=/podgate=. --remap-path-prefix=${CARGO_HOME}=cargo" \
     CFLAGS="-ffile-prefix-map=/podgate=. -ffile-prefix-map=${CARGO_HOME}=cargo" \

@@ -1,5 +1,5 @@
-//! A file system that stalls holds up no session that runs, and none that begins for long: files are
-//! read and written by threads that serve nobody. A FIFO blocks whoever reads it, and a frozen file system
+//! A file system that stalls holds up no running session, and a new one only for a moment: threads that
+//! serve nobody read and write the files. A FIFO blocks whoever reads it, and a frozen file system
 //! blocks whoever writes to it.
 
 use std::cell::Cell;
@@ -18,7 +18,7 @@ use podgate_tests::instruments::eventually::eventually;
 const ECHO: Duration = Duration::from_millis(900);
 const SOON: Duration = Duration::from_secs(20);
 
-/// One thread each, which a blocking call would stop for all sessions.
+/// Frontdoor and agent with one thread each, which a blocking call would stop for all sessions.
 async fn stand() -> Stand {
     let changes = Changes {
         agent: "workers: 1\n".to_owned(),

@@ -1,6 +1,6 @@
-//! Programs that were started and are not known to be over, in a file for each session, for the agent
-//! that comes after a crash. An entry is written before the runtime is asked, so nothing is started
-//! that the journal does not know. A thread writes: a file system that stalls delays a start for a bounded
+//! Programs that were started and are not known to have ended, in one file per session, for the agent
+//! that follows after a crash. An entry is written before the runtime is asked, so the journal knows
+//! everything that was started. A thread writes: a file system that stalls delays a start for a bounded
 //! time, and nothing else.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -117,8 +117,8 @@ impl Journal {
         }
     }
 
-    /// Writes what is known of a session, and waits for it, for a bounded time. If that fails, the session
-    /// runs all the same, with a warning.
+    /// Writes what is known of a session, and waits for that for a bounded time. If it fails, there is
+    /// a warning and the session goes on.
     pub(super) async fn write(&self, entry: &JournalEntry) {
         let boot = &self.boot;
         let page = serde_json::to_vec(&Page { boot, entry });
@@ -155,7 +155,7 @@ impl Journal {
     }
 }
 
-/// Writes a file so that it is whole or not there, whenever this process is killed.
+/// Writes a file so that it is complete or missing, whenever this process is killed.
 fn put(path: &Path, page: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new()

@@ -174,8 +174,7 @@ impl Handle {
         }
     }
 
-    /// Sends the signals that are asked for, and finds out first who leads the session. It never
-    /// returns.
+    /// Sends the signals that are asked for, after finding out who leads the session. Never returns.
     pub(crate) async fn attend(&mut self) {
         Box::pin(self.tracked.settle(&self.programs.services)).await;
         loop {

@@ -60,8 +60,8 @@ impl Authenticator {
         })
     }
 
-    /// Has all files looked at. What is asked of this afterwards is answered as they are now, or as they
-    /// last were if their file system stalls.
+    /// Checks all files. Later answers are by the files as they are now, or, if their file system
+    /// stalls, as they were last.
     pub(crate) async fn refresh(&self) {
         let users = async {
             if let Some(users) = &self.users {

@@ -1,5 +1,5 @@
 //! A thread for blocking file calls, so that a file system that stalls holds up no thread that serves
-//! sessions. Calls run one after another, in the order of their beginning.
+//! sessions. Calls run one after another, in the order in which they were made.
 
 use std::io;
 use std::sync::Arc;
@@ -11,26 +11,27 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
-/// Most time that a caller waits for a call.
+/// How long a caller waits for a call, at most.
 const LIMIT: Duration = Duration::from_secs(2);
-/// Calls with a caller that wait for the thread, each with its data; further callers wait before theirs.
+/// Calls whose callers wait, with their data, that may be queued. Further callers wait before they
+/// queue theirs.
 const CALLS: usize = 16;
-/// All calls that wait for the thread, those included that no caller waits for. These are small.
+/// All calls that may be queued, with and without a waiting caller. Those without are small.
 const QUEUE: usize = 4096;
 
 type Call = Box<dyn FnOnce() + Send>;
 
-/// The file system stalls: the call is not over, and may still be done later.
+/// The file system stalls: the call has not ended, and may still be done later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the file system does not answer")]
 pub struct Stalled;
 
-/// A thread that makes file calls for others. It ends when this is dropped and its calls are over.
+/// A thread that makes file calls for others. It ends once this is dropped and its calls are done.
 #[derive(Debug)]
 pub struct FileThread {
     calls: SyncSender<Call>,
     places: Arc<Semaphore>,
-    /// Whether a caller has given up on a call, and no call was over since. Callers do not wait then.
+    /// True after a caller has given up on a call, until a call ends. Meanwhile callers do not wait.
     stalled: Arc<AtomicBool>,
 }
 
@@ -56,8 +57,8 @@ impl FileThread {
         })
     }
 
-    /// Makes a call and waits for its result, for a bounded time. A call that was begun is made even if
-    /// nobody waits for it any more.
+    /// Makes a call, and waits for its result for a bounded time. A queued call is made even if its
+    /// caller has given up.
     pub async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> T + Send + 'static,
@@ -82,7 +83,7 @@ impl FileThread {
         })
     }
 
-    /// Begins a call, after those begun before, and does not wait. It should hold little memory.
+    /// Queues a call and does not wait. The call should hold little memory.
     pub fn queue(&self, call: impl FnOnce() + Send + 'static) -> Result<(), Stalled> {
         match self.calls.try_send(Box::new(call)) {
             Ok(()) => Ok(()),

@@ -1,6 +1,6 @@
-//! A value read from files that are renewed beneath the program (a mounted Secret, a rotated
-//! certificate), or from folders of such files. Files are looked at when the value is used, so a change
-//! serves the next use. A thread looks; while the file system stalls, the last value serves.
+//! A value read from files that may be replaced while the program runs (a mounted Secret, a rotated
+//! certificate), or from folders of such files. Files are checked on use, so a change serves the next
+//! use. A thread checks; while the file system stalls, the last value serves.
 
 use std::fmt;
 use std::fs;
@@ -13,15 +13,16 @@ use std::time::{Duration, Instant};
 
 use crate::files::FileThread;
 
-/// When to read again after a read that failed, though the files have not changed: it may have failed
-/// for want of descriptors, or of rights that are given later.
+/// The pause after a failed read if the files have not changed. The cause may have been a lack of
+/// descriptors, or of rights that are given later.
 const RETRY: Duration = Duration::from_secs(5);
-/// A look that takes less is quick enough for each use to wait for one. A busy machine may take some of
-/// it.
+/// A check that takes less is fast enough for each use to wait for one. A busy machine may take some of
+/// this.
 const SLOW: Duration = Duration::from_millis(500);
-/// The rest after a slow look, in times of what it took: looking takes a tenth of the time at most.
+/// The pause after a slow check, as a multiple of its duration: checks take at most a tenth of the
+/// time.
 const REST: u32 = 9;
-/// The longest rest, so that files that stalled once are not left alone for long.
+/// The longest such pause, so that files that stalled once are soon checked again.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// What `read` makes of some files. It is made anew when one of them has changed.
@@ -34,9 +35,9 @@ pub struct Reloaded<T, E> {
 struct Followed<T, E> {
     files: Vec<PathBuf>,
     read: Box<dyn Fn() -> Result<T, E> + Send + Sync>,
-    /// Held while files are looked at, by the thread alone.
+    /// Held during a check, by the thread alone.
     look: Mutex<Look>,
-    /// No look begins before.
+    /// No check starts before this time.
     next: Mutex<Instant>,
     value: Mutex<Arc<T>>,
     stale: AtomicBool,
@@ -45,12 +46,12 @@ struct Followed<T, E> {
 /// The last check of the files.
 struct Look {
     stamp: Option<Vec<Stamp>>,
-    /// When to read again though nothing changes, and what was logged of the read that failed.
+    /// When to read again although nothing changes, and the logged error of the read that failed.
     retry: Option<(Instant, String)>,
     begun: Instant,
 }
 
-/// Tells a file from the one before it.
+/// Tells whether a file is the one that it was.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -63,7 +64,7 @@ where
     T: Send + Sync + 'static,
     E: fmt::Display + 'static,
 {
-    /// Reads for the first time, and blocks for it. `files` are those, and the folders, that `read` reads.
+    /// Reads for the first time, and blocks. `files` are the files and folders that `read` reads.
     pub fn load(
         files: Vec<PathBuf>,
         read: impl Fn() -> Result<T, E> + Send + Sync + 'static,
@@ -98,19 +99,19 @@ where
         self.last()
     }
 
-    /// Has the files looked at, and waits for that, for a bounded time.
+    /// Checks the files, and waits for that for a bounded time.
     pub async fn refresh(&self) {
         self.refresh_at(Instant::now()).await;
     }
 
-    /// The value as the last look had it.
+    /// The value as of the last check.
     pub fn last(&self) -> Arc<T> {
         let value = self.followed.value.lock();
         Arc::clone(&value.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether the files could not be read as the last look found them, so that the value is an older
-    /// one. Has them looked at again.
+    /// Whether the last check could not read the files, so that the value is an older one. Starts
+    /// another check.
     pub fn is_stale(&self) -> bool {
         let now = Instant::now();
         if let Some(thread) = self.thread_at(now) {
@@ -129,7 +130,7 @@ where
         }
     }
 
-    /// The thread that looks, unless the files are let rest.
+    /// The thread that checks, unless the files are left alone for a while.
     fn thread_at(&self, now: Instant) -> Option<&FileThread> {
         if *lock(&self.followed.next) > now {
             return None;
@@ -144,7 +145,8 @@ where
 }
 
 impl<T, E: fmt::Display> Followed<T, E> {
-    /// Looks at the files for a use that began at `asked`. One look serves all uses that began before it.
+    /// Checks the files for a use that began at `asked`. One check serves all uses that began before
+    /// it.
     fn look(&self, asked: Instant, now: Instant) {
         let mut look = lock(&self.look);
         if look.begun > asked {

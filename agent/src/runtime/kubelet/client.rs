@@ -20,15 +20,15 @@ use crate::exec;
 use crate::grant::{self, Deny, Facts, Granted};
 use crate::shell::hangup::{self, Script};
 
-/// How far the kubelet's list of pods may be behind its runtime, mostly.
+/// How far the kubelet's list of pods usually is behind its runtime.
 const STATUS_LAG: Duration = Duration::from_millis(300);
-/// Between two looks at whether the containers of running sessions live. All sessions share an
+/// The pause between two checks whether the containers of running sessions live. All sessions share an
 /// answer.
 const WATCH: Duration = Duration::from_secs(1);
-/// For one exec of the hang-up script.
+/// The limit for one exec of the hang-up script.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// There is no client of the kubelet.
+/// Why there is no client of the kubelet.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error(transparent)]
@@ -104,7 +104,7 @@ impl Client {
         Ok(exec::open(connection, bytes, terminal).await?)
     }
 
-    /// Runs the hang-up script; `None` where the process is gone.
+    /// Runs the hang-up script; `None` if the process is gone.
     pub(super) async fn run(
         &self,
         granted: &Granted,

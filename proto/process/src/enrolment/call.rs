@@ -1,5 +1,5 @@
-//! One call of the signer. The token is sent only to a peer whose certificate comes from a trusted CA and
-//! is for `signer.podgate`. It reads files as it needs them: no session runs on this thread.
+//! One call of the signer. The token is sent only to a peer whose certificate comes from a trusted CA
+//! and is for `signer.podgate`. Files are read directly: no session runs on this thread.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -159,7 +159,7 @@ fn request(versions: &RangeInclusive<u32>, token: &str, public_key: &[u8]) -> En
 
 /// Checks that the signer used one of these versions.
 fn check_version(versions: &RangeInclusive<u32>, used: u32) -> Result<(), Error> {
-    // The first release does not say it.
+    // The first release does not send it.
     let used = used.max(1);
     if versions.contains(&used) {
         Ok(())
