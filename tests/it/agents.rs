@@ -34,7 +34,7 @@ async fn an_agent_is_dialled_at_its_own_pod() {
     let output = stand.client.run(&[], "far", "true").await.unwrap();
     assert_eq!(output.status.code(), Some(255));
     let said = String::from_utf8(output.stderr).unwrap();
-    let none = "podgate: no agent of podgate runs on the pod's node, node-a\r\n";
+    let none = "podgate: no Podgate agent runs on the pod's node, node-a\r\n";
     assert_eq!(said, none);
 
     stand.cluster.add(Stand::agent_pod("agent-1", NODE_IP));
