@@ -19,7 +19,7 @@ use crate::login_name::{Kind, Requirement, Selector, UnknownRequirement};
 
 /// Why an object's pods are not known.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Pods {
+pub(super) enum Unselectable {
     #[error("it is of type ExternalName and has no pods")]
     External,
     #[error("it has no selector, so its pods are not known")]
@@ -29,7 +29,7 @@ pub(super) enum Pods {
 }
 
 /// An object's selector, or why it has none.
-pub(super) type Selects = Result<Selector, Pods>;
+pub(super) type Selects = Result<Selector, Unselectable>;
 
 /// Reads an object, and what it selects.
 pub(super) async fn read(
@@ -64,7 +64,7 @@ pub(super) async fn read(
             spec.and_then(|spec| spec.selector)
         }
     };
-    Ok(selector.map_or(Err(Pods::NoSelector), workload))
+    Ok(selector.map_or(Err(Unselectable::NoSelector), workload))
 }
 
 async fn get<K>(client: &kube::Client, namespace: &str, name: &str) -> Result<K, answers::Error>
@@ -89,10 +89,10 @@ fn workload(selector: LabelSelector) -> Selects {
 
 fn service(spec: k8s_openapi::api::core::v1::ServiceSpec) -> Selects {
     if spec.type_.as_deref() == Some("ExternalName") {
-        return Err(Pods::External);
+        return Err(Unselectable::External);
     }
     match Selector::of_service(spec.selector.unwrap_or_default()) {
-        Selector::Nothing => Err(Pods::NoSelector),
+        Selector::Nothing => Err(Unselectable::NoSelector),
         selector => Ok(selector),
     }
 }
