@@ -11,7 +11,7 @@ use podgate_proto::v1::agent_server::AgentServer;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,6 +26,10 @@ use crate::service::Service;
 const HANDSHAKES: usize = 64;
 /// For a peer's TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For connections to end once their sessions have: a peer that does not read what is left for it is not
+/// waited for.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// How long a connection takes new sessions: then its peer's certificate has to be shown again. Those
 /// that run go on.
@@ -83,7 +87,7 @@ pub(crate) async fn serve(
     };
     let service = AgentServer::new(service)
         .max_decoding_message_size(limits::MAX_MESSAGE)
-        .max_encoding_message_size(limits::MAX_MESSAGE);
+        .max_encoding_message_size(limits::MAX_AGENT_MESSAGE);
     let server = Server::builder()
         .initial_stream_window_size(limits::STREAM_WINDOW)
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
@@ -94,9 +98,19 @@ pub(crate) async fn serve(
         .max_connection_age(CONNECTION_AGE)
         .add_service(service)
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), stopped.cancelled());
-    let (result, ()) = tokio::join!(server, accept);
-    if let Err(error) = result {
-        tracing::error!(%error, "gRPC is not served any more");
+    let served = async {
+        let (result, ()) = tokio::join!(server, accept);
+        if let Err(error) = result {
+            tracing::error!(%error, "gRPC is not served any more");
+        }
+    };
+    let late = async {
+        stopped.cancelled().await;
+        sleep(CLOSE).await;
+    };
+    tokio::select! {
+        () = served => {}
+        () = late => tracing::warn!("connections whose peers do not read are cut"),
     }
 }
 
