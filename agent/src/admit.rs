@@ -34,15 +34,11 @@ impl Served {
     }
 }
 
-/// Checks a request against this node's name and rules.
+/// Checks a request, whose session id was checked before, against this node's name and rules.
 pub(crate) fn admit(open: Open, node: &str, deny: &Deny) -> Result<Admitted, Refusal> {
     let theirs = open.versions.unwrap_or_default();
     let version = limits::agree(&LINK_VERSIONS, &(theirs.lowest..=theirs.highest));
     let version = version.ok_or_else(|| Refusal::version(&open.release, &theirs))?;
-    // Both are parts of log lines, and the session's of a command line.
-    if !is_id(&open.session_id) {
-        return Err(Refusal::protocol("the session's id is not 32 hex digits"));
-    }
     if !is_id(&open.connection_id) {
         return Err(Refusal::protocol(
             "the connection's id is not 32 hex digits",
@@ -67,7 +63,7 @@ pub(crate) fn admit(open: Open, node: &str, deny: &Deny) -> Result<Admitted, Ref
 }
 
 /// Whether it is 32 lower-case hex digits.
-fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     text.len() == 32 && text.bytes().all(hex)
 }

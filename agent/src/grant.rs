@@ -8,6 +8,9 @@ use podgate_proto::limits::MAX_IDENTITY;
 use podgate_proto::v1::{Action, Grant, Identity};
 use serde::{Deserialize, Serialize};
 
+/// Bytes of a container's id with its runtime, at most; real ones have about 77.
+const MAX_CONTAINER_ID: usize = 256;
+
 /// The agent's own last word, whatever a frontdoor grants.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
@@ -110,7 +113,11 @@ pub(crate) fn check(
         ("pod name", named(&pod.name)),
         ("pod UID", named(&pod.uid)),
         ("container", named(&container.name)),
-        ("container id", !container.id.is_empty()),
+        (
+            "container id",
+            (1..=MAX_CONTAINER_ID).contains(&container.id.len()),
+        ),
+        ("node", named(&pod.node)),
     ] {
         if !present {
             return Err(Error::Missing(what));

@@ -2,14 +2,12 @@
 //! what to do; the cause itself goes to the log.
 
 use podgate_proto::limits::{LINK_VERSIONS, RELEASE};
+use podgate_proto::shown;
 use podgate_proto::v1::Versions;
 use podgate_proto::v1::failed::Reason;
 
 use crate::grant;
 use crate::runtime::Error;
-
-/// Bytes of a frontdoor's release that are shown.
-const MAX_RELEASE: usize = 64;
 
 /// A refused session.
 #[derive(Debug)]
@@ -26,11 +24,7 @@ impl Refusal {
     /// No version of the link is spoken by both ends.
     pub(crate) fn version(release: &str, theirs: &Versions) -> Self {
         let (ours, Versions { lowest, highest }) = (&LINK_VERSIONS, theirs);
-        // What a peer says of itself is not trusted to be short.
-        let release = match release.get(..MAX_RELEASE).unwrap_or(release) {
-            "" => "unknown",
-            release => release,
-        };
+        let release = shown::release(release);
         let message = format!(
             "this frontdoor (release {release}, link versions {lowest} to {highest}) and the agent on the pod's node (release {RELEASE}, link versions {} to {}) are too far apart; run the same release on both",
             ours.start(),
@@ -42,6 +36,11 @@ impl Refusal {
     /// The first message was no request.
     pub(crate) fn nothing_asked() -> Self {
         Self::protocol("the frontdoor asked for nothing")
+    }
+
+    /// The session has no proper id.
+    pub(crate) fn session_id() -> Self {
+        Self::protocol("the session's id is not 32 hex digits")
     }
 
     /// The frontdoor said something that means nothing.

@@ -119,6 +119,10 @@ impl Service {
             refuse(&outbound, Refusal::nothing_asked()).await;
             return;
         };
+        // It is a part of log lines from here on.
+        if !admit::is_id(&open.session_id) {
+            return refuse(&outbound, Refusal::session_id()).await;
+        }
         let id = open.session_id.clone();
         let action = open.action.as_ref().map(open::Action::kind);
         let span = tracing::info_span!("session", id = %id);
@@ -270,5 +274,5 @@ impl Service {
 /// Tells the frontdoor why there is no session.
 async fn refuse(outbound: &session::Outbound, refusal: Refusal) {
     tracing::warn!(error = %refusal.cause, "session refused");
-    session::last_words(outbound, refusal.reason, refusal.message).await;
+    session::last_words(outbound, refusal.reason, &refusal.message).await;
 }

@@ -10,9 +10,9 @@ mod supervisor;
 use std::future::pending;
 
 use podgate_proto::flow::MAX_WAITING;
-use podgate_proto::v1::FrontdoorMessage;
 use podgate_proto::v1::failed::Reason;
-use tokio::sync::mpsc;
+use podgate_proto::v1::{FrontdoorMessage, TerminalSize};
+use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -36,14 +36,16 @@ pub(crate) async fn run(
     moved: &Moved<'_>,
 ) -> End {
     let flow = Flow::default();
-    let (queue, waiting) = mpsc::channel(MAX_WAITING);
+    // The end of input takes one more place than the credit allows.
+    let (queue, waiting) = mpsc::channel(MAX_WAITING + 1);
+    let (resize, size) = watch::channel(TerminalSize::default());
     tokio::select! {
         // Output first: what the process has still said is sent before anything else.
         biased;
         end = give(output, supervisor, outbound, &flow.output, moved) => end,
-        end = listen(&mut inbound, supervisor, queue, &flow, outbound) => end,
+        end = listen(&mut inbound, supervisor, (queue, resize), &flow, outbound) => end,
         () = async {
-            if let Err(error) = feed(input, waiting, &flow.input, outbound, moved).await {
+            if let Err(error) = feed(input, (waiting, size), &flow.input, outbound, moved).await {
                 tracing::debug!(%error, "input is taken no longer");
             }
             // The output tells how the process ended.
@@ -51,7 +53,7 @@ pub(crate) async fn run(
         } => End::Abandoned,
         // A runtime does not always end an exec whose container is gone (kubernetes issue 129144).
         why = supervisor.until_gone() => {
-            last_words(outbound, Reason::PodChanged, over(&why)).await;
+            last_words(outbound, Reason::PodChanged, &over(&why)).await;
             End::Gone
         }
         () = outbound.closed() => End::Abandoned,

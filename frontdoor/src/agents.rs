@@ -157,7 +157,7 @@ impl Agents {
         // The queue is new and holds it.
         let _ = to_agent.try_send(first);
         let mut client = AgentClient::new(channel)
-            .max_decoding_message_size(limits::MAX_MESSAGE)
+            .max_decoding_message_size(limits::MAX_AGENT_MESSAGE)
             .max_encoding_message_size(limits::MAX_MESSAGE);
         let call = client.session(ReceiverStream::new(messages));
         match timeout(ACCEPT_TIMEOUT, call).await {

@@ -4,6 +4,7 @@
 mod action;
 pub mod flow;
 pub mod limits;
+pub mod shown;
 
 /// The messages of `podgate/v1/*.proto`, and the clients and servers of their services.
 #[allow(missing_docs, unreachable_pub, clippy::all)]

@@ -37,6 +37,12 @@ pub const NOT_SENT: u32 = 128 * 1024;
 /// environment.
 pub const MAX_MESSAGE: usize = 512 * 1024;
 
+/// Bytes of one encoded message of an agent, at most: a chunk or a sentence, and what is around it.
+pub const MAX_AGENT_MESSAGE: usize = 64 * 1024;
+
+/// Bytes of a sentence for the user, at most.
+pub const MAX_SENTENCE: usize = 4 * 1024;
+
 /// Bytes of everything that a grant says about who acts: user, groups and all else.
 pub const MAX_IDENTITY: usize = 64 * 1024;
 

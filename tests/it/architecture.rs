@@ -94,7 +94,7 @@ const KEPT: &[Kept] = &[
         places: &[
             "agent/src/service",
             "frontdoor/src/agents",
-            "frontdoor/src/ssh/pump",
+            "frontdoor/src/ssh/hear",
         ],
         why: "what the link's two ends read; agents has no name of its own for it",
     },
@@ -104,7 +104,7 @@ const KEPT: &[Kept] = &[
             "proto",
             "frontdoor/src/agents",
             "frontdoor/signer",
-            "frontdoor/src/ssh/pump",
+            "frontdoor/src/ssh/hear",
             "agent/src/service",
             "agent/src/session",
         ],

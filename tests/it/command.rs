@@ -287,9 +287,12 @@ async fn an_image_without_a_shell_runs_programs_by_their_words() {
         (Some(0), big.len())
     );
 
+    // The line that says so is longer than one message of the link.
+    let long = "A".repeat(40_000);
     for (command, code, words) in [
         ("/nosuch", 127, "no such file"),
         ("nosuch", 127, "not found"),
+        (&long, 127, "not found"),
         ("/probe 'a", 255, "quotes do not match"),
     ] {
         let (status, out, err) = parts(&stand.client.run(&[], "bare", command).await.unwrap());

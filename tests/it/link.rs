@@ -5,6 +5,7 @@
     reason = "the peers' tasks end with the test's runtime"
 )]
 
+mod bounds;
 mod peers;
 mod protocol;
 mod version_1;

@@ -10,7 +10,7 @@ use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
 use podgate_proto::v1::{FrontdoorMessage, TerminalSize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
@@ -50,7 +50,6 @@ enum Misuse {
 pub(super) enum Order {
     Write(Bytes),
     End,
-    Resize(TerminalSize),
 }
 
 /// What the frontdoor has sent so far.
@@ -64,19 +63,20 @@ struct Heard {
 pub(super) async fn listen(
     inbound: &mut (impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin),
     supervisor: &impl Supervisor,
-    queue: mpsc::Sender<Order>,
+    (queue, resize): (mpsc::Sender<Order>, watch::Sender<TerminalSize>),
     flow: &Flow,
     outbound: &Outbound,
 ) -> End {
     let mut heard = Heard::default();
     while let Some(Ok(FrontdoorMessage { message })) = inbound.next().await {
-        match hear(message, &mut heard, supervisor, flow) {
+        match hear(message, &mut heard, supervisor, &resize, flow) {
             Ok(None) => {}
-            // This fails once the process is done with its input; the output says why.
-            Ok(Some(order)) => drop(queue.send(order).await),
+            // The credit bounds the queue, so it has room. It is gone once the process is done with its
+            // input; the output says why.
+            Ok(Some(order)) => drop(queue.try_send(order)),
             Err(error) => {
                 tracing::warn!(%error, "the frontdoor broke the protocol of the link");
-                last_words(outbound, Reason::Protocol, error.to_string()).await;
+                last_words(outbound, Reason::Protocol, &error.to_string()).await;
                 return End::Violated;
             }
         }
@@ -89,6 +89,7 @@ fn hear(
     message: Option<FromFrontdoor>,
     heard: &mut Heard,
     supervisor: &impl Supervisor,
+    resize: &watch::Sender<TerminalSize>,
     flow: &Flow,
 ) -> Result<Option<Order>, Misuse> {
     let order = match message.ok_or(Misuse::Unknown)? {
@@ -96,22 +97,27 @@ fn hear(
             flow.output.credit(&credit)?;
             return Ok(None);
         }
-        // A signal must not wait behind input that nobody reads.
+        // Neither signals nor sizes wait behind input that nobody reads. Of sizes the last one counts.
         FromFrontdoor::Signal(signal) => {
             supervisor.signal(&signal.name);
             return Ok(None);
         }
-        FromFrontdoor::Input(_) if heard.ended => return Err(Misuse::AfterEnd),
+        FromFrontdoor::Resize(size) => {
+            resize.send_replace(size);
+            return Ok(None);
+        }
+        FromFrontdoor::Input(_) | FromFrontdoor::EndOfInput(_) if heard.ended => {
+            return Err(Misuse::AfterEnd);
+        }
         FromFrontdoor::Input(data) => {
             flow.input.received(data.bytes.len())?;
-            Order::Write(heard.offset.check(data)?)
+            Order::Write(heard.offset.check(&data)?)
         }
         FromFrontdoor::EndOfInput(end) => {
             heard.offset.check_end(end.offset)?;
             heard.ended = true;
             Order::End
         }
-        FromFrontdoor::Resize(size) => Order::Resize(size),
         FromFrontdoor::Open(_) => return Err(Misuse::SecondOpen),
     };
     Ok(Some(order))
@@ -120,7 +126,7 @@ fn hear(
 /// Passes waiting input to the process, and gives its credit back.
 pub(super) async fn feed(
     input: &mut dyn Input,
-    mut waiting: mpsc::Receiver<Order>,
+    (mut waiting, mut size): (mpsc::Receiver<Order>, watch::Receiver<TerminalSize>),
     credit: &flow::Receiver,
     outbound: &Outbound,
     moved: &Moved<'_>,
@@ -128,6 +134,13 @@ pub(super) async fn feed(
     let mut pings = tokio::time::interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     loop {
         let order = tokio::select! {
+            // A size comes before the input that follows it.
+            biased;
+            Ok(()) = size.changed() => {
+                let size = *size.borrow_and_update();
+                input.resize(&size).await?;
+                continue;
+            }
             order = waiting.recv() => order,
             _ = pings.tick() => {
                 input.keep_alive().await?;
@@ -144,7 +157,6 @@ pub(super) async fn feed(
                 }
             }
             Some(Order::End) => input.end().await?,
-            Some(Order::Resize(size)) => input.resize(&size).await?,
             None => return Ok(()),
         }
     }

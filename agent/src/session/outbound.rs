@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use podgate_proto::shown;
 use podgate_proto::v1::agent_message::Message;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::{AgentMessage, Failed};
@@ -28,10 +29,10 @@ pub(crate) async fn tell(outbound: &Outbound, message: Message) -> Result<(), Go
 
 /// Tells the frontdoor why there is no session, or no longer one. A frontdoor that does not read or is
 /// gone is not waited for.
-pub(crate) async fn last_words(outbound: &Outbound, reason: Reason, message: impl Into<String>) {
+pub(crate) async fn last_words(outbound: &Outbound, reason: Reason, message: &str) {
     let failed = Message::Failed(Failed {
         reason: reason.into(),
-        message: message.into(),
+        message: shown::sentence(message),
     });
     let _ = timeout(LAST_WORDS, tell(outbound, failed)).await;
 }

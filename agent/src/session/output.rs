@@ -40,15 +40,15 @@ pub(super) async fn give(
                 if exit == Exit::Code(KILLED)
                     && let Some(why) = Box::pin(supervisor.why_gone()).await
                 {
-                    last_words(outbound, Reason::PodChanged, over(&why)).await;
+                    last_words(outbound, Reason::PodChanged, &over(&why)).await;
                     return End::Gone;
                 }
-                return ended(exit, sent, outbound).await;
+                return ended(exit, sent, outbound, credit, moved).await;
             }
             Err(error) => {
                 tracing::info!(%error, "the process's output broke off");
                 let text = format!("the session was lost on the pod's node: {error}");
-                last_words(outbound, Reason::LinkLost, text).await;
+                last_words(outbound, Reason::LinkLost, &text).await;
                 return End::Broken;
             }
         };
@@ -85,23 +85,28 @@ async fn send(
 
 /// Tells how a process ended. A program that the runtime could not find or execute fares as a shell
 /// says it would: 127 and 126.
-async fn ended(exit: Exit, mut sent: Sent, outbound: &Outbound) -> End {
+async fn ended(
+    exit: Exit,
+    mut sent: Sent,
+    outbound: &Outbound,
+    credit: &flow::Sender,
+    moved: &Moved<'_>,
+) -> End {
     let (line, code) = match exit {
         Exit::Code(code) => (None, code),
         Exit::NotFound(text) => (Some(text), 127),
         Exit::NotExecutable(text) => (Some(text), 126),
         Exit::Failed(text) => {
             let text = format!("the runtime could not start the program: {text}");
-            last_words(outbound, Reason::Exec, text).await;
+            last_words(outbound, Reason::Exec, &text).await;
             return End::NotStarted;
         }
     };
     if let Some(text) = line {
         let words = text.rsplit("exec: ").next().unwrap_or(&text);
-        // The program sent nothing, so there is credit for a line.
         let line = Bytes::from(format!("podgate: {words}\r\n"));
-        let line = ToFrontdoor::Stderr(sent.stderr.number(line));
-        if tell(outbound, line).await.is_err() {
+        let to = (&mut sent.stderr, ToFrontdoor::Stderr as fn(Data) -> _);
+        if send(line, to, outbound, credit, moved).await.is_err() {
             return End::Abandoned;
         }
     }

@@ -9,6 +9,7 @@ mod connection;
 mod context;
 mod end;
 mod handler;
+mod hear;
 pub(crate) mod hostkeys;
 mod id;
 mod idle;

@@ -4,17 +4,17 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use podgate_proto::flow::{self, MAX_WAITING, Offset, Violation};
-use podgate_proto::limits::{LINK_VERSIONS, MAX_CHUNK, RELEASE};
-use podgate_proto::v1::agent_message::Message as FromAgent;
+use podgate_proto::flow::{self, MAX_WAITING, Offset};
+use podgate_proto::limits::MAX_CHUNK;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
-use podgate_proto::v1::{AgentMessage, EndOfInput, FrontdoorMessage, Signal, TerminalSize};
+use podgate_proto::v1::{EndOfInput, FrontdoorMessage, Signal, TerminalSize};
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::mpsc;
 
 use super::context::Context;
 use super::end::End;
+use super::hear::{Error, Flow, Heard, listen};
 use super::idle::Idle;
 use crate::agents::Stream;
 use crate::audit::Session;
@@ -38,7 +38,8 @@ pub(super) async fn run(
     } = stream;
     let idle = Idle::new(context.limits.idle);
     let flow = Flow::default();
-    let (queue, waiting) = mpsc::channel(MAX_WAITING);
+    // Opened and the end take two more places than the credit allows.
+    let (queue, waiting) = mpsc::channel(MAX_WAITING + 2);
     tokio::select! {
         end = download(waiting, write, &to_agent, &flow.output, context, (&idle, record), tty) => end,
         error = listen(&mut from_agent, queue, &flow) => failed(&error),
@@ -51,115 +52,9 @@ pub(super) async fn run(
     }
 }
 
-/// The credit of both directions.
-#[derive(Default)]
-struct Flow {
-    input: flow::Sender,
-    output: flow::Receiver,
-}
-
-/// A message of the agent for the client.
-enum Heard {
-    Opened,
-    Output(Bytes),
-    Stderr(Bytes),
-    Exited(u32),
-    Failed(String),
-}
-
-/// Why the agent's stream ends the session, in the user's sentence.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("the agent on the pod's node sent this frontdoor {0}; the session is ended")]
-    Violation(#[from] Violation),
-    #[error(
-        "the agent on the pod's node chose version {0} of the link, which this frontdoor (release {RELEASE}) does not speak; run the same release on both"
-    )]
-    Version(u32),
-    #[error(
-        "the agent on the pod's node sent a message that this frontdoor (release {RELEASE}) does not know; run the same release on both"
-    )]
-    Unknown,
-    #[error("the agent on the pod's node sent a message that does not fit this session")]
-    Misplaced,
-    #[error("the agent on the pod's node ended the session without giving a reason")]
-    Silent,
-    #[error("the connection to the agent on the pod's node was lost during the session")]
-    Lost(#[source] tonic::Status),
-}
-
-/// Reads the agent's messages, whether the client reads or not; the agent's credit bounds those that
-/// wait. Returns only if the agent breaks the protocol. Any other end of the session waits its turn
-/// behind the output.
-async fn listen(
-    from_agent: &mut tonic::Streaming<AgentMessage>,
-    queue: mpsc::Sender<Result<Heard, Error>>,
-    flow: &Flow,
-) -> Error {
-    let mut offsets = Offsets::default();
-    loop {
-        let heard = match from_agent.message().await {
-            Ok(Some(AgentMessage { message })) => match hear(message, &mut offsets, flow) {
-                Ok(Some(heard)) => Ok(heard),
-                Ok(None) => continue,
-                Err(error) => return error,
-            },
-            Ok(None) => Err(Error::Silent),
-            Err(status) => Err(Error::Lost(status)),
-        };
-        let over = heard.is_err();
-        if queue.send(heard).await.is_err() || over {
-            return std::future::pending().await;
-        }
-    }
-}
-
 fn failed(error: &Error) -> End {
     tracing::warn!(cause = ?error, "the link to the agent");
     End::Failed(error.to_string())
-}
-
-/// How many bytes of each stream were received.
-#[derive(Default)]
-struct Offsets {
-    output: Offset,
-    stderr: Offset,
-}
-
-/// Checks one message of the agent. Credit is counted here; all else waits for the client.
-fn hear(
-    message: Option<FromAgent>,
-    offsets: &mut Offsets,
-    flow: &Flow,
-) -> Result<Option<Heard>, Error> {
-    Ok(Some(match message.ok_or(Error::Unknown)? {
-        FromAgent::Output(data) => {
-            flow.output.received(data.bytes.len())?;
-            Heard::Output(offsets.output.check(data)?)
-        }
-        FromAgent::Stderr(data) => {
-            flow.output.received(data.bytes.len())?;
-            Heard::Stderr(offsets.stderr.check(data)?)
-        }
-        FromAgent::InputCredit(credit) => {
-            flow.input.credit(&credit)?;
-            return Ok(None);
-        }
-        FromAgent::Opened(opened) if LINK_VERSIONS.contains(&opened.version) => Heard::Opened,
-        FromAgent::Opened(opened) => return Err(Error::Version(opened.version)),
-        FromAgent::Exited(exited) => {
-            offsets.output.check_end(exited.output_offset)?;
-            offsets.stderr.check_end(exited.stderr_offset)?;
-            Heard::Exited(exited.status)
-        }
-        FromAgent::Failed(failed) => {
-            tracing::debug!(reason = ?failed.reason(), "the agent says why");
-            Heard::Failed(failed.message)
-        }
-        FromAgent::EndOfOutput(_) | FromAgent::Incoming(_) | FromAgent::Closed(_) => {
-            return Err(Error::Misplaced);
-        }
-    }))
 }
 
 /// From the agent to the client.
@@ -242,9 +137,11 @@ async fn upload(
     context: &Context,
     (idle, record): (&Idle, &Session<'_>),
 ) {
-    let mut offset = Offset::default();
+    let (mut offset, mut ended) = (Offset::default(), false);
     while let Some(message) = read.wait().await {
         let told = match message {
+            // As sshd does: nothing comes after the end (RFC 4254 §5.3).
+            ChannelMsg::Data { .. } | ChannelMsg::Eof if ended => continue,
             ChannelMsg::Data { data } => {
                 context.metrics.input.inc_by(data.len() as u64);
                 record.took(data.len());
@@ -252,6 +149,7 @@ async fn upload(
                 send(data, &mut offset, to_agent, credit).await
             }
             ChannelMsg::Eof => {
+                ended = true;
                 let offset = offset.get();
                 tell(to_agent, ToAgent::EndOfInput(EndOfInput { offset })).await
             }

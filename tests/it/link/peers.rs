@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use podgate_proto::limits::{LINK_VERSIONS, RELEASE};
+use podgate_proto::limits::{self, LINK_VERSIONS, RELEASE};
 use podgate_proto::v1::{
     Action, Container, Exec, Grant, Identity, Open, Pod, Versions, exec, open,
 };
@@ -32,6 +32,16 @@ pub(super) async fn connect(
     issuer: &Pki,
     names: &[&str],
 ) -> Result<Channel, String> {
+    connect_with_window(stand, issuer, names, limits::STREAM_WINDOW).await
+}
+
+/// The same with a window of so many bytes for each stream.
+pub(super) async fn connect_with_window(
+    stand: &Stand,
+    issuer: &Pki,
+    names: &[&str],
+    window: u32,
+) -> Result<Channel, String> {
     let issued = issuer.issue(names).unwrap();
     let mut tls = stand.pki.client_config(Some(&issued)).unwrap();
     tls.alpn_protocols = vec![b"h2".to_vec()];
@@ -45,6 +55,7 @@ pub(super) async fn connect(
         .unwrap();
     let mut stream = Some(TokioIo::new(stream));
     Endpoint::from_static("http://agent")
+        .initial_stream_window_size(window)
         .connect_with_connector(tower::service_fn(move |_| {
             let stream = stream
                 .take()

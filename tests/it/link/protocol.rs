@@ -14,8 +14,8 @@ use podgate_proto::v1::agent_server::{Agent, AgentServer};
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
 use podgate_proto::v1::{
-    AgentMessage, Credit, Data, EndOfInput, EndOfOutput, Exited, FrontdoorMessage, Opened, exec,
-    open,
+    AgentMessage, Credit, Data, EndOfInput, EndOfOutput, Exited, Failed, FrontdoorMessage, Opened,
+    exec, open,
 };
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use tokio::sync::{mpsc, watch};
@@ -85,6 +85,7 @@ async fn an_agent_ends_the_session_of_a_frontdoor_that_breaks_it() {
     check(vec![input(0, 5), input(4, 5)], "byte 4").await;
     check(vec![input(0, 5), end(6)], "byte 6").await;
     check(vec![end(0), input(0, 1)], "after its end").await;
+    check(vec![end(0), end(0)], "after its end").await;
     check(vec![input(0, MAX_CHUNK + 1)], "in one message").await;
     let credit = Some(ToAgent::OutputCredit(Credit { bytes: 1 }));
     check(vec![credit], "more credit than there is").await;
@@ -92,7 +93,7 @@ async fn an_agent_ends_the_session_of_a_frontdoor_that_breaks_it() {
     let flood = (0..256).map(|i| input(i * MAX_CHUNK as u64, MAX_CHUNK));
     check(flood.collect(), "more bytes than its credit allows").await;
 
-    let ended = ["podgate_agent_sessions_total{action=\"exec\",outcome=\"violated\"} 9"];
+    let ended = ["podgate_agent_sessions_total{action=\"exec\",outcome=\"violated\"} 10"];
     stand.agent.counts(SOON, &ended).await.unwrap();
     let embedded = stand.embedded.as_ref().unwrap();
     let left = timeout(SOON, embedded.until_running(0)).await;
@@ -147,22 +148,34 @@ async fn a_frontdoor_ends_the_session_of_an_agent_that_breaks_it() {
     }));
     let half_close = Some(FromAgent::EndOfOutput(EndOfOutput { offset: 0 }));
     let credit = Some(FromAgent::InputCredit(Credit { bytes: 1 }));
-    for (then, words) in [
+    let long = Some(FromAgent::Failed(Failed {
+        reason: Reason::Exec.into(),
+        message: format!("it says\r\n{}", "x".repeat(40_000)),
+    }));
+    let first = [
         (vec![None], "does not know"),
         (vec![version], "version 1000 of the link"),
+        (vec![exited(0)], "does not fit this session"),
+        (vec![output(0, 1)], "does not fit this session"),
+        (vec![opened(), opened()], "does not fit this session"),
+        (vec![long], "it says  xxx"),
+    ];
+    let later = [
         (vec![output(0, 3), output(4, 3)], "byte 4 of a stream"),
         // A program's last bytes are missing: its status is not believed.
         (vec![output(0, 3), exited(4)], "byte 4 of a stream"),
         (vec![output(0, MAX_CHUNK + 1)], "in one message"),
         (vec![half_close], "does not fit this session"),
         (vec![credit], "more credit than there is"),
-    ] {
+    ];
+    let later = later.map(|(then, words)| ([vec![opened()], then].concat(), words));
+    for (script, words) in first.into_iter().chain(later) {
         let mut stand = Stand::embedded(Changes::default()).await.unwrap();
-        let script = [opened()].into_iter().chain(then).collect();
         replace_agent(&mut stand, AgentServer::new(Script(script))).await;
         let output = stand.client.run(&[], "demo", "true").await.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(255), "{said}");
+        assert!(said.len() < 5000, "{words}: {} bytes", said.len());
         let lines: Vec<_> = said.lines().collect();
         assert!(
             matches!(lines[..], [line] if line.starts_with("podgate: ") && line.contains(words)),

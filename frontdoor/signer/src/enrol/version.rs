@@ -4,10 +4,8 @@
 use std::ops::RangeInclusive;
 
 use podgate_proto::limits::{RELEASE, agree};
+use podgate_proto::shown;
 use podgate_proto::v1::EnrolRequest;
-
-/// The longest name of a release, in bytes.
-const MAX_RELEASE: usize = 32;
 
 /// The caller and the signer have no version in common.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +27,7 @@ pub(super) fn version(ours: &RangeInclusive<u32>, request: &EnrolRequest) -> Res
     agree(ours, &theirs).ok_or_else(|| Error {
         ours: words(ours),
         theirs: words(&theirs),
-        release: release(&request.release).to_owned(),
+        release: shown::release(&request.release).to_owned(),
     })
 }
 
@@ -37,16 +35,6 @@ fn words(versions: &RangeInclusive<u32>) -> String {
     match (versions.start(), versions.end()) {
         (lowest, highest) if lowest == highest => format!("version {lowest}"),
         (lowest, highest) => format!("versions {lowest} to {highest}"),
-    }
-}
-
-/// The release that the caller names, if it is fit for a log. The caller may be anybody.
-fn release(named: &str) -> &str {
-    let fit = named.len() <= MAX_RELEASE && named.bytes().all(|byte| byte.is_ascii_graphic());
-    if fit && !named.is_empty() {
-        named
-    } else {
-        "unknown"
     }
 }
 

@@ -1,0 +1,117 @@
+//! Reads an agent's messages, whether the client reads or not. The agent is held to the protocol and to
+//! its credit here, before anything of it waits: Opened is first, and nothing comes after the end.
+
+use bytes::Bytes;
+use podgate_proto::flow::{self, Offset, Violation};
+use podgate_proto::limits::{LINK_VERSIONS, RELEASE};
+use podgate_proto::shown;
+use podgate_proto::v1::AgentMessage;
+use podgate_proto::v1::agent_message::Message;
+use tokio::sync::mpsc;
+
+/// The credit of both directions.
+#[derive(Default)]
+pub(super) struct Flow {
+    pub(super) input: flow::Sender,
+    pub(super) output: flow::Receiver,
+}
+
+/// A message of the agent for the client.
+pub(super) enum Heard {
+    Opened,
+    Output(Bytes),
+    Stderr(Bytes),
+    Exited(u32),
+    Failed(String),
+}
+
+/// Why the agent's stream ends the session, in the user's sentence.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("the agent on the pod's node sent this frontdoor {0}; the session is ended")]
+    Violation(#[from] Violation),
+    #[error(
+        "the agent on the pod's node chose version {0} of the link, which this frontdoor (release {RELEASE}) does not speak; run the same release on both"
+    )]
+    Version(u32),
+    #[error(
+        "the agent on the pod's node sent a message that this frontdoor (release {RELEASE}) does not know; run the same release on both"
+    )]
+    Unknown,
+    #[error("the agent on the pod's node sent a message that does not fit this session")]
+    Misplaced,
+    #[error("the agent on the pod's node ended the session without giving a reason")]
+    Silent,
+    #[error("the connection to the agent on the pod's node was lost during the session")]
+    Lost(#[source] tonic::Status),
+}
+
+/// What the agent has sent so far.
+#[derive(Default)]
+struct Sent {
+    opened: bool,
+    output: Offset,
+    stderr: Offset,
+}
+
+/// Reads the agent's messages; its credit bounds those that wait. Returns only if the agent breaks the
+/// protocol. Any other end of the session waits its turn behind the output.
+pub(super) async fn listen(
+    from_agent: &mut tonic::Streaming<AgentMessage>,
+    queue: mpsc::Sender<Result<Heard, Error>>,
+    flow: &Flow,
+) -> Error {
+    let mut sent = Sent::default();
+    loop {
+        let heard = match from_agent.message().await {
+            Ok(Some(AgentMessage { message })) => match hear(message, &mut sent, flow) {
+                Ok(Some(heard)) => Ok(heard),
+                Ok(None) => continue,
+                Err(error) => return error,
+            },
+            Ok(None) => Err(Error::Silent),
+            Err(status) => Err(Error::Lost(status)),
+        };
+        let over = matches!(heard, Err(_) | Ok(Heard::Exited(_) | Heard::Failed(_)));
+        if queue.send(heard).await.is_err() || over {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Checks one message. Credit is counted here; all else waits for the client.
+fn hear(message: Option<Message>, sent: &mut Sent, flow: &Flow) -> Result<Option<Heard>, Error> {
+    Ok(Some(match message.ok_or(Error::Unknown)? {
+        Message::Opened(_) if sent.opened => return Err(Error::Misplaced),
+        Message::Opened(opened) if LINK_VERSIONS.contains(&opened.version) => {
+            sent.opened = true;
+            Heard::Opened
+        }
+        Message::Opened(opened) => return Err(Error::Version(opened.version)),
+        Message::Failed(failed) => {
+            tracing::debug!(reason = ?failed.reason(), "the agent says why");
+            Heard::Failed(shown::sentence(&failed.message))
+        }
+        _ if !sent.opened => return Err(Error::Misplaced),
+        Message::Output(data) => {
+            flow.output.received(data.bytes.len())?;
+            Heard::Output(sent.output.check(&data)?)
+        }
+        Message::Stderr(data) => {
+            flow.output.received(data.bytes.len())?;
+            Heard::Stderr(sent.stderr.check(&data)?)
+        }
+        Message::InputCredit(credit) => {
+            flow.input.credit(&credit)?;
+            return Ok(None);
+        }
+        Message::Exited(exited) => {
+            sent.output.check_end(exited.output_offset)?;
+            sent.stderr.check_end(exited.stderr_offset)?;
+            Heard::Exited(exited.status)
+        }
+        Message::EndOfOutput(_) | Message::Incoming(_) | Message::Closed(_) => {
+            return Err(Error::Misplaced);
+        }
+    }))
+}
