@@ -1,4 +1,4 @@
-//! The main frame of a program: its options, log, TLS provider, signals and exit code. An unusable
+//! The frame of `main`: its options, log, TLS provider, signals and exit code. An unusable
 //! configuration is exit code 2. The first SIGTERM or SIGINT begins to drain, the second stops.
 
 use std::error::Error as StdError;
