@@ -269,9 +269,9 @@ async fn sizes_that_a_program_does_not_take_hold_up_no_output() {
     let stand = Stand::embedded(Changes::default()).await.unwrap();
     let channel = connect(&stand, &stand.pki, &["frontdoor.podgate"]).await;
     let go = stand.dir().join("go");
-    // It reads nothing, and writes once all that was sent to it is out.
+    // It reads nothing, writes once all that was sent to it is out, and stays.
     let wait = format!("until [ -e {} ]; do sleep 0.05; done", go.display());
-    let command = format!("{wait}; head -c {OUTPUT} /dev/zero");
+    let command = format!("{wait}; head -c {OUTPUT} /dev/zero; exec sleep 7200");
     let (sender, messages) = mpsc::channel(4);
     let say = async |message| {
         // The answer says why it is not taken, if it is not.
