@@ -5,6 +5,7 @@ mod authorization;
 mod hostkeys;
 mod limits;
 mod rules;
+mod working_directory;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use podgate_identity::addresses::Addresses;
 use podgate_identity::kubernetes::Reference;
 use podgate_process::config::{Configuration, Error, Invalid, read};
 use podgate_process::{audit, enrolment, log, mtls, workers};
+use podgate_proto::v1::WorkingDirectory;
 use serde::Deserialize;
 
 pub use authn::{Authn, Certificates, UserFrom};
@@ -78,6 +80,7 @@ pub struct Sessions {
     pub jump_suffix: String,
     pub accept_env: Vec<String>,
     pub login_shell: bool,
+    pub working_directory: WorkingDirectory,
 }
 
 #[derive(Deserialize)]
@@ -105,10 +108,12 @@ struct File {
     proxy_protocol: Option<ProxyProtocolFile>,
     #[serde(default)]
     jump: JumpFile,
-    #[serde(default)]
+    #[serde(default = "default_accept_env")]
     accept_env: Vec<String>,
     #[serde(default)]
     login_shell: bool,
+    #[serde(default)]
+    working_directory: working_directory::Folder,
     #[serde(default)]
     limits: limits::File,
     #[serde(default)]
@@ -167,6 +172,12 @@ fn default_admin() -> SocketAddr {
 
 fn default_namespace() -> String {
     "default".to_owned()
+}
+
+fn default_accept_env() -> Vec<String> {
+    ["COLORTERM", "GIT_PROTOCOL", "NO_COLOR"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn default_recheck() -> u32 {
@@ -236,6 +247,7 @@ fn check(file: File) -> Result<Config, Invalid> {
             jump_suffix: file.jump.suffix,
             accept_env: file.accept_env,
             login_shell: file.login_shell,
+            working_directory: file.working_directory.into(),
         },
         limits: file.limits.check()?,
         authorization: file.authorization.check(),
@@ -323,7 +335,16 @@ mod tests {
             "proxyProtocol: {from: [10.0.0.1/8]}",
             "proxyProtocol.from: ",
         );
-        check("acceptEnv: []", "acceptEnv: ['A=B']", "acceptEnv: ");
+        check(
+            "acceptEnv: [COLORTERM, GIT_PROTOCOL, NO_COLOR]",
+            "acceptEnv: ['A=B']",
+            "acceptEnv: ",
+        );
+        check(
+            "workingDirectory: home",
+            "workingDirectory: /srv",
+            "workingDirectory",
+        );
         check("drainSeconds: 30", "drainSeconds: -1", "drainSeconds");
         check("loginShell: false", "loginShell: perhaps", "loginShell");
         check("  starts: 2000", "  starts: many", "limits.starts");
@@ -343,13 +364,21 @@ mod tests {
     #[test]
     fn variables_beyond_the_list_are_not_accepted() {
         let mut sessions = read(EXAMPLE).unwrap().sessions;
-        sessions.accept_env = vec!["GIT_AUTHOR".into()];
+        let bare = EXAMPLE.replace("\nacceptEnv: ", "\n# acceptEnv: ");
+        assert_eq!(
+            read(&bare).unwrap().sessions.accept_env,
+            sessions.accept_env
+        );
+        sessions.accept_env.push("GIT_AUTHOR".into());
         for (name, expect) in [
             ("LANG", true),
             ("LC_ALL", true),
             ("LC_A=B", false),
             ("LANGUAGE", false),
             ("GIT_AUTHOR", true),
+            ("GIT_PROTOCOL", true),
+            ("COLORTERM", true),
+            ("NO_COLOR", true),
             ("LD_PRELOAD", false),
             ("", false),
         ] {
