@@ -55,6 +55,8 @@ pub(crate) enum Error {
     NotRunning,
     #[error("the container was restarted in the meantime")]
     Restarted,
+    #[error("the container has reached its limit of memory and was killed")]
+    OutOfMemory,
 }
 
 impl Error {
@@ -62,7 +64,11 @@ impl Error {
     pub(crate) fn container_gone(&self) -> bool {
         matches!(
             self,
-            Self::PodGone | Self::PodReplaced | Self::NotRunning | Self::Restarted
+            Self::PodGone
+                | Self::PodReplaced
+                | Self::NotRunning
+                | Self::Restarted
+                | Self::OutOfMemory
         )
     }
 }
@@ -112,12 +118,24 @@ struct Container {
     #[serde(rename = "containerID")]
     id: String,
     state: State,
+    /// Of the container before it.
+    #[serde(rename = "lastState")]
+    last: State,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct State {
     running: Option<serde::de::IgnoredAny>,
+    terminated: Option<Terminated>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Terminated {
+    reason: String,
+    #[serde(rename = "containerID")]
+    id: String,
 }
 
 /// The connection that asks for the pods.
@@ -262,6 +280,14 @@ fn find<'a>(list: &'a PodList, granted: &Granted) -> Result<&'a Pod, Error> {
         .chain(&status.ephemeral_container_statuses)
         .find(|container| container.name == granted.container)
         .ok_or(Error::NotRunning)?;
+    let killed = |state: &State| {
+        state.terminated.as_ref().is_some_and(|terminated| {
+            terminated.reason == "OOMKilled" && terminated.id == granted.container_id
+        })
+    };
+    if killed(&container.state) || killed(&container.last) {
+        return Err(Error::OutOfMemory);
+    }
     if container.state.running.is_none() {
         return Err(Error::NotRunning);
     }
@@ -282,7 +308,8 @@ mod tests {
          "status":{"phase":"Running",
            "containerStatuses":[
              {"name":"main","containerID":"containerd://c1","state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}},
-             {"name":"done","containerID":"containerd://c2","state":{"terminated":{"exitCode":0}}}],
+             {"name":"done","containerID":"containerd://c2","state":{"terminated":{"exitCode":0,"reason":"Completed","containerID":"containerd://c2"}}},
+             {"name":"big","containerID":"containerd://b2","state":{"running":{}},"lastState":{"terminated":{"exitCode":137,"reason":"OOMKilled","containerID":"containerd://b1"}}}],
            "ephemeralContainerStatuses":[
              {"name":"debug","containerID":"containerd://c3","state":{"running":{}}}]}}]}"#;
 
@@ -314,6 +341,8 @@ mod tests {
             ("web-0", "u1", "main", "c0", Error::Restarted),
             ("web-0", "u1", "done", "c2", Error::NotRunning),
             ("web-0", "u1", "none", "c1", Error::NotRunning),
+            ("web-0", "u1", "big", "b1", Error::OutOfMemory),
+            ("web-0", "u1", "big", "b0", Error::Restarted),
         ] {
             assert_eq!(check(pod, uid, container, id), Err(error.to_string()));
         }
