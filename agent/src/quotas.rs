@@ -21,7 +21,7 @@ impl Quotas {
     /// Takes one of the action's slots, if any is free.
     pub(crate) fn claim(&self, served: &Served) -> Result<SemaphorePermit<'_>, Refusal> {
         let quota = match served {
-            Served::Exec(_) => &self.exec,
+            Served::Exec(..) => &self.exec,
         };
         quota.try_acquire().map_err(|_| Refusal::full())
     }
