@@ -74,14 +74,14 @@ const ANY_SH: &str = "\
 ";
 
 /// SHELL, and none of the variables that a shell in front would leave. Debian's bash reads ~/.bashrc for
-/// a command only where SHLVL is below 2.
+/// a command only where SHLVL is below 2. ksh 93 takes one off at an exec, and would crash without.
 const SHELL: &str = "\
 [ -n \"$__s\" ] || __s=/bin/sh
 case $__s in
   /*) export SHELL=\"$__s\";;
   *) [ ! -x \"/bin/$__s\" ] || export SHELL=\"/bin/$__s\";;
 esac
-unset SHLVL OLDPWD
+unset OLDPWD; case $KSH_VERSION in *93*) ;; *) unset SHLVL;; esac
 ";
 
 /// Has `$0` of a command be the shell's name, as sshd does. Where PATH leads to another shell of this
@@ -111,7 +111,8 @@ const EVALUATE: &str = " -c 'eval \"$__run\"' \"$0\"";
 /// own stderr is moved, so that it prints nothing about how the program died. The subshell makes dash
 /// change only the program's descriptors.
 const STAY: &str = "\
-__s=$__shell; set -- \"$__command\"; unset SHLVL __run __shell __command
+__s=$__shell; set -- \"$__command\"; unset __run __shell __command
+case $KSH_VERSION in *93*) ;; *) unset SHLVL;; esac
 trap : HUP INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev/null
 ";
 
