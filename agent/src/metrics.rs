@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use podgate_process::metrics::{EndedSessions, EnrolmentMetrics, Outcomes, Registry, TaskMetrics};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Unit;
@@ -23,6 +25,10 @@ pub(crate) struct Metrics {
     pub start_seconds: Histogram,
     /// Hang-ups.
     pub hangups: Outcomes,
+    /// Hang-ups that wait for their turn.
+    pub hangups_waiting: Gauge,
+    /// Sessions that a limit refused.
+    pub refused: Family<Limit, Counter>,
     /// Events for the audit log.
     pub audit_events: Outcomes,
     /// Connections refused before any session.
@@ -31,6 +37,13 @@ pub(crate) struct Metrics {
     pub enrolment: EnrolmentMetrics,
     /// Tasks of all cores.
     pub tasks: TaskMetrics,
+}
+
+/// The label `limit`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct Limit {
+    /// The limit's key in the configuration.
+    limit: &'static str,
 }
 
 /// Bytes of sessions.
@@ -95,6 +108,11 @@ impl Metrics {
                 start,
             ),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),
+            hangups_waiting: registry.add(
+                "hangups_waiting",
+                "Hang-ups that wait for their turn, so that all containers get one",
+            ),
+            refused: registry.add("refused", "Sessions refused by a limit, by limit"),
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             refused_peers: registry.add(
                 "refused_peers",
@@ -104,6 +122,11 @@ impl Metrics {
             tasks: TaskMetrics::new(&mut registry),
             registry,
         }
+    }
+
+    /// Counts a session that a limit refused.
+    pub(crate) fn refused(&self, limit: &'static str) {
+        self.refused.get_or_create(&Limit { limit }).inc();
     }
 
     /// Counts a started session.

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
 use super::services::ProgramServices;
 use super::tracked::Tracked;
+use super::turns::Turn;
+use crate::grant::Granted;
 use crate::runtime::running::Error;
 use crate::streams::Streams;
 use podgate_helper::ticks;
@@ -20,12 +21,12 @@ const GONE_TRIES: usize = 3;
 
 /// Repeats one step until it succeeds or its tries are used up.
 macro_rules! again {
-    ($services:expr, $step:expr) => {{
+    ($services:expr, $granted:expr, $step:expr) => {{
         let mut tries = Tries::new($services);
         loop {
-            let permit = tries.permit().await;
+            let turn = tries.turn($granted).await;
             let outcome = $step;
-            drop(permit);
+            drop(turn);
             match outcome {
                 Ok(done) => break done,
                 Err(error) => tries.pause(error).await?,
@@ -87,10 +88,15 @@ async fn try_to_end(
     tracked: &mut Tracked,
     mut streams: Option<Streams>,
 ) -> Result<Outcome, Error> {
+    let granted = tracked.granted.clone();
     let hang_up = match tracked.hang_up.clone() {
         Some(hang_up) => hang_up,
         None => {
-            let sent = again!(services, tracked.running.hang_up(&mut streams).await);
+            let sent = again!(
+                services,
+                &granted,
+                tracked.running.hang_up(&mut streams).await
+            );
             let Some(hang_up) = sent else {
                 return Ok(Outcome::Gone);
             };
@@ -102,7 +108,7 @@ async fn try_to_end(
     drop(streams);
     let over = ticks::now().saturating_sub(hang_up.at()) / rustix::param::clock_ticks_per_second();
     sleep(services.grace.saturating_sub(Duration::from_secs(over))).await;
-    let killed = again!(services, tracked.running.kill(&hang_up).await);
+    let killed = again!(services, &granted, tracked.running.kill(&hang_up).await);
     Ok(if killed {
         Outcome::Killed
     } else {
@@ -127,9 +133,8 @@ impl<'a> Tries<'a> {
         }
     }
 
-    async fn permit(&self) -> Option<SemaphorePermit<'a>> {
-        // The semaphore is never closed; and if it were, going on would do no harm.
-        self.services.hangups.acquire().await.ok()
+    async fn turn(&self, granted: &Granted) -> Turn<'a> {
+        self.services.turns.take(granted).await
     }
 
     /// Waits before another try, or answers the error if there is none. Waiting does not clear a doubt.
