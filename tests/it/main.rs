@@ -28,6 +28,7 @@ mod hangup;
 mod helper;
 mod jump;
 mod kubelet;
+mod large;
 mod limits;
 mod link;
 mod many;
