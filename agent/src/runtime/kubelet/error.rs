@@ -137,6 +137,10 @@ fn refused(status: u16, text: &str) -> Said {
 fn pod(error: &pods::Error) -> Said {
     match error {
         error if error.container_gone() => (error::Error::Changed, format!("{error}; try again")),
+        pods::Error::NoPods => (
+            error::Error::Unreachable,
+            "the kubelet on the pod's node is not ready yet: it knows no pods so far; try again in a moment".into(),
+        ),
         pods::Error::Refused(status) => (
             error::Error::Refused,
             format!(

@@ -6,6 +6,7 @@ mod config;
 mod dial;
 mod error;
 mod identify;
+mod items;
 mod pods;
 mod program;
 mod state;
