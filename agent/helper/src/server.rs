@@ -33,8 +33,9 @@ pub(crate) enum Error {
         "the socket's folder {path} belongs to another user or is open to others (mode {mode:o})"
     )]
     Open { path: PathBuf, mode: u32 },
-    #[error("{path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    // Not a source: whoever prints an error with its sources would say it twice.
+    #[error("{path}: {error}")]
+    Io { path: PathBuf, error: io::Error },
 }
 
 /// Why a connection gets no answer.
@@ -63,7 +64,7 @@ impl Server {
     pub(crate) fn bind(path: &Path, agent: Option<u32>) -> Result<Self, Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| Error::Io { path, source }
+            move |error| Error::Io { path, error }
         };
         let folder = path
             .parent()
