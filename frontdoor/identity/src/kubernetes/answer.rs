@@ -1,5 +1,6 @@
 //! An answer of the API server within a time limit, or the reason why there is none.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const PASSING: [u16; 3] = [BUSY, 503, 504];
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Unanswered {
-    #[error("the API server could not be asked: {0}")]
+    #[error("the API server could not be asked: {}", chain(.0))]
     Ask(Arc<kube::Error>),
     #[error("the API server did not answer within {0:?}")]
     Timeout(Duration),
@@ -45,6 +46,20 @@ impl Unanswered {
             Self::Timeout(_) => true,
         }
     }
+}
+
+/// An error with its causes: a name that cannot be resolved is the last of some.
+fn chain(error: &kube::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn code(error: &kube::Error) -> Option<u16> {
