@@ -31,7 +31,7 @@ impl Default for File {
             pod_bytes: 4096,
             selector_bytes: 4096,
             uid_bytes: 64,
-            lookups_per_user_per_minute: 3000,
+            lookups_per_user_per_minute: 6000,
         }
     }
 }
