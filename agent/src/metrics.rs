@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     pub start_seconds: Histogram,
     /// Hang-ups.
     pub hangups: Outcomes,
+    /// The node helper.
+    pub helper: HelperMetrics,
     /// Events for the audit log.
     pub audit_events: Outcomes,
     /// Connections refused before any session.
@@ -31,6 +33,15 @@ pub(crate) struct Metrics {
     pub enrolment: EnrolmentMetrics,
     /// Tasks of all cores.
     pub tasks: TaskMetrics,
+}
+
+/// The node helper, as the agent sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct HelperMetrics {
+    /// Searches for a session's processes that fell to the image's shell.
+    pub replaced: Counter,
+    /// Looks at processes that hang, each with a thread of the helper.
+    pub hanging: Gauge,
 }
 
 /// Bytes of sessions.
@@ -95,6 +106,16 @@ impl Metrics {
                 start,
             ),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),
+            helper: HelperMetrics {
+                replaced: registry.add(
+                    "helper_replaced",
+                    "Searches for a session's processes by the image's shell, because the node helper is absent",
+                ),
+                hanging: registry.add(
+                    "helper_hanging_looks",
+                    "Looks of the node helper at processes that hang",
+                ),
+            },
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             refused_peers: registry.add(
                 "refused_peers",

@@ -49,17 +49,20 @@ impl Error {
 
 impl From<Error> for running::Error {
     fn from(error: Error) -> Self {
-        if error.container_gone() {
-            Self::ContainerGone(Box::new(error))
-        } else {
-            Self::Failed(Box::new(error))
+        match error {
+            Error::HangUp(hangup::Error::InDoubt) => Self::InDoubt,
+            error if error.container_gone() => Self::ContainerGone(Box::new(error)),
+            error => Self::Failed(Box::new(error)),
         }
     }
 }
 
 impl From<node::Error> for running::Error {
     fn from(error: node::Error) -> Self {
-        Self::Failed(Box::new(error))
+        match error {
+            node::Error::InDoubt => Self::InDoubt,
+            error => Self::Failed(Box::new(error)),
+        }
     }
 }
 
