@@ -1,11 +1,11 @@
 //! Agents that stay connected. They are told how many looks hang, and the helper does not end before
 //! they are gone: their last hang-ups need it.
 
-use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SendFlags, send};
 
 use crate::look;
 use podgate_helper::protocol::Answer;
@@ -81,11 +81,14 @@ impl Agents {
     }
 }
 
-fn tell(mut agent: &UnixStream, hanging: usize) -> std::io::Result<()> {
+/// Does not wait for a reader.
+fn tell(agent: &UnixStream, hanging: usize) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(&Answer::Looks { hanging })?;
     line.push(b'\n');
-    agent.set_nonblocking(true)?;
-    agent.write_all(&line)
+    match send(agent, &line, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)? {
+        sent if sent == line.len() => Ok(()),
+        _ => Err(std::io::ErrorKind::WriteZero.into()),
+    }
 }
 
 /// Waits until one of them is gone, for a bounded time, and answers for each whether it is.
