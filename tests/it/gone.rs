@@ -147,9 +147,13 @@ async fn a_killed_shim_is_no_failure_to_start() {
         let shim: i32 = rest.split(' ').nth(1).unwrap().parse().unwrap();
         let shim = rustix::process::Pid::from_raw(shim).unwrap();
         rustix::process::kill_process(shim, rustix::process::Signal::KILL).unwrap();
-        sessions.say("podgate: the session").await;
+        sessions
+            .say("podgate: the session was lost on the pod's node: the runtime lost the program")
+            .await;
         let hung_up = |line: &serde_json::Value| line["message"] == "hung up";
-        stand.agent.wait_log(WITHIN, hung_up).await.unwrap();
+        if stand.agent.wait_log(3 * WITHIN, hung_up).await.is_err() {
+            panic!("not hung up:\n{}", stand.agent.log().join("\n"));
+        }
         let ended = |all: &[(u32, String)]| with_sleep(all).is_none().then_some(());
         stand.until_processes(WITHIN, id, ended).await.unwrap();
     }

@@ -40,7 +40,10 @@ impl Error {
         match self {
             Self::Pods(error) => error.container_gone(),
             Self::Upgrade(upgrade::Error::Refused { status, text }) => {
-                *status == 404 || text.starts_with("container not found")
+                *status == 404
+                    || text.starts_with("container not found")
+                    // containerd, where the kubelet has not noticed yet.
+                    || text.contains("container is in CONTAINER_EXITED state")
             }
             _ => false,
         }
