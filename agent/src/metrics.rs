@@ -38,7 +38,7 @@ pub(crate) struct Metrics {
 /// The node helper, as the agent sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct HelperMetrics {
-    /// Searches for a session's processes that fell to the image's shell.
+    /// How often the image's shell did what the helper should have done.
     pub replaced: Counter,
     /// Looks at processes that hang, each with a thread of the helper.
     pub hanging: Gauge,
@@ -109,7 +109,7 @@ impl Metrics {
             helper: HelperMetrics {
                 replaced: registry.add(
                     "helper_replaced",
-                    "Searches for a session's processes by the image's shell, because the node helper is absent",
+                    "How often an image's shell stood in for the node helper, which is absent",
                 ),
                 hanging: registry.add(
                     "helper_hanging_looks",

@@ -42,6 +42,7 @@ pub(super) struct KubeletProgram {
 }
 
 /// Who leads a session, as whoever signals it knows it.
+#[derive(Clone)]
 enum Found {
     ByNode(Process),
     ByShell(Leader),
@@ -229,21 +230,24 @@ impl Running for KubeletProgram {
         if self.found.is_none() {
             self.found = self.find(streams).await?;
         }
-        let hang_up = match &self.found {
+        let hang_up = match self.found.clone() {
             None => None,
             Some(Found::ByNode(leader)) => {
                 let (session, seen) = match &self.trace {
                     Trace::Wrapped { .. } => (Some(self.session.clone()), None),
                     Trace::Words(words) => (None, words.seen),
                 };
-                let helper = self.helper()?;
-                let hung_up = helper.hang_up(leader, session, seen).await?;
-                let leader = leader.clone();
-                hung_up.map(|hung_up| HangUp::ByNode { leader, hung_up })
+                let answer = self.helper()?.hang_up(&leader, session, seen).await;
+                if answer.as_ref().is_err_and(node::Error::is_absence) {
+                    // The next try may find it by the image's shell.
+                    self.found = None;
+                }
+                answer?.map(|hung_up| HangUp::ByNode { leader, hung_up })
             }
             Some(Found::ByShell(leader)) => {
-                let (leader, at) = (*leader, ticks::now());
-                let answer = self.run(&Script::hang_up(leader, &self.session)).await?;
+                let at = ticks::now();
+                let script = Script::hang_up(leader, &self.session);
+                let answer = self.run(&script).await?;
                 answer.map(|answer| HangUp::ByShell {
                     leader,
                     foreground: hangup::foreground(&answer, leader),
@@ -256,18 +260,26 @@ impl Running for KubeletProgram {
 
     async fn kill(&mut self, hang_up: &trace::HangUp) -> Result<bool, Error> {
         let trace::HangUp::Kubelet(hang_up) = hang_up;
-        match hang_up {
+        let script = match hang_up {
             HangUp::ByNode { leader, hung_up } => {
-                Ok(self.helper()?.kill(leader, hung_up.clone()).await? > 0)
+                let helper = self.helper()?;
+                match (helper.kill(leader, hung_up.clone()).await, &self.trace) {
+                    (Ok(processes), _) => return Ok(processes > 0),
+                    (Err(error), Trace::Wrapped { leader, .. }) if error.is_absence() => {
+                        // The groups' numbers in the container are known only to itself.
+                        helper.replaced(&error);
+                        let leader = leader.ok_or(error)?;
+                        Script::kill(leader, leader.pid, hung_up.at)
+                    }
+                    (Err(error), _) => return Err(error.into()),
+                }
             }
             HangUp::ByShell {
                 leader,
                 foreground,
                 at,
-            } => {
-                let script = Script::kill(*leader, *foreground, *at);
-                Ok(self.run(&script).await?.is_some())
-            }
-        }
+            } => Script::kill(*leader, *foreground, *at),
+        };
+        Ok(self.run(&script).await?.is_some())
     }
 }
