@@ -193,6 +193,7 @@ const SMALL: &[(&str, &[&str])] = &[(
         "anyhow",
         "clap",
         "libc",
+        "nix",
         "procfs",
         "rustix",
         "seccompiler",
