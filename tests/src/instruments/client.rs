@@ -157,6 +157,20 @@ impl Connection {
         Ok(session(read, write))
     }
 
+    /// Opens a session's channel, and asks for nothing on it.
+    ///
+    /// # Errors
+    /// When the channel is refused.
+    pub async fn channel(&self) -> Result<Session> {
+        let (read, write) = self.handle.channel_open_session().await?.split();
+        Ok(session(read, write))
+    }
+
+    /// Whether the connection is gone.
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
+    }
+
     /// Says goodbye, and returns when the socket is closed.
     pub async fn close(self) {
         // One that is broken is closed already; russh ends with an error either way.
