@@ -153,7 +153,7 @@ impl Front {
                 let control = Control {
                     end: behaviour.watches,
                     hold: behaviour.hold.subscribe(),
-                    _standing: self.counts.stand(),
+                    _open: self.counts.stand(),
                 };
                 Ok(stream(&self.cluster, options, control))
             }
