@@ -47,7 +47,11 @@ async fn no_key_exchange_over_a_finite_field_and_those_of_old_clients() {
         "diffie-hellman-group18-sha512",
     ] {
         let option = format!("-oKexAlgorithms={kex}");
-        let output = stand.client.run(&[&option], "demo", "true").await.unwrap();
+        let output = stand
+            .client
+            .run(&[&option, "-oLogLevel=INFO"], "demo", "true")
+            .await
+            .unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains("no matching key exchange method"), "{text}");
     }
@@ -127,7 +131,7 @@ async fn the_time_to_log_in_gets_shorter_as_places_run_out() {
     }
     let waiting = ["podgate_frontdoor_connections 3"];
     stand.frontdoor.counts(SOON, &waiting).await.unwrap();
-    // The fourth may be refused at random; once it has its place, all four have a second.
+    // The fourth may be refused at random; once it has its place, no place is left, and they have a second.
     let fourth = || async {
         let mut connection = connect(&stand, "127.0.0.5").await;
         let mut first = [0; 3];
@@ -135,9 +139,10 @@ async fn the_time_to_log_in_gets_shorter_as_places_run_out() {
         (&first == b"SSH").then_some(connection)
     };
     held.push(eventually("a place", SOON, fourth).await.unwrap());
-    for connection in held {
-        rest(connection).await;
-    }
+    let over = |line: &serde_json::Value| {
+        line["message"] == "refused" && line["limit"] == "loginGraceSeconds"
+    };
+    stand.frontdoor.wait_log(SOON, over).await.unwrap();
 }
 
 /// What is promised of memory before a login, in docs and the example configuration.
