@@ -15,6 +15,11 @@ use super::client::Client;
 
 /// russh reads a packet in two steps: first its length, with at most one block of a cipher, then the rest.
 const LENGTH: usize = 16;
+/// Bytes of a packet before keys are exchanged, at most. Clients send some 2 KiB, a list of what they can do;
+/// to compare 32 KiB of names with ours would take longer than the exchange.
+const CLEAR: usize = 8 * 1024;
+/// SSH_MSG_NEWKEYS, the client's last packet that is not encrypted (RFC 4253 §7.3).
+const NEWKEYS: u8 = 21;
 /// Bytes that are taken from the socket at once.
 const PIECE: usize = 4096;
 
@@ -49,6 +54,10 @@ struct Bounds {
     address: Network,
     /// Bytes that may still come.
     left: usize,
+    /// Whether packets are not encrypted yet.
+    clear: bool,
+    /// Whether the length of such a packet was read last, and so the packet comes next.
+    length_read: bool,
     /// Bytes that wait for their turn.
     held: Vec<u8>,
     turn: Option<oneshot::Receiver<()>>,
@@ -61,6 +70,8 @@ impl<S> Stranger<S> {
         let bounds = Bounds {
             address: Network::of(client.peer.ip()),
             left: client.context.limits.login_bytes,
+            clear: true,
+            length_read: false,
             held: Vec::new(),
             turn: None,
             begun: None,
@@ -127,7 +138,8 @@ impl Bounds {
         cx: &mut Context<'_>,
         wanted: usize,
     ) -> Poll<io::Result<Result<(), Excess>>> {
-        if wanted > client.context.limits.login_packet {
+        let most = client.context.limits.login_packet;
+        if wanted > if self.clear { most.min(CLEAR) } else { most } {
             return Poll::Ready(Ok(Err(Excess::Packet(wanted))));
         }
         let mut bytes = [0; PIECE];
@@ -145,6 +157,12 @@ impl Bounds {
 
     /// Gives bytes to the reader, and holds those that it has no room for.
     fn give(&mut self, mut bytes: Vec<u8>, buffer: &mut ReadBuf<'_>) {
+        if self.clear {
+            // The packet begins with the length of its padding.
+            self.clear = !self.length_read || bytes.get(1) != Some(&NEWKEYS);
+            let wanted = buffer.remaining();
+            self.length_read = wanted == size_of::<u32>() && bytes.len() >= wanted;
+        }
         let rest = bytes.split_off(bytes.len().min(buffer.remaining()));
         buffer.put_slice(&bytes);
         self.held = rest;
