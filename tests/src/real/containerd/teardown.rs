@@ -162,13 +162,17 @@ fn mounts(wanted: impl Fn(&Mount) -> bool) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A shim's socket lies in a folder all containerds of a machine share, under a hash; the task's
-/// `address` file holds its path.
+/// A shim's socket lies in a folder all containerds of a machine share, under a hash. Its path is in a
+/// file of the task: `address` of containerd 1, `bootstrap.json` of containerd 2.
 fn shim_sockets(dir: &Path) -> Vec<PathBuf> {
     let tasks = dir.join("state/io.containerd.runtime.v2.task/k8s.io");
     children(&tasks)
-        .filter_map(|task| std::fs::read_to_string(task.join("address")).ok())
-        .filter_map(|address| Some(PathBuf::from(address.trim().strip_prefix("unix://")?)))
+        .flat_map(|task| ["address", "bootstrap.json"].map(|file| task.join(file)))
+        .filter_map(|file| {
+            let text = std::fs::read_to_string(file).ok()?;
+            let (_, rest) = text.split_once("unix://")?;
+            Some(PathBuf::from(rest.split('"').next()?.trim()))
+        })
         .collect()
 }
 
