@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use super::Error;
+use super::error::Error;
 
 /// Bytes of a line, at most.
 const MAX_LINE: u64 = 64 * 1024;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 
-use super::Error;
+use super::error::Error;
 use super::line::{Line, Options};
 use super::link::Link;
 

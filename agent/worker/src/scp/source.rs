@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::Error;
+use super::error::Error;
 use super::line::{Options, tell};
 use super::link::{BUFFER, Link};
 
