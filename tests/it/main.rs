@@ -48,3 +48,4 @@ mod stalls;
 mod store;
 mod target;
 mod targets;
+mod worker;
