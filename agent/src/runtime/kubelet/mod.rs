@@ -6,6 +6,7 @@ mod config;
 mod dial;
 mod error;
 mod identify;
+mod items;
 mod pods;
 mod program;
 mod state;
@@ -98,7 +99,9 @@ impl Kubelet {
         wrapped: Wrapped,
         deadline: Instant,
     ) -> Option<Result<Started, NotStarted>> {
-        let mut program = self.program(start, Trace::Wrapped { leader: None });
+        let since = Some(ticks::now());
+        let leader = None;
+        let mut program = self.program(start, Trace::Wrapped { leader, since });
         start.record.record(program.trace()).await;
         let (input, output) = match self.open(start, &wrapped.argv, deadline).await {
             Ok(opened) => opened,
@@ -107,7 +110,7 @@ impl Kubelet {
         let mut pending = PendingStart::new(output, wrapped.ready);
         Some(match timeout_at(deadline, pending.ready()).await {
             Ok(Ok(leader)) => {
-                program.trace = Trace::Wrapped { leader };
+                program.trace = Trace::Wrapped { leader, since };
                 Ok(started(input, pending.into_output(), program, start).await)
             }
             Ok(Err(launch::Error::NoShell)) => return None,
@@ -144,6 +147,7 @@ impl Kubelet {
             since: ticks::now(),
             terminal: start.exec.terminal.is_some(),
             leader: None,
+            seen: None,
         };
         let mut program = self.program(start, Trace::Words(trace.clone()));
         start.record.record(program.trace()).await;
