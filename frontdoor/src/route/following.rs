@@ -16,8 +16,9 @@ use super::wire::Seen;
 
 /// Pods in a page of the list, at most. A page is parsed at once, and no more of a list is in memory.
 const PAGE: u32 = 250;
-/// By how much a page shrinks that is too large, and grows again afterwards.
-const STEP: u32 = 4;
+/// By how much a page shrinks that is too large, and by how much each next one grows.
+const SHRINK: u32 = 4;
+const GROW: u32 = 2;
 /// Seconds after which the watch is renewed.
 const WATCH: u32 = 60;
 /// A watch that has not ended by then, and is silent, is dead.
@@ -77,7 +78,7 @@ async fn list(api: &Api<Seen>, take: &mut impl FnMut(Event<Seen>)) -> Result<Str
             take(Event::InitDone);
             return version.ok_or(Error::NoVersion);
         }
-        asked.limit = asked.limit.map(|limit| (limit * STEP).min(PAGE));
+        asked.limit = asked.limit.map(|limit| (limit * GROW).min(PAGE));
     }
 }
 
@@ -89,7 +90,7 @@ pub(super) async fn page(
     loop {
         match (api.list(asked).await, asked.limit) {
             (Err(error), Some(limit)) if limit > 1 && is_too_large(&error) => {
-                asked.limit = Some((limit / STEP).max(1));
+                asked.limit = Some((limit / SHRINK).max(1));
             }
             (page, _) => return page,
         }
