@@ -113,10 +113,12 @@ fn an_address_that_is_in_use_is_said_once() {
     assert_eq!(error.matches("in use").count(), 1, "{error}");
     assert_eq!(error.matches(&address.to_string()).count(), 1, "{error}");
 
-    // A socket's path that is no socket's.
+    // A path that a folder has.
+    let socket = dir.path().join("socket");
+    std::fs::create_dir(&socket).unwrap();
     let output = Command::new(binary("podgate-node-helper").unwrap())
         .arg("--socket")
-        .arg(dir.path())
+        .arg(socket)
         .output();
     let error = String::from_utf8(output.unwrap().stderr).unwrap();
     assert_eq!(error.matches("os error").count(), 1, "{error}");
