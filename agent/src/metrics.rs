@@ -29,6 +29,8 @@ pub(crate) struct Metrics {
     pub hangups_waiting: Gauge,
     /// Sessions that a limit refused.
     pub refused: Family<Limit, Counter>,
+    /// The node helper.
+    pub helper: HelperMetrics,
     /// Events for the audit log.
     pub audit_events: Outcomes,
     /// Connections refused before any session.
@@ -44,6 +46,15 @@ pub(crate) struct Metrics {
 pub(crate) struct Limit {
     /// The limit's key in the configuration.
     limit: &'static str,
+}
+
+/// The node helper, as the agent sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct HelperMetrics {
+    /// How often the image's shell did what the helper should have done.
+    pub replaced: Counter,
+    /// Looks at processes that hang, each with a thread of the helper.
+    pub hanging: Gauge,
 }
 
 /// Bytes of sessions.
@@ -113,6 +124,16 @@ impl Metrics {
                 "Hang-ups that wait for their turn, so that all containers get one",
             ),
             refused: registry.add("refused", "Sessions refused by a limit, by limit"),
+            helper: HelperMetrics {
+                replaced: registry.add(
+                    "helper_replaced",
+                    "How often an image's shell stood in for the node helper, which is absent",
+                ),
+                hanging: registry.add(
+                    "helper_hanging_looks",
+                    "Looks of the node helper at processes that hang",
+                ),
+            },
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             refused_peers: registry.add(
                 "refused_peers",

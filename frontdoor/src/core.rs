@@ -19,7 +19,7 @@ use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::route::{AgentPods, Cluster, Router};
-use crate::ssh::{self, Accepted, Context};
+use crate::ssh::{self, Accepted, Context, Greetings, Turns};
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -27,6 +27,7 @@ pub(crate) struct Core {
     identity: Arc<Identity>,
     authenticator: Arc<Authenticator>,
     ssh: Arc<russh::server::Config>,
+    greetings: Arc<Greetings>,
     /// Followed by one core, read by all.
     cluster: Arc<Cluster>,
     agent_pods: Option<Arc<AgentPods>>,
@@ -44,7 +45,7 @@ impl Core {
     pub(crate) fn new(
         config: &Config,
         (identity, authenticator): (Identity, Authenticator),
-        ssh: russh::server::Config,
+        (ssh, greetings): (russh::server::Config, Greetings),
         (audit, metrics): (Audit, Arc<Metrics>),
         shutdown: Shutdown,
     ) -> Self {
@@ -66,6 +67,7 @@ impl Core {
             identity: Arc::new(identity),
             authenticator: Arc::new(authenticator),
             ssh: Arc::new(ssh),
+            greetings: Arc::new(greetings),
             cluster: Arc::new(cluster),
             agent_pods,
             quotas: Arc::new(Quotas::new(&config.limits)),
@@ -118,7 +120,9 @@ impl Core {
             ssh: Arc::clone(&self.ssh),
             limits: self.config.limits.clone(),
             quotas: Arc::clone(&self.quotas),
+            turns: Turns::default(),
             sessions: self.config.sessions.clone(),
+            greetings: Arc::clone(&self.greetings),
             authenticator: Arc::clone(&self.authenticator),
             recheck: self.config.recheck,
             authorizer: Authorizer::new(router.client(), reviews, rules),

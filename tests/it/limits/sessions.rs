@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::client::Login;
 use podgate_tests::real::ssh::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
@@ -67,6 +68,36 @@ async fn connections_of_a_user_and_of_all() {
     stand.frontdoor.counts(SOON, &one).await.unwrap();
     works(&stand.client, &[]).await;
     works(&bob, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_too_many_is_told_so_once_and_ends() {
+    let stand = stand("connectionsPerUser: 1").await;
+    let mut standing = echo(&stand.client, &[]).await;
+    let login = Login::to(&stand, "demo").unwrap();
+    // One that opens a channel now and then, and asks for nothing on it.
+    let idle = login.connect().await.unwrap();
+    let first = idle.channel().await.unwrap();
+    let opens = async {
+        while idle.channel().await.is_err() && !idle.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, opens).await.expect("it stands");
+    assert!(idle.is_closed(), "a second channel opened");
+    drop(first);
+    let told = login.connect().await.unwrap();
+    let (said, status) = told.exec("echo ran").await.unwrap().wait().await.unwrap();
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("the limit of connections per user"), "{said}");
+    assert_eq!(status, 255);
+    assert!(told.exec("echo ran").await.is_err());
+    let counted = refused("connectionsPerUser", 2);
+    stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
+    standing.says("still").await.unwrap();
+    // Both have gone.
+    let one = ["podgate_frontdoor_connections 1"];
+    stand.frontdoor.counts(SOON, &one).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
