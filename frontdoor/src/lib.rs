@@ -10,6 +10,7 @@ mod authz;
 mod core;
 mod early;
 mod login_name;
+mod lookups;
 mod metrics;
 mod quotas;
 mod route;
