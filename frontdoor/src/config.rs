@@ -6,6 +6,7 @@ mod cluster;
 mod hostkeys;
 mod limits;
 mod rules;
+mod working_directory;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use podgate_identity::kubernetes::Reference;
 use podgate_identity::wildcard::matches;
 use podgate_process::config::{Configuration, Error, Invalid, read};
 use podgate_process::{audit, enrolment, log, mtls, workers};
+use podgate_proto::v1::WorkingDirectory;
 use serde::Deserialize;
 
 pub use authn::{Authn, Certificates, UserFrom};
@@ -83,6 +85,7 @@ pub struct Sessions {
     pub jump_suffix: String,
     pub accept_env: Vec<String>,
     pub login_shell: bool,
+    pub working_directory: WorkingDirectory,
 }
 
 /// Files with what users read when they come.
@@ -118,12 +121,14 @@ struct File {
     proxy_protocol: Option<ProxyProtocolFile>,
     #[serde(default)]
     jump: JumpFile,
-    #[serde(default)]
+    #[serde(default = "default_accept_env")]
     accept_env: Vec<String>,
     #[serde(default)]
     login_shell: bool,
     banner: Option<PathBuf>,
     motd: Option<PathBuf>,
+    #[serde(default)]
+    working_directory: working_directory::Folder,
     #[serde(default)]
     limits: limits::File,
     #[serde(default)]
@@ -184,6 +189,12 @@ fn default_admin() -> SocketAddr {
 
 fn default_namespace() -> String {
     "default".to_owned()
+}
+
+fn default_accept_env() -> Vec<String> {
+    ["COLORTERM", "GIT_PROTOCOL", "NO_COLOR"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn default_recheck() -> u32 {
@@ -253,6 +264,7 @@ fn check(file: File) -> Result<Config, Invalid> {
             jump_suffix: file.jump.suffix,
             accept_env: file.accept_env,
             login_shell: file.login_shell,
+            working_directory: file.working_directory.into(),
         },
         greetings: Greetings {
             banner: file.banner,

@@ -1,4 +1,4 @@
-//! The example, and what is wrong in a configuration.
+//! The example configuration, and what is wrong in others.
 
 use podgate_process::config::parse;
 
@@ -65,7 +65,16 @@ fn a_wrong_key_or_value_is_named() {
         "proxyProtocol: {from: [10.0.0.1/8]}",
         "proxyProtocol.from: ",
     );
-    check("acceptEnv: []", "acceptEnv: ['A=B']", "acceptEnv: ");
+    check(
+        "acceptEnv: [COLORTERM, GIT_PROTOCOL, NO_COLOR]",
+        "acceptEnv: ['A=B']",
+        "acceptEnv: ",
+    );
+    check(
+        "workingDirectory: home",
+        "workingDirectory: /srv",
+        "workingDirectory",
+    );
     check("drainSeconds: 30", "drainSeconds: -1", "drainSeconds");
     check("loginShell: false", "loginShell: perhaps", "loginShell");
     check("  starts: 2000", "  starts: many", "limits.starts");
@@ -86,13 +95,22 @@ fn a_wrong_key_or_value_is_named() {
 #[test]
 fn variables_beyond_the_list_are_not_accepted() {
     let mut sessions = read(EXAMPLE).unwrap().sessions;
-    sessions.accept_env = vec!["GIT_AUTHOR".into(), "EDITOR*".into(), "?_X".into()];
+    let bare = EXAMPLE.replace("\nacceptEnv: ", "\n# acceptEnv: ");
+    assert_eq!(
+        read(&bare).unwrap().sessions.accept_env,
+        sessions.accept_env
+    );
+    let more = ["GIT_AUTHOR", "EDITOR*", "?_X"];
+    sessions.accept_env.extend(more.map(str::to_owned));
     for (name, expect) in [
         ("LANG", true),
         ("LC_ALL", true),
         ("LC_A=B", false),
         ("LANGUAGE", false),
         ("GIT_AUTHOR", true),
+        ("GIT_PROTOCOL", true),
+        ("COLORTERM", true),
+        ("NO_COLOR", true),
         ("GIT_AUTHOR_NAME", false),
         ("EDITOR", true),
         ("EDITOR_FLAGS", true),
