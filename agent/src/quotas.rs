@@ -68,7 +68,7 @@ impl Quotas {
     /// Takes one of the action's slots for the user who acts, if any is free.
     pub(crate) fn claim(&self, served: &Served, user: &str) -> Result<Slot<'_>, Full> {
         match served {
-            Served::Exec(_) => self.exec.claim(user),
+            Served::Exec(..) => self.exec.claim(user),
         }
     }
 }
@@ -109,14 +109,19 @@ impl Drop for Slot<'_> {
 
 #[cfg(test)]
 mod tests {
-    use podgate_proto::v1::Exec;
+    use podgate_proto::v1::{Exec, WorkingDirectory};
 
     use super::*;
 
     #[test]
     fn a_user_has_a_share_of_the_node() {
         let quotas = Quotas::new(3, 2);
-        let claim = |user| quotas.claim(&Served::Exec(Exec::default()), user);
+        let claim = |user| {
+            quotas.claim(
+                &Served::Exec(Exec::default(), WorkingDirectory::Image),
+                user,
+            )
+        };
         let (first, _second) = (claim("ada").unwrap(), claim("ada").unwrap());
         assert_eq!(claim("ada").unwrap_err(), Full::User);
         let third = claim("grace").unwrap();

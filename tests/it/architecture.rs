@@ -154,6 +154,7 @@ const PURE: &[&str] = &[
     "agent/src/exec/spdy",
     "agent/src/exec/status",
     "agent/src/exit",
+    "agent/src/shell/lone",
     "agent/src/shell/stty",
     "agent/src/shell/wrapper",
     "agent/helper/src/protocol",
@@ -186,6 +187,7 @@ const PURE_IMPORTS: &[&str] = &[
     "podgate_proto::v1::Terminal",
     "podgate_proto::v1::TerminalMode",
     "podgate_proto::v1::TerminalSize",
+    "podgate_proto::v1::WorkingDirectory",
     "podgate_proto::v1::exec::Program",
 ];
 

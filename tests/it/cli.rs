@@ -1,5 +1,7 @@
 //! The binaries' command lines: `--check`, and one clear line and status 2 for what is wrong.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -114,6 +116,7 @@ fn an_address_that_is_in_use_is_said_once() {
     assert_eq!(error.matches(&address.to_string()).count(), 1, "{error}");
 
     // A path that a folder has.
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
     let socket = dir.path().join("socket");
     std::fs::create_dir(&socket).unwrap();
     let output = Command::new(binary("podgate-node-helper").unwrap())

@@ -183,6 +183,8 @@ impl Leader {
 pub(crate) enum Error {
     #[error(transparent)]
     Exec(#[from] exec::Error),
+    #[error("the image has no shell of this name")]
+    NoShell,
     #[error(
         "the process that leads the session is gone, and what it has left is not surely its own"
     )]
@@ -226,15 +228,16 @@ impl Script {
         Self(argv)
     }
 
-    /// What a runtime is to execute.
-    pub(crate) fn argv(&self) -> &[String] {
-        &self.0
+    /// What a runtime is to execute, with a shell of this name.
+    pub(crate) fn argv(&self, shell: &str) -> Vec<String> {
+        let shell = std::iter::once(shell.to_owned());
+        shell.chain(self.0.iter().cloned()).collect()
     }
 }
 
-/// A command line that runs the script with these arguments.
+/// A shell's arguments that run the script with these of its own.
 fn words(words: &[&str]) -> Vec<String> {
-    let argv = ["sh", "-c", SCRIPT, "podgate-hangup"].iter().chain(words);
+    let argv = ["-c", SCRIPT, "podgate-hangup"].iter().chain(words);
     argv.map(|&word| word.to_owned()).collect()
 }
 
@@ -254,8 +257,8 @@ pub(crate) async fn answer(mut input: Input, mut output: Output) -> Result<Optio
             Event::Exit(Exit::Code(0)) => {
                 return Ok(Some(String::from_utf8_lossy(&said).into_owned()));
             }
-            // In an image without a shell, no program was ever started by one.
-            Event::Exit(Exit::Code(GONE) | Exit::NotFound(_)) => return Ok(None),
+            Event::Exit(Exit::Code(GONE)) => return Ok(None),
+            Event::Exit(Exit::NotFound(_)) => return Err(Error::NoShell),
             Event::Exit(Exit::Code(IN_DOUBT)) => return Err(Error::InDoubt),
             Event::Exit(Exit::Code(code)) => return Err(Error::Status(code)),
             Event::Exit(Exit::NotExecutable(text) | Exit::Failed(text)) => {

@@ -21,6 +21,8 @@ pub(super) struct Client {
     pub(super) id: String,
     /// Where it connects from.
     pub(super) peer: SocketAddr,
+    /// Where it has connected to; in a jump, of the outer connection.
+    pub(super) server: SocketAddr,
     pub(super) via: Via,
     pub(super) context: Arc<Context>,
     /// Its channels' tasks.
@@ -51,7 +53,7 @@ pub(super) struct Jump {
 
 impl Client {
     pub(super) fn new(
-        peer: SocketAddr,
+        (peer, server): (SocketAddr, SocketAddr),
         context: Arc<Context>,
         revoked: CancellationToken,
         jump: Option<Jump>,
@@ -60,6 +62,7 @@ impl Client {
         Ok(Self {
             id: id::random()?,
             peer,
+            server,
             via,
             context,
             tasks: TaskTracker::new(),

@@ -69,20 +69,21 @@ async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
     } = accepted;
     let stream = TcpStream::from_std(stream)?;
     socket::tune(&stream);
-    let (stream, peer, slot) = if proxied {
-        match proxied::client(stream, peer, context, &grace).await {
-            Some((stream, client, its_slot)) => {
+    let server = stream.local_addr()?;
+    let (stream, ends, slot) = if proxied {
+        match proxied::client(stream, (peer, server), context, &grace).await {
+            Some((stream, ends, its_slot)) => {
                 drop(slot);
-                (stream, client, its_slot)
+                (stream, ends, its_slot)
             }
             None => return Ok(()),
         }
     } else {
-        (stream, peer, slot)
+        (stream, (peer, server), slot)
     };
     let socket = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
     let revoked = CancellationToken::new();
-    let client = Client::new(peer, Arc::clone(context), revoked, None);
+    let client = Client::new(ends, Arc::clone(context), revoked, None);
     let client = Arc::new(client.map_err(io::Error::other)?);
     let cut = |words: Option<&str>| {
         if let Some(words) = words {
@@ -107,7 +108,8 @@ async fn inner(task: jump::Task, channel: Channel<Msg>) {
     let (read, write) = channel.split();
     let stream = Tunnel::new(read, write.make_writer(), &cut);
     let (context, revoked) = (Arc::clone(&outer.context), outer.revoked.child_token());
-    match Client::new(outer.peer, context, revoked, Some(jump)) {
+    let ends = (outer.peer, outer.server);
+    match Client::new(ends, context, revoked, Some(jump)) {
         Ok(client) => {
             let (client, context) = (Arc::new(client), &outer.context);
             context.metrics.jumps.inc();

@@ -108,7 +108,8 @@ pub(super) async fn open(
         "session begins"
     );
     let begun = Instant::now();
-    let stream = context.agents.open(grant, agent, ids, action).await?;
+    let asked = (action, context.sessions.working_directory);
+    let stream = context.agents.open(grant, agent, ids, asked).await?;
     context.metrics.leg("agent", begun);
     Ok(Opened {
         stream,

@@ -92,6 +92,7 @@ impl Task {
         mut aside: Aside,
     ) {
         let metrics = &self.client.context.metrics;
+        request::tell_connection(&mut exec, self.client.peer, self.client.server);
         let forced = self.restrictions.command.as_deref();
         let forced = forced.map(|command| request::force(command, &mut exec));
         let asked = forced.is_some().then_some(ORIGINAL_COMMAND);

@@ -61,13 +61,26 @@ fn opening() -> Result<Vec<u8>> {
     Ok([b"SSH-2.0-x\r\n".to_vec(), packet(&init), packet(&ecdh)].concat())
 }
 
-/// Has keys exchanged once. The server's answer has its signature in it.
+/// Whether the server has answered with its list and with its half of the exchange.
+fn exchanged(answer: &[u8]) -> bool {
+    let line = answer.iter().position(|byte| *byte == b'\n');
+    let mut rest = line.and_then(|end| answer.get(end + 1..));
+    for _ in 0..2 {
+        rest = rest.and_then(|packet| {
+            let (length, after) = packet.split_first_chunk::<4>()?;
+            after.get(u32::from_be_bytes(*length) as usize..)
+        });
+    }
+    rest.is_some()
+}
+
+/// Has keys exchanged once.
 async fn exchange(server: SocketAddr, opening: &[u8]) -> Result<()> {
     let mut connection = TcpStream::connect(server).await?;
     connection.write_all(opening).await?;
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
-    while answer.len() < 1200 {
+    while !exchanged(&answer) {
         match connection.read(&mut piece).await? {
             0 => anyhow::bail!("the server says no more after {} bytes", answer.len()),
             length => answer.extend_from_slice(&piece[..length]),

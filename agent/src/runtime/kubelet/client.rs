@@ -19,6 +19,7 @@ use super::upgrade;
 use crate::exec;
 use crate::grant::{self, Deny, Facts, Granted};
 use crate::shell::hangup::{self, Script};
+use crate::shell::sh;
 
 /// How far the kubelet's list of pods usually is behind its runtime.
 const STATUS_LAG: Duration = Duration::from_millis(300);
@@ -122,8 +123,16 @@ impl Client {
         script: &Script,
     ) -> Result<Option<String>, Error> {
         let run = async {
-            let (input, output) = self.exec(granted, script.argv(), None).await?;
-            Ok(hangup::answer(input, output).await?)
+            for shell in sh::NAMES {
+                let argv = script.argv(shell);
+                let (input, output) = self.exec(granted, &argv, None).await?;
+                match hangup::answer(input, output).await {
+                    Err(hangup::Error::NoShell) => {}
+                    answer => return Ok(answer?),
+                }
+            }
+            // In an image without a shell, no program was ever started by one.
+            Ok(None)
         };
         timeout(SCRIPT_TIMEOUT, run)
             .await

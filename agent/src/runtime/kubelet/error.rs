@@ -6,6 +6,7 @@ use super::{dial, pods, upgrade};
 use crate::runtime::error::{self, Failure, START_TIMEOUT};
 use crate::runtime::running;
 use crate::shell::hangup;
+use crate::shell::trouble::Trouble;
 use crate::{exec, grant, node};
 
 /// Why the kubelet did not do what it was asked.
@@ -28,6 +29,9 @@ pub(super) enum Error {
     },
     #[error("the program did not start within {START_TIMEOUT:?}")]
     StartTimeout,
+    /// Said by a shell that goes on trying.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
     #[error(transparent)]
     HangUp(#[from] hangup::Error),
     #[error("the hang-up script did not end in time")]
@@ -88,7 +92,9 @@ impl From<Error> for error::Error {
                 ),
             ),
             Error::Denied(error) => return Self::Denied(error.clone()),
-            Error::HangUp(_) | Error::HangUpTimeout => (Self::Runtime, error.to_string()),
+            Error::HangUp(_) | Error::HangUpTimeout | Error::Trouble(_) => {
+                (Self::Runtime, error.to_string())
+            }
         };
         leg(Failure::new(sentence, error))
     }
