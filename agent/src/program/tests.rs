@@ -2,6 +2,7 @@
 //! it was asked.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ struct Fake {
     /// Whether a start fails, and whether it may have started all the same.
     fails: Option<bool>,
     asked: Asked,
+    /// Set once the streams of a program were closed.
+    closed: Arc<AtomicBool>,
 }
 
 impl Fake {
@@ -58,7 +61,7 @@ impl Runtime for Fake {
             None => Ok(Started {
                 streams: Streams {
                     input: Box::new(Silent),
-                    output: Box::new(Silent),
+                    output: Box::new(Closes(Arc::clone(&self.closed))),
                 },
                 running,
             }),
@@ -71,6 +74,8 @@ impl Runtime for Fake {
 
     fn resume(&self, _: &str, _: &Granted, _: &Trace) -> Box<dyn Running> {
         self.ask("resume");
+        // It has no streams.
+        self.closed.store(false, Ordering::Relaxed);
         Box::new(self.clone())
     }
 
@@ -110,6 +115,8 @@ impl Running for Fake {
     }
 
     async fn kill(&mut self, _: &HangUp) -> Result<bool, Error> {
+        // A runtime kills what its streams are closed of, so the grace is none without them.
+        assert!(!self.closed.load(Ordering::Relaxed), "closed in the grace");
         self.ask("kill");
         Ok(true)
     }
@@ -137,8 +144,17 @@ impl Input for Silent {
     }
 }
 
+/// Says that it was closed.
+struct Closes(Arc<AtomicBool>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[async_trait]
-impl Output for Silent {
+impl Output for Closes {
     async fn next(&mut self) -> Result<Event, Lost> {
         Ok(Event::Exit(Exit::Code(0)))
     }
@@ -170,6 +186,7 @@ impl Node {
             ends,
             fails,
             asked: Arc::clone(&asked),
+            closed: Arc::default(),
         };
         let programs = Programs::new(Arc::new(fake), Arc::new(services));
         Self {
