@@ -9,9 +9,10 @@
 
 use std::collections::HashMap;
 
+use podgate_proto::v1::TerminalSize;
 use russh::server::Msg;
 use russh::{ChannelId, ChannelWriteHalf, Sig};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Signals that wait for their session to take them.
@@ -40,8 +41,17 @@ enum Kind {
         /// Whether a shell or command was asked for.
         started: bool,
         signals: mpsc::Sender<Sig>,
+        sizes: watch::Sender<TerminalSize>,
     },
     Jump,
+}
+
+/// What a client sends to a session apart from the channel's data, where it would wait behind input that
+/// nobody reads.
+pub(super) struct Aside {
+    pub(super) signals: mpsc::Receiver<Sig>,
+    /// The latest size of the client's terminal that it has sent since the channel was opened.
+    pub(super) sizes: watch::Receiver<TerminalSize>,
 }
 
 /// A channel that is asked for and not open yet.
@@ -82,14 +92,20 @@ impl Channels {
         Ok(Opening { id, closed })
     }
 
-    /// The channel is open, and carries a session. Returns the signals that the client sends to it.
-    pub(super) fn session(&mut self, opening: Opening) -> (CancellationToken, mpsc::Receiver<Sig>) {
-        let (signals, receiver) = mpsc::channel(SIGNALS);
-        let started = false;
-        (
-            self.open(opening, Kind::Session { started, signals }),
-            receiver,
-        )
+    /// The channel is open, and carries a session.
+    pub(super) fn session(&mut self, opening: Opening) -> (CancellationToken, Aside) {
+        let (signals, signals_sent) = mpsc::channel(SIGNALS);
+        let (sizes, sizes_sent) = watch::channel(TerminalSize::default());
+        let kind = Kind::Session {
+            started: false,
+            signals,
+            sizes,
+        };
+        let aside = Aside {
+            signals: signals_sent,
+            sizes: sizes_sent,
+        };
+        (self.open(opening, kind), aside)
     }
 
     /// The channel is open, and carries another connection. It takes no requests.
@@ -119,8 +135,7 @@ impl Channels {
         }
     }
 
-    /// Passes a signal on, apart from the channel's data, where it would wait behind input that nobody
-    /// reads.
+    /// Passes a signal on.
     pub(super) fn signal(&self, id: ChannelId, signal: Sig) {
         let state = self.known.get(&id).map(|channel| &channel.state);
         let Some(State::Open(Kind::Session { signals, .. })) = state else {
@@ -129,6 +144,14 @@ impl Channels {
         // Names that RFC 4254 §6.10 does not have mean nothing to any program.
         if !matches!(signal, Sig::Custom(_)) && signals.try_send(signal).is_err() {
             tracing::debug!("a signal is dropped: too many wait for their session");
+        }
+    }
+
+    /// Passes a new size of the client's terminal on.
+    pub(super) fn resize(&self, id: ChannelId, size: TerminalSize) {
+        let state = self.known.get(&id).map(|channel| &channel.state);
+        if let Some(State::Open(Kind::Session { sizes, .. })) = state {
+            sizes.send_replace(size);
         }
     }
 

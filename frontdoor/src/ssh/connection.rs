@@ -109,8 +109,8 @@ async fn inner(task: jump::Task, channel: Channel<Msg>) {
 /// Starts the task of a channel.
 fn start(client: &Client, opened: Opened) {
     match opened {
-        Opened::Session(task, channel, signals) => {
-            client.tasks.spawn(task.run(channel, signals));
+        Opened::Session(task, channel, aside) => {
+            client.tasks.spawn(task.run(channel, aside));
         }
         Opened::Jump(task, channel) => {
             client.tasks.spawn(inner(task, channel));

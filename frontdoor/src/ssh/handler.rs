@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
+use podgate_proto::v1::TerminalSize;
 use russh::keys::Certificate;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
-use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
 
 use super::auth::Attempts;
-use super::channels::{Channels, Opening};
+use super::channels::{Aside, Channels, Opening};
 use super::client::{Client, Jump};
 use super::{jump, session};
 use crate::audit::Event;
@@ -21,7 +21,7 @@ use crate::quotas::{Full, PreAuthSlot};
 
 /// A channel that is open now, with what its task begins with.
 pub(super) enum Opened {
-    Session(session::Task, Channel<Msg>, mpsc::Receiver<Sig>),
+    Session(session::Task, Channel<Msg>, Aside),
     Jump(jump::Task, Channel<Msg>),
 }
 
@@ -171,7 +171,7 @@ impl Handler for ConnectionHandler {
             return Ok(());
         };
         reply.accept().await;
-        let (closed, signals) = self.channels.session(opening);
+        let (closed, aside) = self.channels.session(opening);
         let name = self.attempts.login_name().to_owned();
         let (login_name, inner) = match &client.jump {
             None => (name, None),
@@ -185,7 +185,7 @@ impl Handler for ConnectionHandler {
             inner,
             closed,
         };
-        (self.start)(&client, Opened::Session(task, channel, signals));
+        (self.start)(&client, Opened::Session(task, channel, aside));
         Ok(())
     }
 
@@ -242,6 +242,20 @@ impl Handler for ConnectionHandler {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         self.channels.signal(channel, signal);
+        Ok(())
+    }
+
+    async fn window_change_request(
+        &mut self,
+        channel: ChannelId,
+        columns: u32,
+        rows: u32,
+        _width: u32,
+        _height: u32,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.channels
+            .resize(channel, TerminalSize { columns, rows });
         Ok(())
     }
 

@@ -6,11 +6,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use podgate_proto::flow::{self, MAX_WAITING, Offset};
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
-use podgate_proto::v1::{EndOfInput, FrontdoorMessage, Signal, TerminalSize};
+use podgate_proto::v1::{EndOfInput, FrontdoorMessage, Signal};
 use russh::server::Msg;
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::mpsc;
 
+use super::channels::Aside;
 use super::context::Context;
 use super::end::End;
 use super::hear::{Error, Flow, Heard, listen};
@@ -26,7 +27,7 @@ pub(super) async fn run(
     stream: Stream,
     read: &mut ChannelReadHalf,
     write: &ChannelWriteHalf<Msg>,
-    signals: &mut mpsc::Receiver<Sig>,
+    aside: &mut Aside,
     context: &Context,
     tty: bool,
     record: &Session<'_>,
@@ -43,7 +44,7 @@ pub(super) async fn run(
         end = download(waiting, write, &to_agent, &flow.output, context, (&idle, record), tty) => end,
         error = listen(&mut from_agent, queue, &flow) => failed(&error),
         () = upload(read, &to_agent, &flow.input, context, (&idle, record)) => End::ClientGone,
-        () = signal(signals, &to_agent) => End::ClientGone,
+        () = pass_on(aside, &to_agent, tty) => End::ClientGone,
         limit = idle.over() => {
             context.metrics.refused("idleSeconds");
             End::Idle(format!("this session was idle for {} s and is ended", limit.as_secs()))
@@ -152,11 +153,6 @@ async fn upload(
                 let offset = offset.get();
                 tell(to_agent, ToAgent::EndOfInput(EndOfInput { offset })).await
             }
-            ChannelMsg::WindowChange {
-                col_width: columns,
-                row_height: rows,
-                ..
-            } => tell(to_agent, ToAgent::Resize(TerminalSize { columns, rows })).await,
             ChannelMsg::Close => return,
             _ => continue,
         };
@@ -187,15 +183,17 @@ async fn send(
     Ok(())
 }
 
-/// Sends signals to the agent, apart from the input. Never returns: others notice the end.
-async fn signal(signals: &mut mpsc::Receiver<Sig>, to_agent: &mpsc::Sender<FrontdoorMessage>) {
-    while let Some(signal) = signals.recv().await {
-        // Its name as RFC 4254 §6.10 has it.
-        let name = format!("{signal:?}");
-        if tell(to_agent, ToAgent::Signal(Signal { name }))
-            .await
-            .is_err()
-        {
+/// Sends signals and sizes to the agent, apart from the input. Never returns: others notice the end.
+async fn pass_on(aside: &mut Aside, to_agent: &mpsc::Sender<FrontdoorMessage>, tty: bool) {
+    let Aside { signals, sizes } = aside;
+    loop {
+        let message = tokio::select! {
+            // Its name as RFC 4254 §6.10 has it.
+            Some(signal) = signals.recv() => ToAgent::Signal(Signal { name: format!("{signal:?}") }),
+            Ok(()) = sizes.changed(), if tty => ToAgent::Resize(*sizes.borrow_and_update()),
+            else => break,
+        };
+        if tell(to_agent, message).await.is_err() {
             break;
         }
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use podgate_proto::v1::Exec;
 use podgate_proto::v1::open::Action;
 use russh::server::Msg;
-use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
-use tokio::sync::mpsc;
+use russh::{Channel, ChannelReadHalf, ChannelWriteHalf};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::channels::Aside;
 use super::client::Client;
 use super::end::End;
 use super::request::{self, ORIGINAL_COMMAND};
@@ -54,8 +54,7 @@ struct Session<'a> {
 }
 
 impl Task {
-    /// The client sends `signals` to the session.
-    pub(super) async fn run(self, channel: Channel<Msg>, signals: mpsc::Receiver<Sig>) {
+    pub(super) async fn run(self, channel: Channel<Msg>, aside: Aside) {
         let (mut read, write) = channel.split();
         let context = &self.client.context;
         let exec = tokio::select! {
@@ -71,7 +70,7 @@ impl Task {
             match id::random() {
                 Ok(id) => {
                     let span = tracing::info_span!("session", %id, user = %self.identity.user);
-                    let session = self.session(exec, &id, read, &write, signals);
+                    let session = self.session(exec, &id, read, &write, aside);
                     session.instrument(span).await;
                 }
                 Err(error) => tracing::error!(%error, "no random numbers"),
@@ -87,7 +86,7 @@ impl Task {
         id: &str,
         mut read: ChannelReadHalf,
         write: &ChannelWriteHalf<Msg>,
-        mut signals: mpsc::Receiver<Sig>,
+        mut aside: Aside,
     ) {
         let metrics = &self.client.context.metrics;
         let forced = self.restrictions.command.as_deref();
@@ -112,7 +111,7 @@ impl Task {
         };
         metrics.sessions_active.inc();
         let end = tokio::select! {
-            end = session.carry(action, &mut read, &mut signals) => end,
+            end = session.carry(action, &mut read, &mut aside) => end,
             end = self.cut_short() => end,
         };
         metrics.sessions_active.dec();
@@ -191,12 +190,7 @@ impl Task {
 
 impl Session<'_> {
     /// Opens the session and carries it to its end.
-    async fn carry(
-        &self,
-        action: Action,
-        read: &mut ChannelReadHalf,
-        signals: &mut mpsc::Receiver<Sig>,
-    ) -> End {
+    async fn carry(&self, action: Action, read: &mut ChannelReadHalf, aside: &mut Aside) -> End {
         let (task, record, write) = (self.task, self.record, self.write);
         let (context, identity) = (&*task.client.context, &*task.identity);
         let target = match Target::parse(&task.login_name, &context.sessions.default_namespace) {
@@ -236,7 +230,7 @@ impl Session<'_> {
                     let tell = write.extended_data_bytes(pump::STDERR, line);
                     let _ = timeout(LAST_WORDS, tell).await;
                 }
-                pump::run(stream, read, write, signals, context, self.tty, record).await
+                pump::run(stream, read, write, aside, context, self.tty, record).await
             } => end,
             () = rights.lost() => End::Revoked(REVOKED.to_owned()),
         }
