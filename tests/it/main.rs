@@ -45,3 +45,4 @@ mod stalls;
 mod store;
 mod target;
 mod targets;
+mod unread;

@@ -3,5 +3,6 @@
 
 pub(crate) mod hangup;
 pub(crate) mod launch;
+mod leave;
 mod stty;
 pub(crate) mod wrapper;

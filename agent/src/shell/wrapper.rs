@@ -4,7 +4,8 @@
 
 use podgate_proto::v1::{Exec, Terminal, exec::Program};
 
-use super::stty;
+use super::{leave, stty};
+use crate::exec::Ending;
 
 /// The most bytes of one argument of a program: MAX_ARG_STRLEN of Linux (32 pages), less the NUL that
 /// ends it.
@@ -50,14 +51,13 @@ case $__s in */nologin|*/false) __s=;; esac
 set -- \"$__s\"; unset __s __u __k __v __i __h
 ";
 
-/// Without a terminal the wrapper stays as the program's parent, as sshd would, and keeps stdout and
-/// stderr open: a runtime closes stdin as soon as either has ended, which cuts `cat > file` short
+/// The wrapper stays as the program's parent, as sshd would, and keeps stdout and stderr open: a runtime closes stdin as soon as either has ended, which cuts `cat > file` short
 /// (containerd issue 13934). The traps let the wrapper outlive a signal to the group and report the
 /// program's status. In the program itself they are reset (POSIX sh, exec). The wrapper's own stderr is
 /// moved, so that it prints nothing about how the program died. The subshell makes dash change only the
 /// program's descriptors.
 const STAY: &str = "\
-trap : HUP INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev/null
+trap __h=1 HUP; trap : INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev/null
 ";
 
 /// A program to run in a container, and how to tell that it has begun.
@@ -67,6 +67,8 @@ pub(crate) struct Wrapped {
     pub(crate) argv: Vec<String>,
     /// What the wrapper's first output begins with; it ends with byte 2.
     pub(crate) ready: String,
+    /// How the program's end shows.
+    pub(crate) ending: Ending,
 }
 
 /// Why a command cannot be run.
@@ -103,11 +105,9 @@ pub(crate) fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
     let run = match exec.program.as_ref().ok_or(Error::NoProgram)? {
         Program::Shell(shell) => {
             script.push_str(FIND_SHELL);
-            match (terminal, shell.login) {
-                (Some(_), false) => "exec \"$1\"",
-                (Some(_), true) => "exec \"$1\" -l",
-                (None, false) => "(exec \"$1\" 2>&3 3>&-); exit $?",
-                (None, true) => "(exec \"$1\" -l 2>&3 3>&-); exit $?",
+            match shell.login {
+                false => "exec \"$1\"",
+                true => "exec \"$1\" -l",
             }
         }
         Program::Command(command) => {
@@ -121,11 +121,7 @@ pub(crate) fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
                     arguments.extend(pieces);
                 }
             }
-            if terminal.is_some() {
-                "exec sh -c \"$1\""
-            } else {
-                "(exec sh -c \"$1\" 2>&3 3>&-); exit $?"
-            }
+            "exec sh -c \"$1\""
         }
     };
     // The words that set the program up come first, its own arguments last.
@@ -141,14 +137,16 @@ pub(crate) fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
     front.extend(environment(exec, terminal)?);
     front.push("--".to_owned());
 
-    let stay = if terminal.is_some() { "" } else { STAY };
+    let leave = leave::script(terminal.is_some());
     let name = format!("podgate:{session}");
     let ready = format!("\u{1}{name}:");
-    let script = format!("{prologue}{script}{READY}{stay}{run}");
+    let ending = leave::ending(&name, terminal.is_some());
+    let script = format!("{prologue}{script}{READY}{STAY}({run} 2>&3 3>&-)\n{leave}");
     let argv = ["sh", "-c", &script, &name].map(str::to_owned);
     Ok(Wrapped {
         argv: argv.into_iter().chain(front).chain(arguments).collect(),
         ready,
+        ending,
     })
 }
 

@@ -28,7 +28,7 @@ use super::error::{self as legs, Failure, START_TIMEOUT};
 use super::running::Running;
 use super::trace;
 use super::trace::kubelet::{Trace, Words};
-use crate::exec::{Input, Output};
+use crate::exec::{self, Input, Output};
 use crate::grant::{Deny, Granted};
 use crate::shell::launch::{self, PendingStart};
 use crate::shell::wrapper;
@@ -137,7 +137,7 @@ impl Runtime for Kubelet {
         let wrapped = wrapper::wrap(start.session, start.exec).map_err(invalid)?;
         let mut program = self.program(start, Trace::Wrapped { leader: None });
         start.record.record(program.trace()).await;
-        let (input, output) = match self.open(start, &wrapped.argv, deadline).await {
+        let (mut input, output) = match self.open(start, &wrapped.argv, deadline).await {
             Ok(opened) => opened,
             Err(error) => return Err(not_started(error, program)),
         };
@@ -145,7 +145,9 @@ impl Runtime for Kubelet {
         match timeout_at(deadline, pending.ready()).await {
             Ok(Ok(leader)) => {
                 program.trace = Trace::Wrapped { leader };
-                Ok(started(input, pending.into_output(), program, start).await)
+                let mut output = pending.into_output();
+                exec::ends_by(wrapped.ending, &mut input, &mut output);
+                Ok(started(input, output, program, start).await)
             }
             Ok(Err(launch::Error::NoShell)) => self.start_words(start, deadline).await,
             Ok(Err(launch::Error::Exec(error))) => Err(not_started(error.into(), program)),
