@@ -8,6 +8,7 @@ use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::client::{Connection, Login, Session};
 use podgate_tests::instruments::program::Input;
 use podgate_tests::real::containerd::{PodSpec, RunningPod};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -207,5 +208,42 @@ async fn a_new_size_passes_input_that_nobody_reads() {
         assert!(said.contains("50 101"), "{pod}: {said}");
         assert_eq!(status, 3, "{pod}");
         eprintln!("{pod}: {:?}", begun.elapsed());
+    }
+}
+
+/// The end of input is a character only where the terminal takes it for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_input_is_no_byte_of_a_raw_terminal() {
+    for helper in [false, true] {
+        let changes = Changes {
+            helper,
+            ..Changes::default()
+        };
+        let (stand, _pods) = Stand::with_shells(changes).await.unwrap();
+        for pod in ["bb", "deb"] {
+            for (mode, expect) in [("raw -echo min 0 time 20", "a b"), ("-echo", "a b \\n")] {
+                // Read until nothing comes for two seconds, or until the end.
+                let command = format!("stty {mode}; echo ready; cat | od -An -c");
+                let mut ssh = stand.client.ssh(&["-tt"], pod);
+                let mut ssh = ssh.arg(command).stdin(Stdio::piped()).spawn().unwrap();
+                let (mut stdin, mut stdout) =
+                    (ssh.stdin.take().unwrap(), ssh.stdout.take().unwrap());
+                let mut said = Vec::new();
+                while !String::from_utf8_lossy(&said).contains("ready") {
+                    let read = timeout(SOON, stdout.read_buf(&mut said)).await;
+                    assert_ne!(read.expect("in time").unwrap(), 0);
+                }
+                let text = if mode == "-echo" { "ab\n" } else { "ab" };
+                stdin.write_all(text.as_bytes()).await.unwrap();
+                drop(stdin);
+                let rest = timeout(SOON, stdout.read_to_end(&mut said)).await;
+                rest.expect("it hangs").unwrap();
+                assert_eq!(ssh.wait().await.unwrap().code(), Some(0));
+                let said = String::from_utf8_lossy(&said);
+                let (_, read) = said.split_once("ready").unwrap();
+                let read: Vec<&str> = read.split_whitespace().collect();
+                assert_eq!(read.join(" "), expect, "{pod}, {mode}, helper: {helper}");
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ mod identify;
 mod pods;
 mod program;
 mod state;
+mod terminal;
 mod token;
 mod trust;
 mod upgrade;
@@ -30,15 +31,17 @@ use super::trace;
 use super::trace::kubelet::{Trace, Words};
 use crate::exec::{self, Input, Output};
 use crate::grant::{Deny, Granted};
+use crate::shell::hangup::Leader;
 use crate::shell::launch::{self, PendingStart};
 use crate::shell::wrapper;
-use crate::streams::Streams;
+use crate::streams::{self, Streams};
 use client::{Client, StartError};
 pub(crate) use config::{ClientFiles, Config};
 use error::Error;
 use podgate_helper::ticks;
 use program::{KubeletProgram, container};
 pub(crate) use state::NodeState;
+use terminal::TerminalInput;
 pub(crate) use trust::Trust;
 
 /// How long the kubelet may take to notice that a container is gone whose program was killed: how
@@ -121,7 +124,24 @@ impl Kubelet {
         trace.since = output.opened();
         program.trace = Trace::Words(trace);
         program.unidentified = unidentified;
-        Ok(started(input, output, program, start).await)
+        Ok(started(Box::new(input), output, program, start).await)
+    }
+
+    fn input(
+        &self,
+        input: Input,
+        start: &Start<'_>,
+        leader: Option<Leader>,
+    ) -> Box<dyn streams::Input> {
+        match leader {
+            Some(leader) if start.exec.terminal.is_some() => Box::new(TerminalInput {
+                input,
+                client: Arc::clone(&self.client),
+                granted: start.granted.clone(),
+                leader,
+            }),
+            _ => Box::new(input),
+        }
     }
 
     fn program(&self, start: &Start<'_>, trace: Trace) -> KubeletProgram {
@@ -147,6 +167,7 @@ impl Runtime for Kubelet {
                 program.trace = Trace::Wrapped { leader };
                 let mut output = pending.into_output();
                 exec::ends_by(wrapped.ending, &mut input, &mut output);
+                let input = self.input(input, start, leader);
                 Ok(started(input, output, program, start).await)
             }
             Ok(Err(launch::Error::NoShell)) => self.start_words(start, deadline).await,
@@ -195,7 +216,7 @@ fn invalid(error: wrapper::Error) -> legs::Error {
 
 /// A program that runs. Its trace is recorded once more, for it says more by now.
 async fn started(
-    input: Input,
+    input: Box<dyn streams::Input>,
     output: Output,
     mut program: KubeletProgram,
     start: &Start<'_>,
@@ -204,7 +225,7 @@ async fn started(
     start.record.record(program.trace()).await;
     Started {
         streams: Streams {
-            input: Box::new(input),
+            input,
             output: Box::new(output),
         },
         running: Box::new(program),
