@@ -21,8 +21,9 @@ use super::supervisor::Supervisor;
 use crate::metrics::Moved;
 use crate::streams::Input;
 
-/// How often an idle process is kept alive: runtimes cut one off after 4 h.
-const KEEP_ALIVE: Duration = Duration::from_secs(30 * 60);
+/// How often an idle process is kept alive. Runtimes cut one off after 4 h by default, hardened ones
+/// (containerd's `stream_idle_timeout`) and what stands before a kubelet sooner.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// The credit of both directions.
 #[derive(Default)]
@@ -176,4 +177,78 @@ async fn next(
 ) -> std::io::Result<Option<Order>> {
     input.ready().await?;
     Ok(waiting.recv().await)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// A program that reads nothing.
+    #[derive(Default)]
+    struct Unread {
+        kept_alive: usize,
+        sizes: Vec<TerminalSize>,
+    }
+
+    #[async_trait]
+    impl Input for Unread {
+        async fn ready(&mut self) -> std::io::Result<()> {
+            std::future::pending().await
+        }
+
+        async fn write(&mut self, _: &[u8]) -> std::io::Result<()> {
+            panic!("it is not ready");
+        }
+
+        async fn end(&mut self) -> std::io::Result<()> {
+            panic!("it is not ready");
+        }
+
+        fn unwanted(&self) -> CancellationToken {
+            CancellationToken::new()
+        }
+
+        async fn discard(&mut self) -> std::io::Result<()> {
+            panic!("it has not ended");
+        }
+
+        async fn resize(&mut self, size: &TerminalSize) -> std::io::Result<()> {
+            self.sizes.push(*size);
+            Ok(())
+        }
+
+        async fn keep_alive(&mut self) -> std::io::Result<()> {
+            self.kept_alive += 1;
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_reads_nothing_is_kept_alive_and_hears_of_sizes() {
+        let (queue, waiting) = mpsc::channel(2);
+        let (resize, size) = watch::channel(TerminalSize::default());
+        let (outbound, _inbound) = mpsc::channel(1);
+        let (credit, metrics) = (flow::Receiver::new(), Metrics::new());
+        let moved = Moved::new(&metrics.bytes);
+        for order in [Order::Write(Bytes::from_static(b"unread")), Order::End] {
+            queue.try_send(order).ok().unwrap();
+        }
+        let mut input = Unread::default();
+        let half = Duration::from_secs(30);
+        {
+            let feed = feed(&mut input, (waiting, size), &credit, &outbound, &moved);
+            tokio::pin!(feed);
+            timeout(half, feed.as_mut()).await.unwrap_err();
+            let (columns, rows) = (101, 50);
+            resize.send_replace(TerminalSize { columns, rows });
+            timeout(half, feed).await.unwrap_err();
+        }
+        assert_eq!(input.kept_alive, 3);
+        assert_eq!(input.sizes.len(), 1);
+    }
 }

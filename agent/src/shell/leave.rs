@@ -3,6 +3,8 @@
 //! wait would have no end. Then the wrapper exits with the program's status. After a hang-up (`__h`)
 //! nobody waits for it.
 
+use podgate_proto::v1::exec::Program;
+
 use crate::exec::Ending;
 
 /// Without a terminal: `3` is the session's stderr, on which the words are said; the agent answers with
@@ -32,6 +34,23 @@ grep -q \"$0:end\" || while [ -z \"$__h\" ] && IFS= read -r __p; do
 done
 exit $__e";
 
+/// Programs that have groups of their own for their jobs, and pass a hang-up on to these.
+const SHELLS: [&str; 10] = [
+    "ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "zsh",
+];
+
+/// Whether a program on a terminal is a shell for a person. It leads its session itself, as under sshd:
+/// a hang-up goes to the leader. Nobody is left then to read its input when it has ended.
+pub(super) fn leads(program: &Program) -> bool {
+    let Program::Command(command) = program else {
+        return true;
+    };
+    let mut words = command.split(u8::is_ascii_whitespace);
+    let first = words.find(|word| !word.is_empty() && *word != b"exec");
+    let name = first.and_then(|path| path.rsplit(|&byte| byte == b'/').next());
+    name.is_some_and(|name| SHELLS.iter().any(|shell| shell.as_bytes() == name))
+}
+
 /// The script's last part, behind the program. Its own stderr must lead nowhere.
 pub(super) fn script(terminal: bool) -> &'static str {
     if terminal { TERMINAL } else { PIPES }
@@ -47,5 +66,29 @@ pub(super) fn ending(name: &str, terminal: bool) -> Ending {
         }
     } else {
         Ending::OnStderr { words }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use podgate_proto::v1::Shell;
+
+    use super::*;
+
+    #[test]
+    fn a_shell_for_a_person_leads_its_session() {
+        assert!(leads(&Program::Shell(Shell { login: false })));
+        for (command, expect) in [
+            ("bash", true),
+            (" exec /bin/bash -l", true),
+            ("sh -c 'exit 3'", true),
+            ("true", false),
+            ("bashful", false),
+            ("cat; bash", false),
+            ("", false),
+        ] {
+            let program = Program::Command(command.as_bytes().to_vec().into());
+            assert_eq!(leads(&program), expect, "{command:?}");
+        }
     }
 }

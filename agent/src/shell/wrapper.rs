@@ -51,7 +51,8 @@ case $__s in */nologin|*/false) __s=;; esac
 set -- \"$__s\"; unset __s __u __k __v __i __h
 ";
 
-/// The wrapper stays as the program's parent, as sshd would, and keeps stdout and stderr open: a runtime closes stdin as soon as either has ended, which cuts `cat > file` short
+/// The wrapper stays as the program's parent, as sshd would, unless that is a shell on a terminal. It
+/// keeps stdout and stderr open: a runtime closes stdin as soon as either has ended, which cuts `cat > file` short
 /// (containerd issue 13934). The traps let the wrapper outlive a signal to the group and report the
 /// program's status. In the program itself they are reset (POSIX sh, exec). The wrapper's own stderr is
 /// moved, so that it prints nothing about how the program died. The subshell makes dash change only the
@@ -67,8 +68,8 @@ pub(crate) struct Wrapped {
     pub(crate) argv: Vec<String>,
     /// What the wrapper's first output begins with; it ends with byte 2.
     pub(crate) ready: String,
-    /// How the program's end shows.
-    pub(crate) ending: Ending,
+    /// How the program's end shows, unless the program has taken the wrapper's place.
+    pub(crate) ending: Option<Ending>,
 }
 
 /// Why a command cannot be run.
@@ -137,11 +138,17 @@ pub(crate) fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
     front.extend(environment(exec, terminal)?);
     front.push("--".to_owned());
 
-    let leave = leave::script(terminal.is_some());
     let name = format!("podgate:{session}");
     let ready = format!("\u{1}{name}:");
-    let ending = leave::ending(&name, terminal.is_some());
-    let script = format!("{prologue}{script}{READY}{STAY}({run} 2>&3 3>&-)\n{leave}");
+    let leads = terminal.is_some() && exec.program.as_ref().is_some_and(leave::leads);
+    let ending = (!leads).then(|| leave::ending(&name, terminal.is_some()));
+    let last = if leads {
+        run.to_owned()
+    } else {
+        let leave = leave::script(terminal.is_some());
+        format!("{STAY}({run} 2>&3 3>&-)\n{leave}")
+    };
+    let script = format!("{prologue}{script}{READY}{last}");
     let argv = ["sh", "-c", &script, &name].map(str::to_owned);
     Ok(Wrapped {
         argv: argv.into_iter().chain(front).chain(arguments).collect(),

@@ -166,7 +166,9 @@ impl Runtime for Kubelet {
             Ok(Ok(leader)) => {
                 program.trace = Trace::Wrapped { leader };
                 let mut output = pending.into_output();
-                exec::ends_by(wrapped.ending, &mut input, &mut output);
+                if let Some(ending) = wrapped.ending {
+                    exec::ends_by(ending, &mut input, &mut output);
+                }
                 let input = self.input(input, start, leader);
                 Ok(started(input, output, program, start).await)
             }

@@ -48,7 +48,7 @@ fn each_shell(exec: &Exec, stdin: &[u8], check: impl Fn(&str, Output, Vec<u8>)) 
             "{shell:?}: no stat line in {stat:?}"
         );
         let rest = out[end + 1..].to_vec();
-        let Ending::OnStderr { words } = &wrapped.ending else {
+        let Some(Ending::OnStderr { words }) = &wrapped.ending else {
             panic!("{:?}", wrapped.ending);
         };
         let stderr = output.stderr.strip_suffix(&words[..]);
