@@ -2,6 +2,7 @@
 
 mod authn;
 mod authorization;
+mod cluster;
 mod hostkeys;
 mod limits;
 mod rules;
@@ -12,12 +13,14 @@ use std::time::Duration;
 
 use podgate_identity::addresses::Addresses;
 use podgate_identity::kubernetes::Reference;
+use podgate_identity::wildcard::matches;
 use podgate_process::config::{Configuration, Error, Invalid, read};
 use podgate_process::{audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
 pub use authn::{Authn, Certificates, UserFrom};
 pub use authorization::Authorization;
+pub use cluster::ClusterBounds;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
@@ -40,7 +43,9 @@ pub struct Config {
     /// How often logins and rights are checked again.
     pub recheck: Duration,
     pub sessions: Sessions,
+    pub greetings: Greetings,
     pub limits: Limits,
+    pub cluster: ClusterBounds,
     pub authorization: Authorization,
     pub rules: Vec<Rule>,
     pub audit: audit::Config,
@@ -80,6 +85,14 @@ pub struct Sessions {
     pub login_shell: bool,
 }
 
+/// Files with what users read when they come.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
+pub struct Greetings {
+    pub banner: Option<PathBuf>,
+    pub motd: Option<PathBuf>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct File {
@@ -109,8 +122,12 @@ struct File {
     accept_env: Vec<String>,
     #[serde(default)]
     login_shell: bool,
+    banner: Option<PathBuf>,
+    motd: Option<PathBuf>,
     #[serde(default)]
     limits: limits::File,
+    #[serde(default)]
+    cluster: cluster::File,
     #[serde(default)]
     authorization: authorization::File,
     #[serde(default)]
@@ -205,10 +222,10 @@ fn check(file: File) -> Result<Config, Invalid> {
             format!("{suffix:?} cannot end a host name"),
         ));
     }
-    if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {
+    if let Some(name) = file.accept_env.iter().find(|name| !is_pattern(name)) {
         return Err(Invalid::new(
             "acceptEnv",
-            format!("{name:?} is not a variable name"),
+            format!("{name:?} is neither a variable name nor a pattern of one"),
         ));
     }
     if file.recheck_seconds == 0 {
@@ -237,7 +254,12 @@ fn check(file: File) -> Result<Config, Invalid> {
             accept_env: file.accept_env,
             login_shell: file.login_shell,
         },
+        greetings: Greetings {
+            banner: file.banner,
+            motd: file.motd,
+        },
         limits: file.limits.check()?,
+        cluster: file.cluster.check()?,
         authorization: file.authorization.check(),
         rules: rules::check(file.rules)?,
         audit: file.audit.check()?,
@@ -257,13 +279,21 @@ fn is_variable(name: &str) -> bool {
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
+/// Whether it could be a variable's name with some of its characters replaced by * and ?.
+fn is_pattern(pattern: &str) -> bool {
+    is_variable(&pattern.replace(['*', '?'], "_"))
+}
+
 impl Sessions {
     /// Whether a client may set this variable. TERM comes with a terminal and not this way.
     pub fn accepts(&self, name: &str) -> bool {
         is_variable(name)
             && (name == "LANG"
                 || name.starts_with("LC_")
-                || self.accept_env.iter().any(|accepted| accepted == name))
+                || self
+                    .accept_env
+                    .iter()
+                    .any(|accepted| matches(accepted, name)))
     }
 }
 
@@ -291,10 +321,21 @@ mod tests {
         let (before, rest) = EXAMPLE.split_once("\nlimits:\n").unwrap();
         let (given, after) = rest.split_once("\n\n# At SIGTERM").unwrap();
         let keys = given.lines().filter(|line| !line.starts_with("  #"));
-        assert_eq!(keys.count(), 14, "{given}");
+        assert_eq!(keys.count(), 20, "{given}");
         let bare = read(&format!("{before}\n# At SIGTERM{after}")).unwrap();
         let full = read(EXAMPLE).unwrap();
         assert_eq!(format!("{:?}", full.limits), format!("{:?}", bare.limits));
+    }
+
+    #[test]
+    fn the_examples_bounds_of_the_cluster_are_the_defaults() {
+        let (before, rest) = EXAMPLE.split_once("\ncluster:\n").unwrap();
+        let (given, after) = rest.split_once("\n\n").unwrap();
+        let keys = given.lines().filter(|line| !line.starts_with("  #"));
+        assert_eq!(keys.count(), 4, "{given}");
+        let bare = read(&format!("{before}\n{after}")).unwrap();
+        let full = read(EXAMPLE).unwrap();
+        assert_eq!(format!("{:?}", full.cluster), format!("{:?}", bare.cluster));
     }
 
     #[test]
@@ -338,18 +379,26 @@ mod tests {
         check("onFailure: deny", "onFailure: panic", "audit.onFailure");
         check("queueBytes: 4194304", "queueBytes: 1", "audit.queueBytes: ");
         check("  starts: 2000", "  begins: 2000", "begins");
+        check("  uidBytes: 64", "  uidBytes: 1", "cluster.uidBytes: ");
     }
 
     #[test]
     fn variables_beyond_the_list_are_not_accepted() {
         let mut sessions = read(EXAMPLE).unwrap().sessions;
-        sessions.accept_env = vec!["GIT_AUTHOR".into()];
+        sessions.accept_env = vec!["GIT_AUTHOR".into(), "EDITOR*".into(), "?_X".into()];
         for (name, expect) in [
             ("LANG", true),
             ("LC_ALL", true),
             ("LC_A=B", false),
             ("LANGUAGE", false),
             ("GIT_AUTHOR", true),
+            ("GIT_AUTHOR_NAME", false),
+            ("EDITOR", true),
+            ("EDITOR_FLAGS", true),
+            ("EDITOR-X", false),
+            ("A_X", true),
+            ("9_X", false),
+            ("AB_X", false),
             ("LD_PRELOAD", false),
             ("", false),
         ] {

@@ -18,7 +18,9 @@ use source::{Files, workspace};
 const CRATES: &[(&str, &[&str])] = &[
     ("podgate_proto", &[]),
     ("podgate_process", &["podgate_proto"]),
+    ("podgate_sftp", &[]),
     ("podgate_helper", &[]),
+    ("podgate_worker", &["podgate_sftp"]),
     (
         "podgate_agent",
         &["podgate_helper", "podgate_process", "podgate_proto"],
@@ -155,6 +157,7 @@ const PURE: &[&str] = &[
     "agent/src/shell/stty",
     "agent/src/shell/wrapper",
     "agent/helper/src/protocol",
+    "agent/worker/src/scp/line",
     "frontdoor/identity/src/addresses",
     "frontdoor/identity/src/identity",
     "frontdoor/identity/src/wildcard",
@@ -187,20 +190,35 @@ const PURE_IMPORTS: &[&str] = &[
 ];
 
 /// Programs with a privilege, or in somebody's container: all that each may depend on.
-const SMALL: &[(&str, &[&str])] = &[(
-    "podgate_helper",
-    &[
-        "anyhow",
-        "clap",
-        "libc",
-        "procfs",
-        "rustix",
-        "seccompiler",
-        "serde",
-        "serde_json",
-        "thiserror",
-    ],
-)];
+const SMALL: &[(&str, &[&str])] = &[
+    (
+        "podgate_helper",
+        &[
+            "anyhow",
+            "clap",
+            "libc",
+            "nix",
+            "procfs",
+            "rustix",
+            "seccompiler",
+            "serde",
+            "serde_json",
+            "thiserror",
+        ],
+    ),
+    (
+        "podgate_worker",
+        &[
+            "jiff",
+            "libc",
+            "podgate_sftp",
+            "rustix",
+            "seccompiler",
+            "thiserror",
+        ],
+    ),
+    ("podgate_sftp", &["bytes", "thiserror"]),
+];
 
 /// TLS, gRPC, Kubernetes and async runtimes: too much code for a small program.
 const TOO_LARGE: &[&str] = &[

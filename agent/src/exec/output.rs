@@ -64,6 +64,9 @@ pub(crate) enum Error {
         "the program's output had words by which only Podgate's own wrapper says that it has ended; its input was ended too soon"
     )]
     NotEnded,
+    /// The program had started, and how it ended is not known.
+    #[error("the runtime lost the program: {0}")]
+    Runtime(String),
 }
 
 /// Gives the output of an exec.
@@ -87,6 +90,8 @@ pub(crate) struct Output {
     marker: Option<Marker>,
     /// When the words were said.
     said: Option<Instant>,
+    /// Whether the program is known to run.
+    runs: bool,
 }
 
 impl Output {
@@ -116,6 +121,7 @@ impl Output {
             terminal,
             marker: None,
             said: None,
+            runs: false,
         }
     }
 
@@ -251,6 +257,11 @@ impl Output {
         (!held.is_empty()).then(|| kind(held))
     }
 
+    /// Says that the program runs. What fails from here on is no failure to start it.
+    pub(crate) fn runs(&mut self) {
+        self.runs = true;
+    }
+
     /// When the streams were asked for, in clock ticks since boot. The process is no older.
     pub(crate) fn opened(&self) -> u64 {
         self.opened
@@ -335,6 +346,15 @@ async fn until(time: Option<Instant>) {
 #[async_trait]
 impl streams::Output for Output {
     async fn next(&mut self) -> Result<Event, Lost> {
-        self.event().await.map_err(|error| Lost(Box::new(error)))
+        match self.event().await {
+            Ok(Event::Exit(Exit::Failed(text))) if self.runs => {
+                Err(Lost(Box::new(Error::Runtime(text))))
+            }
+            Ok(event) => {
+                self.runs = true;
+                Ok(event)
+            }
+            Err(error) => Err(Lost(Box::new(error))),
+        }
     }
 }

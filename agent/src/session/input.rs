@@ -13,6 +13,7 @@ use podgate_proto::v1::{FrontdoorMessage, TerminalSize};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::end::End;
@@ -64,13 +65,17 @@ struct Heard {
 pub(super) async fn listen(
     inbound: &mut (impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin),
     supervisor: &impl Supervisor,
-    (queue, resize): (mpsc::Sender<Order>, watch::Sender<TerminalSize>),
+    (queue, resize, unread): (
+        mpsc::Sender<Order>,
+        watch::Sender<TerminalSize>,
+        &CancellationToken,
+    ),
     flow: &Flow,
     outbound: &Outbound,
 ) -> End {
     let mut heard = Heard::default();
     while let Some(Ok(FrontdoorMessage { message })) = inbound.next().await {
-        match hear(message, &mut heard, supervisor, &resize, flow) {
+        match hear(message, &mut heard, supervisor, (&resize, unread), flow) {
             Ok(None) => {}
             // The credit bounds the queue, so it has room. It is gone once the process is done with its
             // input; the output says why.
@@ -90,7 +95,7 @@ fn hear(
     message: Option<FromFrontdoor>,
     heard: &mut Heard,
     supervisor: &impl Supervisor,
-    resize: &watch::Sender<TerminalSize>,
+    (resize, unread): (&watch::Sender<TerminalSize>, &CancellationToken),
     flow: &Flow,
 ) -> Result<Option<Order>, Misuse> {
     let order = match message.ok_or(Misuse::Unknown)? {
@@ -105,6 +110,10 @@ fn hear(
         }
         FromFrontdoor::Resize(size) => {
             resize.send_replace(size);
+            return Ok(None);
+        }
+        FromFrontdoor::OutputUnread(_) => {
+            unread.cancel();
             return Ok(None);
         }
         FromFrontdoor::Input(_) | FromFrontdoor::EndOfInput(_) if heard.ended => {
@@ -177,78 +186,4 @@ async fn next(
 ) -> std::io::Result<Option<Order>> {
     input.ready().await?;
     Ok(waiting.recv().await)
-}
-
-#[cfg(test)]
-mod tests {
-    use async_trait::async_trait;
-    use tokio::time::timeout;
-    use tokio_util::sync::CancellationToken;
-
-    use super::*;
-    use crate::metrics::Metrics;
-
-    /// A program that reads nothing.
-    #[derive(Default)]
-    struct Unread {
-        kept_alive: usize,
-        sizes: Vec<TerminalSize>,
-    }
-
-    #[async_trait]
-    impl Input for Unread {
-        async fn ready(&mut self) -> std::io::Result<()> {
-            std::future::pending().await
-        }
-
-        async fn write(&mut self, _: &[u8]) -> std::io::Result<()> {
-            panic!("it is not ready");
-        }
-
-        async fn end(&mut self) -> std::io::Result<()> {
-            panic!("it is not ready");
-        }
-
-        fn unwanted(&self) -> CancellationToken {
-            CancellationToken::new()
-        }
-
-        async fn discard(&mut self) -> std::io::Result<()> {
-            panic!("it has not ended");
-        }
-
-        async fn resize(&mut self, size: &TerminalSize) -> std::io::Result<()> {
-            self.sizes.push(*size);
-            Ok(())
-        }
-
-        async fn keep_alive(&mut self) -> std::io::Result<()> {
-            self.kept_alive += 1;
-            Ok(())
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_program_that_reads_nothing_is_kept_alive_and_hears_of_sizes() {
-        let (queue, waiting) = mpsc::channel(2);
-        let (resize, size) = watch::channel(TerminalSize::default());
-        let (outbound, _inbound) = mpsc::channel(1);
-        let (credit, metrics) = (flow::Receiver::new(), Metrics::new());
-        let moved = Moved::new(&metrics.bytes);
-        for order in [Order::Write(Bytes::from_static(b"unread")), Order::End] {
-            queue.try_send(order).ok().unwrap();
-        }
-        let mut input = Unread::default();
-        let half = Duration::from_secs(30);
-        {
-            let feed = feed(&mut input, (waiting, size), &credit, &outbound, &moved);
-            tokio::pin!(feed);
-            timeout(half, feed.as_mut()).await.unwrap_err();
-            let (columns, rows) = (101, 50);
-            resize.send_replace(TerminalSize { columns, rows });
-            timeout(half, feed).await.unwrap_err();
-        }
-        assert_eq!(input.kept_alive, 3);
-        assert_eq!(input.sizes.len(), 1);
-    }
 }

@@ -42,16 +42,19 @@ enum Kind {
         started: bool,
         signals: mpsc::Sender<Sig>,
         sizes: watch::Sender<TerminalSize>,
+        unread: CancellationToken,
     },
     Jump,
 }
 
-/// What a client sends to a session apart from the channel's data, where it would wait behind input that
-/// nobody reads.
+/// What reaches a session apart from its channel's data, behind which it would wait.
 pub(super) struct Aside {
+    /// The client sends signals.
     pub(super) signals: mpsc::Receiver<Sig>,
     /// The latest size of the client's terminal that it has sent since the channel was opened.
     pub(super) sizes: watch::Receiver<TerminalSize>,
+    /// Cancelled when nobody reads the session's output any more.
+    pub(super) unread: CancellationToken,
 }
 
 /// A channel that is asked for and not open yet.
@@ -96,14 +99,17 @@ impl Channels {
     pub(super) fn session(&mut self, opening: Opening) -> (CancellationToken, Aside) {
         let (signals, signals_sent) = mpsc::channel(SIGNALS);
         let (sizes, sizes_sent) = watch::channel(TerminalSize::default());
+        let unread = CancellationToken::new();
         let kind = Kind::Session {
             started: false,
             signals,
             sizes,
+            unread: unread.clone(),
         };
         let aside = Aside {
             signals: signals_sent,
             sizes: sizes_sent,
+            unread,
         };
         (self.open(opening, kind), aside)
     }
@@ -152,6 +158,14 @@ impl Channels {
         let state = self.known.get(&id).map(|channel| &channel.state);
         if let Some(State::Open(Kind::Session { sizes, .. })) = state {
             sizes.send_replace(size);
+        }
+    }
+
+    /// Notes that nobody reads the session's output any more.
+    pub(super) fn unread(&self, id: ChannelId) {
+        let state = self.known.get(&id).map(|channel| &channel.state);
+        if let Some(State::Open(Kind::Session { unread, .. })) = state {
+            unread.cancel();
         }
     }
 

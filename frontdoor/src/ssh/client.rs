@@ -73,6 +73,11 @@ impl Client {
         })
     }
 
+    /// Whether it has logged in beyond a limit of connections, and is only told so.
+    pub(super) fn is_over_limit(&self) -> bool {
+        matches!(self.slot.get(), Some(Err(_)))
+    }
+
     /// Logs and counts that a limit refused or ended something. `limit` is its key in the configuration.
     pub(super) fn refused(&self, limit: &'static str) {
         tracing::info!(peer = %self.peer, limit, "refused");

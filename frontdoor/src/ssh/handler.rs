@@ -14,6 +14,7 @@ use tokio_util::sync::DropGuard;
 use super::auth::Attempts;
 use super::channels::{Aside, Channels, Opening};
 use super::client::{Client, Jump};
+use super::rekeys::Rekeys;
 use super::{jump, session};
 use crate::audit::Event;
 use crate::authn::{Credential, Login};
@@ -30,6 +31,13 @@ pub(super) struct ConnectionHandler {
     client: Arc<Client>,
     attempts: Attempts,
     channels: Channels,
+    #[cfg_attr(
+        stock_russh,
+        allow(dead_code, reason = "the published russh does not ask")
+    )]
+    rekeys: Rekeys,
+    /// Whether a client over its limit of connections has opened the session that tells it.
+    told: bool,
     /// Starts the task of a channel; the connection owns it.
     start: fn(&Client, Opened),
     /// russh drops its handler when the connection is gone.
@@ -38,12 +46,16 @@ pub(super) struct ConnectionHandler {
 
 impl ConnectionHandler {
     pub(super) fn new(client: Arc<Client>, start: fn(&Client, Opened)) -> Self {
-        let most = client.context.limits.channels_per_connection;
+        let limits = &client.context.limits;
+        let most = limits.channels_per_connection;
+        let rekeys = Rekeys::new(limits.rekeys_per_minute);
         let ended = client.ended.clone();
         Self {
             client,
             attempts: Attempts::default(),
             channels: Channels::new(most, ended.clone()),
+            rekeys,
+            told: false,
             start,
             _ended: ended.drop_guard(),
         }
@@ -52,6 +64,9 @@ impl ConnectionHandler {
     /// Whether the client may open one more channel.
     fn opening(&mut self, id: ChannelId, login: &Login) -> Option<Opening> {
         let client = &self.client;
+        if client.is_over_limit() && std::mem::replace(&mut self.told, true) {
+            return None;
+        }
         match self.channels.opening(id) {
             Err(full) => {
                 client.refused("channelsPerConnection");
@@ -98,6 +113,10 @@ fn inner_slot(client: &Client) -> Result<PreAuthSlot, Full> {
 
 impl Handler for ConnectionHandler {
     type Error = russh::Error;
+
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
+        Ok(self.client.context.greetings.banner().await)
+    }
 
     async fn auth_none(&mut self, _login_name: &str) -> Result<Auth, Self::Error> {
         Ok(self.attempts.none(&self.client))
@@ -257,6 +276,21 @@ impl Handler for ConnectionHandler {
         self.channels
             .resize(channel, TerminalSize { columns, rows });
         Ok(())
+    }
+
+    #[cfg(not(stock_russh))]
+    async fn channel_end_of_write(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.channels.unread(channel);
+        Ok(())
+    }
+
+    #[cfg(not(stock_russh))]
+    async fn rekey_requested(&mut self) -> Result<(), Self::Error> {
+        self.rekeys.turn(&self.client).await
     }
 
     async fn channel_close(

@@ -4,14 +4,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
 use super::admit::{self, GRACE};
 use super::context::Context;
+use super::grace::Grace;
 use super::proxy_protocol::{self, Step};
 use crate::quotas::PreAuthSlot;
 
@@ -31,11 +30,11 @@ pub(super) async fn client(
     mut stream: TcpStream,
     proxy: SocketAddr,
     context: &Context,
-    grace: Pin<&mut Sleep>,
+    grace: &Grace,
 ) -> Option<(TcpStream, SocketAddr, PreAuthSlot)> {
     let header = tokio::select! {
         header = header(&mut stream) => header,
-        () = grace => {
+        () = grace.over() => {
             tracing::info!(peer = %proxy, limit = GRACE, "refused");
             context.metrics.refused(GRACE);
             return None;

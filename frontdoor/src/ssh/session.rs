@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_proto::v1::Exec;
+use podgate_proto::v1::exec::Program;
 use podgate_proto::v1::open::Action;
 use russh::server::Msg;
 use russh::{Channel, ChannelReadHalf, ChannelWriteHalf};
@@ -51,6 +52,8 @@ struct Session<'a> {
     write: &'a ChannelWriteHalf<Msg>,
     /// Whether the client's terminal is raw, because there is one in the pod, too.
     tty: bool,
+    /// Whether a shell opens on a terminal, which shows the message of the day.
+    greet: bool,
 }
 
 impl Task {
@@ -93,6 +96,7 @@ impl Task {
         let forced = forced.map(|command| request::force(command, &mut exec));
         let asked = forced.is_some().then_some(ORIGINAL_COMMAND);
         let tty = exec.terminal.is_some();
+        let greet = tty && matches!(exec.program, Some(Program::Shell(_)));
         let action = Action::Exec(exec);
         let kind = action.kind();
         let from = (self.client.peer, self.client.via, self.login_name.as_str());
@@ -108,6 +112,7 @@ impl Task {
             record: &record,
             write,
             tty,
+            greet,
         };
         metrics.sessions_active.inc();
         let end = tokio::select! {
@@ -214,6 +219,9 @@ impl Session<'_> {
         } = match opened.await {
             Ok(opened) => opened,
             Err(error) => {
+                if let Some(limit) = error.limit() {
+                    task.client.refused(limit);
+                }
                 let line = open::sentence(&error);
                 return match error.refused_by() {
                     Some(by) => self.refused(by, line),
@@ -224,6 +232,9 @@ impl Session<'_> {
         tokio::select! {
             // Built in place, so that its large future is stored once.
             end = async {
+                if self.greet && let Some(motd) = context.greetings.motd().await {
+                    let _ = timeout(LAST_WORDS, write.data_bytes(motd)).await;
+                }
                 if let Some(notice) = notice.filter(|_| self.tty) {
                     let line = format!("podgate: {notice}\r\n");
                     // A client that does not take the line does not get it.
