@@ -6,17 +6,29 @@ use std::io;
 use async_trait::async_trait;
 use bytes::Bytes;
 use podgate_proto::v1::TerminalSize;
+use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
 
 /// Takes what a program reads.
 #[async_trait]
 pub(crate) trait Input: Send {
-    /// Gives bytes to the program. Waits while the program does not read.
+    /// Waits until more bytes may be given: while the program does not read, little is held for it. If
+    /// it is dropped half way, it can be called again.
+    async fn ready(&mut self) -> io::Result<()>;
+
+    /// Gives bytes to the program. Without [`ready`](Self::ready) before it, it may wait for the program
+    /// to read.
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// Says that no more input comes.
     async fn end(&mut self) -> io::Result<()>;
+
+    /// Cancelled once it shows that the program has ended, although its status is not known yet.
+    fn unwanted(&self) -> CancellationToken;
+
+    /// Ends the input of a program that has ended. What is written afterwards is thrown away.
+    async fn discard(&mut self) -> io::Result<()>;
 
     /// Sets the terminal's size. Without a terminal it does nothing.
     async fn resize(&mut self, size: &TerminalSize) -> io::Result<()>;

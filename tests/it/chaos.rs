@@ -3,6 +3,7 @@
 //!
 //! `PODGATE_CHAOS=300` runs it for so many seconds, `PODGATE_CHAOS_SEED=…` repeats the disturbances.
 
+mod disk;
 mod disturb;
 mod sessions;
 
@@ -46,11 +47,13 @@ async fn nothing_is_lost_and_nothing_is_left() {
     let mut random = fastrand::Rng::with_seed(seed);
 
     let network = Arc::new(Network::new().unwrap());
+    let disk = Arc::new(disk::Disk::mount());
+    let (agent, frontdoor) = (disk.audit("agent"), disk.audit("frontdoor"));
     let changes = Changes {
         helper: true,
         network: Some(Arc::clone(&network)),
-        agent: "hangUpGraceSeconds: 1\n".into(),
-        frontdoor: "limits: {keepaliveSeconds: 2, keepalives: 2}\n".into(),
+        agent: format!("hangUpGraceSeconds: 1\n{agent}"),
+        frontdoor: format!("limits: {{keepaliveSeconds: 2, keepalives: 2}}\n{frontdoor}"),
         ..Changes::default()
     };
     let mut stand = Stand::containerd(changes).await.unwrap();
@@ -77,14 +80,14 @@ async fn nothing_is_lost_and_nothing_is_left() {
     }
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut disturbed = BTreeMap::new();
-    let mut disturber = disturb::Disturber::new(Arc::clone(&network));
+    let mut disturber = disturb::Disturber::new(Arc::clone(&network), disk);
     while Instant::now() < deadline {
         let what = disturber.disturb(&mut stand, &mut random).await;
         *disturbed.entry(what).or_insert(0) += 1;
         sleep(Duration::from_millis(random.u64(300..2500))).await;
-        disturber.mend(Instant::now());
+        disturber.mend(&stand, Instant::now());
     }
-    disturber.mend_all();
+    disturber.mend_all(&stand);
     stop.cancel();
 
     let mut ended: BTreeMap<(Kind, Ended), u32> = BTreeMap::new();
@@ -102,7 +105,7 @@ async fn nothing_is_lost_and_nothing_is_left() {
     assert_eq!(wrong, [""; 0]);
     for kind in Kind::ALL {
         let end = sessions::one(&stand.client, kind, &mut random).await;
-        let sound = if kind == Kind::Left {
+        let sound = if matches!(kind, Kind::Left | Kind::LeftUnread) {
             Ended::Killed
         } else {
             Ended::Whole

@@ -48,4 +48,5 @@ mod stalls;
 mod store;
 mod target;
 mod targets;
+mod unread;
 mod worker;

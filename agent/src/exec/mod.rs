@@ -2,12 +2,16 @@
 //! tasks. The peer has no flow control but TCP's, so a connection carries one exec alone and is read
 //! only as fast as its output is taken.
 
+mod ending;
 mod input;
+mod marker;
 mod open;
 mod output;
 mod spdy;
 pub(crate) mod status;
+mod window;
 
+pub(crate) use ending::Ending;
 pub(crate) use input::Input;
-pub(crate) use open::open;
+pub(crate) use open::{ends_by, open};
 pub(crate) use output::{Error, Output};

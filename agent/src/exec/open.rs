@@ -1,11 +1,15 @@
 //! Opens the streams of an exec on a connection that speaks SPDY.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use podgate_proto::v1::Terminal;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::ending::Ending;
 use super::input::{Input, RESIZE, STDIN};
 use super::output::{ERROR, Error, Output, STDERR, STDOUT};
+use super::window::Window;
 use crate::streams::Input as _;
 
 /// Opens the streams of an exec, and tells a terminal's size. `bytes` has come on the connection
@@ -16,8 +20,9 @@ pub(crate) async fn open(
     terminal: Option<&Terminal>,
 ) -> Result<(Input, Output), Error> {
     let (read, write) = tokio::io::split(connection);
-    let mut input = Input::new(Box::new(write), terminal);
-    let mut output = Output::new(Box::new(read), bytes, terminal.is_some());
+    let window = Arc::new(Window::new());
+    let mut input = Input::new(Box::new(write), terminal, Arc::clone(&window));
+    let mut output = Output::new(Box::new(read), bytes, terminal.is_some(), window);
     let fourth = match terminal {
         Some(_) => (RESIZE, "resize"),
         None => (STDERR, "stderr"),
@@ -31,4 +36,12 @@ pub(crate) async fn open(
         input.resize(size).await?;
     }
     Ok((input, output))
+}
+
+/// Both halves of an exec whose program's end shows in this way.
+pub(crate) fn ends_by(ending: Ending, input: &mut Input, output: &mut Output) {
+    if let Ending::OnTerminal { answer, .. } = &ending {
+        input.answer.clone_from(answer);
+    }
+    output.ends_by(ending);
 }

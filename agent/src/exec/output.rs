@@ -2,13 +2,19 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::{Instant, sleep_until};
 
+use super::ending::Ending;
+use super::marker::Marker;
 use super::spdy::frame::{self, Decoder, Frame};
 use super::status;
+use super::window::Window;
 use crate::exit::Exit;
 use crate::streams::{self, Event, Lost};
 
@@ -25,6 +31,11 @@ const MAX_EARLY: usize = 64;
 /// Bytes that are read at once: from a program that says little, and from one that says much.
 const MIN_ROOM: usize = 1024;
 const MAX_ROOM: usize = 64 * 1024;
+/// How long a runtime may hold unread input of a program whose output has ended, before it is taken to
+/// wait for a reader that is gone.
+const UNREAD: Duration = Duration::from_secs(10);
+/// How long an exec may take to end after its terminal has said that the program has ended.
+const LAST: Duration = Duration::from_secs(30);
 
 /// Why an exec broke. A program's exit status is none of these.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +55,15 @@ pub(crate) enum Error {
     StatusTooLong,
     #[error("the kubelet sent data before it accepted the streams")]
     TooEarly,
+    /// containerd gives no status while it waits to write input.
+    #[error(
+        "the program has closed its output and has not read all its input, and until then the container's runtime tells no exit status"
+    )]
+    Unread,
+    #[error(
+        "the program's output had words by which only Podgate's own wrapper says that it has ended; its input was ended too soon"
+    )]
+    NotEnded,
     /// The program had started, and how it ended is not known.
     #[error("the runtime lost the program: {0}")]
     Runtime(String),
@@ -63,6 +83,13 @@ pub(crate) struct Output {
     open: Vec<u32>,
     going_away: bool,
     opened: u64,
+    window: Arc<Window>,
+    /// Whether there is a terminal.
+    terminal: bool,
+    /// The words that show the program's end: on the terminal, or on stderr.
+    marker: Option<Marker>,
+    /// When the words were said.
+    said: Option<Instant>,
     /// Whether the program is known to run.
     runs: bool,
 }
@@ -73,6 +100,7 @@ impl Output {
         io: Box<dyn AsyncRead + Send + Sync + Unpin>,
         bytes: BytesMut,
         terminal: bool,
+        window: Arc<Window>,
     ) -> Self {
         let open: &[u32] = if terminal {
             &[ERROR, STDOUT]
@@ -89,8 +117,18 @@ impl Output {
             open: open.to_vec(),
             going_away: false,
             opened: podgate_helper::ticks::now(),
+            window,
+            terminal,
+            marker: None,
+            said: None,
             runs: false,
         }
+    }
+
+    /// From now on the program's end shows in this way.
+    pub(super) fn ends_by(&mut self, ending: Ending) {
+        let (Ending::OnStderr { words } | Ending::OnTerminal { words, .. }) = ending;
+        self.marker = Some(Marker::new(words));
     }
 
     /// Waits until the peer has accepted this many streams.
@@ -114,11 +152,24 @@ impl Output {
 
     /// The next event. There is none after [`Event::Exit`].
     pub(crate) async fn event(&mut self) -> Result<Event, Error> {
+        self.window.reading();
+        let event = self.look().await;
+        self.window.pause();
+        event
+    }
+
+    async fn look(&mut self) -> Result<Event, Error> {
         loop {
             if let Some(event) = self.early.pop_front() {
-                return Ok(event);
+                match self.shown(event)? {
+                    Some(event) => return Ok(event),
+                    None => continue,
+                }
             }
             if self.open.is_empty() || self.going_away {
+                if let Some(event) = self.release() {
+                    return Ok(event);
+                }
                 if self.status.is_empty() {
                     return Err(Error::NoStatus);
                 }
@@ -129,18 +180,81 @@ impl Output {
                 }
                 return Ok(Event::Exit(exit));
             }
-            let frame = match self.frame().await {
+            let frame = match self.frame_in_time().await {
                 // Some runtimes close without the frames that end the error stream. The status is
                 // whole if it is JSON, and output that has ended is complete.
                 Err(Error::Closed) if self.open == [ERROR] && !self.status.is_empty() => {
                     Frame::GoAway
                 }
-                frame => frame?,
+                Ok(None) => match self.release() {
+                    Some(event) => return Ok(event),
+                    None => continue,
+                },
+                Ok(Some(frame)) => frame,
+                Err(error) => return Err(error),
             };
-            if let Some(event) = self.take(frame)? {
+            if let Some(event) = self.take(frame)?
+                && let Some(event) = self.shown(event)?
+            {
                 return Ok(event);
             }
         }
+    }
+
+    /// The next frame, or `None` if what is held back has waited long enough for its rest.
+    async fn frame_in_time(&mut self) -> Result<Option<Frame>, Error> {
+        let now = Instant::now();
+        let patience = self.marker.as_ref().and_then(Marker::patience);
+        let release = patience.map(|patience| now + patience);
+        let last = self.said.filter(|_| self.terminal).map(|said| said + LAST);
+        let (window, output_ended) = (Arc::clone(&self.window), self.open == [ERROR]);
+        tokio::select! {
+            biased;
+            frame = self.frame() => frame.map(Some),
+            () = until(release) => Ok(None),
+            () = until(last) => Err(Error::NotEnded),
+            () = window.stuck(UNREAD), if output_ended => Err(Error::Unread),
+        }
+    }
+
+    /// What a user sees of an event: all but the words. On a terminal nothing comes after them but the
+    /// echo of unread input.
+    fn shown(&mut self, event: Event) -> Result<Option<Event>, Error> {
+        let Some(marker) = &mut self.marker else {
+            return Ok(Some(event));
+        };
+        let (kind, bytes) = match event {
+            Event::Stdout(bytes) if self.terminal => (Event::Stdout as fn(_) -> _, bytes),
+            Event::Stderr(bytes) => (Event::Stderr as fn(_) -> _, bytes),
+            event => return Ok(Some(event)),
+        };
+        let found = marker.look(bytes);
+        let seen = if self.terminal && self.said.is_some() {
+            Bytes::new()
+        } else {
+            found.before
+        };
+        if found.words {
+            // Whoever said them first was another one, and has ended the input.
+            if self.said.is_some() {
+                return Err(Error::NotEnded);
+            }
+            self.said = Some(Instant::now());
+            self.window.unwanted.cancel();
+            self.put_back([kind(found.behind)]);
+        }
+        Ok((!seen.is_empty()).then(|| kind(seen)))
+    }
+
+    /// What was held back.
+    fn release(&mut self) -> Option<Event> {
+        let held = self.marker.as_mut()?.release();
+        let kind = if self.terminal {
+            Event::Stdout
+        } else {
+            Event::Stderr
+        };
+        (!held.is_empty()).then(|| kind(held))
     }
 
     /// Says that the program runs. What fails from here on is no failure to start it.
@@ -210,6 +324,7 @@ impl Output {
             }
             Frame::Reset { stream } => self.ended(stream),
             Frame::GoAway => self.going_away = true,
+            Frame::Ping { id } => self.window.answered(id / 2),
             Frame::SynReply { .. } | Frame::Other => {}
         }
         Ok(None)
@@ -217,6 +332,14 @@ impl Output {
 
     fn ended(&mut self, stream: u32) {
         self.open.retain(|&open| open != stream);
+    }
+}
+
+/// Waits until then, if there is such a time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

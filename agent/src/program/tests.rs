@@ -131,7 +131,19 @@ impl Input for Silent {
         Ok(())
     }
 
+    async fn ready(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
     async fn end(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn unwanted(&self) -> CancellationToken {
+        CancellationToken::new()
+    }
+
+    async fn discard(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 

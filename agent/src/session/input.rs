@@ -11,7 +11,7 @@ use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
 use podgate_proto::v1::{FrontdoorMessage, TerminalSize};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -22,8 +22,9 @@ use super::supervisor::Supervisor;
 use crate::metrics::Moved;
 use crate::streams::Input;
 
-/// How often an idle process is kept alive: runtimes cut one off after 4 h.
-const KEEP_ALIVE: Duration = Duration::from_secs(30 * 60);
+/// How often an idle process is kept alive. Runtimes cut one off after 4 h by default, hardened ones
+/// (containerd's `stream_idle_timeout`) and what stands before a kubelet sooner.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// The credit of both directions.
 #[derive(Default)]
@@ -141,6 +142,8 @@ pub(super) async fn feed(
     moved: &Moved<'_>,
 ) -> std::io::Result<()> {
     let mut pings = tokio::time::interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (unwanted, mut discarded) = (input.unwanted(), false);
     loop {
         let order = tokio::select! {
             // A size comes before the input that follows it.
@@ -150,11 +153,16 @@ pub(super) async fn feed(
                 input.resize(&size).await?;
                 continue;
             }
-            order = waiting.recv() => order,
+            () = unwanted.cancelled(), if !discarded => {
+                discarded = true;
+                input.discard().await?;
+                continue;
+            }
             _ = pings.tick() => {
                 input.keep_alive().await?;
                 continue;
             }
+            order = next(input, &mut waiting) => order?,
         };
         match order {
             Some(Order::Write(bytes)) => {
@@ -169,4 +177,13 @@ pub(super) async fn feed(
             None => return Ok(()),
         }
     }
+}
+
+/// The next order, once the process may be given more. Nothing is lost if it is dropped half way.
+async fn next(
+    input: &mut dyn Input,
+    waiting: &mut mpsc::Receiver<Order>,
+) -> std::io::Result<Option<Order>> {
+    input.ready().await?;
+    Ok(waiting.recv().await)
 }

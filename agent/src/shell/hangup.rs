@@ -159,6 +159,9 @@ esac
 exit 0
 ";
 
+/// Prints the modes of the terminal that process `$1` reads. Exits with 3 if they cannot be known.
+const MODES: &str = "stty -a <\"/proc/$1/fd/0\" 2>/dev/null || exit 3";
+
 /// The process that leads a session, as its own container sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Leader {
@@ -219,6 +222,12 @@ impl Script {
     /// answer.
     pub(crate) fn find(session: &str) -> Self {
         Self(words(&["find", session]))
+    }
+
+    /// Reads the modes of a session's terminal (stty(1)).
+    pub(crate) fn modes(leader: Leader) -> Self {
+        let (pid, name) = (leader.pid.to_string(), "podgate-modes");
+        Self(["sh", "-c", MODES, name, &pid].map(str::to_owned).to_vec())
     }
 
     fn new<const N: usize>(verb: &str, leader: Leader, more: [String; N]) -> Self {

@@ -4,7 +4,8 @@
 
 use podgate_proto::v1::{Exec, Terminal, WorkingDirectory, exec::Program};
 
-use super::{lone, stty};
+use super::{leave, lone, stty};
+use crate::exec::Ending;
 
 /// The most bytes of one argument of a program: MAX_ARG_STRLEN of Linux (32 pages), less the NUL that
 /// ends it.
@@ -98,8 +99,8 @@ case ${__s##*/} in sh|dash|ash)
 esac
 ";
 
-/// Without a terminal a shell stays as the program's parent, as sshd would. Its script (`__r`) and the
-/// command come by its environment: in its arguments, `pkill -f` would find them.
+/// A shell stays as the program's parent, as sshd would, unless the program is a shell on a terminal. Its
+/// script (`__r`) and the command come by its environment: in its arguments, `pkill -f` would find them.
 const HAND_OVER: &str = "export __run=\"$__r\" __shell=\"$__s\" __command=\"$1\"\n";
 
 /// What the shell that stays is called with, behind its name.
@@ -113,7 +114,7 @@ const EVALUATE: &str = " -c 'eval \"$__run\"' \"$0\"";
 const STAY: &str = "\
 __s=$__shell; set -- \"$__command\"; unset __run __shell __command
 case $KSH_VERSION in *93*) ;; *) unset SHLVL;; esac
-trap : HUP INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev/null
+trap __h=1 HUP; trap : INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev/null
 ";
 
 /// Counts how often the kernel has killed for want of memory in this container (cgroup v2, else v1).
@@ -127,11 +128,10 @@ __kills() {
 __kills; __o=$__k
 ";
 
-/// Ends with the program's status. One that was killed for want of memory leaves nobody to say so.
-const END: &str = "\
-__e=$?
+/// A program that was killed for want of memory leaves nobody to say so.
+const KILLED: &str = "\
 [ $__e != 137 ] || { __kills; [ \"$__k\" = \"$__o\" ] || echo 'podgate: the container has reached its limit of memory, and the kernel has killed a process in it' >&3; }
-exit $__e";
+";
 
 /// A program to run in a container, and how to tell that it has begun.
 #[derive(Debug, PartialEq, Eq)]
@@ -140,6 +140,8 @@ pub(crate) struct Wrapped {
     pub(crate) argv: Vec<String>,
     /// What the wrapper's first output begins with; it ends with byte 2.
     pub(crate) ready: String,
+    /// How the program's end shows, unless the program has taken the wrapper's place.
+    pub(crate) ending: Option<Ending>,
 }
 
 /// Why a command cannot be run.
@@ -193,30 +195,33 @@ pub(crate) fn wrap(
     if folder == WorkingDirectory::Home {
         script.push_str(HOME);
     }
-    if terminal.is_none() {
+    let leads = terminal.is_some() && exec.program.as_ref().is_some_and(leave::leads);
+    if !leads {
         script.push_str("__r=$1; shift\n");
-        arguments.push(stay(program.run));
+        arguments.push(stay(program.run, leave::script(terminal.is_some())));
     }
     script.push_str(&program.script);
     arguments.extend(program.arguments);
-    script.push_str(&match terminal {
-        Some(_) => format!("{SELF}{READY}; unset __t; exec \"$__s\"{}", program.run),
-        None => format!("{HAND_OVER}exec {shell}{EVALUATE}"),
+    script.push_str(&match leads {
+        true => format!("{SELF}{READY}; unset __t; exec \"$__s\"{}", program.run),
+        false => format!("{HAND_OVER}exec {shell}{EVALUATE}"),
     });
 
     let name = format!("podgate:{session}");
     let ready = format!("\u{1}{name}:");
+    let ending = (!leads).then(|| leave::ending(&name, terminal.is_some()));
     let argv = [shell, "-c", &script, &name].map(str::to_owned);
     Ok(Wrapped {
         argv: argv.into_iter().chain(arguments).collect(),
         ready,
+        ending,
     })
 }
 
 /// The script of the shell that stays. The program's first output comes behind its fork: a container
 /// may have reached its limit of processes.
-fn stay(run: &str) -> String {
-    format!("{STAY}{KILLS}{SELF}({READY}; exec \"$__s\"{run} 2>&3 3>&-)\n{END}")
+fn stay(run: &str, leave: &str) -> String {
+    format!("{STAY}{KILLS}{SELF}({READY}; exec \"$__s\"{run} 2>&3 3>&-)\n__e=$?\n{KILLED}{leave}")
 }
 
 /// What finds the shell, and how that is called.

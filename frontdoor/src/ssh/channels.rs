@@ -9,9 +9,10 @@
 
 use std::collections::HashMap;
 
+use podgate_proto::v1::TerminalSize;
 use russh::server::Msg;
 use russh::{ChannelId, ChannelWriteHalf, Sig};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Signals that wait for their session to take them.
@@ -40,6 +41,7 @@ enum Kind {
         /// Whether a shell or command was asked for.
         started: bool,
         signals: mpsc::Sender<Sig>,
+        sizes: watch::Sender<TerminalSize>,
         unread: CancellationToken,
     },
     Jump,
@@ -49,6 +51,8 @@ enum Kind {
 pub(super) struct Aside {
     /// The client sends signals.
     pub(super) signals: mpsc::Receiver<Sig>,
+    /// The latest size of the client's terminal that it has sent since the channel was opened.
+    pub(super) sizes: watch::Receiver<TerminalSize>,
     /// Cancelled when nobody reads the session's output any more.
     pub(super) unread: CancellationToken,
 }
@@ -93,14 +97,21 @@ impl Channels {
 
     /// The channel is open, and carries a session.
     pub(super) fn session(&mut self, opening: Opening) -> (CancellationToken, Aside) {
-        let (sender, signals) = mpsc::channel(SIGNALS);
+        let (signals, signals_sent) = mpsc::channel(SIGNALS);
+        let (sizes, sizes_sent) = watch::channel(TerminalSize::default());
         let unread = CancellationToken::new();
         let kind = Kind::Session {
             started: false,
-            signals: sender,
+            signals,
+            sizes,
             unread: unread.clone(),
         };
-        (self.open(opening, kind), Aside { signals, unread })
+        let aside = Aside {
+            signals: signals_sent,
+            sizes: sizes_sent,
+            unread,
+        };
+        (self.open(opening, kind), aside)
     }
 
     /// The channel is open, and carries another connection. It takes no requests.
@@ -130,8 +141,7 @@ impl Channels {
         }
     }
 
-    /// Passes a signal on, apart from the channel's data, where it would wait behind input that nobody
-    /// reads.
+    /// Passes a signal on.
     pub(super) fn signal(&self, id: ChannelId, signal: Sig) {
         let state = self.known.get(&id).map(|channel| &channel.state);
         let Some(State::Open(Kind::Session { signals, .. })) = state else {
@@ -140,6 +150,14 @@ impl Channels {
         // Names that RFC 4254 §6.10 does not have mean nothing to any program.
         if !matches!(signal, Sig::Custom(_)) && signals.try_send(signal).is_err() {
             tracing::debug!("a signal is dropped: too many wait for their session");
+        }
+    }
+
+    /// Passes a new size of the client's terminal on.
+    pub(super) fn resize(&self, id: ChannelId, size: TerminalSize) {
+        let state = self.known.get(&id).map(|channel| &channel.state);
+        if let Some(State::Open(Kind::Session { sizes, .. })) = state {
+            sizes.send_replace(size);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use podgate_proto::v1::TerminalSize;
 use russh::keys::Certificate;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
@@ -260,6 +261,20 @@ impl Handler for ConnectionHandler {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         self.channels.signal(channel, signal);
+        Ok(())
+    }
+
+    async fn window_change_request(
+        &mut self,
+        channel: ChannelId,
+        columns: u32,
+        rows: u32,
+        _width: u32,
+        _height: u32,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.channels
+            .resize(channel, TerminalSize { columns, rows });
         Ok(())
     }
 

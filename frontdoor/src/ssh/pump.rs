@@ -40,7 +40,11 @@ pub(super) async fn run(
     } = stream;
     let idle = Idle::new(context.limits.idle);
     let flow = Flow::default();
-    let Aside { signals, unread } = aside;
+    let Aside {
+        signals,
+        sizes,
+        unread,
+    } = aside;
     let (opened, version) = watch::channel(0);
     // Opened and the end take two more places than the credit allows.
     let (queue, waiting) = mpsc::channel(MAX_WAITING + 2);
@@ -50,7 +54,7 @@ pub(super) async fn run(
         ) => end,
         error = listen(&mut from_agent, queue, &flow) => failed(&error),
         () = upload(read, &to_agent, &flow.input, context, (&idle, record)) => End::ClientGone,
-        () = signal(signals, &to_agent) => End::ClientGone,
+        () = pass_on((signals, sizes), &to_agent, tty) => End::ClientGone,
         () = closed_output(unread, version, &to_agent) => End::ClientGone,
         limit = idle.over() => {
             context.metrics.refused("idleSeconds");
@@ -170,11 +174,6 @@ async fn upload(
                 let offset = offset.get();
                 tell(to_agent, ToAgent::EndOfInput(EndOfInput { offset })).await
             }
-            ChannelMsg::WindowChange {
-                col_width: columns,
-                row_height: rows,
-                ..
-            } => tell(to_agent, ToAgent::Resize(TerminalSize { columns, rows })).await,
             ChannelMsg::Close => return,
             _ => continue,
         };
@@ -220,15 +219,20 @@ async fn closed_output(
     std::future::pending().await
 }
 
-/// Sends signals to the agent, apart from the input. Never returns: others notice the end.
-async fn signal(signals: &mut mpsc::Receiver<Sig>, to_agent: &mpsc::Sender<FrontdoorMessage>) {
-    while let Some(signal) = signals.recv().await {
-        // Its name as RFC 4254 §6.10 has it.
-        let name = format!("{signal:?}");
-        if tell(to_agent, ToAgent::Signal(Signal { name }))
-            .await
-            .is_err()
-        {
+/// Sends signals and sizes to the agent, apart from the input. Never returns: others notice the end.
+async fn pass_on(
+    (signals, sizes): (&mut mpsc::Receiver<Sig>, &mut watch::Receiver<TerminalSize>),
+    to_agent: &mpsc::Sender<FrontdoorMessage>,
+    tty: bool,
+) {
+    loop {
+        let message = tokio::select! {
+            // Its name as RFC 4254 §6.10 has it.
+            Some(signal) = signals.recv() => ToAgent::Signal(Signal { name: format!("{signal:?}") }),
+            Ok(()) = sizes.changed(), if tty => ToAgent::Resize(*sizes.borrow_and_update()),
+            else => break,
+        };
+        if tell(to_agent, message).await.is_err() {
             break;
         }
     }

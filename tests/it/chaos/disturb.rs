@@ -9,22 +9,30 @@ use podgate_tests::real::network::{Network, Site};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
+use super::disk::Disk;
+
 /// Seconds of a pause or a cut, at the most: longer than any part waits for another's sign of life.
 const LONGEST: f64 = 12.0;
 
 /// Disturbs, and mends in time.
 pub(super) struct Disturber {
     network: Arc<Network>,
+    disk: Arc<Disk>,
     paused: Vec<(Instant, Pid)>,
     cut: Vec<(Instant, (Site, Site))>,
+    full: Option<Instant>,
+    slow: Option<Instant>,
 }
 
 impl Disturber {
-    pub(super) fn new(network: Arc<Network>) -> Self {
+    pub(super) fn new(network: Arc<Network>, disk: Arc<Disk>) -> Self {
         Self {
             network,
+            disk,
             paused: Vec::new(),
             cut: Vec::new(),
+            full: None,
+            slow: None,
         }
     }
 
@@ -37,7 +45,7 @@ impl Disturber {
         // Mostly short, at times longer than any time-out.
         let length = Duration::from_secs_f64(LONGEST * random.f64().powi(3) + 0.1);
         let until = Instant::now() + length;
-        match random.u8(0..9) {
+        match random.u8(0..12) {
             0 => {
                 kill(&mut stand.frontdoor).await;
                 stand.restart_frontdoor().await.unwrap();
@@ -72,6 +80,21 @@ impl Disturber {
                 self.cut(until, (Site::Frontdoor, Site::Node));
                 "node cut off"
             }
+            8 => {
+                stand.kubelet.cut().await.unwrap();
+                "kubelet's connections cut"
+            }
+            9 => {
+                let rate = random.u64(1..512) * 1024;
+                stand.kubelet.faults().set_read_rate(rate);
+                self.slow = Some(until);
+                "kubelet reads slowly"
+            }
+            10 => {
+                self.disk.fill();
+                self.full = Some(until);
+                "audit logs' disk full"
+            }
             _ => {
                 stand.kubelet.restart().await.unwrap();
                 "kubelet restarted"
@@ -91,7 +114,13 @@ impl Disturber {
     }
 
     /// Ends what has lasted until `now`.
-    pub(super) fn mend(&mut self, now: Instant) {
+    pub(super) fn mend(&mut self, stand: &Stand, now: Instant) {
+        if self.slow.take_if(|until| *until <= now).is_some() {
+            stand.kubelet.faults().set_read_rate(0);
+        }
+        if self.full.take_if(|until| *until <= now).is_some() {
+            self.disk.free();
+        }
         self.paused.retain(|(until, pid)| {
             if *until <= now {
                 // It may have been killed in its sleep.
@@ -108,8 +137,8 @@ impl Disturber {
     }
 
     /// Ends all of it.
-    pub(super) fn mend_all(&mut self) {
-        self.mend(Instant::now() + Duration::from_secs(3600));
+    pub(super) fn mend_all(&mut self, stand: &Stand) {
+        self.mend(stand, Instant::now() + Duration::from_secs(3600));
     }
 }
 

@@ -31,10 +31,18 @@ pub(super) enum Kind {
     Idle,
     /// One whose client is killed.
     Left,
+    /// One whose client is killed after it has sent input that nobody reads.
+    LeftUnread,
+    /// One that ends with its input unread.
+    Unread,
+    /// One that cannot write what it reads.
+    DiskFull,
+    /// One whose client reads late.
+    LateReader,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Shell,
         Self::Command,
         Self::Bare,
@@ -42,6 +50,10 @@ impl Kind {
         Self::BulkIn,
         Self::Idle,
         Self::Left,
+        Self::LeftUnread,
+        Self::Unread,
+        Self::DiskFull,
+        Self::LateReader,
     ];
 }
 
@@ -111,6 +123,27 @@ async fn session(client: &Client, kind: Kind, random: &mut fastrand::Rng) -> Res
             let ended = command(client, pod, &format!("sleep 2; {exit}"), &[], None).await?;
             judge(&ended, status, b"")
         }
+        Kind::LateReader => {
+            let late = Duration::from_millis(random.u64(..3000));
+            let script = format!("yes 0123456789 | head -c {length}; {exit}");
+            let ended = read_late(client, pod, &script, late).await?;
+            judge(&Some(ended), status, &bytes(length))
+        }
+        Kind::Unread => {
+            let ended = command(client, pod, &exit, &bytes(MOST), None).await?;
+            judge(&ended, status, b"")
+        }
+        Kind::DiskFull => {
+            let script = format!("cat >/dev/full 2>/dev/null; {exit}");
+            let ended = command(client, pod, &script, &bytes(MOST), None).await?;
+            judge(&ended, status, b"")
+        }
+        Kind::LeftUnread => {
+            let life = Duration::from_millis(random.u64(50..2000));
+            let script = format!("sleep 1000; {exit}");
+            let ended = command(client, pod, &script, &bytes(MOST), Some(life)).await?;
+            judge(&ended, status, b"")
+        }
         Kind::Left => {
             let life = Duration::from_millis(random.u64(50..2000));
             let script = format!("sleep 1000; {exit}");
@@ -150,6 +183,20 @@ async fn command(
         },
     };
     ended.map(Some).map_err(|error| error.to_string())
+}
+
+/// Runs a command whose output is not read for a while.
+async fn read_late(
+    client: &Client,
+    pod: &str,
+    script: &str,
+    late: Duration,
+) -> Result<Output, String> {
+    let child = client.ssh(&OPTIONS, pod).arg(script).spawn();
+    let child = child.map_err(|error| error.to_string())?;
+    sleep(late).await;
+    let ended = child.wait_with_output().await;
+    ended.map_err(|error| error.to_string())
 }
 
 /// A session gives all it should, or says why not.

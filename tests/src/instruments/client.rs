@@ -209,6 +209,14 @@ impl ToServer {
     pub async fn signal(&self, signal: Sig) -> Result<()> {
         Ok(self.0.signal(signal).await?)
     }
+
+    /// Tells of another size of the client's terminal (RFC 4254 §6.7).
+    ///
+    /// # Errors
+    /// When the channel is gone.
+    pub async fn resize(&self, columns: u32, rows: u32) -> Result<()> {
+        Ok(self.0.window_change(columns, rows, 0, 0).await?)
+    }
 }
 
 impl Input for ToServer {

@@ -36,9 +36,14 @@ pub(crate) enum Frame {
         /// The stream's id.
         stream: u32,
     },
+    /// The peer answers a ping.
+    Ping {
+        /// The ping's id.
+        id: u32,
+    },
     /// The peer is about to close the connection.
     GoAway,
-    /// A frame without effect here: PING, SETTINGS, HEADERS, WINDOW_UPDATE, SYN_STREAM.
+    /// A frame without effect here: SETTINGS, HEADERS, WINDOW_UPDATE, SYN_STREAM.
     Other,
 }
 
@@ -102,6 +107,7 @@ impl Decoder {
         Ok(Some(match kind {
             2 => Frame::SynReply { stream: stream()? },
             3 => Frame::Reset { stream: stream()? },
+            6 => Frame::Ping { id: stream()? },
             7 => Frame::GoAway,
             _ => Frame::Other,
         }))

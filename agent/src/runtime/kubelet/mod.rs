@@ -10,6 +10,7 @@ mod items;
 mod pods;
 mod program;
 mod state;
+mod terminal;
 mod token;
 mod trust;
 mod upgrade;
@@ -29,18 +30,20 @@ use super::error::{self as legs, Failure, START_TIMEOUT};
 use super::running::Running;
 use super::trace;
 use super::trace::kubelet::{Trace, Words};
-use crate::exec::{Input, Output};
+use crate::exec::{self, Input, Output};
 use crate::grant::{Deny, Granted};
+use crate::shell::hangup::Leader;
 use crate::shell::launch::{self, PendingStart};
 use crate::shell::sh;
 use crate::shell::wrapper::{self, Wrapped};
-use crate::streams::Streams;
+use crate::streams::{self, Streams};
 use client::{Client, StartError};
 pub(crate) use config::{ClientFiles, Config};
 use error::Error;
 use podgate_helper::ticks;
 use program::{KubeletProgram, container};
 pub(crate) use state::NodeState;
+use terminal::TerminalInput;
 pub(crate) use trust::Trust;
 
 /// How long the kubelet may take to notice that a container is gone whose program was killed: how
@@ -103,7 +106,7 @@ impl Kubelet {
         let leader = None;
         let mut program = self.program(start, Trace::Wrapped { leader, since });
         start.record.record(program.trace()).await;
-        let (input, output) = match self.open(start, &wrapped.argv, deadline).await {
+        let (mut input, output) = match self.open(start, &wrapped.argv, deadline).await {
             Ok(opened) => opened,
             Err(error) => return Some(Err(not_started(error, program))),
         };
@@ -111,7 +114,12 @@ impl Kubelet {
         Some(match timeout_at(deadline, pending.ready()).await {
             Ok(Ok(leader)) => {
                 program.trace = Trace::Wrapped { leader, since };
-                Ok(started(input, pending.into_output(), program, start).await)
+                let mut output = pending.into_output();
+                if let Some(ending) = wrapped.ending {
+                    exec::ends_by(ending, &mut input, &mut output);
+                }
+                let input = self.input(input, start, leader);
+                Ok(started(input, output, program, start).await)
             }
             Ok(Err(launch::Error::NoShell)) => return None,
             Ok(Err(launch::Error::Exec(error))) => Err(not_started(error.into(), program)),
@@ -159,7 +167,24 @@ impl Kubelet {
         trace.since = output.opened();
         program.trace = Trace::Words(trace);
         program.unidentified = unidentified;
-        Ok(started(input, output, program, start).await)
+        Ok(started(Box::new(input), output, program, start).await)
+    }
+
+    fn input(
+        &self,
+        input: Input,
+        start: &Start<'_>,
+        leader: Option<Leader>,
+    ) -> Box<dyn streams::Input> {
+        match leader {
+            Some(leader) if start.exec.terminal.is_some() => Box::new(TerminalInput {
+                input,
+                client: Arc::clone(&self.client),
+                granted: start.granted.clone(),
+                leader,
+            }),
+            _ => Box::new(input),
+        }
     }
 
     fn program(&self, start: &Start<'_>, trace: Trace) -> KubeletProgram {
@@ -218,7 +243,7 @@ fn invalid(error: wrapper::Error) -> legs::Error {
 
 /// A program that runs. Its trace is recorded once more, for it says more by now.
 async fn started(
-    input: Input,
+    input: Box<dyn streams::Input>,
     output: Output,
     mut program: KubeletProgram,
     start: &Start<'_>,
@@ -227,7 +252,7 @@ async fn started(
     start.record.record(program.trace()).await;
     Started {
         streams: Streams {
-            input: Box::new(input),
+            input,
             output: Box::new(output),
         },
         running: Box::new(program),

@@ -35,7 +35,7 @@ fn each_shell(exec: &Exec, stdin: &[u8], check: impl Fn(&str, Output, Vec<u8>)) 
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(stdin).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let mut output = child.wait_with_output().unwrap();
         let out = output
             .stdout
             .strip_prefix(wrapped.ready.as_bytes())
@@ -52,6 +52,13 @@ fn each_shell(exec: &Exec, stdin: &[u8], check: impl Fn(&str, Output, Vec<u8>)) 
             "{shell:?}: no stat line in {stat:?}"
         );
         let rest = out[end + 1..].to_vec();
+        let Some(Ending::OnStderr { words }) = &wrapped.ending else {
+            panic!("{:?}", wrapped.ending);
+        };
+        let stderr = output.stderr.strip_suffix(&words[..]);
+        output.stderr = stderr
+            .unwrap_or_else(|| panic!("{shell:?} did not say that it ended"))
+            .to_vec();
         check(shell.last().unwrap(), output, rest);
     }
 }

@@ -1,0 +1,92 @@
+//! What the wrapper does once its program has ended: it reads what is left of the input. A runtime that
+//! waits to write input tells no status, and containerd's shim holds the pipe's other end itself, so the
+//! wait would have no end. Then the wrapper exits with the program's status (`__e`). After a
+//! hang-up (`__h`) nobody waits for it.
+
+use podgate_proto::v1::exec::Program;
+
+use crate::exec::Ending;
+
+/// Without a terminal: `3` is the session's stderr, on which the words are said; the agent answers with
+/// the end of input. It has sent nothing more by then, which would make the runtime's connection break
+/// at its end. A job that outlives the command, and has both the session's input and its output, may read
+/// on: then nothing is taken from it.
+const PIPES: &str = "\
+[ -z \"$__h\" ] || exit $__e
+for __p in /proc/[0-9]*; do
+  [ \"$__p\" != \"/proc/$$\" ] && [ \"$__p/fd/0\" -ef \"/proc/$$/fd/0\" ] || continue
+  for __f in 1 2; do
+    [ ! \"$__p/fd/$__f\" -ef \"/proc/$$/fd/1\" ] && [ ! \"$__p/fd/$__f\" -ef \"/proc/$$/fd/3\" ] || exit $__e
+  done
+done
+printf '\\001%s:end\\002' \"$0\" >&3; cat >/dev/null || while read -r __p; do :; done
+exit $__e";
+
+/// On a terminal, which has no stderr and no end of input: words show the end, and the agent answers
+/// with a line.
+const TERMINAL: &str = "\
+[ -z \"$__h\" ] || exit $__e
+stty raw -echo; printf '\\001%s:end\\002' \"$0\"
+grep -q \"$0:end\" || while [ -z \"$__h\" ] && IFS= read -r __p; do
+  case $__p in *\"$0:end\") break;; esac
+done
+exit $__e";
+
+/// Programs that have groups of their own for their jobs, and pass a hang-up on to these.
+const SHELLS: [&str; 10] = [
+    "ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "zsh",
+];
+
+/// Whether a program on a terminal is a shell for a person. It leads its session itself, as under sshd:
+/// a hang-up goes to the leader. Nobody is left then to read its input when it has ended.
+pub(super) fn leads(program: &Program) -> bool {
+    let Program::Command(command) = program else {
+        return true;
+    };
+    let mut words = command.split(u8::is_ascii_whitespace);
+    let first = words.find(|word| !word.is_empty() && *word != b"exec");
+    let name = first.and_then(|path| path.rsplit(|&byte| byte == b'/').next());
+    name.is_some_and(|name| SHELLS.iter().any(|shell| shell.as_bytes() == name))
+}
+
+/// The script's last part, behind the program. Its own stderr must lead nowhere.
+pub(super) fn script(terminal: bool) -> &'static str {
+    if terminal { TERMINAL } else { PIPES }
+}
+
+/// How the program's end shows, behind a wrapper of this name.
+pub(super) fn ending(name: &str, terminal: bool) -> Ending {
+    let words = format!("\u{1}{name}:end\u{2}").into_bytes();
+    if terminal {
+        Ending::OnTerminal {
+            words,
+            answer: format!("\n{name}:end\n").into_bytes(),
+        }
+    } else {
+        Ending::OnStderr { words }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use podgate_proto::v1::Shell;
+
+    use super::*;
+
+    #[test]
+    fn a_shell_for_a_person_leads_its_session() {
+        assert!(leads(&Program::Shell(Shell { login: false })));
+        for (command, expect) in [
+            ("bash", true),
+            (" exec /bin/bash -l", true),
+            ("sh -c 'exit 3'", true),
+            ("true", false),
+            ("bashful", false),
+            ("cat; bash", false),
+            ("", false),
+        ] {
+            let program = Program::Command(command.as_bytes().to_vec().into());
+            assert_eq!(leads(&program), expect, "{command:?}");
+        }
+    }
+}
