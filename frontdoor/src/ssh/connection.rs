@@ -56,7 +56,7 @@ async fn outer(accepted: Accepted, context: &Arc<Context>, grace: Sleep) -> io::
         proxied,
     } = accepted;
     let stream = TcpStream::from_std(stream)?;
-    socket::tune(&stream);
+    socket::tune(&stream, context.limits.silence());
     let (stream, peer, slot) = if proxied {
         match proxied::client(stream, peer, context, grace.as_mut()).await {
             Some((stream, client, its_slot)) => {
