@@ -16,7 +16,7 @@ use podgate_process::config::{Configuration, Error, Invalid, read};
 use podgate_process::{audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
-pub use authn::{Authn, Certificates, UserFrom};
+pub use authn::{Authn, Certificates, OnFailure, UserFrom};
 pub use authorization::Authorization;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
