@@ -35,6 +35,7 @@ pub struct Config {
     pub host_keys: HostKeys,
     pub certificate: enrolment::Source,
     pub kubeconfig: Option<PathBuf>,
+    pub host_certificates: Vec<PathBuf>,
     pub agents: Agents,
     pub authn: Authn,
     /// How often logins and rights are checked again.
@@ -94,6 +95,8 @@ struct File {
     enrolment: Option<enrolment::Config>,
     kubeconfig: Option<PathBuf>,
     #[serde(default)]
+    #[serde(default)]
+    host_certificates: Vec<PathBuf>,
     agents: Agents,
     users: Option<PathBuf>,
     #[serde(default)]
@@ -231,6 +234,7 @@ fn check(file: File) -> Result<Config, Invalid> {
         agents: file.agents,
         authn: file.authn.check(file.users)?,
         recheck: Duration::from_secs(u64::from(file.recheck_seconds)),
+        host_certificates: file.host_certificates,
         sessions: Sessions {
             default_namespace: file.default_namespace,
             jump_suffix: file.jump.suffix,

@@ -18,14 +18,14 @@ use crate::config::{Config, Rule};
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::route::{AgentPods, Cluster, Router};
-use crate::ssh::{self, Accepted, Context};
+use crate::ssh::{self, Accepted, Context, HostIdentity};
 
 #[derive(Debug)]
 pub(crate) struct Core {
     config: Config,
     identity: Arc<Identity>,
     authenticator: Arc<Authenticator>,
-    ssh: Arc<russh::server::Config>,
+    host: Arc<HostIdentity>,
     /// Followed by one core, read by all.
     cluster: Arc<Cluster>,
     agent_pods: Option<Arc<AgentPods>>,
@@ -43,7 +43,7 @@ impl Core {
     pub(crate) fn new(
         config: &Config,
         (identity, authenticator): (Identity, Authenticator),
-        ssh: russh::server::Config,
+        host: HostIdentity,
         (audit, metrics): (Audit, Arc<Metrics>),
         shutdown: Shutdown,
     ) -> Self {
@@ -55,7 +55,7 @@ impl Core {
             config: config.clone(),
             identity: Arc::new(identity),
             authenticator: Arc::new(authenticator),
-            ssh: Arc::new(ssh),
+            host: Arc::new(host),
             cluster: Arc::new(cluster),
             agent_pods,
             quotas: Arc::new(Quotas::new(&config.limits)),
@@ -105,7 +105,7 @@ impl Core {
     fn context(&self, router: Router) -> Context {
         let (reviews, rules) = (Arc::clone(&self.reviews), Arc::clone(&self.rules));
         Context {
-            ssh: Arc::clone(&self.ssh),
+            host: Arc::clone(&self.host),
             limits: self.config.limits.clone(),
             quotas: Arc::clone(&self.quotas),
             sessions: self.config.sessions.clone(),

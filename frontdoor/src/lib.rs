@@ -35,7 +35,7 @@ use config::{Config, HostKeys};
 use core::Core;
 use metrics::Metrics;
 use route::Router;
-use ssh::{Accepted, hostkeys};
+use ssh::{Accepted, HostCertificateError, HostIdentity, hostkeys};
 
 /// Why the frontdoor does not run.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,8 @@ pub enum Error {
     Tls(#[from] mtls::Error),
     #[error("hostKeys: {0}")]
     HostKeys(#[from] hostkeys::Error),
+    #[error("hostCertificates: {0}")]
+    HostCertificates(#[from] HostCertificateError),
     #[error(transparent)]
     Authn(#[from] authn::Error),
     #[error("audit: {0}")]
@@ -97,7 +99,8 @@ impl Daemon for Frontdoor {
             }
         };
         hostkeys::tell(&keys);
-        let ssh = ssh::settings(keys, &config.limits);
+        let certificates = config.host_certificates.clone();
+        let host = HostIdentity::load(keys, certificates, &config.limits)?;
         let metrics = Arc::new(Metrics::new());
         let audit = Audit::start(&config.audit, metrics.audit_events.clone())?;
         let (who, counted) = ((identity, authenticator), (audit, Arc::clone(&metrics)));

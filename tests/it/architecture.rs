@@ -55,7 +55,7 @@ const KEPT: &[Kept] = &[
     },
     Kept {
         what: "russh::server::Config",
-        places: &["frontdoor/src/ssh", "frontdoor/src/core"],
+        places: &["frontdoor/src/ssh"],
         why: "made once by ssh, and handed to every worker",
     },
     Kept {

@@ -26,6 +26,7 @@ mod flow;
 mod gone;
 mod hangup;
 mod helper;
+mod hostkeys;
 mod jump;
 mod kubelet;
 mod limits;

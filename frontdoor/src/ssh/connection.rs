@@ -128,8 +128,9 @@ async fn converse(
 ) {
     let context = &client.context;
     let handler = ConnectionHandler::new(Arc::clone(client), start);
+    let settings = context.host.settings().await;
     let greeted = tokio::select! {
-        greeted = server::run_stream(Arc::clone(&context.ssh), stream, handler) => greeted,
+        greeted = server::run_stream(settings, stream, handler) => greeted,
         () = grace.as_mut() => {
             client.refused(GRACE);
             Err(russh::Error::ConnectionTimeout)

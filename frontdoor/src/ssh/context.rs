@@ -14,9 +14,11 @@ use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::route::Router;
 
+use super::host_identity::HostIdentity;
+
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) ssh: Arc<russh::server::Config>,
+    pub(crate) host: Arc<HostIdentity>,
     pub(crate) limits: Limits,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) sessions: Sessions,
