@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use podgate_process::metrics::{EndedSessions, EnrolmentMetrics, Outcomes, Registry, TaskMetrics};
+use podgate_process::metrics::{
+    EndedSessions, EnrolmentMetrics, Outcomes, RefusedConnections, Registry, TaskMetrics,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -25,6 +27,10 @@ pub(crate) struct Metrics {
     pub hangups: Outcomes,
     /// Events for the audit log.
     pub audit_events: Outcomes,
+    /// Sessions that are not in the journal.
+    pub unjournaled_sessions: Counter,
+    /// Connections that a listener had no place for.
+    pub refused_connections: RefusedConnections,
     /// Connections refused before any session.
     pub refused_peers: Outcomes,
     /// The agent's own certificate.
@@ -96,6 +102,11 @@ impl Metrics {
             ),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
+            unjournaled_sessions: registry.add(
+                "unjournaled_sessions",
+                "Sessions that could not be written to the journal",
+            ),
+            refused_connections: RefusedConnections::new(&mut registry),
             refused_peers: registry.add(
                 "refused_peers",
                 "Connections refused before any session, by outcome",

@@ -104,7 +104,7 @@ impl Daemon for Frontdoor {
         let metrics = Arc::new(Metrics::new());
         let audit = Audit::start(&config.audit, metrics.audit_events.clone())?;
         let (who, counted) = ((identity, authenticator), (audit, Arc::clone(&metrics)));
-        let core = Arc::new(Core::new(&config, who, ssh, counted, shutdown.clone()));
+        let core = Arc::new(Core::new(&config, who, host, counted, shutdown.clone()));
         let router = core.router().await?;
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
@@ -138,6 +138,8 @@ impl Daemon for Frontdoor {
             metrics: Arc::new(move || core.render()),
             ready: self.ready.clone(),
             draining: self.shutdown.draining.clone(),
+            bounds: self.config.admin_connections,
+            refused: self.metrics.refused_connections.clone(),
         };
         let served = CancellationToken::new();
         let admin = admin::serve(self.admin, told, served.clone());

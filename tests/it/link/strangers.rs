@@ -1,0 +1,173 @@
+//! What an agent has for peers that have not said yet who they are or what they want, or that do not
+//! read what it tells them: few places, which they cannot keep others out of.
+
+use std::time::Duration;
+
+use podgate_proto::v1::agent_client::AgentClient;
+use podgate_proto::v1::agent_message::Message as FromAgent;
+use podgate_proto::v1::failed::Reason;
+use podgate_proto::v1::frontdoor_message::Message as ToAgent;
+use podgate_proto::v1::{FrontdoorMessage, Open, exec, open};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::dial::from;
+use podgate_tests::instruments::eventually::eventually;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+use tonic::transport::Channel;
+
+use super::peers::{connect, connect_with_window, request};
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn stand(agent: &str) -> Stand {
+    let changes = Changes {
+        agent: agent.to_owned(),
+        ..Changes::default()
+    };
+    Stand::embedded(changes).await.unwrap()
+}
+
+async fn frontdoor(stand: &Stand) -> Channel {
+    let channel = connect(stand, &stand.pki, &["frontdoor.podgate"]).await;
+    channel.unwrap()
+}
+
+/// A stream whose first message is sent later, or never.
+fn silent() -> (
+    mpsc::Sender<FrontdoorMessage>,
+    ReceiverStream<FrontdoorMessage>,
+) {
+    let (sender, messages) = mpsc::channel(1);
+    (sender, ReceiverStream::new(messages))
+}
+
+/// A stream with a request for a session.
+async fn asking(
+    open: Open,
+) -> (
+    mpsc::Sender<FrontdoorMessage>,
+    ReceiverStream<FrontdoorMessage>,
+) {
+    let (sender, messages) = silent();
+    let message = Some(ToAgent::Open(open));
+    sender.send(FrontdoorMessage { message }).await.unwrap();
+    (sender, messages)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_that_never_end_keep_no_frontdoor_out() {
+    let stand = stand("handshakes: {total: 8, perAddress: 4}\n").await;
+    let address = format!("127.0.0.1:{}", stand.agent.port());
+    let mut strangers = Vec::new();
+    for n in 0..40 {
+        let stranger = format!("127.0.1.{}", n % 4);
+        strangers.push(from(&stranger, &address).await.unwrap());
+    }
+    // A frontdoor that nobody has seen before gets in once they have been silent for a while.
+    let enter = || async {
+        let ran = stand.client.run(&[], "demo", "echo works").await.ok()?;
+        (ran.stdout == b"works\n").then_some(())
+    };
+    eventually("a session", SOON, enter).await.unwrap();
+    for limit in ["total", "perAddress"] {
+        let (_, metrics) = stand.agent.admin("/metrics").await.unwrap();
+        let name = "podgate_agent_refused_connections_total";
+        let line = format!("{name}{{listener=\"link\",limit=\"{limit}\"}}");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    // From now on it goes first.
+    for n in 0..40 {
+        let stranger = format!("127.0.2.{}", n % 8);
+        strangers.push(from(&stranger, &address).await.unwrap());
+    }
+    frontdoor(&stand).await;
+    drop(strangers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_ask_for_nothing_have_few_places() {
+    let stand = stand("openings: 2\n").await;
+    let channel = frontdoor(&stand).await;
+    let mut client = AgentClient::new(channel.clone());
+    let (first, stream) = silent();
+    let mut answers = client.session(stream).await.unwrap().into_inner();
+    let (second, stream) = silent();
+    let more = client.session(stream).await.unwrap();
+    let (_third, stream) = silent();
+    let refused = client.session(stream).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    // One that has asked by now keeps no such place.
+    let message = Some(ToAgent::Open(request()));
+    first.send(FrontdoorMessage { message }).await.unwrap();
+    let end = async { while answers.message().await.unwrap().is_some() {} };
+    timeout(SOON, end).await.unwrap();
+    let (_fourth, stream) = asking(request()).await;
+    let mut session = client.session(stream).await.unwrap().into_inner();
+    let exited = async {
+        while let Some(answer) = session.message().await.unwrap() {
+            if let Some(FromAgent::Exited(exited)) = answer.message {
+                return exited.status;
+            }
+        }
+        panic!("no status");
+    };
+    assert_eq!(timeout(SOON, exited).await.unwrap(), 3);
+    let counted = "podgate_agent_refused_connections_total{listener=\"link\",limit=\"openings\"} 1";
+    stand.agent.counts(SOON, &[counted]).await.unwrap();
+    drop((second, more));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_does_not_read_counts_as_its_session() {
+    let stand = stand("sessions: 1\nopenings: 1\n").await;
+    // Its window is 0: what the agent answers stays with the agent.
+    let deaf = connect_with_window(&stand, &stand.pki, &["frontdoor.podgate"], 0).await;
+    let mut deaf = AgentClient::new(deaf.unwrap());
+    let (_sender, stream) = asking(request()).await;
+    let unread = deaf.session(stream).await.unwrap();
+    let over = |line: &serde_json::Value| line["message"] == "session ends";
+    stand.agent.wait_log(SOON, over).await.unwrap();
+
+    let channel = frontdoor(&stand).await;
+    let mut open = request();
+    if let Some(open::Action::Exec(exec)) = &mut open.action {
+        exec.program = Some(exec::Program::Command("exit 4".into()));
+    }
+    let (reason, words) = super::refusal(&channel, open.clone()).await;
+    assert_eq!(reason, Reason::Full, "{words}");
+    // So do the words of a refusal. One more is told by its status alone.
+    let (_sender, stream) = asking(Open {
+        action: None,
+        ..request()
+    })
+    .await;
+    let told = deaf.session(stream).await.unwrap();
+    let refused = |line: &serde_json::Value| {
+        line["message"] == "session refused" && line["error"].to_string().contains("no action")
+    };
+    stand.agent.wait_log(SOON, refused).await.unwrap();
+    let (_sender, stream) = asking(open.clone()).await;
+    let mut answers = match AgentClient::new(channel.clone()).session(stream).await {
+        Ok(answers) => answers.into_inner(),
+        Err(status) => panic!("{status:?}"),
+    };
+    let status = timeout(SOON, answers.message()).await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+
+    // Both are free again once the peer is gone.
+    drop((unread, told, deaf));
+    let again = || async {
+        let (_sender, stream) = asking(open.clone()).await;
+        let mut client = AgentClient::new(channel.clone());
+        let mut answers = client.session(stream).await.ok()?.into_inner();
+        while let Some(answer) = answers.message().await.ok()? {
+            if let Some(FromAgent::Exited(exited)) = answer.message {
+                return (exited.status == 4).then_some(());
+            }
+        }
+        None
+    };
+    eventually("a session", SOON, again).await.unwrap();
+}
