@@ -36,6 +36,8 @@ pub struct Config {
     /// How many may be asking for a session, or being told why there is none.
     pub openings: usize,
     pub journal_bytes: u64,
+    /// How many of one user.
+    pub sessions_per_user: usize,
     pub drain: Duration,
     pub workers: usize,
     pub log: log::Config,
@@ -97,6 +99,8 @@ struct File {
     sessions: NonZeroU16,
     #[serde(default = "default_openings")]
     openings: NonZeroU16,
+    #[serde(default = "default_sessions_per_user")]
+    sessions_per_user: NonZeroU16,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -118,6 +122,10 @@ fn default_grace() -> u64 {
 
 fn default_sessions() -> NonZeroU16 {
     const { NonZeroU16::new(2000).expect("it is not 0") }
+}
+
+fn default_sessions_per_user() -> NonZeroU16 {
+    const { NonZeroU16::new(1000).expect("it is not 0") }
 }
 
 fn default_openings() -> NonZeroU16 {
@@ -170,6 +178,7 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         sessions: usize::from(file.sessions.get()),
         openings: usize::from(file.openings.get()),
         journal_bytes: file.journal_bytes.get(),
+        sessions_per_user: usize::from(file.sessions_per_user.get()),
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),
         log: file.log,
@@ -222,6 +231,11 @@ mod tests {
         check("openings: 256", "openings: 0", "openings");
         check("journalBytes: ", "journalBytes: -", "journalBytes");
         check("handshakes: {total", "handshakes: {most", "most");
+        check(
+            "sessionsPerUser: 1000",
+            "sessionsPerUser: 0",
+            "sessionsPerUser",
+        );
         check("drainSeconds: 30", "drainSeconds: soon", "drainSeconds");
         check("  level: info ", "  level: a=b=c", "log: ");
     }

@@ -1,6 +1,7 @@
 //! What all cores of an agent share, and the work of one core: it serves its connections, with a
 //! kubelet client of its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Core {
     services: Arc<ProgramServices>,
     /// What an earlier agent has not ended; the first core takes it.
     left: Mutex<Vec<JournalEntry>>,
+    /// Whether a core stays connected to the node helper.
+    stays: AtomicBool,
     shared: Arc<Shared>,
     shutdown: Shutdown,
     /// Cancelled when connections must end: after the sessions, and after their hang-ups, which need
@@ -47,7 +50,9 @@ impl Core {
     ) -> Self {
         let (journal, left) = journal.unzip();
         let left = left.unwrap_or_default();
-        let node = NodeState::new(config.node_helper.clone().map(Node::new));
+        let helper = config.node_helper.clone();
+        let helper = helper.map(|socket| Node::new(socket, metrics.helper.clone()));
+        let node = NodeState::new(helper);
         for entry in &left {
             node.claim(entry.trace());
         }
@@ -58,7 +63,7 @@ impl Core {
             shutdown.stopped.clone(),
         );
         let shared = Shared {
-            quotas: Quotas::new(config.sessions, config.openings),
+            quotas: Quotas::new(config.sessions, config.sessions_per_user, config.openings),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),
@@ -73,6 +78,7 @@ impl Core {
             node: Arc::new(node),
             services: Arc::new(services),
             left: Mutex::new(left),
+            stays: AtomicBool::new(false),
             shared: Arc::new(shared),
             shutdown,
             closed: CancellationToken::new(),
@@ -93,6 +99,10 @@ impl Core {
             Ok(kubelet) => {
                 let programs = Programs::new(Arc::new(kubelet), Arc::clone(&self.services));
                 self.recover(&programs);
+                if !self.stays.swap(true, Ordering::Relaxed) {
+                    let this = Arc::clone(&self);
+                    tasks.spawn(async move { this.node.stay(&this.closed).await });
+                }
                 let service = Service::new(Arc::clone(&self.shared), programs);
                 let identity = Arc::clone(&self.identity);
                 let metrics = Arc::clone(&self.shared.metrics);

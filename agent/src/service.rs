@@ -194,7 +194,12 @@ impl Service {
         let shared = Arc::clone(&self.shared);
         let admitted = self.admit(open).and_then(|admitted| {
             // Held until nothing is left of the session.
-            let slot = shared.quotas.claim(&admitted.served)?;
+            let user = &admitted.identity.user;
+            let slot = shared.quotas.claim(&admitted.served, user);
+            let slot = slot.map_err(|full| {
+                shared.metrics.refused(full.limit());
+                Refusal::from(full)
+            })?;
             self.record(&admitted, from)?;
             Ok((admitted, slot))
         });

@@ -2,6 +2,7 @@
 
 mod authn;
 mod authorization;
+mod cluster;
 mod hostkeys;
 mod limits;
 mod rules;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 pub use authn::{Authn, Certificates, OnFailure, UserFrom};
 pub use authorization::Authorization;
+pub use cluster::ClusterBounds;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
@@ -44,6 +46,7 @@ pub struct Config {
     pub recheck: Duration,
     pub sessions: Sessions,
     pub limits: Limits,
+    pub cluster: ClusterBounds,
     pub authorization: Authorization,
     pub rules: Vec<Rule>,
     pub audit: audit::Config,
@@ -118,6 +121,8 @@ struct File {
     login_shell: bool,
     #[serde(default)]
     limits: limits::File,
+    #[serde(default)]
+    cluster: cluster::File,
     #[serde(default)]
     authorization: authorization::File,
     #[serde(default)]
@@ -247,6 +252,7 @@ fn check(file: File) -> Result<Config, Invalid> {
             login_shell: file.login_shell,
         },
         limits: file.limits.check()?,
+        cluster: file.cluster.check()?,
         authorization: file.authorization.check(),
         rules: rules::check(file.rules)?,
         audit: file.audit.check()?,
@@ -307,6 +313,17 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_bounds_of_the_cluster_are_the_defaults() {
+        let (before, rest) = EXAMPLE.split_once("\ncluster:\n").unwrap();
+        let (given, after) = rest.split_once("\n\n").unwrap();
+        let keys = given.lines().filter(|line| !line.starts_with("  #"));
+        assert_eq!(keys.count(), 4, "{given}");
+        let bare = read(&format!("{before}\n{after}")).unwrap();
+        let full = read(EXAMPLE).unwrap();
+        assert_eq!(format!("{:?}", full.cluster), format!("{:?}", bare.cluster));
+    }
+
+    #[test]
     fn a_wrong_key_or_value_is_named() {
         let check = |from: &str, to: &str, expect: &str| {
             assert!(EXAMPLE.contains(from), "{from:?}");
@@ -347,6 +364,7 @@ mod tests {
         check("onFailure: deny", "onFailure: panic", "audit.onFailure");
         check("queueBytes: 4194304", "queueBytes: 1", "audit.queueBytes: ");
         check("  starts: 2000", "  begins: 2000", "begins");
+        check("  uidBytes: 64", "  uidBytes: 1", "cluster.uidBytes: ");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::audit::Audit;
 use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Reviews};
 use crate::config::{Config, Rule};
+use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::route::{AgentPods, Cluster, Router};
@@ -50,7 +51,16 @@ impl Core {
         let agent_pods = config.agents.pods.clone();
         let agent_pods =
             agent_pods.map(|pods| Arc::new(AgentPods::new(pods.namespace, pods.selector)));
-        let cluster = Cluster::new(config.watch_pods, config.authorization.outage);
+        let bounds = config.cluster;
+        let lookups = Arc::new(Lookups::new(bounds.lookups_per_user_per_minute));
+        let reviews = Reviews::new(config.authorization.clone(), Arc::clone(&lookups));
+        let cluster = Cluster::new(
+            config.watch_pods,
+            config.authorization.outage,
+            bounds,
+            lookups,
+            Arc::clone(&metrics),
+        );
         Self {
             config: config.clone(),
             identity: Arc::new(identity),
@@ -59,7 +69,7 @@ impl Core {
             cluster: Arc::new(cluster),
             agent_pods,
             quotas: Arc::new(Quotas::new(&config.limits)),
-            reviews: Arc::new(Reviews::new(config.authorization.clone())),
+            reviews: Arc::new(reviews),
             rules: config.rules.clone().into(),
             metrics,
             audit: Arc::new(audit),

@@ -9,6 +9,7 @@ mod authn;
 mod authz;
 mod core;
 mod login_name;
+mod lookups;
 mod metrics;
 mod quotas;
 mod route;

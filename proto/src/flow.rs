@@ -71,6 +71,17 @@ impl Sender {
         }
     }
 
+    /// Takes the next message's bytes off the front of `bytes`, numbered, once there is credit for
+    /// them. `None` when all are taken.
+    pub async fn next(&self, bytes: &mut Bytes, offset: &mut Offset) -> Option<Data> {
+        if bytes.is_empty() {
+            return None;
+        }
+        let chunk = bytes.split_to(bytes.len().min(MAX_CHUNK));
+        self.reserve(chunk.len()).await;
+        Some(offset.number(chunk))
+    }
+
     /// The peer has passed bytes on.
     pub fn credit(&self, credit: &Credit) -> Result<(), Violation> {
         let settle = |outstanding: u32| outstanding.checked_sub(credit.bytes);
@@ -225,6 +236,22 @@ mod tests {
             Sender::new().credit(&too_much),
             Err(Violation::TooMuchCredit)
         );
+    }
+
+    #[test]
+    fn long_bytes_are_sent_in_as_many_messages_as_they_need() {
+        let (sender, mut offset) = (Sender::new(), Offset::default());
+        let mut bytes = Bytes::from(vec![0; 2 * MAX_CHUNK + 1]);
+        let mut messages = Vec::new();
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(data)) =
+            pin!(sender.next(&mut bytes, &mut offset)).poll(&mut context)
+        {
+            messages.push((data.offset as usize, data.bytes.len()));
+        }
+        let expected = [(0, MAX_CHUNK), (MAX_CHUNK, MAX_CHUNK), (2 * MAX_CHUNK, 1)];
+        assert_eq!(messages, expected);
+        assert!(bytes.is_empty());
     }
 
     #[test]

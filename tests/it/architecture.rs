@@ -11,7 +11,7 @@ mod scan;
 mod source;
 
 use package::{Package, packages};
-use rules::Kept;
+use rules::OnlyIn;
 use source::{Files, workspace};
 
 /// Which of our own packages each may name. The agent and the frontdoor meet over the wire alone.
@@ -37,28 +37,28 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// Where a protocol or a step of a session may be named. Whoever else wants it asks the module
 /// that has it.
-const KEPT: &[Kept] = &[
-    Kept {
+const ONLY_IN: &[OnlyIn] = &[
+    OnlyIn {
         what: "russh",
         places: &["frontdoor/src/ssh"],
         why: "SSH is spoken in ssh",
     },
-    Kept {
+    OnlyIn {
         what: "russh::keys",
         places: &["frontdoor/src/ssh", "frontdoor/src/authn"],
         why: "keys are for who logs in, and who signs",
     },
-    Kept {
+    OnlyIn {
         what: "ssh_key",
         places: &["frontdoor/identity/src/strength", "frontdoor/signer"],
         why: "the format of keys alone, as russh::keys has it, without an SSH server",
     },
-    Kept {
+    OnlyIn {
         what: "russh::server::Config",
         places: &["frontdoor/src/ssh"],
         why: "made once by ssh, and handed to every worker",
     },
-    Kept {
+    OnlyIn {
         what: "kube",
         places: &[
             "frontdoor/identity/src/kubernetes",
@@ -68,7 +68,7 @@ const KEPT: &[Kept] = &[
         ],
         why: "the API server is asked by route, authz, the signer and the client they share",
     },
-    Kept {
+    OnlyIn {
         what: "k8s_openapi",
         places: &[
             "frontdoor/identity/src/kubernetes",
@@ -78,7 +78,7 @@ const KEPT: &[Kept] = &[
         ],
         why: "the API server's objects stay where it is asked",
     },
-    Kept {
+    OnlyIn {
         what: "tonic",
         places: &[
             "proto",
@@ -89,7 +89,7 @@ const KEPT: &[Kept] = &[
         ],
         why: "gRPC ends where the link does",
     },
-    Kept {
+    OnlyIn {
         what: "tonic::Streaming",
         places: &[
             "agent/src/service",
@@ -98,7 +98,7 @@ const KEPT: &[Kept] = &[
         ],
         why: "what the link's two ends read; agents has no name of its own for it",
     },
-    Kept {
+    OnlyIn {
         what: "tonic::Status",
         places: &[
             "proto",
@@ -110,37 +110,37 @@ const KEPT: &[Kept] = &[
         ],
         why: "what a stream of messages ends with",
     },
-    Kept {
+    OnlyIn {
         what: "anyhow",
         places: &["agent/helper/src/main"],
         why: "an error that nobody matches on is for whoever ends the process",
     },
-    Kept {
+    OnlyIn {
         what: "podgate_proto::v1::Grant",
         places: &["frontdoor/src/authz", "agent/src/grant"],
         why: "only authz makes a grant, and the agent's grant checks it",
     },
-    Kept {
+    OnlyIn {
         what: "agent/src/runtime",
         places: &["agent/src/program", "agent/src/refusal"],
         why: "a session moves bytes, of whatever runs",
     },
-    Kept {
+    OnlyIn {
         what: "agent/src/runtime/kubelet",
         places: &["agent/src/lib", "agent/src/core", "agent/src/config"],
         why: "only what composes the agent says which runtime it has",
     },
-    Kept {
+    OnlyIn {
         what: "agent/src/exec",
         places: &["agent/src/runtime/kubelet", "agent/src/shell"],
         why: "SPDY is the kubelet's way",
     },
-    Kept {
+    OnlyIn {
         what: "agent/src/shell",
         places: &["agent/src/runtime/kubelet", "agent/src/runtime/trace"],
         why: "a wrapper and a script are the kubelet's way",
     },
-    Kept {
+    OnlyIn {
         what: "frontdoor/src/agents",
         places: &["frontdoor/src/ssh", "frontdoor/src/core"],
         why: "a node is dialled by a session alone",
@@ -193,6 +193,7 @@ const SMALL: &[(&str, &[&str])] = &[(
         "anyhow",
         "clap",
         "libc",
+        "nix",
         "procfs",
         "rustix",
         "seccompiler",
@@ -270,7 +271,7 @@ fn packages_meet_in_proto_alone() {
 
 #[test]
 fn each_protocol_has_its_place() {
-    hold(rules::kept(KEPT, &product(&workspace())));
+    hold(rules::kept(ONLY_IN, &product(&workspace())));
 }
 
 #[test]

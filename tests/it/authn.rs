@@ -19,7 +19,7 @@ use tokio::process::Command;
 const SOON: Duration = Duration::from_secs(60);
 
 /// A stand, a CA, and a list of what is revoked.
-struct Place {
+struct AuthnStand {
     stand: Stand,
     dir: TempDir,
 }
@@ -32,7 +32,7 @@ struct Somebody {
     dir: PathBuf,
 }
 
-impl Place {
+impl AuthnStand {
     /// In `frontdoor`, lines of the configuration, DIR is the folder of the CA's `ca.pub`, of another
     /// CA's `other.pub` and of the list `revoked`.
     async fn new(frontdoor: &str) -> Self {

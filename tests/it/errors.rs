@@ -215,8 +215,38 @@ async fn the_kubelet_refuses() {
         line.contains("refused to list its pods for the agent (403)"),
         "{line}"
     );
+    // One that has just started has not heard of its pods yet.
+    let none = r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}"#;
+    for items in ["null", "[]"] {
+        let none = none.replace("null", items);
+        stand.kubelet.faults().set_pods(Some((200, none)));
+        for fault in [ExecFault::None, answer(404, "pod does not exist")] {
+            stand.kubelet.faults().set_exec(fault.clone());
+            let line = failure(&stand, "demo").await;
+            let words = "podgate: the kubelet on the pod's node is not ready yet";
+            assert!(line.starts_with(words), "{fault:?}: {line}");
+        }
+    }
+    stand.kubelet.faults().set_exec(ExecFault::None);
     stand.kubelet.faults().set_pods(None);
     works(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_init_container_that_runs_is_named() {
+    let stand = stand().await;
+    let pod = pod("default", "slow", "slow-uid", NODE, NODE_IP);
+    let pod = pod
+        .pending_init("wait", "wait-id")
+        .waiting_container("main");
+    stand.cluster.add(pod.phase("Pending").unready());
+    assert_eq!(
+        failure(&stand, "slow").await,
+        "podgate: container main is not running yet: init container wait runs before it\r\n"
+    );
+    // It can be entered itself.
+    let line = failure(&stand, "slow+none").await;
+    assert!(line.contains("it has main, wait"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! Whoever goes, nothing stays behind in the container's foreground; what ended by itself is left
 //! alone. With the node helper and without it.
 
+mod grace;
+
 use std::process::Stdio;
 use std::time::Duration;
 

@@ -29,6 +29,7 @@ mod helper;
 mod hostkeys;
 mod jump;
 mod kubelet;
+mod large;
 mod limits;
 mod link;
 mod many;

@@ -3,7 +3,7 @@
 use std::io;
 
 use async_trait::async_trait;
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use podgate_proto::limits::MAX_CHUNK;
 use podgate_proto::v1::{Terminal, TerminalSize};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -62,10 +62,12 @@ impl Input {
 impl streams::Input for Input {
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         for chunk in bytes.chunks(MAX_CHUNK) {
-            frame::put_data(&mut self.buffer, STDIN, false, chunk);
-            self.flush().await?;
+            frame::put_data_header(&mut self.buffer, STDIN, false, chunk.len());
+            // The bytes are not copied behind their header: a copy of each shows in bulk transfers.
+            let mut frame = self.buffer.split().chain(chunk);
+            self.io.write_all_buf(&mut frame).await?;
         }
-        Ok(())
+        self.io.flush().await
     }
 
     /// A terminal's input has no end, and containerd takes an end of stdin for the end of the whole

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use podgate_proto::flow::{self, Offset};
-use podgate_proto::limits::MAX_CHUNK;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::{Data, Exited};
@@ -73,12 +72,9 @@ async fn send(
     credit: &flow::Sender,
     moved: &Moved<'_>,
 ) -> Result<(), Gone> {
-    while !bytes.is_empty() {
-        let chunk = bytes.split_to(bytes.len().min(MAX_CHUNK));
-        credit.reserve(chunk.len()).await;
-        moved.output(chunk.len());
-        let message = kind(offset.number(chunk));
-        tell(outbound, message).await?;
+    while let Some(data) = credit.next(&mut bytes, offset).await {
+        moved.output(data.bytes.len());
+        tell(outbound, kind(data)).await?;
     }
     Ok(())
 }

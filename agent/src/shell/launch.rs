@@ -81,7 +81,8 @@ impl PendingStart {
     }
 
     /// The output, once the program runs.
-    pub(crate) fn into_output(self) -> Output {
+    pub(crate) fn into_output(mut self) -> Output {
+        self.output.runs();
         self.output
     }
 

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use podgate_proto::flow::{self, MAX_WAITING, Offset};
-use podgate_proto::limits::MAX_CHUNK;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
 use podgate_proto::v1::{EndOfInput, FrontdoorMessage, Signal, TerminalSize};
 use russh::server::Msg;
@@ -182,10 +181,8 @@ async fn send(
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     credit: &flow::Sender,
 ) -> Result<(), Over> {
-    while !bytes.is_empty() {
-        let chunk = bytes.split_to(bytes.len().min(MAX_CHUNK));
-        credit.reserve(chunk.len()).await;
-        tell(to_agent, ToAgent::Input(offset.number(chunk))).await?;
+    while let Some(data) = credit.next(&mut bytes, offset).await {
+        tell(to_agent, ToAgent::Input(data)).await?;
     }
     Ok(())
 }

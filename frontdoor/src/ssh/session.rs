@@ -220,6 +220,9 @@ impl Session<'_> {
         } = match opened.await {
             Ok(opened) => opened,
             Err(error) => {
+                if let Some(limit) = error.limit() {
+                    task.client.refused(limit);
+                }
                 let line = open::sentence(&error);
                 return match error.refused_by() {
                     Some(by) => self.refused(by, line),

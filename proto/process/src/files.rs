@@ -30,7 +30,7 @@ pub struct Stalled;
 #[derive(Debug)]
 pub struct FileThread {
     calls: SyncSender<Call>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// True after a caller has given up on a call, until a call ends. Meanwhile callers do not wait.
     stalled: Arc<AtomicBool>,
 }
@@ -49,10 +49,10 @@ impl FileThread {
         };
         // It is not joined: it may hang in a call.
         thread::Builder::new().name(name.to_owned()).spawn(run)?;
-        let places = Arc::new(Semaphore::new(CALLS));
+        let permits = Arc::new(Semaphore::new(CALLS));
         Ok(Self {
             calls,
-            places,
+            permits,
             stalled,
         })
     }
@@ -65,16 +65,16 @@ impl FileThread {
     ) -> Result<T, Stalled> {
         let (tell, told) = oneshot::channel();
         if self.stalled.load(Ordering::Relaxed) {
-            let place = Arc::clone(&self.places).try_acquire_owned();
-            let place = place.map_err(|_| Stalled)?;
-            self.queue(move || drop((call(), place)))?;
+            let permit = Arc::clone(&self.permits).try_acquire_owned();
+            let permit = permit.map_err(|_| Stalled)?;
+            self.queue(move || drop((call(), permit)))?;
             return Err(Stalled);
         }
         let done = async {
-            let place = Arc::clone(&self.places).acquire_owned().await;
-            let place = place.map_err(|_| Stalled)?;
+            let permit = Arc::clone(&self.permits).acquire_owned().await;
+            let permit = permit.map_err(|_| Stalled)?;
             // The receiver may have given up.
-            self.queue(move || drop((tell.send(call()), place)))?;
+            self.queue(move || drop((tell.send(call()), permit)))?;
             told.await.map_err(|_| Stalled)
         };
         timeout(LIMIT, done).await.unwrap_or_else(|_| {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use podgate_tests::fixtures::gateway::Part;
 use podgate_tests::instruments::program::{Input, Output, Program};
 
-use crate::place::{Open, Place, Way, either};
+use crate::bench::{Bench, Open, Via, either};
 use crate::sizes::Sizes;
 use crate::table::{Row, median};
 
@@ -65,18 +65,18 @@ async fn transfer(open: &Open, direction: Direction, bytes: u64) -> Result<f64> 
     Ok(bytes as f64 / MIB / begun.elapsed().as_secs_f64())
 }
 
-pub(crate) async fn rows(place: &Place, sizes: &Sizes, direction: Direction) -> Result<Vec<Row>> {
-    let parts = [&place.stand.frontdoor, &place.stand.agent];
+pub(crate) async fn rows(bench: &Bench, sizes: &Sizes, direction: Direction) -> Result<Vec<Row>> {
+    let parts = [&bench.stand.frontdoor, &bench.stand.agent];
     let cpu = || -> Result<Vec<Duration>> { parts.into_iter().map(Part::cpu).collect() };
     let mut rates = [const { Vec::new() }; 3];
     let mut used = [const { Vec::new() }; 2];
     for round in 0..sizes.transfers {
-        for way in place.ways(round) {
-            let open = place.open(way).await?;
+        for via in bench.vias(round) {
+            let open = bench.open(via).await?;
             let before = cpu()?;
             let rate = transfer(&open, direction, sizes.bulk).await;
-            rates[way as usize].push(rate.with_context(|| format!("{way:?}"))?);
-            if way == Way::Gateway {
+            rates[via as usize].push(rate.with_context(|| format!("{via:?}"))?);
+            if via == Via::Gateway {
                 for (used, (before, after)) in used.iter_mut().zip(before.iter().zip(cpu()?)) {
                     used.push((after - *before).as_secs_f64() * GIB / sizes.bulk as f64);
                 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::place::{Open, Place, Way, either};
+use crate::bench::{Bench, Open, Via, either};
 use crate::sizes::Sizes;
 use crate::table::{Row, Times};
 
@@ -23,12 +23,12 @@ async fn run_true(open: &Open) -> Result<()> {
 }
 
 /// On an SSH connection that stands.
-pub(crate) async fn open(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
+pub(crate) async fn open(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
     let mut opened = Vec::new();
-    for way in place.ways(0) {
-        opened.push((way, place.open(way).await?, Times::default()));
+    for via in bench.vias(0) {
+        opened.push((via, bench.open(via).await?, Times::default()));
     }
-    let (runs, container) = match &place.pod {
+    let (runs, container) = match &bench.pod {
         // runc takes its time.
         Some(_) => (sizes.commands / 5, "in a container"),
         None => (sizes.commands, "a plain process"),
@@ -37,18 +37,18 @@ pub(crate) async fn open(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
         let first = round % opened.len();
         for at in 0..opened.len() {
             let at = (first + at) % opened.len();
-            let (way, open, times) = &mut opened[at];
+            let (via, open, times) = &mut opened[at];
             let begun = Instant::now();
-            run_true(open).await.with_context(|| format!("{way:?}"))?;
+            run_true(open).await.with_context(|| format!("{via:?}"))?;
             if round >= WARM_UP {
                 times.push(begun.elapsed());
             }
         }
     }
     let mut times = [Times::default(), Times::default(), Times::default()];
-    for (way, open, taken) in opened {
+    for (via, open, taken) in opened {
         open.close().await;
-        times[way as usize] = taken;
+        times[via as usize] = taken;
     }
     let [gateway, kubelet, sshd] = times;
     let ratio = gateway.median() / kubelet.median();
@@ -65,21 +65,21 @@ pub(crate) async fn open(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
 }
 
 /// On an SSH connection of its own; the kubelet's is new each time anyway.
-pub(crate) async fn new(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
+pub(crate) async fn new(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
     let mut times = [Times::default(), Times::default(), Times::default()];
     for round in 0..WARM_UP + sizes.commands {
-        for way in place.ways(round) {
+        for via in bench.vias(round) {
             let begun = Instant::now();
-            let open = place.open(way).await?;
-            run_true(&open).await.with_context(|| format!("{way:?}"))?;
+            let open = bench.open(via).await?;
+            run_true(&open).await.with_context(|| format!("{via:?}"))?;
             let taken = begun.elapsed();
             open.close().await;
             if round >= WARM_UP {
-                times[way as usize].push(taken);
+                times[via as usize].push(taken);
             }
         }
     }
-    ensure!(place.sshd.is_some(), "sshd is not installed");
+    ensure!(bench.sshd.is_some(), "sshd is not installed");
     let [gateway, kubelet, sshd] = times;
     let ratio = gateway.median() / (kubelet.median() + sshd.median());
     let row = Row {
@@ -94,4 +94,4 @@ pub(crate) async fn new(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
     Ok(vec![row.judge(ratio <= 0.6)])
 }
 
-const _: () = assert!(Way::Gateway as usize == 0 && Way::Sshd as usize == 2);
+const _: () = assert!(Via::Gateway as usize == 0 && Via::Sshd as usize == 2);

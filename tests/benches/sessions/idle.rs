@@ -8,8 +8,8 @@ use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::instruments::program::Input;
 use tokio::task::JoinSet;
 
+use crate::bench::Bench;
 use crate::load::{By, Load};
-use crate::place::Place;
 use crate::sizes::Sizes;
 use crate::table::Row;
 
@@ -23,9 +23,9 @@ const WITHIN: Duration = Duration::from_secs(60);
 const LEFT: f64 = 8.0;
 
 /// Sessions on each core, so that what is there once is there.
-async fn warm_up(place: &Place) -> Result<()> {
+async fn warm_up(bench: &Bench) -> Result<()> {
     for _ in 0..8 {
-        let connection = place.login.connect().await?;
+        let connection = bench.login.connect().await?;
         connection.exec("true").await?.wait().await?;
         connection.close().await;
     }
@@ -46,15 +46,15 @@ async fn settled(part: &Part) -> Result<f64> {
 }
 
 /// Each on an SSH connection of its own.
-pub(crate) async fn rows(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
-    warm_up(place).await?;
-    let parts = [&place.stand.frontdoor, &place.stand.agent];
+pub(crate) async fn rows(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
+    warm_up(bench).await?;
+    let parts = [&bench.stand.frontdoor, &bench.stand.agent];
     let before = [settled(parts[0]).await?, settled(parts[1]).await?];
     let mut idle = Vec::new();
     while idle.len() < sizes.shells {
         let mut starting = JoinSet::new();
         for _ in 0..AT_ONCE.min(sizes.shells - idle.len()) {
-            let login = place.login.clone();
+            let login = bench.login.clone();
             starting.spawn(async move {
                 let connection = login.connect().await?;
                 let mut shell = connection.terminal(None).await?;
@@ -84,14 +84,14 @@ pub(crate) async fn rows(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
 }
 
 /// What is left after 8 bulk sessions have moved what they can and gone.
-pub(crate) async fn after_bulk(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
-    warm_up(place).await?;
-    let parts = [&place.stand.frontdoor, &place.stand.agent];
+pub(crate) async fn after_bulk(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
+    warm_up(bench).await?;
+    let parts = [&bench.stand.frontdoor, &bench.stand.agent];
     let before = [settled(parts[0]).await?, settled(parts[1]).await?];
     let mut peak = [0.0_f64; 2];
     let loads = [
-        Load::start(By::Ssh(place.login.clone())).await?,
-        Load::start(By::Ssh(place.login.clone())).await?,
+        Load::start(By::Ssh(bench.login.clone())).await?,
+        Load::start(By::Ssh(bench.login.clone())).await?,
     ];
     // As many looks as the size of a transfer gives; each is a few milliseconds after the last.
     let mut looks = sizes.bulk >> 20;

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use podgate_tests::instruments::program::{Input, Output, Program};
 
+use crate::bench::{Bench, Open, Running, Via, either};
 use crate::load::{self, By, Load};
-use crate::place::{Open, Place, Running, Way, either};
 use crate::sizes::Sizes;
 use crate::table::{Row, Times, median};
 
@@ -39,12 +39,12 @@ async fn press_timed(running: &mut Running, times: &mut Times) -> Result<()> {
 }
 
 /// All three in turn, keystroke by keystroke.
-async fn alone(place: &Place, sizes: &Sizes) -> Result<[Times; 3]> {
+async fn alone(bench: &Bench, sizes: &Sizes) -> Result<[Times; 3]> {
     let mut shells = Vec::new();
-    for way in place.ways(0) {
-        let open = place.open(way).await?;
+    for via in bench.vias(0) {
+        let open = bench.open(via).await?;
         let running = start(&open).await?;
-        shells.push((way, open, running));
+        shells.push((via, open, running));
     }
     let mut times = [Times::default(), Times::default(), Times::default()];
     let mut unused = Times::default();
@@ -52,13 +52,13 @@ async fn alone(place: &Place, sizes: &Sizes) -> Result<[Times; 3]> {
         let first = round % shells.len();
         for at in 0..shells.len() {
             let at = (first + at) % shells.len();
-            let (way, _, running) = &mut shells[at];
+            let (via, _, running) = &mut shells[at];
             let into = match round {
                 0..WARM_UP => &mut unused,
-                _ => &mut times[*way as usize],
+                _ => &mut times[*via as usize],
             };
             let pressed = press_timed(running, into).await;
-            pressed.with_context(|| format!("{way:?}"))?;
+            pressed.with_context(|| format!("{via:?}"))?;
         }
     }
     for (_, open, running) in shells {
@@ -69,22 +69,22 @@ async fn alone(place: &Place, sizes: &Sizes) -> Result<[Times; 3]> {
 }
 
 /// Each beside a load of its own kind: in rounds, since two loads at once would slow each other.
-async fn beside(place: &Place, sizes: &Sizes) -> Result<([Times; 3], [f64; 3])> {
+async fn beside(bench: &Bench, sizes: &Sizes) -> Result<([Times; 3], [f64; 3])> {
     let mut times = [Times::default(), Times::default(), Times::default()];
     let mut rates = [const { Vec::new() }; 3];
     for round in 0..LOADS {
-        for way in place.ways(round) {
-            let by = match way {
-                Way::Kubelet => By::Kubelet(place.direct.clone()),
-                way => By::Ssh(place.login(way)?.clone()),
+        for via in bench.vias(round) {
+            let by = match via {
+                Via::Kubelet => By::Kubelet(bench.direct.clone()),
+                via => By::Ssh(bench.login(via)?.clone()),
             };
-            let open = place.open(way).await?;
+            let open = bench.open(via).await?;
             let mut running = start(&open).await?;
             let load = Load::start(by).await?;
             for _ in 0..sizes.keystrokes / LOADS / 4 {
-                press_timed(&mut running, &mut times[way as usize]).await?;
+                press_timed(&mut running, &mut times[via as usize]).await?;
             }
-            rates[way as usize].push(load.end().await?);
+            rates[via as usize].push(load.end().await?);
             drop(running);
             open.close().await;
         }
@@ -93,19 +93,19 @@ async fn beside(place: &Place, sizes: &Sizes) -> Result<([Times; 3], [f64; 3])> 
 }
 
 /// Beside a load on the keystroke's own SSH connection. The kubelet has no such thing.
-async fn within(place: &Place, sizes: &Sizes) -> Result<[Times; 3]> {
+async fn within(bench: &Bench, sizes: &Sizes) -> Result<[Times; 3]> {
     let mut times = [Times::default(), Times::default(), Times::default()];
     for round in 0..LOADS {
-        for way in place.ways(round) {
-            if way == Way::Kubelet {
+        for via in bench.vias(round) {
+            if via == Via::Kubelet {
                 continue;
             }
-            let connection = place.login(way)?.connect().await?;
+            let connection = bench.login(via)?.connect().await?;
             let mut running = Running::Ssh(connection.terminal(Some(ECHO)).await?);
             either!(&mut running, program => program.until("ready\n").await)?;
             let load = load::on(&connection).await?;
             for _ in 0..sizes.keystrokes / LOADS / 8 {
-                press_timed(&mut running, &mut times[way as usize]).await?;
+                press_timed(&mut running, &mut times[via as usize]).await?;
             }
             drop(load);
             drop(running);
@@ -115,8 +115,8 @@ async fn within(place: &Place, sizes: &Sizes) -> Result<[Times; 3]> {
     Ok(times)
 }
 
-pub(crate) async fn rows(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
-    let [idle, kubelet, sshd] = alone(place, sizes).await.context("alone")?;
+pub(crate) async fn rows(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
+    let [idle, kubelet, sshd] = alone(bench, sizes).await.context("alone")?;
     let more = idle.median() - kubelet.median();
     let spread = idle.quantile(0.99) / idle.median();
     let row = Row {
@@ -142,7 +142,7 @@ pub(crate) async fn rows(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
     };
     let mut rows = vec![p50.judge(more <= 0.25), p99.judge(spread <= 4.0)];
 
-    let (beside, rates) = beside(place, sizes).await.context("beside")?;
+    let (beside, rates) = beside(bench, sizes).await.context("beside")?;
     rows.push(judge_load(
         "the same beside 4 bulk sessions",
         &idle,
@@ -155,7 +155,7 @@ pub(crate) async fn rows(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
         sshd: format!("{:.0} MiB/s", rates[2]),
         ..Row::default()
     });
-    let within = within(place, sizes).await.context("within")?;
+    let within = within(bench, sizes).await.context("within")?;
     let what = "the same, all 5 on one SSH connection";
     rows.push(judge_load(what, &idle, &within));
     Ok(rows)

@@ -3,12 +3,12 @@
 //! `cargo bench -p podgate-tests --bench sessions [-- --quick] [GROUP…]`
 #![allow(clippy::indexing_slicing)]
 
+mod bench;
 mod bulk;
 mod commands;
 mod idle;
 mod keystroke;
 mod load;
-mod place;
 mod sizes;
 mod sshd;
 mod storm;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use place::Place;
+use bench::Bench;
 use sizes::{Group, Sizes};
 use table::Row;
 
@@ -52,18 +52,18 @@ fn run() -> Result<()> {
 
 /// Each group has a stand of its own, so that none is measured in what another left.
 fn measure(group: Group, sizes: &Sizes) -> Result<Vec<Row>> {
-    let place = Place::new(group == Group::Container)?;
-    let measured = place.run(async {
+    let bench = Bench::new(group == Group::Container)?;
+    let measured = bench.run(async {
         let rows = async {
             match group {
-                Group::Container | Group::Open => commands::open(&place, sizes).await,
-                Group::New => commands::new(&place, sizes).await,
-                Group::Keystroke => keystroke::rows(&place, sizes).await,
-                Group::Stdout => bulk::rows(&place, sizes, bulk::Direction::Stdout).await,
-                Group::Stdin => bulk::rows(&place, sizes, bulk::Direction::Stdin).await,
-                Group::Idle => idle::rows(&place, sizes).await,
-                Group::After => idle::after_bulk(&place, sizes).await,
-                Group::Storm => storm::rows(&place, sizes).await,
+                Group::Container | Group::Open => commands::open(&bench, sizes).await,
+                Group::New => commands::new(&bench, sizes).await,
+                Group::Keystroke => keystroke::rows(&bench, sizes).await,
+                Group::Stdout => bulk::rows(&bench, sizes, bulk::Direction::Stdout).await,
+                Group::Stdin => bulk::rows(&bench, sizes, bulk::Direction::Stdin).await,
+                Group::Idle => idle::rows(&bench, sizes).await,
+                Group::After => idle::after_bulk(&bench, sizes).await,
+                Group::Storm => storm::rows(&bench, sizes).await,
             }
         };
         tokio::time::timeout(WITHIN, rows).await

@@ -5,20 +5,20 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use tokio::task::JoinSet;
 
-use crate::place::{Open, Place, Way};
+use crate::bench::{Bench, Open, Via};
 use crate::sizes::Sizes;
 use crate::table::{Row, Times};
 
 /// How long each took that was served, and why the first other was not.
-async fn storm(place: &Place, way: Way, clients: usize) -> Result<(Times, Option<String>)> {
+async fn storm(bench: &Bench, via: Via, clients: usize) -> Result<(Times, Option<String>)> {
     let mut tasks = JoinSet::new();
     let begun = Instant::now();
     for _ in 0..clients {
-        let login = match way {
-            Way::Kubelet => None,
-            way => Some(place.login(way)?.clone()),
+        let login = match via {
+            Via::Kubelet => None,
+            via => Some(bench.login(via)?.clone()),
         };
-        let direct = place.direct.clone();
+        let direct = bench.direct.clone();
         tasks.spawn(async move {
             let status = match login {
                 None => direct.exec("true", false).await?.wait().await?.1,
@@ -45,22 +45,22 @@ async fn storm(place: &Place, way: Way, clients: usize) -> Result<(Times, Option
     Ok((times, failed))
 }
 
-pub(crate) async fn rows(place: &Place, sizes: &Sizes) -> Result<Vec<Row>> {
+pub(crate) async fn rows(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
     let mut cells = [const { String::new() }; 3];
     let (mut all, mut why) = (false, String::new());
-    for way in place.ways(0) {
+    for via in bench.vias(0) {
         // The first connections between the parts are there.
-        let open = place.open(way).await?;
+        let open = bench.open(via).await?;
         if let Open::Ssh(connection) = &open {
             connection.exec("true").await?.wait().await?;
         }
         open.close().await;
-        let (times, failed) = storm(place, way, sizes.storm).await?;
-        if way == Way::Gateway {
+        let (times, failed) = storm(bench, via, sizes.storm).await?;
+        if via == Via::Gateway {
             all = times.count() == sizes.storm;
             why = failed.unwrap_or_default();
         }
-        cells[way as usize] = format!(
+        cells[via as usize] = format!(
             "{} served, p50 {:.0} ms, p99 {:.0}",
             times.count(),
             times.median(),

@@ -8,7 +8,7 @@ use super::source::{Files, is_in, is_in_any};
 
 /// What stands in few places: a crate, or an item of one, or a module of ours by its path.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct OnlyIn {
     pub(super) what: &'static str,
     pub(super) places: &'static [&'static str],
     pub(super) why: &'static str,
@@ -71,7 +71,7 @@ pub(super) fn crates(table: &[(&str, &[&str])], packages: &[Package]) -> Vec<Str
 }
 
 /// What the table keeps stands in its places alone, and in each of them.
-pub(super) fn kept(table: &[Kept], packages: &[Package]) -> Vec<String> {
+pub(super) fn kept(table: &[OnlyIn], packages: &[Package]) -> Vec<String> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for package in packages {

@@ -2,25 +2,25 @@
 
 use podgate_tests::instruments::client::Login;
 
-use super::{Place, denied};
+use super::{AuthnStand, denied};
 
 const RULES: &str =
     "authn: {certificates: [{authorities: 'DIR/ca.pub'}], revoked: 'DIR/revoked'}\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_names_its_user_and_groups() {
-    let place = Place::new(RULES).await;
-    let ada = place.somebody("ada").await;
+    let authn = AuthnStand::new(RULES).await;
+    let ada = authn.somebody("ada").await;
     ada.is_denied().await;
     let options = ["-I", "ada", "-n", "x,group:dev,group:ops", "-V", "-1m:+5m"];
-    place.certify(&ada, "ca", &options).await;
+    authn.certify(&ada, "ca", &options).await;
     ada.works().await;
-    place
+    authn
         .logged_in("ada", "[\"dev\", \"ops\"]", "certificate")
         .await;
     // What a desk's certificate alone may say is passed over in another's.
     let vouched = "extension:identity@podgate={\"source\":\"oidc\",\"extra\":{\"a\":[\"b\"]}}";
-    place
+    authn
         .certify(&ada, "ca", &["-I", "ada", "-n", "x", "-O", vouched])
         .await;
     assert_eq!(
@@ -28,47 +28,47 @@ async fn a_certificate_names_its_user_and_groups() {
         b"user: ada\nsource: certificate\n"
     );
     // The stand's own user is still let in by their key, which is offered as any other.
-    let own = place.stand.client.run(&[], "demo", "echo works").await;
+    let own = authn.stand.client.run(&[], "demo", "echo works").await;
     assert_eq!(own.unwrap().stdout, b"works\n");
-    place.logged_in("ada", "[\"dev\"]", "key").await;
+    authn.logged_in("ada", "[\"dev\"]", "key").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rule_of_a_ca_is_its_own() {
-    let place = Place::new(
+    let authn = AuthnStand::new(
         "authn:\n  certificates:\n\
          \x20 - {authorities: 'DIR/ca.pub', userFrom: principal, userPrincipal: 'user:', \
          groupPrincipal: 'g:', userPrefix: 'corp:', groupPrefix: 'corp:'}\n\
          \x20 - {authorities: 'DIR/other.pub', trustSystem: true}\n",
     )
     .await;
-    let ada = place.somebody("ada").await;
-    place
+    let ada = authn.somebody("ada").await;
+    authn
         .certify(&ada, "ca", &["-I", "some key", "-n", "user:ada,g:dev,else"])
         .await;
     ada.works().await;
-    place
+    authn
         .logged_in("corp:ada", "[\"corp:dev\"]", "certificate")
         .await;
     for principals in ["else", "user:ada,user:bob", "user:"] {
         let options = ["-I", "some key", "-n", principals];
-        place.certify(&ada, "ca", &options).await;
+        authn.certify(&ada, "ca", &options).await;
         ada.is_denied().await;
     }
-    place.refused("0 of its principals").await;
-    place.refused("2 of its principals").await;
-    place.refused("is empty").await;
+    authn.refused("0 of its principals").await;
+    authn.refused("2 of its principals").await;
+    authn.refused("is empty").await;
     let options = ["-I", "system:node:a", "-n", "group:system:nodes"];
-    place.certify(&ada, "other", &options).await;
+    authn.certify(&ada, "other", &options).await;
     ada.works().await;
-    place
+    authn
         .logged_in("system:node:a", "[\"system:nodes\"]", "certificate")
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_a_certificate_worth_nothing() {
-    let place = Place::new(RULES).await;
+    let authn = AuthnStand::new(RULES).await;
     const PLAIN: &str = "-I ada -n ada";
     // Who signs, ssh-keygen's options, and what the log says; of time, russh says it, not the log.
     let table = [
@@ -97,28 +97,28 @@ async fn what_makes_a_certificate_worth_nothing() {
     ];
     let words = |options: &'static str| options.split(' ').collect::<Vec<_>>();
     for (number, (ca, options, reason)) in table.into_iter().enumerate() {
-        let ada = place.somebody(&format!("ada-{number}")).await;
-        place.certify(&ada, ca, &words(options)).await;
+        let ada = authn.somebody(&format!("ada-{number}")).await;
+        authn.certify(&ada, ca, &words(options)).await;
         // ssh would not show a host's at all; this client shows anything.
         let certificate = ada.dir.join("id-cert.pub");
-        let (key, host) = (ada.dir.join("id"), place.stand.dir().join("host.pub"));
-        let login = Login::new(place.stand.frontdoor.port(), "demo", &key, &host);
+        let (key, host) = (ada.dir.join("id"), authn.stand.dir().join("host.pub"));
+        let login = Login::new(authn.stand.frontdoor.port(), "demo", &key, &host);
         let login = login.unwrap().with_certificate(&certificate).unwrap();
         let error = login.connect().await.err().map(|error| error.to_string());
         let error = error.unwrap_or_default();
         assert!(error.contains("no login"), "{options:?}: {error}");
         ada.is_denied().await;
-        place.refused(reason).await;
+        authn.refused(reason).await;
         // The same key, signed well.
-        place.certify(&ada, "ca", &words(PLAIN)).await;
+        authn.certify(&ada, "ca", &words(PLAIN)).await;
         ada.works().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_certificate_allows() {
-    let place = Place::new(RULES).await;
-    let ada = place.somebody("ada").await;
+    let authn = AuthnStand::new(RULES).await;
+    let ada = authn.somebody("ada").await;
     let plain = [
         "-I",
         "ada",
@@ -127,9 +127,9 @@ async fn what_a_certificate_allows() {
         "-O",
         "source-address=127.0.0.0/8,::1",
     ];
-    place.certify(&ada, "ca", &plain).await;
+    authn.certify(&ada, "ca", &plain).await;
     assert!(ada.has_terminal().await);
-    place
+    authn
         .certify(&ada, "ca", &[&plain[..], &["-O", "no-pty"]].concat())
         .await;
     assert!(!ada.has_terminal().await);
@@ -144,10 +144,10 @@ async fn what_a_certificate_allows() {
             "extension:x@example.com",
         ],
     ];
-    place.certify(&ada, "ca", &clear.concat()).await;
+    authn.certify(&ada, "ca", &clear.concat()).await;
     assert!(ada.has_terminal().await);
     let forced = "force-command=echo forced:$SSH_ORIGINAL_COMMAND";
-    place
+    authn
         .certify(&ada, "ca", &[&plain[..], &["-O", forced]].concat())
         .await;
     assert_eq!(ada.prints(&[], "id").await, "forced:id\n");
@@ -155,13 +155,13 @@ async fn what_a_certificate_allows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_revoked_or_not_trusted_any_more() {
-    let place = Place::new(RULES).await;
-    let ada = place.somebody("ada").await;
+    let authn = AuthnStand::new(RULES).await;
+    let ada = authn.somebody("ada").await;
     let options = ["-I", "ada's laptop", "-n", "ada", "-z", "17"];
-    place.certify(&ada, "ca", &options).await;
+    authn.certify(&ada, "ca", &options).await;
     ada.works().await;
-    let ca = std::fs::read_to_string(place.dir.path().join("ca.pub")).unwrap();
-    let own = std::fs::read_to_string(place.stand.dir().join("id.pub")).unwrap();
+    let ca = std::fs::read_to_string(authn.dir.path().join("ca.pub")).unwrap();
+    let own = std::fs::read_to_string(authn.stand.dir().join("id.pub")).unwrap();
     for list in [
         "serial: 17\n".to_owned(),
         "# many\nserial: 10-20\n".to_owned(),
@@ -169,15 +169,15 @@ async fn what_is_revoked_or_not_trusted_any_more() {
         format!("key: {}\n", ada.key),
         ca.clone(),
     ] {
-        place.revoke(&list);
+        authn.revoke(&list);
         ada.is_denied().await;
-        // A list that is none leaves the last in place.
-        place.revoke("serial: none\n");
+        // A list that is none leaves the last in authn.
+        authn.revoke("serial: none\n");
         ada.is_denied().await;
-        place.revoke("serial: 18\nid: ada\n");
+        authn.revoke("serial: 18\nid: ada\n");
         ada.works().await;
     }
-    place.refused("it is revoked").await;
+    authn.refused("it is revoked").await;
     // A binary list says the same.
     for (spec, options) in [
         ("serial: 10-20\n".to_owned(), &["-s", "ca.pub"][..]),
@@ -185,33 +185,33 @@ async fn what_is_revoked_or_not_trusted_any_more() {
         (format!("sha1: {}\n", ada.key), &[]),
         (ca.clone(), &[]),
     ] {
-        place.revoke_by_krl(&spec, options).await;
+        authn.revoke_by_krl(&spec, options).await;
         ada.is_denied().await;
-        place
+        authn
             .revoke_by_krl("serial: 17\n", &["-s", "other.pub"])
             .await;
         ada.works().await;
     }
     // Plain keys, too.
     let works = async || {
-        let run = place.stand.client.run(&[], "demo", "echo works").await;
+        let run = authn.stand.client.run(&[], "demo", "echo works").await;
         run.unwrap().stdout == b"works\n"
     };
     assert!(works().await);
-    place.revoke(&own);
+    authn.revoke(&own);
     assert!(!works().await);
 
-    let other = std::fs::read_to_string(place.dir.path().join("other.pub")).unwrap();
+    let other = std::fs::read_to_string(authn.dir.path().join("other.pub")).unwrap();
     super::replace(
-        place.dir.path().join("ca.pub"),
+        authn.dir.path().join("ca.pub"),
         &format!("# ours\n\n{other}"),
     );
     ada.is_denied().await;
-    place.certify(&ada, "other", &options).await;
+    authn.certify(&ada, "other", &options).await;
     ada.works().await;
 
     // Emptied and taken away it trusts nobody, and not whom it did last.
-    let trusted = place.dir.path().join("ca.pub");
+    let trusted = authn.dir.path().join("ca.pub");
     super::replace(trusted.clone(), "# nobody\n");
     ada.is_denied().await;
     super::replace(trusted.clone(), &other);
@@ -222,16 +222,16 @@ async fn what_is_revoked_or_not_trusted_any_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_an_rsa_key() {
-    let place = Place::new(RULES).await;
-    let mut ada = place.somebody("ada").await;
+    let authn = AuthnStand::new(RULES).await;
+    let mut ada = authn.somebody("ada").await;
     std::fs::remove_file(ada.dir.join("id")).unwrap();
     let rsa = ["-t", "rsa", "-b", "2048"];
     ada.key = podgate_tests::real::ssh::keygen(&ada.dir.join("id"), &rsa)
         .await
         .unwrap();
-    place.certify(&ada, "ca", &["-I", "ada", "-n", "ada"]).await;
+    authn.certify(&ada, "ca", &["-I", "ada", "-n", "ada"]).await;
     ada.works().await;
-    place.logged_in("ada", "[]", "certificate").await;
+    authn.logged_in("ada", "[]", "certificate").await;
     let sha1 = "-oPubkeyAcceptedAlgorithms=ssh-rsa-cert-v01@openssh.com,ssh-rsa";
     denied(&ada.run(&[sha1], "echo ran").await);
 }

@@ -4,30 +4,31 @@ use podgate_tests::instruments::client::Login;
 use podgate_tests::instruments::program::Output;
 use podgate_tests::real::ssh::{Client, keygen};
 
-use super::{Place, denied, replace};
+use super::{AuthnStand, denied, replace};
 
-/// A place where ada's key has these options.
-async fn ada(place: &Place, options: &str) -> super::Somebody {
-    let name = format!("ada-{}", place.stand.dir().read_dir().unwrap().count());
-    let ada = place.somebody(&name).await;
+/// A stand where ada's key has these options.
+async fn ada(authn: &AuthnStand, options: &str) -> super::Somebody {
+    let name = format!("ada-{}", authn.stand.dir().read_dir().unwrap().count());
+    let ada = authn.somebody(&name).await;
     let users = format!(
         "- name: ada\n  groups: [dev]\n  keys: ['{options} {}']\n",
         ada.key
     );
-    place.users(&users);
+    authn.users(&users);
     ada
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_its_users() {
-    let place = Place::new("authn: {keys: {userPrefix: 'ssh:', groupPrefix: 'team:'}}\n").await;
-    ada(&place, "").await.works().await;
-    place.logged_in("ssh:ada", "[\"team:dev\"]", "key").await;
+    let authn =
+        AuthnStand::new("authn: {keys: {userPrefix: 'ssh:', groupPrefix: 'team:'}}\n").await;
+    ada(&authn, "").await.works().await;
+    authn.logged_in("ssh:ada", "[\"team:dev\"]", "key").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_and_expiry_time() {
-    let place = Place::new("").await;
+    let authn = AuthnStand::new("").await;
     for options in [
         "from=\"127.0.0.1\"",
         "FROM=\"10.0.0.0/8,127.0.0.0/8\"",
@@ -35,7 +36,7 @@ async fn from_and_expiry_time() {
         "expiry-time=\"20990101\"",
         "expiry-time=\"209901012359Z\"",
     ] {
-        ada(&place, options).await.works().await;
+        ada(&authn, options).await.works().await;
     }
     for options in [
         "from=\"10.0.0.0/8\"",
@@ -43,15 +44,15 @@ async fn from_and_expiry_time() {
         "expiry-time=\"20000101\"",
         "expiry-time=\"20990101\",expiry-time=\"20000101000000Z\"",
     ] {
-        ada(&place, options).await.is_denied().await;
+        ada(&authn, options).await.is_denied().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forced_command_runs_whatever_is_asked_for() {
-    let place = Place::new("acceptEnv: [SSH_ORIGINAL_COMMAND]\n").await;
+    let authn = AuthnStand::new("acceptEnv: [SSH_ORIGINAL_COMMAND]\n").await;
     let forced = r#"command="echo \"forced:${SSH_ORIGINAL_COMMAND-none}\"""#;
-    let ada = ada(&place, forced).await;
+    let ada = ada(&authn, forced).await;
     assert_eq!(ada.prints(&[], "echo 'a  b'").await, "forced:echo 'a  b'\n");
     assert_eq!(ada.prints(&["-tt"], "id").await, "forced:id\n");
     // A shell, and a variable that the client makes up.
@@ -69,7 +70,7 @@ async fn a_forced_command_runs_whatever_is_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_is_refused_and_permitted() {
-    let place = Place::new("").await;
+    let authn = AuthnStand::new("").await;
     for (options, permitted) in [
         ("", true),
         ("no-pty", false),
@@ -78,15 +79,15 @@ async fn a_terminal_is_refused_and_permitted() {
         ("no-pty,pty", true),
         ("pty,restrict", false),
     ] {
-        let ada = ada(&place, options).await;
+        let ada = ada(&authn, options).await;
         assert_eq!(ada.has_terminal().await, permitted, "{options:?}");
         // Without one nothing is refused.
         ada.works().await;
     }
     // A client that goes on regardless has none.
-    let ada = ada(&place, "no-pty").await;
-    let (key, host) = (ada.dir.join("id"), place.stand.dir().join("host.pub"));
-    let login = Login::new(place.stand.frontdoor.port(), "demo", &key, &host).unwrap();
+    let ada = ada(&authn, "no-pty").await;
+    let (key, host) = (ada.dir.join("id"), authn.stand.dir().join("host.pub"));
+    let login = Login::new(authn.stand.frontdoor.port(), "demo", &key, &host).unwrap();
     let connection = login.connect().await.unwrap();
     let command = "test -t 0 || test -t 1 || echo none";
     let mut session = connection.terminal(Some(command)).await.unwrap();
@@ -97,19 +98,19 @@ async fn a_terminal_is_refused_and_permitted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn options_of_what_is_not_there_restrict_and_let_in() {
-    let place = Place::new("").await;
+    let authn = AuthnStand::new("").await;
     for options in [
         "no-port-forwarding,no-agent-forwarding,no-X11-forwarding,no-user-rc",
         "restrict,port-forwarding,agent-forwarding,X11-forwarding,user-rc",
         "permitopen=\"db:5432\",permitopen=\"[::1]:*\",permitlisten=\"8080\"",
     ] {
-        ada(&place, options).await.works().await;
+        ada(&authn, options).await.works().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_option_refuses_its_key_alone() {
-    let place = Place::new("").await;
+    let authn = AuthnStand::new("").await;
     for options in [
         "no-such-option",
         "environment=\"A=b\"",
@@ -121,29 +122,29 @@ async fn an_unknown_option_refuses_its_key_alone() {
         "expiry-time=\"tomorrow\"",
         "no-pty,",
     ] {
-        let ada = ada(&place, options).await;
-        let bob = place
+        let ada = ada(&authn, options).await;
+        let bob = authn
             .somebody(&format!(
                 "bob-for-{}",
                 ada.dir.file_name().unwrap().display()
             ))
             .await;
-        let users = std::fs::read_to_string(place.stand.dir().join("users.yaml")).unwrap();
-        place.users(&format!("{users}- {{name: bob, keys: ['{}']}}\n", bob.key));
+        let users = std::fs::read_to_string(authn.stand.dir().join("users.yaml")).unwrap();
+        authn.users(&format!("{users}- {{name: bob, keys: ['{}']}}\n", bob.key));
         ada.is_denied().await;
         bob.works().await;
     }
     let wanted = |line: &serde_json::Value| {
         line["message"] == "a key is refused" && line["user"] == "ada" && line["number"] == 1
     };
-    let logged = place.stand.frontdoor.wait_log(super::SOON, wanted).await;
+    let logged = authn.stand.frontdoor.wait_log(super::SOON, wanted).await;
     logged.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn weak_algorithms_prove_nothing() {
-    let place = Place::new("").await;
-    let dir = place.stand.dir().join("rsa");
+    let authn = AuthnStand::new("").await;
+    let dir = authn.stand.dir().join("rsa");
     std::fs::create_dir(&dir).unwrap();
     let rsa = keygen(&dir.join("id"), &["-t", "rsa", "-b", "2048"])
         .await
@@ -151,10 +152,10 @@ async fn weak_algorithms_prove_nothing() {
     let weak = keygen(&dir.join("weak"), &["-t", "rsa", "-b", "1024"])
         .await
         .unwrap();
-    place.users(&format!("- {{name: ada, keys: ['{rsa}', '{weak}']}}\n"));
-    let known = place.stand.dir().join("known_hosts");
+    authn.users(&format!("- {{name: ada, keys: ['{rsa}', '{weak}']}}\n"));
+    let known = authn.stand.dir().join("known_hosts");
     std::fs::copy(known, dir.join("known_hosts")).unwrap();
-    let client = Client::new(&dir, place.stand.frontdoor.port());
+    let client = Client::new(&dir, authn.stand.frontdoor.port());
     let run = async |options: &[&str]| client.run(options, "demo", "echo works").await.unwrap();
     for algorithm in ["rsa-sha2-256", "rsa-sha2-512"] {
         let option = format!("-oPubkeyAcceptedAlgorithms={algorithm}");
@@ -169,10 +170,10 @@ async fn weak_algorithms_prove_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_of_users_as_a_volume_is_mounted() {
-    let place = Place::new("").await;
-    let ada = place.somebody("ada").await;
-    let bob = place.somebody("bob").await;
-    let users = place.stand.dir().join("users.yaml");
+    let authn = AuthnStand::new("").await;
+    let ada = authn.somebody("ada").await;
+    let bob = authn.somebody("bob").await;
+    let users = authn.stand.dir().join("users.yaml");
     std::fs::remove_file(&users).unwrap();
     // A version is a hidden folder, `..data` leads to the one that holds, the rest leads through it
     // (kubelet's atomic writer).
@@ -194,8 +195,8 @@ async fn a_folder_of_users_as_a_volume_is_mounted() {
     version("..2", &[("ada", &bob.key)]);
     bob.works().await;
     ada.is_denied().await;
-    place.logged_in("ada", "[]", "key").await;
-    // A file in its place.
+    authn.logged_in("ada", "[]", "key").await;
+    // A file in its authn.
     std::fs::remove_dir_all(&users).unwrap();
     replace(users, &format!("- {{name: ada, keys: ['{}']}}\n", ada.key));
     ada.works().await;

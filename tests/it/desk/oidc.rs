@@ -11,7 +11,7 @@ use super::{Desk, authority, now};
 
 /// A desk that knows two issuers: one of RSA and EC keys, whose users are of `example`, and one that names
 /// users by their e-mail address, without any prefix.
-struct Place {
+struct OidcDesk {
     desk: Desk,
     issuer: Issuer,
     mail: Issuer,
@@ -20,7 +20,7 @@ struct Place {
     _api: ApiServer,
 }
 
-impl Place {
+impl OidcDesk {
     async fn new() -> Self {
         let pki = Pki::new().unwrap();
         let api = ApiServer::start(Cluster::new(), &pki).await.unwrap();
@@ -69,11 +69,11 @@ impl Place {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_token_names_its_user_as_it_would_to_the_api_server() {
-    let place = Place::new().await;
-    let desk = &place.desk;
-    let ada = format!("{}#ada", place.issuer.url());
-    for key in [&place.rsa, &place.ec] {
-        let token = key.sign(&place.claims(json!({}))).unwrap();
+    let oidc = OidcDesk::new().await;
+    let desk = &oidc.desk;
+    let ada = format!("{}#ada", oidc.issuer.url());
+    for key in [&oidc.rsa, &oidc.ec] {
+        let token = key.sign(&oidc.claims(json!({}))).unwrap();
         let certificate = desk.certificate(&token).await;
         assert_eq!(certificate.key_id(), ada);
         // A prefix takes the names that are Kubernetes' own away from them.
@@ -88,23 +88,23 @@ async fn an_id_token_names_its_user_as_it_would_to_the_api_server() {
         let said = certificate.extensions().get("identity@podgate").unwrap();
         assert_eq!(said, r#"{"source":"oidc"}"#);
     }
-    assert_eq!(place.issuer.asked(), 1);
+    assert_eq!(oidc.issuer.asked(), 1);
     // A key's name is not needed, nor are groups; of several audiences azp says who asked.
-    let unnamed = place.rsa.sign_as(
+    let unnamed = oidc.rsa.sign_as(
         &json!({"alg": "RS256"}),
-        &place.claims(json!({"groups": null})),
+        &oidc.claims(json!({"groups": null})),
     );
     desk.certificate(&unnamed.unwrap()).await;
     let both = json!({"aud": ["podgate", "other"], "azp": "podgate"});
-    desk.certificate(&place.token(both)).await;
+    desk.certificate(&oidc.token(both)).await;
 
     let mail = |other: Value| {
-        let mut claims = place.claims(json!({"iss": place.mail.url(), "email": "ada@example"}));
+        let mut claims = oidc.claims(json!({"iss": oidc.mail.url(), "email": "ada@example"}));
         claims["groups"] = json!(["dev"]);
         for (claim, value) in other.as_object().unwrap() {
             claims[claim] = value.clone();
         }
-        place.rsa.sign(&claims).unwrap()
+        oidc.rsa.sign(&claims).unwrap()
     };
     let certificate = desk
         .certificate(&mail(json!({"email_verified": true})))
@@ -119,7 +119,7 @@ async fn an_id_token_names_its_user_as_it_would_to_the_api_server() {
         desk.refuses(&mail(other), 403, words).await;
     }
     for other in [json!({"hd": "other"}), json!({"hd": null})] {
-        desk.refuses(&place.token(other), 403, "claim hd").await;
+        desk.refuses(&oidc.token(other), 403, "claim hd").await;
     }
     let issued = "podgate_signer_certificates_total{source=\"oidc\",outcome=\"issued\"} 5";
     desk.signer.counts(super::SOON, &[issued]).await.unwrap();
@@ -127,9 +127,9 @@ async fn an_id_token_names_its_user_as_it_would_to_the_api_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_token_that_proves_nothing() {
-    let place = Place::new().await;
-    let desk = &place.desk;
-    desk.certificate(&place.token(json!({}))).await;
+    let oidc = OidcDesk::new().await;
+    let desk = &oidc.desk;
+    desk.certificate(&oidc.token(json!({}))).await;
     for (other, words) in [
         (json!({"aud": "other"}), "not for this client"),
         (json!({"aud": ["podgate", "other"]}), "not for this client"),
@@ -144,46 +144,46 @@ async fn an_id_token_that_proves_nothing() {
         (json!({"iat": now() + 900}), "not valid yet"),
         (json!({"iat": "today"}), "does not say"),
     ] {
-        desk.refuses(&place.token(other), 401, words).await;
+        desk.refuses(&oidc.token(other), 401, words).await;
     }
     // By no key, by a secret that everybody knows, by another's key, by a key of the other kind.
-    let claims = place.claims(json!({}));
+    let claims = oidc.claims(json!({}));
     let none = unsigned(&claims).replace(
         unsigned(&json!(1)).split('.').next().unwrap(),
         "eyJhbGciOiJub25lIn0",
     );
     desk.refuses(&none, 401, "header").await;
     let header = json!({"alg": "HS256", "kid": "r1"});
-    let shared = place.rsa.sign_as(&header, &claims).unwrap();
+    let shared = oidc.rsa.sign_as(&header, &claims).unwrap();
     desk.refuses(&shared, 401, "algorithm").await;
     let header = json!({"alg": "RS512", "kid": "r1"});
-    let other = place.rsa.sign_as(&header, &claims).unwrap();
+    let other = oidc.rsa.sign_as(&header, &claims).unwrap();
     desk.refuses(&other, 401, "algorithm").await;
     let forged = SigningKey::rsa("r1").unwrap().sign(&claims).unwrap();
     desk.refuses(&forged, 401, "not signed by a key of its issuer")
         .await;
     let header = json!({"alg": "ES256", "kid": "r1"});
-    let mixed = place.ec.sign_as(&header, &claims).unwrap();
+    let mixed = oidc.ec.sign_as(&header, &claims).unwrap();
     desk.refuses(&mixed, 401, "not signed by a key of its issuer")
         .await;
     // Of one issuer's key, in another's name.
-    let claims = json!({"iss": place.mail.url(), "email": "ada@example"});
-    let crossed = place.ec.sign(&place.claims(claims)).unwrap();
+    let claims = json!({"iss": oidc.mail.url(), "email": "ada@example"});
+    let crossed = oidc.ec.sign(&oidc.claims(claims)).unwrap();
     desk.refuses(&crossed, 401, "algorithm").await;
     // An issuer that is not known is the API server's to know, which was not meant.
-    let stranger = place.token(json!({"iss": "https://127.0.0.1/other"}));
+    let stranger = oidc.token(json!({"iss": "https://127.0.0.1/other"}));
     desk.refuses(&stranger, 401, "the API server does not accept")
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_change_and_issuers_go() {
-    let place = Place::new().await;
-    let (desk, issuer) = (&place.desk, &place.issuer);
-    let old = place.token(json!({}));
+    let oidc = OidcDesk::new().await;
+    let (desk, issuer) = (&oidc.desk, &oidc.issuer);
+    let old = oidc.token(json!({}));
     desk.certificate(&old).await;
     let next = SigningKey::ec("e2").unwrap();
-    let new = next.sign(&place.claims(json!({}))).unwrap();
+    let new = next.sign(&oidc.claims(json!({}))).unwrap();
     desk.refuses(&new, 401, "not signed by a key of its issuer")
         .await;
     // Whom one stranger's key made it ask is asked for the next one, too.
@@ -196,16 +196,16 @@ async fn keys_change_and_issuers_go() {
     issuer.set_up(false).await.unwrap();
     desk.certificate(&new).await;
     let unknown = SigningKey::ec("e3").unwrap();
-    let unknown = unknown.sign(&place.claims(json!({}))).unwrap();
+    let unknown = unknown.sign(&oidc.claims(json!({}))).unwrap();
     desk.refuses(&unknown, 503, "cannot be asked for its keys")
         .await;
     desk.certificate(&new).await;
     assert_eq!(issuer.asked(), asked + 1);
 
     // One that was never reached has no keys, and what it says is not believed.
-    place.mail.set_up(false).await.unwrap();
-    let claims = json!({"iss": place.mail.url(), "email": "ada@example"});
-    let mail = place.token(claims);
+    oidc.mail.set_up(false).await.unwrap();
+    let claims = json!({"iss": oidc.mail.url(), "email": "ada@example"});
+    let mail = oidc.token(claims);
     desk.refuses(&mail, 503, "cannot be asked for its keys")
         .await;
 }

@@ -99,6 +99,7 @@ async fn tokens_of_nobody_cost_others_nothing() {
         assert!(asked < 200, "everything is asked");
     };
     assert_eq!(refused, Err(Code::ResourceExhausted));
-    assert_eq!(asked, 60);
+    // One is given back each second.
+    assert!((60..90).contains(&asked), "{asked}");
     assert_eq!(signer.api.requests("create", "tokenreviews"), 1 + asked);
 }

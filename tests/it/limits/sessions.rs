@@ -88,6 +88,30 @@ async fn a_node_has_so_many_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_a_share_of_a_nodes_sessions() {
+    let changes = Changes {
+        agent: "sessionsPerUser: 1\n".into(),
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
+    let bob = stand.add_user("bob").await.unwrap();
+    let first = echo(&stand.client, &[]).await;
+    // Through another frontdoor, too, which counts for itself.
+    let (_second, client) = stand.another_frontdoor().await.unwrap();
+    for client in [&stand.client, &client] {
+        let line = "podgate: you have reached the limit of sessions per user on the pod's node; end one, then try again\r\n";
+        assert_eq!(refusal(client).await, line);
+    }
+    works(&bob, &[]).await;
+    let counts = ["podgate_agent_refused_total{limit=\"sessionsPerUser\"} 2"];
+    stand.agent.counts(SOON, &counts).await.unwrap();
+    assert_eq!(end(first).await, Some(7));
+    let none = ["podgate_agent_sessions_active 0"];
+    stand.agent.counts(SOON, &none).await.unwrap();
+    works(&stand.client, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_has_so_many_channels() {
     let stand = stand("channelsPerConnection: 2").await;
     let shared = stand.client.share("demo").await.unwrap();

@@ -140,14 +140,19 @@ pub(crate) fn put_syn_stream(out: &mut BytesMut, stream: u32, block: &[u8]) {
 }
 
 /// Appends a data frame.
+pub(crate) fn put_data(out: &mut BytesMut, stream: u32, fin: bool, payload: &[u8]) {
+    put_data_header(out, stream, fin, payload.len());
+    out.put_slice(payload);
+}
+
+/// Appends a data frame's header. Its payload of `length` bytes must follow.
 ///
 /// # Panics
 /// Not within this crate: a payload is at most a chunk of the link, far below 2^24 bytes.
-pub(crate) fn put_data(out: &mut BytesMut, stream: u32, fin: bool, payload: &[u8]) {
-    debug_assert!(payload.len() < 1 << 24);
+pub(crate) fn put_data_header(out: &mut BytesMut, stream: u32, fin: bool, length: usize) {
+    debug_assert!(length < 1 << 24);
     out.put_u32(stream);
-    out.put_u32(u32::from(fin) << 24 | payload.len() as u32);
-    out.put_slice(payload);
+    out.put_u32(u32::from(fin) << 24 | length as u32);
 }
 
 /// Appends a PING, which keeps a runtime from cutting an idle stream (4 h in containerd).

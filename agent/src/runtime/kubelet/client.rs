@@ -60,7 +60,8 @@ impl Client {
         let dialer = Dialer::start(&config, tasks, stopped)?;
         let host = config.server_name.to_str().into_owned();
         let (tasks, stopped) = (tasks.clone(), stopped.clone());
-        let pods = Pods::new(Arc::clone(&dialer), host, tasks, stopped, lists);
+        let labels = deny.labels.keys().cloned().collect();
+        let pods = Pods::new(Arc::clone(&dialer), host, tasks, stopped, lists, labels);
         Ok(Self {
             config,
             deny,
@@ -88,7 +89,17 @@ impl Client {
         );
         let mut connection = self.dialer.connect().await?;
         let host = self.config.server_name.to_str();
-        let bytes = upgrade::upgrade(&mut connection, &host, &path, token.as_deref()).await?;
+        let asked = upgrade::upgrade(&mut connection, &host, &path, token.as_deref()).await;
+        let bytes = match asked {
+            Err(error @ upgrade::Error::Refused { status: 404, .. }) => {
+                // A kubelet that has just started refuses every pod.
+                return match self.pods.check(granted, token.as_deref()).await {
+                    Err(not_ready @ pods::Error::NoPods) => Err(not_ready.into()),
+                    _ => Err(error.into()),
+                };
+            }
+            asked => asked?,
+        };
         // By now the kubelet has bound the connection to one container, but the runtime starts
         // nothing until the streams are there. A pod of another UID is never entered: the list of
         // pods is what the exec's path was looked up in. Container ids in it are as the kubelet last

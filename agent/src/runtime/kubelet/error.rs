@@ -40,7 +40,10 @@ impl Error {
         match self {
             Self::Pods(error) => error.container_gone(),
             Self::Upgrade(upgrade::Error::Refused { status, text }) => {
-                *status == 404 || text.starts_with("container not found")
+                *status == 404
+                    || text.starts_with("container not found")
+                    // containerd, where the kubelet has not noticed yet.
+                    || text.contains("container is in CONTAINER_EXITED state")
             }
             _ => false,
         }
@@ -49,17 +52,20 @@ impl Error {
 
 impl From<Error> for running::Error {
     fn from(error: Error) -> Self {
-        if error.container_gone() {
-            Self::ContainerGone(Box::new(error))
-        } else {
-            Self::Failed(Box::new(error))
+        match error {
+            Error::HangUp(hangup::Error::InDoubt) => Self::InDoubt,
+            error if error.container_gone() => Self::ContainerGone(Box::new(error)),
+            error => Self::Failed(Box::new(error)),
         }
     }
 }
 
 impl From<node::Error> for running::Error {
     fn from(error: node::Error) -> Self {
-        Self::Failed(Box::new(error))
+        match error {
+            node::Error::InDoubt => Self::InDoubt,
+            error => Self::Failed(Box::new(error)),
+        }
     }
 }
 
@@ -137,6 +143,10 @@ fn refused(status: u16, text: &str) -> Said {
 fn pod(error: &pods::Error) -> Said {
     match error {
         error if error.container_gone() => (error::Error::Changed, format!("{error}; try again")),
+        pods::Error::NoPods => (
+            error::Error::Unreachable,
+            "the kubelet on the pod's node is not ready yet: it knows no pods so far; try again in a moment".into(),
+        ),
         pods::Error::Refused(status) => (
             error::Error::Refused,
             format!(

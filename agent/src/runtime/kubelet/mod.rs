@@ -6,6 +6,7 @@ mod config;
 mod dial;
 mod error;
 mod identify;
+mod items;
 mod pods;
 mod program;
 mod state;
@@ -110,6 +111,7 @@ impl Kubelet {
             since: ticks::now(),
             terminal: start.exec.terminal.is_some(),
             leader: None,
+            seen: None,
         };
         let mut program = self.program(start, Trace::Words(trace.clone()));
         start.record.record(program.trace()).await;
@@ -135,7 +137,9 @@ impl Runtime for Kubelet {
     async fn start(&self, start: &Start<'_>) -> Result<Started, NotStarted> {
         let deadline = Instant::now() + START_TIMEOUT;
         let wrapped = wrapper::wrap(start.session, start.exec).map_err(invalid)?;
-        let mut program = self.program(start, Trace::Wrapped { leader: None });
+        let since = Some(ticks::now());
+        let leader = None;
+        let mut program = self.program(start, Trace::Wrapped { leader, since });
         start.record.record(program.trace()).await;
         let (input, output) = match self.open(start, &wrapped.argv, deadline).await {
             Ok(opened) => opened,
@@ -144,7 +148,7 @@ impl Runtime for Kubelet {
         let mut pending = PendingStart::new(output, wrapped.ready);
         match timeout_at(deadline, pending.ready()).await {
             Ok(Ok(leader)) => {
-                program.trace = Trace::Wrapped { leader };
+                program.trace = Trace::Wrapped { leader, since };
                 Ok(started(input, pending.into_output(), program, start).await)
             }
             Ok(Err(launch::Error::NoShell)) => self.start_words(start, deadline).await,

@@ -30,8 +30,8 @@ pub enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{place} contains no OpenSSH private key: {reason}")]
-    Key { place: String, reason: String },
+    #[error("{origin} contains no OpenSSH private key: {reason}")]
+    Key { origin: String, reason: String },
     #[error("cannot make a key: {0}")]
     Make(#[from] ssh_key::Error),
     #[error("no random numbers: {0}")]
@@ -137,9 +137,9 @@ fn of_file(path: &Path) -> Result<PrivateKey, Error> {
     parse(&text, &path.display().to_string())
 }
 
-fn parse(text: &[u8], place: &str) -> Result<PrivateKey, Error> {
+fn parse(text: &[u8], origin: &str) -> Result<PrivateKey, Error> {
     let wrong = |reason: String| Error::Key {
-        place: place.to_owned(),
+        origin: origin.to_owned(),
         reason,
     };
     let key = PrivateKey::from_openssh(text).map_err(|error| wrong(error.to_string()))?;

@@ -2,7 +2,7 @@
 
 use super::workspace::{files, read};
 use crate::architecture::manifest::built_with;
-use crate::architecture::rules::{self, Kept};
+use crate::architecture::rules::{self, OnlyIn};
 
 /// Whether so many lines are found.
 #[track_caller]
@@ -63,18 +63,18 @@ fn packages_can_be_breached() {
 
 #[test]
 fn places_can_be_breached() {
-    const TABLE: &[Kept] = &[
-        Kept {
+    const TABLE: &[OnlyIn] = &[
+        OnlyIn {
             what: "russh",
             places: &["frontdoor/src/ssh"],
             why: "",
         },
-        Kept {
+        OnlyIn {
             what: "russh::keys",
             places: &["frontdoor/src/authn"],
             why: "",
         },
-        Kept {
+        OnlyIn {
             what: "frontdoor/src/agents",
             places: &["frontdoor/src/ssh"],
             why: "",

@@ -3,8 +3,8 @@
 //! controllers: what it does not know of a pod is an error, never passed over.
 
 mod objects;
-mod place;
 mod pod;
+mod pod_fields;
 mod probe;
 mod token;
 mod volumes;
@@ -21,11 +21,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::real::containerd::{Bridge, Containerd, RunningPod};
+use crate::real::containerd::{Bridge, Containerd, HostNetwork, RunningPod};
 use crate::stand_ins::apiserver::ApiServer;
 use crate::stand_ins::cluster::{Cluster, pod as known};
 pub use objects::Objects;
-use place::Place;
+use pod_fields::PodFields;
 use token::Tokens;
 use volumes::Volumes;
 
@@ -38,8 +38,10 @@ pub struct Node {
     pub name: String,
     /// What the chart rendered.
     pub objects: Objects,
-    /// The network of its pods, where it has the gateway's address.
+    /// The network of its pods. The API server is at the gateway's address.
     pub bridge: Bridge,
+    /// Its own network, where its kubelet is.
+    pub host: HostNetwork,
     pods: Vec<RunningPod>,
     containerd: Arc<Containerd>,
     cluster: Cluster,
@@ -59,7 +61,7 @@ impl Node {
     /// When this is not root, or the machine cannot.
     pub fn new(
         name: &str,
-        bridge: Bridge,
+        (bridge, host): (Bridge, HostNetwork),
         objects: Objects,
         containerd: Arc<Containerd>,
         cluster: Cluster,
@@ -68,19 +70,20 @@ impl Node {
         for object in objects.all() {
             api.put_object(object.clone());
         }
-        let (host, port) = (bridge.gateway(), api.port().to_string());
+        let (server, port) = (bridge.gateway(), api.port().to_string());
         let variable = |name: &str, value: String| (name.to_owned(), value);
         Ok(Self {
             name: name.to_owned(),
             objects,
             bridge,
+            host,
             pods: Vec::new(),
             containerd,
             cluster,
             api,
             hosts: Vec::new(),
             environment: vec![
-                variable("KUBERNETES_SERVICE_HOST", host),
+                variable("KUBERNETES_SERVICE_HOST", server),
                 variable("KUBERNETES_SERVICE_PORT", port),
             ],
             following: JoinSet::new(),
@@ -107,24 +110,24 @@ impl Node {
             .pointer("/metadata/namespace")
             .and_then(Value::as_str);
         let number = u8::try_from(self.pods.len())? + 2;
-        let place = Place {
+        let fields = PodFields {
             namespace: namespace.context("no namespace")?.to_owned(),
             name: format!("{workload}-{number}"),
             uid: format!("{workload}-{number}-uid"),
             node: self.name.clone(),
-            node_address: self.bridge.gateway(),
+            node_address: self.host.address.clone(),
             joined: self.bridge.place(number),
         };
         let account = spec.service_account_name.as_deref().unwrap_or("default");
         let tokens = Tokens {
             api: &self.api,
-            namespace: &place.namespace,
+            namespace: &fields.namespace,
             account,
-            pod: &place.name,
-            uid: &place.uid,
-            node: &place.node,
+            pod: &fields.name,
+            uid: &fields.uid,
+            node: &fields.node,
         };
-        let dir = self.dir.path().join(&place.name);
+        let dir = self.dir.path().join(&fields.name);
         let logs = dir.join("logs");
         std::fs::create_dir_all(&logs)?;
         let hosts = dir.join("hosts");
@@ -133,14 +136,14 @@ impl Node {
         std::fs::write(&hosts, format!("127.0.0.1 localhost\n{lines}"))?;
         let group = spec.security_context.as_ref().and_then(|it| it.fs_group);
         let listed = spec.volumes.as_deref().unwrap_or_default();
-        let mut volumes = Volumes::make(listed, &dir, &self.root(), group, &place, &tokens)?;
-        volumes.sync(&self.api, &place.namespace)?;
+        let mut volumes = Volumes::make(listed, &dir, &self.root(), group, &fields, &tokens)?;
+        volumes.sync(&self.api, &fields.namespace)?;
 
-        let mut told = pod::spec(&spec, &place, &volumes, &self.environment, &hosts)?;
+        let mut told = pod::spec(&spec, &fields, &volumes, &self.environment, &hosts)?;
         told.logs = Some(logs.clone());
         let running = self.containerd.run_pod(told).await?;
-        let address = place.joined.address.clone();
-        let (api, of) = (Arc::clone(&self.api), place.namespace.clone());
+        let address = fields.joined.address.clone();
+        let (api, of) = (Arc::clone(&self.api), fields.namespace.clone());
         self.following.spawn(async move {
             loop {
                 tokio::time::sleep(SYNC).await;
@@ -149,11 +152,11 @@ impl Node {
             }
         });
         let mut published = known(
-            &place.namespace,
-            &place.name,
-            &place.uid,
+            &fields.namespace,
+            &fields.name,
+            &fields.uid,
             &self.name,
-            &place.node_address,
+            &fields.node_address,
         )
         .pod_ip(&address);
         for (key, value) in template

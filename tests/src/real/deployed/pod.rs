@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1 as core;
 
-use super::place::Place;
+use super::pod_fields::PodFields;
 use super::volumes::Volumes;
 use crate::fixtures::gateway::binary;
 use crate::fixtures::images::Image;
@@ -18,7 +18,7 @@ use crate::real::cri::Mount;
 /// `hosts` as its /etc/hosts.
 pub(super) fn spec(
     pod: &core::PodSpec,
-    place: &Place,
+    fields: &PodFields,
     volumes: &Volumes,
     environment: &[(String, String)],
     hosts: &Path,
@@ -32,14 +32,14 @@ pub(super) fn spec(
         "the host network is not known here"
     );
     let of_pod = pod.security_context.clone().unwrap_or_default();
-    let mut spec = PodSpec::new(&place.name)
-        .namespace(&place.namespace)
-        .uid(&place.uid)
+    let mut spec = PodSpec::new(&fields.name)
+        .namespace(&fields.namespace)
+        .uid(&fields.uid)
         .own_network();
-    spec.joined = Some(place.joined.clone());
+    spec.joined = Some(fields.joined.clone());
     spec.host_pid = pod.host_pid.unwrap_or_default();
     for container in &pod.containers {
-        let translated = translate(container, &of_pod, place, volumes, environment, hosts);
+        let translated = translate(container, &of_pod, fields, volumes, environment, hosts);
         let translated = translated.with_context(|| format!("container {}", container.name))?;
         spec = spec.container(translated);
     }
@@ -49,7 +49,7 @@ pub(super) fn spec(
 fn translate(
     container: &core::Container,
     of_pod: &core::PodSecurityContext,
-    place: &Place,
+    fields: &PodFields,
     volumes: &Volumes,
     environment: &[(String, String)],
     hosts: &Path,
@@ -64,7 +64,7 @@ fn translate(
         "it is to run as another than root, and says not as whom"
     );
     let own_env = container.env.iter().flatten();
-    let own_env = own_env.map(|one| variable(one, place));
+    let own_env = own_env.map(|one| variable(one, fields));
     let mut env = environment.to_vec();
     env.extend(own_env.collect::<Result<Vec<_>>>()?);
     let program = program(container.image.as_deref().unwrap_or_default())?;
@@ -132,7 +132,7 @@ fn security(own: &core::SecurityContext, of_pod: &core::PodSecurityContext) -> R
     })
 }
 
-fn variable(variable: &core::EnvVar, place: &Place) -> Result<(String, String)> {
+fn variable(variable: &core::EnvVar, fields: &PodFields) -> Result<(String, String)> {
     let value = match (&variable.value, &variable.value_from) {
         (Some(value), None) => value.clone(),
         (
@@ -141,7 +141,7 @@ fn variable(variable: &core::EnvVar, place: &Place) -> Result<(String, String)> 
                 field_ref: Some(field),
                 ..
             }),
-        ) => place.field(&field.field_path)?.to_owned(),
+        ) => fields.field(&field.field_path)?.to_owned(),
         _ => bail!(
             "the variable {} is from what is not known here",
             variable.name

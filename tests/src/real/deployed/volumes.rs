@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{
 };
 use serde_json::Value;
 
-use super::place::Place;
+use super::pod_fields::PodFields;
 use super::token::Tokens;
 use crate::stand_ins::apiserver::ApiServer;
 
@@ -57,7 +57,7 @@ impl Volumes {
         dir: &Path,
         node: &Path,
         group: Option<i64>,
-        place: &Place,
+        fields: &PodFields,
         tokens: &Tokens<'_>,
     ) -> Result<Self> {
         let mut this = Self {
@@ -68,7 +68,7 @@ impl Volumes {
         for volume in volumes {
             let folder = dir.join(&volume.name);
             let folder = this
-                .volume(volume, folder, node, place, tokens)
+                .volume(volume, folder, node, fields, tokens)
                 .with_context(|| format!("volume {}", volume.name))?;
             this.folders.insert(volume.name.clone(), folder);
         }
@@ -107,7 +107,7 @@ impl Volumes {
         volume: &Volume,
         folder: PathBuf,
         node: &Path,
-        place: &Place,
+        fields: &PodFields,
         tokens: &Tokens<'_>,
     ) -> Result<PathBuf> {
         if let Some(path) = &volume.host_path {
@@ -126,7 +126,7 @@ impl Volumes {
         } else if let Some(source) = &volume.secret {
             (vec![secret(source)?], Data::new(), source.default_mode)
         } else if let Some(source) = &volume.projected {
-            let (of, fixed) = projected(source, place, tokens)?;
+            let (of, fixed) = projected(source, fields, tokens)?;
             (of, fixed, source.default_mode)
         } else {
             bail!("its kind is not known here: {volume:?}");
@@ -143,17 +143,17 @@ impl Volumes {
 }
 
 fn host_path(path: &HostPathVolumeSource, node: &Path) -> Result<PathBuf> {
-    let place = node.join(path.path.trim_start_matches('/'));
+    let on_node = node.join(path.path.trim_start_matches('/'));
     match path.type_.as_deref().unwrap_or_default() {
         "DirectoryOrCreate" => {
-            std::fs::create_dir_all(&place)?;
-            std::fs::set_permissions(&place, Permissions::from_mode(0o755))?;
+            std::fs::create_dir_all(&on_node)?;
+            std::fs::set_permissions(&on_node, Permissions::from_mode(0o755))?;
         }
-        "Directory" if place.is_dir() => {}
-        "File" if place.is_file() => {}
+        "Directory" if on_node.is_dir() => {}
+        "File" if on_node.is_file() => {}
         other => bail!("the node has no {} of type {other:?}", path.path),
     }
-    Ok(place)
+    Ok(on_node)
 }
 
 fn config_map(source: &ConfigMapVolumeSource) -> Of {
@@ -176,7 +176,7 @@ fn secret(source: &SecretVolumeSource) -> Result<Of> {
 
 fn projected(
     source: &ProjectedVolumeSource,
-    place: &Place,
+    fields: &PodFields,
     tokens: &Tokens<'_>,
 ) -> Result<(Vec<Of>, Data)> {
     let (mut of, mut fixed) = (Vec::new(), Data::new());
@@ -194,12 +194,12 @@ fn projected(
                 ..
             } => of.push(map.into()),
             VolumeProjection {
-                downward_api: Some(fields),
+                downward_api: Some(downward),
                 ..
             } => {
-                for item in fields.items.iter().flatten() {
+                for item in downward.items.iter().flatten() {
                     let field = item.field_ref.as_ref().context("no field")?;
-                    let value = place.field(&field.field_path)?;
+                    let value = fields.field(&field.field_path)?;
                     fixed.insert(item.path.clone(), value.as_bytes().to_vec());
                 }
             }

@@ -22,9 +22,9 @@ pub(super) struct Counts {
 }
 
 /// One watch that stands.
-pub(super) struct Standing(Arc<watch::Sender<usize>>);
+pub(super) struct OpenWatch(Arc<watch::Sender<usize>>);
 
-impl Drop for Standing {
+impl Drop for OpenWatch {
     fn drop(&mut self) {
         self.0.send_modify(|watches| *watches -= 1);
     }
@@ -37,9 +37,9 @@ impl Counts {
             .send_modify(|requests| *requests.entry(key).or_default() += 1);
     }
 
-    pub(super) fn stand(&self) -> Standing {
+    pub(super) fn stand(&self) -> OpenWatch {
         self.watches.send_modify(|watches| *watches += 1);
-        Standing(self.watches.clone())
+        OpenWatch(self.watches.clone())
     }
 
     pub(super) fn requests(&self, verb: &str, resource: &str) -> usize {

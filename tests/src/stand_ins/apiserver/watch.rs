@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Answer, Failure};
-use super::counts::Standing;
+use super::counts::OpenWatch;
 use super::list::PART;
 use super::options::{At, Options};
 use super::selector::Selector;
@@ -35,7 +35,7 @@ const BATCH: usize = 256;
 pub(super) struct Control {
     pub(super) end: CancellationToken,
     pub(super) hold: watch::Receiver<bool>,
-    pub(super) _standing: Standing,
+    pub(super) _open: OpenWatch,
 }
 
 pub(super) fn watch(cluster: &Cluster, options: Options, control: Control) -> Answer {

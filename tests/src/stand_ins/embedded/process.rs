@@ -41,16 +41,16 @@ impl Inner {
             .get(id)
             .cloned()
             .unwrap_or_default();
-        let place = Place::new(self.home.path(), container, exec.tty);
+        let environment = Environment::new(self.home.path(), container, exec.tty);
         let Some((program, arguments)) = exec.argv.split_first() else {
             return Err(NotStarted("process args cannot be empty".to_owned()));
         };
-        place
+        environment
             .check(program)
             .map_err(|why| NotStarted(format!("exec: {program:?}: {why}")))?;
         let start = || match exec.tty {
-            true => place.on_terminal(program, arguments),
-            false => place.on_pipes(exec),
+            true => environment.on_terminal(program, arguments),
+            false => environment.on_pipes(exec),
         };
         let note = |pid| RunningExec {
             pid,
@@ -64,13 +64,13 @@ impl Inner {
     }
 }
 
-struct Place {
+struct Environment {
     dir: PathBuf,
     path: String,
     env: Vec<(String, String)>,
 }
 
-impl Place {
+impl Environment {
     fn new(home: &Path, container: EmbeddedContainer, tty: bool) -> Self {
         let path = container.path.unwrap_or_else(|| PATH.to_owned());
         let own = home.to_string_lossy().into_owned();

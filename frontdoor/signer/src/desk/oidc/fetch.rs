@@ -73,10 +73,9 @@ impl Fetch {
         serde_json::from_slice(&body).map_err(|error| Error::Json(url.to_owned(), error))
     }
 
-    async fn get(&self, place: &str) -> Result<Vec<u8>, Error> {
-        let url = || place.to_owned();
-        let wrong = || Error::Url(url());
-        let uri: Uri = place.parse().map_err(|_| wrong())?;
+    async fn get(&self, url: &str) -> Result<Vec<u8>, Error> {
+        let wrong = || Error::Url(url.to_owned());
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
         let authority = uri.authority().ok_or_else(wrong)?;
         if uri.scheme_str() != Some("https") || authority.as_str().contains('@') {
             return Err(wrong());
@@ -84,8 +83,8 @@ impl Fetch {
         // A URL has brackets around an IPv6 address; a server name and a socket address do not.
         let host = authority.host().trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned()).map_err(|_| wrong())?;
-        let dial = |error| Error::Dial(url(), error);
-        let http = |error| Error::Http(url(), error);
+        let dial = |error| Error::Dial(url.to_owned(), error);
+        let http = |error| Error::Http(url.to_owned(), error);
         let port = authority.port_u16().unwrap_or(443);
         let stream = TcpStream::connect((host, port)).await.map_err(dial)?;
         let connector = TlsConnector::from(self.0.current().await);
@@ -101,10 +100,10 @@ impl Fetch {
         let answer = async {
             let answer = sender.send_request(request).await.map_err(http)?;
             if answer.status() != StatusCode::OK {
-                return Err(Error::Status(url(), answer.status()));
+                return Err(Error::Status(url.to_owned(), answer.status()));
             }
             let body = axum::body::to_bytes(Body::new(answer.into_body()), MAX_BYTES).await;
-            Ok(body.map_err(|_| Error::Body(url()))?.into())
+            Ok(body.map_err(|_| Error::Body(url.to_owned()))?.into())
         };
         // The connection may end before its answer is read.
         let connection = async {

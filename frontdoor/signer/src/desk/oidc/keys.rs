@@ -56,13 +56,13 @@ struct Set {
 pub(super) struct Keys {
     issuer: String,
     fetch: Fetch,
-    known: Lock<Known>,
+    known: Lock<KnownKeys>,
     /// One caller asks at a time; the others take its answer.
     asking: Mutex<()>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownKeys {
     keys: Arc<Vec<Jwk>>,
     read: Option<Instant>,
     failed: Option<Instant>,
@@ -77,7 +77,7 @@ enum Next {
     Away,
 }
 
-impl Known {
+impl KnownKeys {
     fn new(now: Instant) -> Self {
         Self {
             keys: Arc::default(),
@@ -120,7 +120,7 @@ impl Keys {
         Self {
             issuer,
             fetch,
-            known: Lock::new(Known::new(Instant::now())),
+            known: Lock::new(KnownKeys::new(Instant::now())),
             asking: Mutex::new(()),
         }
     }
@@ -130,7 +130,7 @@ impl Keys {
         &self,
         not: Option<&Arc<Vec<Jwk>>>,
     ) -> Result<Arc<Vec<Jwk>>, Error> {
-        let unknown = |known: &Known| not.is_some_and(|not| Arc::ptr_eq(not, &known.keys));
+        let unknown = |known: &KnownKeys| not.is_some_and(|not| Arc::ptr_eq(not, &known.keys));
         let there = self.with(|known| {
             let there = !unknown(known) && known.is_fresh(Instant::now());
             there.then(|| Arc::clone(&known.keys))
@@ -167,15 +167,15 @@ impl Keys {
         })
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Known) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut KnownKeys) -> T) -> T {
         act(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn read(&self) -> Result<Vec<Jwk>, Error> {
         let failed = |error| Error::Fetch(Arc::new(error));
-        let place = self.issuer.trim_end_matches('/');
-        let place = format!("{place}/.well-known/openid-configuration");
-        let found: Discovery = self.fetch.json(&place).await.map_err(failed)?;
+        let url = self.issuer.trim_end_matches('/');
+        let url = format!("{url}/.well-known/openid-configuration");
+        let found: Discovery = self.fetch.json(&url).await.map_err(failed)?;
         if found.issuer != self.issuer {
             return Err(Error::Issuer(found.issuer));
         }
@@ -205,7 +205,7 @@ mod tests {
     fn an_issuer_is_asked_when_there_is_a_reason() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut known = Known::new(start);
+        let mut known = KnownKeys::new(start);
         assert_eq!(known.next(false, start), Next::Ask);
         known.failed = Some(start);
         assert_eq!(known.next(false, after(4)), Next::Away);
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn names_that_anybody_makes_up_ask_so_often() {
         let start = Instant::now();
-        let mut known = Known::new(start);
+        let mut known = KnownKeys::new(start);
         known.read = Some(start);
         for _ in 0..UNKNOWN_A_MINUTE {
             assert_eq!(known.next(true, start), Next::Ask);

@@ -12,7 +12,7 @@ use crate::sshd::Sshd;
 
 /// The ways, in the table's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Via {
     Gateway,
     Kubelet,
     Sshd,
@@ -20,7 +20,7 @@ pub(crate) enum Way {
 
 /// All that is measured. The stand-ins have threads of their own in this process, the clients that
 /// are timed one of theirs. They share the machine's cores with the parts, in all three ways.
-pub(crate) struct Place {
+pub(crate) struct Bench {
     /// The pod `demo`, where it is a real one; it goes before its containerd does.
     pub(crate) pod: Option<RunningPod>,
     pub(crate) stand: Stand,
@@ -33,7 +33,7 @@ pub(crate) struct Place {
     _stand_ins: Runtime,
 }
 
-impl Place {
+impl Bench {
     /// With plain processes for containers, which cost next to nothing, or with real ones by containerd
     /// and runc, for which this must be root.
     pub(crate) fn new(real: bool) -> Result<Self> {
@@ -77,30 +77,30 @@ impl Place {
     }
 
     /// The ways that are there, beginning with another one each round.
-    pub(crate) fn ways(&self, round: usize) -> Vec<Way> {
-        let mut ways = vec![Way::Gateway, Way::Kubelet];
+    pub(crate) fn vias(&self, round: usize) -> Vec<Via> {
+        let mut vias = vec![Via::Gateway, Via::Kubelet];
         if self.sshd.is_some() {
-            ways.push(Way::Sshd);
+            vias.push(Via::Sshd);
         }
-        let first = round % ways.len();
-        ways.rotate_left(first);
-        ways
+        let first = round % vias.len();
+        vias.rotate_left(first);
+        vias
     }
 
     /// Where to log in on a way that has a login.
-    pub(crate) fn login(&self, way: Way) -> Result<&Login> {
-        match way {
-            Way::Gateway => Ok(&self.login),
-            Way::Sshd => Ok(&self.sshd.as_ref().context("no sshd")?.login),
-            Way::Kubelet => anyhow::bail!("the kubelet has no login"),
+    pub(crate) fn login(&self, via: Via) -> Result<&Login> {
+        match via {
+            Via::Gateway => Ok(&self.login),
+            Via::Sshd => Ok(&self.sshd.as_ref().context("no sshd")?.login),
+            Via::Kubelet => anyhow::bail!("the kubelet has no login"),
         }
     }
 
     /// A way that is open: its SSH connection is there. The kubelet has a connection an exec.
-    pub(crate) async fn open(&self, way: Way) -> Result<Open> {
-        Ok(match way {
-            Way::Kubelet => Open::Kubelet(self.direct.clone()),
-            way => Open::Ssh(self.login(way)?.connect().await?),
+    pub(crate) async fn open(&self, via: Via) -> Result<Open> {
+        Ok(match via {
+            Via::Kubelet => Open::Kubelet(self.direct.clone()),
+            via => Open::Ssh(self.login(via)?.connect().await?),
         })
     }
 }
@@ -121,8 +121,8 @@ pub(crate) enum Running {
 macro_rules! either {
     ($running:expr, $program:ident => $do:expr) => {
         match $running {
-            $crate::place::Running::Ssh($program) => $do,
-            $crate::place::Running::Kubelet($program) => $do,
+            $crate::bench::Running::Ssh($program) => $do,
+            $crate::bench::Running::Kubelet($program) => $do,
         }
     };
 }

@@ -6,7 +6,7 @@ use crate::real::containerd::Joined;
 
 /// Where a pod runs, and what it can be told of that (downward API).
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct PodFields {
     /// Its namespace.
     pub(super) namespace: String,
     /// Its name.
@@ -21,7 +21,7 @@ pub(super) struct Place {
     pub(super) joined: Joined,
 }
 
-impl Place {
+impl PodFields {
     /// The value of a field, by its path.
     pub(super) fn field(&self, path: &str) -> Result<&str> {
         Ok(match path {
