@@ -33,7 +33,7 @@ pub struct Config {
     pub audit: audit::Config,
     /// How many may run at once.
     pub sessions: usize,
-    /// How many may be asking for a session, or being told why there is none.
+    /// How many may be asking for a session.
     pub openings: usize,
     pub journal_bytes: u64,
     /// How many of one user.

@@ -19,10 +19,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
-use tower::util::MapResponseLayer;
 
 use crate::metrics::Metrics;
-use crate::service::{Service, until_sent};
+use crate::service::Service;
 
 /// Connections of frontdoors that wait for gRPC to take them.
 const ADMITTED: usize = 64;
@@ -100,7 +99,6 @@ pub(crate) async fn serve(
         .max_decoding_message_size(limits::MAX_MESSAGE)
         .max_encoding_message_size(limits::MAX_AGENT_MESSAGE);
     let server = Server::builder()
-        .layer(MapResponseLayer::new(until_sent))
         .initial_stream_window_size(limits::STREAM_WINDOW)
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
         .max_concurrent_streams(streams)

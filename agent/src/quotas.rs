@@ -1,6 +1,5 @@
 //! How many sessions of each action may run at once on this node, of one user and of all, and how many
-//! requests may wait to become one. A session counts until nothing is left of it, neither in its pod nor
-//! in this process.
+//! requests may wait to become one. A session counts until nothing is left of it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,8 +48,7 @@ struct Quota {
     taken: Mutex<HashMap<String, usize>>,
 }
 
-/// A slot. It is free again once all its clones are dropped: the session's, and that of the messages
-/// that its peer has not read.
+/// A slot. It is free again once all its clones are dropped.
 #[derive(Clone, Debug)]
 #[must_use]
 pub(crate) struct Slot {

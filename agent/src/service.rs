@@ -1,8 +1,6 @@
 //! The gRPC service: one call a session. It has the request admitted, dispatches it by action, and
 //! hangs up what stays behind.
 
-mod held;
-
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -35,8 +33,6 @@ use crate::program::{NotStarted, Programs};
 use crate::quotas::{Quotas, Slot};
 use crate::refusal::Refusal;
 use crate::session::{self, End};
-use held::Held;
-pub(crate) use held::until_sent;
 
 /// Messages to a frontdoor that wait in this process. Together with the stream's window, they are all
 /// that a session can hold while its reader stalls.
@@ -109,9 +105,6 @@ impl Agent for Service {
         let from = request.extensions().get::<Peer>();
         let from = from.and_then(|peer| peer.get_ref().remote_addr());
         let mut inbound = request.into_inner();
-        let mut answers = Response::new(ReceiverStream::new(messages));
-        let held = Held::default();
-        answers.extensions_mut().insert(held.clone());
         let mut opening = Opening {
             // A frontdoor sends what it asks for with the request, so it is there in most cases.
             first: poll_fn(|cx| {
@@ -123,7 +116,6 @@ impl Agent for Service {
             })
             .await,
             slot: None,
-            held,
         };
         if opening.first.is_none() {
             opening.slot = Some(self.shared.quotas.open().ok_or_else(|| self.overrun())?);
@@ -131,7 +123,7 @@ impl Agent for Service {
         self.shared
             .sessions
             .spawn(async move { this.serve(opening, inbound, outbound, from).await });
-        Ok(answers)
+        Ok(Response::new(ReceiverStream::new(messages)))
     }
 }
 
@@ -141,7 +133,6 @@ struct Opening {
     first: Option<Option<Result<FrontdoorMessage, Status>>>,
     /// The slot of a request whose first message did not.
     slot: Option<Slot>,
-    held: Held,
 }
 
 impl Service {
@@ -210,7 +201,6 @@ impl Service {
                 return "refused";
             }
         };
-        opening.held.hold(slot.clone());
         drop(opening);
         let opened = Opened {
             version: admitted.version,
@@ -235,12 +225,12 @@ impl Service {
         }
     }
 
-    /// Tells the frontdoor why there is no session. The words count as a request until they are read.
+    /// Tells the frontdoor why there is no session. It counts as a request meanwhile.
     async fn refuse(&self, opening: Opening, outbound: &session::Outbound, refusal: Refusal) {
         match opening.slot.or_else(|| self.shared.quotas.open()) {
             Some(slot) => {
-                opening.held.hold(slot);
                 refuse(outbound, refusal).await;
+                drop(slot);
             }
             None => {
                 // A status without a message takes no window, so nothing of it can pile up.

@@ -1,13 +1,11 @@
-//! What an agent has for peers that have not said yet who they are or what they want, or that do not
-//! read what it tells them: few places, which they cannot keep others out of.
+//! What an agent has for peers that have not said yet who they are or what they want: few places, which they cannot keep others out of.
 
 use std::time::Duration;
 
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::agent_message::Message as FromAgent;
-use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
-use podgate_proto::v1::{FrontdoorMessage, Open, exec, open};
+use podgate_proto::v1::{FrontdoorMessage, Open};
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::dial::from;
 use podgate_tests::instruments::eventually::eventually;
@@ -17,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::peers::{connect, connect_with_window, request};
+use super::peers::{connect, request};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -114,64 +112,4 @@ async fn requests_that_ask_for_nothing_have_few_places() {
     let counted = "podgate_agent_refused_connections_total{listener=\"link\",limit=\"openings\"} 1";
     stand.agent.counts(SOON, &[counted]).await.unwrap();
     drop((second, more));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_peer_does_not_read_counts_as_its_session() {
-    let stand = stand("sessions: 1\nopenings: 1\n").await;
-    // Its window is 0: what the agent answers stays with the agent.
-    let deaf = connect_with_window(&stand, &stand.pki, &["frontdoor.podgate"], 0).await;
-    let mut deaf = AgentClient::new(deaf.unwrap());
-    let (_sender, stream) = asking(request()).await;
-    let unread = deaf.session(stream).await.unwrap();
-    let over = |line: &serde_json::Value| line["message"] == "session ends";
-    stand.agent.wait_log(SOON, over).await.unwrap();
-
-    let channel = frontdoor(&stand).await;
-    let mut open = request();
-    if let Some(open::Action::Exec(exec)) = &mut open.action {
-        exec.program = Some(exec::Program::Command("exit 4".into()));
-    }
-    let (reason, words) = super::refusal(&channel, open.clone()).await;
-    assert_eq!(reason, Reason::Full, "{words}");
-    // So do the words of a refusal. One more is told by its status alone.
-    let tell = || async {
-        let nothing = Open {
-            action: None,
-            ..request()
-        };
-        let (_sender, stream) = asking(nothing).await;
-        deaf.clone().session(stream).await.ok()
-    };
-    // The slot of the refusal that was read may not be back yet.
-    let told = eventually("a slot", SOON, tell).await.unwrap();
-    let refused = |line: &serde_json::Value| {
-        line["message"] == "session refused" && line["error"].to_string().contains("no action")
-    };
-    stand.agent.wait_log(SOON, refused).await.unwrap();
-    let (_sender, stream) = asking(open.clone()).await;
-    let status = match AgentClient::new(channel.clone()).session(stream).await {
-        Err(status) => status,
-        Ok(answers) => {
-            let mut answers = answers.into_inner();
-            let next = timeout(SOON, answers.message()).await;
-            next.unwrap().unwrap_err()
-        }
-    };
-    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
-
-    // Both are free again once the peer is gone.
-    drop((unread, told, deaf));
-    let again = || async {
-        let (_sender, stream) = asking(open.clone()).await;
-        let mut client = AgentClient::new(channel.clone());
-        let mut answers = client.session(stream).await.ok()?.into_inner();
-        while let Some(answer) = answers.message().await.ok()? {
-            if let Some(FromAgent::Exited(exited)) = answer.message {
-                return (exited.status == 4).then_some(());
-            }
-        }
-        None
-    };
-    eventually("a session", SOON, again).await.unwrap();
 }
