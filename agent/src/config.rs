@@ -3,12 +3,13 @@
 mod kubelet;
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use podgate_process::bounds::{self, Bounds};
 use podgate_process::config::{Configuration, Error, Invalid, read};
-use podgate_process::{audit, enrolment, log, mtls, workers};
+use podgate_process::{admin, audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
 use crate::grant::Deny;
@@ -20,6 +21,9 @@ pub struct Config {
     pub node: String,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
+    pub admin_connections: Bounds,
+    /// For connections until their peer has shown that it is a frontdoor.
+    pub handshakes: Bounds,
     pub certificate: enrolment::Source,
     pub kubelet: crate::runtime::kubelet::Config,
     pub node_helper: Option<PathBuf>,
@@ -29,12 +33,22 @@ pub struct Config {
     pub audit: audit::Config,
     /// How many may run at once.
     pub sessions: usize,
+    /// How many may be asking for a session.
+    pub openings: usize,
+    pub journal_bytes: u64,
     /// How many of one user.
     pub sessions_per_user: usize,
     pub drain: Duration,
     pub workers: usize,
     pub log: log::Config,
 }
+
+/// Handshakes' own bounds. A frontdoor makes a connection for each of its cores.
+const HANDSHAKES: Bounds = Bounds {
+    total: 128,
+    per_address: 16,
+    per_second_and_address: 20,
+};
 
 /// What the configuration may leave to the pod's own environment (the downward API), so that all nodes
 /// share one file.
@@ -64,11 +78,17 @@ struct File {
     listen: SocketAddr,
     #[serde(default = "default_admin")]
     admin: SocketAddr,
+    #[serde(default)]
+    admin_connections: bounds::File,
+    #[serde(default)]
+    handshakes: bounds::File,
     tls: Option<mtls::Files>,
     enrolment: Option<enrolment::Config>,
     kubelet: kubelet::File,
     node_helper: Option<PathBuf>,
     journal: Option<PathBuf>,
+    #[serde(default = "default_journal")]
+    journal_bytes: NonZeroU64,
     #[serde(default = "default_grace")]
     hang_up_grace_seconds: u64,
     #[serde(default)]
@@ -77,6 +97,8 @@ struct File {
     audit: audit::File,
     #[serde(default = "default_sessions")]
     sessions: NonZeroU16,
+    #[serde(default = "default_openings")]
+    openings: NonZeroU16,
     #[serde(default = "default_sessions_per_user")]
     sessions_per_user: NonZeroU16,
     #[serde(default = "default_drain")]
@@ -104,6 +126,14 @@ fn default_sessions() -> NonZeroU16 {
 
 fn default_sessions_per_user() -> NonZeroU16 {
     const { NonZeroU16::new(1000).expect("it is not 0") }
+}
+
+fn default_openings() -> NonZeroU16 {
+    const { NonZeroU16::new(256).expect("it is not 0") }
+}
+
+fn default_journal() -> NonZeroU64 {
+    const { NonZeroU64::new(64 * 1024 * 1024).expect("it is not 0") }
 }
 
 fn default_drain() -> u64 {
@@ -137,6 +167,8 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         node,
         listen: file.listen,
         admin: file.admin,
+        admin_connections: file.admin_connections.or(admin::BOUNDS),
+        handshakes: file.handshakes.or(HANDSHAKES),
         certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         node_helper: file.node_helper,
         journal: file.journal,
@@ -144,6 +176,8 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         deny: file.deny,
         audit: file.audit.check()?,
         sessions: usize::from(file.sessions.get()),
+        openings: usize::from(file.openings.get()),
+        journal_bytes: file.journal_bytes.get(),
         sessions_per_user: usize::from(file.sessions_per_user.get()),
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),
@@ -194,6 +228,9 @@ mod tests {
         check("onFailure: deny", "onFailure: panic", "audit.onFailure");
         check("  labels: {}", "  labels: []", "deny.labels");
         check("sessions: 2000", "sessions: 0", "sessions");
+        check("openings: 256", "openings: 0", "openings");
+        check("journalBytes: ", "journalBytes: -", "journalBytes");
+        check("handshakes: {total", "handshakes: {most", "most");
         check(
             "sessionsPerUser: 1000",
             "sessionsPerUser: 0",

@@ -1,7 +1,6 @@
 //! What all cores of an agent share, and the work of one core: it serves its connections, with a
 //! kubelet client of its own.
 
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::listener;
+use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::program::journal::Journal;
@@ -64,7 +63,7 @@ impl Core {
             shutdown.stopped.clone(),
         );
         let shared = Shared {
-            quotas: Quotas::new(config.sessions, config.sessions_per_user),
+            quotas: Quotas::new(config.sessions, config.sessions_per_user, config.openings),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),
@@ -87,7 +86,7 @@ impl Core {
     }
 
     /// Serves one core's connections until there are no more and the last has ended.
-    pub(crate) async fn serve(self: Arc<Self>, accepted: mpsc::Receiver<TcpStream>) {
+    pub(crate) async fn serve(self: Arc<Self>, accepted: mpsc::Receiver<Accepted>) {
         let tasks = TaskTracker::new();
         let kubelet = Kubelet::start(
             self.kubelet.clone(),

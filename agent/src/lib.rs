@@ -21,6 +21,7 @@ mod shell;
 mod streams;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use podgate_process::admin::{self, Admin};
@@ -28,6 +29,7 @@ use podgate_process::audit::{self as audit_log, AuditLog};
 use podgate_process::daemon::Daemon;
 use podgate_process::enrolment::Enrolment;
 use podgate_process::listener::{self as listening, accept_until, address, listen};
+use podgate_process::places::Places;
 use podgate_process::ready::Ready;
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
@@ -37,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use config::Config;
 use core::Core;
+use listener::Accepted;
 use metrics::Metrics;
 use program::journal::{self, Journal};
 use runtime::kubelet::Kubelet;
@@ -84,12 +87,15 @@ impl Daemon for Agent {
         let ready = Ready::default();
         let opened = config.certificate.clone().open(&ready);
         let (identity, enrolment) = opened.map_err(Error::Tls)?;
-        let journal = config.journal.as_deref().map(Journal::open).transpose()?;
+        let metrics = Arc::new(Metrics::new());
+        let lost = metrics.unjournaled_sessions.clone();
+        let journal = config.journal.as_deref();
+        let journal = journal.map(|folder| Journal::open(folder, config.journal_bytes, lost));
+        let journal = journal.transpose()?;
         // Each core reads the kubelet's files; this makes wrong files an error of the program.
         Kubelet::check(&config.kubelet).map_err(Error::Kubelet)?;
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;
-        let metrics = Arc::new(Metrics::new());
         let audit = AuditLog::start(&config.audit, metrics.audit_events.clone())?;
         let counted = (audit, Arc::clone(&metrics));
         let core = Core::new(&config, identity, journal, counted, shutdown.clone());
@@ -118,6 +124,8 @@ impl Daemon for Agent {
             metrics: Arc::new(move || metrics.render()),
             ready: self.ready.clone(),
             draining: self.shutdown.draining.clone(),
+            bounds: self.config.admin_connections,
+            refused: self.metrics.refused_connections.clone(),
         };
         let admin = admin::serve(self.admin, told, closed.clone());
         let count = |event| self.metrics.enrolment.count(event);
@@ -127,7 +135,9 @@ impl Daemon for Agent {
             let mut workers = workers;
             let enrolled = self.enrolment.enrolled();
             if draining.run_until_cancelled(enrolled).await.is_some() {
-                accept(self.listener, &mut workers, draining).await;
+                let refused = self.metrics.refused_connections.clone();
+                let places = Places::new("link", self.config.handshakes, refused);
+                accept(self.listener, &places, &mut workers, draining).await;
             } else {
                 drop(self.listener);
             }
@@ -144,12 +154,18 @@ impl Daemon for Agent {
 /// Hands connections to the workers until the agent drains.
 async fn accept(
     listener: TcpListener,
-    workers: &mut Workers<std::net::TcpStream>,
+    places: &Arc<Places>,
+    workers: &mut Workers<Accepted>,
     draining: &CancellationToken,
 ) {
-    let take = async |stream: tokio::net::TcpStream, _| match stream.into_std() {
-        Ok(stream) => workers.hand_over(stream).await,
-        Err(error) => tracing::warn!(%error, "cannot hand a connection over"),
+    let take = async |stream: tokio::net::TcpStream, peer: SocketAddr| {
+        let Ok(place) = places.take(peer.ip()) else {
+            return;
+        };
+        match stream.into_std() {
+            Ok(stream) => workers.hand_over(Accepted { stream, place }).await,
+            Err(error) => tracing::warn!(%error, "cannot hand a connection over"),
+        }
     };
     accept_until(listener, draining, take).await;
 }

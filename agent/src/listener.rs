@@ -1,17 +1,18 @@
 //! Where frontdoors connect: TLS both ways, and only a peer named `frontdoor.podgate` gets as far
-//! as gRPC.
+//! as gRPC. Until then a connection has a place, of which an address has few.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_process::mtls::{self, FRONTDOOR_NAME, Identity};
+use podgate_process::places::{Ended, Place};
 use podgate_proto::limits;
 use podgate_proto::v1::agent_server::AgentServer;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,8 +23,8 @@ use tonic::transport::Server;
 use crate::metrics::Metrics;
 use crate::service::Service;
 
-/// Handshakes under way at once on a core; more connections wait in the backlog.
-const HANDSHAKES: usize = 64;
+/// Connections of frontdoors that wait for gRPC to take them.
+const ADMITTED: usize = 64;
 /// For a peer's TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -35,63 +36,72 @@ const CLOSE: Duration = Duration::from_secs(5);
 /// that run go on.
 const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 
-/// What a connection may fail at before it is a session's.
+/// A connection of a stranger's.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) stream: std::net::TcpStream,
+    pub(crate) place: Place,
+}
+
+/// Why a connection is refused.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("no TLS: {0}")]
     Handshake(#[from] io::Error),
     #[error(transparent)]
     Peer(#[from] mtls::Error),
-    #[error("no TLS handshake within {HANDSHAKE_TIMEOUT:?}")]
-    Timeout,
+    #[error("TLS handshake: {0}")]
+    Ended(#[from] Ended),
 }
 
 /// Serves one core's connections until there are no more and the last session is over.
 pub(crate) async fn serve(
-    mut accepted: mpsc::Receiver<std::net::TcpStream>,
+    mut accepted: mpsc::Receiver<Accepted>,
     service: Service,
     identity: Arc<Identity>,
     metrics: Arc<Metrics>,
     stopped: CancellationToken,
 ) {
-    let (trusted, incoming) = mpsc::channel(HANDSHAKES);
+    let (trusted, incoming) = mpsc::channel(ADMITTED);
     let handshakes = TaskTracker::new();
-    let places = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
     let accept = async {
-        while let Some(connection) = accepted.recv().await {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                break;
-            };
+        while let Some(Accepted { stream, place }) = accepted.recv().await {
             let (identity, metrics) = (Arc::clone(&identity), Arc::clone(&metrics));
             let trusted = trusted.clone();
             handshakes.spawn(async move {
-                match handshake(connection, &identity).await {
-                    // The receiver goes only when the server does.
-                    Ok(stream) => drop(trusted.send(Ok::<_, io::Error>(stream)).await),
+                let shaken = place.hold(HANDSHAKE_TIMEOUT, handshake(stream, &identity));
+                match shaken.await.unwrap_or_else(|ended| Err(ended.into())) {
+                    Ok(stream) => {
+                        place.trust();
+                        // The receiver goes only when the server does.
+                        drop(trusted.send(Ok::<_, io::Error>(stream)).await);
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "connection refused");
                         let outcome = match error {
                             Error::Handshake(_) => "handshake",
                             Error::Peer(_) => "peer",
-                            Error::Timeout => "timeout",
+                            Error::Ended(Ended::Late) => "timeout",
+                            Error::Ended(Ended::GaveWay) => "gave_way",
                         };
                         metrics.refused_peers.get_or_create(&outcome.into()).inc();
                     }
                 }
-                drop(place);
             });
         }
         handshakes.close();
         handshakes.wait().await;
         drop(trusted);
     };
+    // One beyond these is refused, and so need not be opened.
+    let streams = service.most_streams().min(limits::MAX_STREAMS);
     let service = AgentServer::new(service)
         .max_decoding_message_size(limits::MAX_MESSAGE)
         .max_encoding_message_size(limits::MAX_AGENT_MESSAGE);
     let server = Server::builder()
         .initial_stream_window_size(limits::STREAM_WINDOW)
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
-        .max_concurrent_streams(limits::MAX_STREAMS)
+        .max_concurrent_streams(streams)
         .max_frame_size(limits::MAX_FRAME)
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
@@ -122,10 +132,9 @@ async fn handshake(
     tcp.set_nodelay(true)?;
     // A socket that cannot have it still works.
     let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(limits::NOT_SENT);
-    let accept = TlsAcceptor::from(identity.server().await?).accept(tcp);
-    let stream = timeout(HANDSHAKE_TIMEOUT, accept)
-        .await
-        .map_err(|_| Error::Timeout)??;
+    let stream = TlsAcceptor::from(identity.server().await?)
+        .accept(tcp)
+        .await?;
     mtls::check_peer(stream.get_ref().1.peer_certificates(), FRONTDOOR_NAME)?;
     Ok(stream)
 }

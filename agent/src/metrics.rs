@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use podgate_process::metrics::{EndedSessions, EnrolmentMetrics, Outcomes, Registry, TaskMetrics};
+use podgate_process::metrics::{
+    EndedSessions, EnrolmentMetrics, Outcomes, RefusedConnections, Registry, TaskMetrics,
+};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -33,6 +35,10 @@ pub(crate) struct Metrics {
     pub helper: HelperMetrics,
     /// Events for the audit log.
     pub audit_events: Outcomes,
+    /// Sessions that are not in the journal.
+    pub unjournaled_sessions: Counter,
+    /// Connections that a listener had no place for.
+    pub refused_connections: RefusedConnections,
     /// Connections refused before any session.
     pub refused_peers: Outcomes,
     /// The agent's own certificate.
@@ -135,6 +141,11 @@ impl Metrics {
                 ),
             },
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
+            unjournaled_sessions: registry.add(
+                "unjournaled_sessions",
+                "Sessions that could not be written to the journal",
+            ),
+            refused_connections: RefusedConnections::new(&mut registry),
             refused_peers: registry.add(
                 "refused_peers",
                 "Connections refused before any session, by outcome",

@@ -1,8 +1,8 @@
-//! How many sessions of each action may run at once on this node, of one user and of all. A session
-//! counts until nothing is left of it.
+//! How many sessions of each action may run at once on this node, of one user and of all, and how many
+//! requests may wait to become one. A session counts until nothing is left of it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::admit::Served;
 use crate::refusal::Refusal;
@@ -33,10 +33,11 @@ impl From<Full> for Refusal {
     }
 }
 
-/// One quota for each action that is served.
+/// One quota for each action that is served, and one for requests, which are nobody's yet.
 #[derive(Debug)]
 pub(crate) struct Quotas {
-    exec: Quota,
+    exec: Arc<Quota>,
+    openings: Arc<Quota>,
 }
 
 #[derive(Debug)]
@@ -47,45 +48,64 @@ struct Quota {
     taken: Mutex<HashMap<String, usize>>,
 }
 
-/// One session's place; free again on drop.
-#[derive(Debug)]
+/// A slot. It is free again once all its clones are dropped.
+#[derive(Clone, Debug)]
 #[must_use]
-pub(crate) struct Slot<'a> {
-    quota: &'a Quota,
+pub(crate) struct Slot {
+    _taken: Arc<Taken>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    quota: Arc<Quota>,
     user: String,
 }
 
 impl Quotas {
-    pub(crate) fn new(sessions: usize, per_user: usize) -> Self {
-        let exec = Quota {
-            all: sessions,
-            each: per_user,
-            taken: Mutex::default(),
-        };
-        Self { exec }
+    pub(crate) fn new(sessions: usize, per_user: usize, openings: usize) -> Self {
+        Self {
+            exec: Quota::new(sessions, per_user),
+            openings: Quota::new(openings, openings),
+        }
+    }
+
+    /// How many sessions and requests there may be together.
+    pub(crate) fn most(&self) -> usize {
+        self.exec.all.saturating_add(self.openings.all)
+    }
+
+    /// Takes a slot for a request that has not said yet what it asks for, if any is free.
+    pub(crate) fn open(&self) -> Option<Slot> {
+        Quota::claim(&self.openings, "").ok()
     }
 
     /// Takes one of the action's slots for the user who acts, if any is free.
-    pub(crate) fn claim(&self, served: &Served, user: &str) -> Result<Slot<'_>, Full> {
+    pub(crate) fn claim(&self, served: &Served, user: &str) -> Result<Slot, Full> {
         match served {
-            Served::Exec(..) => self.exec.claim(user),
+            Served::Exec(..) => Quota::claim(&self.exec, user),
         }
     }
 }
 
 impl Quota {
-    fn claim(&self, user: &str) -> Result<Slot<'_>, Full> {
-        let mut taken = self.lock();
+    fn new(all: usize, each: usize) -> Arc<Self> {
+        let taken = Mutex::default();
+        Arc::new(Self { all, each, taken })
+    }
+
+    fn claim(this: &Arc<Self>, user: &str) -> Result<Slot, Full> {
+        let mut taken = this.lock();
         // The user can do something about the first.
-        if taken.get(user).is_some_and(|own| *own >= self.each) {
+        if taken.get(user).is_some_and(|own| *own >= this.each) {
             return Err(Full::User);
         }
-        if taken.values().sum::<usize>() >= self.all {
+        if taken.values().sum::<usize>() >= this.all {
             return Err(Full::Node);
         }
-        let user = user.to_owned();
+        let (quota, user) = (Arc::clone(this), user.to_owned());
         *taken.entry(user.clone()).or_default() += 1;
-        Ok(Slot { quota: self, user })
+        let _taken = Arc::new(Taken { quota, user });
+        Ok(Slot { _taken })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
@@ -93,7 +113,7 @@ impl Quota {
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Taken {
     fn drop(&mut self) {
         let mut taken = self.quota.lock();
         let own = taken.get_mut(&self.user);
@@ -115,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_user_has_a_share_of_the_node() {
-        let quotas = Quotas::new(3, 2);
+        let quotas = Quotas::new(3, 2, 1);
         let claim = |user| {
             quotas.claim(
                 &Served::Exec(Exec::default(), WorkingDirectory::Image),
@@ -132,5 +152,16 @@ mod tests {
         drop(first);
         let _again = claim("ada").unwrap();
         assert_eq!(claim("ada").unwrap_err(), Full::User);
+    }
+
+    #[test]
+    fn a_slot_is_free_once_all_who_hold_it_are_gone() {
+        let quotas = Quotas::new(1, 1, 1);
+        let slot = quotas.open().unwrap();
+        let other = slot.clone();
+        drop(slot);
+        assert!(quotas.open().is_none());
+        drop(other);
+        assert!(quotas.open().is_some());
     }
 }

@@ -1,8 +1,11 @@
 //! The gRPC service: one call a session. It has the request admitted, dispatches it by action, and
 //! hangs up what stays behind.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use podgate_proto::limits::RELEASE;
@@ -16,8 +19,8 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
-use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::server::Connected;
@@ -29,7 +32,7 @@ use crate::audit::{Audit, Ended, Honoured};
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
 use crate::program::{NotStarted, Programs};
-use crate::quotas::Quotas;
+use crate::quotas::{Quotas, Slot};
 use crate::refusal::Refusal;
 use crate::session::{self, End};
 
@@ -75,6 +78,11 @@ impl Service {
     pub(crate) fn new(shared: Arc<Shared>, programs: Programs) -> Self {
         Self { shared, programs }
     }
+
+    /// All streams that may be open on a connection.
+    pub(crate) fn most_streams(&self) -> u32 {
+        u32::try_from(self.shared.quotas.most()).unwrap_or(u32::MAX)
+    }
 }
 
 /// A session that was admitted.
@@ -98,32 +106,60 @@ impl Agent for Service {
         let this = self.clone();
         let from = request.extensions().get::<Peer>();
         let from = from.and_then(|peer| peer.get_ref().remote_addr());
-        let inbound = request.into_inner();
+        let mut inbound = request.into_inner();
+        let mut opening = Opening {
+            // A frontdoor sends what it asks for with the request, so it is there in most cases.
+            first: poll_fn(|cx| {
+                let first = Pin::new(&mut inbound).poll_next(cx);
+                Poll::Ready(match first {
+                    Poll::Ready(first) => Some(first),
+                    Poll::Pending => None,
+                })
+            })
+            .await,
+            slot: None,
+        };
+        if opening.first.is_none() {
+            opening.slot = Some(self.shared.quotas.open().ok_or_else(|| self.overrun())?);
+        }
         self.shared
             .sessions
-            .spawn(async move { this.serve(inbound, outbound, from).await });
+            .spawn(async move { this.serve(opening, inbound, outbound, from).await });
         Ok(Response::new(ReceiverStream::new(messages)))
     }
+}
+
+/// A request that has not been admitted yet.
+struct Opening {
+    /// The first message, if it came with the request; `None` in it is the stream's end.
+    first: Option<Option<Result<FrontdoorMessage, Status>>>,
+    /// The slot of a request whose first message did not.
+    slot: Option<Slot>,
 }
 
 impl Service {
     async fn serve(
         self,
+        mut opening: Opening,
         mut inbound: Streaming<FrontdoorMessage>,
         outbound: session::Outbound,
         from: Option<SocketAddr>,
     ) {
-        let opened = timeout(OPEN_TIMEOUT, inbound.next()).await;
+        let first = match opening.first.take() {
+            Some(first) => Ok(first),
+            None => timeout(OPEN_TIMEOUT, inbound.next()).await,
+        };
         let Ok(Some(Ok(FrontdoorMessage {
             message: Some(FromFrontdoor::Open(open)),
-        }))) = opened
+        }))) = first
         else {
-            refuse(&outbound, Refusal::nothing_asked()).await;
-            return;
+            return self
+                .refuse(opening, &outbound, Refusal::nothing_asked())
+                .await;
         };
         // It is a part of log lines from here on.
         if !admit::is_id(&open.session_id) {
-            return refuse(&outbound, Refusal::session_id()).await;
+            return self.refuse(opening, &outbound, Refusal::session_id()).await;
         }
         let id = open.session_id.clone();
         let action = open.action.as_ref().map(open::Action::kind);
@@ -131,7 +167,7 @@ impl Service {
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.sessions_active.inc();
         let outcome = self
-            .session(open, inbound, outbound, from)
+            .session(opening, open, inbound, outbound, from)
             .instrument(span)
             .await;
         metrics.sessions_active.dec();
@@ -141,6 +177,7 @@ impl Service {
     /// Runs one session to its end; gives its outcome for the metrics.
     async fn session(
         self,
+        opening: Opening,
         open: Open,
         inbound: Streaming<FrontdoorMessage>,
         outbound: session::Outbound,
@@ -159,13 +196,14 @@ impl Service {
             self.record(&admitted, from)?;
             Ok((admitted, slot))
         });
-        let (admitted, _slot) = match admitted {
+        let (admitted, slot) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
-                refuse(&outbound, refusal).await;
+                self.refuse(opening, &outbound, refusal).await;
                 return "refused";
             }
         };
+        drop(opening);
         let opened = Opened {
             version: admitted.version,
             release: RELEASE.to_owned(),
@@ -183,9 +221,33 @@ impl Service {
             Served::Exec(exec, folder) => {
                 let streams = (inbound, outbound);
                 let asked = (exec, folder);
-                self.exec(&session, granted, asked, opened, streams).await
+                let outcome = self.exec(&session, granted, asked, opened, streams).await;
+                drop(slot);
+                outcome
             }
         }
+    }
+
+    /// Tells the frontdoor why there is no session. It counts as a request meanwhile.
+    async fn refuse(&self, opening: Opening, outbound: &session::Outbound, refusal: Refusal) {
+        match opening.slot.or_else(|| self.shared.quotas.open()) {
+            Some(slot) => {
+                refuse(outbound, refusal).await;
+                drop(slot);
+            }
+            None => {
+                // A status without a message takes no window, so nothing of it can pile up.
+                let _ = outbound.send(Err(self.overrun())).await;
+            }
+        }
+    }
+
+    /// Counts a request beyond the limit.
+    fn overrun(&self) -> Status {
+        let refused = &self.shared.metrics.refused_connections;
+        refused.count("link", "openings");
+        tracing::warn!("more requests for sessions than may wait");
+        Status::resource_exhausted("too many requests for sessions wait on the pod's node")
     }
 
     /// Admits a session, unless none may begin any more.

@@ -15,12 +15,13 @@ use std::time::Duration;
 use podgate_identity::addresses::Addresses;
 use podgate_identity::kubernetes::Reference;
 use podgate_identity::wildcard::matches;
+use podgate_process::bounds::{self, Bounds};
 use podgate_process::config::{Configuration, Error, Invalid, read};
-use podgate_process::{audit, enrolment, log, mtls, workers};
+use podgate_process::{admin, audit, enrolment, log, mtls, workers};
 use podgate_proto::v1::WorkingDirectory;
 use serde::Deserialize;
 
-pub use authn::{Authn, Certificates, UserFrom};
+pub use authn::{Authn, Certificates, OnFailure, UserFrom};
 pub use authorization::Authorization;
 pub use cluster::ClusterBounds;
 pub use hostkeys::HostKeys;
@@ -37,7 +38,9 @@ pub struct Config {
     /// Proxies, whose connections begin with a PROXY header. No other connection does.
     pub proxies: Option<Addresses>,
     pub admin: SocketAddr,
+    pub admin_connections: Bounds,
     pub host_keys: HostKeys,
+    pub host_certificates: Vec<PathBuf>,
     pub certificate: enrolment::Source,
     pub kubeconfig: Option<PathBuf>,
     pub agents: Agents,
@@ -104,8 +107,12 @@ struct File {
     #[serde(default = "default_admin")]
     admin: SocketAddr,
     #[serde(default)]
+    admin_connections: bounds::File,
+    #[serde(default)]
     host_keys: Vec<PathBuf>,
     host_keys_secret: Option<Reference>,
+    #[serde(default)]
+    host_certificates: Vec<PathBuf>,
     tls: Option<mtls::Files>,
     enrolment: Option<enrolment::Config>,
     kubeconfig: Option<PathBuf>,
@@ -253,7 +260,9 @@ fn check(file: File) -> Result<Config, Invalid> {
         listen: file.listen,
         proxies,
         admin: file.admin,
+        admin_connections: file.admin_connections.or(admin::BOUNDS),
         host_keys: HostKeys::of(file.host_keys, file.host_keys_secret)?,
+        host_certificates: file.host_certificates,
         certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         kubeconfig: file.kubeconfig,
         agents: file.agents,

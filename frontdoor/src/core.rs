@@ -19,14 +19,14 @@ use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::route::{AgentPods, Cluster, Router};
-use crate::ssh::{self, Accepted, Context, Greetings, Turns};
+use crate::ssh::{self, Accepted, Context, Greetings, HostIdentity, Turns};
 
 #[derive(Debug)]
 pub(crate) struct Core {
     config: Config,
     identity: Arc<Identity>,
     authenticator: Arc<Authenticator>,
-    ssh: Arc<russh::server::Config>,
+    host: Arc<HostIdentity>,
     greetings: Arc<Greetings>,
     /// Followed by one core, read by all.
     cluster: Arc<Cluster>,
@@ -45,7 +45,7 @@ impl Core {
     pub(crate) fn new(
         config: &Config,
         (identity, authenticator): (Identity, Authenticator),
-        (ssh, greetings): (russh::server::Config, Greetings),
+        (host, greetings): (HostIdentity, Greetings),
         (audit, metrics): (Audit, Arc<Metrics>),
         shutdown: Shutdown,
     ) -> Self {
@@ -66,7 +66,7 @@ impl Core {
             config: config.clone(),
             identity: Arc::new(identity),
             authenticator: Arc::new(authenticator),
-            ssh: Arc::new(ssh),
+            host: Arc::new(host),
             greetings: Arc::new(greetings),
             cluster: Arc::new(cluster),
             agent_pods,
@@ -117,7 +117,7 @@ impl Core {
     fn context(&self, router: Router) -> Context {
         let (reviews, rules) = (Arc::clone(&self.reviews), Arc::clone(&self.rules));
         Context {
-            ssh: Arc::clone(&self.ssh),
+            host: Arc::clone(&self.host),
             limits: self.config.limits.clone(),
             quotas: Arc::clone(&self.quotas),
             turns: Turns::default(),

@@ -37,7 +37,7 @@ use config::{Config, HostKeys};
 use core::Core;
 use metrics::Metrics;
 use route::Router;
-use ssh::{Accepted, Greetings, greetings, hostkeys};
+use ssh::{Accepted, Greetings, HostCertificateError, HostIdentity, greetings, hostkeys};
 
 /// Why the frontdoor does not run.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,8 @@ pub enum Error {
     HostKeys(#[from] hostkeys::Error),
     #[error("banner, motd: {0}")]
     Greetings(#[from] greetings::Error),
+    #[error("hostCertificates: {0}")]
+    HostCertificates(#[from] HostCertificateError),
     #[error(transparent)]
     Authn(#[from] authn::Error),
     #[error("audit: {0}")]
@@ -101,8 +103,9 @@ impl Daemon for Frontdoor {
             }
         };
         hostkeys::tell(&keys);
-        let greetings = Greetings::load(&config.greetings)?;
-        let ssh = (ssh::settings(keys, &config.limits), greetings);
+        let certificates = config.host_certificates.clone();
+        let host = HostIdentity::load(keys, certificates, &config.limits)?;
+        let ssh = (host, Greetings::load(&config.greetings)?);
         let metrics = Arc::new(Metrics::new());
         let audit = Audit::start(&config.audit, metrics.audit_events.clone())?;
         let (who, counted) = ((identity, authenticator), (audit, Arc::clone(&metrics)));
@@ -140,6 +143,8 @@ impl Daemon for Frontdoor {
             metrics: Arc::new(move || core.render()),
             ready: self.ready.clone(),
             draining: self.shutdown.draining.clone(),
+            bounds: self.config.admin_connections,
+            refused: self.metrics.refused_connections.clone(),
         };
         let served = CancellationToken::new();
         let admin = admin::serve(self.admin, told, served.clone());

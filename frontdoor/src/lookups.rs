@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use lru::LruCache;
-use podgate_identity::bucket::Bucket;
+use podgate_process::bucket::Bucket;
 
 /// Users whose rate is kept. One that so many others have pushed out starts anew.
 const USERS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");

@@ -1,6 +1,8 @@
 //! The frontdoor's metrics, registered once. Their names are stable and listed in docs/metrics.md.
 
-use podgate_process::metrics::{EndedSessions, EnrolmentMetrics, Outcomes, Registry, TaskMetrics};
+use podgate_process::metrics::{
+    EndedSessions, EnrolmentMetrics, Outcomes, RefusedConnections, Registry, TaskMetrics,
+};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -20,6 +22,8 @@ pub(crate) struct Metrics {
     pub logins: Outcomes,
     /// What limits refused or ended, by the limit.
     pub refused: Family<Limit, Counter>,
+    /// Connections to the admin address that it had no place for.
+    pub refused_connections: RefusedConnections,
     /// Sessions that run now.
     pub sessions_active: Gauge,
     /// Ended sessions.
@@ -68,6 +72,7 @@ impl Metrics {
             jumps: registry.add("jumps", "Open connections inside of these (ssh -J)"),
             logins: registry.add("logins", "Logins, by outcome"),
             refused: registry.add("refused", "Refused or ended by a limit, by limit"),
+            refused_connections: RefusedConnections::new(&mut registry),
             sessions_active: registry.add("sessions_active", "Running sessions"),
             sessions: EndedSessions::new(&mut registry),
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),

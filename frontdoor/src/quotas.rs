@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::config::Limits;
 use crate::early::Early;
-use podgate_identity::addresses::Network;
 use podgate_process::jitter;
+use podgate_process::network::Network;
 
 /// The limit that is reached, in the words that the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -57,7 +57,7 @@ const ONLY_IN: &[OnlyIn] = &[
     },
     OnlyIn {
         what: "russh::server::Config",
-        places: &["frontdoor/src/ssh", "frontdoor/src/core"],
+        places: &["frontdoor/src/ssh"],
         why: "made once by ssh, and handed to every worker",
     },
     OnlyIn {

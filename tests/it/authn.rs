@@ -83,6 +83,23 @@ impl AuthnStand {
         replace(self.dir.path().join("revoked"), text);
     }
 
+    /// Replaces it by a KRL that ssh-keygen makes of this, by its options.
+    async fn revoke_by_krl(&self, spec: &str, options: &[&str]) {
+        let dir = self.dir.path();
+        std::fs::write(dir.join("spec"), spec).unwrap();
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-k", "-f", "krl"])
+            .args(options)
+            .arg("spec")
+            .current_dir(dir)
+            .output()
+            .await
+            .unwrap();
+        let text = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "{spec}: {text}");
+        std::fs::rename(dir.join("krl"), dir.join("revoked")).unwrap();
+    }
+
     /// Waits for the frontdoor's line about a login.
     async fn logged_in(&self, user: &str, groups: &str, source: &str) {
         let wanted = |line: &serde_json::Value| {

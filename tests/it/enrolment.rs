@@ -5,6 +5,7 @@ mod files;
 mod refused;
 mod rotation;
 mod shared;
+mod strangers;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +58,16 @@ async fn echo(stand: &Stand) -> Echo {
 
 /// A connection by TLS to a server of this name, trusted by the bundle, as a part makes one.
 async fn dial(address: (&str, u16), name: &str, bundle: &Path, own: Option<Own>) -> Tls {
+    try_dial(address, name, bundle, own).await.unwrap()
+}
+
+/// The same, unless the server closes the connection.
+async fn try_dial(
+    address: (&str, u16),
+    name: &str,
+    bundle: &Path,
+    own: Option<Own>,
+) -> std::io::Result<Tls> {
     let mut roots = RootCertStore::empty();
     for ca in CertificateDer::pem_file_iter(bundle).unwrap() {
         roots.add(ca.unwrap()).unwrap();
@@ -71,10 +82,10 @@ async fn dial(address: (&str, u16), name: &str, bundle: &Path, own: Option<Own>)
         Some((certificate, key)) => tls.with_client_auth_cert(vec![certificate], key).unwrap(),
     };
     tls.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect(address).await.unwrap();
+    let tcp = TcpStream::connect(address).await?;
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let connector = TlsConnector::from(Arc::new(tls));
-    connector.connect(name, tcp).await.unwrap()
+    connector.connect(name, tcp).await
 }
 
 /// Calls the signer with this token, as a part does.
@@ -83,7 +94,8 @@ pub(crate) async fn call(
     bundle: &Path,
     request: EnrolRequest,
 ) -> Result<EnrolResponse, Status> {
-    let stream = dial(("127.0.0.1", port), "signer.podgate", bundle, None).await;
+    let stream = try_dial(("127.0.0.1", port), "signer.podgate", bundle, None).await;
+    let stream = stream.map_err(|error| Status::unavailable(error.to_string()))?;
     let mut stream = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_| {
         let stream = stream.take();

@@ -8,6 +8,7 @@
 mod bounds;
 mod peers;
 mod protocol;
+mod strangers;
 mod version_1;
 
 use std::time::Duration;

@@ -27,6 +27,7 @@ mod gone;
 mod greetings;
 mod hangup;
 mod helper;
+mod hostkeys;
 mod jump;
 mod kubelet;
 mod large;

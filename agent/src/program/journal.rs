@@ -1,14 +1,17 @@
 //! Programs that were started and are not known to have ended, in one file per session, for the agent
 //! that follows after a crash. An entry is written before the runtime is asked, so the journal knows
 //! everything that was started. A thread writes: a file system that stalls delays a start for a bounded
-//! time, and nothing else.
+//! time, and nothing else. The folder has a limit, so that sessions with long commands cannot fill it.
 
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use podgate_process::files::FileThread;
+use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
 
 use super::entry::JournalEntry;
@@ -37,8 +40,53 @@ pub(crate) struct Journal {
     boot: String,
     /// Writes and removes, in order.
     thread: FileThread,
+    /// What the files take. Only the thread changes it.
+    sizes: Arc<Mutex<Sizes>>,
+    /// Counts sessions that are not in the journal.
+    lost: Counter,
     /// Held while this agent lives.
     _lock: File,
+}
+
+/// Bytes of each file, and of all.
+#[derive(Debug)]
+struct Sizes {
+    most: u64,
+    total: u64,
+    files: HashMap<PathBuf, u64>,
+}
+
+/// Why a session is not in the journal.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("it cannot be encoded: {0}")]
+    Encode(#[from] serde_json::Error),
+    #[error("the journal has reached its limit of {0} bytes")]
+    Full(u64),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl Sizes {
+    fn set(&mut self, path: &Path, bytes: u64) {
+        self.forget(path);
+        self.total += bytes;
+        self.files.insert(path.to_owned(), bytes);
+    }
+
+    fn forget(&mut self, path: &Path) {
+        self.total -= self.files.remove(path).unwrap_or(0);
+    }
+
+    /// Checks that a file of this size has room. What is there already may be written anew: it grows
+    /// by a process's number at most.
+    fn check(&self, path: &Path, bytes: u64) -> Result<(), WriteError> {
+        if self.files.contains_key(path) || self.total + bytes <= self.most {
+            Ok(())
+        } else {
+            Err(WriteError::Full(self.most))
+        }
+    }
 }
 
 /// What a file holds: owned when it is read, borrowed when it is written.
@@ -50,8 +98,13 @@ struct Page<B, E> {
 }
 
 impl Journal {
-    /// Opens the folder, or makes it, and reads what an earlier agent has left.
-    pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<JournalEntry>), Error> {
+    /// Opens the folder, or makes it, and reads what an earlier agent has left. Its files take `most`
+    /// bytes; `lost` counts sessions that have no file.
+    pub(crate) fn open(
+        folder: &Path,
+        most: u64,
+        lost: Counter,
+    ) -> Result<(Self, Vec<JournalEntry>), Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Io { path, source }
@@ -81,6 +134,12 @@ impl Journal {
             folder: folder.to_owned(),
             boot: boot.trim().to_owned(),
             thread: FileThread::start("journal").map_err(failed(folder))?,
+            sizes: Arc::new(Mutex::new(Sizes {
+                most,
+                total: 0,
+                files: HashMap::new(),
+            })),
+            lost,
             _lock: lock,
         };
         let mut entries = Vec::new();
@@ -89,16 +148,21 @@ impl Journal {
             if path.file_name().is_some_and(|name| name == "lock") {
                 continue;
             }
+            let bytes = fs::metadata(&path).map_or(0, |found| found.len());
             match this.read(&path) {
                 Ok(page) if page.boot != this.boot => {
                     fs::remove_file(&path).map_err(failed(&path))?;
                 }
-                Ok(page) => entries.push(page.entry),
+                Ok(page) => {
+                    held(&this.sizes).set(&path, bytes);
+                    entries.push(page.entry);
+                }
                 // Its agent was killed while writing it, before it started anything.
                 Err(_) if path.extension().is_some_and(|end| end == "new") => {
                     fs::remove_file(&path).map_err(failed(&path))?;
                 }
                 Err(error) => {
+                    held(&this.sizes).set(&path, bytes);
                     tracing::error!(path = %path.display(), %error, "what this session left is not known");
                 }
             }
@@ -124,12 +188,16 @@ impl Journal {
         let page = serde_json::to_vec(&Page { boot, entry });
         let path = self.path(&entry.session);
         let shown = path.display().to_string();
+        let (sizes, lost) = (Arc::clone(&self.sizes), self.lost.clone());
         let write = move || {
-            if let Err(error) = page.map_err(Into::into).and_then(|page| put(&path, &page)) {
+            let written = page.map_err(Into::into);
+            if let Err(error) = written.and_then(|page| put(&path, &page, &sizes)) {
+                lost.inc();
                 tracing::warn!(path = %path.display(), %error, "a session is not in the journal");
             }
         };
         if let Err(error) = self.thread.run(write).await {
+            self.lost.inc();
             tracing::warn!(path = shown, %error, "a session is not in the journal yet");
         }
     }
@@ -138,7 +206,9 @@ impl Journal {
     pub(super) fn remove(&self, session: &str) {
         let path = self.path(session);
         let shown = path.display().to_string();
+        let sizes = Arc::clone(&self.sizes);
         let remove = move || {
+            held(&sizes).forget(&path);
             if let Err(error) = fs::remove_file(&path)
                 && error.kind() != io::ErrorKind::NotFound
             {
@@ -156,7 +226,9 @@ impl Journal {
 }
 
 /// Writes a file so that it is complete or missing, whenever this process is killed.
-fn put(path: &Path, page: &[u8]) -> io::Result<()> {
+fn put(path: &Path, page: &[u8], sizes: &Mutex<Sizes>) -> Result<(), WriteError> {
+    let bytes = page.len() as u64;
+    held(sizes).check(path, bytes)?;
     let new = path.with_extension("new");
     let mut file = OpenOptions::new()
         .create(true)
@@ -165,7 +237,13 @@ fn put(path: &Path, page: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(&new)?;
     file.write_all(page)?;
-    fs::rename(&new, path)
+    fs::rename(&new, path)?;
+    held(sizes).set(path, bytes);
+    Ok(())
+}
+
+fn held(sizes: &Mutex<Sizes>) -> MutexGuard<'_, Sizes> {
+    sizes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -194,19 +272,51 @@ mod tests {
         std::env::temp_dir().join(format!("podgate-journal-{name}-{}", std::process::id()))
     }
 
+    fn open(folder: &Path) -> Result<(Journal, Vec<JournalEntry>), Error> {
+        Journal::open(folder, 1024 * 1024, Counter::default())
+    }
+
+    #[tokio::test]
+    async fn its_files_have_a_limit() {
+        let folder = folder("limit");
+        let lost = Counter::default();
+        let one = serde_json::to_vec(&entry("a")).unwrap().len() as u64;
+        // Room for two, with what is around each.
+        let (journal, _) = Journal::open(&folder, one * 5 / 2 + 128, lost.clone()).unwrap();
+        for session in ["a", "b", "c"] {
+            journal.write(&entry(session)).await;
+        }
+        assert_eq!(lost.get(), 1);
+        // What is in it can be written anew, and what is over makes room.
+        journal.write(&entry("a")).await;
+        journal.remove("b");
+        journal.write(&entry("c")).await;
+        assert_eq!(lost.get(), 1);
+        journal.write(&entry("b")).await;
+        assert_eq!(lost.get(), 2);
+        drop(journal);
+        // What an earlier agent has left counts.
+        let (journal, left) = Journal::open(&folder, one, lost.clone()).unwrap();
+        assert_eq!(left.len(), 2);
+        journal.write(&entry("d")).await;
+        assert_eq!(lost.get(), 3);
+        drop(journal);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
     #[tokio::test]
     async fn what_is_not_over_is_read_again() {
         let folder = folder("again");
-        let (journal, before) = Journal::open(&folder).unwrap();
+        let (journal, before) = open(&folder).unwrap();
         assert_eq!(before, []);
         journal.write(&entry("a")).await;
         journal.write(&entry("b")).await;
         journal.remove("a");
         // Calls are made in order: once this one is over, so is the last.
         journal.write(&entry("b")).await;
-        assert!(matches!(Journal::open(&folder), Err(Error::InUse(_))));
+        assert!(matches!(open(&folder), Err(Error::InUse(_))));
         drop(journal);
-        let (_, again) = Journal::open(&folder).unwrap();
+        let (_, again) = open(&folder).unwrap();
         assert_eq!(again, [entry("b")]);
         fs::remove_dir_all(&folder).unwrap();
     }
@@ -214,7 +324,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_of_another_boot_is_removed_and_what_is_broken_is_left_alone() {
         let folder = folder("broken");
-        let (journal, _) = Journal::open(&folder).unwrap();
+        let (journal, _) = open(&folder).unwrap();
         journal.write(&entry("a")).await;
         let whole = fs::read_to_string(folder.join("a.json")).unwrap();
         drop(journal);
@@ -222,13 +332,13 @@ mod tests {
         write("a.json", &whole.replace("\"boot\":\"", "\"boot\":\"0"));
         write("b.json", "{");
         write("c.new", &whole);
-        let (journal, left) = Journal::open(&folder).unwrap();
+        let (journal, left) = open(&folder).unwrap();
         assert_eq!(left, []);
         assert!(folder.join("b.json").exists());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "and the lock");
         drop(journal);
         fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        assert!(matches!(Journal::open(&folder), Err(Error::Open(_))));
+        assert!(matches!(open(&folder), Err(Error::Open(_))));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

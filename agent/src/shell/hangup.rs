@@ -227,7 +227,7 @@ impl Script {
     /// Reads the modes of a session's terminal (stty(1)).
     pub(crate) fn modes(leader: Leader) -> Self {
         let (pid, name) = (leader.pid.to_string(), "podgate-modes");
-        Self(["sh", "-c", MODES, name, &pid].map(str::to_owned).to_vec())
+        Self(["-c", MODES, name, &pid].map(str::to_owned).to_vec())
     }
 
     fn new<const N: usize>(verb: &str, leader: Leader, more: [String; N]) -> Self {

@@ -1,6 +1,6 @@
 //! Lists of addresses: `from` of a key, `source-address` of a certificate, proxies. They match as in
 //! sshd (addr_match_list and addr_match_cidr_list of OpenSSH), but a host name is an error: nothing
-//! here looks names up, so it would never match. Also says which addresses count as one client.
+//! here looks names up, so it would never match.
 
 use std::net::IpAddr;
 
@@ -129,22 +129,6 @@ fn text_pattern(text: &str) -> Option<Pattern> {
     wild.then(|| Pattern::Text(text.to_ascii_lowercase()))
 }
 
-/// The addresses that count as one client: an IPv4 address, or the /64 of an IPv6 address, which a
-/// client usually has as a whole (RFC 6177 §2).
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-pub struct Network(IpAddr);
-
-impl Network {
-    /// The network that an address belongs to.
-    pub fn of(address: IpAddr) -> Self {
-        // A socket for both families shows IPv4 addresses as ::ffff:a.b.c.d, which are all in one /64.
-        Self(match address.to_canonical() {
-            IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-            address @ IpAddr::V4(_) => address,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,20 +186,5 @@ mod tests {
             assert!(Addresses::networks(list).is_err(), "{list:?}");
         }
         assert!(Addresses::networks("10.0.0.0/8,2001:db8::1").is_ok());
-    }
-
-    #[test]
-    fn an_address_of_ipv6_counts_by_its_64() {
-        let check = |a: &str, b: &str, same: bool| {
-            let network = |address: &str| Network::of(address.parse().unwrap());
-            assert_eq!(network(a) == network(b), same, "{a} {b}");
-        };
-        check("10.0.0.1", "10.0.0.1", true);
-        check("10.0.0.1", "10.0.0.2", false);
-        check("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", true);
-        check("2001:db8:0:1::1", "2001:db8:0:2::1", false);
-        check("::ffff:10.0.0.1", "10.0.0.1", true);
-        check("::ffff:10.0.0.1", "::ffff:10.0.0.2", false);
-        check("::1", "::2", true);
     }
 }

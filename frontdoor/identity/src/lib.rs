@@ -2,7 +2,6 @@
 //! API server that knows them. The frontdoor and the signer use it; it links no SSH server.
 
 pub mod addresses;
-pub mod bucket;
 pub mod desk_claims;
 pub mod kubernetes;
 pub mod strength;

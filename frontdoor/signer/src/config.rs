@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_identity::kubernetes::Reference;
+use podgate_process::bounds::{self, Bounds};
 use podgate_process::config::{self, Configuration, Error, Invalid};
-use podgate_process::log;
+use podgate_process::{admin, log};
 use serde::Deserialize;
 
 use crate::desk;
@@ -18,6 +19,7 @@ use crate::token::own_audience;
 pub struct Config {
     pub listen: SocketAddr,
     pub admin: SocketAddr,
+    pub admin_connections: Bounds,
     pub kubeconfig: Option<PathBuf>,
     pub ca: Ca,
     pub bundle: Reference,
@@ -63,7 +65,17 @@ pub struct Enrolment {
     pub agents: Account,
     pub frontdoors: Account,
     pub lifetime: Duration,
+    pub connections: Bounds,
+    /// Calls with tokens that are refused, a minute and address.
+    pub refused_a_minute: u32,
 }
+
+/// Enrolment's own. Each part calls from its own address once in hours, and again when it fails.
+const CONNECTIONS: Bounds = Bounds {
+    total: 256,
+    per_address: 32,
+    per_second_and_address: 10,
+};
 
 /// A ServiceAccount.
 #[derive(Clone, Debug, Deserialize)]
@@ -84,6 +96,8 @@ struct File {
     kubeconfig: Option<PathBuf>,
     ca: CaFile,
     bundle: Reference,
+    #[serde(default)]
+    admin_connections: bounds::File,
     enrolment: EnrolmentFile,
     desk: Option<desk::File>,
     #[serde(default = "default_drain")]
@@ -110,6 +124,10 @@ struct EnrolmentFile {
     frontdoors: Account,
     #[serde(default = "default_lifetime")]
     lifetime_seconds: u32,
+    #[serde(default)]
+    connections: bounds::File,
+    #[serde(default = "default_refused")]
+    refused_per_minute_and_address: u32,
 }
 
 fn default_listen() -> SocketAddr {
@@ -130,6 +148,10 @@ fn default_audience() -> String {
 
 fn default_lifetime() -> u32 {
     24 * 60 * 60
+}
+
+fn default_refused() -> u32 {
+    60
 }
 
 fn default_drain() -> u64 {
@@ -161,13 +183,20 @@ fn check(file: File) -> Result<Config, Invalid> {
         agents,
         frontdoors,
         lifetime_seconds,
+        connections,
+        refused_per_minute_and_address,
     } = file.enrolment;
     own_audience(&audience).map_err(|reason| Invalid::new("enrolment.audience", reason))?;
-    if lifetime_seconds == 0 {
-        return Err(Invalid::new(
-            "enrolment.lifetimeSeconds",
-            "must be at least 1",
-        ));
+    for (key, number) in [
+        ("enrolment.lifetimeSeconds", lifetime_seconds),
+        (
+            "enrolment.refusedPerMinuteAndAddress",
+            refused_per_minute_and_address,
+        ),
+    ] {
+        if number == 0 {
+            return Err(Invalid::new(key, "must be at least 1"));
+        }
     }
     let desk = file.desk.map(desk::File::check).transpose()?;
     if desk.as_ref().is_some_and(|desk| desk.audience == audience) {
@@ -181,6 +210,7 @@ fn check(file: File) -> Result<Config, Invalid> {
     Ok(Config {
         listen: file.listen,
         admin: file.admin,
+        admin_connections: file.admin_connections.or(admin::BOUNDS),
         kubeconfig: file.kubeconfig,
         ca: Ca {
             source,
@@ -192,6 +222,8 @@ fn check(file: File) -> Result<Config, Invalid> {
             agents,
             frontdoors,
             lifetime: seconds(lifetime_seconds),
+            connections: connections.or(CONNECTIONS),
+            refused_a_minute: refused_per_minute_and_address,
         },
         desk,
         drain: Duration::from_secs(file.drain_seconds),

@@ -1,5 +1,5 @@
 //! Connections to the signer: TLS, and one short exchange each. Peers need not authenticate, so
-//! connections are bounded in number and in time before anything is read from them.
+//! connections have places, and a time, before anything is read from them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_process::listener::accept;
+use podgate_process::places::{Ended, Place, Places};
 use podgate_process::shutdown::Shutdown;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -27,43 +27,45 @@ enum Error {
     NoCertificate,
     #[error("no TLS: {0}")]
     Handshake(#[from] io::Error),
-    #[error("took too long")]
+    #[error("no TLS handshake within {HANDSHAKE_TIMEOUT:?}")]
     Timeout,
+    #[error(transparent)]
+    Ended(#[from] Ended),
     #[error("HTTP: {0}")]
     Http(#[from] hyper::Error),
 }
 
-/// The limits of one listener.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Connections at a time. More wait in the backlog.
-    pub(crate) connections: usize,
-    /// How long a connection may last, its handshake included.
-    pub(crate) time: Duration,
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// The connection's place, which is settled once its request is there.
+    pub(crate) place: Arc<Place>,
 }
 
-/// Serves until `draining`, with the TLS settings of each moment. Open connections then end by
-/// themselves, or are ended at `stopped`. Every task is in `tasks`.
+/// Serves until `draining`, with the TLS settings of each moment. A connection lasts for `within` at
+/// most, its handshake included. Open connections end by themselves after `draining`, or are ended at
+/// `stopped`. Every task is in `tasks`.
 pub(crate) async fn serve<C, F>(
     listener: TcpListener,
-    limits: Limits,
+    (places, within): (Arc<Places>, Duration),
     tls: impl Fn() -> C,
-    speak: impl FnOnce(TlsStream<TcpStream>, SocketAddr) -> F + Clone + Send + 'static,
+    speak: impl FnOnce(TlsStream<TcpStream>, Peer) -> F + Clone + Send + 'static,
     tasks: TaskTracker,
     shutdown: Shutdown,
 ) where
     C: Future<Output = Option<Arc<ServerConfig>>> + Send,
     F: Future<Output = Result<(), hyper::Error>> + Send,
 {
-    let places = Arc::new(Semaphore::new(limits.connections));
-    loop {
-        let accept = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, accept(&listener).await)
+    let draining = &shutdown.draining;
+    while let Some((stream, address)) = draining.run_until_cancelled(accept(&listener)).await {
+        let Ok(place) = places.take(address.ip()) else {
+            continue;
         };
-        let (place, (stream, peer)) = tokio::select! {
-            () = shutdown.draining.cancelled() => break,
-            accepted = accept => accepted,
+        let place = Arc::new(place);
+        let peer = Peer {
+            address,
+            place: Arc::clone(&place),
         };
         let (tls, speak, stopped) = (tls().await, speak.clone(), shutdown.stopped.clone());
         tasks.spawn(async move {
@@ -71,16 +73,15 @@ pub(crate) async fn serve<C, F>(
                 let tls = TlsAcceptor::from(tls.ok_or(Error::NoCertificate)?);
                 let stream = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
                 let stream = stream.map_err(|_| Error::Timeout)??;
-                Ok(speak(stream, peer).await?)
+                speak(stream, peer).await.map_err(Error::from)
             };
-            let served = tokio::select! {
-                served = timeout(limits.time, connection) => served,
-                () = stopped.cancelled() => return,
+            let served = place.hold(within, connection);
+            let Some(served) = stopped.run_until_cancelled(served).await else {
+                return;
             };
-            if let Err(error) = served.unwrap_or(Err(Error::Timeout)) {
-                tracing::debug!(%peer, %error, "a connection");
+            if let Err(error) = served.unwrap_or_else(|ended| Err(ended.into())) {
+                tracing::debug!(peer = %address, %error, "a connection");
             }
-            drop(place);
         });
     }
     // From here on a new peer is refused at once, and can go to another signer.

@@ -1,6 +1,7 @@
 //! The signer: holds the CAs, and gives agents, frontdoors and users their certificates. No SSH client
 //! reaches it.
 
+mod asked;
 mod ca;
 mod config;
 mod connections;
@@ -17,6 +18,7 @@ use podgate_process::admin::{self, Admin};
 use podgate_process::daemon::Daemon;
 use podgate_process::descriptors;
 use podgate_process::listener::{self, address, listen};
+use podgate_process::places::Places;
 use podgate_process::ready::{Ready, Waiting};
 use podgate_process::shutdown::Shutdown;
 use tokio::net::TcpListener;
@@ -116,10 +118,13 @@ impl Daemon for Signer {
         let desk = self.desk.as_ref().map(|desk| desk.address().to_owned());
         tracing::info!(%listen, %admin_address, desk, "serving");
         let served = CancellationToken::new();
+        let metrics = Arc::clone(&self.metrics);
         let told = Admin {
-            metrics: Arc::new(move || self.metrics.render()),
+            metrics: Arc::new(move || metrics.render()),
             ready: self.ready,
             draining: self.shutdown.draining.clone(),
+            bounds: self.config.admin_connections,
+            refused: self.metrics.refused_connections.clone(),
         };
         let admin = admin::serve(self.admin, told, served.clone());
         let (ca, waiting) = (&self.ca, self.issuer);
@@ -133,8 +138,14 @@ impl Daemon for Signer {
         if let Some(desk) = self.desk {
             parts.spawn(desk.serve(self.shutdown.clone()));
         }
+        let places = Places::new(
+            "enrolment",
+            self.config.enrolment.connections,
+            self.metrics.refused_connections.clone(),
+        );
         parts.spawn(enrol::serve(
             self.listener,
+            places,
             self.enrol,
             self.shutdown.clone(),
         ));

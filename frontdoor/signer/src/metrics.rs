@@ -1,6 +1,6 @@
 //! The signer's metrics, registered once. Their names are stable and listed in docs/metrics.md.
 
-use podgate_process::metrics::{Outcomes, Registry};
+use podgate_process::metrics::{Outcomes, RefusedConnections, Registry};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,6 +13,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     /// Calls for a part's certificate, by outcome.
     pub(crate) enrolments: Outcomes,
+    /// Connections that a listener had no place for.
+    pub(crate) refused_connections: RefusedConnections,
     trusted: Gauge,
     ca_expiry: Gauge,
     /// Requests to the desk, by source and outcome.
@@ -35,6 +37,7 @@ impl Metrics {
                 "enrolments",
                 "Requests of agents and frontdoors for a certificate, by outcome",
             ),
+            refused_connections: RefusedConnections::new(&mut registry),
             trusted: registry.add("trusted", "CAs in the bundle"),
             ca_expiry: registry.add_in(
                 Unit::Seconds,

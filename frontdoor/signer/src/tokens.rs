@@ -2,6 +2,8 @@
 //! tokens for an audience of our own are accepted: one for the API server would be worth more to a
 //! thief than a certificate.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::api::{Api, PostParams};
 use podgate_identity::kubernetes::{ANSWER_TIMEOUT, Client, Unanswered, within};
@@ -12,6 +14,9 @@ use crate::token::{self, Claims};
 /// Bytes of a token, at most. A ServiceAccount's has about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
 
+/// Seconds that clocks may differ by.
+const CLOCKS: u64 = 60;
+
 /// Why a token is not accepted.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
@@ -20,6 +25,8 @@ pub(crate) enum Error {
     Length,
     #[error(transparent)]
     Token(#[from] token::Error),
+    #[error("the token has expired")]
+    Expired,
     #[error("the token must be for the audience {0:?} and no other")]
     Audience(String),
     // The API server's words are for the log; they may hold parts of the token's content.
@@ -35,6 +42,29 @@ pub(crate) struct Tokens {
     places: Semaphore,
 }
 
+/// Checks what a token says of itself: whether the API server need be asked about it at all.
+pub(crate) fn check(token: &str, audience: &str) -> Result<(), Error> {
+    if token.is_empty() || token.len() > MAX_TOKEN {
+        return Err(Error::Length);
+    }
+    // A review says that our audience is one of the token's, but not that it is the only one. The
+    // token's own claims say that, and they hold if the API server then accepts it.
+    let claims = Claims::read(token)?;
+    if !claims.aud.is_only(audience) {
+        return Err(Error::Audience(audience.to_owned()));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |since| since.as_secs());
+    // The API server's clock may be behind.
+    if claims
+        .expires()
+        .is_some_and(|expires| expires.saturating_add(CLOCKS) < now)
+    {
+        return Err(Error::Expired);
+    }
+    Ok(())
+}
+
 impl Tokens {
     /// Makes at most `reviews` reviews at a time; others wait.
     pub(crate) fn new(client: Client, reviews: usize) -> Self {
@@ -45,14 +75,7 @@ impl Tokens {
     /// The user of a token that is for `audience` and no other. It waits for its turn, and the caller
     /// bounds that.
     pub(crate) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
-        if token.is_empty() || token.len() > MAX_TOKEN {
-            return Err(Error::Length);
-        }
-        // A review says that our audience is one of the token's, but not that it is the only one. The
-        // token's own claims say that, and they hold if the API server then accepts it.
-        if !Claims::read(token)?.aud.is_only(audience) {
-            return Err(Error::Audience(audience.to_owned()));
-        }
+        check(token, audience)?;
         let review = TokenReview {
             spec: TokenReviewSpec {
                 token: token.to_owned(),

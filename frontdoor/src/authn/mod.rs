@@ -17,7 +17,7 @@ use futures_util::future::join_all;
 use podgate_identity::{Identity, Source, strength};
 use russh::keys::{Algorithm, PublicKey};
 
-use crate::config::Authn;
+use crate::config::{Authn, OnFailure};
 use certificates::Certificates;
 use keys::Users;
 pub(crate) use login::{Credential, Login, Proof, Verdict};
@@ -44,6 +44,7 @@ pub(crate) struct Authenticator {
     users: Option<Users>,
     certificates: Vec<Certificates>,
     revoked: Option<Revoked>,
+    revoked_on_failure: OnFailure,
 }
 
 impl Authenticator {
@@ -57,6 +58,7 @@ impl Authenticator {
             users: users.transpose()?,
             certificates: certificates.collect::<Result<_, _>>()?,
             revoked: config.revoked.clone().map(Revoked::load).transpose()?,
+            revoked_on_failure: config.revoked_on_failure,
         })
     }
 
@@ -83,6 +85,12 @@ impl Authenticator {
         let revoked = self.revoked.as_ref().is_some_and(Revoked::is_stale);
         let users = self.users.as_ref().map_or(0, Users::stale);
         users + certificates.count() + usize::from(revoked)
+    }
+
+    /// Whether nobody may log in, because the revocation list cannot be read now.
+    fn is_blind(&self) -> bool {
+        self.revoked_on_failure == OnFailure::Deny
+            && self.revoked.as_ref().is_some_and(Revoked::is_stale)
     }
 
     /// Whether it is worth signing with this key, by `algorithm`. russh shows only the key of a
@@ -113,6 +121,9 @@ impl Authenticator {
         earlier: &[Credential],
         from: IpAddr,
     ) -> Verdict {
+        if self.is_blind() {
+            return Verdict::Refused(Refusal::NoList);
+        }
         let now = SystemTime::now();
         let two = self.methods.contains(&Source::KeyAndCertificate);
         let mut credentials = vec![credential];
@@ -143,7 +154,8 @@ impl Authenticator {
         }
     }
 
-    /// Whether the proof would still let in the same user, without losing a group or a permission.
+    /// Whether the proof would still let in the same user, without losing a group or a permission. While
+    /// the revocation list cannot be read, the last good one says so: nobody's session ends by that.
     pub(crate) fn holds(&self, proof: &Proof) -> bool {
         let decided = self.decide(&proof.credentials, proof.from, SystemTime::now());
         decided.is_ok_and(|(identity, restrictions)| {

@@ -12,6 +12,8 @@ pub(crate) enum Refusal {
     Certificate(#[from] certificates::Refusal),
     #[error("it is revoked")]
     Revoked,
+    #[error("the revocation list cannot be read, so nobody may log in (authn.revokedOnFailure)")]
+    NoList,
     #[error("it was used already; the other of key and certificate is required")]
     Again,
     #[error("it belongs to {0}, but the first credential belongs to another user")]

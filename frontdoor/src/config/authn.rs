@@ -17,6 +17,18 @@ pub struct Authn {
     pub keys: Names,
     pub certificates: Vec<Certificates>,
     pub revoked: Option<PathBuf>,
+    pub revoked_on_failure: OnFailure,
+}
+
+/// What happens while the revocation list cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnFailure {
+    /// Nobody logs in, as in sshd. Running sessions go on.
+    #[default]
+    Deny,
+    /// The last good version stays in force.
+    Last,
 }
 
 /// CAs whose certificates are read by the same rule.
@@ -49,6 +61,7 @@ pub(super) struct File {
     keys: NamesFile,
     certificates: Vec<CertificatesFile>,
     revoked: Option<PathBuf>,
+    revoked_on_failure: OnFailure,
 }
 
 #[derive(Default, Deserialize)]
@@ -143,6 +156,7 @@ impl File {
             },
             certificates,
             revoked: self.revoked,
+            revoked_on_failure: self.revoked_on_failure,
         })
     }
 }
@@ -224,5 +238,6 @@ mod tests {
         error(&rule("userFrom: comment"), true, "comment");
         error(&rule("userPrincipal: 'user:'"), true, "userPrincipal");
         error(&rule("groupPrincipal: ''"), true, "groupPrincipal");
+        error("revokedOnFailure: panic", true, "revokedOnFailure");
     }
 }

@@ -34,6 +34,14 @@ pub struct Limits {
     pub window: u32,
 }
 
+impl Limits {
+    /// How long a client may leave keepalives unanswered, or bytes unacknowledged.
+    pub(crate) fn silence(&self) -> Duration {
+        let keepalives = u32::try_from(self.keepalives).unwrap_or(u32::MAX);
+        self.keepalive.saturating_mul(keepalives)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct File {
@@ -226,6 +234,8 @@ mod tests {
     #[test]
     fn the_defaults_are_sound() {
         assert_eq!(error(|_| {}), "");
+        let limits = File::default().check().unwrap();
+        assert_eq!(limits.silence(), Duration::from_secs(90));
     }
 
     #[test]

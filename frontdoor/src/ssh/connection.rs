@@ -68,7 +68,7 @@ async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
         proxied,
     } = accepted;
     let stream = TcpStream::from_std(stream)?;
-    socket::tune(&stream);
+    socket::tune(&stream, context.limits.silence());
     let server = stream.local_addr()?;
     let (stream, ends, slot) = if proxied {
         match proxied::client(stream, (peer, server), context, &grace).await {
@@ -145,10 +145,11 @@ async fn converse(
 ) {
     let context = &client.context;
     let handler = ConnectionHandler::new(Arc::clone(client), start);
+    let settings = context.host.settings().await;
     let stream = Stranger::new(stream, Arc::clone(client));
     let mut words = None;
     let greeted = tokio::select! {
-        greeted = server::run_stream(Arc::clone(&context.ssh), stream, handler) => greeted,
+        greeted = server::run_stream(settings, stream, handler) => greeted,
         () = grace.over() => {
             client.refused(GRACE);
             Err(russh::Error::ConnectionTimeout)

@@ -15,11 +15,12 @@ use crate::quotas::Quotas;
 use crate::route::Router;
 
 use super::greetings::Greetings;
+use super::host_identity::HostIdentity;
 use super::turns::Turns;
 
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) ssh: Arc<russh::server::Config>,
+    pub(crate) host: Arc<HostIdentity>,
     pub(crate) limits: Limits,
     pub(crate) quotas: Arc<Quotas>,
     /// Of this core.

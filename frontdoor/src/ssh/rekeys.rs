@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use podgate_identity::addresses::Network;
+use podgate_process::network::Network;
 use tokio::time::{Instant, sleep};
 
 use super::client::Client;

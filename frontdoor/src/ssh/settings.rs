@@ -3,20 +3,22 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PrivateKey};
 use russh::server::Config;
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac};
 
 use crate::config::Limits;
 
-/// The published russh has no such constant. The patched one (`frontdoor/russh`) has an inherent one,
-/// which takes precedence over this trait's.
+/// The published russh has none of these. The patched one (`frontdoor/russh`) has inherent ones, which
+/// take precedence over this trait's.
 #[allow(
     dead_code,
     reason = "what is used of it depends on the russh that is built with"
 )]
 trait AsPublished {
     const WINDOW_BY_CONSUMPTION: bool = false;
+
+    fn announce_host_keys(&mut self) {}
 }
 
 impl AsPublished for Config {}
@@ -36,12 +38,17 @@ const fn is_one(value: Option<&str>) -> bool {
     matches!(value, Some(value) if matches!(value.as_bytes(), b"1"))
 }
 
-/// Settings for connections that show `keys`.
-pub(crate) fn settings(keys: Vec<PrivateKey>, limits: &Limits) -> Config {
-    Config {
+/// Settings for connections that show the first of `keys` of a kind, or its certificate, and announce
+/// the others.
+pub(super) fn settings(
+    keys: Vec<PrivateKey>,
+    certificates: Vec<Certificate>,
+    limits: &Limits,
+) -> Config {
+    let mut config = Config {
         // OpenSSH's client says that its output is no longer read only to servers whose software begins with
-        // OpenSSH (compat.c), and PuTTY, libssh, paramiko and ssh2 look at the number behind OpenSSH_ to
-        // find old versions' bugs: there is none.
+        // OpenSSH (compat.c). PuTTY, libssh and ssh2 look at the number behind OpenSSH_ to find old versions'
+        // bugs: there is none.
         server_id: SshId::Standard(Cow::Borrowed(concat!(
             "SSH-2.0-OpenSSH_Podgate_",
             env!("CARGO_PKG_VERSION")
@@ -51,6 +58,7 @@ pub(crate) fn settings(keys: Vec<PrivateKey>, limits: &Limits) -> Config {
         auth_rejection_time: Duration::ZERO,
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys,
+        certificates,
         window_size: limits.window,
         maximum_packet_size: limits.max_packet,
         // Few, so that a shell's echo does not wait behind a bulk channel's output.
@@ -63,7 +71,9 @@ pub(crate) fn settings(keys: Vec<PrivateKey>, limits: &Limits) -> Config {
         keepalive_max: limits.keepalives,
         nodelay: true,
         ..Config::default()
-    }
+    };
+    config.announce_host_keys();
+    config
 }
 
 fn preferred() -> Preferred {

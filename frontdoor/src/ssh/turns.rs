@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use podgate_identity::addresses::Network;
+use podgate_process::network::Network;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 use tokio::time::sleep;

@@ -1,17 +1,44 @@
 //! The admin address: `/livez`, `/readyz` and `/metrics` over plain HTTP. It tells nothing about any
-//! session.
+//! session. Anybody may connect, so a request is bounded in size and time, and has a connection of its
+//! own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::bounds::Bounds;
+use crate::listener::accept;
+use crate::metrics::RefusedConnections;
+use crate::places::Places;
 use crate::ready::Ready;
+
+/// The bounds of the admin address, unless the configuration has others. Few peers come: the kubelet and
+/// what collects metrics.
+pub const BOUNDS: Bounds = Bounds {
+    total: 64,
+    per_address: 16,
+    per_second_and_address: 100,
+};
+
+/// Bytes of a request's head, at most.
+const MAX_HEAD: usize = 8 * 1024;
+/// Header fields of a request, at most.
+const MAX_FIELDS: usize = 32;
+/// How long a request's head may take.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// How long a connection may last, the answer included.
+const WITHIN: Duration = Duration::from_secs(15);
 
 /// What the admin address tells.
 #[derive(Clone)]
@@ -22,23 +49,45 @@ pub struct Admin {
     pub ready: Ready,
     /// Cancelled once the program drains.
     pub draining: CancellationToken,
+    /// How many connections it takes.
+    pub bounds: Bounds,
+    /// Counts those that it does not take.
+    pub refused: RefusedConnections,
 }
 
 /// Serves until `stopped`.
 pub async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationToken) {
+    let places = Places::new("admin", admin.bounds, admin.refused.clone());
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
         .with_state(admin);
-    tokio::select! {
-        () = stopped.cancelled() => {}
-        result = async { axum::serve(listener, router).await } => {
-            if let Err(error) = result {
-                tracing::error!(%error, "the admin address is not served any more");
+    let tasks = TaskTracker::new();
+    while let Some((stream, peer)) = stopped.run_until_cancelled(accept(&listener)).await {
+        let Ok(place) = places.take(peer.ip()) else {
+            continue;
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_WITHIN)
+            .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_FIELDS)
+            .keep_alive(false)
+            .serve_connection(
+                TokioIo::new(stream),
+                TowerToHyperService::new(router.clone()),
+            );
+        let stopped = stopped.clone();
+        tasks.spawn(async move {
+            let served = place.hold(WITHIN, connection);
+            if let Some(Err(error)) = stopped.run_until_cancelled(served).await {
+                tracing::debug!(%peer, %error, "a connection to the admin address");
             }
-        }
+        });
     }
+    tasks.close();
+    tasks.wait().await;
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {

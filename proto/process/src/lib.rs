@@ -3,6 +3,8 @@
 
 pub mod admin;
 pub mod audit;
+pub mod bounds;
+pub mod bucket;
 pub mod cache;
 pub mod config;
 pub mod daemon;
@@ -14,6 +16,8 @@ pub mod listener;
 pub mod log;
 pub mod metrics;
 pub mod mtls;
+pub mod network;
+pub mod places;
 pub mod ready;
 pub mod reload;
 pub mod shutdown;

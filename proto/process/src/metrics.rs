@@ -58,6 +58,32 @@ impl EndedSessions {
     }
 }
 
+/// The labels of connections that a listener had no place for.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Refused {
+    listener: &'static str,
+    limit: &'static str,
+}
+
+/// Connections that were refused or ended by their listener's bounds.
+#[derive(Debug, Clone)]
+pub struct RefusedConnections(Family<Refused, Counter>);
+
+impl RefusedConnections {
+    /// Makes and registers it.
+    pub fn new(registry: &mut Registry) -> Self {
+        Self(registry.add(
+            "refused_connections",
+            "Connections refused or ended by a listener's bounds, by listener and limit",
+        ))
+    }
+
+    /// Counts one.
+    pub fn count(&self, listener: &'static str, limit: &'static str) {
+        self.0.get_or_create(&Refused { listener, limit }).inc();
+    }
+}
+
 /// All metrics of a program.
 #[derive(Debug)]
 pub struct Registry(registry::Registry);

@@ -178,6 +178,20 @@ async fn what_is_revoked_or_not_trusted_any_more() {
         ada.works().await;
     }
     authn.refused("it is revoked").await;
+    // A binary list says the same.
+    for (spec, options) in [
+        ("serial: 10-20\n".to_owned(), &["-s", "ca.pub"][..]),
+        ("id: ada's laptop\n".to_owned(), &["-s", "none"]),
+        (format!("sha1: {}\n", ada.key), &[]),
+        (ca.clone(), &[]),
+    ] {
+        authn.revoke_by_krl(&spec, options).await;
+        ada.is_denied().await;
+        authn
+            .revoke_by_krl("serial: 17\n", &["-s", "other.pub"])
+            .await;
+        ada.works().await;
+    }
     // Plain keys, too.
     let works = async || {
         let run = authn.stand.client.run(&[], "demo", "echo works").await;

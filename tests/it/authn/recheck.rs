@@ -65,7 +65,8 @@ async fn a_certificate_that_is_revoked_or_expires() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_wrong_are_counted_and_the_last_ones_hold() {
-    let authn = AuthnStand::new(CONFIG).await;
+    let last = CONFIG.replace("'}\n", "', revokedOnFailure: last}\n");
+    let authn = AuthnStand::new(&last).await;
     let ada = authn.somebody("ada").await;
     let users = format!("- {{name: ada, keys: ['{}']}}\n", ada.key);
     let stale = async |files: usize| {
@@ -83,6 +84,36 @@ async fn files_that_are_wrong_are_counted_and_the_last_ones_hold() {
     authn.revoke("");
     stale(0).await;
     ada.is_denied().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_cannot_be_read_lets_nobody_in_and_ends_no_session() {
+    let authn = AuthnStand::new(CONFIG).await;
+    let ada = authn.somebody("ada").await;
+    authn.users(&format!("- {{name: ada, keys: ['{}']}}\n", ada.key));
+    let mut session = ada.echo().await;
+    let list = authn.dir.path().join("revoked");
+    let counts = async |line: &str| {
+        let frontdoor = &authn.stand.frontdoor;
+        frontdoor.counts(super::SOON, &[line]).await.unwrap();
+    };
+    authn.revoke("serial: none\n");
+    counts("podgate_frontdoor_stale_files 1").await;
+    ada.is_denied().await;
+    authn.refused("the revocation list cannot be read").await;
+    std::fs::remove_file(list).unwrap();
+    ada.is_denied().await;
+    // It is checked again meanwhile, and goes on.
+    let log = authn.stand.frontdoor.log().len();
+    authn.users(&format!("- {{name: ada, keys: ['{}']}} # again\n", ada.key));
+    let reloaded = |line: &serde_json::Value| line["message"] == "reloaded";
+    let frontdoor = &authn.stand.frontdoor;
+    let read = frontdoor.wait_log_from(log, super::SOON, reloaded).await;
+    read.unwrap();
+    session.again().await.unwrap();
+    authn.revoke("");
+    counts("podgate_frontdoor_stale_files 0").await;
+    ada.works().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

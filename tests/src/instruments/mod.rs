@@ -1,6 +1,7 @@
 //! What tests drive and measure with: clients, terminals, counts of what is used and what is left.
 
 pub mod client;
+pub mod dial;
 pub mod direct;
 pub mod echo;
 pub mod eventually;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use jsonwebtoken::Algorithm;
 use podgate_identity::Names;
 use podgate_identity::kubernetes::Reference;
+use podgate_process::bounds::{self, Bounds};
 use podgate_process::config::Invalid;
 use serde::Deserialize;
 
@@ -25,8 +26,18 @@ pub(crate) struct Config {
     pub(super) terms: Terms,
     pub(super) each_a_minute: u32,
     pub(super) all_a_minute: u32,
+    pub(super) refused_a_minute: u32,
+    pub(super) connections: Bounds,
     pub(super) oidc: Vec<oidc::Config>,
 }
+
+/// The desk's own bounds, apart from enrolment's. Users may all come from one address, that of a load
+/// balancer.
+const CONNECTIONS: Bounds = Bounds {
+    total: 512,
+    per_address: 128,
+    per_second_and_address: 20,
+};
 
 /// The desk's TLS certificate and key.
 #[derive(Clone, Debug, Deserialize)]
@@ -63,6 +74,10 @@ pub(crate) struct File {
     per_minute_and_identity: u32,
     #[serde(default = "default_all")]
     per_minute: u32,
+    #[serde(default = "default_refused")]
+    refused_per_minute_and_address: u32,
+    #[serde(default)]
+    connections: bounds::File,
     #[serde(default)]
     oidc: Vec<IssuerFile>,
 }
@@ -119,6 +134,10 @@ fn default_all() -> u32 {
     1200
 }
 
+fn default_refused() -> u32 {
+    60
+}
+
 fn default_username_claim() -> String {
     "sub".to_owned()
 }
@@ -140,6 +159,10 @@ impl File {
             ("desk.lifetimeSeconds", self.lifetime_seconds),
             ("desk.perMinuteAndIdentity", self.per_minute_and_identity),
             ("desk.perMinute", self.per_minute),
+            (
+                "desk.refusedPerMinuteAndAddress",
+                self.refused_per_minute_and_address,
+            ),
         ] {
             if number == 0 {
                 return Err(Invalid::new(key, "must be at least 1"));
@@ -174,6 +197,8 @@ impl File {
             },
             each_a_minute: self.per_minute_and_identity,
             all_a_minute: self.per_minute,
+            refused_a_minute: self.refused_per_minute_and_address,
+            connections: self.connections.or(CONNECTIONS),
             oidc: issuers,
         })
     }
@@ -293,6 +318,8 @@ mod tests {
         error(check(&format!("audience: '{server}'")), "desk.audience: ");
         error(check("lifetimeSeconds: 0"), "desk.lifetimeSeconds: ");
         error(check("perMinute: 0"), "desk.perMinute: ");
+        error(check("refusedPerMinuteAndAddress: 0"), "desk.refused");
+        error(check("connections: {total: 0}"), "total");
         error(check("permit: [x11]"), "desk.permit: \"x11\"");
         for word in ["none", "HS256", "ES512", "EdDSA", "rs256"] {
             error(issuer(&format!("signingAlgs: [{word}]")), "signingAlgs: ");

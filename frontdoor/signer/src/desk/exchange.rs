@@ -112,21 +112,25 @@ impl Exchange {
         // The key comes first: without one that can be signed, nobody need be asked about the token.
         let key = issue::public_key(body)?;
         let authority = self.authority.current().await.ok_or(Refusal::NoCa)?;
-        let _place = self.under_way.try_acquire().map_err(|_| Refusal::Busy)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_secs());
-        let (identity, expires) = match self.issuer(claims) {
-            Some(issuer) => issuer.identify(token, now).await?,
-            None => {
-                let expires = self.kubernetes.expires(claims)?;
-                self.rate(|rates, now| rates.ask(peer.ip(), now))?;
-                (self.kubernetes.identify(token).await?, expires)
+        let issuer = self.issuer(claims);
+        // A token that says itself that it is for nothing here takes nothing from anybody.
+        let expires = match issuer {
+            Some(_) => None,
+            None => Some(self.kubernetes.check(token, claims)?),
+        };
+        self.rate(|rates, now| rates.ask(peer.ip(), now))?;
+        let _place = self.under_way.try_acquire().map_err(|_| Refusal::Busy)?;
+        let (identity, expires) = match (issuer, expires) {
+            (Some(issuer), _) => issuer.identify(token, now).await?,
+            (None, expires) => {
+                let identity = self.kubernetes.identify(token).await?;
+                (identity, expires.unwrap_or_default())
             }
         };
         self.rate(|rates, now| rates.take(&identity.user, now))?;
-        if identity.source == Source::Kubernetes {
-            self.rates().give_back(peer.ip());
-        }
+        self.rates().give_back(peer.ip());
         let made = (now, expires);
         let certificate = issue::certificate(&authority, &key, &identity, &self.terms, made)?;
         let line = certificate.to_openssh().map_err(issue::Error::Make)?;

@@ -1,7 +1,6 @@
 //! `POST /v1/certificate` over HTTPS: one request a connection, each bounded in time and size. Answers
 //! are lines of text.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use podgate_process::mtls;
+use podgate_process::places::Places;
 use podgate_process::reload::Reloaded;
 use podgate_process::shutdown::Shutdown;
 use rustls::ServerConfig;
@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use super::config::Tls;
 use super::exchange::{Exchange, Refusal};
-use crate::connections::{self, Limits};
+use crate::connections::{self, Peer};
 
 /// Bytes of a body, at most: several times the longest public key.
 const MAX_BODY: usize = 16 * 1024;
@@ -35,11 +35,8 @@ const MAX_HEAD: usize = 24 * 1024;
 const MAX_FIELDS: usize = 32;
 /// How long a request's head may take, after the handshake.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// The desk's own limits, apart from enrolment's.
-const LIMITS: Limits = Limits {
-    connections: 512,
-    time: Duration::from_secs(20),
-};
+/// How long a connection may last.
+const WITHIN: Duration = Duration::from_secs(20);
 
 /// The desk's certificate, which follows its files.
 pub(super) type Certificate = Reloaded<ServerConfig, mtls::Error>;
@@ -60,7 +57,7 @@ pub(super) fn certificate(files: Tls) -> Result<Certificate, mtls::Error> {
 
 /// Serves until `draining`, lets requests that are under way end, and ends them at `stopped`.
 pub(super) async fn serve(
-    listener: TcpListener,
+    (listener, places): (TcpListener, Arc<Places>),
     certificate: Certificate,
     exchange: Arc<Exchange>,
     shutdown: Shutdown,
@@ -74,7 +71,7 @@ pub(super) async fn serve(
         let certificate = Arc::clone(&certificate);
         async move { Some(certificate.current().await) }
     };
-    let speak = move |stream, peer: SocketAddr| {
+    let speak = move |stream, peer: Peer| {
         let router = router.layer(Extension(peer));
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -85,21 +82,26 @@ pub(super) async fn serve(
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
     };
     let tasks = TaskTracker::new();
-    connections::serve(listener, LIMITS, tls, speak, tasks, shutdown).await;
+    let bounds = (places, WITHIN);
+    connections::serve(listener, bounds, tls, speak, tasks, shutdown).await;
 }
 
 async fn answer(
     State(exchange): State<Arc<Exchange>>,
-    Extension(peer): Extension<SocketAddr>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    peer.place.settle();
     let body = match &body {
         Ok(body) => Ok(&**body),
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal::LongBody),
         Err(_) => Err(Refusal::Body),
     };
-    match exchange.certificate(bearer(&headers), body, peer).await {
+    match exchange
+        .certificate(bearer(&headers), body, peer.address)
+        .await
+    {
         Ok(line) => line.into_response(),
         Err(refusal) => refused(&refusal),
     }

@@ -39,19 +39,17 @@ impl Kubernetes {
         Self { tokens, audience }
     }
 
-    /// When a token expires, in seconds since 1970. A token that never expires is refused.
-    pub(super) fn expires(&self, claims: &Claims) -> Result<u64, Error> {
+    /// Checks what a token says of itself, and when it expires, in seconds since 1970. A token that never
+    /// expires is refused.
+    pub(super) fn check(&self, token: &str, claims: &Claims) -> Result<u64, Error> {
+        tokens::check(token, &self.audience).map_err(refused)?;
         claims.expires().ok_or(Error::Forever)
     }
 
     /// Asks whose this token is.
     pub(super) async fn identify(&self, token: &str) -> Result<Identity, Error> {
         let reviewed = self.tokens.review(token, &self.audience).await;
-        let user = reviewed.map_err(|error| match error {
-            tokens::Error::Unanswered(_) => Error::Away(error),
-            tokens::Error::Token(_) | tokens::Error::Audience(_) => Error::Token(error),
-            tokens::Error::Length | tokens::Error::Refused { .. } => Error::Refused(error),
-        })?;
+        let user = reviewed.map_err(refused)?;
         // This source may give the `system:` names: they are the API server's own.
         let names = Names {
             trust_system: true,
@@ -63,5 +61,15 @@ impl Kubernetes {
             user.extra.unwrap_or_default(),
             Source::Kubernetes,
         )?)
+    }
+}
+
+fn refused(error: tokens::Error) -> Error {
+    match error {
+        tokens::Error::Unanswered(_) => Error::Away(error),
+        tokens::Error::Token(_) | tokens::Error::Audience(_) | tokens::Error::Expired => {
+            Error::Token(error)
+        }
+        tokens::Error::Length | tokens::Error::Refused { .. } => Error::Refused(error),
     }
 }

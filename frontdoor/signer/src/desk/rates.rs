@@ -1,26 +1,17 @@
-//! Rate limits: certificates a minute, for one identity and for all; and tokens that the API server is
-//! asked about, for one client. Bounded: only the latest identities and clients are kept.
+//! Rate limits: certificates a minute, for one identity and for all; and tokens that are looked at, for
+//! one address. Bounded: only the latest identities and addresses are kept.
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use podgate_identity::addresses::Network;
+use podgate_process::bucket::Bucket;
 
-use podgate_identity::bucket::Bucket;
+use crate::asked::Asked;
 
 /// Identities whose rate is kept. One that so many others have pushed out starts anew.
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
-
-/// Clients whose rate is kept.
-const CLIENTS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
-/// How many tokens of one client the API server is asked about at once, and then a second. Anybody can
-/// make up tokens, so they are counted by the client's address: from one bucket for all, a stranger
-/// could take what honest users need. A token that gets a certificate is given back, so that many users
-/// can share an address. If a load balancer hides all addresses behind its own, strangers can keep the
-/// users out, but cannot overwhelm the API server.
-const ASKED: (u32, f64) = (64, 1.0);
 
 /// Which rate is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,17 +32,19 @@ pub(super) struct Rates {
     all_a_minute: u32,
     each: LruCache<String, Bucket>,
     all: Bucket,
-    asked: LruCache<Network, Bucket>,
+    asked: Asked,
+    refused_a_minute: u32,
 }
 
 impl Rates {
-    pub(super) fn new(each_a_minute: u32, all_a_minute: u32) -> Self {
+    pub(super) fn new(each_a_minute: u32, all_a_minute: u32, refused_a_minute: u32) -> Self {
         Self {
             each_a_minute,
             all_a_minute,
             each: LruCache::new(IDENTITIES),
             all: Bucket::a_minute(all_a_minute, Instant::now()),
-            asked: LruCache::new(CLIENTS),
+            asked: Asked::new(refused_a_minute),
+            refused_a_minute,
         }
     }
 
@@ -70,19 +63,15 @@ impl Rates {
         Ok(())
     }
 
-    /// Takes a question to the API server from this client's rate.
+    /// Counts a token of this client's address.
     pub(super) fn ask(&mut self, client: IpAddr, now: Instant) -> Result<(), Spent> {
-        let (most, a_second) = ASKED;
-        let full = || Bucket::full(most, a_second, now);
-        let asked = self.asked.get_or_insert_mut(Network::of(client), full);
-        asked.take(now).then_some(()).ok_or(Spent::Client)
+        let may = self.asked.ask(client, now);
+        may.then_some(()).ok_or(Spent::Client)
     }
 
-    /// Gives a question back: its token was good, and the identity's own rate counts the certificate.
+    /// Gives a token back: it was good, and the identity's own rate counts the certificate.
     pub(super) fn give_back(&mut self, client: IpAddr) {
-        if let Some(asked) = self.asked.get_mut(&Network::of(client)) {
-            asked.give_back();
-        }
+        self.asked.give_back(client);
     }
 
     /// How long a refused client should wait.
@@ -90,7 +79,7 @@ impl Rates {
         let a_minute = match spent {
             Spent::Identity => self.each_a_minute,
             Spent::All => self.all_a_minute,
-            Spent::Client => return Duration::from_secs(1),
+            Spent::Client => self.refused_a_minute,
         };
         Duration::from_secs(u64::from(60_u32.div_ceil(a_minute.max(1))))
     }
@@ -104,7 +93,7 @@ mod tests {
     fn each_has_its_rate_and_all_have_one() {
         let now = Instant::now();
         let after = |seconds| now + Duration::from_secs(seconds);
-        let mut rates = Rates::new(2, 3);
+        let mut rates = Rates::new(2, 3, 60);
         let mut take = |who: &str, seconds| rates.take(who, after(seconds));
         assert_eq!(take("ada", 0), Ok(()));
         assert_eq!(take("ada", 0), Ok(()));
@@ -120,25 +109,6 @@ mod tests {
         }
         assert_eq!(take("ada", 3600), Err(Spent::Identity));
         assert_eq!(rates.again(Spent::Identity), Duration::from_secs(30));
-    }
-
-    #[test]
-    fn the_api_server_is_asked_so_often_for_one_address() {
-        let now = Instant::now();
-        let mut rates = Rates::new(1, 1);
-        let (stranger, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        // Good ones cost nothing.
-        for _ in 0..1000 {
-            assert_eq!(rates.ask(stranger, now), Ok(()));
-            rates.give_back(stranger);
-        }
-        for _ in 0..ASKED.0 {
-            assert_eq!(rates.ask(stranger, now), Ok(()));
-        }
-        assert_eq!(rates.ask(stranger, now), Err(Spent::Client));
-        assert_eq!(rates.ask(other, now), Ok(()));
-        let later = now + rates.again(Spent::Client);
-        assert_eq!(rates.ask(stranger, later), Ok(()));
-        assert_eq!(rates.ask(stranger, later), Err(Spent::Client));
+        assert_eq!(rates.again(Spent::Client), Duration::from_secs(1));
     }
 }

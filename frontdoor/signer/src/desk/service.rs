@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use podgate_identity::kubernetes::{self, Client, Reference};
 use podgate_process::listener::{self, address, listen};
 use podgate_process::mtls;
+use podgate_process::places::Places;
 use podgate_process::shutdown::Shutdown;
 use tokio::net::TcpListener;
 
@@ -53,6 +54,7 @@ pub(super) struct Desk {
     exchange: Arc<Exchange>,
     client: Client,
     bundle: Reference,
+    places: Arc<Places>,
 }
 
 impl Desk {
@@ -69,12 +71,18 @@ impl Desk {
         let authority = Authority::new(config.ca)?;
         let issuers = config.oidc.into_iter().map(Issuer::new);
         let issuers = issuers.collect::<Result<_, _>>()?;
+        let refused = metrics.refused_connections.clone();
+        let places = Places::new("desk", config.connections, refused);
         let exchange = Exchange {
             kubernetes: Kubernetes::new(client.clone(), config.audience),
             issuers,
             authority,
             terms: config.terms,
-            rates: Mutex::new(Rates::new(config.each_a_minute, config.all_a_minute)),
+            rates: Mutex::new(Rates::new(
+                config.each_a_minute,
+                config.all_a_minute,
+                config.refused_a_minute,
+            )),
             under_way: Exchange::under_way(),
             metrics,
         };
@@ -84,6 +92,7 @@ impl Desk {
             exchange: Arc::new(exchange),
             client,
             bundle,
+            places,
         })
     }
 
@@ -114,7 +123,7 @@ impl Desk {
         };
         let exchange = Arc::clone(&self.exchange);
         tokio::select! {
-            () = http::serve(self.listener, self.certificate, exchange, shutdown) => {}
+            () = http::serve((self.listener, self.places), self.certificate, exchange, shutdown) => {}
             () = keep => {}
         }
     }

@@ -84,6 +84,8 @@ mod tests {
             agents: account("agent"),
             frontdoors: account("frontdoor"),
             lifetime: Duration::from_secs(1),
+            connections: podgate_process::admin::BOUNDS,
+            refused_a_minute: 1,
         };
         let check = |user: &str, extra: &[(&str, &[&str])], expect: Result<&str, Error>| {
             let extra = extra.iter().map(|(key, values)| {

@@ -1,12 +1,14 @@
 //! The address that parts call: gRPC over TLS with the signer's own certificate, one call per
 //! connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use podgate_process::places::Places;
 use podgate_process::shutdown::Shutdown;
 use podgate_proto::limits::MAX_ENROL_REQUEST;
 use podgate_proto::v1::enrolment_server::EnrolmentServer;
@@ -16,18 +18,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::service::Enrol;
-use crate::connections::{self, Limits};
+use crate::connections;
 
 /// Bytes that a connection may send before they are read. A whole request fits.
 const WINDOW: u32 = 64 * 1024;
 
-const LIMITS: Limits = Limits {
-    connections: 256,
-    time: Duration::from_secs(15),
-};
+/// How long a connection may last.
+const WITHIN: Duration = Duration::from_secs(15);
 
 /// Serves until `draining`. Open connections then end by themselves, or are ended at `stopped`.
-pub(crate) async fn serve(listener: TcpListener, service: Enrol, shutdown: Shutdown) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    places: Arc<Places>,
+    service: Enrol,
+    shutdown: Shutdown,
+) {
     let inner = service.clone();
     let tls = move || std::future::ready(inner.tls());
     let tasks = TaskTracker::new();
@@ -35,8 +40,9 @@ pub(crate) async fn serve(listener: TcpListener, service: Enrol, shutdown: Shutd
         tasks: tasks.clone(),
         stopped: shutdown.stopped.clone(),
     };
-    let service = EnrolmentServer::new(service).max_decoding_message_size(MAX_ENROL_REQUEST);
-    let speak = move |stream, _| {
+    let speak = move |stream, peer| {
+        let service = EnrolmentServer::new(service.for_peer(peer))
+            .max_decoding_message_size(MAX_ENROL_REQUEST);
         http2::Builder::new(calls)
             .max_concurrent_streams(1)
             .max_header_list_size(16 * 1024)
@@ -44,7 +50,8 @@ pub(crate) async fn serve(listener: TcpListener, service: Enrol, shutdown: Shutd
             .initial_connection_window_size(WINDOW)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
     };
-    connections::serve(listener, LIMITS, tls, speak, tasks, shutdown).await;
+    let bounds = (places, WITHIN);
+    connections::serve(listener, bounds, tls, speak, tasks, shutdown).await;
 }
 
 /// Runs a connection's calls.
@@ -59,7 +66,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
         let stopped = self.stopped.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                _ = timeout(LIMITS.time, call) => {}
+                _ = timeout(WITHIN, call) => {}
                 () = stopped.cancelled() => {}
             }
         });

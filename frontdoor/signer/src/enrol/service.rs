@@ -1,10 +1,13 @@
 //! The service that parts call. A caller shows no certificate, so calls are bounded in number, size and
-//! time before the API server is asked.
+//! time before the API server is asked: one call a connection, a rate for each address, a rate for all.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use podgate_identity::kubernetes::Client;
+use podgate_process::bucket::Bucket;
 use podgate_proto::limits::ENROLMENT_VERSIONS;
 use podgate_proto::v1::enrolment_server::Enrolment;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
@@ -12,11 +15,12 @@ use rustls::ServerConfig;
 use tonic::{Request, Response, Status};
 
 use super::{caller, version};
+use crate::asked::Asked;
 use crate::ca::{Ca, Point, SignError};
 use crate::config;
+use crate::connections::Peer;
 use crate::metrics::Metrics;
 use crate::tokens::{self, Tokens};
-use podgate_identity::bucket::Bucket;
 
 /// Enrolment's TokenReviews at a time.
 const REVIEWS: usize = 64;
@@ -30,8 +34,12 @@ const STEADY: f64 = 50.0;
 enum Error {
     #[error(transparent)]
     Version(#[from] version::Error),
+    #[error("one call a connection")]
+    Again,
     #[error("too many calls; try again")]
     Rate,
+    #[error("too many tokens from your address were refused; try again")]
+    AddressRate,
     #[error("this signer has no CA yet")]
     NoCa,
     #[error(transparent)]
@@ -51,7 +59,21 @@ struct Inner {
     tokens: Tokens,
     ca: Arc<Ca>,
     metrics: Arc<Metrics>,
-    rate: Mutex<Bucket>,
+    rates: Mutex<Rates>,
+}
+
+struct Rates {
+    all: Bucket,
+    /// For each address, of tokens that prove to be nobody's.
+    asked: Asked,
+}
+
+/// The service, for one connection.
+#[derive(Clone)]
+pub(super) struct Connection {
+    enrol: Enrol,
+    peer: Peer,
+    called: Arc<AtomicBool>,
 }
 
 impl Enrol {
@@ -61,13 +83,16 @@ impl Enrol {
         ca: Arc<Ca>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let rate = Mutex::new(Bucket::full(BURST, STEADY, Instant::now()));
+        let rates = Rates {
+            all: Bucket::full(BURST, STEADY, Instant::now()),
+            asked: Asked::new(config.refused_a_minute),
+        };
         Self(Arc::new(Inner {
             config,
             tokens: Tokens::new(client, REVIEWS),
             ca,
             metrics,
-            rate,
+            rates: Mutex::new(rates),
         }))
     }
 
@@ -77,22 +102,40 @@ impl Enrol {
         Some(Arc::clone(&issuing.tls))
     }
 
-    fn take(&self) -> bool {
-        let mut rate = self.0.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        rate.take(Instant::now())
+    /// The service for one connection.
+    pub(super) fn for_peer(&self, peer: Peer) -> Connection {
+        Connection {
+            enrol: self.clone(),
+            peer,
+            called: Arc::default(),
+        }
     }
 
-    async fn answer(&self, request: EnrolRequest) -> Result<EnrolResponse, Error> {
+    fn rates(&self) -> MutexGuard<'_, Rates> {
+        self.0.rates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a call from the rate of an address, and then from the rate of all.
+    fn take(&self, peer: IpAddr) -> Result<(), Error> {
+        let (mut rates, now) = (self.rates(), Instant::now());
+        if !rates.asked.ask(peer, now) {
+            return Err(Error::AddressRate);
+        }
+        rates.all.take(now).then_some(()).ok_or(Error::Rate)
+    }
+
+    async fn answer(&self, request: EnrolRequest, peer: IpAddr) -> Result<EnrolResponse, Error> {
         let Inner {
             config, tokens, ca, ..
         } = &*self.0;
         let version = version::version(&ENROLMENT_VERSIONS, &request)?;
-        if !self.take() {
-            return Err(Error::Rate);
-        }
         let key = Point::new(&request.public_key)?;
+        // A token that says itself that it is for nothing here takes nothing from anybody.
+        tokens::check(&request.token, &config.audience)?;
+        self.take(peer)?;
         let user = tokens.review(&request.token, &config.audience).await?;
         let caller = caller::caller(&user, config)?;
+        self.rates().asked.give_back(peer);
         let issuing = ca.issuing().ok_or(Error::NoCa)?;
         let authority = &issuing.authority;
         let issued = authority.issue(&caller.name, caller.end, &key, config.lifetime);
@@ -109,20 +152,29 @@ impl Enrol {
 }
 
 #[tonic::async_trait]
-impl Enrolment for Enrol {
+impl Enrolment for Connection {
     async fn enrol(
         &self,
         request: Request<EnrolRequest>,
     ) -> Result<Response<EnrolResponse>, Status> {
-        match self.answer(request.into_inner()).await {
+        self.peer.place.settle();
+        let answered = match self.called.swap(true, Ordering::Relaxed) {
+            true => Err(Error::Again),
+            false => {
+                let (request, peer) = (request.into_inner(), self.peer.address.ip());
+                self.enrol.answer(request, peer).await
+            }
+        };
+        let metrics = &self.enrol.0.metrics;
+        match answered {
             Ok(answer) => {
-                self.0.metrics.enrolment("enrolled");
+                metrics.enrolment("enrolled");
                 Ok(Response::new(answer))
             }
             Err(error) => {
-                tracing::warn!(%error, "not enrolled");
+                tracing::warn!(peer = %self.peer.address, %error, "not enrolled");
                 let (outcome, status) = status(&error);
-                self.0.metrics.enrolment(outcome);
+                metrics.enrolment(outcome);
                 Err(status)
             }
         }
@@ -134,7 +186,9 @@ fn status(error: &Error) -> (&'static str, Status) {
     let words = error.to_string();
     match error {
         Error::Version(_) => ("version", Status::failed_precondition(words)),
-        Error::Rate => ("rate", Status::resource_exhausted(words)),
+        Error::Again | Error::Rate | Error::AddressRate => {
+            ("rate", Status::resource_exhausted(words))
+        }
         Error::NoCa => ("not_ready", Status::unavailable(words)),
         Error::Token(tokens::Error::Unanswered(_)) => (
             "api_server",

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
+use podgate_process::bucket::Bucket;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::fetch::{self, Fetch};
-use podgate_identity::bucket::Bucket;
 
 /// How long keys serve before they are read again. A key that its issuer withdraws is valid no longer
 /// than this.

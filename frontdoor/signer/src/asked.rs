@@ -1,0 +1,74 @@
+//! How often the API server is asked about tokens of one address. Anybody can make up tokens, so they
+//! are counted by the peer's address: from one bucket for all, a stranger could take what honest peers
+//! need. A token that proves good is given back, so that many peers can share an address. If a load
+//! balancer hides all addresses behind its own, strangers can keep the users out, but cannot overwhelm
+//! the API server.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::time::Instant;
+
+use lru::LruCache;
+use podgate_process::bucket::Bucket;
+use podgate_process::network::Network;
+
+/// Addresses whose rate is kept. One that so many others have pushed out starts anew.
+const ADDRESSES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
+
+/// The rates of all addresses.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    a_minute: u32,
+    rates: LruCache<Network, Bucket>,
+}
+
+impl Asked {
+    /// Refused tokens a minute of one address, which may come at once.
+    pub(crate) fn new(a_minute: u32) -> Self {
+        Self {
+            a_minute,
+            rates: LruCache::new(ADDRESSES),
+        }
+    }
+
+    /// Takes a question from the rate of a peer's address. Returns false if none is left.
+    pub(crate) fn ask(&mut self, peer: IpAddr, now: Instant) -> bool {
+        let full = || Bucket::a_minute(self.a_minute, now);
+        self.rates
+            .get_or_insert_mut(Network::of(peer), full)
+            .take(now)
+    }
+
+    /// Gives a question back, whose token was good.
+    pub(crate) fn give_back(&mut self, peer: IpAddr) {
+        if let Some(rate) = self.rates.get_mut(&Network::of(peer)) {
+            rate.give_back();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_api_server_is_asked_so_often_for_one_address() {
+        let now = Instant::now();
+        let mut asked = Asked::new(60);
+        let (stranger, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        // Good ones cost nothing.
+        for _ in 0..1000 {
+            assert!(asked.ask(stranger, now));
+            asked.give_back(stranger);
+        }
+        for _ in 0..60 {
+            assert!(asked.ask(stranger, now));
+        }
+        assert!(!asked.ask(stranger, now));
+        assert!(asked.ask(other, now));
+        let later = now + Duration::from_secs(1);
+        assert!(asked.ask(stranger, later));
+        assert!(!asked.ask(stranger, later));
+    }
+}

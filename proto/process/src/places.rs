@@ -1,0 +1,262 @@
+//! Places for the connections of a listener whose peers are strangers: bounded in total, for each
+//! address, and in how many come. While the places are taken, a connection that has been silent for a
+//! while gives way to a new one, so that strangers who hold places keep nobody out.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::bounds::Bounds;
+use crate::bucket::Bucket;
+use crate::metrics::RefusedConnections;
+use crate::network::Network;
+
+/// How long a connection may take before it gives way to others. Honest peers send a request, or finish
+/// a handshake, sooner.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Addresses whose rate is kept.
+const RATES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
+/// Addresses that are known to be good.
+const KNOWN: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
+/// The seconds whose connections may come at once.
+const BURST: u32 = 10;
+
+/// A listener has no place for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Full {
+    #[error("too many connections")]
+    Total,
+    #[error("too many connections of one address")]
+    PerAddress,
+    #[error("too many new connections of one address")]
+    PerSecondAndAddress,
+}
+
+impl Full {
+    /// The limit's key in the configuration.
+    fn limit(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::PerAddress => "perAddress",
+            Self::PerSecondAndAddress => "perSecondAndAddress",
+        }
+    }
+}
+
+/// The places of one listener.
+#[derive(Debug)]
+pub struct Places {
+    listener: &'static str,
+    bounds: Bounds,
+    refused: RefusedConnections,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    /// By number; the oldest is first.
+    connections: BTreeMap<u64, Connection>,
+    next: u64,
+    rates: LruCache<Network, Bucket>,
+    known: LruCache<Network, ()>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    network: Network,
+    /// Whether its address was known to be good when it came.
+    known: bool,
+    since: Instant,
+    /// Whether it gives way to others.
+    yields: bool,
+    over: CancellationToken,
+}
+
+/// A connection's place. It is free again when this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Place {
+    places: Arc<Places>,
+    number: u64,
+    network: Network,
+    over: CancellationToken,
+}
+
+/// Why a connection was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Ended {
+    #[error("took too long")]
+    Late,
+    #[error("gave way to another connection")]
+    GaveWay,
+}
+
+impl Places {
+    /// The places of the listener of this name, all of them free.
+    pub fn new(listener: &'static str, bounds: Bounds, refused: RefusedConnections) -> Arc<Self> {
+        let taken = Taken {
+            connections: BTreeMap::new(),
+            next: 0,
+            rates: LruCache::new(RATES),
+            known: LruCache::new(KNOWN),
+        };
+        Arc::new(Self {
+            listener,
+            bounds,
+            refused,
+            taken: Mutex::new(taken),
+        })
+    }
+
+    /// A place for a new connection, if there is one or another connection gives way.
+    pub fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Full> {
+        self.take_at(peer, Instant::now())
+    }
+
+    fn take_at(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Place, Full> {
+        let network = Network::of(peer);
+        let mut taken = self.lock();
+        let known = taken.known.get(&network).is_some();
+        let made = taken
+            .rate(network, self.bounds, now)
+            .and_then(|()| taken.room(network, known, self.bounds, now));
+        match made {
+            Ok(None) => {}
+            Ok(Some(limit)) | Err(limit) => self.refused.count(self.listener, limit.limit()),
+        }
+        made?;
+        let (number, over) = (taken.next, CancellationToken::new());
+        taken.next += 1;
+        let connection = Connection {
+            network,
+            known,
+            since: now,
+            yields: true,
+            over: over.clone(),
+        };
+        taken.connections.insert(number, connection);
+        Ok(Place {
+            places: Arc::clone(self),
+            number,
+            network,
+            over,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn rate(&mut self, network: Network, bounds: Bounds, now: Instant) -> Result<(), Full> {
+        let a_second = u32::from(bounds.per_second_and_address);
+        let full = || Bucket::full(a_second * BURST, f64::from(a_second), now);
+        let rate = self.rates.get_or_insert_mut(network, full);
+        rate.take(now)
+            .then_some(())
+            .ok_or(Full::PerSecondAndAddress)
+    }
+
+    /// Makes room for one more connection. Returns the limit for which another one had to give way.
+    fn room(
+        &mut self,
+        network: Network,
+        known: bool,
+        bounds: Bounds,
+        now: Instant,
+    ) -> Result<Option<Full>, Full> {
+        let total = usize::from(bounds.total);
+        let own = usize::from(bounds.per_address);
+        // What a known address has of its own is nearly all of the places, and not all of them.
+        let own = if known { own.max(total * 3 / 4) } else { own };
+        let late = |one: &Connection| one.yields && now.duration_since(one.since) >= PATIENCE;
+        if self.count(network) >= own {
+            let gone = self.end(|one| one.network == network && late(one));
+            return gone
+                .then_some(Some(Full::PerAddress))
+                .ok_or(Full::PerAddress);
+        }
+        if self.connections.len() < total {
+            return Ok(None);
+        }
+        // A known address goes before all others.
+        let gone = known && self.end(|one| one.yields && !one.known)
+            || match self.largest(|one| late(one) && (known || !one.known)) {
+                Some(most) if self.count(most) > self.count(network) => {
+                    self.end(|one| one.network == most && late(one))
+                }
+                _ => false,
+            };
+        gone.then_some(Some(Full::Total)).ok_or(Full::Total)
+    }
+
+    fn count(&self, network: Network) -> usize {
+        let all = self.connections.values();
+        all.filter(|one| one.network == network).count()
+    }
+
+    /// The network that has the most of these connections.
+    fn largest(&self, of: impl Fn(&Connection) -> bool) -> Option<Network> {
+        let mut counts = std::collections::HashMap::new();
+        for one in self.connections.values().filter(|one| of(one)) {
+            *counts.entry(one.network).or_insert(0) += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        most.map(|(network, _)| network)
+    }
+
+    /// Ends the oldest of these connections. Returns false if there is none.
+    fn end(&mut self, of: impl Fn(&Connection) -> bool) -> bool {
+        let oldest = self.connections.iter().find(|(_, one)| of(one));
+        let Some(number) = oldest.map(|(number, _)| *number) else {
+            return false;
+        };
+        if let Some(one) = self.connections.remove(&number) {
+            one.over.cancel();
+        }
+        true
+    }
+}
+
+impl Place {
+    /// The connection's request is there, and it gives way to no other any more.
+    pub fn settle(&self) {
+        if let Some(one) = self.places.lock().connections.get_mut(&self.number) {
+            one.yields = false;
+        }
+    }
+
+    /// The peer has proved who it is: from now on connections of its address go before all others.
+    pub fn trust(&self) {
+        self.places.lock().known.put(self.network, ());
+    }
+
+    /// Runs a connection, for so long at most, and ends it when it has to give way.
+    pub async fn hold<F: Future>(
+        &self,
+        limit: Duration,
+        connection: F,
+    ) -> Result<F::Output, Ended> {
+        let run = self.over.run_until_cancelled(connection);
+        let run = timeout(limit, run).await.map_err(|_| Ended::Late)?;
+        run.ok_or(Ended::GaveWay)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.lock().connections.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! What an agent has for peers that have not said yet who they are or what they want: few places, which they cannot keep others out of.
+
+use std::time::Duration;
+
+use podgate_proto::v1::agent_client::AgentClient;
+use podgate_proto::v1::agent_message::Message as FromAgent;
+use podgate_proto::v1::frontdoor_message::Message as ToAgent;
+use podgate_proto::v1::{FrontdoorMessage, Open};
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::dial::from;
+use podgate_tests::instruments::eventually::eventually;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+use tonic::transport::Channel;
+
+use super::peers::{connect, request};
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn stand(agent: &str) -> Stand {
+    let changes = Changes {
+        agent: agent.to_owned(),
+        ..Changes::default()
+    };
+    Stand::embedded(changes).await.unwrap()
+}
+
+async fn frontdoor(stand: &Stand) -> Channel {
+    let channel = connect(stand, &stand.pki, &["frontdoor.podgate"]).await;
+    channel.unwrap()
+}
+
+/// A stream whose first message is sent later, or never.
+fn silent() -> (
+    mpsc::Sender<FrontdoorMessage>,
+    ReceiverStream<FrontdoorMessage>,
+) {
+    let (sender, messages) = mpsc::channel(1);
+    (sender, ReceiverStream::new(messages))
+}
+
+/// A stream with a request for a session.
+async fn asking(
+    open: Open,
+) -> (
+    mpsc::Sender<FrontdoorMessage>,
+    ReceiverStream<FrontdoorMessage>,
+) {
+    let (sender, messages) = silent();
+    let message = Some(ToAgent::Open(open));
+    sender.send(FrontdoorMessage { message }).await.unwrap();
+    (sender, messages)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_that_never_end_keep_no_frontdoor_out() {
+    let stand = stand("handshakes: {total: 8, perAddress: 4}\n").await;
+    let address = format!("127.0.0.1:{}", stand.agent.port());
+    let mut strangers = Vec::new();
+    for n in 0..40 {
+        let stranger = format!("127.0.1.{}", n % 4);
+        strangers.push(from(&stranger, &address).await.unwrap());
+    }
+    // A frontdoor that nobody has seen before gets in once they have been silent for a while.
+    let enter = || async {
+        let ran = stand.client.run(&[], "demo", "echo works").await.ok()?;
+        (ran.stdout == b"works\n").then_some(())
+    };
+    eventually("a session", SOON, enter).await.unwrap();
+    let (_, metrics) = stand.agent.admin("/metrics").await.unwrap();
+    let name = "podgate_agent_refused_connections_total{listener=\"link\",limit=\"total\"}";
+    assert!(metrics.contains(name), "{metrics}");
+    // From now on it goes first.
+    for n in 0..40 {
+        let stranger = format!("127.0.2.{}", n % 8);
+        strangers.push(from(&stranger, &address).await.unwrap());
+    }
+    frontdoor(&stand).await;
+    drop(strangers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_ask_for_nothing_have_few_places() {
+    let stand = stand("openings: 2\n").await;
+    let channel = frontdoor(&stand).await;
+    let mut client = AgentClient::new(channel.clone());
+    let (first, stream) = silent();
+    let mut answers = client.session(stream).await.unwrap().into_inner();
+    let (second, stream) = silent();
+    let more = client.session(stream).await.unwrap();
+    let (_third, stream) = silent();
+    let refused = client.session(stream).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    // One that has asked by now keeps no such place.
+    let message = Some(ToAgent::Open(request()));
+    first.send(FrontdoorMessage { message }).await.unwrap();
+    let end = async { while answers.message().await.unwrap().is_some() {} };
+    timeout(SOON, end).await.unwrap();
+    let (_fourth, stream) = asking(request()).await;
+    let mut session = client.session(stream).await.unwrap().into_inner();
+    let exited = async {
+        while let Some(answer) = session.message().await.unwrap() {
+            if let Some(FromAgent::Exited(exited)) = answer.message {
+                return exited.status;
+            }
+        }
+        panic!("no status");
+    };
+    assert_eq!(timeout(SOON, exited).await.unwrap(), 3);
+    let counted = "podgate_agent_refused_connections_total{listener=\"link\",limit=\"openings\"} 1";
+    stand.agent.counts(SOON, &[counted]).await.unwrap();
+    drop((second, more));
+}
