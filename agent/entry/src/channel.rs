@@ -123,10 +123,8 @@ impl Channel {
             })
             .flatten()
             .collect();
-        if received
-            .flags
-            .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
-        {
+        let cut = ReturnFlags::TRUNC | ReturnFlags::CTRUNC;
+        if received.flags.intersects(cut) || descriptors.len() > MAX_DESCRIPTORS {
             return Err(Error::TooLong);
         }
         match bytes.get(..received.bytes) {

@@ -198,12 +198,13 @@ mod tests {
     const SOON: Duration = Duration::from_secs(10);
 
     #[test]
+    #[allow(clippy::zombie_processes, reason = "the reaper waits for it")]
     fn a_known_child_gives_its_status_and_an_unknown_one_waits_for_the_start() {
         let reaper = Reaper::start().unwrap();
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
         let flight = reaper.flight();
         // The inner shell outlives its parent, and so becomes a child of this process.
-        let script = "sh -c 'read x; exit 3' <&0 & echo $!";
+        let script = "exec 3<&0; sh -c 'read x; exit 3' <&3 >/dev/null 2>&1 & echo $!";
         let (stdin, writer) = io::pipe().unwrap();
         let mut command = Command::new("sh");
         let output = command.args(["-c", script]).stdin(stdin).output().unwrap();

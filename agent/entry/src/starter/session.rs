@@ -226,7 +226,8 @@ mod tests {
 
     #[test]
     fn what_is_in_the_foreground_is_hung_up_and_its_handlers_run() {
-        let mut run = run("trap 'echo saved; exit 3' HUP; sleep 1000 <&0 & echo ready; wait");
+        let mut run =
+            run("exec 3<&0; trap 'echo saved; exit 3' HUP; sleep 1000 <&3 & echo ready; wait");
         assert!(!run.session.is_over(&processes::all().collect::<Vec<_>>()));
         run.session.hang_up();
         assert_eq!(run.lines.next().unwrap().unwrap(), "saved");
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_holder_is_found_after_its_leader_has_ended() {
-        let mut run = run("echo ready; (trap '' HUP; exec sleep 1000) <&0 & exit 0");
+        let mut run = run("exec 3<&0; echo ready; (trap '' HUP; exec sleep 1000) <&3 & exit 0");
         assert!(run.child.wait().unwrap().success());
         assert!(run.session.hang_up() > 0);
         assert!(run.session.kill() > 0);
