@@ -19,6 +19,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("podgate_proto", &[]),
     ("podgate_process", &["podgate_proto"]),
     ("podgate_helper", &[]),
+    ("podgate_node_entry", &["podgate_helper"]),
     (
         "podgate_agent",
         &["podgate_helper", "podgate_process", "podgate_proto"],
@@ -32,7 +33,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "podgate_frontdoor",
         &["podgate_identity", "podgate_process", "podgate_proto"],
     ),
-    ("podgate_tests", &["podgate_proto"]),
+    ("podgate_tests", &["podgate_node_entry", "podgate_proto"]),
 ];
 
 /// Where a protocol or a step of a session may be named. Whoever else wants it asks the module
@@ -112,7 +113,11 @@ const ONLY_IN: &[OnlyIn] = &[
     },
     OnlyIn {
         what: "anyhow",
-        places: &["agent/helper/src/main"],
+        places: &[
+            "agent/helper/src/main",
+            "agent/entry/src/starter/server",
+            "agent/entry/src/front/server",
+        ],
         why: "an error that nobody matches on is for whoever ends the process",
     },
     OnlyIn {
@@ -155,6 +160,17 @@ const PURE: &[&str] = &[
     "agent/src/shell/stty",
     "agent/src/shell/wrapper",
     "agent/helper/src/protocol",
+    "agent/entry/src/container/config",
+    "agent/entry/src/container/failure",
+    "agent/entry/src/container/json",
+    "agent/entry/src/container/runtime",
+    "agent/entry/src/ids",
+    "agent/entry/src/launch",
+    "agent/entry/src/protocol",
+    "agent/entry/src/reason",
+    "agent/entry/src/record",
+    "agent/entry/src/report",
+    "agent/entry/src/status",
     "frontdoor/identity/src/addresses",
     "frontdoor/identity/src/identity",
     "frontdoor/identity/src/wildcard",
@@ -187,20 +203,36 @@ const PURE_IMPORTS: &[&str] = &[
 ];
 
 /// Programs with a privilege, or in somebody's container: all that each may depend on.
-const SMALL: &[(&str, &[&str])] = &[(
-    "podgate_helper",
-    &[
-        "anyhow",
-        "clap",
-        "libc",
-        "procfs",
-        "rustix",
-        "seccompiler",
-        "serde",
-        "serde_json",
-        "thiserror",
-    ],
-)];
+const SMALL: &[(&str, &[&str])] = &[
+    (
+        "podgate_helper",
+        &[
+            "anyhow",
+            "clap",
+            "libc",
+            "procfs",
+            "rustix",
+            "seccompiler",
+            "serde",
+            "serde_json",
+            "thiserror",
+        ],
+    ),
+    (
+        "podgate_node_entry",
+        &[
+            "anyhow",
+            "clap",
+            "libc",
+            "podgate_helper",
+            "rustix",
+            "seccompiler",
+            "serde",
+            "serde_json",
+            "thiserror",
+        ],
+    ),
+];
 
 /// TLS, gRPC, Kubernetes and async runtimes: too much code for a small program.
 const TOO_LARGE: &[&str] = &[

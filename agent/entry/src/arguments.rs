@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// The program that is started in containers, linked statically.
     #[arg(long, default_value = "/podgate-launcher")]
     launcher: PathBuf,
+    /// The node's root folder.
+    #[arg(long, default_value = "/proc/1/root")]
+    node_root: PathBuf,
     /// A folder of containerd's state. May be given several times.
     #[arg(long, default_values = STATES)]
     containerd: Vec<PathBuf>,
@@ -84,6 +87,7 @@ impl From<Arguments> for Options {
             socket: arguments.socket,
             agent_uid: arguments.agent_uid,
             launcher: arguments.launcher,
+            node: arguments.node_root,
             containerd: arguments.containerd,
             journal: arguments.journal,
             rules: Rules {

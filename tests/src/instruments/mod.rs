@@ -4,6 +4,7 @@ pub mod client;
 pub mod direct;
 pub mod echo;
 pub mod eventually;
+pub mod holder;
 pub mod left;
 pub mod program;
 pub mod terminal;

@@ -40,11 +40,11 @@ pub(crate) struct Bundles {
 }
 
 impl Bundles {
-    /// Below these folders of the node's own root.
-    pub(crate) fn new(states: &[PathBuf]) -> io::Result<Self> {
+    /// Below these folders of the node's root.
+    pub(crate) fn new(root: &Path, states: &[PathBuf]) -> io::Result<Self> {
         let folders = states.iter().map(|state| state.join(BUNDLES));
         Ok(Self {
-            node: Root::of(1)?,
+            node: Root::at(root)?,
             folders: folders.collect(),
         })
     }
@@ -107,6 +107,6 @@ impl Container {
     /// Whether its processes are among the node's.
     pub(crate) fn sees_the_node(&self) -> bool {
         let theirs = processes::namespace(&self.first.pid.to_string(), "pid");
-        theirs.is_none() || theirs == processes::namespace("1", "pid")
+        theirs.is_none() || theirs == processes::namespace("self", "pid")
     }
 }

@@ -17,13 +17,13 @@ pub(crate) struct Root(OwnedFd);
 impl Root {
     /// That of a process of the node.
     pub(crate) fn of(pid: i32) -> io::Result<Self> {
+        Self::at(Path::new(&format!("/proc/{pid}/root")))
+    }
+
+    /// A folder that is one.
+    pub(crate) fn at(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self(openat(
-            CWD,
-            format!("/proc/{pid}/root"),
-            flags,
-            Mode::empty(),
-        )?))
+        Ok(Self(openat(CWD, folder, flags, Mode::empty())?))
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {

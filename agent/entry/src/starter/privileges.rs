@@ -20,6 +20,9 @@ const NEEDED: CapabilitySet = CapabilitySet::SYS_ADMIN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::DAC_READ_SEARCH);
 
+/// The kernel's first pid namespace (PROC_PID_INIT_INO of include/linux/proc_ns.h).
+const FIRST: &str = "pid:[4026531836]";
+
 /// Why the starter does not run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -47,8 +50,10 @@ pub(crate) fn check() -> Result<(), Error> {
     if secure_computing_mode()? != SecureComputingMode::Disabled {
         return Err(Error::Filter);
     }
+    // A node that is itself a container has another one than the kernel's first.
     let own = processes::namespace("self", "pid");
-    if own.is_none() || own != processes::namespace("1", "pid") {
+    let is_first = own.as_deref().is_some_and(|it| it.as_os_str() == FIRST);
+    if !is_first && (own.is_none() || own != processes::namespace("1", "pid")) {
         return Err(Error::Processes);
     }
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)

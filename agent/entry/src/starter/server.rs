@@ -61,7 +61,8 @@ impl Server {
         let program = std::fs::read(&options.launcher);
         let launcher = options.launcher.display().to_string();
         let images = Images::new(program.context(launcher.clone())?).context(launcher)?;
-        let bundles = Bundles::new(&options.containerd).context("the node's files")?;
+        let bundles =
+            Bundles::new(&options.node, &options.containerd).context("the node's files")?;
         let journal = options.journal.as_deref().map(Journal::open);
         let (journal, orphans) = journal.transpose()?.unzip();
         let reaper = Reaper::start()?;

@@ -26,7 +26,7 @@ pub(crate) struct Session {
 impl Session {
     /// Sends a signal to the foreground: the terminal's foreground group, or the leader's group.
     pub(crate) fn signal(&self, signal: Signal) -> usize {
-        self.send(&[signal], |this, members| {
+        self.send(&[signal], 1, |this, members| {
             let leader = members.iter().find(|it| it.process() == this.leader);
             let group = leader.map(|it| match this.pipes {
                 None if it.terminal != 0 && it.foreground > 0 => it.foreground,
@@ -40,13 +40,14 @@ impl Session {
         })
     }
 
-    /// As a terminal that hangs up.
+    /// As a terminal that hangs up: once. What a handler starts is not signalled.
     pub(crate) fn hang_up(&self) -> usize {
-        self.send(&[Signal::HUP, Signal::CONT], Self::foreground)
+        self.send(&[Signal::HUP, Signal::CONT], 1, Self::foreground)
     }
 
+    /// Kills the foreground, and what it forks meanwhile.
     pub(crate) fn kill(&self) -> usize {
-        self.send(&[Signal::KILL], Self::foreground)
+        self.send(&[Signal::KILL], LOOKS, Self::foreground)
     }
 
     /// Whether there is anything to hang up among all processes of the node.
@@ -101,10 +102,15 @@ impl Session {
         }
     }
 
-    /// Sends signals once to each process that is wanted, those included that are forked meanwhile.
-    fn send(&self, signals: &[Signal], wanted: fn(&Self, &[Stat]) -> Vec<Stat>) -> usize {
+    /// Sends signals once to each process that is wanted, until a look finds no other.
+    fn send(
+        &self,
+        signals: &[Signal],
+        looks: usize,
+        wanted: fn(&Self, &[Stat]) -> Vec<Stat>,
+    ) -> usize {
         let mut reached = HashSet::new();
-        for _ in 0..LOOKS {
+        for _ in 0..looks {
             let all: Vec<Stat> = processes::all().collect();
             let mut found = false;
             for stat in wanted(self, &self.members(&all)) {

@@ -73,19 +73,23 @@ fn serve(queue: &Receiver<Job>, outbox: &Outbox) {
 }
 
 fn number(signal: Named) -> Signal {
-    match signal {
-        Named::Abrt => Signal::ABORT,
-        Named::Alrm => Signal::ALARM,
-        Named::Fpe => Signal::FPE,
-        Named::Hup => Signal::HUP,
-        Named::Ill => Signal::ILL,
-        Named::Int => Signal::INT,
-        Named::Kill => Signal::KILL,
-        Named::Pipe => Signal::PIPE,
-        Named::Quit => Signal::QUIT,
-        Named::Segv => Signal::SEGV,
-        Named::Term => Signal::TERM,
-        Named::Usr1 => Signal::USR1,
-        Named::Usr2 => Signal::USR2,
-    }
+    let found = NUMBERS.iter().find(|(named, _)| *named == signal);
+    found.map_or(Signal::TERM, |(_, number)| *number)
 }
+
+/// All that a client can name.
+const NUMBERS: [(Named, Signal); 13] = [
+    (Named::Abrt, Signal::ABORT),
+    (Named::Alrm, Signal::ALARM),
+    (Named::Fpe, Signal::FPE),
+    (Named::Hup, Signal::HUP),
+    (Named::Ill, Signal::ILL),
+    (Named::Int, Signal::INT),
+    (Named::Kill, Signal::KILL),
+    (Named::Pipe, Signal::PIPE),
+    (Named::Quit, Signal::QUIT),
+    (Named::Segv, Signal::SEGV),
+    (Named::Term, Signal::TERM),
+    (Named::Usr1, Signal::USR1),
+    (Named::Usr2, Signal::USR2),
+];
