@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, ThreadNameSpaceType, move_into_thread_name_spaces};
 
@@ -94,6 +95,8 @@ pub struct Surroundings {
     io_priority: libc::c_long,
     nice: i32,
     affinity: CpuSet,
+    /// How soon it is killed where memory is short, as /proc has it.
+    memory_score: Vec<u8>,
 }
 
 /// Resources of setrlimit(2), all of them.
@@ -137,6 +140,7 @@ impl Surroundings {
             io_priority: unsafe { libc::syscall(libc::SYS_ioprio_get, OF_PROCESS, raw) },
             nice: rustix::process::getpriority_process(Some(pid))?,
             affinity: rustix::thread::sched_getaffinity(Some(pid))?,
+            memory_score: std::fs::read(format!("/proc/{raw}/oom_score_adj"))?,
         })
     }
 
@@ -153,8 +157,12 @@ impl Surroundings {
             return Err(io::Error::last_os_error());
         }
         rustix::process::setpriority_process(None, self.nice)?;
-        // Where these two cannot be had, the control group's own rule decides.
+        // Where it cannot be had, the control group's own rule decides.
         let _ = rustix::thread::sched_setaffinity(None, &self.affinity);
+        // To lower it takes a capability that a test's machine may lack.
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let score = open(c"/proc/self/oom_score_adj", flags, Mode::empty())?;
+        let _ = rustix::io::write(&score, &self.memory_score);
         if self.io_priority > 0 {
             // SAFETY: it takes numbers.
             unsafe { libc::syscall(libc::SYS_ioprio_set, OF_PROCESS, 0, self.io_priority) };
@@ -180,7 +188,7 @@ pub struct Steps {
 pub fn before_execve(command: &mut Command, steps: Steps) {
     let prepare = move || {
         steps.surroundings.take_on()?;
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(steps.umask));
+        rustix::process::umask(Mode::from_raw_mode(steps.umask));
         for (number, descriptor) in (FIRST..).zip(steps.descriptors.iter().take(MOST)) {
             // SAFETY: what has this number was reserved for it, so nothing else is closed by it.
             if unsafe { libc::dup2(descriptor.as_raw_fd(), number) } < 0 {
