@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use podgate_proto::limits::{self, LINK_VERSIONS};
-use podgate_proto::v1::{Action, Exec, Identity, Open, open};
+use podgate_proto::v1::{Action, Exec, Identity, Open, WorkingDirectory, open};
 
 use crate::grant::{self, Deny, Granted};
 use crate::refusal::Refusal;
@@ -23,13 +23,13 @@ pub(crate) struct Admitted {
 /// An action that this agent serves.
 #[derive(Debug)]
 pub(crate) enum Served {
-    Exec(Exec),
+    Exec(Exec, WorkingDirectory),
 }
 
 impl Served {
     pub(crate) fn kind(&self) -> Action {
         match self {
-            Self::Exec(_) => Action::Exec,
+            Self::Exec(..) => Action::Exec,
         }
     }
 }
@@ -44,6 +44,7 @@ pub(crate) fn admit(open: Open, node: &str, deny: &Deny) -> Result<Admitted, Ref
             "the connection's id is not 32 hex digits",
         ));
     }
+    let folder = open.working_directory();
     let Some(action) = open.action else {
         return Err(Refusal::protocol("the frontdoor asked for no action"));
     };
@@ -58,7 +59,7 @@ pub(crate) fn admit(open: Open, node: &str, deny: &Deny) -> Result<Admitted, Ref
         identity,
         granted,
         version,
-        served: Served::Exec(exec),
+        served: Served::Exec(exec, folder),
     })
 }
 

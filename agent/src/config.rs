@@ -29,6 +29,8 @@ pub struct Config {
     pub audit: audit::Config,
     /// How many may run at once.
     pub sessions: usize,
+    /// How many of one user.
+    pub sessions_per_user: usize,
     pub drain: Duration,
     pub workers: usize,
     pub log: log::Config,
@@ -75,6 +77,8 @@ struct File {
     audit: audit::File,
     #[serde(default = "default_sessions")]
     sessions: NonZeroU16,
+    #[serde(default = "default_sessions_per_user")]
+    sessions_per_user: NonZeroU16,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -96,6 +100,10 @@ fn default_grace() -> u64 {
 
 fn default_sessions() -> NonZeroU16 {
     const { NonZeroU16::new(2000).expect("it is not 0") }
+}
+
+fn default_sessions_per_user() -> NonZeroU16 {
+    const { NonZeroU16::new(1000).expect("it is not 0") }
 }
 
 fn default_drain() -> u64 {
@@ -136,6 +144,7 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         deny: file.deny,
         audit: file.audit.check()?,
         sessions: usize::from(file.sessions.get()),
+        sessions_per_user: usize::from(file.sessions_per_user.get()),
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),
         log: file.log,
@@ -185,6 +194,11 @@ mod tests {
         check("onFailure: deny", "onFailure: panic", "audit.onFailure");
         check("  labels: {}", "  labels: []", "deny.labels");
         check("sessions: 2000", "sessions: 0", "sessions");
+        check(
+            "sessionsPerUser: 1000",
+            "sessionsPerUser: 0",
+            "sessionsPerUser",
+        );
         check("drainSeconds: 30", "drainSeconds: soon", "drainSeconds");
         check("  level: info ", "  level: a=b=c", "log: ");
     }

@@ -2,6 +2,7 @@
 //! kubelet client of its own.
 
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     services: Arc<ProgramServices>,
     /// What an earlier agent has not ended; the first core takes it.
     left: Mutex<Vec<JournalEntry>>,
+    /// Whether a core stays connected to the node helper.
+    stays: AtomicBool,
     shared: Arc<Shared>,
     shutdown: Shutdown,
     /// Cancelled when connections must end: after the sessions, and after their hang-ups, which need
@@ -48,7 +51,9 @@ impl Core {
     ) -> Self {
         let (journal, left) = journal.unzip();
         let left = left.unwrap_or_default();
-        let node = NodeState::new(config.node_helper.clone().map(Node::new));
+        let helper = config.node_helper.clone();
+        let helper = helper.map(|socket| Node::new(socket, metrics.helper.clone()));
+        let node = NodeState::new(helper);
         for entry in &left {
             node.claim(entry.trace());
         }
@@ -59,7 +64,7 @@ impl Core {
             shutdown.stopped.clone(),
         );
         let shared = Shared {
-            quotas: Quotas::new(config.sessions),
+            quotas: Quotas::new(config.sessions, config.sessions_per_user),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),
@@ -74,6 +79,7 @@ impl Core {
             node: Arc::new(node),
             services: Arc::new(services),
             left: Mutex::new(left),
+            stays: AtomicBool::new(false),
             shared: Arc::new(shared),
             shutdown,
             closed: CancellationToken::new(),
@@ -94,6 +100,10 @@ impl Core {
             Ok(kubelet) => {
                 let programs = Programs::new(Arc::new(kubelet), Arc::clone(&self.services));
                 self.recover(&programs);
+                if !self.stays.swap(true, Ordering::Relaxed) {
+                    let this = Arc::clone(&self);
+                    tasks.spawn(async move { this.node.stay(&this.closed).await });
+                }
                 let service = Service::new(Arc::clone(&self.shared), programs);
                 let identity = Arc::clone(&self.identity);
                 let metrics = Arc::clone(&self.shared.metrics);

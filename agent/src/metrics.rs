@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use podgate_process::metrics::{EndedSessions, EnrolmentMetrics, Outcomes, Registry, TaskMetrics};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Unit;
@@ -23,6 +25,12 @@ pub(crate) struct Metrics {
     pub start_seconds: Histogram,
     /// Hang-ups.
     pub hangups: Outcomes,
+    /// Hang-ups that wait for their turn.
+    pub hangups_waiting: Gauge,
+    /// Sessions that a limit refused.
+    pub refused: Family<Limit, Counter>,
+    /// The node helper.
+    pub helper: HelperMetrics,
     /// Events for the audit log.
     pub audit_events: Outcomes,
     /// Connections refused before any session.
@@ -31,6 +39,22 @@ pub(crate) struct Metrics {
     pub enrolment: EnrolmentMetrics,
     /// Tasks of all cores.
     pub tasks: TaskMetrics,
+}
+
+/// The label `limit`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct Limit {
+    /// The limit's key in the configuration.
+    limit: &'static str,
+}
+
+/// The node helper, as the agent sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct HelperMetrics {
+    /// How often the image's shell did what the helper should have done.
+    pub replaced: Counter,
+    /// Looks at processes that hang, each with a thread of the helper.
+    pub hanging: Gauge,
 }
 
 /// Bytes of sessions.
@@ -95,6 +119,21 @@ impl Metrics {
                 start,
             ),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),
+            hangups_waiting: registry.add(
+                "hangups_waiting",
+                "Hang-ups that wait for their turn, so that all containers get one",
+            ),
+            refused: registry.add("refused", "Sessions refused by a limit, by limit"),
+            helper: HelperMetrics {
+                replaced: registry.add(
+                    "helper_replaced",
+                    "How often an image's shell stood in for the node helper, which is absent",
+                ),
+                hanging: registry.add(
+                    "helper_hanging_looks",
+                    "Looks of the node helper at processes that hang",
+                ),
+            },
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             refused_peers: registry.add(
                 "refused_peers",
@@ -104,6 +143,11 @@ impl Metrics {
             tasks: TaskMetrics::new(&mut registry),
             registry,
         }
+    }
+
+    /// Counts a session that a limit refused.
+    pub(crate) fn refused(&self, limit: &'static str) {
+        self.refused.get_or_create(&Limit { limit }).inc();
     }
 
     /// Counts a started session.

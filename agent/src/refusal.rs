@@ -67,6 +67,12 @@ impl Refusal {
         Self::same(Reason::Full, message.to_owned())
     }
 
+    /// As many sessions of one user run as may.
+    pub(crate) fn full_for_user() -> Self {
+        let message = "you have reached the limit of sessions per user on the pod's node; end one, then try again";
+        Self::same(Reason::Full, message.to_owned())
+    }
+
     /// The agent takes no new sessions.
     pub(crate) fn draining() -> Self {
         let message = "the agent on the pod's node is being stopped; try again in a moment";

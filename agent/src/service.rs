@@ -9,7 +9,9 @@ use podgate_proto::limits::RELEASE;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::agent_server::Agent;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
-use podgate_proto::v1::{Action, AgentMessage, Exec, FrontdoorMessage, Open, Opened, open};
+use podgate_proto::v1::{
+    Action, AgentMessage, Exec, FrontdoorMessage, Open, Opened, WorkingDirectory, open,
+};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -148,7 +150,12 @@ impl Service {
         let shared = Arc::clone(&self.shared);
         let admitted = self.admit(open).and_then(|admitted| {
             // Held until nothing is left of the session.
-            let slot = shared.quotas.claim(&admitted.served)?;
+            let user = &admitted.identity.user;
+            let slot = shared.quotas.claim(&admitted.served, user);
+            let slot = slot.map_err(|full| {
+                shared.metrics.refused(full.limit());
+                Refusal::from(full)
+            })?;
             self.record(&admitted, from)?;
             Ok((admitted, slot))
         });
@@ -173,9 +180,10 @@ impl Service {
         };
         let granted = admitted.granted;
         match admitted.served {
-            Served::Exec(exec) => {
+            Served::Exec(exec, folder) => {
                 let streams = (inbound, outbound);
-                self.exec(&session, granted, exec, opened, streams).await
+                let asked = (exec, folder);
+                self.exec(&session, granted, asked, opened, streams).await
             }
         }
     }
@@ -193,22 +201,23 @@ impl Service {
         &self,
         session: &Session<'_>,
         granted: Granted,
-        exec: Exec,
+        (exec, folder): (Exec, WorkingDirectory),
         opened: Opened,
         (mut inbound, outbound): (Streaming<FrontdoorMessage>, session::Outbound),
     ) -> &'static str {
         // A start is never abandoned half way, because its program would stay behind: a frontdoor that
         // leaves meanwhile is noticed after it. Start and end are boxed, so that a running session does
         // not hold their memory.
-        let mut program = match Box::pin(self.programs.start(granted, &session.id, &exec)).await {
-            Ok(started) => started,
-            Err(NotStarted { error, failed }) => {
-                self.ended(session, "refused", None);
-                refuse(&outbound, error.into()).await;
-                Box::pin(failed.end()).await;
-                return "refused";
-            }
-        };
+        let mut program =
+            match Box::pin(self.programs.start(granted, &session.id, (&exec, folder))).await {
+                Ok(started) => started,
+                Err(NotStarted { error, failed }) => {
+                    self.ended(session, "refused", None);
+                    refuse(&outbound, error.into()).await;
+                    Box::pin(failed.end()).await;
+                    return "refused";
+                }
+            };
         // It may hold a long command.
         drop(exec);
         self.shared.metrics.started(session.begun.elapsed());

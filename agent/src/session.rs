@@ -39,11 +39,12 @@ pub(crate) async fn run(
     // The end of input takes one more place than the credit allows.
     let (queue, waiting) = mpsc::channel(MAX_WAITING + 1);
     let (resize, size) = watch::channel(TerminalSize::default());
+    let unread = CancellationToken::new();
     tokio::select! {
         // Output first: what the process has still said is sent before anything else.
         biased;
-        end = give(output, supervisor, outbound, &flow.output, moved) => end,
-        end = listen(&mut inbound, supervisor, (queue, resize), &flow, outbound) => end,
+        end = give((output, &unread), supervisor, outbound, &flow.output, moved) => end,
+        end = listen(&mut inbound, supervisor, (queue, resize, &unread), &flow, outbound) => end,
         () = async {
             if let Err(error) = feed(input, (waiting, size), &flow.input, outbound, moved).await {
                 tracing::debug!(%error, "input is taken no longer");

@@ -12,7 +12,7 @@ use podgate_process::mtls::{self, Identity};
 use podgate_proto::limits;
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::frontdoor_message::Message;
-use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, Versions, open};
+use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, Versions, WorkingDirectory, open};
 use rustls::ClientConfig;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -126,12 +126,13 @@ impl Agents {
     }
 
     /// Opens a stream at the agent of the grant's node, at this address, for what the grant allows.
+    /// Programs start in `folder`.
     pub(crate) async fn open(
         &self,
         grant: Grant,
         address: IpAddr,
         ids: Ids<'_>,
-        action: open::Action,
+        (action, folder): (open::Action, WorkingDirectory),
     ) -> Result<Stream, Error> {
         let node = grant.node().to_owned();
         let key = Link {
@@ -149,6 +150,7 @@ impl Agents {
             connection_id: ids.connection.to_owned(),
             grant: Some(grant.into_message()),
             action: Some(action),
+            working_directory: folder.into(),
         };
         let (to_agent, messages) = mpsc::channel(OUTBOUND);
         let first = FrontdoorMessage {

@@ -2,9 +2,11 @@
 
 mod authn;
 mod authorization;
+mod cluster;
 mod hostkeys;
 mod limits;
 mod rules;
+mod working_directory;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,12 +14,15 @@ use std::time::Duration;
 
 use podgate_identity::addresses::Addresses;
 use podgate_identity::kubernetes::Reference;
+use podgate_identity::wildcard::matches;
 use podgate_process::config::{Configuration, Error, Invalid, read};
 use podgate_process::{audit, enrolment, log, mtls, workers};
+use podgate_proto::v1::WorkingDirectory;
 use serde::Deserialize;
 
 pub use authn::{Authn, Certificates, UserFrom};
 pub use authorization::Authorization;
+pub use cluster::ClusterBounds;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
@@ -40,7 +45,9 @@ pub struct Config {
     /// How often logins and rights are checked again.
     pub recheck: Duration,
     pub sessions: Sessions,
+    pub greetings: Greetings,
     pub limits: Limits,
+    pub cluster: ClusterBounds,
     pub authorization: Authorization,
     pub rules: Vec<Rule>,
     pub audit: audit::Config,
@@ -78,6 +85,15 @@ pub struct Sessions {
     pub jump_suffix: String,
     pub accept_env: Vec<String>,
     pub login_shell: bool,
+    pub working_directory: WorkingDirectory,
+}
+
+/// Files with what users read when they come.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
+pub struct Greetings {
+    pub banner: Option<PathBuf>,
+    pub motd: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -105,12 +121,18 @@ struct File {
     proxy_protocol: Option<ProxyProtocolFile>,
     #[serde(default)]
     jump: JumpFile,
-    #[serde(default)]
+    #[serde(default = "default_accept_env")]
     accept_env: Vec<String>,
     #[serde(default)]
     login_shell: bool,
+    banner: Option<PathBuf>,
+    motd: Option<PathBuf>,
+    #[serde(default)]
+    working_directory: working_directory::Folder,
     #[serde(default)]
     limits: limits::File,
+    #[serde(default)]
+    cluster: cluster::File,
     #[serde(default)]
     authorization: authorization::File,
     #[serde(default)]
@@ -169,6 +191,12 @@ fn default_namespace() -> String {
     "default".to_owned()
 }
 
+fn default_accept_env() -> Vec<String> {
+    ["COLORTERM", "GIT_PROTOCOL", "NO_COLOR"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
 fn default_recheck() -> u32 {
     60
 }
@@ -205,10 +233,10 @@ fn check(file: File) -> Result<Config, Invalid> {
             format!("{suffix:?} cannot end a host name"),
         ));
     }
-    if let Some(name) = file.accept_env.iter().find(|name| !is_variable(name)) {
+    if let Some(name) = file.accept_env.iter().find(|name| !is_pattern(name)) {
         return Err(Invalid::new(
             "acceptEnv",
-            format!("{name:?} is not a variable name"),
+            format!("{name:?} is neither a variable name nor a pattern of one"),
         ));
     }
     if file.recheck_seconds == 0 {
@@ -236,8 +264,14 @@ fn check(file: File) -> Result<Config, Invalid> {
             jump_suffix: file.jump.suffix,
             accept_env: file.accept_env,
             login_shell: file.login_shell,
+            working_directory: file.working_directory.into(),
+        },
+        greetings: Greetings {
+            banner: file.banner,
+            motd: file.motd,
         },
         limits: file.limits.check()?,
+        cluster: file.cluster.check()?,
         authorization: file.authorization.check(),
         rules: rules::check(file.rules)?,
         audit: file.audit.check()?,
@@ -257,103 +291,23 @@ fn is_variable(name: &str) -> bool {
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
+/// Whether it could be a variable's name with some of its characters replaced by * and ?.
+fn is_pattern(pattern: &str) -> bool {
+    is_variable(&pattern.replace(['*', '?'], "_"))
+}
+
 impl Sessions {
     /// Whether a client may set this variable. TERM comes with a terminal and not this way.
     pub fn accepts(&self, name: &str) -> bool {
         is_variable(name)
             && (name == "LANG"
                 || name.starts_with("LC_")
-                || self.accept_env.iter().any(|accepted| accepted == name))
+                || self
+                    .accept_env
+                    .iter()
+                    .any(|accepted| matches(accepted, name)))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use podgate_process::config::parse;
-
-    use super::*;
-
-    const EXAMPLE: &str = include_str!("../frontdoor.example.yaml");
-
-    fn read(yaml: &str) -> Result<Config, String> {
-        check(parse(yaml)?).map_err(|invalid| invalid.to_string())
-    }
-
-    #[test]
-    fn the_example_is_a_configuration() {
-        let config = read(EXAMPLE).unwrap();
-        assert_eq!(config.agents.port, 7443);
-        assert_eq!(config.sessions.default_namespace, "default");
-    }
-
-    #[test]
-    fn the_examples_limits_are_the_defaults() {
-        let (before, rest) = EXAMPLE.split_once("\nlimits:\n").unwrap();
-        let (given, after) = rest.split_once("\n\n# At SIGTERM").unwrap();
-        let keys = given.lines().filter(|line| !line.starts_with("  #"));
-        assert_eq!(keys.count(), 14, "{given}");
-        let bare = read(&format!("{before}\n# At SIGTERM{after}")).unwrap();
-        let full = read(EXAMPLE).unwrap();
-        assert_eq!(format!("{:?}", full.limits), format!("{:?}", bare.limits));
-    }
-
-    #[test]
-    fn a_wrong_key_or_value_is_named() {
-        let check = |from: &str, to: &str, expect: &str| {
-            assert!(EXAMPLE.contains(from), "{from:?}");
-            let error = read(&EXAMPLE.replace(from, to)).err().unwrap_or_default();
-            assert!(error.contains(expect), "{to:?} gave {error:?}");
-        };
-        check("\nusers:", "\nuzers:", "uzers");
-        check("\nlisten: 0.0.0.0:2222", "\nlisten: here", "listen");
-        check("  port: 7443", "  port: 70000", "agents.port");
-        check(
-            "  - /etc/podgate/ssh/ssh_host_ed25519_key",
-            "  []",
-            "hostKeys: ",
-        );
-        check(
-            "defaultNamespace: default",
-            "defaultNamespace: A",
-            "defaultNamespace: ",
-        );
-        check("  suffix: pod", "  suffix: .pod", "jump.suffix: ");
-        check(
-            "proxyProtocol: {from: []}",
-            "proxyProtocol: {from: [10.0.0.1/8]}",
-            "proxyProtocol.from: ",
-        );
-        check("acceptEnv: []", "acceptEnv: ['A=B']", "acceptEnv: ");
-        check("drainSeconds: 30", "drainSeconds: -1", "drainSeconds");
-        check("loginShell: false", "loginShell: perhaps", "loginShell");
-        check("  starts: 2000", "  starts: many", "limits.starts");
-        check("  starts: 2000", "  starts: 0", "limits.starts: ");
-        check(
-            "recheckSeconds: 60",
-            "recheckSeconds: 0",
-            "recheckSeconds: ",
-        );
-        check("\nusers:", "\n# users:", "users: absent");
-        check("  to: stdout", "  to: log", "audit.to: ");
-        check("onFailure: deny", "onFailure: panic", "audit.onFailure");
-        check("queueBytes: 4194304", "queueBytes: 1", "audit.queueBytes: ");
-        check("  starts: 2000", "  begins: 2000", "begins");
-    }
-
-    #[test]
-    fn variables_beyond_the_list_are_not_accepted() {
-        let mut sessions = read(EXAMPLE).unwrap().sessions;
-        sessions.accept_env = vec!["GIT_AUTHOR".into()];
-        for (name, expect) in [
-            ("LANG", true),
-            ("LC_ALL", true),
-            ("LC_A=B", false),
-            ("LANGUAGE", false),
-            ("GIT_AUTHOR", true),
-            ("LD_PRELOAD", false),
-            ("", false),
-        ] {
-            assert_eq!(sessions.accepts(name), expect, "{name}");
-        }
-    }
-}
+mod tests;

@@ -15,10 +15,11 @@ use crate::audit::Audit;
 use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Reviews};
 use crate::config::{Config, Rule};
+use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::route::{AgentPods, Cluster, Router};
-use crate::ssh::{self, Accepted, Context};
+use crate::ssh::{self, Accepted, Context, Greetings, Turns};
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     identity: Arc<Identity>,
     authenticator: Arc<Authenticator>,
     ssh: Arc<russh::server::Config>,
+    greetings: Arc<Greetings>,
     /// Followed by one core, read by all.
     cluster: Arc<Cluster>,
     agent_pods: Option<Arc<AgentPods>>,
@@ -43,23 +45,33 @@ impl Core {
     pub(crate) fn new(
         config: &Config,
         (identity, authenticator): (Identity, Authenticator),
-        ssh: russh::server::Config,
+        (ssh, greetings): (russh::server::Config, Greetings),
         (audit, metrics): (Audit, Arc<Metrics>),
         shutdown: Shutdown,
     ) -> Self {
         let agent_pods = config.agents.pods.clone();
         let agent_pods =
             agent_pods.map(|pods| Arc::new(AgentPods::new(pods.namespace, pods.selector)));
-        let cluster = Cluster::new(config.watch_pods, config.authorization.outage);
+        let bounds = config.cluster;
+        let lookups = Arc::new(Lookups::new(bounds.lookups_per_user_per_minute));
+        let reviews = Reviews::new(config.authorization.clone(), Arc::clone(&lookups));
+        let cluster = Cluster::new(
+            config.watch_pods,
+            config.authorization.outage,
+            bounds,
+            lookups,
+            Arc::clone(&metrics),
+        );
         Self {
             config: config.clone(),
             identity: Arc::new(identity),
             authenticator: Arc::new(authenticator),
             ssh: Arc::new(ssh),
+            greetings: Arc::new(greetings),
             cluster: Arc::new(cluster),
             agent_pods,
             quotas: Arc::new(Quotas::new(&config.limits)),
-            reviews: Arc::new(Reviews::new(config.authorization.clone())),
+            reviews: Arc::new(reviews),
             rules: config.rules.clone().into(),
             metrics,
             audit: Arc::new(audit),
@@ -108,7 +120,9 @@ impl Core {
             ssh: Arc::clone(&self.ssh),
             limits: self.config.limits.clone(),
             quotas: Arc::clone(&self.quotas),
+            turns: Turns::default(),
             sessions: self.config.sessions.clone(),
+            greetings: Arc::clone(&self.greetings),
             authenticator: Arc::clone(&self.authenticator),
             recheck: self.config.recheck,
             authorizer: Authorizer::new(router.client(), reviews, rules),

@@ -8,7 +8,9 @@ mod audit;
 mod authn;
 mod authz;
 mod core;
+mod early;
 mod login_name;
+mod lookups;
 mod metrics;
 mod quotas;
 mod route;
@@ -35,7 +37,7 @@ use config::{Config, HostKeys};
 use core::Core;
 use metrics::Metrics;
 use route::Router;
-use ssh::{Accepted, hostkeys};
+use ssh::{Accepted, Greetings, greetings, hostkeys};
 
 /// Why the frontdoor does not run.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,8 @@ pub enum Error {
     Tls(#[from] mtls::Error),
     #[error("hostKeys: {0}")]
     HostKeys(#[from] hostkeys::Error),
+    #[error("banner, motd: {0}")]
+    Greetings(#[from] greetings::Error),
     #[error(transparent)]
     Authn(#[from] authn::Error),
     #[error("audit: {0}")]
@@ -97,7 +101,8 @@ impl Daemon for Frontdoor {
             }
         };
         hostkeys::tell(&keys);
-        let ssh = ssh::settings(keys, &config.limits);
+        let greetings = Greetings::load(&config.greetings)?;
+        let ssh = (ssh::settings(keys, &config.limits), greetings);
         let metrics = Arc::new(Metrics::new());
         let audit = Audit::start(&config.audit, metrics.audit_events.clone())?;
         let (who, counted) = ((identity, authenticator), (audit, Arc::clone(&metrics)));

@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     pub sessions: EndedSessions,
     /// Events for the audit log.
     pub audit_events: Outcomes,
+    /// Look-ups of what is too large to be kept, by the bound.
+    pub live_lookups: Family<Limit, Counter>,
     /// Pods that the watch knows.
     pub pods: Gauge,
     /// Files with users, CAs or revocations that cannot be read now.
@@ -69,6 +71,10 @@ impl Metrics {
             sessions_active: registry.add("sessions_active", "Running sessions"),
             sessions: EndedSessions::new(&mut registry),
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
+            live_lookups: registry.add(
+                "live_lookups",
+                "Look-ups of what is too large to be kept, by limit",
+            ),
             pods: registry.add("pods", "Pods that the watch knows"),
             stale_files: registry.add(
                 "stale_files",
@@ -96,6 +102,11 @@ impl Metrics {
     /// Counts what a limit refused or ended.
     pub(crate) fn refused(&self, limit: &'static str) {
         self.refused.get_or_create(&Limit { limit }).inc();
+    }
+
+    /// Counts a look-up of what is too large to be kept.
+    pub(crate) fn looked_up(&self, limit: &'static str) {
+        self.live_lookups.get_or_create(&Limit { limit }).inc();
     }
 
     /// Counts the time since `begun` for a leg.

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::config::Limits;
+use crate::early::Early;
 use podgate_identity::addresses::Network;
+use podgate_process::jitter;
 
 /// The limit that is reached, in the words that the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +19,8 @@ pub(crate) enum Full {
     StartsPerAddress,
     #[error("too many connections are logging in; try again in a moment")]
     Starts,
+    #[error("too many connections are logging in; try again in a moment")]
+    EarlyStarts,
     #[error("you have reached the limit of connections per user; close one, then try again")]
     ConnectionsPerUser,
     #[error("this frontdoor has reached its limit of connections; try again later")]
@@ -32,6 +37,7 @@ impl Full {
         match self {
             Self::StartsPerAddress => "startsPerAddress",
             Self::Starts => "starts",
+            Self::EarlyStarts => "startsDropFrom",
             Self::ConnectionsPerUser => "connectionsPerUser",
             Self::Connections => "connections",
             Self::SessionsPerUser => "sessionsPerUser",
@@ -54,12 +60,17 @@ pub(crate) struct Quotas {
     proxied: Arc<Quota<Network>>,
     connections: Arc<Quota<String>>,
     sessions: Arc<Quota<String>>,
+    early: Early,
+    /// The time to log in, at most and at least.
+    grace: (Duration, Duration),
 }
 
 impl Quotas {
     pub(crate) fn new(limits: &Limits) -> Self {
         let pre_auth = (limits.starts, Full::Starts);
         Self {
+            early: limits.early,
+            grace: (limits.login_grace, limits.least_login_grace),
             pre_auth: Quota::new(
                 pre_auth,
                 (limits.starts_per_address, Full::StartsPerAddress),
@@ -78,7 +89,24 @@ impl Quotas {
 
     /// For a client at `address` that is about to log in.
     pub(crate) fn pre_auth(&self, address: IpAddr) -> Result<PreAuthSlot, Full> {
-        Quota::take(&self.pre_auth, Network::of(address))
+        let address = Network::of(address);
+        let (taken, held) = self.pre_auth.taken(&address);
+        if self.early.has_its_share(taken, held) {
+            return Err(Full::StartsPerAddress);
+        }
+        let hundred = Duration::from_secs(100);
+        let lot = jitter::between(Duration::ZERO, hundred).as_secs_f64();
+        if self.early.refuses(taken, lot) {
+            return Err(Full::EarlyStarts);
+        }
+        Quota::take(&self.pre_auth, address)
+    }
+
+    /// The time in which a client has to log in, as places are left now.
+    pub(crate) fn login_grace(&self) -> Duration {
+        let (whole, least) = self.grace;
+        let taken = self.pre_auth.lock().total;
+        self.early.grace(taken, whole, least)
     }
 
     /// For a connection through a proxy, until the client's address is known. Such connections have a
@@ -141,6 +169,14 @@ impl<K: Clone + Eq + Hash> Quota<K> {
         *taken.per_key.entry(key.clone()).or_default() += 1;
         let quota = Arc::clone(this);
         Ok(Slot { quota, key })
+    }
+}
+
+impl<K: Eq + Hash> Quota<K> {
+    /// How many slots are taken, in total and by this key.
+    fn taken(&self, key: &K) -> (usize, usize) {
+        let taken = self.lock();
+        (taken.total, taken.per_key.get(key).copied().unwrap_or(0))
     }
 }
 

@@ -18,8 +18,10 @@ use source::{Files, workspace};
 const CRATES: &[(&str, &[&str])] = &[
     ("podgate_proto", &[]),
     ("podgate_process", &["podgate_proto"]),
+    ("podgate_sftp", &[]),
     ("podgate_helper", &[]),
     ("podgate_node_entry", &["podgate_helper"]),
+    ("podgate_worker", &["podgate_sftp"]),
     (
         "podgate_agent",
         &["podgate_helper", "podgate_process", "podgate_proto"],
@@ -157,6 +159,7 @@ const PURE: &[&str] = &[
     "agent/src/exec/spdy",
     "agent/src/exec/status",
     "agent/src/exit",
+    "agent/src/shell/lone",
     "agent/src/shell/stty",
     "agent/src/shell/wrapper",
     "agent/helper/src/protocol",
@@ -171,6 +174,7 @@ const PURE: &[&str] = &[
     "agent/entry/src/record",
     "agent/entry/src/report",
     "agent/entry/src/status",
+    "agent/worker/src/scp/line",
     "frontdoor/identity/src/addresses",
     "frontdoor/identity/src/identity",
     "frontdoor/identity/src/wildcard",
@@ -199,6 +203,7 @@ const PURE_IMPORTS: &[&str] = &[
     "podgate_proto::v1::Terminal",
     "podgate_proto::v1::TerminalMode",
     "podgate_proto::v1::TerminalSize",
+    "podgate_proto::v1::WorkingDirectory",
     "podgate_proto::v1::exec::Program",
 ];
 
@@ -210,6 +215,7 @@ const SMALL: &[(&str, &[&str])] = &[
             "anyhow",
             "clap",
             "libc",
+            "nix",
             "procfs",
             "rustix",
             "seccompiler",
@@ -232,6 +238,18 @@ const SMALL: &[(&str, &[&str])] = &[
             "thiserror",
         ],
     ),
+    (
+        "podgate_worker",
+        &[
+            "jiff",
+            "libc",
+            "podgate_sftp",
+            "rustix",
+            "seccompiler",
+            "thiserror",
+        ],
+    ),
+    ("podgate_sftp", &["bytes", "thiserror"]),
 ];
 
 /// TLS, gRPC, Kubernetes and async runtimes: too much code for a small program.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::eventually::eventually;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -142,6 +143,16 @@ async fn logins_and_sessions_are_recorded_at_both_ends() {
         .api
         .set_rbac(podgate_tests::stand_ins::apiserver::Rbac::default());
     stand.client.run(&[], "other", "no right").await.unwrap();
+    // Of a long command the log has the beginning, its length and its SHA-256.
+    let long = format!(": {}", "a".repeat(10_000));
+    stand.client.run(&[], "nosuch", &long).await.unwrap();
+    let digest = Sha256::digest(&long);
+    let digest = digest.iter().map(|byte| format!("{byte:02x}"));
+    let cut = json!({
+        "command": long[..4096], "cut": ["command"], "commandBytes": 10_002,
+        "commandSha256": digest.collect::<String>(),
+    });
+    records.wait("frontdoor", cut).await;
     for (by, command) in [
         ("limit", "over limit"),
         ("route", "no route"),

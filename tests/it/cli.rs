@@ -1,5 +1,7 @@
 //! The binaries' command lines: `--check`, and one clear line and status 2 for what is wrong.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -90,6 +92,39 @@ fn a_configuration_is_checked_and_what_is_wrong_is_named() {
         let nothing = Command::new(binary(name).unwrap()).output().unwrap();
         assert_eq!(nothing.status.code(), Some(2), "{name}");
     }
+}
+
+#[test]
+fn an_address_that_is_in_use_is_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = dir.path().join("agent.yaml");
+    let yaml = format!(
+        "node: node-a\nlisten: {address}\n\
+         kubelet: {{url: 'https://127.0.0.1:1', serverName: node-a, ca: /none, tokenFile: /none}}\n\
+         enrolment: {{signer: 'https://127.0.0.1:1', ca: /none, tokenFile: /none}}\n"
+    );
+    let pki = podgate_tests::fixtures::pki::Pki::new().unwrap();
+    let ca = pki.write_ca(dir.path()).unwrap();
+    let yaml = yaml.replace("ca: /none", &format!("ca: '{}'", ca.display()));
+    std::fs::write(&config, yaml).unwrap();
+    let output = run("podgate-agent", &config, false);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert_eq!(error.matches("in use").count(), 1, "{error}");
+    assert_eq!(error.matches(&address.to_string()).count(), 1, "{error}");
+
+    // A path that a folder has.
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
+    let socket = dir.path().join("socket");
+    std::fs::create_dir(&socket).unwrap();
+    let output = Command::new(binary("podgate-node-helper").unwrap())
+        .arg("--socket")
+        .arg(socket)
+        .output();
+    let error = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert_eq!(error.matches("os error").count(), 1, "{error}");
 }
 
 #[test]

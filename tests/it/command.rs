@@ -1,10 +1,14 @@
 //! `ssh pod CMD` in real containers: as if sshd ran in the pod.
 
 use std::process::Output;
+use std::time::Duration;
 
 use podgate_tests::fixtures::images::Image;
 use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::real::containerd::{ContainerSpec, PodSpec};
+
+const WITHIN: Duration = Duration::from_secs(20);
 
 /// The two kinds of shell that images have: busybox's, and dash with bash and coreutils.
 const PODS: [&str; 2] = ["bb", "deb"];
@@ -39,7 +43,6 @@ async fn status_and_streams_are_the_commands_own() {
         ),
         ("trap '' TERM; kill -TERM 0; echo alive", 0, "alive\n", ""),
         ("exec sh -c 'exit 4'", 4, "", ""),
-        ("echo $0 $#", 0, "sh 0\n", ""),
         ("pwd; echo $GREETING", 0, "", ""),
         ("cat; echo $?", 0, "0\n", ""),
     ] {
@@ -47,10 +50,7 @@ async fn status_and_streams_are_the_commands_own() {
             let output = stand.client.run(&[], pod, command).await.unwrap();
             if command.starts_with("pwd") {
                 let out = text(&output.stdout);
-                assert!(
-                    out.starts_with('/') && out.ends_with("\nhello-from-image\n"),
-                    "{out}"
-                );
+                assert_eq!(out, "/root\nhello-from-image\n", "{pod}");
                 continue;
             }
             let expect = (Some(code), out.to_owned(), err.to_owned());
@@ -67,6 +67,129 @@ async fn status_and_streams_are_the_commands_own() {
             assert!(err.contains(words), "{command} in {pod}: {err}");
         }
     }
+}
+
+/// The shell is the user's of the image's passwd, unless that refuses logins; else sh.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_runs_in_the_users_shell() {
+    let stand = Stand::containerd(Changes::default()).await.unwrap();
+    let mut pods = Vec::new();
+    for (name, image, user, out) in [
+        ("bb", Image::Busybox, 0, "sh 0 /bin/sh\n"),
+        ("deb", Image::Bash, 0, "bash 0 /bin/bash\n"),
+        ("svc", Image::Busybox, 1001, "sh 0 /bin/sh\n"),
+        ("unknown", Image::Bash, 4242, "sh 0 /usr/bin/sh\n"),
+    ] {
+        let app = ContainerSpec::new("app", image).user(user);
+        let pod = stand.run_pod(PodSpec::new(name).container(app)).await;
+        pods.push(pod.unwrap());
+        let output = stand.client.run(&[], name, "echo $0 $# $SHELL").await;
+        let expect = (Some(0), out.to_owned(), String::new());
+        assert_eq!(parts(&output.unwrap()), expect, "{name}");
+    }
+}
+
+/// As under sshd, a session starts in the user's home; where there is none, in the container's folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_starts_in_the_users_home() {
+    let stand = Stand::containerd(Changes::default()).await.unwrap();
+    let mut pods = Vec::new();
+    let there = |name, user| {
+        let app = ContainerSpec::new("app", Image::Busybox).user(user);
+        PodSpec::new(name).container(app)
+    };
+    for (name, user, home) in [
+        ("root", 0, "/root"),
+        ("app", 1000, "/home/app"),
+        // Its home in passwd is not there.
+        ("svc", 1001, "/srv"),
+        ("unknown", 4242, "/srv"),
+    ] {
+        pods.push(stand.run_pod(there(name, user)).await.unwrap());
+        for options in [&[][..], &["-tt"]] {
+            let output = stand.client.run(options, name, "pwd").await.unwrap();
+            assert_eq!(text(&output.stdout).trim_end(), home, "{name} {options:?}");
+            assert!(options.len() == 1 || output.stderr.is_empty(), "{name}");
+        }
+    }
+    drop(pods);
+    let changes = Changes {
+        frontdoor: "workingDirectory: image\n".into(),
+        ..Changes::default()
+    };
+    let stand = Stand::containerd(changes).await.unwrap();
+    let _pod = stand.run_pod(there("app", 1000)).await.unwrap();
+    let output = stand.client.run(&[], "app", "pwd; echo ~").await.unwrap();
+    assert_eq!(text(&output.stdout), "/srv\n/home/app\n");
+}
+
+/// Tools that look for a command line find the command's own processes and nothing of Podgate's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commands_words_are_found_nowhere_else() {
+    let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
+    let dash = ContainerSpec::new("app", Image::Bash).user(4242);
+    let _dash = stand.run_pod(PodSpec::new("dash").container(dash)).await;
+    // Looks at what runs before it starts anything itself.
+    let search = ": quark zebra; for p in /proc/[0-9]*; do \
+        tr '\\0' ' ' <$p/cmdline | grep -q 'quar[k] zebra' && echo ${p#/proc/} is $$; done";
+    for pod in ["bb", "deb", "dash"] {
+        for options in [&[][..], &["-tt"]] {
+            let output = stand.client.run(options, pod, search).await.unwrap();
+            let found = text(&output.stdout);
+            let pids: Vec<&str> = found.trim().split(" is ").collect();
+            assert!(
+                pids.len() == 2 && pids[0] == pids[1],
+                "{pod} {options:?}: {found}"
+            );
+            if pod != "bb" {
+                let kill = "pkill -KILL -f 'quark zebra'";
+                let output = stand.client.run(options, pod, kill).await.unwrap();
+                assert_eq!(output.status.code(), Some(1), "{pod} {options:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_that_path_does_not_lead_to_is_found() {
+    let stand = Stand::containerd(Changes::default()).await.unwrap();
+    let mut pods = Vec::new();
+    for (name, image, user, shell) in [
+        // A busybox that finds its programs without PATH, and dash.
+        ("bb", Image::Busybox, 0, "sh"),
+        ("deb", Image::Bash, 4242, "/bin/sh"),
+    ] {
+        let app = ContainerSpec::new("app", image).user(user);
+        let spec = PodSpec::new(name).container(app.env("PATH", "/nowhere"));
+        pods.push(stand.run_pod(spec).await.unwrap());
+        let own = format!("{shell} /bin/sh\n/nowhere\n");
+        for (command, code, out) in [
+            ("echo $0 $SHELL; /bin/echo $PATH", 0, own.as_str()),
+            ("exit 3", 3, ""),
+            ("/bin/echo alone", 0, "alone\n"),
+        ] {
+            let output = stand.client.run(&[], name, command).await.unwrap();
+            let expect = (Some(code), out.to_owned(), String::new());
+            assert_eq!(parts(&output), expect, "{command} in {name}");
+        }
+    }
+    let output = stand.client.feed("bb", "", b"").await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    // A signal, which without the node helper takes a shell, too.
+    let mut shell = stand
+        .client
+        .terminal("bb", &["echo b''egun; exec /bin/sleep 60"], 24, 80)
+        .unwrap();
+    shell.expect("begun").await.unwrap();
+    drop(shell);
+    let look = async || {
+        let count = "/bin/ps | /bin/grep -c '[s]leep 60'";
+        let output = stand.client.run(&[], "bb", count).await.unwrap();
+        (output.stdout == b"0\n").then_some(())
+    };
+    eventually("the end of the sleep", WITHIN, look)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,7 +359,7 @@ async fn the_environment_is_the_containers_and_what_may_pass() {
         .await
         .unwrap();
     let mut ssh = stand.client.ssh(
-        &["-oSendEnv=LANG LC_* GIT_AUTHOR_NAME SECRET LD_PRELOAD"],
+        &["-oSendEnv=LANG LC_* GIT_AUTHOR_NAME SECRET LD_PRELOAD SSH_CLIENT USER"],
         "bb",
     );
     let set = [
@@ -244,6 +367,8 @@ async fn the_environment_is_the_containers_and_what_may_pass() {
         ("LC_ALL", "C"),
         ("GIT_AUTHOR_NAME", "Ada \"L\" $(x)"),
         ("SECRET", "no"),
+        ("SSH_CLIENT", "a lie"),
+        ("USER", "nobody"),
     ];
     let output = ssh.envs(set).arg("env").output().await.unwrap();
     let out = text(&output.stdout);
@@ -258,6 +383,33 @@ async fn the_environment_is_the_containers_and_what_may_pass() {
         assert!(has(line), "{line} is not in {out}");
     }
     assert!(!out.contains("SECRET") && !out.contains("__"), "{out}");
+    for line in [
+        "USER=app",
+        "LOGNAME=app",
+        "HOME=/home/app",
+        "SHELL=/bin/sh",
+        // busybox's own.
+        "SHLVL=1",
+    ] {
+        assert!(has(line), "{line} is not in {out}");
+    }
+    let value = |name: &str| {
+        let mut values = out.lines().filter_map(|line| line.strip_prefix(name));
+        values
+            .next()
+            .unwrap_or_else(|| panic!("no {name} in {out}"))
+    };
+    let port = stand.frontdoor.port().to_string();
+    let words: Vec<&str> = value("SSH_CONNECTION=").split(' ').collect();
+    assert_eq!(
+        (words[0], &words[2..]),
+        ("127.0.0.1", &["127.0.0.1", port.as_str()][..])
+    );
+    assert_eq!(value("SSH_CLIENT="), [words[0], words[1], &port].join(" "));
+    assert!(
+        !out.contains("SSH_TTY=") && !out.contains("OLDPWD="),
+        "{out}"
+    );
     assert!(!out.lines().any(|line| line.starts_with("TERM=")), "{out}");
     let output = stand.client.run(&[], "bb", "id -u").await.unwrap();
     assert_eq!(text(&output.stdout), "1000\n");

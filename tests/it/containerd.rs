@@ -283,8 +283,11 @@ fn shim_sockets(dir: &Path) -> Vec<PathBuf> {
         .unwrap()
         .flatten()
         .filter_map(|task| {
-            let address = std::fs::read_to_string(task.path().join("address")).ok()?;
-            Some(PathBuf::from(address.strip_prefix("unix://")?))
+            // The file of containerd 2, or that of containerd 1.
+            let read = |file| std::fs::read_to_string(task.path().join(file));
+            let text = read("bootstrap.json").or_else(|_| read("address")).ok()?;
+            let (_, rest) = text.split_once("unix://")?;
+            Some(PathBuf::from(rest.split('"').next()?))
         });
     let sockets: Vec<_> = addresses.collect();
     assert!(

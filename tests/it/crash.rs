@@ -27,7 +27,7 @@ impl Running {
     async fn start(helper: bool) -> Self {
         let changes = Changes {
             helper,
-            agent: "hangUpGraceSeconds: 1\n".into(),
+            agent: "hangUpGraceSeconds: 1\ndrainSeconds: 1\n".into(),
             ..Changes::default()
         };
         let stand = Stand::containerd(changes).await.unwrap();
@@ -233,4 +233,85 @@ async fn a_helper_that_is_away_is_waited_for() {
         .unwrap();
     running.only_others_are_left().await;
     drop(helper);
+}
+
+/// The wrapper in front of a command, whose program says `WORD`.
+async fn wrapper(running: &Running, pod: &RunningPod) -> u32 {
+    let id = pod.container_id("app").unwrap();
+    let look = |all: &[(u32, String)]| {
+        let mut wrappers = all
+            .iter()
+            .filter(|(_, line)| line.contains("podgate:") && line.contains("sleep 7101"));
+        wrappers.next().map(|(pid, _)| *pid)
+    };
+    running.stand.until_processes(SOON, id, look).await.unwrap()
+}
+
+/// As a runtime does as soon as the connection breaks: only the process that it has started is killed.
+async fn what_a_killed_wrapper_has_left_is_ended(helper: bool, by_the_next_agent: bool) {
+    let mut running = Running::start(helper).await;
+    for name in ["bb", "deb"] {
+        let mut ssh = running.stand.client.ssh(&[], name);
+        let command = "sleep 7101; sleep 7100";
+        let ssh = ssh.arg(command).stdin(Stdio::piped()).spawn().unwrap();
+        running.ssh.push(ssh);
+    }
+    let sleeps = |line: &str| line == "sleep 7101";
+    for pod in &running.pods[..2] {
+        running.count(pod, 1, sleeps).await;
+    }
+    running
+        .in_journal(r#""start_time""#, 3 * running.pods.len() + 2)
+        .await;
+    running.stand.kubelet.faults().set_frozen(true);
+    for pod in &running.pods[..2] {
+        let wrapper = wrapper(&running, pod).await;
+        let pid = rustix::process::Pid::from_raw(wrapper as i32).unwrap();
+        rustix::process::kill_process(pid, Signal::KILL).unwrap();
+        let id = pod.container_id("app").unwrap();
+        let gone = |all: &[(u32, String)]| all.iter().all(|(one, _)| *one != wrapper).then_some(());
+        running.stand.until_processes(SOON, id, gone).await.unwrap();
+        running.count(pod, 1, sleeps).await;
+    }
+    if by_the_next_agent {
+        running.stand.agent.signal(Signal::KILL).unwrap();
+        running.stand.agent.ended().await.unwrap();
+        running.stand.kubelet.faults().set_frozen(false);
+        running.stand.restart_agent().await.unwrap();
+    } else {
+        running.stand.kubelet.faults().set_frozen(false);
+        running.stand.kubelet.cut().await.unwrap();
+    }
+    for pod in &running.pods[..2] {
+        running.count(pod, 0, sleeps).await;
+    }
+    running.only_others_are_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_wrapper_has_left_is_ended_by_the_image() {
+    what_a_killed_wrapper_has_left_is_ended(false, false).await;
+    what_a_killed_wrapper_has_left_is_ended(false, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_wrapper_has_left_is_ended_by_the_helper() {
+    what_a_killed_wrapper_has_left_is_ended(true, false).await;
+    what_a_killed_wrapper_has_left_is_ended(true, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helper_that_is_told_to_end_serves_the_agents_last_hang_up() {
+    let mut running = Running::start(true).await;
+    let helper = running.stand.helper.as_ref().unwrap();
+    helper.signal(Signal::TERM).unwrap();
+    running.stand.agent.signal(Signal::TERM).unwrap();
+    let ended = running.stand.agent.ended().await.unwrap();
+    assert!(ended.success());
+    for pod in &running.pods {
+        running.count(pod, 1, |line| line.contains(WORD)).await;
+    }
+    running.in_journal("session", 0).await;
+    let helper = running.stand.helper.as_mut().unwrap();
+    assert!(helper.ended().await.unwrap().success());
 }

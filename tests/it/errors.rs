@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use podgate_tests::fixtures::images::Image;
 use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
+use podgate_tests::real::containerd::{ContainerSpec, PodSpec, RunningPod};
 use podgate_tests::stand_ins::apiserver::ApiFault;
 use podgate_tests::stand_ins::cluster::pod;
 use podgate_tests::stand_ins::kubelet::{ExecFault, Leg, ServerCertificate};
@@ -215,8 +217,38 @@ async fn the_kubelet_refuses() {
         line.contains("refused to list its pods for the agent (403)"),
         "{line}"
     );
+    // One that has just started has not heard of its pods yet.
+    let none = r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}"#;
+    for items in ["null", "[]"] {
+        let none = none.replace("null", items);
+        stand.kubelet.faults().set_pods(Some((200, none)));
+        for fault in [ExecFault::None, answer(404, "pod does not exist")] {
+            stand.kubelet.faults().set_exec(fault.clone());
+            let line = failure(&stand, "demo").await;
+            let words = "podgate: the kubelet on the pod's node is not ready yet";
+            assert!(line.starts_with(words), "{fault:?}: {line}");
+        }
+    }
+    stand.kubelet.faults().set_exec(ExecFault::None);
     stand.kubelet.faults().set_pods(None);
     works(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_init_container_that_runs_is_named() {
+    let stand = stand().await;
+    let pod = pod("default", "slow", "slow-uid", NODE, NODE_IP);
+    let pod = pod
+        .pending_init("wait", "wait-id")
+        .waiting_container("main");
+    stand.cluster.add(pod.phase("Pending").unready());
+    assert_eq!(
+        failure(&stand, "slow").await,
+        "podgate: container main is not running yet: init container wait runs before it\r\n"
+    );
+    // It can be entered itself.
+    let line = failure(&stand, "slow+none").await;
+    assert!(line.contains("it has main, wait"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -326,4 +358,94 @@ async fn a_link_lost_in_mid_session_is_said() {
         stand.kubelet.faults().set_cut_after(None);
     }
     stand.agent.ended().await.unwrap();
+}
+
+/// A limit of a container's cgroup, by its name in version 1, else in version 2.
+async fn limit(pod: &RunningPod, controller: &str, names: [&str; 2], value: &str) {
+    let pid = pod.pid("app").await.unwrap();
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let group = |controllers: &str| {
+        let mut lines = groups.lines().map(|line| line.splitn(3, ':'));
+        lines.find_map(|mut line| (line.nth(1)? == controllers).then(|| line.next())?)
+    };
+    let file = match group(controller) {
+        Some(path) => format!("/sys/fs/cgroup/{controller}{path}/{}", names[0]),
+        None => format!("/sys/fs/cgroup{}/{}", group("").unwrap(), names[1]),
+    };
+    std::fs::write(&file, value).unwrap_or_else(|error| panic!("{file}: {error}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_at_its_limit_of_processes() {
+    let (stand, pods) = Stand::with_shells(Changes::default()).await.unwrap();
+    for pod in &pods {
+        // What the image sleeps by, and one that starts: it may start nothing itself.
+        for most in ["1", "2"] {
+            limit(pod, "pids", ["pids.max"; 2], most).await;
+            for options in [&[][..], &["-tt"]] {
+                let output = stand
+                    .client
+                    .run(options, &pod.name, "true; true")
+                    .await
+                    .unwrap();
+                let line = String::from_utf8_lossy(&output.stderr).into_owned();
+                assert!(
+                    output.status.code() == Some(255),
+                    "{} {options:?} {most}: {line}",
+                    pod.name
+                );
+                assert!(
+                    line.contains("limit of processes"),
+                    "{} {options:?}: {line}",
+                    pod.name
+                );
+            }
+        }
+        limit(pod, "pids", ["pids.max"; 2], "max").await;
+        let output = stand
+            .client
+            .run(&[], &pod.name, "echo works")
+            .await
+            .unwrap();
+        assert_eq!(output.stdout, b"works\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_at_its_limit_of_memory() {
+    let (stand, pods) = Stand::with_shells(Changes::default()).await.unwrap();
+    let names = ["memory.limit_in_bytes", "memory.max"];
+    for pod in &pods {
+        limit(pod, "memory", names, "16777216").await;
+        // tail keeps what has no end of line.
+        let command = "tail -n 1 /dev/zero";
+        let output = stand.client.run(&[], &pod.name, command).await.unwrap();
+        let line = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(137), "{}: {line}", pod.name);
+        assert!(
+            line.contains("podgate: the container has reached its limit of memory"),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_working_folder_that_is_gone() {
+    let stand = Stand::containerd(Changes::default()).await.unwrap();
+    let app = ContainerSpec::new("app", Image::Busybox).working_dir("/tmp/gone");
+    let _pod = stand
+        .run_pod(PodSpec::new("bb").container(app))
+        .await
+        .unwrap();
+    let output = stand
+        .client
+        .run(&[], "bb", "rmdir /tmp/gone; pwd")
+        .await
+        .unwrap();
+    assert_eq!(output.stdout, b"/root\n");
+    let line = failure(&stand, "bb").await;
+    assert!(
+        line.contains("the container's working folder /tmp/gone is gone"),
+        "{line}"
+    );
 }

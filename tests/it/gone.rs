@@ -130,3 +130,36 @@ async fn a_command_that_is_killed_by_itself_is_no_such_thing() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_shim_is_no_failure_to_start() {
+    for helper in [false, true] {
+        let (stand, pod, sessions) = start(helper).await;
+        let id = pod.container_id("app").unwrap();
+        // The runtime's parent process of the session's, and of all in its pod.
+        let leads = |all: &[(u32, String)]| {
+            let wrapper = all.iter().find(|(_, line)| line.contains("podgate:"));
+            wrapper.map(|(pid, _)| *pid)
+        };
+        let leader = stand.until_processes(WITHIN, id, leads).await.unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{leader}/stat")).unwrap();
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        let shim: i32 = rest.split(' ').nth(1).unwrap().parse().unwrap();
+        let shim = rustix::process::Pid::from_raw(shim).unwrap();
+        rustix::process::kill_process(shim, rustix::process::Signal::KILL).unwrap();
+        sessions
+            .say("podgate: the session was lost on the pod's node: the runtime lost the program")
+            .await;
+        let hung_up = |line: &serde_json::Value| line["message"] == "hung up";
+        if stand.agent.wait_log(3 * WITHIN, hung_up).await.is_err() {
+            panic!("not hung up:\n{}", stand.agent.log().join("\n"));
+        }
+        let ended = |all: &[(u32, String)]| with_sleep(all).is_none().then_some(());
+        stand.until_processes(WITHIN, id, ended).await.unwrap();
+    }
+}
+
+fn with_sleep(all: &[(u32, String)]) -> Option<u32> {
+    let sleeps = all.iter().find(|(_, line)| line.contains("sleep 7200"));
+    sleeps.map(|(pid, _)| *pid)
+}

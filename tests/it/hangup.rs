@@ -1,6 +1,8 @@
 //! Whoever goes, nothing stays behind in the container's foreground; what ended by itself is left
 //! alone. With the node helper and without it.
 
+mod grace;
+
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -127,7 +129,7 @@ async fn a_killed_client_leaves_no_command(helper: bool) {
         let before = stand.containerd.as_ref().unwrap().processes_in(id).len();
         // A command that reads nothing would never notice by itself.
         let mut ssh = spawn(&stand, pod, "sleep 7005; echo on");
-        count(&stand, id, "sleep 7005", 3).await;
+        count(&stand, id, "sleep 7005", 2).await;
         ssh.kill().await.unwrap();
         count(&stand, id, "sleep 7005", 0).await;
         let look = |now: &[(u32, String)]| (now.len() == before).then_some(());
@@ -151,7 +153,7 @@ async fn what_ignores_sighup_is_killed_after_the_grace(helper: bool) {
     for (index, (pod, running)) in PODS.iter().zip(&pods).enumerate() {
         let id = running.container_id("app").unwrap();
         let mut ssh = spawn(&stand, pod, "trap '' HUP; sleep 7011 & sleep 7012; echo on");
-        count(&stand, id, "sleep 7012", 3).await;
+        count(&stand, id, "sleep 7012", 2).await;
         let mut shell = terminal(&stand, pod);
         let line = "(trap '' HUP; exec sleep 7013) & trap '' HUP; echo h''ere; sleep 7014\n";
         shell.send(line).await.unwrap();

@@ -1,6 +1,8 @@
 //! The node helper: what it may still do once it serves, and whom it serves.
 
-use std::io::{Read, Write};
+mod containers;
+
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -8,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use podgate_tests::fixtures::gateway::binary;
 use podgate_tests::fixtures::helper::Helper;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// Bits of capabilities(7): DAC_READ_SEARCH, KILL, SYS_PTRACE.
@@ -143,6 +146,35 @@ async fn a_request_is_one_of_a_few_and_bounded() {
         .collect();
     assert_eq!(ask(socket, &processes()), json!({"done": {"processes": 0}}));
     drop(silent);
+}
+
+#[tokio::test]
+async fn told_to_end_it_serves_until_no_agent_is_connected() {
+    let (_dir, mut helper) = start().await;
+    let mut agent = UnixStream::connect(helper.socket()).unwrap();
+    agent.write_all(b"{\"stay\":{}}\n").unwrap();
+    let mut agent = BufReader::new(agent);
+    let mut told = String::new();
+    agent.read_line(&mut told).unwrap();
+    assert_eq!(told, "{\"looks\":{\"hanging\":0}}\n");
+    helper.signal(Signal::TERM).unwrap();
+    // Another one comes while it waits.
+    let mut next = UnixStream::connect(helper.socket()).unwrap();
+    next.write_all(b"{\"stay\":{}}\n").unwrap();
+    let mut next = BufReader::new(next);
+    next.read_line(&mut told).unwrap();
+    drop(agent);
+    for _ in 0..3 {
+        let answer = ask(helper.socket(), &processes());
+        assert_eq!(answer, json!({"done": {"processes": 0}}));
+    }
+    assert!(!helper.has_ended().unwrap());
+    drop(next);
+    assert!(helper.ended().await.unwrap().success());
+
+    let (_dir, mut helper) = start().await;
+    helper.signal(Signal::TERM).unwrap();
+    assert!(helper.ended().await.unwrap().success(), "nobody is there");
 }
 
 #[tokio::test]

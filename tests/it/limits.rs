@@ -3,6 +3,7 @@
 mod login;
 mod sessions;
 mod starts;
+mod strangers;
 
 use std::time::Duration;
 

@@ -169,6 +169,34 @@ async fn an_api_server_that_is_away_is_missed_by_newcomers_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn too_many_requests_are_no_outage_for_running_sessions() {
+    // More rights of one core than are asked for at once.
+    let stand = stand(&format!("{QUICK}workers: 1\n")).await;
+    let mut sessions = Vec::new();
+    for n in 0..6 {
+        let name = format!("y-{n}");
+        let y = pod("a", &name, &format!("{name}-uid"), NODE, NODE_IP);
+        stand.cluster.add(y.container("main", "x-a"));
+        sessions.push(echo(&stand.client, &format!("{name}.a")).await);
+    }
+    stand.api.set_rbac(dev_in(&["b"]));
+    stand.api.busy(40);
+    for session in sessions {
+        let (told, status) = session.ended().await.unwrap();
+        assert_eq!(
+            (told.contains("any more"), status),
+            (true, Some(255)),
+            "{told}"
+        );
+    }
+    let log = stand.frontdoor.log();
+    let gave_up = |line: &&String| line.contains("rights are not asked for again");
+    assert_eq!(log.iter().find(gave_up), None);
+    let again = |line: &&String| line.contains("rights are asked for again in a moment");
+    assert!(log.iter().any(|line| again(&line)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_earlier_answer_counts_no_longer_than_configured() {
     let stand = stand("authorization: {allowedSeconds: 0, outageSeconds: 1}\n").await;
     assert!(enters(&stand.client, "x.a").await);

@@ -36,12 +36,12 @@ async fn a_shell_knows_its_terminal_and_follows_its_size() {
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
         shell
-            .send("echo $((6*7)) $TERM $GREETING; tty; stty size; echo e''nd\n")
+            .send("echo $((6*7)) $TERM $GREETING; echo \"<$SSH_TTY=$(tty)>\"; stty size; echo e''nd\n")
             .await
             .unwrap();
         let seen = shell.expect("end").await.unwrap();
         assert!(seen.contains("42 xterm hello-from-image"), "{pod}: {seen}");
-        assert!(seen.contains("/dev/pts/"), "{pod}: {seen}");
+        assert!(seen.contains("</dev/pts/0=/dev/pts/0>"), "{pod}: {seen}");
         assert!(seen.contains("43 132"), "{pod}: {seen}");
 
         // A job in the foreground hears of a new size; the shell at its prompt may keep it to itself.

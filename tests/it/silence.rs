@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::real::containerd::Bridge;
 use podgate_tests::real::containerd::{PodSpec, RunningPod};
 use podgate_tests::real::network::{Network, Site};
 use tokio::io::AsyncReadExt;
@@ -54,6 +55,26 @@ impl Silent {
         let looked = self.stand.until_processes(NOTICED, id, look);
         looked.await.unwrap();
     }
+}
+
+#[test]
+fn a_network_mounts_nothing_and_takes_no_port_of_the_machine() {
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let of_networks = |mounts: &str| mounts.matches(" /run/netns").count();
+    let before = of_networks(&mounts());
+    let networks = [Network::new().unwrap(), Network::new().unwrap()];
+    assert_eq!(of_networks(&mounts()), before);
+    let addresses = networks.each_ref().map(|it| it.address(Site::Node));
+    assert_ne!(addresses[0], addresses[1]);
+
+    // A port that is in use here is free there.
+    let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let bridge = Bridge::new().unwrap();
+    let host = bridge.host().unwrap();
+    let listener = host.listen(port).unwrap();
+    let address = listener.local_addr().unwrap();
+    assert!(std::net::TcpStream::connect(address).is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,11 @@
 //! only on a unix socket, and answers a few typed requests about processes of containers. It keeps no
 //! state, so its restart disturbs nobody.
 
+mod agents;
+mod background;
+mod descriptors;
 mod find;
+mod look;
 mod processes;
 mod sandbox;
 mod server;
@@ -13,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nix::sys::signal::{SigSet, Signal};
 use podgate_helper::ticks;
 
 /// Finds, signals and hangs up the processes of sessions for the Podgate agent of its node.
@@ -55,7 +60,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let server = server::Server::bind(&arguments.socket, arguments.agent_uid)?;
     // Reads the length of a clock tick, by a call that the sandbox forbids later.
     ticks::now();
+    // All threads inherit the mask, so that the signals wait for the one that asks for them.
+    let ends = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+    ends.thread_block()?;
     sandbox::narrow()?;
-    server.serve(sandbox::filter_calls);
+    server.serve(
+        || sandbox::filter_calls().map_err(anyhow::Error::from),
+        || Ok(ends.wait().map(drop)?),
+    );
     Ok(())
 }

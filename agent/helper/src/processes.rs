@@ -1,24 +1,23 @@
 //! Processes of the node by /proc (proc(5)), and the container of each. What cannot be read counts as
 //! gone: a process may end between two reads.
 
-use std::fs::{self, File};
+use std::fmt::Display;
+use std::fs::File;
 use std::io::Read;
 use std::sync::LazyLock;
 
 use procfs::process::{Process as Entry, Stat};
-use rustix::fs::{AtFlags, CWD, FileType, major, minor, statat};
 
+use crate::look::{self, Hangs};
 use podgate_helper::protocol::{ContainerId, Process};
 
-/// Bit of SIGHUP in the signal sets of /proc/PID/status.
-const HUP: u64 = 1;
 /// Bytes of a process's arguments or environment that are read, at most: what the kernel accepts of
 /// both with the usual limit on stacks (execve(2)).
 const MAX_WORDS: usize = 2 * 1024 * 1024;
 /// Bytes of /proc/PID/status, at the most; most are about 1.5 KiB.
 const MAX_STATUS: usize = 64 * 1024;
-/// Steps from a process up to its session's leader, at most.
-const MAX_PARENTS: usize = 16;
+/// Bytes of /proc/PID/cgroup, at the most: a path for each of a dozen hierarchies (PATH_MAX).
+const MAX_GROUPS: usize = 64 * 1024;
 
 /// All processes of the node.
 pub(crate) fn all() -> impl Iterator<Item = Stat> {
@@ -62,8 +61,10 @@ fn containers(pid: i32) -> Vec<String> {
 /// This program's own control groups, which stay as they were at its start.
 static OWN: LazyLock<String> = LazyLock::new(|| groups("self"));
 
+/// A container may give the groups below its own any name, in any bytes.
 fn groups(pid: &str) -> String {
-    fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
+    let bytes = read(pid, "cgroup", MAX_GROUPS);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Hierarchy and path of a line of /proc/PID/cgroup (cgroups(7)).
@@ -102,41 +103,65 @@ pub(crate) fn is_in_any(pid: i32) -> bool {
 
 /// Its pids from this program's namespace inwards.
 pub(crate) fn pids(pid: i32) -> Vec<i32> {
-    let line = status(pid, "NSpid:").unwrap_or_default();
+    numbers(pid, "NSpid:")
+}
+
+/// Its session's number, which is its leader's pid, from this program's namespace inwards.
+pub(crate) fn sessions(pid: i32) -> Vec<i32> {
+    numbers(pid, "NSsid:")
+}
+
+fn numbers(pid: i32, field: &str) -> Vec<i32> {
+    let line = status(pid, field).unwrap_or_default();
     let words = line.split_whitespace();
     words.filter_map(|word| word.parse().ok()).collect()
 }
 
 /// Whether its arguments are these.
-pub(crate) fn has_words(pid: i32, words: &[String]) -> bool {
+pub(crate) fn has_words(
+    process: &Stat,
+    container: &ContainerId,
+    words: &[String],
+) -> Result<bool, Hangs> {
     let expect: Vec<u8> = words
         .iter()
         .flat_map(|word| [word.as_bytes(), b"\0"].concat())
         .collect();
-    read(pid, "cmdline", expect.len() + 1) == expect
+    let most = expect.len() + 1;
+    let seen = look::at(process, container, move |pid| read(pid, "cmdline", most))?;
+    Ok(seen == expect)
 }
 
 /// Whether its arguments or its environment bear a session's mark.
-pub(crate) fn has_mark(pid: i32, session: &str) -> bool {
-    let has = |file: &str, word: String| {
-        let bytes = read(pid, file, MAX_WORDS);
-        bytes
-            .split(|&byte| byte == 0)
-            .any(|one| one == word.as_bytes())
-    };
-    has("cmdline", format!("podgate:{session}"))
-        || has("environ", format!("PODGATE_SESSION={session}"))
+pub(crate) fn has_mark(
+    process: &Stat,
+    container: &ContainerId,
+    session: &str,
+) -> Result<bool, Hangs> {
+    let marks = [
+        ("cmdline", format!("podgate:{session}")),
+        ("environ", format!("PODGATE_SESSION={session}")),
+    ];
+    look::at(process, container, move |pid| {
+        marks.iter().any(|(file, mark)| {
+            let bytes = read(pid, file, MAX_WORDS);
+            let mut words = bytes.split(|&byte| byte == 0);
+            words.any(|word| word == mark.as_bytes())
+        })
+    })
 }
 
 /// Whether it is the shell that stands in front of a program without a terminal.
-pub(crate) fn waits_for_program(pid: i32) -> bool {
-    let bytes = read(pid, "cmdline", MAX_WORDS);
-    let name = bytes.split(|&byte| byte == 0).nth(3);
-    name.is_some_and(|name| name.starts_with(b"podgate:"))
+pub(crate) fn waits_for_program(process: &Stat, container: &ContainerId) -> Result<bool, Hangs> {
+    look::at(process, container, |pid| {
+        let bytes = read(pid, "cmdline", MAX_WORDS);
+        let name = bytes.split(|&byte| byte == 0).nth(3);
+        name.is_some_and(|name| name.starts_with(b"podgate:"))
+    })
 }
 
 /// The first bytes of a file of /proc/PID. A process decides itself how long the file is.
-fn read(pid: i32, file: &str, most: usize) -> Vec<u8> {
+fn read(pid: impl Display, file: &str, most: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(file) = File::open(format!("/proc/{pid}/{file}")) {
         // After an error the text is incomplete, and must match nothing.
@@ -153,36 +178,11 @@ fn status(pid: i32, field: &str) -> Option<String> {
     Some(String::from_utf8_lossy(rest).trim().to_owned())
 }
 
-/// Whether it belongs to a background job of a shell without job control, in the session that `leader`
-/// leads: it ignores SIGHUP, and it or its parent reads /dev/null, as POSIX says of such jobs (Shell
-/// Command Language §2.9.3).
-pub(crate) fn is_background(process: &Stat, leader: u32) -> bool {
-    let ignores = status(process.pid, "SigIgn:")
+/// Whether it ignores all signals of a set: bit 0 is signal 1.
+pub(crate) fn ignores(pid: i32, signals: u64) -> bool {
+    status(pid, "SigIgn:")
         .and_then(|set| u64::from_str_radix(&set, 16).ok())
-        .is_some_and(|set| set & HUP != 0);
-    let mut pid = process.pid;
-    for _ in 0..MAX_PARENTS {
-        // A process that adopts an orphan is not of its session, whatever it reads.
-        let Some(one) = stat(pid).filter(|one| one.session == process.session) else {
-            return false;
-        };
-        if !ignores || pid.unsigned_abs() == leader {
-            return false;
-        }
-        if reads_nothing(pid) {
-            return true;
-        }
-        pid = one.ppid;
-    }
-    false
-}
-
-fn reads_nothing(pid: i32) -> bool {
-    // The link is followed to what is open, not to a path of the container.
-    statat(CWD, format!("/proc/{pid}/fd/0"), AtFlags::empty()).is_ok_and(|stdin| {
-        FileType::from_raw_mode(stdin.st_mode) == FileType::CharacterDevice
-            && (major(stdin.st_rdev), minor(stdin.st_rdev)) == (1, 3)
-    })
+        .is_some_and(|set| set & signals == signals)
 }
 
 #[cfg(test)]
@@ -215,14 +215,21 @@ mod tests {
     }
 
     #[test]
+    fn a_group_of_any_bytes_is_in_its_container() {
+        let a = "a".repeat(64);
+        let line = [b"0::/kubepods/", a.as_bytes(), b"/\xff\xfe\n"].concat();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let (_, path) = group(line.trim_end()).unwrap();
+        assert_eq!(container_of(path, "/"), Some(a.as_str()));
+    }
+
+    #[test]
     fn this_process_is_found_and_no_other_of_its_pid() {
         let own = stat(std::process::id() as i32).unwrap();
         assert!(own.starttime <= podgate_helper::ticks::now());
         assert_eq!(pids(own.pid).first(), Some(&own.pid));
-        assert!(!has_mark(own.pid, "none"));
-        let words: Vec<_> = std::env::args().collect();
-        assert!(has_words(own.pid, &words));
-        assert!(!has_words(own.pid, &words[..0]));
+        assert_eq!(sessions(own.pid).first(), Some(&own.session));
+        assert!(!ignores(own.pid, 1 << 8), "nothing ignores SIGKILL");
         let process = Process {
             container: "a".repeat(64).try_into().unwrap(),
             pid: own.pid as u32,

@@ -57,12 +57,17 @@ pub struct Process {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum By {
-    /// It reported itself, as its container sees it.
+    /// It reported itself, as its container sees it. It must bear the session's mark, or be no older
+    /// than the session. If it is gone, what it has left stands for it.
     Report {
         /// Its pid inside the container.
         pid: u32,
         /// In clock ticks since boot.
         start_time: u64,
+        /// The mark: 32 hex digits.
+        session: String,
+        /// When the session began, in clock ticks since boot, if that is known.
+        since: Option<u64>,
     },
     /// The session's id stands in its arguments or its environment.
     Mark {
@@ -146,6 +151,11 @@ pub enum Request {
     HangUp {
         /// The session's leader.
         leader: Process,
+        /// The session's mark. It tells what a leader that is gone has left.
+        session: Option<String>,
+        /// When the leader was seen to live, in clock ticks since boot. What it had started by then
+        /// tells the same.
+        seen: Option<u64>,
     },
     /// Kills what a hang-up has left of a session's foreground.
     Kill {
@@ -154,10 +164,13 @@ pub enum Request {
         /// What the hang-up answered.
         hung_up: HungUp,
     },
+    /// Says that an agent is there as long as the connection stays. The helper does not end before.
+    /// Answered with [`Answer::Looks`], at once and whenever that changes.
+    Stay {},
 }
 
 /// What a later [`Request::Kill`] must know, because the session's leader may be gone by then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HungUp {
     /// The process group in the foreground; with a terminal it may be another than the leader's.
@@ -165,6 +178,10 @@ pub struct HungUp {
     /// The time of the hang-up, in clock ticks since boot. An older process cannot be of a later
     /// session.
     pub at: u64,
+    /// Without a terminal: the pipes and sockets that the leader was given, as `readlink` of
+    /// /proc/PID/fd shows them. They tell what has detached itself.
+    #[serde(default)]
+    pub given: Option<Vec<String>>,
 }
 
 /// A process that may be a session's leader.
@@ -207,6 +224,8 @@ pub enum Answer {
     Found {
         /// All processes that fit.
         candidates: Vec<Candidate>,
+        /// Whether there are processes of which it cannot be said whether they are the session's.
+        doubt: bool,
     },
     /// To [`Request::HangUp`].
     HungUp {
@@ -220,6 +239,13 @@ pub enum Answer {
     },
     /// The process has ended, so there was nothing to do.
     Gone,
+    /// The process has ended, and it cannot be said whether what is there now was its own.
+    InDoubt,
+    /// To [`Request::Stay`].
+    Looks {
+        /// Looks at processes that hang at present, each with a thread of the helper.
+        hanging: usize,
+    },
     /// The request failed.
     Failed {
         /// The reason.
@@ -240,9 +266,10 @@ mod tests {
             assert_eq!(parsed.is_ok(), fits, "{json} gave {parsed:?}");
         };
         check(
-            r#"{"find":{"container":"ID","by":{"report":{"pid":7,"start_time":9}}}}"#,
+            r#"{"find":{"container":"ID","by":{"report":{"pid":7,"start_time":9,"session":"s","since":8}}}}"#,
             true,
         );
+        check(r#"{"stay":{}}"#, true);
         check(
             r#"{"find":{"container":"ID","by":{"start":{"words":["a"],"since":9}}}}"#,
             true,

@@ -101,6 +101,7 @@ fn filter() -> Result<BpfProgram, Error> {
         libc::SYS_sigaltstack,
         libc::SYS_rt_sigaction,
         libc::SYS_rt_sigprocmask,
+        libc::SYS_rt_sigtimedwait,
         libc::SYS_rt_sigreturn,
         libc::SYS_restart_syscall,
         libc::SYS_clock_gettime,

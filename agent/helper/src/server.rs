@@ -1,5 +1,6 @@
 //! The socket: who may connect, and one bounded request and answer a connection. A fixed number of
-//! threads accept and serve, so nothing that a peer does makes more of them.
+//! threads accept and serve, and another one looks at processes, so nothing that a peer does makes more
+//! of them.
 
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, Permissions};
@@ -14,11 +15,14 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
-use crate::{find, signal};
+use crate::agents::Agents;
+use crate::{find, look, signal};
 use podgate_helper::protocol::{Answer, MAX_LINE, Request};
 
-/// Requests served at once; more wait in the socket's backlog.
+/// Requests that are served at once; more wait in the socket's backlog.
 const THREADS: usize = 8;
+/// Bytes of a thread's stack. There are many threads, and none goes deep.
+const STACK: usize = 256 * 1024;
 /// How long a peer may take to send its request, and as long again to take the answer.
 const PEER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause after the socket gave no connection.
@@ -33,8 +37,9 @@ pub(crate) enum Error {
         "the socket's folder {path} belongs to another user or is open to others (mode {mode:o})"
     )]
     Open { path: PathBuf, mode: u32 },
-    #[error("{path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    // Not a source: whoever prints an error with its sources would say it twice.
+    #[error("{path}: {error}")]
+    Io { path: PathBuf, error: io::Error },
 }
 
 /// Why a connection gets no answer.
@@ -48,6 +53,8 @@ enum Refused {
     Long,
     #[error("the request cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("too many agents are connected")]
+    Agents,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -56,6 +63,7 @@ enum Refused {
 pub(crate) struct Server {
     listener: UnixListener,
     peers: Vec<u32>,
+    agents: Agents,
 }
 
 impl Server {
@@ -63,7 +71,7 @@ impl Server {
     pub(crate) fn bind(path: &Path, agent: Option<u32>) -> Result<Self, Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| Error::Io { path, source }
+            move |error| Error::Io { path, error }
         };
         let folder = path
             .parent()
@@ -92,19 +100,35 @@ impl Server {
         // The agent may be of the folder's group rather than of this user.
         fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed(path))?;
         let peers = std::iter::once(own).chain(agent).collect();
-        Ok(Self { listener, peers })
+        let agents = Agents::default();
+        Ok(Self {
+            listener,
+            peers,
+            agents,
+        })
     }
 
-    /// Serves forever, once all threads have started and `narrow` has restricted them.
-    pub(crate) fn serve<E: Display>(&self, narrow: impl FnOnce() -> Result<(), E>) {
-        let (started, narrowed) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+    /// Serves until `told` returns and no agent is connected. It begins once all threads have started
+    /// and `narrow` has restricted them, and ends the process.
+    pub(crate) fn serve<E: Display>(
+        &self,
+        narrow: impl FnOnce() -> Result<(), E>,
+        told: impl FnOnce() -> Result<(), E>,
+    ) {
+        let all = THREADS + look::workers(THREADS) + 1;
+        let (started, narrowed) = (Barrier::new(all), Barrier::new(all));
         thread::scope(|scope| {
-            for index in 0..THREADS {
+            for index in 1..all {
                 let builder = thread::Builder::new().name(format!("serve-{index}"));
-                let thread = builder.spawn_scoped(scope, || {
+                let (started, narrowed) = (&started, &narrowed);
+                let thread = builder.stack_size(STACK).spawn_scoped(scope, move || {
                     started.wait();
                     narrowed.wait();
-                    self.accept();
+                    if index <= THREADS {
+                        self.accept();
+                    } else {
+                        look::work();
+                    }
                 });
                 exit_on(thread);
             }
@@ -112,6 +136,11 @@ impl Server {
             exit_on(narrow());
             eprintln!("podgate-node-helper: serving");
             narrowed.wait();
+            exit_on(told());
+            eprintln!("podgate-node-helper: ends once no agent is connected");
+            self.agents.until_gone();
+            // The threads wait for requests, and some of them perhaps for a dead file system.
+            std::process::exit(0);
         });
     }
 
@@ -151,6 +180,7 @@ impl Server {
             return Ok(());
         }
         let answer = match serde_json::from_slice(&request) {
+            Ok(Request::Stay {}) => return self.agents.add(stream).map_err(|_| Refused::Agents),
             Ok(request) => answer(&request),
             Err(error) => {
                 let reason = Refused::Json(error).to_string();
@@ -160,7 +190,9 @@ impl Server {
         let mut line = serde_json::to_vec(&answer)?;
         line.push(b'\n');
         stream.set_write_timeout(Some(PEER_TIMEOUT))?;
-        Ok(stream.write_all(&line)?)
+        let sent = stream.write_all(&line);
+        self.agents.tell();
+        Ok(sent?)
     }
 }
 
@@ -174,15 +206,19 @@ fn exit_on<T, E: Display>(result: Result<T, E>) {
 
 fn answer(request: &Request) -> Answer {
     match request {
-        Request::Find { container, by } => Answer::Found {
-            candidates: find::find(container, by),
-        },
+        Request::Find { container, by } => find::find(container, by),
         Request::Count { container } => Answer::Done {
             processes: find::count(container),
         },
         Request::Signal { leader, signal } => signal::signal(leader, *signal),
-        Request::HangUp { leader } => signal::hang_up(leader),
-        Request::Kill { leader, hung_up } => signal::kill(leader, *hung_up),
+        Request::HangUp {
+            leader,
+            session,
+            seen,
+        } => signal::hang_up(leader, session.as_deref(), *seen),
+        Request::Kill { leader, hung_up } => signal::kill(leader, hung_up),
+        // It has no answer of its own: the connection stays.
+        Request::Stay {} => Answer::Gone,
     }
 }
 

@@ -2,16 +2,26 @@
 //! before it is signalled, so none that took over a pid is ever reached.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use procfs::process::Stat;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::processes;
+use crate::{background, descriptors, processes};
 use podgate_helper::protocol::{self, Answer, HungUp, Process};
 use podgate_helper::ticks;
 
 /// A group that forks faster than it can be signalled is left after so many looks at all processes.
 const LOOKS: usize = 16;
+
+/// Why a session was not signalled.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("cannot signal process {pid}: {source}")]
+    Signal { pid: i32, source: rustix::io::Errno },
+    #[error("{0} processes, and still more are forked")]
+    Forks(usize),
+}
 
 /// Sends a signal to the session's foreground: the terminal's foreground group, or without one the
 /// leader's group. A wrapper that only waits for the program is left out.
@@ -19,37 +29,59 @@ pub(crate) fn signal(leader: &Process, signal: protocol::Signal) -> Answer {
     let Some(stat) = processes::find(leader) else {
         return Answer::Gone;
     };
+    let wrapper = match processes::waits_for_program(&stat, &leader.container) {
+        Ok(waits) => waits.then_some(stat.pid),
+        Err(error) => return failed(error),
+    };
     let group = foreground(&stat);
-    let wrapper = processes::waits_for_program(stat.pid).then_some(stat.pid);
-    send(leader, &[number(signal)], |process| {
-        process.pgrp == group && Some(process.pid) != wrapper
-    })
+    let found = members(leader)
+        .filter(|process| process.pgrp == group && Some(process.pid) != wrapper)
+        .collect();
+    answer(send(found, &[number(signal)]))
 }
 
 /// Sends SIGHUP and SIGCONT to the leader's group and the foreground's, as a terminal that hangs up
-/// does (and sshd by closing it).
-pub(crate) fn hang_up(leader: &Process) -> Answer {
-    let Some(stat) = processes::find(leader) else {
-        return Answer::Gone;
+/// does (and sshd by closing it). Without a terminal it spares what has detached itself. Nothing is
+/// signalled twice, nor what a program starts when it hears the signal.
+pub(crate) fn hang_up(leader: &Process, session: Option<&str>, seen: Option<u64>) -> Answer {
+    let stat = processes::find(leader);
+    if stat.is_none()
+        && let Some(answer) = nothing_left(leader, session, seen)
+    {
+        return answer;
+    }
+    // A leader that is gone has taken its terminal along.
+    let given = match &stat {
+        Some(stat) if stat.tty_nr != 0 => None,
+        Some(stat) => Some(descriptors::given(stat.pid)),
+        None => Some(Vec::new()),
     };
-    let group = foreground(&stat);
-    let hung_up = HungUp {
-        foreground: group.unsigned_abs(),
-        at: ticks::now(),
+    let group = match &stat {
+        Some(stat) => foreground(stat).unsigned_abs(),
+        None => leader.pid,
     };
-    let groups = [group, stat.pgrp];
-    match send(leader, &[Signal::HUP, Signal::CONT], |process| {
-        groups.contains(&process.pgrp)
-    }) {
-        failed @ Answer::Failed { .. } => failed,
-        _ => Answer::HungUp { hung_up },
+    let own = stat.map_or(leader.pid, |stat| stat.pgrp.unsigned_abs());
+    let at = ticks::now();
+    let found = members(leader).filter(|process| {
+        let theirs = process.pgrp.unsigned_abs();
+        let spared = |given| background::is_detached(process, leader, given);
+        [group, own].contains(&theirs) && !given.as_deref().is_some_and(spared)
+    });
+    match send(found.collect(), &[Signal::HUP, Signal::CONT]) {
+        Err(error) => failed(error),
+        Ok(_) => Answer::HungUp {
+            hung_up: HungUp {
+                foreground: group,
+                at,
+                given,
+            },
+        },
     }
 }
 
-/// Kills what is left of the foreground that was hung up, of that which there is now, and the leader.
-/// Where jobs have no groups of their own, what bears the marks of a background job stays, as under
-/// sshd.
-pub(crate) fn kill(leader: &Process, hung_up: HungUp) -> Answer {
+/// Kills what is left of the foreground that was hung up, of that which there is now, and the leader,
+/// those included that are forked meanwhile. What runs in the background stays, as under sshd.
+pub(crate) fn kill(leader: &Process, hung_up: &HungUp) -> Answer {
     // The leader may be gone, and its pid another's. The session's number is not given away while a
     // process has it, so one that is older than the hang-up vouches for all.
     let lives = processes::find(leader);
@@ -58,14 +90,32 @@ pub(crate) fn kill(leader: &Process, hung_up: HungUp) -> Answer {
         return Answer::Gone;
     }
     let now = lives.as_ref().map(foreground).map(i32::unsigned_abs);
-    send(leader, &[Signal::KILL], |process| {
+    let wanted = |process: &Stat| {
         let group = process.pgrp.unsigned_abs();
         if process.pid.unsigned_abs() == leader.pid {
             return lives.is_some();
         }
         let hung = group == hung_up.foreground || Some(group) == now;
-        hung && (group != leader.pid || !processes::is_background(process, leader.pid))
-    })
+        hung && match &hung_up.given {
+            Some(given) => !background::is_detached(process, leader, given),
+            None => group != leader.pid || !background::ignores_hang_ups(process, leader),
+        }
+    };
+    let mut reached = HashSet::new();
+    for _ in 0..LOOKS {
+        let found: Vec<_> = members(leader)
+            .filter(|process| !reached.contains(&(process.pid, process.starttime)))
+            .filter(|process| wanted(process))
+            .collect();
+        if found.is_empty() {
+            return answer(Ok(reached.len()));
+        }
+        reached.extend(found.iter().map(|process| (process.pid, process.starttime)));
+        if let Err(error) = send(found, &[Signal::KILL]) {
+            return failed(error);
+        }
+    }
+    failed(Error::Forks(reached.len()))
 }
 
 /// The session's processes: its number is the leader's pid, which no other has meanwhile.
@@ -78,6 +128,28 @@ fn members(leader: &Process) -> impl Iterator<Item = Stat> {
     })
 }
 
+/// The answer where a leader that is gone has left nothing that is surely its session's. One process
+/// vouches for all with the session's number: it bears the mark, or is older than the last look at the
+/// leader.
+fn nothing_left(leader: &Process, session: Option<&str>, seen: Option<u64>) -> Option<Answer> {
+    let pid = i32::try_from(leader.pid).ok();
+    let another = pid.and_then(processes::stat);
+    if another.is_some_and(|another| !processes::ended(&another)) {
+        return Some(Answer::Gone);
+    }
+    let older = |one: &Stat| seen.is_some_and(|seen| one.starttime <= seen);
+    let marked = |one: &Stat| {
+        let look = |session| processes::has_mark(one, &leader.container, session);
+        session.is_some_and(|session| look(session).unwrap_or(false))
+    };
+    let mut left = members(leader).peekable();
+    if left.peek().is_none() {
+        return Some(Answer::Gone);
+    }
+    let sure = left.any(|one| older(&one) || marked(&one));
+    (!sure).then_some(Answer::InDoubt)
+}
+
 fn foreground(leader: &Stat) -> i32 {
     if leader.tty_nr != 0 && leader.tpgid > 0 {
         leader.tpgid
@@ -86,28 +158,27 @@ fn foreground(leader: &Stat) -> i32 {
     }
 }
 
-/// Sends signals once to each process of the session that is wanted, those included that are forked
-/// meanwhile.
-fn send(leader: &Process, signals: &[Signal], wanted: impl Fn(&Stat) -> bool) -> Answer {
-    let mut reached = HashSet::new();
-    for _ in 0..LOOKS {
-        let mut found = false;
-        for process in members(leader).filter(|process| wanted(process)) {
-            if reached.insert((process.pid, process.starttime)) {
-                found = true;
-                if let Err(error) = send_to(&process, signals) {
-                    let reason = format!("cannot signal process {}: {error}", process.pid);
-                    return Answer::Failed { reason };
-                }
-            }
-        }
-        if !found {
-            let processes = reached.len();
-            return Answer::Done { processes };
-        }
+fn answer(sent: Result<usize, Error>) -> Answer {
+    match sent {
+        Ok(processes) => Answer::Done { processes },
+        Err(error) => failed(error),
     }
-    let reason = format!("{} processes, and still more are forked", reached.len());
+}
+
+fn failed(error: impl Display) -> Answer {
+    let reason = error.to_string();
     Answer::Failed { reason }
+}
+
+/// Sends signals once to each process: parents before children, so that no shell goes on with its
+/// script because the command that it waits for has ended.
+fn send(mut found: Vec<Stat>, signals: &[Signal]) -> Result<usize, Error> {
+    found.sort_unstable_by_key(|process| (process.starttime, process.pid));
+    for process in &found {
+        let pid = process.pid;
+        send_to(process, signals).map_err(|source| Error::Signal { pid, source })?;
+    }
+    Ok(found.len())
 }
 
 /// One that ends in between needs no signal.

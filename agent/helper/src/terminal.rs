@@ -1,21 +1,32 @@
 //! What a process reads: a pipe, or a terminal of some size. It is opened through the descriptor's own
-//! link in /proc, never by a path of its container, and only once it is known to be harmless to open.
+//! link in /proc, never by a path of its container. First comes the link's text: what that calls a file
+//! is not touched, for its file system may answer no more.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use procfs::process::Stat;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, major, openat};
 use rustix::io::Errno;
 use rustix::termios::tcgetwinsize;
 
-use podgate_helper::protocol::Stdin;
+use crate::descriptors::{self, Text};
+use crate::look;
+use podgate_helper::protocol::{ContainerId, Stdin};
 
 /// Majors of the pseudo-terminals' replica side (Documentation/admin-guide/devices.txt).
 const PTS: std::ops::RangeInclusive<u32> = 136..=143;
 
 /// What descriptor 0 of a process is.
-pub(crate) fn stdin(pid: i32) -> Stdin {
-    read(pid).unwrap_or(Stdin::Other)
+pub(crate) fn stdin(process: &Stat, container: &ContainerId) -> Stdin {
+    let text = descriptors::text(process.pid, 0).unwrap_or_default();
+    match descriptors::kind(&text) {
+        Text::Pipe | Text::Terminal => {
+            let seen = look::at(process, container, |pid| read(pid).ok());
+            seen.ok().flatten().unwrap_or(Stdin::Other)
+        }
+        Text::Null | Text::Other => Stdin::Other,
+    }
 }
 
 fn read(pid: i32) -> rustix::io::Result<Stdin> {

@@ -44,6 +44,9 @@ pub(crate) enum Error {
     StatusTooLong,
     #[error("the kubelet sent data before it accepted the streams")]
     TooEarly,
+    /// The program had started, and how it ended is not known.
+    #[error("the runtime lost the program: {0}")]
+    Runtime(String),
 }
 
 /// Gives the output of an exec.
@@ -60,6 +63,8 @@ pub(crate) struct Output {
     open: Vec<u32>,
     going_away: bool,
     opened: u64,
+    /// Whether the program is known to run.
+    runs: bool,
 }
 
 impl Output {
@@ -84,6 +89,7 @@ impl Output {
             open: open.to_vec(),
             going_away: false,
             opened: podgate_helper::ticks::now(),
+            runs: false,
         }
     }
 
@@ -135,6 +141,11 @@ impl Output {
                 return Ok(event);
             }
         }
+    }
+
+    /// Says that the program runs. What fails from here on is no failure to start it.
+    pub(crate) fn runs(&mut self) {
+        self.runs = true;
     }
 
     /// When the streams were asked for, in clock ticks since boot. The process is no older.
@@ -212,6 +223,15 @@ impl Output {
 #[async_trait]
 impl streams::Output for Output {
     async fn next(&mut self) -> Result<Event, Lost> {
-        self.event().await.map_err(|error| Lost(Box::new(error)))
+        match self.event().await {
+            Ok(Event::Exit(Exit::Failed(text))) if self.runs => {
+                Err(Lost(Box::new(Error::Runtime(text))))
+            }
+            Ok(event) => {
+                self.runs = true;
+                Ok(event)
+            }
+            Err(error) => Err(Lost(Box::new(error))),
+        }
     }
 }

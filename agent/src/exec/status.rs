@@ -92,6 +92,15 @@ pub(crate) fn start_failure(message: String) -> Exit {
     }
 }
 
+/// The working folder that a runtime does not find, in the words of runc and crun.
+pub(crate) fn gone_folder(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("chdir to ")?;
+    let (_, rest) = rest.split_once(['"', '`'])?;
+    let (folder, why) = rest.split_once(['"', '`'])?;
+    let gone = why.contains("no such file") || why.contains("No such file");
+    gone.then_some(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

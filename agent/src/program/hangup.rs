@@ -1,15 +1,17 @@
 //! The end of a session's program: SIGHUP and SIGCONT, a grace period, SIGKILL. A process that is not
 //! surely the session's own is never signalled, but counted and logged.
 
+use std::future::pending;
 use std::time::Duration;
 
-use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
 use super::services::ProgramServices;
 use super::tracked::Tracked;
+use super::turns::Turn;
+use crate::grant::Granted;
 use crate::runtime::running::Error;
-use crate::streams::Streams;
+use crate::streams::{Event, Streams};
 use podgate_helper::ticks;
 
 /// Seconds between tries. A runtime or a helper that restarts is away for a while.
@@ -18,14 +20,18 @@ const PAUSES: [u64; 6] = [1, 2, 5, 15, 30, 60];
 /// just restarted knows no container for a while.
 const GONE_TRIES: usize = 3;
 
+/// Bytes of output that are dropped in the grace between two pauses, and the pause: some 10 MB/s.
+const DRAIN_STEP: usize = 1024 * 1024;
+const DRAIN_PAUSE: Duration = Duration::from_millis(100);
+
 /// Repeats one step until it succeeds or its tries are used up.
 macro_rules! again {
-    ($services:expr, $step:expr) => {{
+    ($services:expr, $granted:expr, $step:expr) => {{
         let mut tries = Tries::new($services);
         loop {
-            let permit = tries.permit().await;
+            let turn = tries.turn($granted).await;
             let outcome = $step;
-            drop(permit);
+            drop(turn);
             match outcome {
                 Ok(done) => break done,
                 Err(error) => tries.pause(error).await?,
@@ -87,10 +93,15 @@ async fn try_to_end(
     tracked: &mut Tracked,
     mut streams: Option<Streams>,
 ) -> Result<Outcome, Error> {
+    let granted = tracked.granted.clone();
     let hang_up = match tracked.hang_up.clone() {
         Some(hang_up) => hang_up,
         None => {
-            let sent = again!(services, tracked.running.hang_up(&mut streams).await);
+            let sent = again!(
+                services,
+                &granted,
+                tracked.running.hang_up(&mut streams).await
+            );
             let Some(hang_up) = sent else {
                 return Ok(Outcome::Gone);
             };
@@ -99,15 +110,38 @@ async fn try_to_end(
             hang_up
         }
     };
-    drop(streams);
     let over = ticks::now().saturating_sub(hang_up.at()) / rustix::param::clock_ticks_per_second();
-    sleep(services.grace.saturating_sub(Duration::from_secs(over))).await;
-    let killed = again!(services, tracked.running.kill(&hang_up).await);
+    let grace = sleep(services.grace.saturating_sub(Duration::from_secs(over)));
+    match &mut streams {
+        // A runtime kills a program whose streams are closed.
+        Some(streams) => tokio::select! {
+            () = grace => {}
+            () = drain(streams) => {}
+        },
+        None => grace.await,
+    }
+    let killed = again!(services, &granted, tracked.running.kill(&hang_up).await);
     Ok(if killed {
         Outcome::Killed
     } else {
         Outcome::Gone
     })
+}
+
+/// Takes and drops what a program still writes, at a bounded rate, so that it does not wait for a
+/// reader while it cleans up. Never returns.
+async fn drain(streams: &mut Streams) {
+    let mut taken = 0;
+    loop {
+        match streams.output.next().await {
+            Ok(Event::Stdout(bytes) | Event::Stderr(bytes)) => taken += bytes.len(),
+            Ok(Event::Exit(_)) | Err(_) => pending().await,
+        }
+        if taken >= DRAIN_STEP {
+            taken = 0;
+            sleep(DRAIN_PAUSE).await;
+        }
+    }
 }
 
 /// The tries of one step.
@@ -127,9 +161,8 @@ impl<'a> Tries<'a> {
         }
     }
 
-    async fn permit(&self) -> Option<SemaphorePermit<'a>> {
-        // The semaphore is never closed; and if it were, going on would do no harm.
-        self.services.hangups.acquire().await.ok()
+    async fn turn(&self, granted: &Granted) -> Turn<'a> {
+        self.services.turns.take(granted).await
     }
 
     /// Waits before another try, or answers the error if there is none. Waiting does not clear a doubt.

@@ -9,6 +9,7 @@ mod signals;
 mod start;
 mod supervisor;
 mod tracked;
+mod turns;
 
 pub(crate) use entry::JournalEntry;
 pub(crate) use services::ProgramServices;

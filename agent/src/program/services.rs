@@ -3,21 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::entry::JournalEntry;
 use super::journal::Journal;
+use super::turns::Turns;
 use crate::metrics::Metrics;
-
-/// Hang-ups at a time. A frontdoor that dies leaves many to be done.
-const HANGUPS: usize = 16;
 
 /// What starts and ends programs, for all cores.
 #[derive(Debug)]
 pub(crate) struct ProgramServices {
     journal: Option<Journal>,
-    pub(super) hangups: Semaphore,
+    pub(super) turns: Turns,
     /// Between SIGHUP and SIGKILL.
     pub(super) grace: Duration,
     pub(super) metrics: Arc<Metrics>,
@@ -34,7 +31,7 @@ impl ProgramServices {
     ) -> Self {
         Self {
             journal,
-            hangups: Semaphore::new(HANGUPS),
+            turns: Turns::new(metrics.hangups_waiting.clone()),
             grace,
             metrics,
             stopped,

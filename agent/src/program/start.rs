@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use podgate_proto::v1::Exec;
+use podgate_proto::v1::{Exec, WorkingDirectory};
 
 use super::entry::JournalEntry;
 use super::hangup;
@@ -55,12 +55,12 @@ impl Programs {
         Self { runtime, services }
     }
 
-    /// Starts what `exec` asks for.
+    /// Starts what `exec` asks for, in this folder.
     pub(crate) async fn start(
         &self,
         granted: Granted,
         session: &str,
-        exec: &Exec,
+        (exec, folder): (&Exec, WorkingDirectory),
     ) -> Result<Program, NotStarted> {
         let record = Intent {
             services: &self.services,
@@ -71,6 +71,7 @@ impl Programs {
             granted: &granted,
             session,
             exec,
+            folder,
             record: &record,
         };
         let (programs, session) = (self.clone(), session.to_owned());

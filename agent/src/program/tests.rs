@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use podgate_proto::v1::{Exec, TerminalSize};
+use podgate_proto::v1::{Exec, TerminalSize, WorkingDirectory};
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
@@ -189,7 +189,9 @@ impl Node {
             container: "main".into(),
             container_id: "containerd://c1".into(),
         };
-        self.programs.start(granted, "a", &Exec::default()).await
+        self.programs
+            .start(granted, "a", (&Exec::default(), WorkingDirectory::Image))
+            .await
     }
 
     fn hangups(&self, outcome: &'static str) -> u64 {

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use podgate_proto::v1::Exec;
+use podgate_proto::v1::{Exec, WorkingDirectory};
 
 use super::error::Error;
 use super::running::Running;
@@ -35,6 +35,7 @@ pub(crate) struct Start<'a> {
     /// The session's id, 32 hex digits.
     pub(crate) session: &'a str,
     pub(crate) exec: &'a Exec,
+    pub(crate) folder: WorkingDirectory,
     pub(crate) record: &'a dyn Record,
 }
 

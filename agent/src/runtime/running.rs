@@ -21,8 +21,8 @@ pub(crate) trait Running: Send {
     async fn signal(&mut self, signal: Signal) -> Result<(), Error>;
 
     /// Sends SIGHUP and SIGCONT, as a terminal that hangs up does. It may take the streams, to close
-    /// them or to drain them; those that it leaves are closed after it. Answers `None` if nobody is
-    /// there any more.
+    /// them or to drain them; those that it leaves stay open until the kill. Answers `None` if nobody
+    /// is there any more.
     async fn hang_up(&mut self, streams: &mut Option<Streams>) -> Result<Option<HangUp>, Error>;
 
     /// Sends SIGKILL to what the hang-up has left. Answers whether there was anything to kill.

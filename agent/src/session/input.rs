@@ -13,6 +13,7 @@ use podgate_proto::v1::{FrontdoorMessage, TerminalSize};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::end::End;
@@ -63,13 +64,17 @@ struct Heard {
 pub(super) async fn listen(
     inbound: &mut (impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin),
     supervisor: &impl Supervisor,
-    (queue, resize): (mpsc::Sender<Order>, watch::Sender<TerminalSize>),
+    (queue, resize, unread): (
+        mpsc::Sender<Order>,
+        watch::Sender<TerminalSize>,
+        &CancellationToken,
+    ),
     flow: &Flow,
     outbound: &Outbound,
 ) -> End {
     let mut heard = Heard::default();
     while let Some(Ok(FrontdoorMessage { message })) = inbound.next().await {
-        match hear(message, &mut heard, supervisor, &resize, flow) {
+        match hear(message, &mut heard, supervisor, (&resize, unread), flow) {
             Ok(None) => {}
             // The credit bounds the queue, so it has room. It is gone once the process is done with its
             // input; the output says why.
@@ -89,7 +94,7 @@ fn hear(
     message: Option<FromFrontdoor>,
     heard: &mut Heard,
     supervisor: &impl Supervisor,
-    resize: &watch::Sender<TerminalSize>,
+    (resize, unread): (&watch::Sender<TerminalSize>, &CancellationToken),
     flow: &Flow,
 ) -> Result<Option<Order>, Misuse> {
     let order = match message.ok_or(Misuse::Unknown)? {
@@ -104,6 +109,10 @@ fn hear(
         }
         FromFrontdoor::Resize(size) => {
             resize.send_replace(size);
+            return Ok(None);
+        }
+        FromFrontdoor::OutputUnread(_) => {
+            unread.cancel();
             return Ok(None);
         }
         FromFrontdoor::Input(_) | FromFrontdoor::EndOfInput(_) if heard.ended => {

@@ -1,10 +1,13 @@
 //! From the process to the frontdoor: its output, and how it ended.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use podgate_proto::flow::{self, Offset};
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::{Data, Exited};
+use tokio_util::sync::CancellationToken;
 
 use super::end::End;
 use super::outbound::{Gone, Outbound, last_words, tell};
@@ -16,17 +19,29 @@ use crate::streams::{Event, Output};
 /// The status of a process that SIGKILL has ended, as all in a container that ends.
 const KILLED: u8 = 128 + 9;
 
-/// From the process to the frontdoor, as far as it has credit.
+/// How often a process is signalled that goes on writing although nobody reads.
+const PIPE: Duration = Duration::from_secs(1);
+
+/// From the process to the frontdoor, as far as it has credit. After `unread` the output is thrown away.
 pub(super) async fn give(
-    output: &mut dyn Output,
+    (output, unread): (&mut dyn Output, &CancellationToken),
     supervisor: &impl Supervisor,
     outbound: &Outbound,
     credit: &flow::Sender,
     moved: &Moved<'_>,
 ) -> End {
     let mut sent = Sent::default();
+    let mut piped: Option<Instant> = None;
     loop {
         let given = match output.next().await {
+            // No runtime gives the process a closed pipe: it gets the signal of one when it writes.
+            Ok(Event::Stdout(_)) if unread.is_cancelled() => {
+                if piped.is_none_or(|last| last.elapsed() >= PIPE) {
+                    piped = Some(Instant::now());
+                    supervisor.signal("PIPE");
+                }
+                continue;
+            }
             Ok(Event::Stdout(bytes)) => {
                 let to = (&mut sent.output, ToFrontdoor::Output as fn(Data) -> _);
                 send(bytes, to, outbound, credit, moved).await

@@ -10,36 +10,66 @@ use crate::streams::{Event, Input as _};
 
 /// The script's status for a process that is not the session's, or no longer.
 const GONE: u8 = 3;
+/// The script's status where it cannot be said what is the session's.
+const IN_DOUBT: u8 = 5;
 /// The most bytes of the script's output: one line of /proc/PID/stat.
 const MAX_OUTPUT: usize = 4 * 1024;
 
 /// `$1` says what to do. The second word of /proc/PID/stat may hold anything, so the words after it are
 /// read from behind the last parenthesis (proc(5)). The script exits with 3 if the leader is gone, with 4
-/// if it could not be signalled. Every sh's kill takes `kill -HUP -N` for a group.
+/// if it could not be signalled, with 5 if what there is may or may not be the session's. Every sh's kill
+/// takes `kill -HUP -N` for a group.
 ///
-/// - `hangup PID START` sends HUP and CONT to the leader's group and to the terminal's foreground group,
-///   as a terminal that hangs up does, and prints the foreground group.
+/// - `hangup PID START SESSION` sends HUP and CONT to the leader's group and to the terminal's foreground
+///   group, as a terminal that hangs up does, and prints the foreground group. If the leader is gone, a
+///   process with its number for its session's and with the mark vouches for the rest.
 /// - `kill PID START GROUP AT` kills the leader, and in its session what is left of that group and of
-///   the present foreground group. Where jobs have no groups of their own, a background job is spared:
-///   it ignores HUP, and it or its parent reads /dev/null, as POSIX says of background jobs (Shell
-///   Command Language §2.9.3). If the leader is gone, another process may have its number by now. That
-///   it is still the same session is known if a process of it is older than AT.
+///   the present foreground group. If the leader is gone, another process may have its number by now.
+///   That it is still the same session is known if a process of it is older than AT.
 /// - `SIGNAL PID START` sends the signal to the foreground group, or without a terminal to the leader's.
 /// - `find SESSION` prints the stat of the leader that bears the session's mark.
+///
+/// `spared` is what runs in the background: it or a parent reads /dev/null, and with a terminal it ignores
+/// HUP. Without a terminal it has none of the leader's descriptors for stdout and stderr, or it ignores
+/// INT and QUIT, as background jobs do (POSIX, Shell Command Language §2.9.3). Where something is spared,
+/// the rest stands still until each has its HUP: no shell goes on because its child has ended.
 const SCRIPT: &str = "\
 look() {
   { read -r s <\"/proc/$1/stat\"; } 2>/dev/null || return 1
   set -- ${s##*) }
   [ \"$1\" != Z ] || return 1
-  d=$2 g=$3 i=$4 f=$6 b=${20}
+  d=$2 g=$3 i=$4 t=$5 f=$6 b=${20}
 }
-background() {
-  x=
-  while read -r k v; do case $k$v in SigIgn:*[13579bdf]) x=$1;; esac; done <\"/proc/$1/status\"
-  for k in 1 2 3 4 5 6 7 8; do
+ignores() {
+  while read -r k v; do case $k$v in SigIgn:*$2) return 0;; esac; done <\"/proc/$1/status\"
+  return 1
+} 2>/dev/null
+holds() {
+  for e in 1 2; do
+    o=/proc/$1/fd/$e
+    [ ! \"$o\" -ef /dev/null ] || continue
+    if [ \"$q\" = 1 ]; then
+      for k in 0 1 2 3; do [ ! \"$o\" -ef \"/proc/$l/fd/$k\" ] || return 0; done
+    else
+      [ ! -p \"$o\" ] && [ ! -S \"$o\" ] || return 0
+    fi
+  done
+  return 1
+}
+spared() {
+  x=$1 y=
+  if [ -n \"$w\" ]; then
+    ignores \"$x\" '[13579bdf]' || return 1
+    y=1
+  else
+    ! ignores \"$x\" '[67ef]' || y=1
+  fi
+  for n in 1 2 3 4 5 6 7 8; do
     [ -n \"$x\" ] && [ \"$x\" != \"$l\" ] || return 1
     look \"$x\" && [ \"$i\" = \"$l\" ] || return 1
-    [ ! \"/proc/$x/fd/0\" -ef /dev/null ] || return 0
+    if [ \"/proc/$x/fd/0\" -ef /dev/null ]; then
+      [ -z \"$y\" ] && holds \"$x\" || return 0
+    fi
     x=$d
   done
   return 1
@@ -52,28 +82,62 @@ marked() {
   done 2>/dev/null
   return 1
 }
+left() {
+  for p in /proc/[0-9]*; do
+    p=${p#/proc/}
+    look \"$p\" && [ \"$i\" = \"$l\" ] && [ \"$b\" -ge \"$1\" ] || continue
+    q=5
+    marked \"$p\" \"$2\" && { q=2; break; }
+  done
+  [ -n \"$q\" ] || exit 3
+  [ \"$q\" = 2 ] || exit 5
+}
+pick() {
+  for p in /proc/[0-9]*; do
+    p=${p#/proc/}
+    look \"$p\" && [ \"$i\" = \"$l\" ] && [ \"$g\" = \"$l\" ] || continue
+    case \" $c$r \" in *\" $p \"*) continue;; esac
+    if spared \"$p\"; then r=\"$r $p\"; else c=\"$c $p\"; fi
+  done
+}
 if [ \"$1\" = find ]; then
   for p in /proc/[0-9]*; do
     p=${p#/proc/}
     look \"$p\" && [ \"$i\" = \"$p\" ] && [ \"$d\" = 0 ] || continue
     marked \"$p\" \"$2\" && { printf '%s\\n' \"$s\"; exit 0; }
   done
+  for p in /proc/[0-9]*; do
+    p=${p#/proc/}
+    look \"$p\" && [ \"$i\" != 0 ] && ! look \"$i\" && marked \"$p\" \"$2\" && exit 5
+  done
   exit 3
 fi
-l=$2 q=
-look \"$l\" && [ \"$b\" = \"$3\" ] && q=1
+l=$2 q= w=
+look \"$l\" && { [ \"$b\" = \"$3\" ] && q=1 || [ \"$1\" = kill ] || exit 3; }
+[ \"$q\" != 1 ] || [ \"$t\" = 0 ] || w=1
 [ \"$i\" = \"$l\" ] && [ \"${f:-0}\" -gt 1 ] || f=$l
 case $1 in
   hangup)
-    [ -n \"$q\" ] || exit 3
-    kill -HUP \"-$l\" || exit 4
-    kill -CONT \"-$l\"
-    [ \"$f\" = \"$l\" ] || { kill -HUP \"-$f\"; kill -CONT \"-$f\"; }
+    [ -n \"$q\" ] || left \"$3\" \"$4\"
+    c= r=
+    [ -n \"$w\" ] || pick
+    if [ -z \"$r\" ]; then
+      kill -HUP \"-$l\" || exit 4
+      kill -CONT \"-$l\"
+      [ \"$f\" = \"$l\" ] || { kill -HUP \"-$f\"; kill -CONT \"-$f\"; }
+    elif [ -n \"$c\" ]; then
+      a=$c
+      kill -STOP $a
+      pick
+      [ \"$a\" = \"$c\" ] || kill -STOP $c
+      kill -HUP $c
+      kill -CONT $c
+    fi
     echo \"$f\";;
   kill)
     j= z=$f
     [ -z \"$q\" ] || { kill -STOP \"$l\" && j=1; } || exit 4
-    for n in 1 2; do
+    for m in 1 2; do
       c=
       for p in /proc/[0-9]*; do
         p=${p#/proc/}
@@ -81,7 +145,7 @@ case $1 in
         [ \"$b\" -gt \"$5\" ] || q=${q:-2}
         [ \"$g\" = \"$4\" ] || [ \"$g\" = \"$z\" ] || continue
         [ \"$p\" != \"$l\" ] || continue
-        [ \"$g\" = \"$l\" ] && background \"$p\" || c=\"$c $p\"
+        [ \"$g\" = \"$l\" ] && spared \"$p\" || c=\"$c $p\"
       done
       [ -n \"$q\" ] || exit 3
       [ -z \"$c\" ] || { kill -KILL $c; j=1; }
@@ -119,6 +183,12 @@ impl Leader {
 pub(crate) enum Error {
     #[error(transparent)]
     Exec(#[from] exec::Error),
+    #[error("the image has no shell of this name")]
+    NoShell,
+    #[error(
+        "the process that leads the session is gone, and what it has left is not surely its own"
+    )]
+    InDoubt,
     #[error("the hang-up script ended with status {0}")]
     Status(u8),
     #[error("the runtime could not start the hang-up script: {0}")]
@@ -131,8 +201,8 @@ pub(crate) struct Script(Vec<String>);
 
 impl Script {
     /// SIGHUP and SIGCONT, as a terminal that hangs up sends them. [`foreground`] reads the answer.
-    pub(crate) fn hang_up(leader: Leader) -> Self {
-        Self::new("hangup", leader, [])
+    pub(crate) fn hang_up(leader: Leader, session: &str) -> Self {
+        Self::new("hangup", leader, [session.to_owned()])
     }
 
     /// Kills what a hang-up has left. `at` is when the hang-up was, in clock ticks since boot.
@@ -158,15 +228,16 @@ impl Script {
         Self(argv)
     }
 
-    /// What a runtime is to execute.
-    pub(crate) fn argv(&self) -> &[String] {
-        &self.0
+    /// What a runtime is to execute, with a shell of this name.
+    pub(crate) fn argv(&self, shell: &str) -> Vec<String> {
+        let shell = std::iter::once(shell.to_owned());
+        shell.chain(self.0.iter().cloned()).collect()
     }
 }
 
-/// A command line that runs the script with these arguments.
+/// A shell's arguments that run the script with these of its own.
 fn words(words: &[&str]) -> Vec<String> {
-    let argv = ["sh", "-c", SCRIPT, "podgate-hangup"].iter().chain(words);
+    let argv = ["-c", SCRIPT, "podgate-hangup"].iter().chain(words);
     argv.map(|&word| word.to_owned()).collect()
 }
 
@@ -186,8 +257,9 @@ pub(crate) async fn answer(mut input: Input, mut output: Output) -> Result<Optio
             Event::Exit(Exit::Code(0)) => {
                 return Ok(Some(String::from_utf8_lossy(&said).into_owned()));
             }
-            // In an image without a shell, no program was ever started by one.
-            Event::Exit(Exit::Code(GONE) | Exit::NotFound(_)) => return Ok(None),
+            Event::Exit(Exit::Code(GONE)) => return Ok(None),
+            Event::Exit(Exit::NotFound(_)) => return Err(Error::NoShell),
+            Event::Exit(Exit::Code(IN_DOUBT)) => return Err(Error::InDoubt),
             Event::Exit(Exit::Code(code)) => return Err(Error::Status(code)),
             Event::Exit(Exit::NotExecutable(text) | Exit::Failed(text)) => {
                 return Err(Error::Runtime(text));

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use tokio::time::timeout;
 
 use super::hangup::Leader;
+use super::trouble::{self, Trouble};
 use crate::exec::{self, Output, status};
 use crate::exit::Exit;
 use crate::streams::Event;
@@ -27,6 +28,8 @@ pub(crate) enum Error {
     NoShell,
     #[error("the image's shell ended with status {0} before it ran anything")]
     Ended(u8),
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
     #[error("the runtime could not start the program: {0}")]
     Runtime(String),
 }
@@ -80,8 +83,15 @@ impl PendingStart {
         }
     }
 
+    /// What the shell in front has met, as far as it has said so. bash goes on trying to fork for 15 s.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        let words = [&self.complaints[..], &self.said[..]].concat();
+        trouble::in_words(&String::from_utf8_lossy(&words))
+    }
+
     /// The output, once the program runs.
-    pub(crate) fn into_output(self) -> Output {
+    pub(crate) fn into_output(mut self) -> Output {
+        self.output.runs();
         self.output
     }
 
@@ -95,6 +105,9 @@ impl PendingStart {
     fn ended(&self, exit: Exit) -> Error {
         let exit = match exit {
             Exit::Code(code) => {
+                if let Some(trouble) = self.trouble().or_else(|| trouble::in_status(code)) {
+                    return trouble.into();
+                }
                 let words = [&self.complaints[..], &self.said[..]].concat();
                 match status::start_failure(String::from_utf8_lossy(&words).into_owned()) {
                     Exit::Failed(_) => Exit::Code(code),
@@ -106,7 +119,9 @@ impl PendingStart {
         match exit {
             Exit::NotFound(_) => Error::NoShell,
             Exit::Code(code) => Error::Ended(code),
-            Exit::NotExecutable(text) | Exit::Failed(text) => Error::Runtime(text),
+            Exit::NotExecutable(text) | Exit::Failed(text) => {
+                trouble::in_words(&text).map_or(Error::Runtime(text), Error::Trouble)
+            }
         }
     }
 }

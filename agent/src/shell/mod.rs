@@ -3,5 +3,8 @@
 
 pub(crate) mod hangup;
 pub(crate) mod launch;
+mod lone;
+pub(crate) mod sh;
 mod stty;
+pub(crate) mod trouble;
 pub(crate) mod wrapper;

@@ -2,13 +2,16 @@
 //! (environment, terminal size and modes), says that it runs, and gets out of the way. A user must see
 //! no difference from sshd.
 
-use podgate_proto::v1::{Exec, Terminal, exec::Program};
+use podgate_proto::v1::{Exec, Terminal, WorkingDirectory, exec::Program};
 
-use super::stty;
+use super::{lone, stty};
 
 /// The most bytes of one argument of a program: MAX_ARG_STRLEN of Linux (32 pages), less the NUL that
 /// ends it.
-pub(crate) const MAX_ARGUMENT: usize = 128 * 1024 - 1;
+const MAX_ARGUMENT: usize = 128 * 1024 - 1;
+
+/// The most bytes of a command, which passes through the variable of this name.
+const MAX_COMMAND: usize = MAX_ARGUMENT - "__command=".len();
 
 // The scripts' own variables begin with __, so that they do not touch the image's.
 
@@ -16,6 +19,7 @@ pub(crate) const MAX_ARGUMENT: usize = 128 * 1024 - 1;
 /// from being expanded to a file name.
 const TERMINAL: &str = "\
 set -f; [ -z \"$1\" ] || stty $1 2>/dev/null; [ -z \"$2\" ] || stty $2 2>/dev/null; set +f; shift 2
+__t=$(tty 2>/dev/null) && export SSH_TTY=\"$__t\"; unset __t
 ";
 
 /// Puts a command together that is not UTF-8, which the kubelet's protobuf would refuse. `$1` pieces of
@@ -31,34 +35,103 @@ set -- \"$@\" \"$__c\"; unset __n __c __p
 const ENVIRONMENT: &str =
     "while [ \"$1\" != -- ]; do export \"$1\"; shift; done 2>/dev/null; shift\n";
 
-/// Says that the program is about to run, and which process it is: `/proc/self/stat` of the shell,
-/// read by the shell itself, between bytes that no line discipline changes.
-const READY: &str = "\
-{ IFS= read -r __s </proc/self/stat; } 2>/dev/null
-printf '\\001%s:%s\\002' \"$0\" \"$__s\"; unset __s
-";
+/// Notes which process it is: `/proc/self/stat` of the shell, read by the shell itself.
+const SELF: &str = "{ IFS= read -r __t </proc/self/stat; } 2>/dev/null\n";
 
-/// Finds the user's shell as login(1) would, from the image's passwd. A shell that refuses logins is
-/// passed over.
-const FIND_SHELL: &str = "\
-__s= __u=
+/// Says that the program is about to run, and which process leads, between bytes that no line
+/// discipline changes.
+const READY: &str = "printf '\\001%s:%s\\002' \"$0\" \"$__t\"";
+
+/// Looks the user up in the image's passwd: `__n` name, `__d` home, `__s` shell. As under sshd, USER and
+/// LOGNAME are set; HOME is the runtime's, unless it has set none. The runtime takes it from passwd, too,
+/// where neither the image nor the pod says otherwise.
+const USER: &str = "\
+__u= __n= __d= __s=
 { while read -r __k __v _; do [ \"$__k\" != Uid: ] || { __u=$__v; break; }; done </proc/self/status
-  while IFS=: read -r _ _ __i _ _ _ __h; do [ \"$__i\" != \"$__u\" ] || { __s=$__h; break; }; done </etc/passwd
+  while IFS=: read -r __k _ __v _ _ __p __h; do
+    [ \"$__v\" != \"${__u:-none}\" ] || { __n=$__k __d=$__p __s=$__h; break; }
+  done </etc/passwd
 } 2>/dev/null
+[ -z \"$__n\" ] || export USER=\"$__n\" LOGNAME=\"$__n\"
+[ -n \"$HOME\" ] || [ -z \"$__d\" ] || export HOME=\"$__d\"
 case $__s in */nologin|*/false) __s=;; esac
-[ -f \"$__s\" ] && [ -x \"$__s\" ] || __s=$(command -v bash || command -v ash || command -v sh)
-set -- \"$__s\"; unset __s __u __k __v __i __h
+[ -f \"$__s\" ] && [ -x \"$__s\" ] || __s=
 ";
 
-/// Without a terminal the wrapper stays as the program's parent, as sshd would, and keeps stdout and
-/// stderr open: a runtime closes stdin as soon as either has ended, which cuts `cat > file` short
-/// (containerd issue 13934). The traps let the wrapper outlive a signal to the group and report the
-/// program's status. In the program itself they are reset (POSIX sh, exec). The wrapper's own stderr is
-/// moved, so that it prints nothing about how the program died. The subshell makes dash change only the
-/// program's descriptors.
+/// Goes to the home of a user who is known. If it is not there, the folder stays as it is.
+const HOME: &str = "\
+case $__n:$HOME in ?*:/*) cd \"$HOME\" 2>/dev/null;; esac
+";
+
+/// A user without a shell of their own, or with one that refuses logins, gets the image's best.
+const ANY_SHELL: &str = "\
+[ -n \"$__s\" ] || __s=$(command -v bash || command -v ash || command -v sh)
+";
+
+/// … and for a command sh.
+const ANY_SH: &str = "\
+[ -n \"$__s\" ] || __s=$(command -v sh)
+";
+
+/// SHELL, and none of the variables that a shell in front would leave. Debian's bash reads ~/.bashrc for
+/// a command only where SHLVL is below 2. ksh 93 takes one off at an exec, and would crash without.
+const SHELL: &str = "\
+[ -n \"$__s\" ] || __s=/bin/sh
+case $__s in
+  /*) export SHELL=\"$__s\";;
+  *) [ ! -x \"/bin/$__s\" ] || export SHELL=\"/bin/$__s\";;
+esac
+unset OLDPWD; case $KSH_VERSION in *93*) ;; *) unset SHLVL;; esac
+";
+
+/// Has `$0` of a command be the shell's name, as sshd does. Where PATH leads to another shell of this
+/// name, it is the path. Some busyboxes find themselves without PATH.
+const BY_NAME: &str = "\
+__n=${__s##*/} __p=$(command -v \"${__s##*/}\" 2>/dev/null)
+{ [ \"$__p\" = \"$__n\" ] || [ \"$__p\" -ef \"$__s\" ]; } 2>/dev/null && __s=$__n
+";
+
+/// Has dash become a lone command, whose program is `__f`, unless that is one of its own words.
+const LONE: &str = "\
+case ${__s##*/} in sh|dash|ash)
+  [ -z \"$__f\" ] || case $(command -v \"$__f\" 2>/dev/null) in */*) set -- \"exec $1\";; esac;;
+esac
+";
+
+/// Without a terminal a shell stays as the program's parent, as sshd would. Its script (`__r`) and the
+/// command come by its environment: in its arguments, `pkill -f` would find them.
+const HAND_OVER: &str = "export __run=\"$__r\" __shell=\"$__s\" __command=\"$1\"\n";
+
+/// What the shell that stays is called with, behind its name.
+const EVALUATE: &str = " -c 'eval \"$__run\"' \"$0\"";
+
+/// The shell that stays keeps stdout and stderr open: a runtime closes stdin as soon as either has
+/// ended, which cuts `cat > file` short (containerd issue 13934). The traps let it outlive a signal to
+/// the group and report the program's status. In the program itself they are reset (POSIX sh, exec). Its
+/// own stderr is moved, so that it prints nothing about how the program died. The subshell makes dash
+/// change only the program's descriptors.
 const STAY: &str = "\
+__s=$__shell; set -- \"$__command\"; unset __run __shell __command
+case $KSH_VERSION in *93*) ;; *) unset SHLVL;; esac
 trap : HUP INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev/null
 ";
+
+/// Counts how often the kernel has killed for want of memory in this container (cgroup v2, else v1).
+/// bash and dash read a file that is not there with an error that a group's redirection hides.
+const KILLS: &str = "\
+__kills() {
+  __k=; for __f in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
+    [ ! -r $__f ] || while read -r __a __b; do [ \"$__a\" != oom_kill ] || __k=$__b; done <$__f
+  done
+}
+__kills; __o=$__k
+";
+
+/// Ends with the program's status. One that was killed for want of memory leaves nobody to say so.
+const END: &str = "\
+__e=$?
+[ $__e != 137 ] || { __kills; [ \"$__k\" = \"$__o\" ] || echo 'podgate: the container has reached its limit of memory, and the kernel has killed a process in it' >&3; }
+exit $__e";
 
 /// A program to run in a container, and how to tell that it has begun.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +146,7 @@ pub(crate) struct Wrapped {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     #[error(
-        "the command is {0} bytes long, more than the {MAX_ARGUMENT} that Linux takes in one argument; send it as a script on stdin instead (ssh TARGET sh < script)"
+        "the command is {0} bytes long, more than the {MAX_COMMAND} that Linux lets through; send it as a script on stdin instead (ssh TARGET sh < script)"
     )]
     TooLong(usize),
     #[error("the command contains a NUL byte")]
@@ -94,62 +167,100 @@ pub(crate) enum Error {
     Variable(String),
 }
 
-/// Wraps what `exec` asks for, for an image that has a shell.
-pub(crate) fn wrap(session: &str, exec: &Exec) -> Result<Wrapped, Error> {
+/// Wraps what `exec` asks for, for an image that has a shell of this name.
+pub(crate) fn wrap(
+    session: &str,
+    exec: &Exec,
+    folder: WorkingDirectory,
+    shell: &str,
+) -> Result<Wrapped, Error> {
+    let terminal = exec.terminal.as_ref();
+    // The words that set the program up come first, its own arguments last.
     let mut script = String::new();
     let mut arguments = Vec::new();
-
-    let terminal = exec.terminal.as_ref();
-    let run = match exec.program.as_ref().ok_or(Error::NoProgram)? {
-        Program::Shell(shell) => {
-            script.push_str(FIND_SHELL);
-            match (terminal, shell.login) {
-                (Some(_), false) => "exec \"$1\"",
-                (Some(_), true) => "exec \"$1\" -l",
-                (None, false) => "(exec \"$1\" 2>&3 3>&-); exit $?",
-                (None, true) => "(exec \"$1\" -l 2>&3 3>&-); exit $?",
-            }
-        }
-        Program::Command(command) => {
-            check(command)?;
-            match std::str::from_utf8(command) {
-                Ok(command) => arguments.push(command.to_owned()),
-                Err(_) => {
-                    script.push_str(OCTAL);
-                    let pieces = octal(command);
-                    arguments.push(pieces.len().to_string());
-                    arguments.extend(pieces);
-                }
-            }
-            if terminal.is_some() {
-                "exec sh -c \"$1\""
-            } else {
-                "(exec sh -c \"$1\" 2>&3 3>&-); exit $?"
-            }
-        }
-    };
-    // The words that set the program up come first, its own arguments last.
-    let mut prologue = String::new();
-    let mut front = Vec::new();
     if let Some(terminal) = terminal {
-        prologue.push_str(TERMINAL);
-        front.push(terminal.size.as_ref().map(stty::size).unwrap_or_default());
-        front.push(stty::modes(&terminal.modes));
+        script.push_str(TERMINAL);
+        arguments.push(terminal.size.as_ref().map(stty::size).unwrap_or_default());
+        arguments.push(stty::modes(&terminal.modes));
     }
-    prologue.push_str(ENVIRONMENT);
-    front.push(format!("PODGATE_SESSION={session}"));
-    front.extend(environment(exec, terminal)?);
-    front.push("--".to_owned());
+    script.push_str(ENVIRONMENT);
+    arguments.push(format!("PODGATE_SESSION={session}"));
+    arguments.extend(environment(exec, terminal)?);
+    arguments.push("--".to_owned());
 
-    let stay = if terminal.is_some() { "" } else { STAY };
+    let program = Front::of(exec)?;
+    script.push_str(USER);
+    if folder == WorkingDirectory::Home {
+        script.push_str(HOME);
+    }
+    if terminal.is_none() {
+        script.push_str("__r=$1; shift\n");
+        arguments.push(stay(program.run));
+    }
+    script.push_str(&program.script);
+    arguments.extend(program.arguments);
+    script.push_str(&match terminal {
+        Some(_) => format!("{SELF}{READY}; unset __t; exec \"$__s\"{}", program.run),
+        None => format!("{HAND_OVER}exec {shell}{EVALUATE}"),
+    });
+
     let name = format!("podgate:{session}");
     let ready = format!("\u{1}{name}:");
-    let script = format!("{prologue}{script}{READY}{stay}{run}");
-    let argv = ["sh", "-c", &script, &name].map(str::to_owned);
+    let argv = [shell, "-c", &script, &name].map(str::to_owned);
     Ok(Wrapped {
-        argv: argv.into_iter().chain(front).chain(arguments).collect(),
+        argv: argv.into_iter().chain(arguments).collect(),
         ready,
     })
+}
+
+/// The script of the shell that stays. The program's first output comes behind its fork: a container
+/// may have reached its limit of processes.
+fn stay(run: &str) -> String {
+    format!("{STAY}{KILLS}{SELF}({READY}; exec \"$__s\"{run} 2>&3 3>&-)\n{END}")
+}
+
+/// What finds the shell, and how that is called.
+struct Front {
+    script: String,
+    arguments: Vec<String>,
+    /// The shell's arguments, in which `$1` is the command.
+    run: &'static str,
+}
+
+impl Front {
+    fn of(exec: &Exec) -> Result<Self, Error> {
+        match exec.program.as_ref().ok_or(Error::NoProgram)? {
+            Program::Shell(shell) => Ok(Self {
+                script: [ANY_SHELL, SHELL].concat(),
+                arguments: Vec::new(),
+                run: if shell.login { " -l" } else { "" },
+            }),
+            Program::Command(command) => Self::command(command),
+        }
+    }
+
+    fn command(command: &[u8]) -> Result<Self, Error> {
+        check(command)?;
+        let mut script = [ANY_SH, SHELL, BY_NAME, "__f=$1; shift\n"].concat();
+        let text = std::str::from_utf8(command).ok();
+        let program = text.and_then(lone::program).unwrap_or_default();
+        let mut arguments = vec![program.to_owned()];
+        match text {
+            Some(command) => arguments.push(command.to_owned()),
+            None => {
+                script.push_str(OCTAL);
+                let pieces = octal(command);
+                arguments.push(pieces.len().to_string());
+                arguments.extend(pieces);
+            }
+        }
+        script.push_str(LONE);
+        Ok(Self {
+            script,
+            arguments,
+            run: " -c \"$1\"",
+        })
+    }
 }
 
 /// The words of a command, for an image without a shell.
@@ -165,7 +276,7 @@ pub(crate) fn split(command: &[u8]) -> Result<Vec<String>, Error> {
 }
 
 fn check(command: &[u8]) -> Result<(), Error> {
-    if command.len() > MAX_ARGUMENT {
+    if command.len() > MAX_COMMAND {
         return Err(Error::TooLong(command.len()));
     }
     if command.contains(&0) {

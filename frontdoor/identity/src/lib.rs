@@ -2,6 +2,7 @@
 //! API server that knows them. The frontdoor and the signer use it; it links no SSH server.
 
 pub mod addresses;
+pub mod bucket;
 pub mod desk_claims;
 pub mod kubernetes;
 pub mod strength;

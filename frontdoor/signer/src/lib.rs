@@ -1,7 +1,6 @@
 //! The signer: holds the CAs, and gives agents, frontdoors and users their certificates. No SSH client
 //! reaches it.
 
-mod bucket;
 mod ca;
 mod config;
 mod connections;

@@ -64,7 +64,7 @@ impl Tokens {
         let _place = self.places.acquire().await;
         let api = Api::<TokenReview>::all(self.client.clone());
         let post = PostParams::default();
-        let answer = within(ANSWER_TIMEOUT, api.create(&post, &review)).await?;
+        let answer = within(ANSWER_TIMEOUT, || api.create(&post, &review)).await?;
         let status = answer.status.unwrap_or_default();
         let refused = |reason: &str| Error::Refused {
             audience: audience.to_owned(),

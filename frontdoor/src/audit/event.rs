@@ -7,13 +7,12 @@ use std::time::Duration;
 use podgate_proto::v1::Action;
 use serde::Serialize;
 
+use super::command::{Command, MAX_COMMAND};
 use super::refused_by::RefusedBy;
 use podgate_identity::Identity;
 
 /// The schema's version. Fields may be added to it; what is there keeps its meaning.
 const VERSION: u32 = 1;
-/// Bytes of a command.
-pub(super) const MAX_COMMAND: usize = 4096;
 /// Bytes of all groups, and of all that is `extra`.
 const MAX_LIST: usize = 4096;
 /// Bytes of any other text.
@@ -76,7 +75,15 @@ pub(crate) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    command_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_sha256: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_sha256: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tty: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,12 +163,18 @@ impl<'a> Event<'a> {
     /// Adds the program. `asked` is what a forced command replaced. Without both it is a shell.
     pub(super) fn program(
         mut self,
-        command: Option<&'a str>,
-        asked: Option<&'a str>,
+        command: Option<&'a Command>,
+        asked: Option<&'a Command>,
         tty: bool,
     ) -> Self {
-        self.command = command.map(|text| self.bound("command", text, MAX_COMMAND));
-        self.asked = asked.map(|text| self.bound("asked", text, MAX_COMMAND));
+        if let Some(command) = command {
+            self.command = Some(self.bound("command", command.text(), MAX_COMMAND));
+            (self.command_bytes, self.command_sha256) = command.whole().unzip();
+        }
+        if let Some(asked) = asked {
+            self.asked = Some(self.bound("asked", asked.text(), MAX_COMMAND));
+            (self.asked_bytes, self.asked_sha256) = asked.whole().unzip();
+        }
         self.tty = Some(tty);
         self
     }
@@ -305,9 +318,10 @@ mod tests {
                 container: "main".into(),
             },
         );
+        let long = Command::new(&[b'x'; MAX_COMMAND + 1]);
         let mut event = Event::accepted(&identity, "d")
             .from(([192, 0, 2, 1], 1).into(), Via::Jump, "web-0")
-            .program(Some("a"), Some("b"), true)
+            .program(Some(&long), Some(&long), true)
             .refusal("rule", "c")
             .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
         let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
@@ -318,7 +332,7 @@ mod tests {
             .iter()
             .flat_map(|event| event.as_object().unwrap().keys());
         let fields: std::collections::BTreeSet<_> = fields.collect();
-        assert_eq!(fields.len(), 29, "{fields:?}");
+        assert_eq!(fields.len(), 33, "{fields:?}");
         for field in fields {
             assert!(page.contains(&format!("`{field}`")), "{field}");
         }
@@ -330,6 +344,7 @@ mod tests {
         identity.groups = (0..1000).map(|n| format!("group-{n:04}")).collect();
         identity.extra = BTreeMap::from([("k".repeat(5000), vec!["v".into()])]);
         let command = format!("{}é", "\u{1}".repeat(MAX_COMMAND - 1));
+        let command = Command::new(command.as_bytes());
         let event = Event::session("start", "id", Action::Exec, &identity, None);
         let event = event.program(Some(&command), None, false);
         // The least that a queue may have room for.

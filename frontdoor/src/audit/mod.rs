@@ -1,5 +1,6 @@
 //! The record of who logged in and who entered which container, as docs/audit.md explains it.
 
+mod command;
 mod event;
 mod refused_by;
 mod session;

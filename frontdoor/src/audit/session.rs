@@ -11,7 +11,8 @@ use podgate_process::audit::{self, AuditLog};
 use podgate_proto::v1::open::Action;
 use podgate_proto::v1::{self, exec::Program};
 
-use super::event::{Event, Location, MAX_COMMAND, Via};
+use super::command::Command;
+use super::event::{Event, Location, Via};
 use super::refused_by::RefusedBy;
 use crate::login_name::{Container, Pod};
 
@@ -34,8 +35,8 @@ pub(crate) struct Session<'a> {
     identity: &'a Identity,
     from: (SocketAddr, Via, &'a str),
     kind: v1::Action,
-    command: Option<String>,
-    asked: Option<String>,
+    command: Option<Command>,
+    asked: Option<Command>,
     tty: bool,
     location: OnceLock<Location>,
     began: OnceLock<Instant>,
@@ -60,7 +61,7 @@ impl<'a> Session<'a> {
             Action::Files(_) | Action::Dial(_) | Action::Listen(_) | Action::Accept(_) => None,
         };
         let command = match exec.and_then(|exec| exec.program.as_ref()) {
-            Some(Program::Command(command)) => Some(keep(&String::from_utf8_lossy(command))),
+            Some(Program::Command(command)) => Some(Command::new(command)),
             Some(Program::Shell(_)) | None => None,
         };
         let asked = asked.and_then(|name| {
@@ -74,7 +75,7 @@ impl<'a> Session<'a> {
             from,
             kind: action.kind(),
             command,
-            asked: asked.map(|variable| keep(&variable.value)),
+            asked: asked.map(|variable| Command::new(variable.value.as_bytes())),
             tty: exec.is_some_and(|exec| exec.terminal.is_some()),
             location: OnceLock::new(),
             began: OnceLock::new(),
@@ -143,12 +144,6 @@ impl<'a> Session<'a> {
         let location = self.location.get();
         Event::session(event, self.id, self.kind, self.identity, location)
             .from(client, via, target)
-            .program(self.command.as_deref(), self.asked.as_deref(), self.tty)
+            .program(self.command.as_ref(), self.asked.as_ref(), self.tty)
     }
-}
-
-/// Sessions last, and commands may be long: keeps only enough of one to show that it was longer.
-fn keep(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_COMMAND + 4);
-    text.get(..end).unwrap_or_default().to_owned()
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::config::Rule;
 use crate::login_name::{Absent, Container, Pod, Selector, Target};
+use crate::lookups::TooMany;
 use reviews::Question;
 pub(crate) use reviews::Reviews;
 pub(crate) use rights::Rights;
@@ -38,13 +39,37 @@ pub(crate) enum Error {
     #[error("{0}")]
     Denied(Absent),
     #[error(transparent)]
-    Review(#[from] reviews::Error),
+    Review(reviews::Error),
+    #[error(transparent)]
+    TooMany(TooMany),
     #[error(transparent)]
     Rule(#[from] rules::Error),
     #[error("the target led to a pod that was not authorized")]
     OtherPod,
     #[error("container {0} is not running")]
     NotRunning(String),
+    #[error("container {container} is not running yet: init container {init} runs before it")]
+    Initializing { container: String, init: String },
+}
+
+impl From<reviews::Error> for Error {
+    fn from(error: reviews::Error) -> Self {
+        match error {
+            reviews::Error::TooMany(error) => Self::TooMany(error),
+            error => Self::Review(error),
+        }
+    }
+}
+
+impl Error {
+    /// Why a container cannot be entered.
+    fn not_running(pod: &Pod, container: &Container) -> Self {
+        let container = container.name.clone();
+        match pod.initializing.clone() {
+            Some(init) => Self::Initializing { container, init },
+            None => Self::NotRunning(container),
+        }
+    }
 }
 
 /// Decides by Kubernetes' answers; one per core.
@@ -192,7 +217,7 @@ impl Permit<'_> {
         }
         rules::check(&self.rules, self.identity, pod, container)?;
         let running = container.running.clone();
-        let id = running.ok_or_else(|| Error::NotRunning(container.name.clone()))?;
+        let id = running.ok_or_else(|| Error::not_running(pod, container))?;
         let expires = SystemTime::now() + LIFETIME;
         let grant = v1::Grant {
             identity: Some(v1::Identity {
@@ -289,6 +314,15 @@ mod tests {
         };
         let error = permit().grant(&pod, &stopped).unwrap_err();
         assert!(matches!(error, Error::NotRunning(name) if name == "main"));
+        let initializing = Pod {
+            initializing: Some("wait".into()),
+            ..pod.clone()
+        };
+        let error = permit().grant(&initializing, &stopped).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "container main is not running yet: init container wait runs before it"
+        );
     }
     #[test]
     fn a_permit_for_several_covers_what_its_target_selects() {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::authorization::v1::{
@@ -15,6 +16,7 @@ use podgate_process::cache::{Ages, Cache, Outage};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Authorization;
+use crate::lookups::{Lookups, TooMany};
 
 /// For this long after the API server did not answer, users whom it had allowed are let in without
 /// asking it. They need not wait, and do not all ask at once when it comes back.
@@ -31,13 +33,25 @@ const AUTHENTICATED: &str = "system:authenticated";
 pub(crate) enum Error {
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
+    /// It was not asked.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+}
+
+impl Error {
+    /// Whether the API server was too busy to answer.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Unanswered(unanswered) if unanswered.is_busy())
+    }
 }
 
 impl Outage for Error {
     /// Whether another question would most likely fail, too.
     fn is_away(&self) -> bool {
-        let Self::Unanswered(unanswered) = self;
-        unanswered.is_away()
+        match self {
+            Self::Unanswered(unanswered) => unanswered.is_away(),
+            Self::TooMany(_) => false,
+        }
     }
 }
 
@@ -125,14 +139,16 @@ type Digest = [u8; 32];
 #[derive(Debug)]
 pub(crate) struct Reviews {
     config: Authorization,
+    lookups: Arc<Lookups>,
     /// By digests: a question may hold many groups, and anybody may ask many.
     answers: Cache<Digest, bool, Error>,
 }
 
 impl Reviews {
-    pub(crate) fn new(config: Authorization) -> Self {
+    pub(crate) fn new(config: Authorization, lookups: Arc<Lookups>) -> Self {
         Self {
             config,
+            lookups,
             answers: Cache::new(QUESTIONS).away(AWAY),
         }
     }
@@ -145,6 +161,11 @@ impl Reviews {
         question: &Question,
     ) -> Result<bool, Error> {
         let config = &self.config;
+        let digest = question.digest();
+        let recent = |age, allowed| self.answers.recent(&digest, age) == Some(allowed);
+        if !recent(config.allowed, true) && !recent(config.denied, false) {
+            self.lookups.take(&question.user)?;
+        }
         let ages = |&allowed: &bool| match allowed {
             true => Ages {
                 good: config.allowed,
@@ -156,10 +177,10 @@ impl Reviews {
             },
         };
         let ask = review(client, question);
-        self.answers.get(question.digest(), ages, ask).await
+        self.answers.get(digest, ages, ask).await
     }
 
-    /// Whether they still may, by an answer no older than `age`.
+    /// Whether they still may, by an answer no older than `age`. This counts against nobody's rate.
     pub(super) async fn still(
         &self,
         client: &kube::Client,
@@ -178,7 +199,7 @@ impl Reviews {
 async fn review(client: &kube::Client, question: &Question) -> Result<bool, Error> {
     let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
     let (post, review) = (PostParams::default(), question.review());
-    let answer = within(SHORT_TIMEOUT, reviews.create(&post, &review)).await?;
+    let answer = within(SHORT_TIMEOUT, || reviews.create(&post, &review)).await?;
     let status = answer.status.unwrap_or_default();
     // A webhook's denial overrides another authorizer's permission (SubjectAccessReviewStatus).
     Ok(status.allowed && !status.denied.unwrap_or_default())

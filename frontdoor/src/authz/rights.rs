@@ -17,6 +17,9 @@ use super::reviews::{Question, Reviews};
 
 /// The pause before an API server that was away is asked again.
 const AWAY: Duration = Duration::from_secs(4);
+/// The pause before an API server that was too busy is asked the same again. It is no outage: rights
+/// that are taken away must be noticed while somebody keeps the API server busy.
+const BUSY: Duration = Duration::from_secs(1);
 /// Questions that are asked at once. If as many in a row get no answer, the round stops, and the next
 /// one begins with the rest.
 const AT_ONCE: usize = 4;
@@ -87,23 +90,8 @@ impl RightsWatch {
             let mut questions: Vec<_> = self.lock().keys().cloned().collect();
             let asked = questions.len();
             questions.rotate_left(skipped % asked.max(1));
-            let answers = stream::iter(questions).map(async |question| {
-                if !self.lock().contains_key(&question) {
-                    return true;
-                }
-                // Another core may have asked in the meantime.
-                match reviews.still(client, &question, every / 2).await {
-                    Ok(true) => true,
-                    Ok(false) => {
-                        self.lose(&question);
-                        true
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "rights are not asked for again");
-                        !error.is_away()
-                    }
-                }
-            });
+            let answers = stream::iter(questions)
+                .map(async |question| self.ask(client, reviews, every, &question).await);
             let mut answers = std::pin::pin!(answers.buffer_unordered(AT_ONCE));
             let (mut done, mut unanswered) = (0, 0);
             while unanswered < AT_ONCE
@@ -117,6 +105,35 @@ impl RightsWatch {
                 false => (every.min(AWAY), skipped + done),
             };
         }
+    }
+
+    /// Rechecks one question's rights. Returns false if the API server is away.
+    async fn ask(
+        &self,
+        client: &kube::Client,
+        reviews: &Reviews,
+        every: Duration,
+        question: &Question,
+    ) -> bool {
+        while self.lock().contains_key(question) {
+            // Another core may have asked in the meantime.
+            match reviews.still(client, question, every / 2).await {
+                Ok(true) => return true,
+                Ok(false) => {
+                    self.lose(question);
+                    return true;
+                }
+                Err(error) if error.is_busy() => {
+                    tracing::info!(%error, "rights are asked for again in a moment");
+                    sleep(jitter::between(BUSY / 2, BUSY)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "rights are not asked for again");
+                    return !error.is_away();
+                }
+            }
+        }
+        true
     }
 
     fn lose(&self, question: &Question) {

@@ -7,13 +7,20 @@ use std::time::Duration;
 use podgate_process::config::Invalid;
 use serde::Deserialize;
 
+use crate::early::Early;
+
 /// Checked limits. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Limits {
     pub login_grace: Duration,
+    pub least_login_grace: Duration,
     pub starts_per_address: usize,
     pub starts: usize,
+    pub(crate) early: Early,
+    pub login_packet: usize,
+    pub login_bytes: usize,
+    pub rekeys_per_minute: u32,
     pub auth_tries: usize,
     pub channels_per_connection: usize,
     pub connections_per_user: usize,
@@ -31,8 +38,14 @@ pub struct Limits {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct File {
     login_grace_seconds: u32,
+    least_login_grace_seconds: u32,
     starts_per_address: u32,
     starts: u32,
+    starts_drop_from: u32,
+    starts_drop_percent: u32,
+    login_packet_bytes: u32,
+    login_bytes: u32,
+    rekeys_per_minute: u32,
     auth_tries: u32,
     channels_per_connection: u32,
     connections_per_user: u32,
@@ -50,8 +63,14 @@ impl Default for File {
     fn default() -> Self {
         Self {
             login_grace_seconds: 120,
+            least_login_grace_seconds: 10,
             starts_per_address: 600,
             starts: 2000,
+            starts_drop_from: 1000,
+            starts_drop_percent: 30,
+            login_packet_bytes: 35_000,
+            login_bytes: 256 * 1024,
+            rekeys_per_minute: 300,
             auth_tries: 6,
             channels_per_connection: 100,
             connections_per_user: 1000,
@@ -72,12 +91,17 @@ const DAY: u32 = 24 * HOUR;
 const MILLION: u32 = 1_000_000;
 
 impl File {
-    /// Checks each value against its range. An error names the key.
-    pub(super) fn check(self) -> Result<Limits, Invalid> {
-        let table: [(&str, u32, RangeInclusive<u32>); 14] = [
+    /// Each value with its range.
+    fn ranges(&self) -> [(&'static str, u32, RangeInclusive<u32>); 20] {
+        [
             (
                 "limits.loginGraceSeconds",
                 self.login_grace_seconds,
+                1..=HOUR,
+            ),
+            (
+                "limits.leastLoginGraceSeconds",
+                self.least_login_grace_seconds,
                 1..=HOUR,
             ),
             (
@@ -86,6 +110,28 @@ impl File {
                 1..=MILLION,
             ),
             ("limits.starts", self.starts, 1..=MILLION),
+            ("limits.startsDropFrom", self.starts_drop_from, 1..=MILLION),
+            (
+                "limits.startsDropPercent",
+                self.starts_drop_percent,
+                1..=100,
+            ),
+            // The largest packet that a peer must be able to send (RFC 4253 §6.1).
+            (
+                "limits.loginPacketBytes",
+                self.login_packet_bytes,
+                4 * 1024..=256 * 1024,
+            ),
+            (
+                "limits.loginBytes",
+                self.login_bytes,
+                self.login_packet_bytes..=64 * 1024 * 1024,
+            ),
+            (
+                "limits.rekeysPerMinute",
+                self.rekeys_per_minute,
+                1..=MILLION,
+            ),
             ("limits.authTries", self.auth_tries, 1..=1000),
             (
                 "limits.channelsPerConnection",
@@ -121,8 +167,12 @@ impl File {
                 self.window_bytes,
                 self.max_packet_bytes..=64 * 1024 * 1024,
             ),
-        ];
-        for (key, value, range) in table {
+        ]
+    }
+
+    /// Checks each value against its range. An error names the key.
+    pub(super) fn check(self) -> Result<Limits, Invalid> {
+        for (key, value, range) in self.ranges() {
             if !range.contains(&value) {
                 let (least, most) = range.into_inner();
                 return Err(Invalid::new(
@@ -134,6 +184,15 @@ impl File {
         let seconds = |seconds| Duration::from_secs(u64::from(seconds));
         Ok(Limits {
             login_grace: seconds(self.login_grace_seconds),
+            least_login_grace: seconds(self.least_login_grace_seconds),
+            early: Early {
+                from: self.starts_drop_from as usize,
+                most: self.starts as usize,
+                percent: f64::from(self.starts_drop_percent),
+            },
+            login_packet: self.login_packet_bytes as usize,
+            login_bytes: self.login_bytes as usize,
+            rekeys_per_minute: self.rekeys_per_minute,
             starts_per_address: self.starts_per_address as usize,
             starts: self.starts as usize,
             auth_tries: self.auth_tries as usize,
@@ -181,6 +240,18 @@ mod tests {
         );
         check(|f| f.starts = 0, "limits.starts: ");
         check(|f| f.starts_per_address = 0, "limits.startsPerAddress: ");
+        check(
+            |f| f.least_login_grace_seconds = 0,
+            "limits.leastLoginGraceSeconds: ",
+        );
+        check(|f| f.starts_drop_from = 0, "limits.startsDropFrom: ");
+        check(
+            |f| f.starts_drop_percent = 101,
+            "limits.startsDropPercent: ",
+        );
+        check(|f| f.login_packet_bytes = 100, "limits.loginPacketBytes: ");
+        check(|f| f.login_bytes = 34_999, "limits.loginBytes: ");
+        check(|f| f.rekeys_per_minute = 0, "limits.rekeysPerMinute: ");
         check(|f| f.auth_tries = 0, "limits.authTries: ");
         check(
             |f| f.channels_per_connection = 0,

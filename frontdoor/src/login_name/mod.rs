@@ -249,6 +249,8 @@ pub(crate) struct Pod {
     pub containers: Vec<Container>,
     /// The container that `kubectl exec` would choose, too.
     pub default_container: Option<String>,
+    /// The init container that runs now, so that the ordinary ones wait.
+    pub initializing: Option<String>,
 }
 
 #[cfg(test)]
@@ -266,6 +268,7 @@ impl Pod {
             runtime_class: None,
             containers,
             default_container: None,
+            initializing: None,
         }
     }
 }

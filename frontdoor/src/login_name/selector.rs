@@ -74,6 +74,14 @@ impl Selector {
         }
     }
 
+    /// Its size in bytes, roughly.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::All(all) => all.iter().map(Requirement::size).sum(),
+        }
+    }
+
     /// As a request's `labelSelector` (labels.Parse); `None` if no pod can be selected.
     pub fn query(&self) -> Option<String> {
         match self {
@@ -119,6 +127,17 @@ impl Requirement {
                 values,
             }),
         }
+    }
+
+    fn size(&self) -> usize {
+        let of = |text: &String| size_of::<String>() + text.len();
+        size_of::<Self>()
+            + match self {
+                Self::In(key, values) | Self::NotIn(key, values) => {
+                    of(key) + values.iter().map(of).sum::<usize>()
+                }
+                Self::Exists(key) | Self::DoesNotExist(key) => of(key),
+            }
     }
 
     fn holds<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use podgate_process::cache::{Cache, Outage};
 
+use crate::lookups::TooMany;
 use podgate_identity::kubernetes::Unanswered;
 
 /// Questions whose answers are kept. The least recently used one is dropped first.
@@ -22,12 +23,15 @@ pub(crate) enum Error {
     Absent,
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
+    /// It was not asked for.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
 }
 
 impl Outage for Error {
     fn is_away(&self) -> bool {
         match self {
-            Self::Absent => false,
+            Self::Absent | Self::TooMany(_) => false,
             Self::Unanswered(unanswered) => unanswered.is_away(),
         }
     }

@@ -26,6 +26,9 @@ impl Destination {
         container: Option<&str>,
         pod_slot: PodSlot,
     ) -> Result<Self, Error> {
+        if !record.uid.is_known() {
+            return Err(Error::Uid(record.name.to_string()));
+        }
         let pod = record.pod(namespace);
         let pod = pod.ok_or_else(|| Error::NotScheduled(record.name.to_string()))?;
         Ok(Self {

@@ -12,6 +12,8 @@ pub(super) enum Uid {
     /// As RFC 9562 writes it, in lower case.
     Uuid([u8; 16]),
     Text(Box<str>),
+    /// Longer than this frontdoor records. No session may enter its pod.
+    TooLong,
 }
 
 /// A container's id, after its runtime.
@@ -27,6 +29,21 @@ impl From<&str> for Uid {
         let uuid = bytes(&text.replace('-', "")).map(Self::Uuid);
         let uuid = uuid.filter(|uuid| uuid.to_string() == text);
         uuid.unwrap_or_else(|| Self::Text(text.into()))
+    }
+}
+
+impl Uid {
+    /// Keeps no more than this many bytes.
+    pub(super) fn bounded(text: &str, most: usize) -> Self {
+        if text.len() > most {
+            return Self::TooLong;
+        }
+        Self::from(text)
+    }
+
+    /// Whether it is short enough to be recorded.
+    pub(super) fn is_known(&self) -> bool {
+        !matches!(self, Self::TooLong)
     }
 }
 
@@ -57,6 +74,7 @@ impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
+            Self::TooLong => Ok(()),
             Self::Uuid(bytes) => {
                 for (at, byte) in bytes.iter().enumerate() {
                     let dash = if matches!(at, 4 | 6 | 8 | 10) {

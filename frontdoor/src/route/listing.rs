@@ -105,10 +105,16 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::config::ClusterBounds;
+    use crate::lookups::Lookups;
+    use crate::metrics::Metrics;
 
     #[tokio::test(flavor = "current_thread")]
     async fn others_have_a_turn_after_each_namespace() {
-        let cluster = Arc::new(Cluster::new(true, Duration::ZERO));
+        let (lookups, metrics) = (Arc::new(Lookups::new(1)), Arc::new(Metrics::new()));
+        let bounds = ClusterBounds::default();
+        let cluster = Cluster::new(true, Duration::ZERO, bounds, lookups, metrics);
+        let cluster = Arc::new(cluster);
         let namespaces = ["a", "b", "c"].map(str::to_owned).to_vec();
         let mut listing = pin!(Listing::new(cluster, namespaces));
         for _ in 0..3 {

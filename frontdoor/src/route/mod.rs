@@ -7,6 +7,7 @@ mod answers;
 mod cluster;
 mod destination;
 mod error;
+mod following;
 mod ids;
 mod listing;
 mod loads;
@@ -51,7 +52,7 @@ impl Router {
         agents: Option<Arc<AgentPods>>,
     ) -> Result<Self, kubernetes::Error> {
         Ok(Self {
-            client: kubernetes::connect(kubeconfig).await?,
+            client: kubernetes::connect_without_retries(kubeconfig).await?,
             cluster,
             agents,
         })
@@ -64,7 +65,7 @@ impl Router {
 
     /// Follows the cluster's pods, forever, and reports their number. Only one core does this.
     pub(crate) async fn follow(&self, count: impl Fn(usize)) {
-        self.cluster.pods.follow(self.client.clone(), count).await;
+        self.cluster.follow(self.client.clone(), count).await;
     }
 
     /// Follows the agents' own pods, forever, if they are dialled there. Only one core does this.
@@ -86,17 +87,12 @@ impl Router {
         }
     }
 
-    /// Finds where a target leads, and counts a session there at once.
-    pub(crate) async fn resolve(&self, target: &Target) -> Result<Destination, Error> {
+    /// Finds where a target leads, and counts a session of `user` there at once.
+    pub(crate) async fn resolve(&self, target: &Target, user: &str) -> Result<Destination, Error> {
         match target {
             Target::Pod {
-                namespace,
-                name,
-                container,
-            } => {
-                self.pod(target, namespace, name, container.as_deref())
-                    .await
-            }
+                namespace, name, ..
+            } => self.pod(target, user, namespace, name).await,
             Target::Workload {
                 kind,
                 namespace,
@@ -104,10 +100,13 @@ impl Router {
                 ..
             } => {
                 let cluster = &self.cluster;
-                let selects = cluster.selects(&self.client, *kind, namespace, name).await;
-                let selects = selects.map_err(|error| failed(target, error))?;
+                let selects = cluster.selects(&self.client, user, *kind, namespace, name);
+                let selects = selects.await.map_err(|error| failed(target, error))?;
                 match &*selects {
-                    Ok(selector) => self.selected(target, namespace, selector.clone()).await,
+                    Ok(selector) => {
+                        self.selected(target, user, namespace, selector.clone())
+                            .await
+                    }
                     Err(reason) => Err(no_pods(target, reason)),
                 }
             }
@@ -115,7 +114,7 @@ impl Router {
                 labels, namespace, ..
             } => {
                 let selector = Selector::of_labels(labels);
-                self.selected(target, namespace, selector).await
+                self.selected(target, user, namespace, selector).await
             }
             Target::Reserved(_) => Err(Error::Absent(target.absent())),
         }
@@ -138,17 +137,21 @@ impl Router {
     async fn pod(
         &self,
         target: &Target,
+        user: &str,
         namespace: &str,
         name: &str,
-        container: Option<&str>,
     ) -> Result<Destination, Error> {
-        if let Some(record) = self.cluster.pods.find(namespace, name)
-            && let Ok(destination) = self.destination(namespace, &record, container)
-            && destination.container.running.is_some()
-        {
-            return Ok(destination);
+        let container = target.container();
+        if let Some(record) = self.cluster.pods.find(namespace, name) {
+            if !record.is_whole() {
+                self.cluster.looks_up_pod();
+            } else if let Ok(destination) = self.destination(namespace, &record, container)
+                && destination.container.running.is_some()
+            {
+                return Ok(destination);
+            }
         }
-        let record = self.cluster.read(&self.client, namespace, name).await;
+        let record = self.cluster.read(&self.client, user, namespace, name).await;
         let record = record.map_err(|error| failed(target, error))?;
         self.destination(namespace, &record, container)
     }
@@ -158,6 +161,7 @@ impl Router {
     async fn selected(
         &self,
         target: &Target,
+        user: &str,
         namespace: &str,
         selector: Selector,
     ) -> Result<Destination, Error> {
@@ -168,8 +172,11 @@ impl Router {
         let (record, pod_slot) = match loads.pick(&known) {
             Ok(picked) => picked,
             Err(_) => {
-                let list = self.cluster.list(&self.client, namespace, &selector).await;
-                listed = list.map_err(|error| failed(target, error))?;
+                if self.cluster.pods.has_parts(namespace) {
+                    self.cluster.looks_up_pod();
+                }
+                let list = self.cluster.list(&self.client, user, namespace, &selector);
+                listed = list.await.map_err(|error| failed(target, error))?;
                 loads
                     .pick(&listed)
                     .map_err(|reason| match (target, reason) {
@@ -208,6 +215,7 @@ impl std::fmt::Debug for Router {
 fn failed(target: &Target, error: AskError) -> Error {
     match error {
         AskError::Absent => Error::Absent(target.absent()),
+        AskError::TooMany(error) => Error::TooMany(error),
         error => Error::Ask(error),
     }
 }

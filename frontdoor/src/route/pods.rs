@@ -3,24 +3,16 @@
 //! is merged into the table, so the old entries serve meanwhile and there is no second table.
 
 use std::collections::{BTreeMap, HashSet};
-use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use futures_util::TryStreamExt;
-use kube::api::Api;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event};
-use podgate_identity::kubernetes::backoff;
+use kube::runtime::watcher::Event;
 use tokio_util::sync::CancellationToken;
 
+use super::following;
 use super::record::{ByName, Pools, Record};
 use super::wire::Seen;
+use crate::config::ClusterBounds;
 use crate::login_name::Selector;
-
-/// Pods in a page of the list. A page is parsed at once, and no more of a list is in memory.
-const PAGE: u32 = 250;
-/// Seconds after which the watch is renewed. One that is silent for longer is dead.
-const WATCH: u32 = 60;
 
 /// By namespace, then by name.
 type Table = BTreeMap<Box<str>, HashSet<ByName>>;
@@ -35,13 +27,25 @@ pub(super) struct Pods {
 }
 
 /// What only the follower knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Follower {
+    bounds: ClusterBounds,
     pools: Pools,
     /// The number of lists so far.
     list: u32,
     /// The number of pods in the table.
     pods: usize,
+}
+
+impl Follower {
+    fn new(bounds: ClusterBounds) -> Self {
+        Self {
+            bounds,
+            pools: Pools::default(),
+            list: 0,
+            pods: 0,
+        }
+    }
 }
 
 impl Pods {
@@ -62,7 +66,16 @@ impl Pods {
         Some(Arc::clone(&pod.0))
     }
 
-    /// The pods of a namespace that a selector selects; `None` until the first list is complete.
+    /// Whether a namespace has pods that are too large to be kept whole, so that nobody knows here what
+    /// selects them.
+    pub(super) fn has_parts(&self, namespace: &str) -> bool {
+        let table = self.read();
+        let mut pods = table.get(namespace).into_iter().flatten();
+        pods.any(|pod| !pod.0.is_whole())
+    }
+
+    /// The pods of a namespace that a selector selects, among those that are kept whole; `None` until
+    /// the first list is complete.
     pub(super) fn select(&self, namespace: &str, selector: &Selector) -> Option<Vec<Arc<Record>>> {
         let table = self.is_filled().then(|| self.read())?;
         let pods = table.get(namespace).into_iter().flatten();
@@ -94,18 +107,14 @@ impl Pods {
     }
 
     /// Follows the cluster, forever, and reports the number of pods.
-    pub(super) async fn follow(&self, client: kube::Client, count: impl Fn(usize)) {
-        let config = watcher::Config::default().page_size(PAGE).timeout(WATCH);
-        let events = watcher::watcher(Api::<Seen>::all(client), config);
-        let mut events = pin!(events.backoff(backoff()));
-        let mut follower = Follower::default();
-        loop {
-            match events.try_next().await {
-                Ok(Some(event)) => count(self.take(event, &mut follower)),
-                Ok(None) => return,
-                Err(error) => tracing::warn!(%error, "watching the cluster's pods"),
-            }
-        }
+    pub(super) async fn follow(
+        &self,
+        client: kube::Client,
+        bounds: ClusterBounds,
+        count: impl Fn(usize),
+    ) {
+        let mut follower = Follower::new(bounds);
+        following::follow(client, |event| count(self.take(event, &mut follower))).await;
     }
 
     /// Applies one event, and returns the number of pods.
@@ -113,7 +122,8 @@ impl Pods {
         match event {
             Event::Init => follower.list += 1,
             Event::InitApply(seen) | Event::Apply(seen) => {
-                let record = Record::new(seen.pod, follower.list, &mut follower.pools);
+                let (list, pools) = (follower.list, &mut follower.pools);
+                let record = Record::new(seen.pod, list, pools, &follower.bounds);
                 if let Some((namespace, record)) = record {
                     follower.pods += usize::from(self.put(namespace, record));
                 }

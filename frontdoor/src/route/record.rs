@@ -2,6 +2,7 @@
 //! What pods have in common is shared.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,10 +10,14 @@ use std::sync::Arc;
 use super::ids::{ContainerId, Uid};
 use super::pool::Pool;
 use super::wire;
+use crate::config::ClusterBounds;
 use crate::login_name::{Container, Pod, Selector};
 
 /// A label's key and value.
 type Label = (Arc<str>, Arc<str>);
+
+/// Bytes of a container beside its name and the text of its id, roughly.
+const CONTAINER: usize = 48;
 
 /// One pod.
 #[derive(Debug)]
@@ -23,7 +28,8 @@ pub(super) struct Record {
     /// `None` until it is scheduled.
     pub(super) node: Option<Arc<str>>,
     address: Option<IpAddr>,
-    labels: Arc<[Label]>,
+    /// `None` if the pod is too large to be kept whole. Its containers are not kept then, either.
+    labels: Option<Arc<[Label]>>,
     /// Names of its containers: the ordinary ones, init, ephemeral.
     containers: Arc<[Arc<str>]>,
     /// The ids of those that run, in the same order.
@@ -31,9 +37,12 @@ pub(super) struct Record {
     runtime_class: Option<Arc<str>>,
     phase: Phase,
     default_container: Option<u16>,
+    /// The init container that runs now, so that the ordinary ones wait.
+    initializing: Option<Arc<str>>,
     /// How many containers should run, and how many of those are ready.
     wanted: u16,
     at_work: u16,
+    /// Whether sessions may be sent there: its condition `Ready` is true, and its UID can be recorded.
     pub(super) ready: bool,
     pub(super) deleted: bool,
     host_network: bool,
@@ -59,9 +68,48 @@ pub(super) struct Pools {
     containers: Pool<[Arc<str>]>,
 }
 
+impl Pools {
+    fn labels(&mut self, labels: BTreeMap<String, String>) -> Arc<[Label]> {
+        let words = &mut self.words;
+        let labels = labels
+            .iter()
+            .map(|(key, value)| (words.share(key.as_str()), words.share(value.as_str())));
+        let labels: Vec<_> = labels.collect();
+        self.labels.share(&labels)
+    }
+}
+
+/// Bytes of a pod's labels, and of the names and ids of its containers.
+fn size(pod: &wire::Pod) -> usize {
+    let labels = pod.metadata.labels.iter().flatten();
+    let labels = labels.map(|(key, value)| key.len() + value.len());
+    let (spec, status) = (&pod.spec, &pod.status);
+    let containers = [
+        &spec.containers,
+        &spec.init_containers,
+        &spec.ephemeral_containers,
+    ];
+    let containers = containers.into_iter().flatten().flatten();
+    let containers = containers.map(|one| one.name.len() + CONTAINER);
+    let statuses = [
+        &status.container_statuses,
+        &status.init_container_statuses,
+        &status.ephemeral_container_statuses,
+    ];
+    let statuses = statuses.into_iter().flatten().flatten();
+    let ids = statuses.map(|one| one.container_id.as_ref().map_or(0, String::len));
+    labels.sum::<usize>() + containers.sum::<usize>() + ids.sum::<usize>()
+}
+
 impl Record {
-    /// `None` for a pod without a name, a namespace or a UID.
-    pub(super) fn new(pod: wire::Pod, list: u32, pools: &mut Pools) -> Option<(String, Self)> {
+    /// `None` for a pod without a name, a namespace or a UID. What is over a bound is not kept.
+    pub(super) fn new(
+        pod: wire::Pod,
+        list: u32,
+        pools: &mut Pools,
+        bounds: &ClusterBounds,
+    ) -> Option<(String, Self)> {
+        let whole = size(&pod) <= bounds.pod_bytes;
         let wire::Pod {
             metadata,
             spec,
@@ -69,6 +117,7 @@ impl Record {
         } = pod;
         let annotations = metadata.annotations.unwrap_or_default();
         let uid = annotations.mirror.or(metadata.uid)?;
+        let uid = Uid::bounded(&uid, bounds.uid_bytes);
         let sidecar = |one: &&wire::Container| one.restart_policy.as_deref() == Some("Always");
         let (ordinary, init) = (spec.containers, spec.init_containers);
         let wanted = ordinary.iter().flatten();
@@ -76,24 +125,26 @@ impl Record {
             .chain(init.iter().flatten().filter(sidecar))
             .map(|one| one.name.clone())
             .collect();
-        let all = [ordinary, init, spec.ephemeral_containers];
-        let names: Vec<_> = all
-            .iter()
-            .flatten()
-            .flatten()
-            .map(|one| pools.words.share(&one.name))
-            .collect();
         let statuses = [
             status.container_statuses,
             status.init_container_statuses,
             status.ephemeral_container_statuses,
         ];
         let statuses: Vec<_> = statuses.into_iter().flatten().flatten().collect();
-        let id = |name: &Arc<str>| {
-            let status = statuses.iter().find(|status| *status.name == **name)?;
+        let runs = |name: &str| {
+            let status = statuses.iter().find(|status| status.name == name)?;
             status.state.as_ref()?.running.as_ref()?;
-            status.container_id.as_deref().map(ContainerId::from)
+            Some(status)
         };
+        let mut steps = init.iter().flatten().filter(|one| !sidecar(one));
+        let initializing = steps.find(|one| runs(&one.name).is_some());
+        let initializing = initializing.filter(|_| whole);
+        let initializing = initializing.map(|one| pools.words.share(one.name.as_str()));
+        let all = [ordinary, init, spec.ephemeral_containers].into_iter();
+        let all = all.filter(|_| whole).flatten().flatten();
+        let names: Vec<_> = all
+            .map(|one| pools.words.share(one.name.as_str()))
+            .collect();
         let at_work = statuses
             .iter()
             .filter(|status| status.ready && wanted.contains(&status.name))
@@ -102,37 +153,40 @@ impl Record {
         let default = names
             .iter()
             .position(|name| Some(&**name) == default.as_deref());
-        let labels: Vec<_> = metadata
-            .labels
-            .iter()
-            .flatten()
-            .map(|(key, value)| (pools.words.share(key), pools.words.share(value)))
-            .collect();
         let ready = status.conditions.iter().flatten();
         let ready = ready
             .filter(|condition| condition.kind == "Ready")
             .any(|condition| condition.status == "True");
         let record = Self {
             name: metadata.name?.into(),
-            uid: Uid::from(uid.as_str()),
             node: spec.node_name.map(|node| pools.words.share(&node)),
             address: status.host_ip.and_then(|ip| ip.parse().ok()),
-            labels: pools.labels.share(&labels),
-            running: names.iter().map(id).collect(),
+            labels: whole.then(|| pools.labels(metadata.labels.unwrap_or_default())),
+            running: names
+                .iter()
+                .map(|name| runs(name)?.container_id.as_deref().map(ContainerId::from))
+                .collect(),
             containers: pools.containers.share(&names),
             runtime_class: spec
                 .runtime_class_name
                 .map(|class| pools.words.share(&class)),
             phase: Phase::of(status.phase.as_deref()),
             default_container: default.and_then(|at| at.try_into().ok()),
+            initializing,
             wanted: wanted.len().try_into().unwrap_or(u16::MAX),
             at_work: at_work.try_into().unwrap_or(u16::MAX),
-            ready,
+            ready: ready && uid.is_known(),
+            uid,
             deleted: metadata.deletion_timestamp.is_some(),
             host_network: spec.host_network.unwrap_or_default(),
             list,
         };
         Some((metadata.namespace?, record))
+    }
+
+    /// Whether its labels and containers are kept.
+    pub(super) fn is_whole(&self) -> bool {
+        self.labels.is_some()
     }
 
     /// The pod as a session needs it; `None` until it is scheduled.
@@ -149,6 +203,7 @@ impl Record {
             labels: self
                 .labels
                 .iter()
+                .flat_map(|labels| labels.iter())
                 .map(|(key, value)| (key.as_ref().to_owned(), value.as_ref().to_owned()))
                 .collect(),
             containers: containers
@@ -161,13 +216,17 @@ impl Record {
                 .default_container
                 .and_then(|at| self.containers.get(usize::from(at)))
                 .map(|name| name.as_ref().to_owned()),
+            initializing: self.initializing.as_deref().map(str::to_owned),
         })
     }
 
-    /// Whether a selector selects it.
+    /// Whether a selector selects it; false if its labels are not kept.
     pub(super) fn is_of(&self, selector: &Selector) -> bool {
+        let Some(labels) = &self.labels else {
+            return false;
+        };
         selector.matches(|key| {
-            let mut labels = self.labels.iter();
+            let mut labels = labels.iter();
             labels
                 .find(|(here, _)| **here == *key)
                 .map(|(_, value)| value.as_ref())

@@ -1,12 +1,16 @@
 //! Pods as an API server gives them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::destination::choose;
+use super::destination::{Destination, choose};
+use super::loads::Loads;
 use super::record::{Pools, Record};
 use super::wire::Seen;
+use crate::config::ClusterBounds;
+use crate::login_name::Selector;
 
 fn web() -> Value {
     let running = |name: &str, id: &str| {
@@ -33,7 +37,8 @@ fn web() -> Value {
 
 fn record(pod: Value) -> Record {
     let seen: Seen = serde_json::from_value(pod).unwrap();
-    let (namespace, record) = Record::new(seen.pod, 1, &mut Pools::default()).unwrap();
+    let (pools, bounds) = (&mut Pools::default(), ClusterBounds::default());
+    let (namespace, record) = Record::new(seen.pod, 1, pools, &bounds).unwrap();
     assert_eq!(namespace, "prod");
     record
 }
@@ -62,6 +67,52 @@ fn a_container_is_chosen_as_kubectl_does() {
         choose(&pod, Some("none")).unwrap_err().to_string(),
         "no container none in pod web-0; it has main, side, wait, proxy, debug"
     );
+}
+
+#[test]
+fn what_is_over_a_bound_is_not_kept() {
+    let bounds = ClusterBounds::default();
+    let mut large = web();
+    large["metadata"]["labels"]["x"] = "y".repeat(bounds.pod_bytes).into();
+    let mut many = web();
+    many["spec"]["containers"] = vec![json!({"name": "c"}); bounds.pod_bytes / 32].into();
+    for pod in [large, many] {
+        let kept = record(pod);
+        assert!(!kept.is_whole() && kept.uid.is_known());
+        let pod = kept.pod("prod").unwrap();
+        assert!(pod.labels.is_empty() && pod.containers.is_empty());
+        let any = Selector::All(Vec::new());
+        assert!(!kept.is_of(&any) && record(web()).is_of(&any));
+    }
+
+    let mut mirror = web();
+    mirror["status"]["conditions"][1]["status"] = "True".into();
+    assert!(record(mirror.clone()).ready);
+    let uid = "u".repeat(bounds.uid_bytes + 1);
+    mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": uid});
+    let kept = record(mirror);
+    assert!(!kept.ready && !kept.uid.is_known());
+    let slot = Arc::new(Loads::default()).slot(&kept.uid);
+    let error = Destination::new("prod", &kept, None, slot).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the UID of pod web-0 is too long to be recorded, so no session may enter it"
+    );
+    assert_eq!(error.limit(), Some("uidBytes"));
+}
+
+#[test]
+fn an_init_container_that_runs_is_known() {
+    let check = |wait: Value, expect: Option<&str>| {
+        let mut pod = web();
+        pod["status"]["initContainerStatuses"][0]["state"] = wait;
+        let pod = record(pod).pod("prod").unwrap();
+        assert_eq!(pod.initializing.as_deref(), expect);
+    };
+    check(json!({"running": {}}), Some("wait"));
+    check(json!({"waiting": {}}), None);
+    // The sidecar runs, which is no step before the others.
+    check(json!({"terminated": {"exitCode": 0}}), None);
 }
 
 #[test]

@@ -19,6 +19,13 @@ pub(super) struct Seen {
     pub(super) pod: Pod,
 }
 
+impl Seen {
+    /// Its resource version.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.meta.resource_version.as_deref()
+    }
+}
+
 impl From<Pod> for Seen {
     fn from(mut pod: Pod) -> Self {
         let meta = ObjectMeta {

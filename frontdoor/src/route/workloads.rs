@@ -31,6 +31,15 @@ pub(super) enum Unselectable {
 /// An object's selector, or why it has none.
 pub(super) type Selects = Result<Selector, Unselectable>;
 
+/// Its size in bytes, roughly.
+pub(super) fn size(selects: &Selects) -> usize {
+    match selects {
+        Ok(selector) => selector.size(),
+        Err(Unselectable::Unknown(unknown)) => unknown.key.len() + unknown.operator.len(),
+        Err(Unselectable::External | Unselectable::NoSelector) => 0,
+    }
+}
+
 /// Reads an object, and what it selects.
 pub(super) async fn read(
     client: &kube::Client,
@@ -73,7 +82,7 @@ where
     K: Clone + Debug + DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let found = within(SHORT_TIMEOUT, api.get_opt(name)).await?;
+    let found = within(SHORT_TIMEOUT, || api.get_opt(name)).await?;
     found.ok_or(answers::Error::Absent)
 }
 

@@ -11,6 +11,9 @@ use crate::quotas::{Full, PreAuthSlot, Quotas};
 /// The limit by which a connection that does not log in in time ends: its key in the configuration.
 pub(super) const GRACE: &str = "loginGraceSeconds";
 
+/// Pieces that are read and thrown away after the last line.
+const UNREAD: usize = 16;
+
 /// A connection that may begin.
 #[derive(Debug)]
 pub(crate) struct Accepted {
@@ -57,18 +60,21 @@ pub(crate) fn admit(
 }
 
 /// Tells the client which limit is reached. A server may send lines before its identification (RFC 4253
-/// §4.2), and sshd does so when it has too many connections. The stream does not block, and a new one
-/// has room for a line.
-pub(super) fn refuse(
-    mut stream: std::net::TcpStream,
-    peer: SocketAddr,
-    full: Full,
-    metrics: &Metrics,
-) {
+/// §4.2), and sshd does so when it has too many connections.
+pub(super) fn refuse(stream: std::net::TcpStream, peer: SocketAddr, full: Full, metrics: &Metrics) {
     tracing::info!(%peer, limit = full.limit(), "refused");
     metrics.refused(full.limit());
-    let _ = stream.write(format!("podgate: {full}\r\n").as_bytes());
-    // If bytes were left unread, closing would reset the connection, and the line might be lost.
+    tell(&stream, &format!("podgate: {full}"));
+}
+
+/// Says a line, the last. The stream does not block, and a new one has room for a line.
+pub(super) fn tell(mut stream: &std::net::TcpStream, words: &str) {
+    let _ = stream.write(format!("{words}\r\n").as_bytes());
     let _ = stream.shutdown(Shutdown::Write);
-    let _ = stream.read(&mut [0; 256]);
+    // If bytes were left unread, closing would reset the connection, and the line might be lost.
+    for _ in 0..UNREAD {
+        if !matches!(stream.read(&mut [0; 4096]), Ok(1..)) {
+            break;
+        }
+    }
 }

@@ -40,8 +40,17 @@ enum Kind {
         /// Whether a shell or command was asked for.
         started: bool,
         signals: mpsc::Sender<Sig>,
+        unread: CancellationToken,
     },
     Jump,
+}
+
+/// What reaches a session apart from its channel's data, behind which it would wait.
+pub(super) struct Aside {
+    /// The client sends signals.
+    pub(super) signals: mpsc::Receiver<Sig>,
+    /// Cancelled when nobody reads the session's output any more.
+    pub(super) unread: CancellationToken,
 }
 
 /// A channel that is asked for and not open yet.
@@ -82,14 +91,16 @@ impl Channels {
         Ok(Opening { id, closed })
     }
 
-    /// The channel is open, and carries a session. Returns the signals that the client sends to it.
-    pub(super) fn session(&mut self, opening: Opening) -> (CancellationToken, mpsc::Receiver<Sig>) {
-        let (signals, receiver) = mpsc::channel(SIGNALS);
-        let started = false;
-        (
-            self.open(opening, Kind::Session { started, signals }),
-            receiver,
-        )
+    /// The channel is open, and carries a session.
+    pub(super) fn session(&mut self, opening: Opening) -> (CancellationToken, Aside) {
+        let (sender, signals) = mpsc::channel(SIGNALS);
+        let unread = CancellationToken::new();
+        let kind = Kind::Session {
+            started: false,
+            signals: sender,
+            unread: unread.clone(),
+        };
+        (self.open(opening, kind), Aside { signals, unread })
     }
 
     /// The channel is open, and carries another connection. It takes no requests.
@@ -129,6 +140,14 @@ impl Channels {
         // Names that RFC 4254 §6.10 does not have mean nothing to any program.
         if !matches!(signal, Sig::Custom(_)) && signals.try_send(signal).is_err() {
             tracing::debug!("a signal is dropped: too many wait for their session");
+        }
+    }
+
+    /// Notes that nobody reads the session's output any more.
+    pub(super) fn unread(&self, id: ChannelId) {
+        let state = self.known.get(&id).map(|channel| &channel.state);
+        if let Some(State::Open(Kind::Session { unread, .. })) = state {
+            unread.cancel();
         }
     }
 

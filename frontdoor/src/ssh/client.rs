@@ -21,6 +21,8 @@ pub(super) struct Client {
     pub(super) id: String,
     /// Where it connects from.
     pub(super) peer: SocketAddr,
+    /// Where it has connected to; in a jump, of the outer connection.
+    pub(super) server: SocketAddr,
     pub(super) via: Via,
     pub(super) context: Arc<Context>,
     /// Its channels' tasks.
@@ -51,7 +53,7 @@ pub(super) struct Jump {
 
 impl Client {
     pub(super) fn new(
-        peer: SocketAddr,
+        (peer, server): (SocketAddr, SocketAddr),
         context: Arc<Context>,
         revoked: CancellationToken,
         jump: Option<Jump>,
@@ -60,6 +62,7 @@ impl Client {
         Ok(Self {
             id: id::random()?,
             peer,
+            server,
             via,
             context,
             tasks: TaskTracker::new(),
@@ -71,6 +74,11 @@ impl Client {
             ended: CancellationToken::new(),
             jump,
         })
+    }
+
+    /// Whether it has logged in beyond a limit of connections, and is only told so.
+    pub(super) fn is_over_limit(&self) -> bool {
+        matches!(self.slot.get(), Some(Err(_)))
     }
 
     /// Logs and counts that a limit refused or ended something. `limit` is its key in the configuration.

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,43 +11,56 @@ use russh::{Channel, Disconnect};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admit::{Accepted, GRACE};
 use super::client::Client;
 use super::context::Context;
+use super::grace::Grace;
 use super::handler::{ConnectionHandler, Opened};
+use super::stranger::Stranger;
 use super::tunnel::Tunnel;
-use super::{channels, jump, proxied, recheck, socket};
+use super::{admit, channels, jump, proxied, recheck, socket};
 use crate::quotas::PreAuthSlot;
 
 /// For a connection's last words, once it is told to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// For a client over its limit of connections to ask for a session, which is told why.
+const TOLD: Duration = Duration::from_secs(8);
+
+/// What sshd says to a client that does not speak SSH.
+const NO_IDENTIFICATION: &str = "Invalid SSH identification string.";
+
 /// Serves one core's connections until there are no more and the last is gone.
 pub(crate) async fn serve(mut accepted: mpsc::Receiver<Accepted>, context: Arc<Context>) {
     let connections = TaskTracker::new();
-    while let Some(connection) = accepted.recv().await {
-        connections.spawn(connect(connection, Arc::clone(&context)));
+    let connect_all = async {
+        while let Some(connection) = accepted.recv().await {
+            connections.spawn(connect(connection, Arc::clone(&context)));
+        }
+        connections.close();
+        connections.wait().await;
+    };
+    tokio::select! {
+        () = connect_all => {}
+        () = context.turns.give() => {}
     }
-    connections.close();
-    connections.wait().await;
 }
 
 async fn connect(accepted: Accepted, context: Arc<Context>) {
     context.metrics.connections.inc();
-    let grace = sleep(context.limits.login_grace);
-    if let Err(error) = outer(accepted, &context, grace).await {
+    if let Err(error) = outer(accepted, &context).await {
         tracing::warn!(%error, "a connection cannot be used");
     }
     context.metrics.connections.dec();
 }
 
 /// A connection over TCP.
-async fn outer(accepted: Accepted, context: &Arc<Context>, grace: Sleep) -> io::Result<()> {
-    tokio::pin!(grace);
+async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
+    let grace = Grace::new(context);
     let Accepted {
         stream,
         peer,
@@ -57,26 +69,30 @@ async fn outer(accepted: Accepted, context: &Arc<Context>, grace: Sleep) -> io::
     } = accepted;
     let stream = TcpStream::from_std(stream)?;
     socket::tune(&stream);
-    let (stream, peer, slot) = if proxied {
-        match proxied::client(stream, peer, context, grace.as_mut()).await {
-            Some((stream, client, its_slot)) => {
+    let server = stream.local_addr()?;
+    let (stream, ends, slot) = if proxied {
+        match proxied::client(stream, (peer, server), context, &grace).await {
+            Some((stream, ends, its_slot)) => {
                 drop(slot);
-                (stream, client, its_slot)
+                (stream, ends, its_slot)
             }
             None => return Ok(()),
         }
     } else {
-        (stream, peer, slot)
+        (stream, (peer, server), slot)
     };
-    let socket = stream.as_fd().try_clone_to_owned()?;
+    let socket = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
     let revoked = CancellationToken::new();
-    let client = Client::new(peer, Arc::clone(context), revoked, None);
+    let client = Client::new(ends, Arc::clone(context), revoked, None);
     let client = Arc::new(client.map_err(io::Error::other)?);
-    let cut = || {
+    let cut = |words: Option<&str>| {
+        if let Some(words) = words {
+            admit::tell(&socket, words);
+        }
         // It may be shut down already.
-        let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+        let _ = socket.shutdown(std::net::Shutdown::Both);
     };
-    converse(stream, &client, grace, slot, cut).await;
+    converse(stream, &client, &grace, slot, cut).await;
     Ok(())
 }
 
@@ -92,13 +108,13 @@ async fn inner(task: jump::Task, channel: Channel<Msg>) {
     let (read, write) = channel.split();
     let stream = Tunnel::new(read, write.make_writer(), &cut);
     let (context, revoked) = (Arc::clone(&outer.context), outer.revoked.child_token());
-    match Client::new(outer.peer, context, revoked, Some(jump)) {
+    let ends = (outer.peer, outer.server);
+    match Client::new(ends, context, revoked, Some(jump)) {
         Ok(client) => {
             let (client, context) = (Arc::new(client), &outer.context);
             context.metrics.jumps.inc();
-            let grace = sleep(context.limits.login_grace);
-            tokio::pin!(grace);
-            converse(stream, &client, grace, slot, || cut.cancel()).await;
+            let grace = Grace::new(context);
+            converse(stream, &client, &grace, slot, |_| cut.cancel()).await;
             context.metrics.jumps.dec();
         }
         Err(error) => tracing::error!(%error, "no random numbers"),
@@ -109,8 +125,8 @@ async fn inner(task: jump::Task, channel: Channel<Msg>) {
 /// Starts the task of a channel.
 fn start(client: &Client, opened: Opened) {
     match opened {
-        Opened::Session(task, channel, signals) => {
-            client.tasks.spawn(task.run(channel, signals));
+        Opened::Session(task, channel, aside) => {
+            client.tasks.spawn(task.run(channel, aside));
         }
         Opened::Jump(task, channel) => {
             client.tasks.spawn(inner(task, channel));
@@ -118,19 +134,22 @@ fn start(client: &Client, opened: Opened) {
     }
 }
 
-/// Speaks SSH on a stream until the connection is gone with all its tasks. `cut` ends the stream.
+/// Speaks SSH on a stream until the connection is gone with all its tasks. `cut` ends the stream, if it can
+/// with a last line to a client that does not speak SSH.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: &Arc<Client>,
-    mut grace: Pin<&mut Sleep>,
+    grace: &Grace,
     slot: PreAuthSlot,
-    cut: impl FnOnce(),
+    cut: impl FnOnce(Option<&str>),
 ) {
     let context = &client.context;
     let handler = ConnectionHandler::new(Arc::clone(client), start);
+    let stream = Stranger::new(stream, Arc::clone(client));
+    let mut words = None;
     let greeted = tokio::select! {
         greeted = server::run_stream(Arc::clone(&context.ssh), stream, handler) => greeted,
-        () = grace.as_mut() => {
+        () = grace.over() => {
             client.refused(GRACE);
             Err(russh::Error::ConnectionTimeout)
         }
@@ -140,11 +159,12 @@ async fn converse(
         Ok(session) => attend(session, client, grace, slot).await,
         Err(error) => {
             drop(slot);
+            words = matches!(error, russh::Error::Version).then_some(NO_IDENTIFICATION);
             tracing::debug!(%error, "no SSH");
         }
     }
     // russh goes on with a peer that never finishes a key exchange; the end of the stream stops it.
-    cut();
+    cut(words);
     if !client.logged_in.is_cancelled() {
         tracing::info!(peer = %client.peer, "connection ended without a login");
         context.metrics.login("none");
@@ -160,7 +180,7 @@ async fn converse(
 async fn attend(
     mut session: RunningSession<ConnectionHandler>,
     client: &Client,
-    grace: Pin<&mut Sleep>,
+    grace: &Grace,
     slot: PreAuthSlot,
 ) {
     let reason = tokio::select! {
@@ -190,12 +210,13 @@ async fn attend(
     let _ = timeout(LAST_WORDS, goodbye).await;
 }
 
-/// Returns if nobody logs in within the grace time. Gives the slot back at the login.
-async fn ungraceful(client: &Client, grace: Pin<&mut Sleep>, slot: PreAuthSlot) {
+/// Returns if nobody logs in within the grace time. Gives the slot back at the login, unless the client is
+/// over its limit of connections: this is then its only slot.
+async fn ungraceful(client: &Client, grace: &Grace, slot: PreAuthSlot) {
     tokio::select! {
-        () = grace => {}
+        () = grace.over() => {}
         () = client.logged_in.cancelled() => {
-            drop(slot);
+            let _slot = client.is_over_limit().then_some(slot);
             std::future::pending().await
         }
     }
@@ -212,9 +233,9 @@ async fn over(client: &Client) -> String {
         client.logged_in.cancelled().await;
         match client.slot.get() {
             Some(Err(full)) => {
-                // The client's first session, if it asks for one, ends with the reason.
+                // The client's first session, if it asks for one, ends with the reason. No other opens.
                 sleep(LAST_WORDS).await;
-                without_sessions(client).await;
+                let _ = timeout(TOLD, without_sessions(client)).await;
                 *full
             }
             _ => std::future::pending().await,

@@ -14,12 +14,18 @@ use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::route::Router;
 
+use super::greetings::Greetings;
+use super::turns::Turns;
+
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) ssh: Arc<russh::server::Config>,
     pub(crate) limits: Limits,
     pub(crate) quotas: Arc<Quotas>,
+    /// Of this core.
+    pub(crate) turns: Turns,
     pub(crate) sessions: Sessions,
+    pub(crate) greetings: Arc<Greetings>,
     pub(crate) authenticator: Arc<Authenticator>,
     /// How often a login is checked again.
     pub(crate) recheck: Duration,

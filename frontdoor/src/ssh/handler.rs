@@ -8,12 +8,12 @@ use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
-use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
 
 use super::auth::Attempts;
-use super::channels::{Channels, Opening};
+use super::channels::{Aside, Channels, Opening};
 use super::client::{Client, Jump};
+use super::rekeys::Rekeys;
 use super::{jump, session};
 use crate::audit::Event;
 use crate::authn::{Credential, Login};
@@ -21,7 +21,7 @@ use crate::quotas::{Full, PreAuthSlot};
 
 /// A channel that is open now, with what its task begins with.
 pub(super) enum Opened {
-    Session(session::Task, Channel<Msg>, mpsc::Receiver<Sig>),
+    Session(session::Task, Channel<Msg>, Aside),
     Jump(jump::Task, Channel<Msg>),
 }
 
@@ -30,6 +30,13 @@ pub(super) struct ConnectionHandler {
     client: Arc<Client>,
     attempts: Attempts,
     channels: Channels,
+    #[cfg_attr(
+        stock_russh,
+        allow(dead_code, reason = "the published russh does not ask")
+    )]
+    rekeys: Rekeys,
+    /// Whether a client over its limit of connections has opened the session that tells it.
+    told: bool,
     /// Starts the task of a channel; the connection owns it.
     start: fn(&Client, Opened),
     /// russh drops its handler when the connection is gone.
@@ -38,12 +45,16 @@ pub(super) struct ConnectionHandler {
 
 impl ConnectionHandler {
     pub(super) fn new(client: Arc<Client>, start: fn(&Client, Opened)) -> Self {
-        let most = client.context.limits.channels_per_connection;
+        let limits = &client.context.limits;
+        let most = limits.channels_per_connection;
+        let rekeys = Rekeys::new(limits.rekeys_per_minute);
         let ended = client.ended.clone();
         Self {
             client,
             attempts: Attempts::default(),
             channels: Channels::new(most, ended.clone()),
+            rekeys,
+            told: false,
             start,
             _ended: ended.drop_guard(),
         }
@@ -52,6 +63,9 @@ impl ConnectionHandler {
     /// Whether the client may open one more channel.
     fn opening(&mut self, id: ChannelId, login: &Login) -> Option<Opening> {
         let client = &self.client;
+        if client.is_over_limit() && std::mem::replace(&mut self.told, true) {
+            return None;
+        }
         match self.channels.opening(id) {
             Err(full) => {
                 client.refused("channelsPerConnection");
@@ -98,6 +112,10 @@ fn inner_slot(client: &Client) -> Result<PreAuthSlot, Full> {
 
 impl Handler for ConnectionHandler {
     type Error = russh::Error;
+
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
+        Ok(self.client.context.greetings.banner().await)
+    }
 
     async fn auth_none(&mut self, _login_name: &str) -> Result<Auth, Self::Error> {
         Ok(self.attempts.none(&self.client))
@@ -171,7 +189,7 @@ impl Handler for ConnectionHandler {
             return Ok(());
         };
         reply.accept().await;
-        let (closed, signals) = self.channels.session(opening);
+        let (closed, aside) = self.channels.session(opening);
         let name = self.attempts.login_name().to_owned();
         let (login_name, inner) = match &client.jump {
             None => (name, None),
@@ -185,7 +203,7 @@ impl Handler for ConnectionHandler {
             inner,
             closed,
         };
-        (self.start)(&client, Opened::Session(task, channel, signals));
+        (self.start)(&client, Opened::Session(task, channel, aside));
         Ok(())
     }
 
@@ -243,6 +261,21 @@ impl Handler for ConnectionHandler {
     ) -> Result<(), Self::Error> {
         self.channels.signal(channel, signal);
         Ok(())
+    }
+
+    #[cfg(not(stock_russh))]
+    async fn channel_end_of_write(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.channels.unread(channel);
+        Ok(())
+    }
+
+    #[cfg(not(stock_russh))]
+    async fn rekey_requested(&mut self) -> Result<(), Self::Error> {
+        self.rekeys.turn(&self.client).await
     }
 
     async fn channel_close(

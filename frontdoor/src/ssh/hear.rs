@@ -18,7 +18,8 @@ pub(super) struct Flow {
 
 /// A message of the agent for the client.
 pub(super) enum Heard {
-    Opened,
+    /// With the version of the link.
+    Opened(u32),
     Output(Bytes),
     Stderr(Bytes),
     Exited(u32),
@@ -85,7 +86,7 @@ fn hear(message: Option<Message>, sent: &mut Sent, flow: &Flow) -> Result<Option
         Message::Opened(_) if sent.opened => return Err(Error::Misplaced),
         Message::Opened(opened) if LINK_VERSIONS.contains(&opened.version) => {
             sent.opened = true;
-            Heard::Opened
+            Heard::Opened(opened.version)
         }
         Message::Opened(opened) => return Err(Error::Version(opened.version)),
         Message::Failed(failed) => {

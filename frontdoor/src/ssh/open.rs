@@ -11,6 +11,7 @@ use crate::agents::{self, Ids, Stream};
 use crate::audit::{RefusedBy, Session, Unwritable};
 use crate::authz::Rights;
 use crate::login_name::Target;
+use crate::lookups::TooMany;
 use crate::route::PodSlot;
 use crate::{authz, route};
 use podgate_identity::Identity;
@@ -32,6 +33,7 @@ impl Error {
     /// `None` if the session had begun, so that nobody refused it.
     pub(super) fn refused_by(&self) -> Option<RefusedBy> {
         match self {
+            error if error.limit().is_some() => Some(RefusedBy::Limit),
             Self::Authz(authz::Error::Rule(_)) => Some(RefusedBy::Rule),
             Self::Authz(authz::Error::Denied(_) | authz::Error::Review(_)) => {
                 Some(RefusedBy::Authorization)
@@ -39,6 +41,15 @@ impl Error {
             Self::Authz(_) | Self::Route(_) => Some(RefusedBy::Route),
             Self::Audit(_) => Some(RefusedBy::Audit),
             Self::Agents(_) => None,
+        }
+    }
+
+    /// The key of the limit that refused the session, if one did.
+    pub(super) fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Authz(authz::Error::TooMany(_)) => Some(TooMany::LIMIT),
+            Self::Route(error) => error.limit(),
+            Self::Authz(_) | Self::Audit(_) | Self::Agents(_) => None,
         }
     }
 }
@@ -73,7 +84,7 @@ pub(super) async fn open(
         container,
         selector,
         pod_slot,
-    } = context.router.resolve(target).await?;
+    } = context.router.resolve(target, &identity.user).await?;
     context.metrics.leg("route", begun);
     let (container, named) = match inner {
         None => (container, None),
@@ -97,7 +108,8 @@ pub(super) async fn open(
         "session begins"
     );
     let begun = Instant::now();
-    let stream = context.agents.open(grant, agent, ids, action).await?;
+    let asked = (action, context.sessions.working_directory);
+    let stream = context.agents.open(grant, agent, ids, asked).await?;
     context.metrics.leg("agent", begun);
     Ok(Opened {
         stream,

@@ -4,15 +4,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
 use super::admit::{self, GRACE};
 use super::context::Context;
-use super::proxy_protocol::{self, Step};
+use super::grace::Grace;
+use super::proxy_protocol::{self, Ends, Step};
 use crate::quotas::PreAuthSlot;
 
 /// Its key in the configuration.
@@ -26,24 +25,26 @@ enum Error {
     Ended(#[from] io::Error),
 }
 
-/// Admits the client whose connection the proxy passes on, or refuses it.
+/// Admits the client whose connection the proxy passes on, or refuses it. `ends` are the proxy's address
+/// and this frontdoor's; what is returned are the client's and the one that it has connected to.
 pub(super) async fn client(
     mut stream: TcpStream,
-    proxy: SocketAddr,
+    ends: (SocketAddr, SocketAddr),
     context: &Context,
-    grace: Pin<&mut Sleep>,
-) -> Option<(TcpStream, SocketAddr, PreAuthSlot)> {
+    grace: &Grace,
+) -> Option<(TcpStream, (SocketAddr, SocketAddr), PreAuthSlot)> {
+    let (proxy, _) = ends;
     let header = tokio::select! {
         header = header(&mut stream) => header,
-        () = grace => {
+        () = grace.over() => {
             tracing::info!(peer = %proxy, limit = GRACE, "refused");
             context.metrics.refused(GRACE);
             return None;
         }
         () = context.draining.cancelled() => return None,
     };
-    let client = match header {
-        Ok(client) => client.unwrap_or(proxy),
+    let (client, server) = match header {
+        Ok(named) => named.map_or(ends, |named| (named.client, named.server)),
         // As in a health check of this frontdoor.
         Err(Error::Ended(reason)) => {
             tracing::debug!(peer = %proxy, %reason, "no client");
@@ -57,7 +58,7 @@ pub(super) async fn client(
     };
     tracing::debug!(%client, %proxy, "through a proxy");
     match context.quotas.pre_auth(client.ip()) {
-        Ok(slot) => Some((stream, client, slot)),
+        Ok(slot) => Some((stream, (client, server), slot)),
         Err(full) => {
             if let Ok(stream) = stream.into_std() {
                 admit::refuse(stream, client, full, &context.metrics);
@@ -67,8 +68,8 @@ pub(super) async fn client(
     }
 }
 
-/// The client's address; `None` if the connection is the proxy's own.
-async fn header(stream: &mut TcpStream) -> Result<Option<SocketAddr>, Error> {
+/// The client's addresses; `None` if the connection is the proxy's own.
+async fn header(stream: &mut TcpStream) -> Result<Option<Ends>, Error> {
     let mut header = Vec::new();
     loop {
         match proxy_protocol::read(&header)? {

@@ -37,8 +37,16 @@ pub(crate) enum Error {
 pub(crate) enum Step {
     /// A header that needs at least this many more bytes.
     More(usize),
-    /// A whole header. Without a client's address, the connection is the proxy's own.
-    Whole(Option<SocketAddr>),
+    /// A whole header. Without a client's addresses, the connection is the proxy's own.
+    Whole(Option<Ends>),
+}
+
+/// The addresses of a client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) client: SocketAddr,
+    /// Where the client has connected to.
+    pub(crate) server: SocketAddr,
 }
 
 /// Reads a header as far as it has arrived.
@@ -74,10 +82,13 @@ fn line(header: &[u8]) -> Result<Step, Error> {
         return Err(Error::Addresses);
     };
     let source = address(family, source).ok_or(Error::Addresses)?;
-    address(family, destination).ok_or(Error::Addresses)?;
-    number(destination_port).ok_or(Error::Addresses)?;
+    let destination = address(family, destination).ok_or(Error::Addresses)?;
+    let destination_port = number(destination_port).ok_or(Error::Addresses)?;
     let port = number(port).ok_or(Error::Addresses)?;
-    Ok(Step::Whole(Some(SocketAddr::new(source, port))))
+    Ok(Step::Whole(Some(Ends {
+        client: SocketAddr::new(source, port),
+        server: SocketAddr::new(destination, destination_port),
+    })))
 }
 
 fn address(family: Option<&str>, text: &str) -> Option<IpAddr> {
@@ -119,21 +130,30 @@ fn binary(header: &[u8]) -> Result<Step, Error> {
         // TCP over IPv4: two addresses, two ports.
         0x11 => {
             let block = rest.first_chunk::<12>().ok_or(Error::Addresses)?;
-            let [a, b, c, d, _, _, _, _, high, low, _, _] = *block;
-            let port = u16::from_be_bytes([high, low]);
-            Some((Ipv4Addr::new(a, b, c, d), port).into())
+            let [a, b, c, d, e, f, g, h, ports @ ..] = *block;
+            let client = Ipv4Addr::new(a, b, c, d).into();
+            let server = Ipv4Addr::new(e, f, g, h).into();
+            Some(ends(client, server, ports))
         }
         // TCP over IPv6.
         0x21 => {
             let (addresses, ports) = rest.split_first_chunk::<32>().ok_or(Error::Addresses)?;
-            let source = addresses.first_chunk::<16>().ok_or(Error::Addresses)?;
-            let [high, low, _, _] = *ports.first_chunk::<4>().ok_or(Error::Addresses)?;
-            let port = u16::from_be_bytes([high, low]);
-            Some((Ipv6Addr::from(*source), port).into())
+            let client = addresses.first_chunk::<16>().ok_or(Error::Addresses)?;
+            let server = addresses.last_chunk::<16>().ok_or(Error::Addresses)?;
+            let ports = *ports.first_chunk::<4>().ok_or(Error::Addresses)?;
+            let (client, server) = (Ipv6Addr::from(*client), Ipv6Addr::from(*server));
+            Some(ends(client.into(), server.into(), ports))
         }
         // Another family, of which a receiver keeps what it knows: the proxy (§2.2).
         _ => None,
     }))
+}
+
+fn ends(client: IpAddr, server: IpAddr, [a, b, c, d]: [u8; 4]) -> Ends {
+    Ends {
+        client: SocketAddr::new(client, u16::from_be_bytes([a, b])),
+        server: SocketAddr::new(server, u16::from_be_bytes([c, d])),
+    }
 }
 
 #[cfg(test)]

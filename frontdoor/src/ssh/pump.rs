@@ -5,12 +5,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use podgate_proto::flow::{self, MAX_WAITING, Offset};
+use podgate_proto::limits::OUTPUT_UNREAD_SINCE;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
-use podgate_proto::v1::{EndOfInput, FrontdoorMessage, Signal, TerminalSize};
+use podgate_proto::v1::{EndOfInput, FrontdoorMessage, OutputUnread, Signal, TerminalSize};
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+use super::channels::Aside;
 use super::context::Context;
 use super::end::End;
 use super::hear::{Error, Flow, Heard, listen};
@@ -26,7 +29,7 @@ pub(super) async fn run(
     stream: Stream,
     read: &mut ChannelReadHalf,
     write: &ChannelWriteHalf<Msg>,
-    signals: &mut mpsc::Receiver<Sig>,
+    aside: &mut Aside,
     context: &Context,
     tty: bool,
     record: &Session<'_>,
@@ -37,13 +40,18 @@ pub(super) async fn run(
     } = stream;
     let idle = Idle::new(context.limits.idle);
     let flow = Flow::default();
+    let Aside { signals, unread } = aside;
+    let (opened, version) = watch::channel(0);
     // Opened and the end take two more places than the credit allows.
     let (queue, waiting) = mpsc::channel(MAX_WAITING + 2);
     tokio::select! {
-        end = download(waiting, write, &to_agent, &flow.output, context, (&idle, record), tty) => end,
+        end = download(
+            waiting, (write, unread), (&to_agent, opened), &flow.output, context, (&idle, record), tty
+        ) => end,
         error = listen(&mut from_agent, queue, &flow) => failed(&error),
         () = upload(read, &to_agent, &flow.input, context, (&idle, record)) => End::ClientGone,
         () = signal(signals, &to_agent) => End::ClientGone,
+        () = closed_output(unread, version, &to_agent) => End::ClientGone,
         limit = idle.over() => {
             context.metrics.refused("idleSeconds");
             End::Idle(format!("this session was idle for {} s and is ended", limit.as_secs()))
@@ -56,11 +64,12 @@ fn failed(error: &Error) -> End {
     End::Failed(error.to_string())
 }
 
-/// From the agent to the client.
+/// From the agent to the client. After `unread` the output is thrown away. `opened` is told the version of
+/// the link.
 async fn download(
     mut waiting: mpsc::Receiver<Result<Heard, Error>>,
-    write: &ChannelWriteHalf<Msg>,
-    to_agent: &mpsc::Sender<FrontdoorMessage>,
+    (write, unread): (&ChannelWriteHalf<Msg>, &CancellationToken),
+    (to_agent, opened): (&mpsc::Sender<FrontdoorMessage>, watch::Sender<u32>),
     credit: &flow::Receiver,
     context: &Context,
     (idle, record): (&Idle, &Session<'_>),
@@ -83,7 +92,8 @@ async fn download(
         let (code, bytes) = match heard {
             Some(Ok(Heard::Output(bytes))) => (None, bytes),
             Some(Ok(Heard::Stderr(bytes))) => (Some(STDERR), bytes),
-            Some(Ok(Heard::Opened)) => {
+            Some(Ok(Heard::Opened(version))) => {
+                opened.send_replace(version);
                 context.metrics.leg("start", begun);
                 continue;
             }
@@ -93,11 +103,19 @@ async fn download(
             None => return End::ClientGone,
         };
         let length = bytes.len();
-        if give(write, code, bytes, context).await.is_err() {
-            return End::ClientGone;
+        let given = tokio::select! {
+            biased;
+            () = unread.cancelled(), if code.is_none() => None,
+            given = give(write, code, bytes, context) => Some(given),
+        };
+        match given {
+            Some(Err(_)) => return End::ClientGone,
+            Some(Ok(())) => {
+                record.gave(length);
+                idle.moved();
+            }
+            None => {}
         }
-        record.gave(length);
-        idle.moved();
         if let Some(credit) = credit.passed_on(length) {
             // `listen` notices if the stream is over.
             let _ = tell(to_agent, ToAgent::OutputCredit(credit)).await;
@@ -185,6 +203,21 @@ async fn send(
         tell(to_agent, ToAgent::Input(data)).await?;
     }
     Ok(())
+}
+
+/// Tells the agent once nobody reads the output any more, if it knows the message. Never returns: others
+/// notice the end.
+async fn closed_output(
+    unread: &CancellationToken,
+    mut version: watch::Receiver<u32>,
+    to_agent: &mpsc::Sender<FrontdoorMessage>,
+) {
+    unread.cancelled().await;
+    let known = version.wait_for(|version| *version >= OUTPUT_UNREAD_SINCE);
+    if known.await.is_ok() {
+        let _ = tell(to_agent, ToAgent::OutputUnread(OutputUnread {})).await;
+    }
+    std::future::pending().await
 }
 
 /// Sends signals to the agent, apart from the input. Never returns: others notice the end.

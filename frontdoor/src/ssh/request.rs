@@ -1,6 +1,8 @@
 //! What a client asks for on a session channel. The requests come through the channel, in order with its
 //! data, up to the one that starts something.
 
+use std::net::SocketAddr;
+
 use podgate_proto::v1::exec::Program;
 use podgate_proto::v1::{EnvironmentVariable, Exec, Shell, Terminal, TerminalMode, TerminalSize};
 use russh::{ChannelMsg, ChannelReadHalf, Pty};
@@ -110,9 +112,48 @@ pub(super) fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> 
     Ok(())
 }
 
+/// Adds what sshd tells a program of its connection. Debian's bash reads ~/.bashrc for a command only if
+/// it finds SSH_CLIENT.
+pub(super) fn tell_connection(exec: &mut Exec, client: SocketAddr, server: SocketAddr) {
+    let (from, from_port) = (client.ip().to_canonical(), client.port());
+    let (to, to_port) = (server.ip().to_canonical(), server.port());
+    for (name, value) in [
+        ("SSH_CLIENT", format!("{from} {from_port} {to_port}")),
+        (
+            "SSH_CONNECTION",
+            format!("{from} {from_port} {to} {to_port}"),
+        ),
+    ] {
+        let name = name.to_owned();
+        exec.environment.retain(|variable| variable.name != name);
+        exec.environment.push(EnvironmentVariable { name, value });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_told_its_connection() {
+        let made_up = EnvironmentVariable {
+            name: "SSH_CLIENT".to_owned(),
+            value: "a lie".to_owned(),
+        };
+        let mut exec = Exec {
+            environment: vec![made_up],
+            ..Exec::default()
+        };
+        let (client, server) = ("[::ffff:192.0.2.7]:49153", "[2001:db8::1]:22");
+        tell_connection(&mut exec, client.parse().unwrap(), server.parse().unwrap());
+        let words = exec.environment.iter();
+        let words: Vec<_> = words.map(|v| format!("{}={}", v.name, v.value)).collect();
+        let expect = [
+            "SSH_CLIENT=192.0.2.7 49153 22",
+            "SSH_CONNECTION=192.0.2.7 49153 2001:db8::1 22",
+        ];
+        assert_eq!(words, expect);
+    }
 
     #[test]
     fn a_forced_command_finds_what_was_asked_for() {

@@ -43,12 +43,16 @@ pub(super) async fn answer(
         Reserved::WhoAmI => return say([whoami(identity)], write, tty).await,
         Reserved::Pods => pods(identity, context).await,
     };
-    match listing {
-        Ok(listing) => say(listing, write, tty).await,
-        Err(Error::Route(error)) => End::Failed(open::sentence(&error.into())),
-        Err(Error::Authz(error)) => End::Failed(open::sentence(&error.into())),
-        Err(error) => End::Failed(error.to_string()),
+    let error: open::Error = match listing {
+        Ok(listing) => return say(listing, write, tty).await,
+        Err(Error::Route(error)) => error.into(),
+        Err(Error::Authz(error)) => error.into(),
+        Err(error) => return End::Failed(error.to_string()),
+    };
+    if let Some(limit) = error.limit() {
+        context.metrics.refused(limit);
     }
+    End::Failed(open::sentence(&error))
 }
 
 /// The pods of the namespaces whose pods the identity may enter.

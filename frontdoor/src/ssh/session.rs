@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_proto::v1::Exec;
+use podgate_proto::v1::exec::Program;
 use podgate_proto::v1::open::Action;
 use russh::server::Msg;
-use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
-use tokio::sync::mpsc;
+use russh::{Channel, ChannelReadHalf, ChannelWriteHalf};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::channels::Aside;
 use super::client::Client;
 use super::end::End;
 use super::request::{self, ORIGINAL_COMMAND};
@@ -51,11 +52,12 @@ struct Session<'a> {
     write: &'a ChannelWriteHalf<Msg>,
     /// Whether the client's terminal is raw, because there is one in the pod, too.
     tty: bool,
+    /// Whether a shell opens on a terminal, which shows the message of the day.
+    greet: bool,
 }
 
 impl Task {
-    /// The client sends `signals` to the session.
-    pub(super) async fn run(self, channel: Channel<Msg>, signals: mpsc::Receiver<Sig>) {
+    pub(super) async fn run(self, channel: Channel<Msg>, aside: Aside) {
         let (mut read, write) = channel.split();
         let context = &self.client.context;
         let exec = tokio::select! {
@@ -71,7 +73,7 @@ impl Task {
             match id::random() {
                 Ok(id) => {
                     let span = tracing::info_span!("session", %id, user = %self.identity.user);
-                    let session = self.session(exec, &id, read, &write, signals);
+                    let session = self.session(exec, &id, read, &write, aside);
                     session.instrument(span).await;
                 }
                 Err(error) => tracing::error!(%error, "no random numbers"),
@@ -87,13 +89,15 @@ impl Task {
         id: &str,
         mut read: ChannelReadHalf,
         write: &ChannelWriteHalf<Msg>,
-        mut signals: mpsc::Receiver<Sig>,
+        mut aside: Aside,
     ) {
         let metrics = &self.client.context.metrics;
+        request::tell_connection(&mut exec, self.client.peer, self.client.server);
         let forced = self.restrictions.command.as_deref();
         let forced = forced.map(|command| request::force(command, &mut exec));
         let asked = forced.is_some().then_some(ORIGINAL_COMMAND);
         let tty = exec.terminal.is_some();
+        let greet = tty && matches!(exec.program, Some(Program::Shell(_)));
         let action = Action::Exec(exec);
         let kind = action.kind();
         let from = (self.client.peer, self.client.via, self.login_name.as_str());
@@ -109,10 +113,11 @@ impl Task {
             record: &record,
             write,
             tty,
+            greet,
         };
         metrics.sessions_active.inc();
         let end = tokio::select! {
-            end = session.carry(action, &mut read, &mut signals) => end,
+            end = session.carry(action, &mut read, &mut aside) => end,
             end = self.cut_short() => end,
         };
         metrics.sessions_active.dec();
@@ -191,12 +196,7 @@ impl Task {
 
 impl Session<'_> {
     /// Opens the session and carries it to its end.
-    async fn carry(
-        &self,
-        action: Action,
-        read: &mut ChannelReadHalf,
-        signals: &mut mpsc::Receiver<Sig>,
-    ) -> End {
+    async fn carry(&self, action: Action, read: &mut ChannelReadHalf, aside: &mut Aside) -> End {
         let (task, record, write) = (self.task, self.record, self.write);
         let (context, identity) = (&*task.client.context, &*task.identity);
         let target = match Target::parse(&task.login_name, &context.sessions.default_namespace) {
@@ -220,6 +220,9 @@ impl Session<'_> {
         } = match opened.await {
             Ok(opened) => opened,
             Err(error) => {
+                if let Some(limit) = error.limit() {
+                    task.client.refused(limit);
+                }
                 let line = open::sentence(&error);
                 return match error.refused_by() {
                     Some(by) => self.refused(by, line),
@@ -230,13 +233,16 @@ impl Session<'_> {
         tokio::select! {
             // Built in place, so that its large future is stored once.
             end = async {
+                if self.greet && let Some(motd) = context.greetings.motd().await {
+                    let _ = timeout(LAST_WORDS, write.data_bytes(motd)).await;
+                }
                 if let Some(notice) = notice.filter(|_| self.tty) {
                     let line = format!("podgate: {notice}\r\n");
                     // A client that does not take the line does not get it.
                     let tell = write.extended_data_bytes(pump::STDERR, line);
                     let _ = timeout(LAST_WORDS, tell).await;
                 }
-                pump::run(stream, read, write, signals, context, self.tty, record).await
+                pump::run(stream, read, write, aside, context, self.tty, record).await
             } => end,
             () = rights.lost() => End::Revoked(REVOKED.to_owned()),
         }

@@ -18,7 +18,7 @@ const WARM_UP: usize = 50;
 /// Times that a load is started, each way.
 const LOADS: usize = 3;
 
-async fn start(open: &Open) -> Result<Running> {
+pub(crate) async fn start(open: &Open) -> Result<Running> {
     let mut running = open.start(ECHO, true).await?;
     either!(&mut running, program => program.until("ready\n").await)?;
     Ok(running)
@@ -31,7 +31,7 @@ async fn press<I: Input, O: Output>(program: &mut Program<I, O>) -> Result<()> {
     Ok(())
 }
 
-async fn press_timed(running: &mut Running, times: &mut Times) -> Result<()> {
+pub(crate) async fn press_timed(running: &mut Running, times: &mut Times) -> Result<()> {
     let begun = Instant::now();
     either!(running, program => press(program).await)?;
     times.push(begun.elapsed());

@@ -12,6 +12,7 @@ mod load;
 mod sizes;
 mod sshd;
 mod storm;
+mod strangers;
 mod table;
 
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ fn measure(group: Group, sizes: &Sizes) -> Result<Vec<Row>> {
                 Group::Idle => idle::rows(&bench, sizes).await,
                 Group::After => idle::after_bulk(&bench, sizes).await,
                 Group::Storm => storm::rows(&bench, sizes).await,
+                Group::Strangers => strangers::rows(&bench, sizes).await,
             }
         };
         tokio::time::timeout(WITHIN, rows).await

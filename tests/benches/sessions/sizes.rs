@@ -14,9 +14,10 @@ pub(crate) enum Group {
     Idle,
     After,
     Storm,
+    Strangers,
 }
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     Group::Container,
     Group::Open,
     Group::New,
@@ -26,6 +27,7 @@ const GROUPS: [Group; 9] = [
     Group::Idle,
     Group::After,
     Group::Storm,
+    Group::Strangers,
 ];
 
 impl Group {
@@ -40,6 +42,7 @@ impl Group {
             Self::Idle => "idle",
             Self::After => "after",
             Self::Storm => "storm",
+            Self::Strangers => "strangers",
         }
     }
 }

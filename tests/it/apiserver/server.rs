@@ -10,6 +10,7 @@ use podgate_tests::fixtures::pki::{Issued, Pki};
 use podgate_tests::real::kube_apiserver::User;
 use podgate_tests::stand_ins::apiserver::Rbac;
 use podgate_tests::stand_ins::cluster::PodBuilder;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -112,15 +113,17 @@ pub(super) trait Server: Sized {
         Ok((head[9..12].parse().unwrap(), body))
     }
 
-    async fn json(
-        &self,
-        path: &str,
-        token: &str,
-        user: Option<&Issued>,
-    ) -> (u16, serde_json::Value) {
+    async fn json(&self, path: &str, token: &str, user: Option<&Issued>) -> (u16, Value) {
         let (code, body) = self.get(path, token, user).await.unwrap();
         (code, serde_json::from_str(&body).unwrap())
     }
+}
+
+/// An object without what a real server notes of those who wrote it.
+pub(super) fn without_managers(mut object: Value) -> Value {
+    let metadata = object["metadata"].as_object_mut().unwrap();
+    metadata.remove("managedFields");
+    object
 }
 
 /// A body of chunks (RFC 9112 §7.1) without their lengths.

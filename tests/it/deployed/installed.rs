@@ -94,9 +94,11 @@ impl Installed {
         api.set_rbac(rbac.clone());
         api.enforce(true);
         let runtime = Runtime::Containerd(Arc::clone(&containerd));
-        let address = format!("{gateway}:10250").parse().unwrap();
-        let kubelet = Kubelet::start_at(address, NODE, cluster.clone(), &pki, runtime);
-        let kubelet = kubelet.await.unwrap();
+        // The port that the chart's agent dials may be a real kubelet's on this machine.
+        let host = bridge.host().unwrap();
+        let listener = host.listen(10250).unwrap().try_into().unwrap();
+        let kubelet = Kubelet::start_on(listener, NODE, cluster.clone(), &pki, runtime);
+        let kubelet = kubelet.unwrap();
         let judge = Arc::clone(&api);
         kubelet
             .access()
@@ -116,9 +118,10 @@ impl Installed {
         ];
         api.put_object(kept("Secret", "desk-tls", &desk));
         let (node_containerd, known) = (Arc::clone(&containerd), cluster.clone());
+        let network = (bridge, host);
         let node = Node::new(
             NODE,
-            bridge,
+            network,
             objects,
             node_containerd,
             known,
@@ -184,13 +187,12 @@ impl Installed {
     /// Runs a user's pod on the node.
     pub(super) async fn user_pod(&self, spec: PodSpec) -> RunningPod {
         let running = self.containerd.run_pod(spec).await.unwrap();
-        let gateway = self.node.bridge.gateway();
         let mut known = pod(
             &running.namespace,
             &running.name,
             &running.uid,
             NODE,
-            &gateway,
+            &self.node.host.address,
         );
         for container in &running.containers {
             known = known.container(&container.name, &container.id);

@@ -80,7 +80,7 @@ async fn nobody_else_is_let_in_inside() {
     let mut stdout = process.stdout.take().unwrap();
     let read = stdout.read_to_end(&mut heard);
     timeout(SOON, read).await.expect("it is let be").unwrap();
-    assert!(heard.starts_with(b"SSH-2.0-Podgate_"));
+    assert!(heard.starts_with(b"SSH-2.0-OpenSSH_Podgate_"));
     assert!(heard.len() < 8 * 1024, "{} bytes", heard.len());
     drop(stdin);
     stand.until_quiet(SOON).await.unwrap();

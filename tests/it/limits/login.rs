@@ -55,7 +55,7 @@ async fn so_much_time_at_whatever_step() {
         let mut all = Vec::new();
         let read = connection.read_to_end(&mut all);
         timeout(SOON, read).await.expect("it stays open").unwrap();
-        assert!(all.starts_with(b"SSH-2.0-Podgate_"), "{all:?}");
+        assert!(all.starts_with(b"SSH-2.0-OpenSSH_Podgate_"), "{all:?}");
     }
     let counts = [
         &refused("loginGraceSeconds", 3),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::client::Login;
 use podgate_tests::real::ssh::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
@@ -70,6 +71,36 @@ async fn connections_of_a_user_and_of_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_too_many_is_told_so_once_and_ends() {
+    let stand = stand("connectionsPerUser: 1").await;
+    let mut standing = echo(&stand.client, &[]).await;
+    let login = Login::to(&stand, "demo").unwrap();
+    // One that opens a channel now and then, and asks for nothing on it.
+    let idle = login.connect().await.unwrap();
+    let first = idle.channel().await.unwrap();
+    let opens = async {
+        while idle.channel().await.is_err() && !idle.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, opens).await.expect("it stands");
+    assert!(idle.is_closed(), "a second channel opened");
+    drop(first);
+    let told = login.connect().await.unwrap();
+    let (said, status) = told.exec("echo ran").await.unwrap().wait().await.unwrap();
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("the limit of connections per user"), "{said}");
+    assert_eq!(status, 255);
+    assert!(told.exec("echo ran").await.is_err());
+    let counted = refused("connectionsPerUser", 2);
+    stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
+    standing.says("still").await.unwrap();
+    // Both have gone.
+    let one = ["podgate_frontdoor_connections 1"];
+    stand.frontdoor.counts(SOON, &one).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_has_so_many_sessions() {
     let changes = Changes {
         agent: "sessions: 1\n".into(),
@@ -81,6 +112,30 @@ async fn a_node_has_so_many_sessions() {
     let text = String::from_utf8(output.stderr).unwrap();
     let line = "podgate: the pod's node has reached its limit of sessions; try again later\r\n";
     assert_eq!((text.as_str(), output.status.code()), (line, Some(255)));
+    assert_eq!(end(first).await, Some(7));
+    let none = ["podgate_agent_sessions_active 0"];
+    stand.agent.counts(SOON, &none).await.unwrap();
+    works(&stand.client, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_a_share_of_a_nodes_sessions() {
+    let changes = Changes {
+        agent: "sessionsPerUser: 1\n".into(),
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
+    let bob = stand.add_user("bob").await.unwrap();
+    let first = echo(&stand.client, &[]).await;
+    // Through another frontdoor, too, which counts for itself.
+    let (_second, client) = stand.another_frontdoor().await.unwrap();
+    for client in [&stand.client, &client] {
+        let line = "podgate: you have reached the limit of sessions per user on the pod's node; end one, then try again\r\n";
+        assert_eq!(refusal(client).await, line);
+    }
+    works(&bob, &[]).await;
+    let counts = ["podgate_agent_refused_total{limit=\"sessionsPerUser\"} 2"];
+    stand.agent.counts(SOON, &counts).await.unwrap();
     assert_eq!(end(first).await, Some(7));
     let none = ["podgate_agent_sessions_active 0"];
     stand.agent.counts(SOON, &none).await.unwrap();

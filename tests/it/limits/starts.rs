@@ -31,7 +31,7 @@ async fn first_line(connection: &mut BufReader<TcpStream>) -> String {
 async fn hold(stand: &Stand, from: &str) -> BufReader<TcpStream> {
     let mut connection = connect(stand, from).await;
     let line = first_line(&mut connection).await;
-    assert!(line.starts_with("SSH-2.0-Podgate_"), "{line:?}");
+    assert!(line.starts_with("SSH-2.0-OpenSSH_Podgate_"), "{line:?}");
     connection
 }
 
@@ -115,7 +115,7 @@ async fn a_burst_of_500_from_one_address_is_served_by_default() {
     }
     for connection in &mut burst {
         let line = first_line(connection).await;
-        assert!(line.starts_with("SSH-2.0-Podgate_"), "{line:?}");
+        assert!(line.starts_with("SSH-2.0-OpenSSH_Podgate_"), "{line:?}");
     }
     works(&stand.client, &[]).await;
     let stand_now = ["podgate_frontdoor_connections 500"];

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use podgate_proto::limits::{self, LINK_VERSIONS, RELEASE};
 use podgate_proto::v1::{
-    Action, Container, Exec, Grant, Identity, Open, Pod, Versions, exec, open,
+    Action, Container, Exec, Grant, Identity, Open, Pod, Versions, WorkingDirectory, exec, open,
 };
 use podgate_tests::fixtures::pki::Pki;
 use podgate_tests::fixtures::stand::{NODE, NODE_IP, Stand};
@@ -102,6 +102,7 @@ pub(super) fn request() -> Open {
             program: Some(exec::Program::Command("exit 3".into())),
             ..Exec::default()
         })),
+        working_directory: WorkingDirectory::Image.into(),
     }
 }
 

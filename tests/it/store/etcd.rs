@@ -44,10 +44,17 @@ fn change(event: &Value) -> Change {
     (what, key(pair), number(&pair["mod_revision"]))
 }
 
+/// Why nothing was done. Some builds of etcd say it in `error` and `message`, others in `message` alone
+/// (grpc-gateway, versions 1 and 2).
+fn refusal(answer: &Value) -> Option<&str> {
+    let error = answer.get("error").or_else(|| answer.get("message"));
+    error?.as_str()
+}
+
 impl Real {
     async fn call(&self, method: &str, message: Value) -> Value {
         let answer = self.0.call(method, &message).await.unwrap();
-        assert!(answer.get("error").is_none(), "{answer}");
+        assert_eq!(refusal(&answer), None);
         answer
     }
 }
@@ -78,7 +85,7 @@ impl Store for Real {
             "key": bytes(PREFIX), "range_end": bytes(PREFIX_END), "revision": revision.to_string(),
         });
         let answer = self.0.call("kv/range", &range).await.unwrap();
-        match answer["error"].as_str() {
+        match refusal(&answer) {
             None => {}
             Some(error) if error.ends_with("has been compacted") => {
                 return Err(Unreadable::Compacted);

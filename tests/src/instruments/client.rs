@@ -81,18 +81,27 @@ impl Login {
         Self::new(stand.frontdoor.port(), target, &key, &host)
     }
 
-    /// Connects and logs in.
+    /// Connects, and exchanges keys, but does not log in.
     ///
     /// # Errors
-    /// When the server does not let it in.
-    pub async fn connect(&self) -> Result<Connection> {
+    /// When the server is not the one that is expected.
+    pub async fn greet(&self) -> Result<Connection> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         // A server that has not turned Nagle's algorithm off yet, as sshd before a session, would
         // wait 40 ms for each delayed acknowledgement.
         sockopt::set_tcp_quickack(&stream, true)?;
         let host = Host(self.host.clone());
-        let mut handle = client::connect_stream(Arc::clone(&self.config), stream, host).await?;
+        let handle = client::connect_stream(Arc::clone(&self.config), stream, host).await?;
+        Ok(Connection { handle })
+    }
+
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// When the server does not let it in.
+    pub async fn connect(&self) -> Result<Connection> {
+        let Connection { mut handle } = self.greet().await?;
         let (name, key) = (self.name.as_str(), Arc::clone(&self.key));
         let answer = match self.certificate.clone() {
             Some(certificate) => {
@@ -155,6 +164,20 @@ impl Connection {
             None => write.request_shell(true).await?,
         }
         Ok(session(read, write))
+    }
+
+    /// Opens a session's channel, and asks for nothing on it.
+    ///
+    /// # Errors
+    /// When the channel is refused.
+    pub async fn channel(&self) -> Result<Session> {
+        let (read, write) = self.handle.channel_open_session().await?.split();
+        Ok(session(read, write))
+    }
+
+    /// Whether the connection is gone.
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
     }
 
     /// Says goodbye, and returns when the socket is closed.

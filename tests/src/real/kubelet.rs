@@ -1,11 +1,12 @@
 //! A kubelet, the one that `PODGATE_KUBELET` names, over a containerd of its own. It runs without an
 //! API server: its one pod is a file, and it knows clients by their certificates alone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use rustix::mount::{UnmountFlags, unmount};
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -27,8 +28,13 @@ pub struct Kubelet {
     port: u16,
     process: Daemon,
     _containerd: Containerd,
+    _root: Root,
     _dir: TempDir,
 }
+
+/// Its folder of pods, which it mounts on itself; unmounted on drop.
+#[derive(Debug)]
+struct Root(PathBuf);
 
 impl Kubelet {
     /// Starts the kubelet of `node`, with certificates of `pki`, and waits until its pod runs:
@@ -51,12 +57,13 @@ impl Kubelet {
         let file = dir.path().join("kubelet.yaml");
         // JSON is YAML.
         std::fs::write(&file, config.to_string())?;
+        let root = dir.path().join("root");
         let mut command = Command::new(named_by(PROGRAM)?);
         command
             .arg("--config")
             .arg(file)
             .arg("--root-dir")
-            .arg(dir.path().join("root"))
+            .arg(&root)
             .arg("--cert-dir")
             .arg(dir.path().join("pki"))
             .args(["--hostname-override", node]);
@@ -64,6 +71,7 @@ impl Kubelet {
             port,
             process: Daemon::spawn("kubelet", &mut command, dir.path())?,
             _containerd: containerd,
+            _root: Root(root),
             _dir: dir,
         };
         let admin = pki.client("admin", &["system:masters"])?;
@@ -78,6 +86,13 @@ impl Kubelet {
     /// Where it serves, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        // Fails only where it has not been mounted yet.
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
     }
 }
 

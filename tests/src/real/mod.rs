@@ -7,5 +7,6 @@ pub mod deployed;
 pub mod etcd;
 pub mod kube_apiserver;
 pub mod kubelet;
+mod namespace;
 pub mod network;
 pub mod ssh;

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::namespace::Namespace;
+
 /// How many may be there at once.
 const NETWORKS: u8 = 60;
 
@@ -21,20 +23,14 @@ pub enum Site {
 
 impl Site {
     const ALL: [Self; 3] = [Self::Client, Self::Frontdoor, Self::Node];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Frontdoor => "frontdoor",
-            Self::Node => "node",
-        }
-    }
 }
 
 /// The three networks; gone on drop. Root is needed.
 #[derive(Debug)]
 pub struct Network {
     number: u8,
+    /// In the order of [`Site::ALL`].
+    namespaces: [Namespace; 3],
 }
 
 impl Network {
@@ -44,35 +40,34 @@ impl Network {
     /// When this is not root, or the machine cannot.
     pub fn new() -> Result<Self> {
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("ip_forward")?;
-        let first = Site::Client;
+        let namespaces = [Namespace::new()?, Namespace::new()?, Namespace::new()?];
         for number in 0..NETWORKS {
-            let this = Self { number };
-            // The name is the lock: it can be made but once.
-            if ip(&["netns", "add", &this.namespace(first)]).is_err() {
-                std::mem::forget(this);
+            // The device's name is the lock: it can be made but once.
+            let [first, ..] = &namespaces;
+            if ip(&pair(&device(number, Site::Client), first)).is_err() {
                 continue;
             }
+            let this = Self { number, namespaces };
             for site in Site::ALL {
-                let (name, device) = (this.namespace(site), this.device(site));
-                if site != first {
-                    ip(&["netns", "add", &name])?;
+                let (namespace, device) = (this.namespace(site), device(number, site));
+                if site != Site::Client {
+                    ip(&pair(&device, namespace))?;
                 }
                 let (address, gateway) = (this.address(site), this.gateway(site));
+                ip(&format!("addr add {gateway}/24 dev {device}"))?;
+                ip(&format!("link set {device} up"))?;
                 for line in [
-                    format!("link add {device} type veth peer name eth0 netns {name}"),
-                    format!("addr add {gateway}/24 dev {device}"),
-                    format!("link set {device} up"),
-                    format!("-n {name} addr add {address}/24 dev eth0"),
-                    format!("-n {name} link set eth0 up"),
-                    format!("-n {name} link set lo up"),
-                    format!("-n {name} route add default via {gateway}"),
+                    format!("addr add {address}/24 dev eth0"),
+                    "link set eth0 up".to_owned(),
+                    "link set lo up".to_owned(),
+                    format!("route add default via {gateway}"),
                 ] {
-                    ip(&line.split(' ').collect::<Vec<_>>())?;
+                    run(&format!("{} ip {line}", namespace.enter().join(" ")))?;
                 }
             }
             return Ok(this);
         }
-        bail!("{NETWORKS} networks are there already: ip netns list")
+        bail!("{NETWORKS} networks are there already: ip link show type veth")
     }
 
     /// A site's address.
@@ -87,8 +82,7 @@ impl Network {
 
     /// The words to put before a program that is to run at a site.
     pub fn enter(&self, site: Site) -> Vec<String> {
-        let name = self.namespace(site);
-        ["ip", "netns", "exec", &name].map(str::to_owned).into()
+        self.namespace(site).enter()
     }
 
     /// Drops all that two sites send each other from now on.
@@ -110,22 +104,38 @@ impl Network {
     fn rules(&self, what: &str, one: Site, other: Site) -> Result<()> {
         for (from, to) in [(one, other), (other, one)] {
             let (from, to) = (self.address(from), self.address(to));
-            ip(&["rule", what, "from", &from, "to", &to, "blackhole"])?;
+            ip(&format!("rule {what} from {from} to {to} blackhole"))?;
         }
         Ok(())
     }
 
     fn subnet(&self, site: Site) -> u8 {
-        self.number * 4 + site as u8
+        subnet(self.number, site)
     }
 
-    fn namespace(&self, site: Site) -> String {
-        format!("podgate-{}-{}", self.number, site.word())
+    fn namespace(&self, site: Site) -> &Namespace {
+        let [client, frontdoor, node] = &self.namespaces;
+        match site {
+            Site::Client => client,
+            Site::Frontdoor => frontdoor,
+            Site::Node => node,
+        }
     }
+}
 
-    fn device(&self, site: Site) -> String {
-        format!("podgate{}", self.subnet(site))
-    }
+fn subnet(number: u8, site: Site) -> u8 {
+    number * 4 + site as u8
+}
+
+/// This machine's end of a site's link.
+fn device(number: u8, site: Site) -> String {
+    format!("podgate{}", subnet(number, site))
+}
+
+/// Makes both ends of a link into a namespace.
+fn pair(device: &str, namespace: &Namespace) -> String {
+    let pid = namespace.pid();
+    format!("link add {device} type veth peer name eth0 netns {pid}")
 }
 
 impl Drop for Network {
@@ -139,18 +149,24 @@ impl Drop for Network {
             while self.mend(one, other).is_ok() {}
         }
         for site in Site::ALL {
-            // A namespace that a process is still in goes with it; its device goes now.
-            let _ = ip(&["link", "del", &self.device(site)]);
-            let _ = ip(&["netns", "del", &self.namespace(site)]);
+            // A namespace that a process is still in goes with that; its device goes now.
+            let _ = ip(&format!("link del {}", device(self.number, site)));
         }
     }
 }
 
-fn ip(words: &[&str]) -> Result<()> {
-    let done = Command::new("ip").args(words).output().context("ip")?;
+fn ip(words: &str) -> Result<()> {
+    run(&format!("ip {words}"))
+}
+
+fn run(line: &str) -> Result<()> {
+    let mut words = line.split(' ');
+    let program = words.next().unwrap_or_default();
+    let done = Command::new(program).args(words).output();
+    let done = done.context(program.to_owned())?;
     if !done.status.success() {
         let why = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-        bail!("ip {}: {why}", words.join(" "));
+        bail!("{line}: {why}");
     }
     Ok(())
 }

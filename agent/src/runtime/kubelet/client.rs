@@ -19,6 +19,7 @@ use super::upgrade;
 use crate::exec;
 use crate::grant::{self, Deny, Facts, Granted};
 use crate::shell::hangup::{self, Script};
+use crate::shell::sh;
 
 /// How far the kubelet's list of pods usually is behind its runtime.
 const STATUS_LAG: Duration = Duration::from_millis(300);
@@ -60,7 +61,8 @@ impl Client {
         let dialer = Dialer::start(&config, tasks, stopped)?;
         let host = config.server_name.to_str().into_owned();
         let (tasks, stopped) = (tasks.clone(), stopped.clone());
-        let pods = Pods::new(Arc::clone(&dialer), host, tasks, stopped, lists);
+        let labels = deny.labels.keys().cloned().collect();
+        let pods = Pods::new(Arc::clone(&dialer), host, tasks, stopped, lists, labels);
         Ok(Self {
             config,
             deny,
@@ -88,7 +90,17 @@ impl Client {
         );
         let mut connection = self.dialer.connect().await?;
         let host = self.config.server_name.to_str();
-        let bytes = upgrade::upgrade(&mut connection, &host, &path, token.as_deref()).await?;
+        let asked = upgrade::upgrade(&mut connection, &host, &path, token.as_deref()).await;
+        let bytes = match asked {
+            Err(error @ upgrade::Error::Refused { status: 404, .. }) => {
+                // A kubelet that has just started refuses every pod.
+                return match self.pods.check(granted, token.as_deref()).await {
+                    Err(not_ready @ pods::Error::NoPods) => Err(not_ready.into()),
+                    _ => Err(error.into()),
+                };
+            }
+            asked => asked?,
+        };
         // By now the kubelet has bound the connection to one container, but the runtime starts
         // nothing until the streams are there. A pod of another UID is never entered: the list of
         // pods is what the exec's path was looked up in. Container ids in it are as the kubelet last
@@ -111,8 +123,16 @@ impl Client {
         script: &Script,
     ) -> Result<Option<String>, Error> {
         let run = async {
-            let (input, output) = self.exec(granted, script.argv(), None).await?;
-            Ok(hangup::answer(input, output).await?)
+            for shell in sh::NAMES {
+                let argv = script.argv(shell);
+                let (input, output) = self.exec(granted, &argv, None).await?;
+                match hangup::answer(input, output).await {
+                    Err(hangup::Error::NoShell) => {}
+                    answer => return Ok(answer?),
+                }
+            }
+            // In an image without a shell, no program was ever started by one.
+            Ok(None)
         };
         timeout(SCRIPT_TIMEOUT, run)
             .await

@@ -6,6 +6,7 @@ use super::{dial, pods, upgrade};
 use crate::runtime::error::{self, Failure, START_TIMEOUT};
 use crate::runtime::running;
 use crate::shell::hangup;
+use crate::shell::trouble::Trouble;
 use crate::{exec, grant, node};
 
 /// Why the kubelet did not do what it was asked.
@@ -28,6 +29,9 @@ pub(super) enum Error {
     },
     #[error("the program did not start within {START_TIMEOUT:?}")]
     StartTimeout,
+    /// Said by a shell that goes on trying.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
     #[error(transparent)]
     HangUp(#[from] hangup::Error),
     #[error("the hang-up script did not end in time")]
@@ -40,7 +44,10 @@ impl Error {
         match self {
             Self::Pods(error) => error.container_gone(),
             Self::Upgrade(upgrade::Error::Refused { status, text }) => {
-                *status == 404 || text.starts_with("container not found")
+                *status == 404
+                    || text.starts_with("container not found")
+                    // containerd, where the kubelet has not noticed yet.
+                    || text.contains("container is in CONTAINER_EXITED state")
             }
             _ => false,
         }
@@ -49,17 +56,20 @@ impl Error {
 
 impl From<Error> for running::Error {
     fn from(error: Error) -> Self {
-        if error.container_gone() {
-            Self::ContainerGone(Box::new(error))
-        } else {
-            Self::Failed(Box::new(error))
+        match error {
+            Error::HangUp(hangup::Error::InDoubt) => Self::InDoubt,
+            error if error.container_gone() => Self::ContainerGone(Box::new(error)),
+            error => Self::Failed(Box::new(error)),
         }
     }
 }
 
 impl From<node::Error> for running::Error {
     fn from(error: node::Error) -> Self {
-        Self::Failed(Box::new(error))
+        match error {
+            node::Error::InDoubt => Self::InDoubt,
+            error => Self::Failed(Box::new(error)),
+        }
     }
 }
 
@@ -82,7 +92,9 @@ impl From<Error> for error::Error {
                 ),
             ),
             Error::Denied(error) => return Self::Denied(error.clone()),
-            Error::HangUp(_) | Error::HangUpTimeout => (Self::Runtime, error.to_string()),
+            Error::HangUp(_) | Error::HangUpTimeout | Error::Trouble(_) => {
+                (Self::Runtime, error.to_string())
+            }
         };
         leg(Failure::new(sentence, error))
     }
@@ -137,6 +149,10 @@ fn refused(status: u16, text: &str) -> Said {
 fn pod(error: &pods::Error) -> Said {
     match error {
         error if error.container_gone() => (error::Error::Changed, format!("{error}; try again")),
+        pods::Error::NoPods => (
+            error::Error::Unreachable,
+            "the kubelet on the pod's node is not ready yet: it knows no pods so far; try again in a moment".into(),
+        ),
         pods::Error::Refused(status) => (
             error::Error::Refused,
             format!(

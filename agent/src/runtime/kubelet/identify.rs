@@ -15,6 +15,7 @@ use crate::runtime::running::Error;
 use crate::runtime::trace::kubelet::Words;
 use crate::streams::Streams;
 use podgate_helper::protocol::{By, Candidate, ContainerId, Process, Stdin};
+use podgate_helper::ticks;
 
 /// Milliseconds between looks for a process that is being started: first about as long as runc takes,
 /// then longer.
@@ -108,6 +109,7 @@ impl Search<'_> {
         }
         for pause in LOOKS {
             sleep(Duration::from_millis(pause)).await;
+            let now = ticks::now();
             let started = match self.started(words).await {
                 Ok(started) => started,
                 Err(error) => {
@@ -123,6 +125,7 @@ impl Search<'_> {
                     lock(&unidentified.starts).taken.insert(process.clone());
                     unidentified.taken = Some(process.clone());
                     words.leader = Some(process);
+                    words.seen = Some(now);
                     break;
                 }
                 _ => break,
@@ -132,7 +135,8 @@ impl Search<'_> {
         words.leader.is_some()
     }
 
-    /// The process of a session, if it is known for sure. `Ok(None)`: it has ended.
+    /// The process of a session, if it is known for sure. It may have ended, and left others.
+    /// `Ok(None)`: nothing was started, or has left anything.
     pub(super) async fn sure(
         &self,
         session: &Words,
@@ -145,9 +149,8 @@ impl Search<'_> {
                 one.words && one.process != *leader && one.process.start_time <= settled
             };
             if !before.iter().any(double) {
-                // Its words may have changed since: some programs rename themselves.
-                let lives = before.iter().any(|one| one.process == *leader);
-                return Ok(lives.then(|| leader.clone()));
+                // It may not be among them: some programs rename themselves.
+                return Ok(Some(leader.clone()));
             }
         }
         if before.is_empty() {
@@ -207,7 +210,7 @@ impl Search<'_> {
             words: session.words.clone(),
             since: session.since,
         };
-        let mut found = self.helper.find(self.container, by).await?;
+        let mut found = self.helper.find(self.container, by).await?.candidates;
         let state = lock(&self.starts.0);
         found.retain(|one| {
             let kind = match one.stdin {

@@ -6,6 +6,7 @@ mod config;
 mod dial;
 mod error;
 mod identify;
+mod items;
 mod pods;
 mod program;
 mod state;
@@ -31,7 +32,8 @@ use super::trace::kubelet::{Trace, Words};
 use crate::exec::{Input, Output};
 use crate::grant::{Deny, Granted};
 use crate::shell::launch::{self, PendingStart};
-use crate::shell::wrapper;
+use crate::shell::sh;
+use crate::shell::wrapper::{self, Wrapped};
 use crate::streams::Streams;
 use client::{Client, StartError};
 pub(crate) use config::{ClientFiles, Config};
@@ -90,6 +92,41 @@ impl Kubelet {
             .unwrap_or(Err(Error::StartTimeout))
     }
 
+    /// Starts a program behind its wrapper; `None` if the image has no such shell.
+    async fn start_wrapped(
+        &self,
+        start: &Start<'_>,
+        wrapped: Wrapped,
+        deadline: Instant,
+    ) -> Option<Result<Started, NotStarted>> {
+        let since = Some(ticks::now());
+        let leader = None;
+        let mut program = self.program(start, Trace::Wrapped { leader, since });
+        start.record.record(program.trace()).await;
+        let (input, output) = match self.open(start, &wrapped.argv, deadline).await {
+            Ok(opened) => opened,
+            Err(error) => return Some(Err(not_started(error, program))),
+        };
+        let mut pending = PendingStart::new(output, wrapped.ready);
+        Some(match timeout_at(deadline, pending.ready()).await {
+            Ok(Ok(leader)) => {
+                program.trace = Trace::Wrapped { leader, since };
+                Ok(started(input, pending.into_output(), program, start).await)
+            }
+            Ok(Err(launch::Error::NoShell)) => return None,
+            Ok(Err(launch::Error::Exec(error))) => Err(not_started(error.into(), program)),
+            Ok(Err(error)) => Err(legs::Error::Runtime(Failure::of(error)).into()),
+            Err(_) => {
+                let error = match pending.trouble() {
+                    Some(trouble) => Error::Trouble(trouble),
+                    None => Error::StartTimeout,
+                };
+                program.pending = Some(pending);
+                Err(not_started(error, program))
+            }
+        })
+    }
+
     /// In an image without a shell a command's words are run as they are.
     async fn start_words(
         &self,
@@ -110,6 +147,7 @@ impl Kubelet {
             since: ticks::now(),
             terminal: start.exec.terminal.is_some(),
             leader: None,
+            seen: None,
         };
         let mut program = self.program(start, Trace::Words(trace.clone()));
         start.record.record(program.trace()).await;
@@ -134,27 +172,14 @@ impl Kubelet {
 impl Runtime for Kubelet {
     async fn start(&self, start: &Start<'_>) -> Result<Started, NotStarted> {
         let deadline = Instant::now() + START_TIMEOUT;
-        let wrapped = wrapper::wrap(start.session, start.exec).map_err(invalid)?;
-        let mut program = self.program(start, Trace::Wrapped { leader: None });
-        start.record.record(program.trace()).await;
-        let (input, output) = match self.open(start, &wrapped.argv, deadline).await {
-            Ok(opened) => opened,
-            Err(error) => return Err(not_started(error, program)),
-        };
-        let mut pending = PendingStart::new(output, wrapped.ready);
-        match timeout_at(deadline, pending.ready()).await {
-            Ok(Ok(leader)) => {
-                program.trace = Trace::Wrapped { leader };
-                Ok(started(input, pending.into_output(), program, start).await)
-            }
-            Ok(Err(launch::Error::NoShell)) => self.start_words(start, deadline).await,
-            Ok(Err(launch::Error::Exec(error))) => Err(not_started(error.into(), program)),
-            Ok(Err(error)) => Err(legs::Error::Runtime(Failure::of(error)).into()),
-            Err(_) => {
-                program.pending = Some(pending);
-                Err(not_started(Error::StartTimeout, program))
+        for shell in sh::NAMES {
+            let (exec, folder) = (start.exec, start.folder);
+            let wrapped = wrapper::wrap(start.session, exec, folder, shell).map_err(invalid)?;
+            if let Some(started) = self.start_wrapped(start, wrapped, deadline).await {
+                return started;
             }
         }
+        self.start_words(start, deadline).await
     }
 
     fn resume(&self, session: &str, granted: &Granted, trace: &trace::Trace) -> Box<dyn Running> {
@@ -211,7 +236,10 @@ async fn started(
 
 /// A program that does not run. It may have started all the same once its streams were open.
 fn not_started(error: Error, program: KubeletProgram) -> NotStarted {
-    let doubtful = matches!(error, Error::Exec(_) | Error::StartTimeout);
+    let doubtful = matches!(
+        error,
+        Error::Exec(_) | Error::StartTimeout | Error::Trouble(_)
+    );
     NotStarted {
         error: error.into(),
         running: doubtful.then(|| Box::new(program) as Box<dyn Running>),

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::identify::{Search, Unidentified};
 use super::state::NodeState;
 use crate::grant::Granted;
-use crate::node::Node;
+use crate::node::{self, Node};
 use crate::runtime::running::{Error, Running};
 use crate::runtime::trace;
 use crate::runtime::trace::kubelet::{HangUp, Trace};
@@ -42,6 +42,7 @@ pub(super) struct KubeletProgram {
 }
 
 /// Who leads a session, as whoever signals it knows it.
+#[derive(Clone)]
 enum Found {
     ByNode(Process),
     ByShell(Leader),
@@ -82,7 +83,7 @@ impl KubeletProgram {
     /// Finds the session's leader. In an image without a shell it may take closing the streams.
     async fn find(&self, streams: &mut Option<Streams>) -> Result<Option<Found>, Error> {
         let helper = self.node.helper.as_ref().zip(container(&self.granted));
-        let reported = match &self.trace {
+        let (reported, since) = match &self.trace {
             Trace::Words(words) => {
                 let (helper, container) = &helper.ok_or(Error::InDoubt)?;
                 let search = Search {
@@ -93,20 +94,15 @@ impl KubeletProgram {
                 let sure = search.sure(words, streams).await?;
                 return Ok(sure.map(Found::ByNode));
             }
-            Trace::Wrapped { leader } => *leader,
+            Trace::Wrapped { leader, since } => (*leader, *since),
         };
         if let Some((helper, container)) = helper {
-            let by = match reported {
-                Some(Leader { pid, start_time }) => By::Report { pid, start_time },
-                None => By::Mark {
-                    session: self.session.clone(),
-                },
-            };
-            match helper.find(&container, by).await?.as_slice() {
+            match self.seen_by(helper, &container, reported, since).await {
                 // A sandbox's processes are not the node's own. Its own shell knows them.
-                [] => {}
-                [only] => return Ok(Some(Found::ByNode(only.process.clone()))),
-                _ => return Err(Error::InDoubt),
+                Ok(None) => {}
+                Ok(found) => return Ok(found.map(Found::ByNode)),
+                Err(error) if error.is_absence() => helper.replaced(&error),
+                Err(error) => return Err(error.into()),
             }
         }
         let leader = match reported {
@@ -117,6 +113,41 @@ impl KubeletProgram {
             }
         };
         Ok(leader.map(Found::ByShell))
+    }
+
+    /// The session's leader as the helper sees it. The image's shell reports it, and is not believed if
+    /// what it reports is older than the session and bears another's mark.
+    async fn seen_by(
+        &self,
+        helper: &Node,
+        container: &ContainerId,
+        reported: Option<Leader>,
+        since: Option<u64>,
+    ) -> Result<Option<Process>, node::Error> {
+        let session = || self.session.clone();
+        let mut found = match reported {
+            Some(Leader { pid, start_time }) => {
+                let by = By::Report {
+                    pid,
+                    start_time,
+                    session: session(),
+                    since,
+                };
+                helper.find(container, by).await?
+            }
+            None => node::Found::default(),
+        };
+        if found.candidates.is_empty() && (found.doubt || reported.is_none()) {
+            let doubt = found.doubt;
+            let session = session();
+            found = helper.find(container, By::Mark { session }).await?;
+            found.doubt |= doubt;
+        }
+        match (found.candidates.as_slice(), found.doubt) {
+            ([only], _) => Ok(Some(only.process.clone())),
+            ([], false) => Ok(None),
+            _ => Err(node::Error::InDoubt),
+        }
     }
 
     async fn run(&self, script: &Script) -> Result<Option<String>, Error> {
@@ -166,8 +197,10 @@ impl Running for KubeletProgram {
             reported = pending.leader().await;
             self.pending = None;
         }
-        if reported.is_some() {
-            self.trace = Trace::Wrapped { leader: reported };
+        if reported.is_some()
+            && let Trace::Wrapped { leader, .. } = &mut self.trace
+        {
+            *leader = reported;
         }
         if self.trace.leader_unknown() {
             self.look().await;
@@ -197,16 +230,24 @@ impl Running for KubeletProgram {
         if self.found.is_none() {
             self.found = self.find(streams).await?;
         }
-        let hang_up = match &self.found {
+        let hang_up = match self.found.clone() {
             None => None,
             Some(Found::ByNode(leader)) => {
-                let hung_up = self.helper()?.hang_up(leader).await?;
-                let leader = leader.clone();
-                hung_up.map(|hung_up| HangUp::ByNode { leader, hung_up })
+                let (session, seen) = match &self.trace {
+                    Trace::Wrapped { .. } => (Some(self.session.clone()), None),
+                    Trace::Words(words) => (None, words.seen),
+                };
+                let answer = self.helper()?.hang_up(&leader, session, seen).await;
+                if answer.as_ref().is_err_and(node::Error::is_absence) {
+                    // The next try may find it by the image's shell.
+                    self.found = None;
+                }
+                answer?.map(|hung_up| HangUp::ByNode { leader, hung_up })
             }
             Some(Found::ByShell(leader)) => {
-                let (leader, at) = (*leader, ticks::now());
-                let answer = self.run(&Script::hang_up(leader)).await?;
+                let at = ticks::now();
+                let script = Script::hang_up(leader, &self.session);
+                let answer = self.run(&script).await?;
                 answer.map(|answer| HangUp::ByShell {
                     leader,
                     foreground: hangup::foreground(&answer, leader),
@@ -219,18 +260,26 @@ impl Running for KubeletProgram {
 
     async fn kill(&mut self, hang_up: &trace::HangUp) -> Result<bool, Error> {
         let trace::HangUp::Kubelet(hang_up) = hang_up;
-        match hang_up {
+        let script = match hang_up {
             HangUp::ByNode { leader, hung_up } => {
-                Ok(self.helper()?.kill(leader, *hung_up).await? > 0)
+                let helper = self.helper()?;
+                match (helper.kill(leader, hung_up.clone()).await, &self.trace) {
+                    (Ok(processes), _) => return Ok(processes > 0),
+                    (Err(error), Trace::Wrapped { leader, .. }) if error.is_absence() => {
+                        // The groups' numbers in the container are known only to itself.
+                        helper.replaced(&error);
+                        let leader = leader.ok_or(error)?;
+                        Script::kill(leader, leader.pid, hung_up.at)
+                    }
+                    (Err(error), _) => return Err(error.into()),
+                }
             }
             HangUp::ByShell {
                 leader,
                 foreground,
                 at,
-            } => {
-                let script = Script::kill(*leader, *foreground, *at);
-                Ok(self.run(&script).await?.is_some())
-            }
-        }
+            } => Script::kill(*leader, *foreground, *at),
+        };
+        Ok(self.run(&script).await?.is_some())
     }
 }

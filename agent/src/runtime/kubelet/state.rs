@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::identify::Starts;
 use super::pods::{Lists, lists};
 use crate::node::Node;
@@ -22,6 +24,13 @@ impl NodeState {
             helper,
             starts: Starts::default(),
             lists: Arc::new(lists()),
+        }
+    }
+
+    /// Stays connected to the helper, if there is one, until `closed`.
+    pub(crate) async fn stay(&self, closed: &CancellationToken) {
+        if let Some(helper) = &self.helper {
+            helper.stay(closed).await;
         }
     }
 

@@ -9,7 +9,12 @@ use podgate_helper::protocol::{HungUp, Process};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Trace {
     /// Behind the wrapper, which says who leads and marks what it starts.
-    Wrapped { leader: Option<Leader> },
+    Wrapped {
+        leader: Option<Leader>,
+        /// It was not started before, in clock ticks since boot.
+        #[serde(default)]
+        since: Option<u64>,
+    },
     /// By its bare words, in an image without a shell.
     Words(Words),
 }
@@ -22,6 +27,9 @@ pub(crate) struct Words {
     pub(crate) since: u64,
     pub(crate) terminal: bool,
     pub(crate) leader: Option<Process>,
+    /// When the leader was seen to live, in clock ticks since boot.
+    #[serde(default)]
+    pub(crate) seen: Option<u64>,
 }
 
 /// A hang-up whose grace runs: whom SIGHUP went to, and what SIGKILL takes.
@@ -52,7 +60,7 @@ impl HangUp {
 impl Trace {
     pub(crate) fn leader_unknown(&self) -> bool {
         match self {
-            Self::Wrapped { leader } => leader.is_none(),
+            Self::Wrapped { leader, .. } => leader.is_none(),
             Self::Words(words) => words.leader.is_none(),
         }
     }

@@ -8,12 +8,14 @@ use super::*;
 
 const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "sh"]];
 const NEVER: &str = "0";
+const SESSION: &str = "0123456789abcdef0123456789abcdef";
 
 /// A process that leads a session of its own, as every exec does, once it has said that it is set
 /// up; with the lines that it and its jobs said, in order of the alphabet.
 fn leader(script: &str, lines: usize) -> (Child, Leader, Vec<String>) {
     let mut child = Command::new("setsid")
         .args(["dash", "-c", script])
+        .env("PODGATE_SESSION", SESSION)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -38,7 +40,7 @@ fn run(shell: &[&str], signal: &str, leader: Leader, more: &[&str]) -> Option<i3
 }
 
 fn hang_up(shell: &[&str], leader: Leader) -> Option<i32> {
-    run(shell, "hangup", leader, &[])
+    run(shell, "hangup", leader, &[SESSION])
 }
 
 /// A kill after a hang-up at this time.
@@ -127,6 +129,70 @@ fn what_outlives_its_leader_is_killed_if_it_is_older_than_the_hang_up() {
         let now = (leader.start_time + 100).to_string();
         assert_eq!(kill(shell, leader, &now), Some(0), "{shell:?}");
         ends(pid);
+    }
+}
+
+#[test]
+fn a_program_that_handles_sighup_hears_it_once_and_its_children_do_not() {
+    for shell in SHELLS {
+        // A job that is spared, so that the rest is signalled one by one; and none.
+        for job in ["", "sleep 0.3 >/dev/null 2>&1 </dev/null &"] {
+            let script = format!(
+                "{job} trap 'n=$((n+1)); sleep 0.5 && saved=yes' HUP; n=0; echo up; \
+                 while [ -z \"$saved\" ]; do sleep 0.1; done; \
+                 sleep 0.2; [ \"$n\" = 1 ] && exit 7"
+            );
+            let (mut child, leader, _) = leader(&script, 1);
+            assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
+            assert_eq!(child.wait().unwrap().code(), Some(7), "{shell:?}: {job}");
+        }
+    }
+}
+
+#[test]
+fn what_has_detached_itself_is_spared_and_what_holds_the_session_is_not() {
+    for shell in SHELLS {
+        // Without the mark of a background job, so that it is the descriptors that tell.
+        let script = "plain() { env --default-signal=INT,QUIT \"$@\"; }; \
+             plain sh -c 'echo a $$ >&5; exec sleep 1000' </dev/null >/dev/null 2>&1 & \
+             plain sh -c 'sh -c \"echo b \\$\\$ >&5; exec sleep 1001\" | cat' </dev/null >/dev/null 2>&1 & \
+             sh -c 'echo c $$; exec sleep 1002' & \
+             plain sh -c 'echo d $$; exec sleep 1003' </dev/null & \
+             plain sh -c 'echo e $$ >&5; exec sleep 1004' </dev/null 2>&1 >/dev/null & \
+             plain sh -c 'echo f $$ >&5; exec sleep 1005' <&4 >/dev/null 2>&1 & \
+             sleep 1006";
+        let script = format!("exec 4<&0 5>&1 2>&1; {script}");
+        let (mut child, leader, said) = leader(&script, 6);
+        let pids: Vec<_> = said.iter().map(|line| &line[2..]).collect();
+        let (spared, held) = pids.split_at(3);
+        assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
+        assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
+        held.iter().for_each(|pid| ends(pid));
+        // Its leader is gone by now, so a pipe counts as the session's.
+        let now = (leader.start_time + 1000).to_string();
+        kill(shell, leader, &now);
+        for (pid, name) in spared.iter().zip(["a", "b", "c"]) {
+            assert!(runs(pid), "{shell:?}: {name}");
+            assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_leader_has_left_is_hung_up_by_its_mark() {
+    for shell in SHELLS {
+        let script = "sh -c 'echo $$; exec sleep 1000' <&0";
+        let (mut child, leader, said) = leader(&format!("{script}; :"), 1);
+        let pid = &said[0];
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let other = SESSION.replace('0', "f");
+        let doubt = run(shell, "hangup", leader, &[&other]);
+        assert_eq!(doubt, Some(i32::from(IN_DOUBT)), "{shell:?}");
+        assert!(runs(pid), "{shell:?}");
+        assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
+        ends(pid);
+        assert_eq!(hang_up(shell, leader), Some(i32::from(GONE)), "{shell:?}");
     }
 }
 

@@ -18,9 +18,13 @@ fn exec(command: &[u8]) -> Exec {
     }
 }
 
+fn refused(exec: &Exec) -> Error {
+    wrap(SESSION, exec, WorkingDirectory::Home, "sh").unwrap_err()
+}
+
 /// Runs a wrapped program in each shell, and gives what it printed behind the ready marker.
 fn each_shell(exec: &Exec, stdin: &[u8], check: impl Fn(&str, Output, Vec<u8>)) {
-    let wrapped = wrap(SESSION, exec).unwrap();
+    let wrapped = wrap(SESSION, exec, WorkingDirectory::Home, "sh").unwrap();
     for shell in SHELLS {
         let mut child = Command::new(shell[0])
             .args(&shell[1..])
@@ -97,7 +101,10 @@ fn a_command_is_not_seen_to_be_wrapped() {
     each_shell(&exec(command), b"", |shell, output, out| {
         let out = String::from_utf8(out).unwrap();
         let lines: Vec<&str> = out.lines().collect();
-        assert!(lines[0].starts_with("sh 0 "), "{shell}: {out}");
+        // The user's own shell, by its name.
+        let (name, rest) = lines[0].split_once(' ').unwrap();
+        assert!(!name.contains('/'), "{shell}: {out}");
+        assert!(rest.starts_with("0 "), "{shell}: {out}");
         assert_eq!(lines[1..], ["caught"], "{shell}: {out}");
         assert_eq!(output.status.code(), Some(3), "{shell}");
     });
@@ -130,12 +137,9 @@ fn a_command_of_100_kib_runs_and_one_beyond_the_kernel_is_refused() {
     each_shell(&exec(&long), b"", |shell, _, out| {
         assert_eq!(out, b"long\n", "{shell}")
     });
-    let size = MAX_ARGUMENT + 1;
-    assert_eq!(
-        wrap(SESSION, &exec(&vec![b' '; size])),
-        Err(Error::TooLong(size))
-    );
-    assert_eq!(wrap(SESSION, &exec(b"a\0b")), Err(Error::Nul));
+    let size = MAX_COMMAND + 1;
+    assert_eq!(refused(&exec(&vec![b' '; size])), Error::TooLong(size));
+    assert_eq!(refused(&exec(b"a\0b")), Error::Nul);
 }
 
 #[test]
@@ -152,10 +156,7 @@ fn the_environment_is_the_clients_and_nothing_can_be_smuggled_in() {
     });
     for name in ["", "1A", "A-B", "A=B", "A B"] {
         request.environment = vec![variable(name, "x")];
-        assert_eq!(
-            wrap(SESSION, &request),
-            Err(Error::Variable(name.to_owned()))
-        );
+        assert_eq!(refused(&request), Error::Variable(name.to_owned()));
     }
 }
 
@@ -193,4 +194,60 @@ fn words_for_an_image_without_a_shell() {
     assert_eq!(split(b"/probe 'a"), Err(Error::Quotes));
     assert_eq!(split(b"  "), Err(Error::Empty));
     assert_eq!(split(b"/probe \xff"), Err(Error::NotUtf8));
+}
+
+#[test]
+fn nothing_of_the_wrapper_bears_the_commands_words() {
+    let command =
+        b"tr '\\0' ' ' </proc/$PPID/cmdline; echo; tr '\\0' '\\n' </proc/self/environ; : quark";
+    each_shell(&exec(command), b"", |shell, _, out| {
+        let out = String::from_utf8_lossy(&out);
+        let (parent, environment) = out.split_once('\n').unwrap();
+        assert!(
+            parent.contains(&format!("podgate:{SESSION}")),
+            "{shell}: {parent}"
+        );
+        assert!(!out.contains("quark"), "{shell}: {out}");
+        assert!(!environment.contains("__"), "{shell}: {out}");
+    });
+}
+
+#[test]
+fn a_lone_command_takes_the_shells_place() {
+    each_shell(
+        &exec(b"cat /proc/self/status"),
+        b"",
+        |shell, output, out| {
+            let out = String::from_utf8_lossy(&out);
+            let parent = out.lines().find_map(|line| line.strip_prefix("PPid:\t"));
+            let stat = String::from_utf8_lossy(&output.stdout);
+            let leader = stat.split([':', ' ']).nth(2);
+            assert_eq!(parent, leader, "{shell}: {stat}");
+        },
+    );
+}
+
+#[test]
+fn a_program_starts_in_the_home_of_a_known_user() {
+    let home = std::env::var("HOME").unwrap();
+    let here = std::env::current_dir().unwrap().display().to_string();
+    let request = exec(b"pwd; echo $OLDPWD$SHLVL; echo $USER=$LOGNAME; [ -x \"$SHELL\"]");
+    for (folder, expect) in [
+        (WorkingDirectory::Home, home),
+        (WorkingDirectory::Image, here),
+    ] {
+        for shell in SHELLS {
+            let wrapped = wrap(SESSION, &request, folder, "sh").unwrap();
+            let mut command = Command::new(shell[0]);
+            command.args(&shell[1..]).args(&wrapped.argv[1..]);
+            let output = command.env("SHLVL", "7").output().unwrap();
+            let out = String::from_utf8_lossy(&output.stdout);
+            let (_, out) = out.split_once('\u{2}').unwrap();
+            let lines: Vec<_> = out.lines().collect();
+            assert_eq!(lines[0], expect, "{shell:?}");
+            assert!(["", "0", "1"].contains(&lines[1]), "{shell:?}: {out}");
+            let (user, name) = lines[2].split_once('=').unwrap();
+            assert!(user == name && !user.is_empty(), "{shell:?}: {out}");
+        }
+    }
 }

@@ -13,6 +13,8 @@ use kube::runtime::watcher::ExponentialBackoff;
 use secrecy::ExposeSecret;
 use tower::timeout::TimeoutLayer;
 
+use super::bounded::BoundLayer;
+
 /// How long to wait for the head of an answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for the next part of an answer. Even a watch without events gets a bookmark a
@@ -37,13 +39,24 @@ pub enum Error {
 /// Makes a client from the kubeconfig or, without one, from the pod's own configuration. Call it on the
 /// runtime that will use the client.
 pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> {
+    build(read(kubeconfig).await?)
+}
+
+/// The same, but it reports at once that the API server is too busy, and does not ask again by itself.
+pub async fn connect_without_retries(kubeconfig: Option<&Path>) -> Result<Client, Error> {
     let mut config = read(kubeconfig).await?;
+    config.default_retry = false;
+    build(config)
+}
+
+fn build(mut config: kube::Config) -> Result<Client, Error> {
     config.connect_timeout = Some(ANSWER_TIMEOUT);
     config.read_timeout = Some(SILENCE);
     // Time that a connection was idle before does not count.
     config.reset_reader_on_write = true;
     let client = ClientBuilder::try_from(config)?;
     Ok(client
+        .with_layer(&BoundLayer)
         .with_layer(&TimeoutLayer::new(ANSWER_TIMEOUT))
         .build())
 }

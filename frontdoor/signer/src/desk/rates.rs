@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use podgate_identity::addresses::Network;
 
-use crate::bucket::Bucket;
+use podgate_identity::bucket::Bucket;
 
 /// Identities whose rate is kept. One that so many others have pushed out starts anew.
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");

@@ -12,11 +12,11 @@ use rustls::ServerConfig;
 use tonic::{Request, Response, Status};
 
 use super::{caller, version};
-use crate::bucket::Bucket;
 use crate::ca::{Ca, Point, SignError};
 use crate::config;
 use crate::metrics::Metrics;
 use crate::tokens::{self, Tokens};
+use podgate_identity::bucket::Bucket;
 
 /// Enrolment's TokenReviews at a time.
 const REVIEWS: usize = 64;

@@ -24,7 +24,7 @@ fn known(pods: &Pods) -> Vec<String> {
 
 #[test]
 fn what_is_known_is_what_the_list_and_the_watch_say() {
-    let (pods, mut follower) = (Pods::default(), Follower::default());
+    let (pods, mut follower) = (Pods::default(), Follower::new(ClusterBounds::default()));
     let mut take = |event| pods.take(event, &mut follower);
     take(Event::Init);
     assert_eq!(take(Event::InitApply(seen("a", "x", "1"))), 1);
@@ -48,7 +48,7 @@ fn what_is_known_is_what_the_list_and_the_watch_say() {
 
 #[test]
 fn a_list_is_put_over_what_is_known() {
-    let (pods, mut follower) = (Pods::default(), Follower::default());
+    let (pods, mut follower) = (Pods::default(), Follower::new(ClusterBounds::default()));
     let mut take = |event| pods.take(event, &mut follower);
     for event in [
         Event::Init,

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Reads as many bytes as it is told to, and no more, from what a client sends on.
-fn take(stream: &[u8]) -> Result<(Option<SocketAddr>, usize), Error> {
+fn take(stream: &[u8]) -> Result<(Option<Ends>, usize), Error> {
     let mut read_so_far = 0;
     loop {
         match read(&stream[..read_so_far])? {
@@ -31,32 +31,45 @@ const TCP4: &[u8] = &[192, 0, 2, 7, 10, 0, 0, 1, 0xc0, 1, 0, 22];
 #[test]
 fn whole_headers() {
     let check = |header: &[u8], expect: Option<&str>| {
-        let expect = expect.map(|address| address.parse().unwrap());
+        let expect = expect.map(|words| {
+            let (client, server) = words.split_once(' ').unwrap();
+            let (client, server) = (client.parse().unwrap(), server.parse().unwrap());
+            Ends { client, server }
+        });
         let stream = [header, b"SSH-2.0-OpenSSH_9.2\r\n"].concat();
         let shown = String::from_utf8_lossy(header);
         assert_eq!(take(&stream), Ok((expect, header.len())), "{shown:?}");
     };
     check(
         b"PROXY TCP4 192.0.2.7 10.0.0.1 49153 22\r\n",
-        Some("192.0.2.7:49153"),
+        Some("192.0.2.7:49153 10.0.0.1:22"),
     );
-    check(b"PROXY TCP4 1.1.1.1 1.1.1.1 0 0\r\n", Some("1.1.1.1:0"));
+    check(
+        b"PROXY TCP4 1.1.1.1 1.1.1.2 0 0\r\n",
+        Some("1.1.1.1:0 1.1.1.2:0"),
+    );
     check(
         b"PROXY TCP6 2001:db8::7 ::1 49153 22\r\n",
-        Some("[2001:db8::7]:49153"),
+        Some("[2001:db8::7]:49153 [::1]:22"),
     );
     check(b"PROXY UNKNOWN\r\n", None);
     let longest = [b"PROXY UNKNOWN ".as_slice(), &[b'f'; 91], b"\r\n"].concat();
     assert_eq!(longest.len(), LONGEST_LINE);
     check(&longest, None);
-    check(&version_2(0x21, 0x11, TCP4), Some("192.0.2.7:49153"));
+    check(
+        &version_2(0x21, 0x11, TCP4),
+        Some("192.0.2.7:49153 10.0.0.1:22"),
+    );
     check(
         &version_2(0x21, 0x11, &[TCP4, &[4, 0, 1, 9]].concat()),
-        Some("192.0.2.7:49153"),
+        Some("192.0.2.7:49153 10.0.0.1:22"),
     );
     let six = "2001:db8::7".parse::<Ipv6Addr>().unwrap().octets();
     let tcp6 = [&six[..], &[0; 16], &[0xc0, 1, 0, 22]].concat();
-    check(&version_2(0x21, 0x21, &tcp6), Some("[2001:db8::7]:49153"));
+    check(
+        &version_2(0x21, 0x21, &tcp6),
+        Some("[2001:db8::7]:49153 [::]:22"),
+    );
     check(&version_2(0x20, 0x00, &[]), None);
     check(&version_2(0x20, 0x11, TCP4), None);
     check(&version_2(0x21, 0x00, &[]), None);
@@ -65,7 +78,7 @@ fn whole_headers() {
     check(&version_2(0x21, 0x12, TCP4), None);
     check(
         &version_2(0x21, 0x11, &[&[0; 12][..], &[0; LONGEST - 28]].concat()),
-        Some("0.0.0.0:0"),
+        Some("0.0.0.0:0 0.0.0.0:0"),
     );
 }
 

@@ -2,6 +2,7 @@
 //! and is for `signer.podgate`. Files are read directly: no session runs on this thread.
 
 use std::io;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use podgate_proto::v1::enrolment_client::EnrolmentClient;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -36,6 +37,8 @@ pub(super) enum Error {
     Bundle(PathBuf),
     #[error("cannot make a key: {0}")]
     Key(#[from] aws_lc_rs::error::Unspecified),
+    #[error("the signer's name, {host}, cannot be resolved: {reason}")]
+    Resolve { host: String, reason: String },
     #[error("the signer cannot be reached: {0}")]
     Connect(String),
     #[error("the signer does not answer within {0:?}")]
@@ -130,8 +133,9 @@ impl Signer {
         let host = self.uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let port = self.uri.port_u16().unwrap_or(443);
+        let addresses = resolve(host, port).await?;
         let connect = async {
-            let tcp = TcpStream::connect((host, port)).await?;
+            let tcp = TcpStream::connect(addresses.as_slice()).await?;
             TlsConnector::from(Arc::new(config))
                 .connect(name, tcp)
                 .await
@@ -143,6 +147,19 @@ impl Signer {
         mtls::check_peer(stream.get_ref().1.peer_certificates(), SIGNER_NAME)
             .map_err(Error::Trust)?;
         Ok(stream)
+    }
+}
+
+/// The addresses of the signer.
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+    let failed = |reason: String| Error::Resolve {
+        host: host.to_owned(),
+        reason,
+    };
+    match timeout(CONNECT_TIMEOUT, lookup_host((host, port))).await {
+        Ok(Ok(addresses)) => Ok(addresses.collect()),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(_) => Err(failed(format!("no answer within {CONNECT_TIMEOUT:?}"))),
     }
 }
 
@@ -178,6 +195,16 @@ fn refused(status: Status) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_resolved_is_told() {
+        let found = resolve("127.0.0.1", 8443).await.unwrap();
+        assert_eq!(found, [SocketAddr::from(([127, 0, 0, 1], 8443))]);
+        // RFC 6761 §6.4
+        let error = resolve("signer.invalid", 8443).await.unwrap_err();
+        let expect = "the signer's name, signer.invalid, cannot be resolved: ";
+        assert!(error.to_string().starts_with(expect), "{error}");
+    }
 
     #[test]
     fn a_request_can_be_served_by_the_first_release() {

@@ -26,7 +26,7 @@ use crate::real::cri::runtime_service_client::RuntimeServiceClient;
 use config::Snapshotter;
 use service::{runtime, socket};
 
-pub use network::{Bridge, Joined};
+pub use network::{Bridge, HostNetwork, Joined};
 pub use pod::{ContainerSpec, PodSpec};
 pub use running::{RunningContainer, RunningPod};
 pub use security::Security;

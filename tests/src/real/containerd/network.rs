@@ -1,16 +1,30 @@
 //! Networks that pods are joined to: a bridge of this machine, and a veth into each pod.
 
+use std::net::{SocketAddrV4, TcpListener};
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::real::namespace::Namespace;
+
 /// How many may be there at once.
 const BRIDGES: u8 = 60;
+
+/// The number of the node in its network.
+const NODE: u8 = 250;
 
 /// A network of pods, in which this machine has the first address; gone on drop. Root is needed.
 #[derive(Debug)]
 pub struct Bridge {
     number: u8,
+}
+
+/// A node in such a network, with ports of its own.
+#[derive(Debug)]
+pub struct HostNetwork {
+    namespace: Namespace,
+    /// The node's address.
+    pub address: String,
 }
 
 /// A pod's place in such a network.
@@ -52,6 +66,19 @@ impl Bridge {
         self.address(1)
     }
 
+    /// A node's own network, joined to this one.
+    ///
+    /// # Errors
+    /// When this is not root, or the machine cannot.
+    pub fn host(&self) -> anyhow::Result<HostNetwork> {
+        let (namespace, place) = (Namespace::new()?, self.place(NODE));
+        place.join(namespace.pid())?;
+        Ok(HostNetwork {
+            namespace,
+            address: place.address,
+        })
+    }
+
     /// The place of its `number`th pod, counted from 2 as the addresses are.
     pub fn place(&self, number: u8) -> Joined {
         Joined {
@@ -68,6 +95,17 @@ impl Bridge {
 
     fn device(&self) -> String {
         format!("podgatebr{}", self.number)
+    }
+}
+
+impl HostNetwork {
+    /// A socket that listens at the node's address.
+    ///
+    /// # Errors
+    /// When the machine cannot.
+    pub fn listen(&self, port: u16) -> anyhow::Result<TcpListener> {
+        let address = SocketAddrV4::new(self.address.parse()?, port);
+        self.namespace.listen(address)
     }
 }
 

@@ -100,17 +100,30 @@ pub(super) fn cgroup_parent(dir: &Path) -> PathBuf {
     Path::new("/").join(dir.file_name().unwrap_or(OsStr::new(PREFIX)))
 }
 
-/// The stand's cgroup in each hierarchy that has it.
+/// The stand's cgroups in each hierarchy that has them: the one for its own pods, and those of containers
+/// that were started without a parent, as a kubelet's are.
 fn cgroups(dir: &Path) -> Vec<PathBuf> {
-    let name = dir.file_name().unwrap_or_default();
-    mounts(|mount| mount.kind.starts_with("cgroup"))
-        .into_iter()
-        .map(|root| root.join(name))
+    let roots = mounts(|mount| mount.kind.starts_with("cgroup"));
+    let named = tasks(dir).filter_map(|task| {
+        let config = std::fs::read(task.join("config.json")).ok()?;
+        let config: serde_json::Value = serde_json::from_slice(&config).ok()?;
+        let path = config.pointer("/linux/cgroupsPath")?.as_str()?;
+        Some(PathBuf::from(path.strip_prefix('/')?))
+    });
+    let own = PathBuf::from(dir.file_name().unwrap_or_default());
+    named
+        .chain([own])
+        .flat_map(|name| roots.iter().map(move |root| root.join(&name)))
         .filter(|cgroup| cgroup.is_dir())
         .collect()
 }
 
-fn children(cgroup: &Path) -> impl Iterator<Item = PathBuf> {
+/// The folders of the tasks of the stand in `dir`.
+fn tasks(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    children(&dir.join("state/io.containerd.runtime.v2.task/k8s.io"))
+}
+
+fn children(cgroup: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     std::fs::read_dir(cgroup)
         .into_iter()
         .flatten()
@@ -162,13 +175,16 @@ fn mounts(wanted: impl Fn(&Mount) -> bool) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A shim's socket lies in a folder all containerds of a machine share, under a hash; the task's
-/// `address` file holds its path.
+/// A shim's socket lies in a folder all containerds of a machine share, under a hash. Its path is in a
+/// file of the task: `address` of containerd 1, `bootstrap.json` of containerd 2.
 fn shim_sockets(dir: &Path) -> Vec<PathBuf> {
-    let tasks = dir.join("state/io.containerd.runtime.v2.task/k8s.io");
-    children(&tasks)
-        .filter_map(|task| std::fs::read_to_string(task.join("address")).ok())
-        .filter_map(|address| Some(PathBuf::from(address.trim().strip_prefix("unix://")?)))
+    tasks(dir)
+        .flat_map(|task| ["address", "bootstrap.json"].map(|file| task.join(file)))
+        .filter_map(|file| {
+            let text = std::fs::read_to_string(file).ok()?;
+            let (_, rest) = text.split_once("unix://")?;
+            Some(PathBuf::from(rest.split('"').next()?.trim()))
+        })
         .collect()
 }
 

@@ -21,7 +21,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::real::containerd::{Bridge, Containerd, RunningPod};
+use crate::real::containerd::{Bridge, Containerd, HostNetwork, RunningPod};
 use crate::stand_ins::apiserver::ApiServer;
 use crate::stand_ins::cluster::{Cluster, pod as known};
 pub use objects::Objects;
@@ -38,8 +38,10 @@ pub struct Node {
     pub name: String,
     /// What the chart rendered.
     pub objects: Objects,
-    /// The network of its pods, where it has the gateway's address.
+    /// The network of its pods. The API server is at the gateway's address.
     pub bridge: Bridge,
+    /// Its own network, where its kubelet is.
+    pub host: HostNetwork,
     pods: Vec<RunningPod>,
     containerd: Arc<Containerd>,
     cluster: Cluster,
@@ -59,7 +61,7 @@ impl Node {
     /// When this is not root, or the machine cannot.
     pub fn new(
         name: &str,
-        bridge: Bridge,
+        (bridge, host): (Bridge, HostNetwork),
         objects: Objects,
         containerd: Arc<Containerd>,
         cluster: Cluster,
@@ -68,19 +70,20 @@ impl Node {
         for object in objects.all() {
             api.put_object(object.clone());
         }
-        let (host, port) = (bridge.gateway(), api.port().to_string());
+        let (server, port) = (bridge.gateway(), api.port().to_string());
         let variable = |name: &str, value: String| (name.to_owned(), value);
         Ok(Self {
             name: name.to_owned(),
             objects,
             bridge,
+            host,
             pods: Vec::new(),
             containerd,
             cluster,
             api,
             hosts: Vec::new(),
             environment: vec![
-                variable("KUBERNETES_SERVICE_HOST", host),
+                variable("KUBERNETES_SERVICE_HOST", server),
                 variable("KUBERNETES_SERVICE_PORT", port),
             ],
             following: JoinSet::new(),
@@ -112,7 +115,7 @@ impl Node {
             name: format!("{workload}-{number}"),
             uid: format!("{workload}-{number}-uid"),
             node: self.name.clone(),
-            node_address: self.bridge.gateway(),
+            node_address: self.host.address.clone(),
             joined: self.bridge.place(number),
         };
         let account = spec.service_account_name.as_deref().unwrap_or("default");

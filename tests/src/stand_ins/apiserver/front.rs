@@ -1,6 +1,7 @@
 //! From a request to its answer, in kube-apiserver's order: who calls, whether they may, and then
 //! what was asked for.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub(super) struct Behaviour {
     pub(super) enforce: bool,
     /// Whose access no authorizer decides.
     pub(super) troubled: Option<String>,
+    /// How many of the next access reviews are answered with 429.
+    pub(super) busy: Arc<AtomicUsize>,
     /// Tokens for this audience are never decided on.
     pub(super) unreviewed: Option<String>,
     /// Ends the watches that stand.
@@ -89,6 +92,10 @@ impl Service for Front {
                 return answer::too_many_requests(retry_after);
             }
             ApiFault::None | ApiFault::Refused | ApiFault::Silent => {}
+        }
+        let is_review = |asked: &Asked| asked.resource == "subjectaccessreviews";
+        if asked.as_ref().is_some_and(is_review) && take(&behaviour.busy) {
+            return answer::too_many_requests(1);
         }
         match request.uri().path() {
             "/readyz" | "/livez" | "/healthz" => return answer::text(200, "ok"),
@@ -194,6 +201,13 @@ impl Front {
         let token = value.to_str().ok()?.strip_prefix("Bearer ")?;
         lock(&self.tokens).caller(token)
     }
+}
+
+/// Counts one down; false at 0.
+fn take(left: &AtomicUsize) -> bool {
+    let less = |left: usize| left.checked_sub(1);
+    left.try_update(Ordering::Relaxed, Ordering::Relaxed, less)
+        .is_ok()
 }
 
 /// As apiserver's `pkg/endpoints/handlers/responsewriters` words it.

@@ -21,6 +21,7 @@ mod watch;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -137,6 +138,14 @@ impl ApiServer {
     /// authenticator for them hangs. Other reviews are.
     pub fn hold_reviews(&self, audience: Option<&str>) {
         lock(&self.front.behaviour).unreviewed = audience.map(str::to_owned);
+    }
+
+    /// So many of the next access reviews are answered with 429, as when priority and fairness has no
+    /// room for them.
+    pub fn busy(&self, reviews: usize) {
+        lock(&self.front.behaviour)
+            .busy
+            .store(reviews, Ordering::Relaxed);
     }
 
     /// Whether callers may do only what the RBAC objects say, but for `system:masters`. Watches

@@ -34,7 +34,7 @@ pub(super) struct Options {
     pub(super) limit: Option<usize>,
     pub(super) from: Option<Continue>,
     pub(super) bookmarks: bool,
-    pub(super) initial_events: Option<bool>,
+    pub(super) initial_events: bool,
     pub(super) timeout: Duration,
 }
 
@@ -120,6 +120,9 @@ impl Options {
             "" | "0" => None,
             limit => usize::try_from(number("limit", limit)?).ok(),
         };
+        // A watch that is to begin anywhere is one of initial events, and so is marked where they end
+        // (apimachinery, `pkg/apis/meta/internalversion/defaults.go`).
+        let anywhere = watch && !matches!(at, At::Version(_));
         let timeout = match query.get("timeoutSeconds") {
             "" | "0" => TIMEOUT,
             seconds => Duration::from_secs(number("timeoutSeconds", seconds)?),
@@ -132,7 +135,7 @@ impl Options {
             limit,
             from,
             bookmarks: query.is_true("allowWatchBookmarks"),
-            initial_events,
+            initial_events: initial_events.unwrap_or(anywhere),
             timeout,
         })
     }

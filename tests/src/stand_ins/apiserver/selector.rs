@@ -41,15 +41,8 @@ pub(super) enum Error {
     Label(String),
     #[error("invalid selector: '{0}'; can't understand '{0}'")]
     Field(String),
-    #[error(
-        "Unable to find \"/v1, Resource=pods\" that match label selector \"{labels}\", \
-         field selector \"{fields}\": field label not supported: {field}"
-    )]
-    Unsupported {
-        labels: String,
-        fields: String,
-        field: String,
-    },
+    #[error("field label not supported: {0}")]
+    Unsupported(String),
 }
 
 impl Selector {
@@ -62,13 +55,7 @@ impl Selector {
                 "metadata.namespace" => Field::Namespace,
                 "spec.nodeName" => Field::Node,
                 "status.phase" => Field::Phase,
-                _ => {
-                    return Err(Error::Unsupported {
-                        labels: labels.to_owned(),
-                        fields: fields.to_owned(),
-                        field: field.to_owned(),
-                    });
-                }
+                _ => return Err(Error::Unsupported(field.to_owned())),
             };
             Ok((field, is, value.to_owned()))
         });

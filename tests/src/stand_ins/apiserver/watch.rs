@@ -79,21 +79,21 @@ impl Watch {
         let mut initial = Vec::new();
         let mut resource_version = now;
         match (options.initial_events, options.at) {
-            (Some(true), _) | (None, At::Unset | At::Any) => {
+            (true, _) => {
                 let prefix = selector.prefix();
                 let all = store.pods_at(now, &prefix)?;
                 let all = all.take_while(|object| object.key.starts_with(&prefix));
                 initial.extend(all.filter(|object| selector.selects(object)).cloned());
             }
-            (_, At::Version(asked)) => {
+            (false, At::Version(asked)) => {
                 place = store.history().after(asked)?;
                 resource_version = asked;
             }
-            (Some(false), _) => {}
+            (false, At::Unset | At::Any) => {}
         }
         drop(store);
         let deadline = Instant::now() + options.timeout;
-        let mark = options.initial_events == Some(true) && options.bookmarks;
+        let mark = options.initial_events && options.bookmarks;
         Ok(Self {
             cluster: cluster.clone(),
             latest,

@@ -1,8 +1,9 @@
 //! Builds pods in the few words that tests need: what is not said is as of a pod that runs.
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus,
-    EphemeralContainer, HostIP, Pod, PodCondition, PodIP, PodSpec, PodStatus,
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, EphemeralContainer, HostIP, Pod, PodCondition, PodIP,
+    PodSpec, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -79,6 +80,38 @@ impl PodBuilder {
             .init_container_statuses
             .get_or_insert_default()
             .push(ended(name, id));
+        self
+    }
+
+    /// An init container that runs.
+    #[must_use]
+    pub fn pending_init(mut self, name: &str, id: &str) -> Self {
+        let containers = self.spec.init_containers.get_or_insert_default();
+        containers.push(spec(name));
+        let statuses = self.status.init_container_statuses.get_or_insert_default();
+        statuses.push(running(name, id));
+        self
+    }
+
+    /// A container that waits for the init containers.
+    #[must_use]
+    pub fn waiting_container(mut self, name: &str) -> Self {
+        self.spec.containers.push(spec(name));
+        let waiting = ContainerStateWaiting {
+            reason: Some("PodInitializing".to_owned()),
+            ..ContainerStateWaiting::default()
+        };
+        let status = ContainerStatus {
+            name: name.to_owned(),
+            image: "stand".to_owned(),
+            state: Some(ContainerState {
+                waiting: Some(waiting),
+                ..ContainerState::default()
+            }),
+            ..ContainerStatus::default()
+        };
+        let statuses = self.status.container_statuses.get_or_insert_default();
+        statuses.push(status);
         self
     }
 

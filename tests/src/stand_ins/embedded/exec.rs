@@ -249,7 +249,7 @@ async fn copy_input(
 }
 
 /// Input to a terminal. A half-close ends the *output* stream, as containerd does; the
-/// terminal stays open.
+/// terminal stays open, and input that comes later is thrown away.
 async fn copy_terminal_input(
     mut to: impl AsyncWrite + Unpin,
     input: &mut mpsc::Receiver<Input>,
@@ -259,6 +259,7 @@ async fn copy_terminal_input(
 ) -> Infallible {
     while let Some(next) = input.recv().await {
         match next {
+            Input::Bytes(_) if output_closed.is_cancelled() => {}
             // An error means that the command has ended.
             Input::Bytes(bytes) => {
                 let _ = to.write_all(&bytes).await;

@@ -9,12 +9,13 @@ mod relay;
 mod routes;
 mod upgrade;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use rustls::ServerConfig;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use crate::stand_ins::listener::Leg;
@@ -39,7 +40,7 @@ pub enum Runtime {
 /// One node's kubelet; stops on drop.
 pub struct Kubelet {
     listener: Listener,
-    address: Ipv4Addr,
+    address: IpAddr,
     front: Arc<Front>,
 }
 
@@ -102,8 +103,24 @@ impl Kubelet {
         pki: &Pki,
         runtime: Runtime,
     ) -> Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Self::start_on(listener, node, cluster, pki, runtime)
+    }
+
+    /// The same on a socket that listens already, maybe in another network. It cannot restart there.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub fn start_on(
+        listener: TcpListener,
+        node: &str,
+        cluster: Cluster,
+        pki: &Pki,
+        runtime: Runtime,
+    ) -> Result<Self> {
         let other = Pki::new()?;
-        let ip = address.ip().to_string();
+        let address = listener.local_addr()?.ip();
+        let ip = address.to_string();
         let config = |signer: &Pki, names: &[&str]| -> Result<Shown> {
             let issued = signer.issue(names)?;
             let tls = Arc::new(pki.server_config(&issued)?);
@@ -125,11 +142,11 @@ impl Kubelet {
             total_execs: AtomicUsize::new(0),
             pods_requests: AtomicUsize::new(0),
         });
-        let listener = Listener::start(front.clone(), address).await?;
+        let listener = Listener::on(front.clone(), listener)?;
         Ok(Self {
             listener,
             front,
-            address: *address.ip(),
+            address,
         })
     }
 

@@ -95,7 +95,11 @@ enum What {
 
 impl Listener {
     pub(crate) async fn start<S: Service>(service: Arc<S>, address: SocketAddrV4) -> Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        Self::on(service, TcpListener::bind(address).await?)
+    }
+
+    /// The same on a socket that listens already.
+    pub(crate) fn on<S: Service>(service: Arc<S>, listener: TcpListener) -> Result<Self> {
         let address = listener.local_addr()?;
         let (orders, receiver) = mpsc::channel(1);
         let stop = CancellationToken::new();

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::fetch::{self, Fetch};
-use crate::bucket::Bucket;
+use podgate_identity::bucket::Bucket;
 
 /// How long keys serve before they are read again. A key that its issuer withdraws is valid no longer
 /// than this.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// A token bucket.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     most: f64,
     a_second: f64,
     left: f64,
@@ -13,7 +13,7 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// A full bucket of `most` tokens, refilled by `a_second` tokens a second.
-    pub(crate) fn full(most: u32, a_second: f64, now: Instant) -> Self {
+    pub fn full(most: u32, a_second: f64, now: Instant) -> Self {
         let most = f64::from(most);
         Self {
             most,
@@ -24,12 +24,12 @@ impl Bucket {
     }
 
     /// A bucket of `most` tokens a minute, which may be taken all at once.
-    pub(crate) fn a_minute(most: u32, now: Instant) -> Self {
+    pub fn a_minute(most: u32, now: Instant) -> Self {
         Self::full(most, f64::from(most) / 60.0, now)
     }
 
     /// Takes a token. Returns false if none is left.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    pub fn take(&mut self, now: Instant) -> bool {
         let gone = now.saturating_duration_since(self.at).as_secs_f64();
         self.left = (self.left + gone * self.a_second).min(self.most);
         self.at = now;
@@ -41,7 +41,7 @@ impl Bucket {
     }
 
     /// Puts back a token that was taken.
-    pub(crate) fn give_back(&mut self) {
+    pub fn give_back(&mut self) {
         self.left = (self.left + 1.0).min(self.most);
     }
 }

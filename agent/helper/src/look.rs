@@ -1,0 +1,172 @@
+//! Looks at a process that may never come back: what a process maps or reads may lie on a file system
+//! that answers no more. Each look has a thread of its own and is given up after a while. The thread
+//! is lost until the file system answers, and cannot be killed, so the lost ones are counted: few of
+//! one container, and no process twice.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use procfs::process::Stat;
+
+use podgate_helper::protocol::ContainerId;
+
+/// How long a look may take. Two of them take less than the agent waits for an answer.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Looks that may hang at a time, in processes of one container.
+const PER_CONTAINER: usize = 2;
+/// Looks that may hang at a time. Beyond that no process is looked at.
+const MAX_HANGING: usize = 56;
+
+/// A look hangs, now or since an earlier request.
+#[derive(Debug, thiserror::Error)]
+#[error("a look at process {0} hangs")]
+pub(crate) struct Hangs(i32);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+struct State {
+    jobs: VecDeque<Job>,
+    hanging: Vec<Look>,
+    next: u64,
+}
+
+/// A look that was given up.
+struct Look {
+    number: u64,
+    /// Pid and start time.
+    process: (i32, u64),
+    container: ContainerId,
+}
+
+static STATE: Mutex<State> = Mutex::new(State {
+    jobs: VecDeque::new(),
+    hanging: Vec::new(),
+    next: 0,
+});
+static MORE: Condvar = Condvar::new();
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many threads must run [`work`] where `asking` threads look at processes at a time.
+pub(crate) const fn workers(asking: usize) -> usize {
+    asking + MAX_HANGING
+}
+
+/// Makes looks, forever.
+pub(crate) fn work() {
+    loop {
+        let next = MORE.wait_while(state(), |state| state.jobs.is_empty());
+        let job = next
+            .unwrap_or_else(PoisonError::into_inner)
+            .jobs
+            .pop_front();
+        if let Some(job) = job {
+            job();
+        }
+    }
+}
+
+/// How many looks hang.
+pub(crate) fn hanging() -> usize {
+    state().hanging.len()
+}
+
+/// Looks at a process of a container on another thread, and waits for a bounded time.
+pub(crate) fn at<T: Send + 'static>(
+    process: &Stat,
+    container: &ContainerId,
+    look: impl FnOnce(i32) -> T + Send + 'static,
+) -> Result<T, Hangs> {
+    let pid = process.pid;
+    let process = (pid, process.starttime);
+    let (give, taken) = sync_channel(1);
+    let number = {
+        let mut state = state();
+        let hanging = &state.hanging;
+        let of_container = hanging.iter().filter(|one| one.container == *container);
+        if hanging.len() >= MAX_HANGING
+            || of_container.count() >= PER_CONTAINER
+            || hanging.iter().any(|one| one.process == process)
+        {
+            return Err(Hangs(pid));
+        }
+        let number = state.next;
+        state.next += 1;
+        state.jobs.push_back(Box::new(move || {
+            let _ = give.send(look(pid));
+            let mut state = self::state();
+            state.hanging.retain(|one| one.number != number);
+        }));
+        number
+    };
+    MORE.notify_one();
+    match taken.recv_timeout(LOOK_TIMEOUT) {
+        Ok(seen) => return Ok(seen),
+        Err(RecvTimeoutError::Disconnected) => return Err(Hangs(pid)),
+        Err(RecvTimeoutError::Timeout) => {}
+    }
+    let mut state = state();
+    // It may have come back just now.
+    if let Ok(seen) = taken.try_recv() {
+        return Ok(seen);
+    }
+    state.hanging.push(Look {
+        number,
+        process,
+        container: container.clone(),
+    });
+    let all = state.hanging.len();
+    drop(state);
+    eprintln!("podgate-node-helper: a look at process {pid} hangs, {all} in all");
+    Err(Hangs(pid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_look_that_hangs_costs_its_own_thread_alone() {
+        for _ in 0..workers(1) {
+            std::thread::spawn(work);
+        }
+        let own = procfs::process::Process::myself().unwrap().stat().unwrap();
+        let other = |pid| {
+            let mut other = own.clone();
+            other.pid = pid;
+            other
+        };
+        let (a, b) = (["a", "b"])
+            .map(|id| ContainerId::try_from(id.repeat(64)).unwrap())
+            .into();
+        let (end, never) = channel::<()>();
+        let never = std::sync::Arc::new(Mutex::new(never));
+        let hang = |pid: i32, container: &ContainerId| {
+            let never = std::sync::Arc::clone(&never);
+            at(&other(pid), container, move |_| {
+                let _ = never.lock().unwrap().recv();
+            })
+        };
+        assert_eq!(at(&own, &a, |pid| pid).unwrap(), own.pid);
+        assert!(hang(1, &a).is_err());
+        assert_eq!(hanging(), 1);
+        assert!(at(&other(1), &a, |_| ()).is_err(), "the same one again");
+        assert_eq!(at(&other(2), &a, |pid| pid).unwrap(), 2);
+        assert!(hang(3, &a).is_err());
+        assert!(
+            at(&other(2), &a, |_| ()).is_err(),
+            "enough of this container"
+        );
+        assert_eq!(at(&other(2), &b, |pid| pid).unwrap(), 2);
+        drop(end);
+        while hanging() > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(at(&other(1), &a, |pid| pid).unwrap(), 1);
+    }
+}

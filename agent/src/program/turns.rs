@@ -1,0 +1,197 @@
+//! Hang-ups take turns, so that those of one container or namespace that are stuck leave room for all
+//! others. A hang-up waits behind others of its container first, then of its namespace, and then of
+//! the node. So one that waits for the node is one of a few of its own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+use crate::grant::Granted;
+
+/// Hang-ups at a time on this node. A frontdoor that dies leaves many to be done.
+const NODE: usize = 48;
+/// Those of one namespace.
+const NAMESPACE: usize = 16;
+/// Those of one container.
+const CONTAINER: usize = 4;
+
+/// Who has a share of the places.
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+enum Owner {
+    Namespace(String),
+    /// By its id.
+    Container(String),
+}
+
+/// The places of this node, for all cores.
+#[derive(Debug)]
+pub(super) struct Turns {
+    all: Semaphore,
+    /// Only owners with hang-ups are here.
+    shares: Mutex<HashMap<Owner, Arc<Semaphore>>>,
+    /// Hang-ups that wait.
+    waiting: Gauge,
+}
+
+/// A hang-up's turn, until it is dropped. The places are given back in the order of the fields.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Turn<'a> {
+    _all: Option<SemaphorePermit<'a>>,
+    _namespace: Place<'a>,
+    _container: Place<'a>,
+}
+
+/// A place of an owner's share, or the wait for one.
+#[derive(Debug)]
+struct Place<'a> {
+    turns: &'a Turns,
+    owner: Owner,
+    share: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Counts a hang-up among those that wait.
+struct Waits<'a>(&'a Gauge);
+
+impl Turns {
+    pub(super) fn new(waiting: Gauge) -> Self {
+        Self {
+            all: Semaphore::new(NODE),
+            shares: Mutex::default(),
+            waiting,
+        }
+    }
+
+    /// Waits for a hang-up's turn.
+    pub(super) async fn take(&self, granted: &Granted) -> Turn<'_> {
+        let _waits = Waits::new(&self.waiting);
+        let container = Owner::Container(granted.container_id.clone());
+        let container = self.place(container, CONTAINER).await;
+        let namespace = Owner::Namespace(granted.namespace.clone());
+        let namespace = self.place(namespace, NAMESPACE).await;
+        Turn {
+            // No semaphore here is ever closed; and if one were, going on would do no harm.
+            _all: self.all.acquire().await.ok(),
+            _namespace: namespace,
+            _container: container,
+        }
+    }
+
+    async fn place(&self, owner: Owner, share: usize) -> Place<'_> {
+        let share = Arc::clone(
+            self.lock()
+                .entry(owner.clone())
+                .or_insert_with(|| Arc::new(Semaphore::new(share))),
+        );
+        let mut place = Place {
+            turns: self,
+            owner,
+            share,
+            permit: None,
+        };
+        place.permit = Arc::clone(&place.share).acquire_owned().await.ok();
+        place
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Owner, Arc<Semaphore>>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.permit.take();
+        let mut shares = self.turns.lock();
+        // The table and this place; whoever waits has a third.
+        if Arc::strong_count(&self.share) == 2 {
+            shares.remove(&self.owner);
+        }
+    }
+}
+
+impl<'a> Waits<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn granted(namespace: &str, container: &str) -> Granted {
+        Granted {
+            namespace: namespace.into(),
+            pod: "web-0".into(),
+            uid: "u1".into(),
+            container: "main".into(),
+            container_id: format!("containerd://{namespace}-{container}"),
+        }
+    }
+
+    #[test]
+    fn what_one_tenant_has_stuck_delays_nobody_else() {
+        let turns = Turns::new(Gauge::default());
+        let take = |namespace: &str, container: &str| {
+            let granted = granted(namespace, container);
+            turns.take(&granted).now_or_never()
+        };
+        // Stuck for good: of one container, of its namespace, of another namespace.
+        let mut stuck: Vec<_> = (0..CONTAINER).map(|_| take("a", "0").unwrap()).collect();
+        assert!(take("a", "0").is_none());
+        for container in ["1", "2", "3"] {
+            stuck.extend((0..CONTAINER).map(|_| take("a", container).unwrap()));
+        }
+        assert_eq!(stuck.len(), NAMESPACE);
+        assert!(take("a", "4").is_none());
+        for container in ["0", "1", "2", "3"] {
+            stuck.extend((0..CONTAINER).map(|_| take("b", container).unwrap()));
+        }
+        assert!(take("c", "0").is_some());
+        // Who waits, and who has given up waiting, leaves nothing.
+        let waiting = granted("a", "0");
+        let mut waits = Box::pin(turns.take(&waiting));
+        assert!((&mut waits).now_or_never().is_none());
+        assert_eq!(turns.waiting.get(), 1);
+        drop(stuck);
+        assert!((&mut waits).now_or_never().is_some());
+        drop(waits);
+        assert!(turns.lock().is_empty());
+        assert_eq!(turns.waiting.get(), 0);
+        assert_eq!(turns.all.available_permits(), NODE);
+    }
+
+    #[test]
+    fn the_last_place_goes_to_each_in_turn() {
+        let turns = Turns::new(Gauge::default());
+        let tenants = ["a", "b", "c"];
+        let busy: Vec<_> = tenants
+            .into_iter()
+            .flat_map(|namespace| (0..NAMESPACE / CONTAINER).map(move |n| (namespace, n)))
+            .flat_map(|(namespace, n)| {
+                let granted = granted(namespace, &n.to_string());
+                let take = |_| turns.take(&granted).now_or_never().unwrap();
+                (0..CONTAINER).map(take).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(busy.len(), NODE);
+        // Another tenant waits for the next place that any of them gives back.
+        let fourth = granted("d", "0");
+        let mut fourth = Box::pin(turns.take(&fourth));
+        assert!((&mut fourth).now_or_never().is_none());
+        drop(busy);
+        assert!((&mut fourth).now_or_never().is_some());
+    }
+}

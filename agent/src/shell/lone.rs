@@ -1,0 +1,81 @@
+//! Tells a lone command, one program with its arguments, from everything else that a shell reads. A
+//! shell that is given a lone command may become it: then no process but the program itself bears the
+//! command's words, and `pkill -f` does not find its own shell. bash and busybox do so by themselves,
+//! dash does not.
+
+/// Longer commands are left as they are.
+const LONGEST: usize = 4096;
+
+/// The program of a lone command. Only what is surely one is taken for it: no second command, no
+/// redirection, no substitution of commands, no assignment in front. Whether the program is one of the
+/// shell's own words (`cd`, `if`) only the shell can tell.
+pub(super) fn program(command: &str) -> Option<&str> {
+    if command.len() > LONGEST {
+        return None;
+    }
+    let command = command.trim_matches([' ', '\t']);
+    let end = command.find([' ', '\t']).unwrap_or(command.len());
+    let (program, arguments) = command.split_at(end);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./+".contains(&b);
+    let named = !program.is_empty() && !program.starts_with('-') && program.bytes().all(plain);
+    (named && is_arguments(arguments)).then_some(program)
+}
+
+/// Whether no more than words follow, quoted or not.
+fn is_arguments(text: &str) -> bool {
+    let mut quote = None;
+    for byte in text.bytes() {
+        match (quote, byte) {
+            (Some(open), byte) if byte == open => quote = None,
+            (Some(b'\''), _) => {}
+            // A substitution may hold anything, and so may a backslash.
+            (_, b'`' | b'\\' | b'(') => return false,
+            (Some(_), _) => {}
+            (None, b'\'' | b'"') => quote = Some(byte),
+            (None, b'\n' | b';' | b'&' | b'|' | b'<' | b'>' | b')') => return false,
+            (None, _) => {}
+        }
+    }
+    quote.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_command_is_told_from_the_rest() {
+        let check = |command: &str, expect: Option<&str>| {
+            assert_eq!(program(command), expect, "{command:?}");
+        };
+        check("pkill -f 'a b;c' \"d|$e\" *.txt", Some("pkill"));
+        check("  ./run\t-x  ", Some("./run"));
+        check("sleep 5 # a while", Some("sleep"));
+        for command in [
+            "",
+            "  ",
+            "-x",
+            "A=1 env",
+            "a; b",
+            "a && b",
+            "a | b",
+            "a >f",
+            "a <f",
+            "a &",
+            "a\nb",
+            "(a)",
+            "a $(b)",
+            "a \"$(b)\"",
+            "a `b`",
+            "a \"`b`\"",
+            "a \\\nb",
+            "a 'b",
+            "'a b' c",
+            "$A b",
+            "f() { a; }",
+        ] {
+            check(command, None);
+        }
+        check(&format!("a {}", "b".repeat(LONGEST)), None);
+    }
+}

@@ -1,0 +1,63 @@
+//! `podgate-worker sftp` and `podgate-worker scp`: serve files in the container that they are started in,
+//! as that container's user. They read from stdin, answer on stdout, and end with stdin.
+
+mod arguments;
+mod sandbox;
+mod scp;
+mod sftp;
+
+use std::fs::File;
+use std::io::{self, stdin, stdout};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::process::ExitCode;
+
+use arguments::Service;
+use sftp::Server;
+
+/// Why the worker ended with an error.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    #[error(transparent)]
+    Sftp(#[from] sftp::Error),
+    #[error(transparent)]
+    Scp(#[from] scp::Error),
+    #[error("cannot use stdin and stdout: {0}")]
+    Io(#[from] io::Error),
+}
+
+fn main() -> ExitCode {
+    let words = std::env::args_os().skip(1).map(OsStringExt::into_vec);
+    let words: Vec<Vec<u8>> = words.collect();
+    let Some(service) = arguments::read(&words) else {
+        eprintln!("usage: podgate-worker sftp [--only read|write]");
+        eprintln!("       podgate-worker scp [-rpd] -t|-f -- PATH...");
+        return ExitCode::from(2);
+    };
+    match serve(&service) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("podgate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves to the end. Answers whether all went well.
+fn serve(service: &Service) -> Result<bool, Error> {
+    // Not std's own, which buffer.
+    let open = |fd: &dyn AsFd| io::Result::Ok(File::from(fd.as_fd().try_clone_to_owned()?));
+    let (from, to) = (open(&stdin())?, open(&stdout())?);
+    sandbox::narrow()?;
+    Ok(match service {
+        Service::Sftp(access) => {
+            Server::new(*access).serve(from, to)?;
+            true
+        }
+        Service::ScpReceive(path, options) => scp::receive(from, to, path, *options)?,
+        Service::ScpSend(paths, options) => scp::send(from, to, paths, *options)?,
+    })
+}

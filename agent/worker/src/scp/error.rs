@@ -1,0 +1,14 @@
+//! Why a transfer ends before its last file.
+
+use std::io;
+
+/// Why a transfer broke off. What fails for one file alone is told to the client, and the others follow.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the scp client sent {0}")]
+    Protocol(&'static str),
+    #[error("the scp client gave up: {0}")]
+    GivenUp(String),
+    #[error("the scp client cannot be reached: {0}")]
+    Io(#[from] io::Error),
+}

@@ -1,0 +1,16 @@
+//! An SFTP server: one session, on one thread, as OpenSSH's is. What a request opens is here until it is
+//! closed; nothing else is kept from one request to the next.
+
+mod access;
+mod failure;
+mod files;
+mod folder;
+mod handles;
+mod metadata;
+mod names;
+mod output;
+mod paths;
+mod server;
+
+pub(crate) use access::Access;
+pub(crate) use server::{Error, Server};

@@ -1,0 +1,96 @@
+//! What happens as the places for clients that log in run out, before all are taken: new connections are
+//! refused at random, as by sshd's MaxStartups, an address may have half of what is left, and the time to
+//! log in gets shorter.
+
+use std::time::Duration;
+
+/// When places count as running out, and what then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Early {
+    /// Taken places from which on they run out. If not below `most`, they never do.
+    pub(crate) from: usize,
+    /// All places.
+    pub(crate) most: usize,
+    /// Of a hundred new connections, how many are refused at `from`. At `most` all are.
+    pub(crate) percent: f64,
+}
+
+impl Early {
+    /// How far places have run out: from 0 at `from`, to 1 when there is none. `None` before that.
+    fn pressure(&self, taken: usize) -> Option<f64> {
+        let left = taken.checked_sub(self.from)?;
+        let all = self.most.checked_sub(self.from).filter(|all| *all > 0)?;
+        Some((left as f64 / all as f64).min(1.0))
+    }
+
+    /// Whether a connection is refused that drew `lot`, of a hundred.
+    pub(crate) fn refuses(&self, taken: usize, lot: f64) -> bool {
+        let pressure = self.pressure(taken);
+        pressure.is_some_and(|pressure| lot < self.percent + (100.0 - self.percent) * pressure)
+    }
+
+    /// Whether an address that holds so many places has its share of those that are left.
+    pub(crate) fn has_its_share(&self, taken: usize, held: usize) -> bool {
+        let left = self.most.saturating_sub(taken);
+        self.pressure(taken).is_some() && held > 0 && held >= left / 2
+    }
+
+    /// The time to log in: `whole` at first, and `least` when no place is left.
+    pub(crate) fn grace(&self, taken: usize, whole: Duration, least: Duration) -> Duration {
+        let pressure = self.pressure(taken).unwrap_or(0.0);
+        whole.saturating_sub(whole.saturating_sub(least).mul_f64(pressure))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EARLY: Early = Early {
+        from: 10,
+        most: 30,
+        percent: 30.0,
+    };
+
+    #[test]
+    fn connections_are_refused_as_sshd_refuses_them() {
+        let check = |taken, lot, expect| {
+            assert_eq!(EARLY.refuses(taken, lot), expect, "{taken} {lot}");
+        };
+        check(9, 0.0, false);
+        check(10, 29.0, true);
+        check(10, 30.0, false);
+        check(20, 64.0, true);
+        check(20, 65.0, false);
+        check(30, 99.9, true);
+        let never = Early { from: 30, ..EARLY };
+        assert!(!never.refuses(30, 0.0));
+    }
+
+    #[test]
+    fn addresses_share_what_is_left() {
+        let check = |taken, held, expect| {
+            assert_eq!(EARLY.has_its_share(taken, held), expect, "{taken} {held}");
+        };
+        check(9, 9, false);
+        check(10, 9, false);
+        check(10, 10, true);
+        check(26, 2, true);
+        check(26, 1, false);
+        // One that has none may always have one.
+        check(29, 0, false);
+        check(29, 1, true);
+    }
+
+    #[test]
+    fn the_time_to_log_in_gets_shorter() {
+        let seconds = Duration::from_secs;
+        let grace = |taken| EARLY.grace(taken, seconds(120), seconds(20));
+        assert_eq!(grace(0), seconds(120));
+        assert_eq!(grace(10), seconds(120));
+        assert_eq!(grace(20), seconds(70));
+        assert_eq!(grace(30), seconds(20));
+        // Shorter than the least already.
+        assert_eq!(EARLY.grace(30, seconds(5), seconds(20)), seconds(5));
+    }
+}

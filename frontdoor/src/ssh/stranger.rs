@@ -1,0 +1,188 @@
+//! The stream of a client that may not have logged in yet. Until it has, its packets are short, all of them
+//! together have a bound, and each waits for a turn at the core's time. After the login bytes only pass.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use podgate_identity::addresses::Network;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+
+use super::client::Client;
+
+/// russh reads a packet in two steps: first its length, with at most one block of a cipher, then the rest.
+const LENGTH: usize = 16;
+/// Bytes of a packet before keys are exchanged, at most. Clients send some 2 KiB, a list of what they can do;
+/// to compare 32 KiB of names with ours would take longer than the exchange.
+const CLEAR: usize = 8 * 1024;
+/// SSH_MSG_NEWKEYS, the client's last packet that is not encrypted (RFC 4253 §7.3).
+const NEWKEYS: u8 = 21;
+/// Bytes that are taken from the socket at once.
+const PIECE: usize = 4096;
+
+/// Why a client that has not logged in is cut off.
+#[derive(Debug, thiserror::Error)]
+enum Excess {
+    #[error("before its login the client sent a packet of {0} bytes")]
+    Packet(usize),
+    #[error("the client sent too much before its login")]
+    Total,
+}
+
+impl Excess {
+    /// The limit's key in the configuration.
+    fn limit(&self) -> &'static str {
+        match self {
+            Self::Packet(_) => "loginPacketBytes",
+            Self::Total => "loginBytes",
+        }
+    }
+}
+
+pub(super) struct Stranger<S> {
+    stream: S,
+    client: Arc<Client>,
+    /// None once the client has logged in.
+    bounds: Option<Bounds>,
+}
+
+/// What holds until the login.
+struct Bounds {
+    address: Network,
+    /// Bytes that may still come.
+    left: usize,
+    /// Whether packets are not encrypted yet.
+    clear: bool,
+    /// Whether the length of such a packet was read last, and so the packet comes next.
+    length_read: bool,
+    /// Bytes that wait for their turn.
+    held: Vec<u8>,
+    turn: Option<oneshot::Receiver<()>>,
+    /// When the last turn came. russh reads again once it has done what the packet asked for.
+    begun: Option<Instant>,
+}
+
+impl<S> Stranger<S> {
+    pub(super) fn new(stream: S, client: Arc<Client>) -> Self {
+        let bounds = Bounds {
+            address: Network::of(client.peer.ip()),
+            left: client.context.limits.login_bytes,
+            clear: true,
+            length_read: false,
+            held: Vec::new(),
+            turn: None,
+            begun: None,
+        };
+        Self {
+            stream,
+            client,
+            bounds: Some(bounds),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Stranger<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let stream = Pin::new(&mut this.stream);
+        let Some(bounds) = &mut this.bounds else {
+            return stream.poll_read(cx, buffer);
+        };
+        let turns = &this.client.context.turns;
+        if let Some(begun) = bounds.begun.take() {
+            turns.took(begun.elapsed());
+        }
+        if this.client.logged_in.is_cancelled() {
+            let held = std::mem::take(&mut bounds.held);
+            if held.is_empty() {
+                this.bounds = None;
+                return stream.poll_read(cx, buffer);
+            }
+            bounds.give(held, buffer);
+            return Poll::Ready(Ok(()));
+        }
+        if bounds.held.is_empty()
+            && let Err(excess) = ready!(bounds.take(stream, &this.client, cx, buffer.remaining()))?
+        {
+            this.client.refused(excess.limit());
+            return Poll::Ready(Err(io::Error::other(excess)));
+        }
+        // At the stream's end nothing is held.
+        if buffer.remaining() > LENGTH && !bounds.held.is_empty() {
+            let address = bounds.address;
+            let turn = bounds.turn.get_or_insert_with(|| turns.ask(address));
+            // Nobody gives turns any more when the core ends.
+            let _ = ready!(Pin::new(turn).poll(cx));
+            bounds.turn = None;
+            bounds.begun = Some(Instant::now());
+        }
+        let held = std::mem::take(&mut bounds.held);
+        bounds.give(held, buffer);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Bounds {
+    /// Takes bytes from the stream, `wanted` at most, and holds them.
+    fn take<S: AsyncRead>(
+        &mut self,
+        stream: Pin<&mut S>,
+        client: &Client,
+        cx: &mut Context<'_>,
+        wanted: usize,
+    ) -> Poll<io::Result<Result<(), Excess>>> {
+        let most = client.context.limits.login_packet;
+        if wanted > if self.clear { most.min(CLEAR) } else { most } {
+            return Poll::Ready(Ok(Err(Excess::Packet(wanted))));
+        }
+        let mut bytes = [0; PIECE];
+        let room = bytes.get_mut(..wanted.min(PIECE)).unwrap_or_default();
+        let mut piece = ReadBuf::new(room);
+        ready!(stream.poll_read(cx, &mut piece))?;
+        let taken = piece.filled();
+        match self.left.checked_sub(taken.len()) {
+            Some(left) => self.left = left,
+            None => return Poll::Ready(Ok(Err(Excess::Total))),
+        }
+        self.held.extend_from_slice(taken);
+        Poll::Ready(Ok(Ok(())))
+    }
+
+    /// Gives bytes to the reader, and holds those that it has no room for.
+    fn give(&mut self, mut bytes: Vec<u8>, buffer: &mut ReadBuf<'_>) {
+        if self.clear {
+            // The packet begins with the length of its padding.
+            self.clear = !self.length_read || bytes.get(1) != Some(&NEWKEYS);
+            let wanted = buffer.remaining();
+            self.length_read = wanted == size_of::<u32>() && bytes.len() >= wanted;
+        }
+        let rest = bytes.split_off(bytes.len().min(buffer.remaining()));
+        buffer.put_slice(&bytes);
+        self.held = rest;
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stranger<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
