@@ -166,7 +166,6 @@ const PURE: &[&str] = &[
     "agent/entry/src/container/config",
     "agent/entry/src/container/failure",
     "agent/entry/src/container/json",
-    "agent/entry/src/container/runtime",
     "agent/entry/src/ids",
     "agent/entry/src/launch",
     "agent/entry/src/protocol",

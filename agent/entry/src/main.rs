@@ -4,6 +4,7 @@
 
 mod arguments;
 mod container;
+mod end;
 mod front;
 mod processes;
 mod record;
@@ -34,10 +35,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Ends this process where a part of it cannot go on. What it has started goes on to its end.
-fn fatal(why: &str) -> ! {
-    eprintln!("podgate-node-entry: {why}");
-    std::process::exit(1);
 }

@@ -7,7 +7,7 @@ pub(crate) fn fresh() -> u64 {
     let mut bytes = [0; 8];
     // It fails only where there is no such call, which Linux has had since 3.17.
     if getrandom(&mut bytes, GetRandomFlags::empty()) != Ok(bytes.len()) {
-        crate::fatal("the kernel gives no random numbers");
+        crate::end::fatal("the kernel gives no random numbers");
     }
     u64::from_ne_bytes(bytes)
 }

@@ -30,7 +30,7 @@ pub(crate) fn start(hangup: HangUp, grace: Duration, over: &Arc<Wake>) {
         over.wake();
     });
     if let Err(error) = spawned {
-        crate::fatal(&format!("cannot hang up: {error}"));
+        crate::end::fatal(&format!("cannot hang up: {error}"));
     }
 }
 

@@ -9,7 +9,7 @@ use podgate_node_entry::channel::Channel;
 use podgate_node_entry::protocol::{Answer, Message};
 use podgate_node_entry::reason::Reason;
 
-use crate::fatal;
+use crate::end::fatal;
 use crate::record::{Connection, Notice};
 
 /// Messages that wait, at the most. The front takes them at once; if it does not, it is stuck.

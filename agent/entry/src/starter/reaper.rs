@@ -22,7 +22,8 @@ use podgate_helper::ticks;
 use podgate_node_entry::status::Status;
 use podgate_node_entry::system::ended_child;
 
-use crate::{fatal, processes};
+use crate::end::fatal;
+use crate::processes;
 
 /// The token of the descriptor that wakes the thread.
 const WAKE: u64 = 0;

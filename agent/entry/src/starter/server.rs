@@ -200,7 +200,7 @@ impl Server {
             Some((pid, pidfd)) => {
                 let ended = Box::new(move |status| programs.ended(handle, status));
                 if let Err(error) = self.context.reaper.watch(pid, pidfd, ended) {
-                    crate::fatal(&format!("cannot wait for a program: {error}"));
+                    crate::end::fatal(&format!("cannot wait for a program: {error}"));
                 }
             }
             None => programs.ended(handle, None),
@@ -257,7 +257,7 @@ fn start_front(options: &Options, reaper: &Reaper) -> Result<Channel> {
     reaper.watch(
         pid,
         pidfd,
-        Box::new(|_| crate::fatal("the front has ended")),
+        Box::new(|_| crate::end::fatal("the front has ended")),
     )?;
     Ok(ours)
 }

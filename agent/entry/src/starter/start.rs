@@ -109,7 +109,7 @@ pub(crate) fn serve(context: &Arc<Context>, connection: Connection, number: u64,
     let programs = context.programs.clone();
     let ended = Box::new(move |status| programs.ended(handle, status));
     if let Err(error) = context.reaper.watch(begun.pid, pidfd, ended) {
-        crate::fatal(&format!("cannot wait for a program: {error}"));
+        crate::end::fatal(&format!("cannot wait for a program: {error}"));
     }
 }
 
