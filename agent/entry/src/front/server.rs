@@ -13,6 +13,7 @@ use rustix::net::{SocketFlags, accept_with};
 use podgate_node_entry::channel::Channel;
 use podgate_node_entry::protocol::{Answer, Message, Request};
 use podgate_node_entry::reason::Reason;
+use podgate_node_entry::system;
 
 use super::check::{self, Wrong};
 use super::sandbox;
@@ -42,10 +43,10 @@ struct Front {
 
 /// Runs until the starter ends. stdin is the socket that is listened on, stdout leads to the starter.
 pub(crate) fn run(agent: Option<u32>) -> Result<()> {
-    let listener = std::io::stdin().as_fd().try_clone_to_owned()?;
-    let starter = std::io::stdout().as_fd().try_clone_to_owned()?;
+    // Taken, not copied: the socket is to be closed once no new connection is wanted.
+    let (listener, starter) = (system::inherited(0)?, system::inherited(1)?);
     let own = rustix::process::geteuid().as_raw();
-    let _ignored = podgate_node_entry::system::block(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
+    let _ignored = system::block(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
     sandbox::narrow()?;
     let mut front = Front {
         starter: starter.into(),
