@@ -20,6 +20,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("podgate_process", &["podgate_proto"]),
     ("podgate_sftp", &[]),
     ("podgate_helper", &[]),
+    ("podgate_node_entry", &["podgate_helper"]),
     ("podgate_worker", &["podgate_sftp"]),
     (
         "podgate_agent",
@@ -34,7 +35,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "podgate_frontdoor",
         &["podgate_identity", "podgate_process", "podgate_proto"],
     ),
-    ("podgate_tests", &["podgate_proto"]),
+    ("podgate_tests", &["podgate_node_entry", "podgate_proto"]),
 ];
 
 /// Where a protocol or a step of a session may be named. Whoever else wants it asks the module
@@ -114,7 +115,11 @@ const ONLY_IN: &[OnlyIn] = &[
     },
     OnlyIn {
         what: "anyhow",
-        places: &["agent/helper/src/main"],
+        places: &[
+            "agent/helper/src/main",
+            "agent/entry/src/starter/server",
+            "agent/entry/src/front/server",
+        ],
         why: "an error that nobody matches on is for whoever ends the process",
     },
     OnlyIn {
@@ -158,6 +163,16 @@ const PURE: &[&str] = &[
     "agent/src/shell/stty",
     "agent/src/shell/wrapper",
     "agent/helper/src/protocol",
+    "agent/entry/src/container/config",
+    "agent/entry/src/container/failure",
+    "agent/entry/src/container/json",
+    "agent/entry/src/ids",
+    "agent/entry/src/launch",
+    "agent/entry/src/protocol",
+    "agent/entry/src/reason",
+    "agent/entry/src/record",
+    "agent/entry/src/report",
+    "agent/entry/src/status",
     "agent/worker/src/scp/line",
     "frontdoor/identity/src/addresses",
     "frontdoor/identity/src/identity",
@@ -201,6 +216,20 @@ const SMALL: &[(&str, &[&str])] = &[
             "libc",
             "nix",
             "procfs",
+            "rustix",
+            "seccompiler",
+            "serde",
+            "serde_json",
+            "thiserror",
+        ],
+    ),
+    (
+        "podgate_node_entry",
+        &[
+            "anyhow",
+            "clap",
+            "libc",
+            "podgate_helper",
             "rustix",
             "seccompiler",
             "serde",

@@ -21,6 +21,7 @@ mod deployed;
 mod desk;
 mod docs;
 mod enrolment;
+mod entry;
 mod errors;
 mod flow;
 mod gone;

@@ -144,6 +144,7 @@ impl PodSpec {
                 cgroup_parent: cgroup.to_string_lossy().into_owned(),
                 security_context: Some(LinuxSandboxSecurityContext {
                     namespace_options: Some(self.namespaces()),
+                    privileged: self.containers.iter().any(|it| it.security.privileged),
                     seccomp: None,
                 }),
             }),

@@ -8,6 +8,8 @@ use crate::real::cri::{
 /// By default all that the runtime lets a container do.
 #[derive(Debug, Clone, Default)]
 pub struct Security {
+    /// Whether it may do all that the node's root may.
+    pub privileged: bool,
     /// None is the image's.
     pub group: Option<i64>,
     /// Beside its own.
@@ -24,6 +26,29 @@ pub struct Security {
     pub seccomp: bool,
 }
 
+/// What the kubelet hides from every container, or keeps from being written (ProcMountType Default); the
+/// runtime leaves it out for privileged ones.
+const MASKED: &[&str] = &[
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+const READ_ONLY: &[&str] = &[
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
 impl Security {
     pub(super) fn context(
         &self,
@@ -39,6 +64,9 @@ impl Security {
                 add_capabilities: self.add.clone(),
                 drop_capabilities: self.drop.clone(),
             }),
+            privileged: self.privileged,
+            masked_paths: MASKED.iter().map(|&path| path.to_owned()).collect(),
+            readonly_paths: READ_ONLY.iter().map(|&path| path.to_owned()).collect(),
             namespace_options: Some(namespaces),
             run_as_user: id(user),
             readonly_rootfs: self.read_only_root,

@@ -122,6 +122,7 @@ fn security(own: &core::SecurityContext, of_pod: &core::PodSecurityContext) -> R
     };
     let groups = of_pod.supplemental_groups.iter().flatten().copied();
     Ok(Security {
+        privileged: own.privileged.unwrap_or_default(),
         group: own.run_as_group.or(of_pod.run_as_group),
         groups: groups.chain(of_pod.fs_group).collect(),
         add: capabilities.add.unwrap_or_default(),
