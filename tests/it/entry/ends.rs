@@ -57,7 +57,7 @@ async fn programs_of_an_agent_that_is_gone_are_hung_up() {
     stage.holder = Holder::connect(&stage.entry.socket(), &[]).unwrap();
     only_these_are_left(&stage, &["sleep 1001"]).await;
     assert_eq!(stage.in_pod("cat /tmp/saved").await, "saved\n");
-    assert_eq!(stage.entry.journal(), [String::new(); 0]);
+    assert!(stage.entry.journal().is_empty());
     assert!(
         stage.entry.log().contains("hung up"),
         "{}",
@@ -153,7 +153,7 @@ async fn it_ends_when_asked_only_once_its_agent_is_gone_and_all_is_hung_up() {
     let id = pod.container_id("app").unwrap();
     let left = containerd.processes_in(id);
     assert_eq!(left.len(), 1, "{left:?}");
-    assert_eq!(entry.journal(), [String::new(); 0]);
+    assert!(entry.journal().is_empty());
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ async fn a_request_without_what_it_needs_is_not_valid() {
     assert_eq!(answer, Answer::Refused { reason });
     // A launch that is none ends the launcher.
     let mut ours = Vec::new();
-    let mut pipe = || {
+    let pipe = || {
         let (reader, writer) = std::io::pipe().unwrap();
         (
             std::os::fd::OwnedFd::from(reader),

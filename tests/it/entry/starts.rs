@@ -89,7 +89,7 @@ async fn a_terminal_is_the_containers_own_and_controls_the_program() {
         ws_xpixel: 0,
         ws_ypixel: 0,
     };
-    tcsetwinsize(&program.master.as_ref().unwrap(), size).unwrap();
+    tcsetwinsize(program.master.as_ref().unwrap(), size).unwrap();
     assert!(screen(&mut program).contains("50 132\r\n"));
     assert_eq!(stage.holder.ended(program.handle).unwrap(), exited(3));
 
