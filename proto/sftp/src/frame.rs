@@ -1,6 +1,6 @@
 //! Cuts a stream of bytes into messages.
 
-use crate::MAX_MESSAGE;
+use crate::limits::MAX_MESSAGE;
 use crate::wire::Error;
 
 /// Bytes of a message's length, in front of it.

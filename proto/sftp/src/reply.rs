@@ -2,9 +2,9 @@
 
 use bytes::BufMut;
 
-use crate::VERSION;
 use crate::attributes::Attributes;
 use crate::frame::LENGTH;
+use crate::limits::VERSION;
 use crate::request::EXTENSIONS;
 use crate::wire::put_string;
 

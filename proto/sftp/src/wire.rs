@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut};
 
-use crate::MAX_MESSAGE;
+use crate::limits::MAX_MESSAGE;
 
 /// Why bytes are no SFTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
