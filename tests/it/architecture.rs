@@ -156,9 +156,12 @@ const ONLY_IN: &[OnlyIn] = &[
 
 /// Files that compute and do nothing else, so that tests and fuzzers need bytes alone.
 const PURE: &[&str] = &[
+    "agent/src/exec/ending",
     "agent/src/exec/spdy",
     "agent/src/exec/status",
     "agent/src/exit",
+    "agent/src/shell/lone",
+    "agent/src/shell/leave",
     "agent/src/shell/lone",
     "agent/src/shell/stty",
     "agent/src/shell/wrapper",

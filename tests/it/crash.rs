@@ -235,14 +235,18 @@ async fn a_helper_that_is_away_is_waited_for() {
     drop(helper);
 }
 
-/// The wrapper in front of a command, whose program says `WORD`.
+/// The wrapper in front of the command that begins with `sleep 7101`.
 async fn wrapper(running: &Running, pod: &RunningPod) -> u32 {
     let id = pod.container_id("app").unwrap();
     let look = |all: &[(u32, String)]| {
-        let mut wrappers = all
+        let (pid, _) = all
             .iter()
-            .filter(|(_, line)| line.contains("podgate:") && line.contains("sleep 7101"));
-        wrappers.next().map(|(pid, _)| *pid)
+            .find(|(_, line)| line.ends_with("sleep 7101; sleep 7100"))?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let parent = rest.split(' ').nth(1)?.parse().ok()?;
+        let is_wrapper = |(pid, line): &(u32, String)| *pid == parent && line.contains("podgate:");
+        all.iter().any(is_wrapper).then_some(parent)
     };
     running.stand.until_processes(SOON, id, look).await.unwrap()
 }

@@ -61,7 +61,8 @@ async fn a_program_has_its_grace_and_one_sighup_by_the_helper() {
 /// Servers are started so by editors: all three descriptors elsewhere, pipes below.
 async fn what_has_detached_itself_lives_on(helper: bool) {
     let (stand, pods) = Stand::with_shells(changes(helper)).await.unwrap();
-    let command = "sleep 7040 >/dev/null 2>&1 </dev/null & sleep 7041 & \
+    // Of several background jobs in a row bash gives only the first one /dev/null to read.
+    let command = "sleep 7041 & sleep 7040 >/dev/null 2>&1 </dev/null & \
         { sh -c 'sleep 7042 | sleep 7043' </dev/null >/dev/null 2>&1; } | { sleep 7044 </dev/null; } | sleep 7045";
     for (index, (pod, running)) in PODS.iter().zip(&pods).enumerate() {
         let id = running.container_id("app").unwrap();
