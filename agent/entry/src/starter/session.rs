@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_holder_is_found_after_its_leader_has_ended() {
-        let mut run = run("exec 3<&0; echo ready; (trap '' HUP; exec sleep 1000) <&3 & exit 0");
+        let mut run = run("exec 3<&0; (trap '' HUP; echo ready; exec sleep 1000) <&3 & exit 0");
         assert!(run.child.wait().unwrap().success());
         assert!(run.session.hang_up() > 0);
         assert!(run.session.kill() > 0);
