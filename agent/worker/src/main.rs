@@ -5,6 +5,7 @@ mod arguments;
 mod sandbox;
 mod scp;
 mod sftp;
+mod system;
 
 use std::fs::File;
 use std::io::{self, stdin, stdout};

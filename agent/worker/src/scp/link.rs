@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use super::error::Error;
+use crate::system::words;
 
 /// Bytes of a line, at most.
 const MAX_LINE: u64 = 64 * 1024;
@@ -43,8 +44,7 @@ impl<R: Read, W: Write> Link<R, W> {
     /// Says what failed, of one file; the next ones follow.
     pub(crate) fn warn(&mut self, path: &[u8], why: &dyn std::fmt::Display) -> Result<(), Error> {
         self.failed = true;
-        let why = why.to_string();
-        let why = why.split(" (os error").next().unwrap_or_default();
+        let why = words(why);
         self.write(format!("\x01scp: {}: {why}\n", path.escape_ascii()).as_bytes())
     }
 

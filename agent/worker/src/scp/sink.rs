@@ -6,11 +6,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, Timestamps};
 
 use super::error::Error;
 use super::line::{Line, Options};
 use super::link::Link;
+use crate::system::timestamps;
 
 /// Folders within folders, at most.
 const MAX_DEPTH: usize = 256;
@@ -75,7 +76,7 @@ impl<R: Read, W: Write> Sink<'_, R, W> {
                 Line::End if depth > 0 => return Ok(()),
                 Line::End => return Err(Error::Protocol("the end of a folder that has not begun")),
                 Line::Times { changed, accessed } => {
-                    times = Some(timestamps(changed, accessed));
+                    times = Some(timestamps(accessed, changed));
                     self.link.accept()?;
                 }
                 Line::Warning(_) => self.link.fail(),
@@ -171,16 +172,5 @@ impl<R: Read, W: Write> Sink<'_, R, W> {
             Ok(()) => self.link.accept(),
             Err(error) => self.link.warn(path.as_os_str().as_bytes(), &error),
         }
-    }
-}
-
-fn timestamps(changed: u32, accessed: u32) -> Timestamps {
-    let time = |seconds: u32| Timespec {
-        tv_sec: seconds.into(),
-        tv_nsec: 0,
-    };
-    Timestamps {
-        last_access: time(accessed),
-        last_modification: time(changed),
     }
 }

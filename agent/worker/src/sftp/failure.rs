@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use podgate_sftp::reply::Code;
 use rustix::io::Errno;
 
+use crate::system::words;
+
 /// The code and the words of an answer. Its codes are those that OpenSSH gives for the same errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -42,12 +44,9 @@ impl From<Errno> for Failure {
             Errno::NOSYS => Code::Unsupported,
             _ => Code::Failure,
         };
-        let words = std::io::Error::from(errno).to_string();
-        // std adds " (os error 28)".
-        let words = words.split(" (os error").next().unwrap_or_default();
         Self {
             code,
-            words: words.to_owned().into(),
+            words: words(&std::io::Error::from(errno)).into(),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::metadata;
 
 /// The mode of a new file where the client gives none. The process's umask narrows it.
 const NEW: u32 = 0o666;
-/// Bytes that one step of a copy moves, where the kernel does not copy by itself.
+/// Bytes that one step of a copy moves.
 const STEP: usize = 64 * 1024;
 
 /// Opens a file.

@@ -4,12 +4,11 @@ use std::fs::File;
 
 use podgate_sftp::attributes::Attributes;
 use podgate_sftp::reply::StatVfs;
-use rustix::fs::{
-    self, AtFlags, CWD, Gid, Mode, OFlags, Stat, StatVfsMountFlags, Timespec, Timestamps, Uid,
-};
+use rustix::fs::{self, AtFlags, CWD, Gid, Mode, OFlags, Stat, StatVfsMountFlags, Timestamps, Uid};
 use rustix::io::Errno;
 
 use super::failure::Failure;
+use crate::system::timestamps;
 
 /// The bits of `st_mode` that chmod(2) takes.
 const PERMISSIONS: u32 = 0o7777;
@@ -50,17 +49,6 @@ pub(crate) fn mode(permissions: u32) -> Mode {
     Mode::from_raw_mode(permissions & PERMISSIONS)
 }
 
-fn timestamps((accessed, changed): (u32, u32)) -> Timestamps {
-    let time = |seconds: u32| Timespec {
-        tv_sec: seconds.into(),
-        tv_nsec: 0,
-    };
-    Timestamps {
-        last_access: time(accessed),
-        last_modification: time(changed),
-    }
-}
-
 /// The calls that set one attribute each.
 struct Calls<S, P, T, O> {
     size: S,
@@ -87,7 +75,7 @@ where
                 .map(|raw| (self.permissions)(mode(raw))),
             attributes
                 .times
-                .map(|times| (self.times)(&timestamps(times))),
+                .map(|(accessed, changed)| (self.times)(&timestamps(accessed, changed))),
             attributes.owner.map(owner),
         ];
         let mut failed = results.into_iter().flatten().filter_map(Result::err);
