@@ -2,6 +2,7 @@
 //! session. Anybody may connect, so a request is bounded in size and time, and has a connection of its
 //! own.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +14,12 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bounds::Bounds;
-use crate::listener::accept;
+use crate::listener::accept_until;
 use crate::metrics::RefusedConnections;
 use crate::places::Places;
 use crate::ready::Ready;
@@ -64,9 +65,9 @@ pub async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationTok
         .route("/metrics", get(render))
         .with_state(admin);
     let tasks = TaskTracker::new();
-    while let Some((stream, peer)) = stopped.run_until_cancelled(accept(&listener)).await {
+    let take = async |stream: TcpStream, peer: SocketAddr| {
         let Ok(place) = places.take(peer.ip()) else {
-            continue;
+            return;
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -85,7 +86,8 @@ pub async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationTok
                 tracing::debug!(%peer, %error, "a connection to the admin address");
             }
         });
-    }
+    };
+    accept_until(listener, &stopped, take).await;
     tasks.close();
     tasks.wait().await;
 }
