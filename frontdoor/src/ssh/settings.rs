@@ -26,17 +26,12 @@ impl AsPublished for Config {}
 /// Whether a slow reader of one channel leaves the other channels of its connection alone.
 pub(crate) const WINDOW_BY_CONSUMPTION: bool = Config::WINDOW_BY_CONSUMPTION;
 
-// cargo rebuilds when the variable changes, because rustc reports which ones `option_env!` has read.
+// build.rs asks for a patched russh, and has set `stock_russh` if none is wanted.
 const _: () = assert!(
-    WINDOW_BY_CONSUMPTION || is_one(option_env!("PODGATE_STOCK_RUSSH")),
-    "This is the published russh, in which one slow reader stalls its whole connection. Run \
-     frontdoor/russh/lay-out to build with the patched one, or set PODGATE_STOCK_RUSSH=1 to build \
-     without the patch."
+    WINDOW_BY_CONSUMPTION || cfg!(stock_russh),
+    "The russh of .cargo/config.toml lacks window-by-consumption.patch, without which one slow reader stalls its \
+     whole connection. Run frontdoor/russh/lay-out."
 );
-
-const fn is_one(value: Option<&str>) -> bool {
-    matches!(value, Some(value) if matches!(value.as_bytes(), b"1"))
-}
 
 /// Settings for connections that show the first of `keys` of a kind, or its certificate, and announce
 /// the others.
