@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use podgate_tests::real::ssh::Client;
 use tokio::io::AsyncWriteExt;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// For one session, every time-out on its way included.
@@ -58,14 +58,25 @@ impl Kind {
 }
 
 /// A sound end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// With all that it should give.
     Whole,
-    /// With an error that was said.
-    Said,
+    /// With this error.
+    Said(String),
     /// The client was killed.
     Killed,
+}
+
+impl Ended {
+    /// For counting.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Said(_) => "said",
+            Self::Killed => "killed",
+        }
+    }
 }
 
 /// Runs one session after another until it is told to stop; how each ended.
@@ -88,9 +99,12 @@ pub(super) async fn one(
     kind: Kind,
     random: &mut fastrand::Rng,
 ) -> Result<Ended, String> {
+    let started = Instant::now();
     let session = session(client, kind, random);
     let ended = timeout(WITHIN, session).await;
-    ended.unwrap_or_else(|_| Err("it hangs".to_owned()))
+    let ended = ended.unwrap_or_else(|_| Err("it hangs".to_owned()));
+    eprintln!("{kind:?} of {:?}: {ended:?}", started.elapsed());
+    ended
 }
 
 async fn session(client: &Client, kind: Kind, random: &mut fastrand::Rng) -> Result<Ended, String> {
@@ -211,12 +225,12 @@ fn judge(ended: &Option<Output>, status: u8, stdout: &[u8]) -> Result<Ended, Str
     };
     let said = String::from_utf8_lossy(stderr);
     match code.code() {
-        Some(255) if !said.trim().is_empty() => Ok(Ended::Said),
+        Some(255) if !said.trim().is_empty() => Ok(Ended::Said(said.into_owned())),
         Some(code) if code == i32::from(status) && got == stdout => Ok(Ended::Whole),
         // ssh had the status already, and what is missing in its own buffer. It says that it was cut off,
         // and ends with the status all the same.
         Some(code) if code == i32::from(status) && said.contains("closed by remote host") => {
-            Ok(Ended::Said)
+            Ok(Ended::Said(said.into_owned()))
         }
         Some(code) if code == i32::from(status) => {
             let (got, whole) = (got.len(), stdout.len());
@@ -247,7 +261,7 @@ async fn shell(
     let (text, code) = shell.end().await.map_err(|error| error.to_string())?;
     match (talked, code) {
         (Ok(()), code) if code == i32::from(status) => Ok(Ended::Whole),
-        (_, 255) if !text.trim().is_empty() => Ok(Ended::Said),
+        (_, 255) if !text.trim().is_empty() => Ok(Ended::Said(text)),
         (talked, code) => Err(format!(
             "{talked:?}, status {code} instead of {status}; {text:?}"
         )),
