@@ -34,7 +34,8 @@ const MAX_ROOM: usize = 64 * 1024;
 /// How long a runtime may hold unread input of a program whose output has ended, before it is taken to
 /// wait for a reader that is gone.
 const UNREAD: Duration = Duration::from_secs(10);
-/// How long an exec may take to end after its terminal has said that the program has ended.
+/// How long an exec may take to end after its terminal, or all its output, has said that the program has
+/// ended.
 const LAST: Duration = Duration::from_secs(30);
 
 /// Why an exec broke. A program's exit status is none of these.
@@ -64,6 +65,11 @@ pub(crate) enum Error {
         "the program's output had words by which only Podgate's own wrapper says that it has ended; its input was ended too soon"
     )]
     NotEnded,
+    /// The wrapper reads on to the end of input.
+    #[error(
+        "the program has ended, but the container's runtime has lost the end of its input, and until then it tells no exit status"
+    )]
+    InputNotEnded,
     /// The program had started, and how it ended is not known.
     #[error("the runtime lost the program: {0}")]
     Runtime(String),
@@ -90,6 +96,8 @@ pub(crate) struct Output {
     marker: Option<Marker>,
     /// When the words were said.
     said: Option<Instant>,
+    /// When the last output ended.
+    silent: Option<Instant>,
     /// Whether the program is known to run.
     runs: bool,
 }
@@ -121,6 +129,7 @@ impl Output {
             terminal,
             marker: None,
             said: None,
+            silent: None,
             runs: false,
         }
     }
@@ -206,15 +215,25 @@ impl Output {
         let now = Instant::now();
         let patience = self.marker.as_ref().and_then(Marker::patience);
         let release = patience.map(|patience| now + patience);
-        let last = self.said.filter(|_| self.terminal).map(|said| said + LAST);
+        let (last, error) = self.last().unzip();
         let (window, output_ended) = (Arc::clone(&self.window), self.open == [ERROR]);
         tokio::select! {
             biased;
             frame = self.frame() => frame.map(Some),
             () = until(release) => Ok(None),
-            () = until(last) => Err(Error::NotEnded),
+            () = until(last) => Err(error.unwrap_or(Error::NotEnded)),
             () = window.stuck(UNREAD), if output_ended => Err(Error::Unread),
         }
+    }
+
+    /// Until when to wait for the exec's end, and what it is not to have come by then. Without a terminal,
+    /// a job may write for longer than the program runs.
+    fn last(&self) -> Option<(Instant, Error)> {
+        let said = self.said?;
+        if self.terminal {
+            return Some((said + LAST, Error::NotEnded));
+        }
+        Some((self.silent? + LAST, Error::InputNotEnded))
     }
 
     /// What a user sees of an event: all but the words. On a terminal nothing comes after them but the
@@ -332,6 +351,9 @@ impl Output {
 
     fn ended(&mut self, stream: u32) {
         self.open.retain(|&open| open != stream);
+        if self.open == [ERROR] {
+            self.silent = Some(Instant::now());
+        }
     }
 }
 
@@ -358,3 +380,6 @@ impl streams::Output for Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

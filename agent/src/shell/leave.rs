@@ -10,23 +10,32 @@ use crate::exec::Ending;
 /// Without a terminal: `3` is the session's stderr, on which the words are said; the agent answers with
 /// the end of input. It has sent nothing more by then, which would make the runtime's connection break
 /// at its end. A job that outlives the command, and has both the session's input and its output, may read
-/// on: then nothing is taken from it.
+/// on: then nothing is taken from it. A look at a kind costs half of a comparison.
+///
+/// Most input has been read, so the shell looks by itself before it starts `cat`. It has closed its output
+/// by then: if the runtime loses the end of input, the agent sees all output ended and no status, and
+/// waits no longer than it says itself.
 const PIPES: &str = "\
 [ -z \"$__h\" ] || exit $__e
+__k=-e; [ ! -p \"/proc/$$/fd/0\" ] || __k=-p
 for __p in /proc/[0-9]*; do
-  [ \"$__p\" != \"/proc/$$\" ] && [ \"$__p/fd/0\" -ef \"/proc/$$/fd/0\" ] || continue
+  [ $__k \"$__p/fd/0\" ] && [ \"$__p/fd/0\" -ef \"/proc/$$/fd/0\" ] && [ \"$__p\" != \"/proc/$$\" ] || continue
   for __f in 1 2; do
     [ ! \"$__p/fd/$__f\" -ef \"/proc/$$/fd/1\" ] && [ ! \"$__p/fd/$__f\" -ef \"/proc/$$/fd/3\" ] || exit $__e
   done
 done
-printf '\\001%s:end\\002' \"$0\" >&3; cat >/dev/null || while read -r __p; do :; done
+printf '\\001%s:end\\002' \"$0\" >&3; exec >/dev/null 3>&-
+IFS= read -r __p && { cat >/dev/null || while read -r __p; do :; done; }
 exit $__e";
 
 /// On a terminal, which has no stderr and no end of input: words show the end, and the agent answers
-/// with a line.
+/// with an end of line and a line. Most input has been read, so that line is the second. The agent bounds
+/// the wait.
 const TERMINAL: &str = "\
 [ -z \"$__h\" ] || exit $__e
 stty raw -echo; printf '\\001%s:end\\002' \"$0\"
+IFS= read -r __p; [ -n \"$__h\" ] || IFS= read -r __p
+case $__h$__p in *\"$0:end\") exit $__e;; esac
 grep -q \"$0:end\" || while [ -z \"$__h\" ] && IFS= read -r __p; do
   case $__p in *\"$0:end\") break;; esac
 done
