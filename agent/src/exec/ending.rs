@@ -9,8 +9,9 @@
 /// How an exec shows that its program has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// By these words on stderr. The end of input is the answer.
-    OnStderr { words: Vec<u8> },
+    /// By these words on stderr. The end of input is the answer, and once that has come, others of the
+    /// same length are said.
+    OnStderr { words: Vec<u8>, done: Vec<u8> },
     /// By these words on the terminal, which has no end of input: a line is the answer.
     OnTerminal { words: Vec<u8>, answer: Vec<u8> },
 }

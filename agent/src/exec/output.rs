@@ -34,8 +34,7 @@ const MAX_ROOM: usize = 64 * 1024;
 /// How long a runtime may hold unread input of a program whose output has ended, before it is taken to
 /// wait for a reader that is gone.
 const UNREAD: Duration = Duration::from_secs(10);
-/// How long an exec may take to end after its terminal, or all its output, has said that the program has
-/// ended.
+/// How long an exec may take to come to the end of its input after it has said that the program has ended.
 const LAST: Duration = Duration::from_secs(30);
 
 /// Why an exec broke. A program's exit status is none of these.
@@ -96,8 +95,10 @@ pub(crate) struct Output {
     marker: Option<Marker>,
     /// When the words were said.
     said: Option<Instant>,
-    /// When the last output ended.
-    silent: Option<Instant>,
+    /// Whether the input has ended since.
+    done: bool,
+    /// When the event was asked for that is waited for.
+    asked: Instant,
     /// Whether the program is known to run.
     runs: bool,
 }
@@ -129,15 +130,18 @@ impl Output {
             terminal,
             marker: None,
             said: None,
-            silent: None,
+            done: false,
+            asked: Instant::now(),
             runs: false,
         }
     }
 
     /// From now on the program's end shows in this way.
     pub(super) fn ends_by(&mut self, ending: Ending) {
-        let (Ending::OnStderr { words } | Ending::OnTerminal { words, .. }) = ending;
-        self.marker = Some(Marker::new(words));
+        self.marker = Some(Marker::new(match ending {
+            Ending::OnStderr { words, done } => vec![words, done],
+            Ending::OnTerminal { words, .. } => vec![words],
+        }));
     }
 
     /// Waits until the peer has accepted this many streams.
@@ -162,6 +166,7 @@ impl Output {
     /// The next event. There is none after [`Event::Exit`].
     pub(crate) async fn event(&mut self) -> Result<Event, Error> {
         self.window.reading();
+        self.asked = Instant::now();
         let event = self.look().await;
         self.window.pause();
         event
@@ -215,25 +220,22 @@ impl Output {
         let now = Instant::now();
         let patience = self.marker.as_ref().and_then(Marker::patience);
         let release = patience.map(|patience| now + patience);
-        let (last, error) = self.last().unzip();
+        // A reader that is slow delays what comes behind the words, too.
+        let said = self.said.filter(|_| !self.done);
+        let last = said.map(|said| said.max(self.asked) + LAST);
+        let error = if self.terminal {
+            Error::NotEnded
+        } else {
+            Error::InputNotEnded
+        };
         let (window, output_ended) = (Arc::clone(&self.window), self.open == [ERROR]);
         tokio::select! {
             biased;
             frame = self.frame() => frame.map(Some),
             () = until(release) => Ok(None),
-            () = until(last) => Err(error.unwrap_or(Error::NotEnded)),
+            () = until(last) => Err(error),
             () = window.stuck(UNREAD), if output_ended => Err(Error::Unread),
         }
-    }
-
-    /// Until when to wait for the exec's end, and what it is not to have come by then. Without a terminal,
-    /// a job may write for longer than the program runs.
-    fn last(&self) -> Option<(Instant, Error)> {
-        let said = self.said?;
-        if self.terminal {
-            return Some((said + LAST, Error::NotEnded));
-        }
-        Some((self.silent? + LAST, Error::InputNotEnded))
     }
 
     /// What a user sees of an event: all but the words. On a terminal nothing comes after them but the
@@ -253,15 +255,17 @@ impl Output {
         } else {
             found.before
         };
-        if found.words {
+        match found.words {
             // Whoever said them first was another one, and has ended the input.
-            if self.said.is_some() {
-                return Err(Error::NotEnded);
+            Some(0) if self.said.is_some() => return Err(Error::NotEnded),
+            Some(0) => {
+                self.said = Some(Instant::now());
+                self.window.unwanted.cancel();
             }
-            self.said = Some(Instant::now());
-            self.window.unwanted.cancel();
-            self.put_back([kind(found.behind)]);
+            Some(_) => self.done = true,
+            None => {}
         }
+        self.put_back([kind(found.behind)]);
         Ok((!seen.is_empty()).then(|| kind(seen)))
     }
 
@@ -351,9 +355,6 @@ impl Output {
 
     fn ended(&mut self, stream: u32) {
         self.open.retain(|&open| open != stream);
-        if self.open == [ERROR] {
-            self.silent = Some(Instant::now());
-        }
     }
 }
 

@@ -12,9 +12,9 @@ use crate::exec::Ending;
 /// at its end. A job that outlives the command, and has both the session's input and its output, may read
 /// on: then nothing is taken from it. A look at a kind costs half of a comparison.
 ///
-/// Most input has been read, so the shell looks by itself before it starts `cat`. It has closed its output
-/// by then: if the runtime loses the end of input, the agent sees all output ended and no status, and
-/// waits no longer than it says itself.
+/// Most input has been read, so the shell looks by itself before it starts `cat`. It says when it has come
+/// to the end: a runtime may lose the end of input, so the agent bounds the wait for that. Its output
+/// stays open, or a runtime would close stdin itself, and break off while the agent still sends.
 const PIPES: &str = "\
 [ -z \"$__h\" ] || exit $__e
 __k=-e; [ ! -p \"/proc/$$/fd/0\" ] || __k=-p
@@ -24,9 +24,9 @@ for __p in /proc/[0-9]*; do
     [ ! \"$__p/fd/$__f\" -ef \"/proc/$$/fd/1\" ] && [ ! \"$__p/fd/$__f\" -ef \"/proc/$$/fd/3\" ] || exit $__e
   done
 done
-printf '\\001%s:end\\002' \"$0\" >&3; exec >/dev/null 3>&-
+printf '\\001%s:end\\002' \"$0\" >&3
 IFS= read -r __p && { cat >/dev/null || while read -r __p; do :; done; }
-exit $__e";
+printf '\\001%s:out\\002' \"$0\" >&3; exit $__e";
 
 /// On a terminal, which has no stderr and no end of input: words show the end, and the agent answers
 /// with an end of line and a line. Most input has been read, so that line is the second. The agent bounds
@@ -65,14 +65,17 @@ pub(super) fn script(terminal: bool) -> &'static str {
 
 /// How the program's end shows, behind a wrapper of this name.
 pub(super) fn ending(name: &str, terminal: bool) -> Ending {
-    let words = format!("\u{1}{name}:end\u{2}").into_bytes();
+    let words = |word| format!("\u{1}{name}:{word}\u{2}").into_bytes();
     if terminal {
         Ending::OnTerminal {
-            words,
+            words: words("end"),
             answer: format!("\n{name}:end\n").into_bytes(),
         }
     } else {
-        Ending::OnStderr { words }
+        Ending::OnStderr {
+            words: words("end"),
+            done: words("out"),
+        }
     }
 }
 

@@ -106,16 +106,18 @@ unset OLDPWD; case $KSH_VERSION in *93*) ;; *) unset SHLVL;; esac
 ";
 
 /// Has `$0` of a command be the shell's name, as sshd does. Where PATH leads to another shell of this
-/// name, or to none, it is the path.
+/// name, it is the path. Some busyboxes find themselves without PATH.
 const BY_NAME: &str = "\
-__find \"${__s##*/}\" && [ \"$__p\" -ef \"$__s\" ] && __s=${__s##*/}
+if __find \"${__s##*/}\"; then [ ! \"$__p\" -ef \"$__s\" ] || __s=${__s##*/}
+elif [ \"$(command -v \"${__s##*/}\" 2>/dev/null)\" = \"${__s##*/}\" ]; then __s=${__s##*/}
+fi
 ";
 
 /// Has dash become a lone command, whose program is `__f`, if that is there.
 const LONE: &str = "\
 case ${__s##*/} in sh|dash|ash)
   case $__f in
-    '') ;;
+    '') false;;
     */*) [ -f \"$__f\" ] && [ -x \"$__f\" ];;
     *) __find \"$__f\";;
   esac && set -- \"exec $1\";;

@@ -7,14 +7,17 @@ use tokio::io::{AsyncWriteExt, DuplexStream};
 use super::*;
 
 const WORDS: &[u8] = b"\x01podgate:1:end\x02";
+const DONE: &[u8] = b"\x01podgate:1:out\x02";
 
 /// An exec without a terminal behind a wrapper, and the runtime's end of it.
 fn exec() -> (Output, DuplexStream) {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let window = Arc::new(Window::new());
     let mut output = Output::new(Box::new(near), BytesMut::new(), false, window);
-    let words = WORDS.to_vec();
-    output.ends_by(Ending::OnStderr { words });
+    output.ends_by(Ending::OnStderr {
+        words: WORDS.to_vec(),
+        done: DONE.to_vec(),
+    });
     (output, far)
 }
 
@@ -27,26 +30,24 @@ async fn send(far: &mut DuplexStream, stream: u32, fin: bool, bytes: &[u8]) {
 #[tokio::test]
 async fn a_lost_end_of_input_is_not_waited_for_without_end() {
     let (mut output, mut far) = exec();
-    send(&mut far, STDERR, true, WORDS).await;
+    send(&mut far, STDERR, false, WORDS).await;
     assert!(output.event().now_or_never().is_none());
-    // A job of the program may write on.
-    assert!(output.last().is_none());
-    send(&mut far, STDOUT, true, b"late").await;
-    assert!(matches!(output.event().await, Ok(Event::Stdout(bytes)) if bytes == "late"));
-    assert!(output.event().now_or_never().is_none());
-    let (last, error) = output.last().unwrap();
-    assert!(last <= Instant::now() + LAST);
-    assert!(matches!(error, Error::InputNotEnded), "{error}");
-    output.silent = Instant::now().checked_sub(LAST);
-    let lost = output.event().await;
+    assert!(output.said.is_some() && !output.done);
+    output.said = output.said.unwrap().checked_sub(LAST);
+    output.asked = output.said.unwrap();
+    let lost = output.look().await;
     assert!(matches!(lost, Err(Error::InputNotEnded)), "{lost:?}");
 }
 
 #[tokio::test]
-async fn a_program_that_has_not_said_its_end_may_close_its_output() {
+async fn a_job_may_write_for_longer_than_its_program_runs() {
     let (mut output, mut far) = exec();
-    send(&mut far, STDERR, true, b"").await;
-    send(&mut far, STDOUT, true, b"").await;
+    send(&mut far, STDERR, false, &[WORDS, b"and", DONE].concat()).await;
+    assert!(matches!(output.event().await, Ok(Event::Stderr(bytes)) if bytes == "and"));
     assert!(output.event().now_or_never().is_none());
-    assert!(output.last().is_none());
+    output.said = output.said.unwrap().checked_sub(LAST);
+    output.asked = output.said.unwrap();
+    send(&mut far, STDOUT, false, b"late").await;
+    assert!(matches!(output.look().await, Ok(Event::Stdout(bytes)) if bytes == "late"));
+    assert!(output.look().now_or_never().is_none());
 }
