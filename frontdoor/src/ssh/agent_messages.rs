@@ -41,6 +41,9 @@ pub(super) enum Error {
     Unknown,
     #[error("the agent on the pod's node sent a message that does not fit this session")]
     Misplaced,
+    /// ssh would exit with its lowest byte, which may be 0.
+    #[error("the agent on the pod's node sent the exit status {0}, which no program has")]
+    Status(u32),
     #[error("the agent on the pod's node ended the session without giving a reason")]
     Silent,
     #[error("the connection to the agent on the pod's node was lost during the session")]
@@ -116,7 +119,8 @@ fn check(
         Message::Exited(exited) => {
             sent.output.check_end(exited.output_offset)?;
             sent.stderr.check_end(exited.stderr_offset)?;
-            Received::Exited(exited.status)
+            let status = u8::try_from(exited.status);
+            Received::Exited(status.map_err(|_| Error::Status(exited.status))?.into())
         }
         Message::EndOfOutput(_) | Message::Incoming(_) | Message::Closed(_) => {
             return Err(Error::Misplaced);

@@ -146,6 +146,12 @@ async fn a_frontdoor_ends_the_session_of_an_agent_that_breaks_it() {
         version: 1000,
         ..Opened::default()
     }));
+    let status = |status| {
+        Some(FromAgent::Exited(Exited {
+            status,
+            ..Exited::default()
+        }))
+    };
     let half_close = Some(FromAgent::EndOfOutput(EndOfOutput { offset: 0 }));
     let credit = Some(FromAgent::InputCredit(Credit { bytes: 1 }));
     let long = Some(FromAgent::Failed(Failed {
@@ -166,6 +172,8 @@ async fn a_frontdoor_ends_the_session_of_an_agent_that_breaks_it() {
         (vec![output(0, 3), exited(4)], "byte 4 of a stream"),
         (vec![output(0, MAX_CHUNK + 1)], "in one message"),
         (vec![half_close], "does not fit this session"),
+        // ssh would exit with 0.
+        (vec![status(256)], "exit status 256"),
         (vec![credit], "more credit than there is"),
     ];
     let later = later.map(|(then, words)| ([vec![opened()], then].concat(), words));
