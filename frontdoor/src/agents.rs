@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
 use podgate_process::mtls::{self, Identity};
-use podgate_proto::limits;
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::frontdoor_message::Message;
 use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, Versions, WorkingDirectory, open};
+use podgate_proto::{limits, shown};
 use rustls::ClientConfig;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -51,8 +51,9 @@ pub(crate) enum Error {
     Untrusted { node: String, source: io::Error },
     #[error("the agent on node {node} speaks another version; run the same release on both")]
     Version { node: String },
-    #[error("the agent on node {node} refused the stream: {source}")]
-    Refused { node: String, source: Status },
+    // Not a source: what an agent says is bounded, and on one line.
+    #[error("the agent on node {node} refused the session: {reason}")]
+    Refused { node: String, reason: String },
     #[error("the agent on node {node} did not accept the session within {ACCEPT_TIMEOUT:?}")]
     Timeout { node: String },
 }
@@ -287,9 +288,12 @@ fn failure(node: String, status: Status) -> Error {
             node,
             source: Dial::Lost,
         },
-        _ => Error::Refused {
+        code => Error::Refused {
             node,
-            source: status,
+            reason: match status.message() {
+                "" => code.to_string(),
+                words => shown::sentence(words),
+            },
         },
     }
 }
