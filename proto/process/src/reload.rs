@@ -205,7 +205,7 @@ fn stamps(files: &[PathBuf]) -> io::Result<Vec<Stamp>> {
         let meta = fs::metadata(path)?;
         stamps.push(Stamp::of(&meta));
         if meta.is_dir() {
-            // The time of a folder tells which files come and go, but not that one is written.
+            // A folder's time changes when files come or go, but not when one is written.
             let paths: io::Result<Vec<_>> =
                 fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect();
             let mut paths = paths?;
