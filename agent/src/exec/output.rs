@@ -31,8 +31,8 @@ const MAX_EARLY: usize = 64;
 /// Bytes that are read at once: from a program that says little, and from one that says much.
 const MIN_ROOM: usize = 1024;
 const MAX_ROOM: usize = 64 * 1024;
-/// How long a runtime may hold unread input of a program whose output has ended, before it is taken to
-/// wait for a reader that is gone.
+/// How long a runtime may hold unread input after its program's output has ended. After that it is
+/// taken to wait for a reader that is gone.
 const UNREAD: Duration = Duration::from_secs(10);
 /// How long an exec may take to end after its terminal has said that the program has ended.
 const LAST: Duration = Duration::from_secs(30);
@@ -235,7 +235,7 @@ impl Output {
             found.before
         };
         if found.words {
-            // Whoever said them first was another one, and has ended the input.
+            // The first words came from somebody else, and have ended the input.
             if self.said.is_some() {
                 return Err(Error::NotEnded);
             }
@@ -257,12 +257,12 @@ impl Output {
         (!held.is_empty()).then(|| kind(held))
     }
 
-    /// Says that the program runs. What fails from here on is no failure to start it.
+    /// Notes that the program runs. An error from now on is no failure to start it.
     pub(crate) fn runs(&mut self) {
         self.runs = true;
     }
 
-    /// When the streams were asked for, in clock ticks since boot. The process is no older.
+    /// When the streams were asked for, in clock ticks since boot. The process has started later.
     pub(crate) fn opened(&self) -> u64 {
         self.opened
     }
@@ -335,7 +335,7 @@ impl Output {
     }
 }
 
-/// Waits until then, if there is such a time.
+/// Waits until this time, or forever if there is none.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,

@@ -8,9 +8,9 @@ use crate::exec::{self, Input, Output};
 use crate::exit::Exit;
 use crate::streams::{Event, Input as _};
 
-/// The script's status for a process that is not the session's, or no longer.
+/// The script's status if the process is not the session's, or no longer.
 const GONE: u8 = 3;
-/// The script's status where it cannot be said what is the session's.
+/// The script's status if it cannot tell what belongs to the session.
 const IN_DOUBT: u8 = 5;
 /// The most bytes of the script's output: one line of /proc/PID/stat.
 const MAX_OUTPUT: usize = 4 * 1024;

@@ -1,15 +1,15 @@
-//! What the wrapper does once its program has ended: it reads what is left of the input. A runtime that
-//! waits to write input tells no status, and containerd's shim holds the pipe's other end itself, so the
-//! wait would have no end. Then the wrapper exits with the program's status (`__e`). After a
-//! hang-up (`__h`) nobody waits for it.
+//! What the wrapper does once its program has ended: it reads the rest of the input. A runtime that
+//! waits to write input reports no status, and containerd's shim itself keeps the other end of the pipe
+//! open, so that wait would never end. Then the wrapper exits with the program's status (`__e`). After
+//! a hang-up (`__h`) nobody waits for it.
 
 use podgate_proto::v1::exec::Program;
 
 use crate::exec::Ending;
 
-/// Without a terminal: `3` is the session's stderr, on which the words are said; the agent answers with
-/// the end of input. It has sent nothing more by then, which would make the runtime's connection break
-/// at its end. A job that outlives the command, and has both the session's input and its output, may read
+/// Without a terminal. `3` is the session's stderr, and the words go there. The agent answers with the
+/// end of input. It has sent nothing else by then, because that would break the runtime's connection at
+/// its end. A job that outlives the command and has both the session's input and its output may read
 /// on: then nothing is taken from it.
 const PIPES: &str = "\
 [ -z \"$__h\" ] || exit $__e
@@ -22,8 +22,8 @@ done
 printf '\\001%s:end\\002' \"$0\" >&3; cat >/dev/null || while read -r __p; do :; done
 exit $__e";
 
-/// On a terminal, which has no stderr and no end of input: words show the end, and the agent answers
-/// with a line.
+/// On a terminal, which has no stderr and no end of input. The words go to the terminal, and the agent
+/// answers with a line.
 const TERMINAL: &str = "\
 [ -z \"$__h\" ] || exit $__e
 stty raw -echo; printf '\\001%s:end\\002' \"$0\"
@@ -32,13 +32,14 @@ grep -q \"$0:end\" || while [ -z \"$__h\" ] && IFS= read -r __p; do
 done
 exit $__e";
 
-/// Programs that have groups of their own for their jobs, and pass a hang-up on to these.
+/// Programs that give their jobs groups of their own, and pass a hang-up on to them.
 const SHELLS: [&str; 10] = [
     "ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "zsh",
 ];
 
-/// Whether a program on a terminal is a shell for a person. It leads its session itself, as under sshd:
-/// a hang-up goes to the leader. Nobody is left then to read its input when it has ended.
+/// Whether a program on a terminal is a shell for a person. Such a shell leads its session itself, as
+/// under sshd, because a hang-up goes to the leader. Nobody is then left to read its input when it has
+/// ended.
 pub(super) fn leads(program: &Program) -> bool {
     let Program::Command(command) = program else {
         return true;
@@ -49,12 +50,12 @@ pub(super) fn leads(program: &Program) -> bool {
     name.is_some_and(|name| SHELLS.iter().any(|shell| shell.as_bytes() == name))
 }
 
-/// The script's last part, behind the program. Its own stderr must lead nowhere.
+/// The script's last part, after the program. Its own stderr must lead nowhere.
 pub(super) fn script(terminal: bool) -> &'static str {
     if terminal { TERMINAL } else { PIPES }
 }
 
-/// How the program's end shows, behind a wrapper of this name.
+/// How the program's end shows behind a wrapper of this name.
 pub(super) fn ending(name: &str, terminal: bool) -> Ending {
     let words = format!("\u{1}{name}:end\u{2}").into_bytes();
     if terminal {
