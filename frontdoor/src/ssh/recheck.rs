@@ -1,5 +1,5 @@
 //! Checks from time to time whether a client's key or certificate would still let it in. If not, its
-//! sessions are ended and it starts no other.
+//! sessions are ended and it can start no others.
 
 use tokio::time::sleep;
 
