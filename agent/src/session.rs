@@ -47,7 +47,7 @@ pub(crate) async fn run(
         end = receive(&mut inbound, supervisor, (queue, resize, &unread), &flow, outbound) => end,
         () = async {
             if let Err(error) = feed(input, (waiting, size), &flow.input, outbound, moved).await {
-                tracing::debug!(%error, "input is taken no longer");
+                tracing::debug!(%error, "the program takes no more input");
             }
             // The output tells how the process ended.
             pending().await

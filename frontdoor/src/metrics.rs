@@ -25,7 +25,7 @@ pub(crate) struct Metrics {
     pub sessions_active: Gauge,
     pub sessions: EndedSessions,
     pub audit_events: Outcomes,
-    /// Look-ups of what is too large to be kept, by the bound.
+    /// Look-ups of objects that are too large to be kept, by the bound.
     pub live_lookups: Family<Limit, Counter>,
     pub pods: Gauge,
     /// Files with users, CAs or revocations that cannot be read now.
@@ -69,7 +69,7 @@ impl Metrics {
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             live_lookups: registry.add(
                 "live_lookups",
-                "Look-ups of what is too large to be kept, by limit",
+                "Look-ups of objects that are too large to be kept, by limit",
             ),
             pods: registry.add("pods", "Pods that the watch knows"),
             stale_files: registry.add(

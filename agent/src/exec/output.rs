@@ -57,7 +57,7 @@ pub(crate) enum Error {
     TooEarly,
     /// containerd gives no status while it waits to write input.
     #[error(
-        "the program has closed its output and has not read all its input, and until then the container's runtime tells no exit status"
+        "the program has closed its output and has not read all of its input; until that is read, the container's runtime reports no exit status"
     )]
     Unread,
     #[error(

@@ -60,11 +60,11 @@ pub(super) async fn end(
         Ok(Outcome::Gone) | Err(Error::ContainerGone(_)) => "gone",
         Ok(Outcome::Killed) => "killed",
         Err(Error::InDoubt) => {
-            tracing::warn!(session = %tracked.session, "what the session left is not surely its own, and is let be");
+            tracing::warn!(session = %tracked.session, "the processes that are left may not be the session's, so they are left alone");
             "in_doubt"
         }
         Err(error) => {
-            tracing::warn!(session = %tracked.session, %error, "what the session left could not be hung up");
+            tracing::warn!(session = %tracked.session, %error, "the processes that the session left could not be hung up");
             "failed"
         }
     };

@@ -25,7 +25,7 @@ impl Supervisor for ProgramSupervisor {
         match serde_json::from_value(name.into()) {
             Ok(signal) => self.signals.ask(signal),
             // The name comes from the client and may be long, so it is not logged.
-            Err(_) => tracing::debug!("no signal of RFC 4254 was asked for"),
+            Err(_) => tracing::debug!("the client asked for a signal that RFC 4254 does not name"),
         }
     }
 

@@ -189,7 +189,7 @@ pub(crate) enum Error {
     #[error("the image has no shell of this name")]
     NoShell,
     #[error(
-        "the process that leads the session is gone, and what it has left is not surely its own"
+        "the process that leads the session is gone, and the processes that are left may not be its own"
     )]
     InDoubt,
     #[error("the hang-up script ended with status {0}")]

@@ -84,7 +84,7 @@ impl Users {
                 tracing::error!(user, number, %reason, ?path, "a key is refused");
             }
             for reason in &table.wrong {
-                tracing::error!(%reason, "of the folder of users this lets nobody in");
+                tracing::error!(%reason, "a file or key in the folder of users lets nobody in");
             }
             Ok(table)
         };

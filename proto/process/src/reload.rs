@@ -137,7 +137,7 @@ where
         }
         let start = || {
             let thread = FileThread::start("reload");
-            let report = |error| tracing::error!(%error, "files are not followed");
+            let report = |error| tracing::error!(%error, "changes of files are not noticed");
             thread.map_err(report).ok()
         };
         self.thread.get_or_init(start).as_ref()
@@ -179,7 +179,7 @@ impl<T, E: fmt::Display> Followed<T, E> {
                 let error = error.to_string();
                 let known = look.retry.take().is_some_and(|(_, known)| known == error);
                 if changed || !known {
-                    tracing::error!(%error, files = ?self.files, "not reloaded, the last value stays");
+                    tracing::error!(%error, files = ?self.files, "the files cannot be read again; the last value stays in force");
                 }
                 look.retry = Some((now + RETRY, error));
             }

@@ -212,7 +212,7 @@ impl Running for KubeletProgram {
     async fn signal(&mut self, signal: Signal) -> Result<(), Error> {
         let name = signal.name();
         match self.find(&mut None).await? {
-            None => tracing::debug!(signal = name, "nobody is there to hear it"),
+            None => tracing::debug!(signal = name, "the program has ended, so it gets no signal"),
             Some(Found::ByNode(leader)) => {
                 let processes = self.helper()?.signal(&leader, signal).await?;
                 tracing::debug!(signal = name, processes, "signalled");

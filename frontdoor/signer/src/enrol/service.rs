@@ -192,7 +192,10 @@ fn status(error: &Error) -> (&'static str, Status) {
             "api_server",
             Status::unavailable("the API server could not be asked"),
         ),
-        Error::Token(_) => ("token", Status::unauthenticated("the token is not taken")),
+        Error::Token(_) => (
+            "token",
+            Status::unauthenticated("the token is not accepted"),
+        ),
         Error::Caller(_) => ("caller", Status::permission_denied(words)),
         Error::Sign(SignError::Point) => ("key", Status::invalid_argument(words)),
         Error::Sign(_) => ("sign", Status::internal("the CA cannot sign")),
