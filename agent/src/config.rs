@@ -33,17 +33,17 @@ pub struct Config {
     pub audit: audit::Config,
     /// How many may run at once.
     pub sessions: usize,
-    /// How many may be asking for a session.
+    /// How many requests for a session may wait to become one.
     pub openings: usize,
     pub journal_bytes: u64,
-    /// How many of one user.
+    /// How many may run at once for one user.
     pub sessions_per_user: usize,
     pub drain: Duration,
     pub workers: usize,
     pub log: log::Config,
 }
 
-/// Handshakes' own bounds. A frontdoor makes a connection for each of its cores.
+/// The default for `handshakes`. A frontdoor makes one connection for each of its cores.
 const HANDSHAKES: Bounds = Bounds {
     total: 128,
     per_address: 16,
@@ -61,7 +61,7 @@ struct Environment {
 }
 
 impl Environment {
-    /// That of this process.
+    /// Reads this process's environment.
     fn read() -> Self {
         Self {
             node_name: std::env::var("NODE_NAME").ok(),

@@ -29,14 +29,14 @@ pub(crate) struct Core {
     identity: Arc<Identity>,
     node: Arc<NodeState>,
     services: Arc<ProgramServices>,
-    /// What an earlier agent has not ended; the first core takes it.
+    /// What an earlier agent has not ended. The first core takes it.
     left: Mutex<Vec<JournalEntry>>,
     /// Whether a core stays connected to the node helper.
     stays: AtomicBool,
     shared: Arc<Shared>,
     shutdown: Shutdown,
-    /// Cancelled when connections must end: after the sessions, and after their hang-ups, which need
-    /// the kubelet.
+    /// Cancelled when connections must end: after the sessions and after their hang-ups, which need the
+    /// kubelet.
     closed: CancellationToken,
 }
 

@@ -157,7 +157,7 @@ impl Journal {
                     held(&this.sizes).set(&path, bytes);
                     entries.push(page.entry);
                 }
-                // Its agent was killed while writing it, before it started anything.
+                // The agent was killed while it wrote this, before it started anything.
                 Err(_) if path.extension().is_some_and(|end| end == "new") => {
                     fs::remove_file(&path).map_err(failed(&path))?;
                 }
@@ -287,7 +287,7 @@ mod tests {
             journal.write(&entry(session)).await;
         }
         assert_eq!(lost.get(), 1);
-        // What is in it can be written anew, and what is over makes room.
+        // An entry can be written again, and one that is removed makes room.
         journal.write(&entry("a")).await;
         journal.remove("b");
         journal.write(&entry("c")).await;
@@ -295,7 +295,7 @@ mod tests {
         journal.write(&entry("b")).await;
         assert_eq!(lost.get(), 2);
         drop(journal);
-        // What an earlier agent has left counts.
+        // Entries of an earlier agent count.
         let (journal, left) = Journal::open(&folder, one, lost.clone()).unwrap();
         assert_eq!(left.len(), 2);
         journal.write(&entry("d")).await;
@@ -312,7 +312,7 @@ mod tests {
         journal.write(&entry("a")).await;
         journal.write(&entry("b")).await;
         journal.remove("a");
-        // Calls are made in order: once this one is over, so is the last.
+        // Calls are made in order. Once this one is done, the one before is done, too.
         journal.write(&entry("b")).await;
         assert!(matches!(open(&folder), Err(Error::InUse(_))));
         drop(journal);

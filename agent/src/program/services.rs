@@ -10,7 +10,6 @@ use super::journal::Journal;
 use super::journal_entry::JournalEntry;
 use crate::metrics::Metrics;
 
-/// What starts and ends programs, for all cores.
 #[derive(Debug)]
 pub(crate) struct ProgramServices {
     journal: Option<Journal>,

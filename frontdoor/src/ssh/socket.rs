@@ -7,7 +7,8 @@ use rustix::net::sockopt;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-/// Bytes that may wait in the socket. A shell's echo waits behind those of its connection's bulk channels.
+/// Bytes that may wait in the socket. A shell's echo waits behind those of bulk channels on the same
+/// connection.
 const NOT_SENT: u32 = 128 * 1024;
 
 /// A peer that has not acknowledged bytes for `silence` is gone.
