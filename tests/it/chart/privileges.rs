@@ -158,7 +158,9 @@ fn container_holds(container: &Container, pod: &PodSpec) -> Checked {
     let given = container.security_context.clone().unwrap_or_default();
     let mounts = container.volume_mounts.iter().flatten();
     if let Some((_, volumes)) = VOLUMES.iter().find(|(name, _)| *name == container.name)
-        && mounts.clone().any(|it| !volumes.contains(&it.name.as_str()))
+        && mounts
+            .clone()
+            .any(|it| !volumes.contains(&it.name.as_str()))
     {
         return Err("sees more than it needs".into());
     }
