@@ -55,6 +55,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let server = Server::new(options)?;
     server.say_what_was_found();
     server.serve(&asked)?;
+    server.context.programs.finish();
     // Before the front sees its socket close, and its end is taken for a failure.
     std::process::exit(0)
 }
