@@ -210,6 +210,7 @@ mod tests {
             }),
             action: Action::Exec.into(),
             expires_at: 100,
+            files: None,
         }
     }
 

@@ -7,6 +7,7 @@ mod audit;
 mod core;
 mod exec;
 mod exit;
+mod files;
 mod grant;
 mod listener;
 mod metrics;

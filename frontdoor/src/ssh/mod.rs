@@ -25,6 +25,7 @@ mod recheck;
 mod rekeys;
 mod request;
 mod reserved;
+mod scp;
 mod session;
 mod settings;
 mod socket;
