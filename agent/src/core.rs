@@ -16,7 +16,7 @@ use crate::audit::Audit;
 use crate::config::Config;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
-use crate::node::Node;
+use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
 use crate::quotas::Quotas;
@@ -51,7 +51,7 @@ impl Core {
         let (journal, left) = journal.unzip();
         let left = left.unwrap_or_default();
         let helper = config.node_helper.clone();
-        let helper = helper.map(|socket| Node::new(socket, metrics.helper.clone()));
+        let helper = helper.map(|socket| NodeHelper::new(socket, metrics.helper.clone()));
         let node = NodeState::new(helper);
         for entry in &left {
             node.claim(entry.trace());

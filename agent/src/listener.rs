@@ -1,12 +1,12 @@
 //! Where frontdoors connect: TLS both ways, and only a peer named `frontdoor.podgate` gets as far
-//! as gRPC. Until then a connection has a place, of which an address has few.
+//! as gRPC. Until then a connection has a slot, of which an address has few.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use podgate_process::connection_slots::{ConnectionSlot, Ended};
 use podgate_process::mtls::{self, FRONTDOOR_NAME, Identity};
-use podgate_process::places::{Ended, Place};
 use podgate_proto::limits;
 use podgate_proto::v1::agent_server::AgentServer;
 use socket2::SockRef;
@@ -40,7 +40,7 @@ const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) stream: std::net::TcpStream,
-    pub(crate) place: Place,
+    pub(crate) slot: ConnectionSlot,
 }
 
 /// Why a connection is refused.
@@ -65,14 +65,14 @@ pub(crate) async fn serve(
     let (trusted, incoming) = mpsc::channel(ADMITTED);
     let handshakes = TaskTracker::new();
     let accept = async {
-        while let Some(Accepted { stream, place }) = accepted.recv().await {
+        while let Some(Accepted { stream, slot }) = accepted.recv().await {
             let (identity, metrics) = (Arc::clone(&identity), Arc::clone(&metrics));
             let trusted = trusted.clone();
             handshakes.spawn(async move {
-                let shaken = place.hold(HANDSHAKE_TIMEOUT, handshake(stream, &identity));
+                let shaken = slot.hold(HANDSHAKE_TIMEOUT, handshake(stream, &identity));
                 match shaken.await.unwrap_or_else(|ended| Err(ended.into())) {
                     Ok(stream) => {
-                        place.trust();
+                        slot.trust();
                         // The receiver goes only when the server does.
                         drop(trusted.send(Ok::<_, io::Error>(stream)).await);
                     }

@@ -28,7 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use crate::admit::{self, Admitted, Served};
-use crate::audit::{Audit, Ended, Honoured};
+use crate::audit::{AcceptedGrant, Audit, Ended};
 use crate::files::{self, OrMissing};
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
@@ -346,7 +346,7 @@ impl Service {
 
     /// Records that a grant is accepted. If that fails, nothing starts.
     fn record(&self, admitted: &Admitted, from: Option<SocketAddr>) -> Result<(), Refusal> {
-        let honoured = Honoured::new(
+        let accepted = AcceptedGrant::new(
             &admitted.id,
             &admitted.identity,
             &admitted.granted,
@@ -354,7 +354,7 @@ impl Service {
             &self.shared.node,
             from,
         );
-        let recorded = self.shared.audit.honours(&honoured);
+        let recorded = self.shared.audit.accepted(&accepted);
         recorded.map_err(|_| Refusal::unrecorded())
     }
 

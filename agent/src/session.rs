@@ -20,7 +20,7 @@ use tonic::Status;
 use crate::metrics::Moved;
 use crate::streams::{Input, Output};
 pub(crate) use end::End;
-use input::{Flow, feed, listen};
+use input::{Flow, feed, receive};
 pub(crate) use outbound::{Outbound, last_words, tell};
 use output::give;
 pub(crate) use supervisor::Supervisor;
@@ -44,7 +44,7 @@ pub(crate) async fn run(
         // Output first: what the process has still said is sent before anything else.
         biased;
         end = give((output, &unread), supervisor, outbound, &flow.output, moved) => end,
-        end = listen(&mut inbound, supervisor, (queue, resize, &unread), &flow, outbound) => end,
+        end = receive(&mut inbound, supervisor, (queue, resize, &unread), &flow, outbound) => end,
         () = async {
             if let Err(error) = feed(input, (waiting, size), &flow.input, outbound, moved).await {
                 tracing::debug!(%error, "input is taken no longer");

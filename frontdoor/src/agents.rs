@@ -246,16 +246,18 @@ async fn dial(
     name: rustls::pki_types::ServerName<'static>,
     config: Arc<ClientConfig>,
 ) -> Result<TlsStream<TcpStream>, Dial> {
-    let tcp = TcpStream::connect(address)
-        .await
-        .map_err(|error| Dial::Connect(Arc::new(error)))?;
-    tcp.set_nodelay(true)
-        .map_err(|error| Dial::Connect(Arc::new(error)))?;
+    let connect = |error| Dial::Connect(Arc::new(error));
+    let tls = |error| Dial::Tls(Arc::new(error));
+    let tcp = TcpStream::connect(address).await.map_err(connect)?;
+    tcp.set_nodelay(true).map_err(connect)?;
     // A socket that cannot have it still works.
     let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(limits::NOT_SENT);
-    let tls = |error| Dial::Tls(Arc::new(error));
-    let connector = TlsConnector::from(config);
-    let stream = connector.connect(name.clone(), tcp).await.map_err(tls)?;
+    let shaken = TlsConnector::from(config).connect(name.clone(), tcp).await;
+    let stream = shaken.map_err(|error| match error.get_ref() {
+        Some(cause) if cause.is::<rustls::Error>() => tls(error),
+        // A connection that ends in the handshake says nothing of who the agent is.
+        _ => connect(error),
+    })?;
     mtls::check_peer(stream.get_ref().1.peer_certificates(), &name.to_str())
         .map_err(|error| tls(io::Error::other(error)))?;
     Ok(stream)

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::config::Limits;
-use crate::early::Early;
+use crate::login_pressure::LoginPressure;
 use podgate_process::jitter;
 use podgate_process::network::Network;
 
@@ -60,7 +60,7 @@ pub(crate) struct Quotas {
     proxied: Arc<Quota<Network>>,
     connections: Arc<Quota<String>>,
     sessions: Arc<Quota<String>>,
-    early: Early,
+    early: LoginPressure,
     /// The time to log in, at most and at least.
     grace: (Duration, Duration),
 }

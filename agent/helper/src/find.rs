@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use procfs::process::Stat;
 
 use crate::{processes, terminal};
-use podgate_helper::protocol::{Answer, By, Candidate, ContainerId, Process, Stdin};
+use podgate_helper::protocol::{Answer, Candidate, ContainerId, FindBy, Process, Stdin};
 
 /// PF_EXITING of include/linux/sched.h.
 const EXITING: u32 = 4;
@@ -16,7 +16,7 @@ const EXITING: u32 = 4;
 const MAX_CANDIDATES: usize = 256;
 
 /// All processes of the container that fit, and whether there are others of which that is not sure.
-pub(crate) fn find(container: &ContainerId, by: &By) -> Answer {
+pub(crate) fn find(container: &ContainerId, by: &FindBy) -> Answer {
     let mut found = Found::default();
     for stat in leaders(container) {
         if found.candidates.len() == MAX_CANDIDATES {
@@ -60,7 +60,7 @@ struct Found {
 }
 
 impl Found {
-    fn consider(&mut self, stat: &Stat, container: &ContainerId, by: &By) {
+    fn consider(&mut self, stat: &Stat, container: &ContainerId, by: &FindBy) {
         let mut candidate = |stdin, words| {
             if let Ok(pid) = u32::try_from(stat.pid) {
                 self.candidates.push(Candidate {
@@ -71,7 +71,7 @@ impl Found {
             }
         };
         let sure = match by {
-            By::Report {
+            FindBy::Report {
                 pid,
                 start_time,
                 session,
@@ -88,11 +88,11 @@ impl Found {
                     processes::has_mark(stat, container, session)
                 }
             }
-            By::Mark { session } => match processes::has_mark(stat, container, session) {
+            FindBy::Mark { session } => match processes::has_mark(stat, container, session) {
                 Ok(false) => return,
                 seen => seen,
             },
-            By::Start { words, since } => {
+            FindBy::Start { words, since } => {
                 if stat.starttime >= *since {
                     // One that cannot be looked at may be a double.
                     let words = processes::has_words(stat, container, words).unwrap_or(true);
@@ -109,16 +109,16 @@ impl Found {
 
     /// Looks for a session whose leader is gone. Its number stays taken as long as a process has it,
     /// and the mark of one tells whose it is. Without a reported leader it may as well be a daemon's.
-    fn consider_orphans(&mut self, container: &ContainerId, by: &By) {
+    fn consider_orphans(&mut self, container: &ContainerId, by: &FindBy) {
         let (session, reported) = match by {
-            By::Report {
+            FindBy::Report {
                 session,
                 pid,
                 start_time,
                 ..
             } => (session, Some((*pid, *start_time))),
-            By::Mark { session } => (session, None),
-            By::Start { .. } => return,
+            FindBy::Mark { session } => (session, None),
+            FindBy::Start { .. } => return,
         };
         let (mut numbers, mut sure) = (HashSet::new(), false);
         for stat in orphans(container) {

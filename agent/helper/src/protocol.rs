@@ -56,7 +56,7 @@ pub struct Process {
 /// How to recognize a session's leader: the process that the runtime started for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum By {
+pub enum FindBy {
     /// It reported itself, as its container sees it. It must bear the session's mark, or be no older
     /// than the session. If it is gone, what it has left stands for it.
     Report {
@@ -133,7 +133,7 @@ pub enum Request {
         /// The container to look in.
         container: ContainerId,
         /// How to recognize the leader.
-        by: By,
+        by: FindBy,
     },
     /// Counts the running processes of a container. Answered with [`Answer::Done`].
     Count {

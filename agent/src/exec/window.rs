@@ -69,8 +69,8 @@ struct Group {
 
 /// Whether a frame may be sent.
 #[derive(Debug, PartialEq, Eq)]
-enum Room {
-    Free,
+enum MaySend {
+    Now,
     /// Not before an answer, or this time.
     Wait(Option<Instant>),
 }
@@ -91,9 +91,9 @@ impl Window {
     /// Waits until a frame may be sent.
     pub(super) async fn free(&self) {
         loop {
-            let until = match self.state().room(Instant::now()) {
-                Room::Free => return,
-                Room::Wait(until) => until,
+            let until = match self.state().may_send(Instant::now()) {
+                MaySend::Now => return,
+                MaySend::Wait(until) => until,
             };
             // The longest wait is no end: what has changed meanwhile wakes it.
             let alarm = sleep_until(until.unwrap_or_else(|| Instant::now() + LONGEST));
@@ -142,19 +142,19 @@ impl Window {
 }
 
 impl State {
-    fn room(&mut self, now: Instant) -> Room {
+    fn may_send(&mut self, now: Instant) -> MaySend {
         let asked: u32 = self.asked.iter().map(|group| group.frames).sum();
         if asked + self.loose < FRAMES {
             self.full = None;
-            return Room::Free;
+            return MaySend::Now;
         }
         let full = *self.full.get_or_insert(now);
         let silent = (!self.answers).then_some(full + SILENT);
         let paused = self.paused.map(|paused| paused.max(full) + PAUSED);
         let until = [silent, paused].into_iter().flatten().min();
         match until {
-            Some(until) if until <= now => Room::Free,
-            until => Room::Wait(until),
+            Some(until) if until <= now => MaySend::Now,
+            until => MaySend::Wait(until),
         }
     }
 
@@ -200,7 +200,7 @@ mod tests {
     /// Sends frames while there is room; how many, with the pings asked for.
     fn fill(state: &mut State, now: Instant) -> (u32, Vec<u32>) {
         let (mut frames, mut pings) = (0, Vec::new());
-        while state.room(now) == Room::Free && frames < 1000 {
+        while state.may_send(now) == MaySend::Now && frames < 1000 {
             state.loose += 1;
             frames += 1;
             pings.extend(state.ask(false, now));
@@ -216,7 +216,7 @@ mod tests {
         // The queue of the input is blocked, and each of the others answers.
         for ping in (0..20).filter(|ping| ping % WORKERS != 3) {
             state.answered(ping);
-            assert_eq!(state.room(now), Room::Wait(None), "{ping}");
+            assert_eq!(state.may_send(now), MaySend::Wait(None), "{ping}");
         }
         // It gets on.
         state.answered(3);
@@ -231,8 +231,8 @@ mod tests {
     fn a_peer_that_answers_no_ping_is_not_waited_for() {
         let (mut state, now) = (State::default(), Instant::now());
         fill(&mut state, now);
-        assert_eq!(state.room(now), Room::Wait(Some(now + SILENT)));
-        assert_eq!(state.room(now + SILENT), Room::Free);
+        assert_eq!(state.may_send(now), MaySend::Wait(Some(now + SILENT)));
+        assert_eq!(state.may_send(now + SILENT), MaySend::Now);
         assert!(!state.is_stuck(SILENT, now + SILENT));
     }
 
@@ -242,17 +242,17 @@ mod tests {
         fill(&mut state, now);
         state.answered(0);
         state.paused = Some(now);
-        assert_eq!(state.room(now), Room::Wait(Some(now + PAUSED)));
+        assert_eq!(state.may_send(now), MaySend::Wait(Some(now + PAUSED)));
         let later = now + PAUSED;
         assert_eq!(fill(&mut state, later).0, 1000);
         // Output is taken again. What was sent meanwhile is asked for, too.
         state.paused = None;
-        assert_eq!(state.room(later), Room::Wait(None));
+        assert_eq!(state.may_send(later), MaySend::Wait(None));
         for ping in 0..20 {
             state.answered(ping);
         }
         let first = state.ask(false, later).unwrap();
-        assert_eq!(state.room(later), Room::Wait(None));
+        assert_eq!(state.may_send(later), MaySend::Wait(None));
         for ping in first..first + WORKERS {
             state.answered(ping);
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::hangup_turns::HangUpTurn;
 use super::services::ProgramServices;
 use super::tracked::Tracked;
-use super::turns::Turn;
 use crate::grant::Granted;
 use crate::runtime::running::Error;
 use crate::streams::{Event, Streams};
@@ -161,7 +161,7 @@ impl<'a> Tries<'a> {
         }
     }
 
-    async fn turn(&self, granted: &Granted) -> Turn<'a> {
+    async fn turn(&self, granted: &Granted) -> HangUpTurn<'a> {
         self.services.turns.take(granted).await
     }
 

@@ -10,11 +10,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use podgate_process::files::FileThread;
+use podgate_process::file_thread::FileThread;
 use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
 
-use super::entry::JournalEntry;
+use super::journal_entry::JournalEntry;
 
 /// Processes of an earlier boot are gone, and their numbers mean nothing (proc(5)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";

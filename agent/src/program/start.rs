@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use podgate_proto::v1::{Exec, WorkingDirectory};
 
-use super::entry::JournalEntry;
 use super::hangup;
+use super::journal_entry::JournalEntry;
 use super::services::ProgramServices;
 use super::signals::Signals;
 use super::supervisor::ProgramSupervisor;

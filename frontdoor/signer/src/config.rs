@@ -11,7 +11,7 @@ use podgate_process::{admin, log};
 use serde::Deserialize;
 
 use crate::desk;
-use crate::token::own_audience;
+use crate::token_claims::own_audience;
 
 /// A checked configuration. Each field is explained in `signer.example.yaml`.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use podgate_proto::v1;
 use super::command::Program;
 use super::event::{Event, Location, Via};
 use super::refused_by::RefusedBy;
-use crate::login_name::{Container, Pod};
+use crate::pod::{Container, Pod};
 
 /// The audit log cannot be written, so no session starts. The session's user reads this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

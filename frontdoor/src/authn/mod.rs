@@ -105,7 +105,7 @@ impl Authenticator {
         let key = Credential::Key(key.clone());
         match self.judge(&key, from, SystemTime::now()) {
             Ok(_) => true,
-            Err(Refusal::Key(keys::Refusal::Unknown)) => false,
+            Err(Refusal::Key(keys::KeyRefusal::Unknown)) => false,
             Err(reason) => {
                 tracing::info!(%key, %reason, %from, "a known key is refused");
                 false
@@ -198,19 +198,19 @@ impl Authenticator {
                 if revoked(&|list| list.key(key.key_data())) {
                     return Err(Refusal::Revoked);
                 }
-                let users = self.users.as_ref().ok_or(keys::Refusal::Unknown)?;
+                let users = self.users.as_ref().ok_or(keys::KeyRefusal::Unknown)?;
                 Ok(users.find(key, from, now)?)
             }
             Credential::Certificate(certificate) => {
                 if revoked(&|list| list.certificate(certificate)) {
                     return Err(Refusal::Revoked);
                 }
-                let mut why = certificates::Refusal::Authority;
+                let mut why = certificates::CertificateRefusal::Authority;
                 for source in &self.certificates {
                     match source.find(certificate, from, now) {
                         Ok(found) => return Ok(found),
                         // Another source may trust its CA.
-                        Err(certificates::Refusal::Authority) => {}
+                        Err(certificates::CertificateRefusal::Authority) => {}
                         Err(refusal) => why = refusal,
                     }
                 }

@@ -15,8 +15,9 @@ use podgate_proto::v1::{self, FilesRights};
 use std::sync::Arc;
 
 use crate::config::Rule;
-use crate::login_name::{Absent, Container, Pod, Selector, Target};
+use crate::login_name::{Absent, Selector, Target};
 use crate::lookups::TooMany;
+use crate::pod::{Container, Pod};
 use reviews::Question;
 pub(crate) use reviews::Reviews;
 use right::Right;

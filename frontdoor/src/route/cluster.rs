@@ -10,11 +10,11 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{self, AnswerCache};
-use super::following;
 use super::loads::Loads;
+use super::pod_object::PodObject;
+use super::pod_watch;
 use super::pods::Pods;
 use super::record::{Pools, Record};
-use super::wire::Seen;
 use super::workloads::{self, Selects};
 use crate::config::ClusterBounds;
 use crate::login_name::{Kind, Selector};
@@ -102,7 +102,7 @@ impl Cluster {
         name: &str,
     ) -> Result<Arc<Record>, answers::Error> {
         self.lookups.take(user)?;
-        let api: Api<Seen> = Api::namespaced(client.clone(), namespace);
+        let api: Api<PodObject> = Api::namespaced(client.clone(), namespace);
         let ask = async {
             let found = within(ANSWER_TIMEOUT, || api.get_opt(name)).await?;
             let record = found.and_then(|seen| self.record(seen));
@@ -124,10 +124,10 @@ impl Cluster {
             return Ok(Arc::default());
         };
         self.lookups.take(user)?;
-        let api: Api<Seen> = Api::namespaced(client.clone(), namespace);
+        let api: Api<PodObject> = Api::namespaced(client.clone(), namespace);
         let asked = ListParams::default().labels(&query).limit(MOST);
         let ask = async {
-            let page = || async { following::page(&api, &mut asked.clone()).await };
+            let page = || async { pod_watch::page(&api, &mut asked.clone()).await };
             let found = within(ANSWER_TIMEOUT, page).await?;
             let records = found.items.into_iter();
             Ok(records.filter_map(|seen| self.record(seen)).collect())
@@ -168,7 +168,7 @@ impl Cluster {
 
     /// Makes the record of a pod that was read for a session. It is whole, and shares nothing with
     /// others.
-    fn record(&self, seen: Seen) -> Option<Arc<Record>> {
+    fn record(&self, seen: PodObject) -> Option<Arc<Record>> {
         let bounds = ClusterBounds {
             pod_bytes: usize::MAX,
             ..self.bounds

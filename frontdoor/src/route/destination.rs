@@ -3,7 +3,8 @@
 use super::error::Error;
 use super::loads::PodSlot;
 use super::record::Record;
-use crate::login_name::{Container, Pod, Selector};
+use crate::login_name::Selector;
+use crate::pod::{Container, Pod};
 
 /// Where a session goes.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use kube::runtime::watcher::Event;
 use tokio_util::sync::CancellationToken;
 
-use super::following;
+use super::pod_object::PodObject;
+use super::pod_watch;
 use super::record::{ByName, Pools, Record};
-use super::wire::Seen;
 use crate::config::ClusterBounds;
 use crate::login_name::Selector;
 
@@ -114,11 +114,11 @@ impl Pods {
         count: impl Fn(usize),
     ) {
         let mut follower = Follower::new(bounds);
-        following::follow(client, |event| count(self.take(event, &mut follower))).await;
+        pod_watch::follow(client, |event| count(self.take(event, &mut follower))).await;
     }
 
     /// Applies one event, and returns the number of pods.
-    fn take(&self, event: Event<Seen>, follower: &mut Follower) -> usize {
+    fn take(&self, event: Event<PodObject>, follower: &mut Follower) -> usize {
         match event {
             Event::Init => follower.list += 1,
             Event::InitApply(seen) | Event::Apply(seen) => {
@@ -155,7 +155,7 @@ impl Pods {
     }
 
     /// Returns whether the pod was there.
-    fn remove(&self, seen: &Seen) -> bool {
+    fn remove(&self, seen: &PodObject) -> bool {
         let metadata = &seen.pod.metadata;
         let (Some(namespace), Some(name)) = (&metadata.namespace, &metadata.name) else {
             return false;

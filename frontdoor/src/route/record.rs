@@ -8,10 +8,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::ids::{ContainerId, Uid};
+use super::pod_object::{ContainerFields, PodFields};
 use super::pool::Pool;
-use super::wire;
 use crate::config::ClusterBounds;
-use crate::login_name::{Container, Pod, Selector};
+use crate::login_name::Selector;
+use crate::pod::{Container, Pod};
 
 /// A label's key and value.
 type Label = (Arc<str>, Arc<str>);
@@ -80,7 +81,7 @@ impl Pools {
 }
 
 /// Bytes of a pod's labels, and of the names and ids of its containers.
-fn size(pod: &wire::Pod) -> usize {
+fn size(pod: &PodFields) -> usize {
     let labels = pod.metadata.labels.iter().flatten();
     let labels = labels.map(|(key, value)| key.len() + value.len());
     let (spec, status) = (&pod.spec, &pod.status);
@@ -104,13 +105,13 @@ fn size(pod: &wire::Pod) -> usize {
 impl Record {
     /// `None` for a pod without a name, a namespace or a UID. What is over a bound is not kept.
     pub(super) fn new(
-        pod: wire::Pod,
+        pod: PodFields,
         list: u32,
         pools: &mut Pools,
         bounds: &ClusterBounds,
     ) -> Option<(String, Self)> {
         let whole = size(&pod) <= bounds.pod_bytes;
-        let wire::Pod {
+        let PodFields {
             metadata,
             spec,
             status,
@@ -118,7 +119,7 @@ impl Record {
         let annotations = metadata.annotations.unwrap_or_default();
         let uid = annotations.mirror.or(metadata.uid)?;
         let uid = Uid::bounded(&uid, bounds.uid_bytes);
-        let sidecar = |one: &&wire::Container| one.restart_policy.as_deref() == Some("Always");
+        let sidecar = |one: &&ContainerFields| one.restart_policy.as_deref() == Some("Always");
         let (ordinary, init) = (spec.containers, spec.init_containers);
         let wanted = ordinary.iter().flatten();
         let wanted: Vec<_> = wanted

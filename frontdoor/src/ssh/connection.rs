@@ -20,7 +20,7 @@ use super::client::Client;
 use super::context::Context;
 use super::grace::Grace;
 use super::handler::{ConnectionHandler, Opened};
-use super::stranger::Stranger;
+use super::pre_auth_stream::PreAuthStream;
 use super::tunnel::Tunnel;
 use super::{admit, channels, jump, proxied, recheck, socket};
 use crate::quotas::PreAuthSlot;
@@ -146,7 +146,7 @@ async fn converse(
     let context = &client.context;
     let handler = ConnectionHandler::new(Arc::clone(client), start);
     let settings = context.host.settings().await;
-    let stream = Stranger::new(stream, Arc::clone(client));
+    let stream = PreAuthStream::new(stream, Arc::clone(client));
     let mut words = None;
     let greeted = tokio::select! {
         greeted = server::run_stream(settings, stream, handler) => greeted,

@@ -239,7 +239,7 @@ impl Handler for ConnectionHandler {
             Ok(slot) => slot,
             Err(full) => {
                 self.channels.refuse(&opening);
-                reply.reject(jump::Refusal::from(full).into()).await;
+                reply.reject(jump::JumpRefusal::from(full).into()).await;
                 return Ok(());
             }
         };

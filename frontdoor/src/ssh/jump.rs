@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Jump};
 use crate::authn::Login;
-use crate::login_name::{self, Container, Pod, Target};
+use crate::login_name::{self, Target};
+use crate::pod::{Container, Pod};
 use crate::quotas::{Full, PreAuthSlot};
 
 /// The one port of every target: ssh's default.
@@ -17,7 +18,7 @@ const PORT: u32 = 22;
 
 /// Why a jump is refused.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum JumpRefusal {
     #[error("a jump cannot lead to another jump")]
     Nested,
     #[error("only port 22 of a target can be reached")]
@@ -30,15 +31,15 @@ pub(super) enum Refusal {
     Full(#[from] Full),
 }
 
-impl From<Refusal> for ChannelOpenFailure {
+impl From<JumpRefusal> for ChannelOpenFailure {
     /// Adds the reason, which ssh prints (RFC 4254 §5.1).
-    fn from(refusal: Refusal) -> Self {
+    fn from(refusal: JumpRefusal) -> Self {
         let code = match refusal {
-            Refusal::Nested | Refusal::Port | Refusal::PermitOpen => {
+            JumpRefusal::Nested | JumpRefusal::Port | JumpRefusal::PermitOpen => {
                 Self::AdministrativelyProhibited
             }
-            Refusal::Target(_) => Self::ConnectFailed,
-            Refusal::Full(_) => Self::ResourceShortage,
+            JumpRefusal::Target(_) => Self::ConnectFailed,
+            JumpRefusal::Full(_) => Self::ResourceShortage,
         };
         Self::Other {
             code: code.code(),
@@ -63,15 +64,15 @@ impl Jump {
         login: &Login,
         host: &str,
         port: u32,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, JumpRefusal> {
         if client.jump.is_some() {
-            return Err(Refusal::Nested);
+            return Err(JumpRefusal::Nested);
         }
         if port != PORT {
-            return Err(Refusal::Port);
+            return Err(JumpRefusal::Port);
         }
         if !login.restrictions.may_jump(host, PORT as u16) {
-            return Err(Refusal::PermitOpen);
+            return Err(JumpRefusal::PermitOpen);
         }
         let sessions = &client.context.sessions;
         let target = without_suffix(host, &sessions.jump_suffix);

@@ -13,10 +13,10 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::agent_messages::{Error, Flow, Received, receive};
 use super::channels::Aside;
 use super::context::Context;
 use super::end::End;
-use super::hear::{Error, Flow, Heard, listen};
 use super::idle::Idle;
 use crate::agents::Stream;
 use crate::audit::Session;
@@ -52,7 +52,7 @@ pub(super) async fn run(
         end = download(
             waiting, (write, unread), (&to_agent, opened), &flow.output, context, (&idle, record), tty
         ) => end,
-        error = listen(&mut from_agent, queue, &flow) => failed(&error),
+        error = receive(&mut from_agent, queue, &flow) => failed(&error),
         () = upload(read, &to_agent, &flow.input, context, (&idle, record)) => End::ClientGone,
         () = pass_on((signals, sizes), &to_agent, tty) => End::ClientGone,
         () = closed_output(unread, version, &to_agent) => End::ClientGone,
@@ -71,7 +71,7 @@ fn failed(error: &Error) -> End {
 /// From the agent to the client. After `unread` the output is thrown away. `opened` is told the version of
 /// the link.
 async fn download(
-    mut waiting: mpsc::Receiver<Result<Heard, Error>>,
+    mut waiting: mpsc::Receiver<Result<Received, Error>>,
     (write, unread): (&ChannelWriteHalf<Msg>, &CancellationToken),
     (to_agent, opened): (&mpsc::Sender<FrontdoorMessage>, watch::Sender<u32>),
     credit: &flow::Receiver,
@@ -94,15 +94,15 @@ async fn download(
             }
         };
         let (code, bytes) = match heard {
-            Some(Ok(Heard::Output(bytes))) => (None, bytes),
-            Some(Ok(Heard::Stderr(bytes))) => (Some(STDERR), bytes),
-            Some(Ok(Heard::Opened(version))) => {
+            Some(Ok(Received::Output(bytes))) => (None, bytes),
+            Some(Ok(Received::Stderr(bytes))) => (Some(STDERR), bytes),
+            Some(Ok(Received::Opened(version))) => {
                 opened.send_replace(version);
                 context.metrics.leg("start", begun);
                 continue;
             }
-            Some(Ok(Heard::Exited(status))) => return End::Exited(status),
-            Some(Ok(Heard::Failed(line))) => return End::Failed(line),
+            Some(Ok(Received::Exited(status))) => return End::Exited(status),
+            Some(Ok(Received::Failed(line))) => return End::Failed(line),
             Some(Err(error)) => return failed(&error),
             None => return End::ClientGone,
         };

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::files::FileThread;
+use crate::file_thread::FileThread;
 
 /// The pause after a failed read if the files have not changed. The cause may have been a lack of
 /// descriptors, or of rights that are given later.

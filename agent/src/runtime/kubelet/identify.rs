@@ -10,11 +10,11 @@ use podgate_proto::v1::TerminalSize;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{sleep, timeout};
 
-use crate::node::Node;
+use crate::node_helper::NodeHelper;
 use crate::runtime::running::Error;
 use crate::runtime::trace::kubelet::Words;
 use crate::streams::Streams;
-use podgate_helper::protocol::{By, Candidate, ContainerId, Process, Stdin};
+use podgate_helper::protocol::{Candidate, ContainerId, FindBy, Process, Stdin};
 use podgate_helper::ticks;
 
 /// Milliseconds between looks for a process that is being started: first about as long as runc takes,
@@ -92,7 +92,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 /// What a session's process is looked for by.
 pub(super) struct Search<'a> {
-    pub(super) helper: &'a Node,
+    pub(super) helper: &'a NodeHelper,
     pub(super) starts: &'a Starts,
     pub(super) container: &'a ContainerId,
 }
@@ -206,7 +206,7 @@ impl Search<'_> {
     /// sessions are left out, and those whose input is not of the session's kind. The session's own
     /// process, once known, is never left out.
     async fn started(&self, session: &Words) -> Result<Vec<Candidate>, Error> {
-        let by = By::Start {
+        let by = FindBy::Start {
             words: session.words.clone(),
             since: session.since,
         };

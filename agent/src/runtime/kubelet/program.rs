@@ -11,14 +11,14 @@ use super::client::Client;
 use super::identify::{Search, Unidentified};
 use super::state::NodeState;
 use crate::grant::Granted;
-use crate::node::{self, Node};
+use crate::node_helper::{self, NodeHelper};
 use crate::runtime::running::{Error, Running};
 use crate::runtime::trace;
 use crate::runtime::trace::kubelet::{HangUp, Trace};
 use crate::shell::hangup::{self, Leader, Script};
 use crate::shell::launch::PendingStart;
 use crate::streams::Streams;
-use podgate_helper::protocol::{By, ContainerId, Process, Signal};
+use podgate_helper::protocol::{ContainerId, FindBy, Process, Signal};
 use podgate_helper::ticks;
 
 /// Seconds between looks for a program that may come to run yet.
@@ -76,7 +76,7 @@ impl KubeletProgram {
         }
     }
 
-    fn helper(&self) -> Result<&Node, Error> {
+    fn helper(&self) -> Result<&NodeHelper, Error> {
         self.node.helper.as_ref().ok_or(Error::InDoubt)
     }
 
@@ -119,15 +119,15 @@ impl KubeletProgram {
     /// what it reports is older than the session and bears another's mark.
     async fn seen_by(
         &self,
-        helper: &Node,
+        helper: &NodeHelper,
         container: &ContainerId,
         reported: Option<Leader>,
         since: Option<u64>,
-    ) -> Result<Option<Process>, node::Error> {
+    ) -> Result<Option<Process>, node_helper::Error> {
         let session = || self.session.clone();
         let mut found = match reported {
             Some(Leader { pid, start_time }) => {
-                let by = By::Report {
+                let by = FindBy::Report {
                     pid,
                     start_time,
                     session: session(),
@@ -135,18 +135,18 @@ impl KubeletProgram {
                 };
                 helper.find(container, by).await?
             }
-            None => node::Found::default(),
+            None => node_helper::Found::default(),
         };
         if found.candidates.is_empty() && (found.doubt || reported.is_none()) {
             let doubt = found.doubt;
             let session = session();
-            found = helper.find(container, By::Mark { session }).await?;
+            found = helper.find(container, FindBy::Mark { session }).await?;
             found.doubt |= doubt;
         }
         match (found.candidates.as_slice(), found.doubt) {
             ([only], _) => Ok(Some(only.process.clone())),
             ([], false) => Ok(None),
-            _ => Err(node::Error::InDoubt),
+            _ => Err(node_helper::Error::InDoubt),
         }
     }
 
@@ -238,7 +238,7 @@ impl Running for KubeletProgram {
                     Trace::Words(words) => (None, words.seen),
                 };
                 let answer = self.helper()?.hang_up(&leader, session, seen).await;
-                if answer.as_ref().is_err_and(node::Error::is_absence) {
+                if answer.as_ref().is_err_and(node_helper::Error::is_absence) {
                     // The next try may find it by the image's shell.
                     self.found = None;
                 }

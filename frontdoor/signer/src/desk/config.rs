@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::issue::{Permit, Terms};
 use super::oidc;
-use crate::token::own_audience;
+use crate::token_claims::own_audience;
 
 /// A checked section. Each field is explained in `signer.example.yaml`.
 #[derive(Clone, Debug)]

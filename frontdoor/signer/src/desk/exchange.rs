@@ -17,7 +17,7 @@ use super::kubernetes::{self, Kubernetes};
 use super::oidc::{self, Issuer};
 use super::rates::{Rates, Spent};
 use crate::metrics::Metrics;
-use crate::token::{self, Claims};
+use crate::token_claims::{self, Claims};
 
 /// The limit for a whole exchange. Calls within it have shorter limits and errors of their own.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ pub(super) enum Refusal {
     #[error("the body is incomplete")]
     Body,
     #[error(transparent)]
-    Token(#[from] token::Error),
+    Token(#[from] token_claims::Error),
     #[error(transparent)]
     Kubernetes(#[from] kubernetes::Error),
     #[error(transparent)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use podgate_process::bucket::Bucket;
 
-use crate::asked::Asked;
+use crate::token_rates::TokenRates;
 
 /// Identities whose rate is kept. One that so many others have pushed out starts anew.
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
@@ -32,7 +32,7 @@ pub(super) struct Rates {
     all_a_minute: u32,
     each: LruCache<String, Bucket>,
     all: Bucket,
-    asked: Asked,
+    asked: TokenRates,
     refused_a_minute: u32,
 }
 
@@ -43,7 +43,7 @@ impl Rates {
             all_a_minute,
             each: LruCache::new(IDENTITIES),
             all: Bucket::a_minute(all_a_minute, Instant::now()),
-            asked: Asked::new(refused_a_minute),
+            asked: TokenRates::new(refused_a_minute),
             refused_a_minute,
         }
     }

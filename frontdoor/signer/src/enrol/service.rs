@@ -15,12 +15,12 @@ use rustls::ServerConfig;
 use tonic::{Request, Response, Status};
 
 use super::{caller, version};
-use crate::asked::Asked;
 use crate::ca::{Ca, Point, SignError};
 use crate::config;
 use crate::connections::Peer;
 use crate::metrics::Metrics;
-use crate::tokens::{self, Tokens};
+use crate::token_rates::TokenRates;
+use crate::token_reviews::{self, TokenReviews};
 
 /// Enrolment's TokenReviews at a time.
 const REVIEWS: usize = 64;
@@ -43,7 +43,7 @@ enum Error {
     #[error("this signer has no CA yet")]
     NoCa,
     #[error(transparent)]
-    Token(#[from] tokens::Error),
+    Token(#[from] token_reviews::Error),
     #[error(transparent)]
     Caller(#[from] caller::Error),
     #[error(transparent)]
@@ -56,7 +56,7 @@ pub(crate) struct Enrol(Arc<Inner>);
 
 struct Inner {
     config: config::Enrolment,
-    tokens: Tokens,
+    tokens: TokenReviews,
     ca: Arc<Ca>,
     metrics: Arc<Metrics>,
     rates: Mutex<Rates>,
@@ -65,7 +65,7 @@ struct Inner {
 struct Rates {
     all: Bucket,
     /// For each address, of tokens that prove to be nobody's.
-    asked: Asked,
+    asked: TokenRates,
 }
 
 /// The service, for one connection.
@@ -85,11 +85,11 @@ impl Enrol {
     ) -> Self {
         let rates = Rates {
             all: Bucket::full(BURST, STEADY, Instant::now()),
-            asked: Asked::new(config.refused_a_minute),
+            asked: TokenRates::new(config.refused_a_minute),
         };
         Self(Arc::new(Inner {
             config,
-            tokens: Tokens::new(client, REVIEWS),
+            tokens: TokenReviews::new(client, REVIEWS),
             ca,
             metrics,
             rates: Mutex::new(rates),
@@ -131,7 +131,7 @@ impl Enrol {
         let version = version::version(&ENROLMENT_VERSIONS, &request)?;
         let key = Point::new(&request.public_key)?;
         // A token that says itself that it is for nothing here takes nothing from anybody.
-        tokens::check(&request.token, &config.audience)?;
+        token_reviews::check(&request.token, &config.audience)?;
         self.take(peer)?;
         let user = tokens.review(&request.token, &config.audience).await?;
         let caller = caller::caller(&user, config)?;
@@ -157,7 +157,7 @@ impl Enrolment for Connection {
         &self,
         request: Request<EnrolRequest>,
     ) -> Result<Response<EnrolResponse>, Status> {
-        self.peer.place.settle();
+        self.peer.slot.settle();
         let answered = match self.called.swap(true, Ordering::Relaxed) {
             true => Err(Error::Again),
             false => {
@@ -190,7 +190,7 @@ fn status(error: &Error) -> (&'static str, Status) {
             ("rate", Status::resource_exhausted(words))
         }
         Error::NoCa => ("not_ready", Status::unavailable(words)),
-        Error::Token(tokens::Error::Unanswered(_)) => (
+        Error::Token(token_reviews::Error::Unanswered(_)) => (
             "api_server",
             Status::unavailable("the API server could not be asked"),
         ),

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn seen(namespace: &str, name: &str, uid: &str) -> Seen {
+fn seen(namespace: &str, name: &str, uid: &str) -> PodObject {
     let pod = json!({
         "metadata": {"namespace": namespace, "name": name, "uid": uid, "labels": {"app": name}},
         "spec": {"containers": [{"name": "main"}]},

@@ -9,7 +9,7 @@ use kube::api::{Api, PostParams};
 use podgate_identity::kubernetes::{ANSWER_TIMEOUT, Client, Unanswered, within};
 use tokio::sync::Semaphore;
 
-use crate::token::{self, Claims};
+use crate::token_claims::{self, Claims};
 
 /// Bytes of a token, at most. A ServiceAccount's has about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -24,7 +24,7 @@ pub(crate) enum Error {
     #[error("the token is empty or too long")]
     Length,
     #[error(transparent)]
-    Token(#[from] token::Error),
+    Token(#[from] token_claims::Error),
     #[error("the token has expired")]
     Expired,
     #[error("the token must be for the audience {0:?} and no other")]
@@ -37,7 +37,7 @@ pub(crate) enum Error {
 }
 
 /// A client of the API server, and a bound on its reviews.
-pub(crate) struct Tokens {
+pub(crate) struct TokenReviews {
     client: Client,
     places: Semaphore,
 }
@@ -65,7 +65,7 @@ pub(crate) fn check(token: &str, audience: &str) -> Result<(), Error> {
     Ok(())
 }
 
-impl Tokens {
+impl TokenReviews {
     /// Makes at most `reviews` reviews at a time; others wait.
     pub(crate) fn new(client: Client, reviews: usize) -> Self {
         let places = Semaphore::new(reviews);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::HelperMetrics;
 use podgate_helper::protocol::{
-    Answer, By, Candidate, ContainerId, HungUp, MAX_LINE, Process, Request, Signal,
+    Answer, Candidate, ContainerId, FindBy, HungUp, MAX_LINE, Process, Request, Signal,
 };
 
 /// How long an answer may take: the helper looks through all processes of the node.
@@ -53,7 +53,7 @@ pub(crate) struct Found {
 
 /// The helper behind a socket.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub(crate) struct NodeHelper {
     socket: PathBuf,
     metrics: HelperMetrics,
     /// Whether the log says already that it is absent.
@@ -67,7 +67,7 @@ impl Error {
     }
 }
 
-impl Node {
+impl NodeHelper {
     /// The helper that listens there, whenever it is asked.
     pub(crate) fn new(socket: PathBuf, metrics: HelperMetrics) -> Self {
         Self {
@@ -131,7 +131,7 @@ impl Node {
     }
 
     /// Processes that may be the leader of a session.
-    pub(crate) async fn find(&self, container: &ContainerId, by: By) -> Result<Found, Error> {
+    pub(crate) async fn find(&self, container: &ContainerId, by: FindBy) -> Result<Found, Error> {
         let container = container.clone();
         match self.ask(&Request::Find { container, by }).await? {
             Answer::Found { candidates, doubt } => Ok(Found { candidates, doubt }),

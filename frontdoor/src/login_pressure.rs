@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// When places count as running out, and what then.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Early {
+pub(crate) struct LoginPressure {
     /// Taken places from which on they run out. If not below `most`, they never do.
     pub(crate) from: usize,
     /// All places.
@@ -15,7 +15,7 @@ pub(crate) struct Early {
     pub(crate) percent: f64,
 }
 
-impl Early {
+impl LoginPressure {
     /// How far places have run out: from 0 at `from`, to 1 when there is none. `None` before that.
     fn pressure(&self, taken: usize) -> Option<f64> {
         let left = taken.checked_sub(self.from)?;
@@ -46,7 +46,7 @@ impl Early {
 mod tests {
     use super::*;
 
-    const EARLY: Early = Early {
+    const PRESSURE: LoginPressure = LoginPressure {
         from: 10,
         most: 30,
         percent: 30.0,
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn connections_are_refused_as_sshd_refuses_them() {
         let check = |taken, lot, expect| {
-            assert_eq!(EARLY.refuses(taken, lot), expect, "{taken} {lot}");
+            assert_eq!(PRESSURE.refuses(taken, lot), expect, "{taken} {lot}");
         };
         check(9, 0.0, false);
         check(10, 29.0, true);
@@ -63,14 +63,21 @@ mod tests {
         check(20, 64.0, true);
         check(20, 65.0, false);
         check(30, 99.9, true);
-        let never = Early { from: 30, ..EARLY };
+        let never = LoginPressure {
+            from: 30,
+            ..PRESSURE
+        };
         assert!(!never.refuses(30, 0.0));
     }
 
     #[test]
     fn addresses_share_what_is_left() {
         let check = |taken, held, expect| {
-            assert_eq!(EARLY.has_its_share(taken, held), expect, "{taken} {held}");
+            assert_eq!(
+                PRESSURE.has_its_share(taken, held),
+                expect,
+                "{taken} {held}"
+            );
         };
         check(9, 9, false);
         check(10, 9, false);
@@ -85,12 +92,12 @@ mod tests {
     #[test]
     fn the_time_to_log_in_gets_shorter() {
         let seconds = Duration::from_secs;
-        let grace = |taken| EARLY.grace(taken, seconds(120), seconds(20));
+        let grace = |taken| PRESSURE.grace(taken, seconds(120), seconds(20));
         assert_eq!(grace(0), seconds(120));
         assert_eq!(grace(10), seconds(120));
         assert_eq!(grace(20), seconds(70));
         assert_eq!(grace(30), seconds(20));
         // Shorter than the least already.
-        assert_eq!(EARLY.grace(30, seconds(5), seconds(20)), seconds(5));
+        assert_eq!(PRESSURE.grace(30, seconds(5), seconds(20)), seconds(5));
     }
 }

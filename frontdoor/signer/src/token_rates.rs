@@ -17,12 +17,12 @@ const ADDRESSES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 
 /// The rates of all addresses.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct TokenRates {
     a_minute: u32,
     rates: LruCache<Network, Bucket>,
 }
 
-impl Asked {
+impl TokenRates {
     /// Refused tokens a minute of one address, which may come at once.
     pub(crate) fn new(a_minute: u32) -> Self {
         Self {
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn the_api_server_is_asked_so_often_for_one_address() {
         let now = Instant::now();
-        let mut asked = Asked::new(60);
+        let mut asked = TokenRates::new(60);
         let (stranger, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
         // Good ones cost nothing.
         for _ in 0..1000 {

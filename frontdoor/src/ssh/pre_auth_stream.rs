@@ -42,7 +42,7 @@ impl Excess {
     }
 }
 
-pub(super) struct Stranger<S> {
+pub(super) struct PreAuthStream<S> {
     stream: S,
     client: Arc<Client>,
     /// None once the client has logged in.
@@ -65,7 +65,7 @@ struct Bounds {
     begun: Option<Instant>,
 }
 
-impl<S> Stranger<S> {
+impl<S> PreAuthStream<S> {
     pub(super) fn new(stream: S, client: Arc<Client>) -> Self {
         let bounds = Bounds {
             address: Network::of(client.peer.ip()),
@@ -84,7 +84,7 @@ impl<S> Stranger<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stranger<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PreAuthStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -169,7 +169,7 @@ impl Bounds {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stranger<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PreAuthStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

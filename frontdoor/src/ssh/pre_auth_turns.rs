@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_millis(5);
 
 /// The turns of one core.
 #[derive(Debug, Default)]
-pub(crate) struct Turns {
+pub(crate) struct PreAuthTurns {
     waiting: Mutex<Waiting>,
     more: Notify,
     /// Nanoseconds that steps have taken since the last rest.
@@ -63,7 +63,7 @@ impl Waiting {
     }
 }
 
-impl Turns {
+impl PreAuthTurns {
     /// Asks for a turn, which has come when the receiver resolves.
     pub(super) fn ask(&self, address: Network) -> oneshot::Receiver<()> {
         let turn = self.lock().add(address);
@@ -126,7 +126,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_step_is_followed_by_a_rest() {
-        let turns = Turns::default();
+        let turns = PreAuthTurns::default();
         let address = Network::of([192, 0, 2, 1].into());
         let steps = async {
             for _ in 0..4 {
