@@ -11,6 +11,7 @@ mod grant;
 mod listener;
 mod metrics;
 mod node;
+mod node_entry;
 mod program;
 mod quotas;
 mod refusal;
@@ -19,6 +20,7 @@ mod service;
 mod session;
 mod shell;
 mod streams;
+mod watched;
 
 use std::io;
 use std::net::SocketAddr;
