@@ -11,6 +11,7 @@ mod files;
 mod grant;
 mod listener;
 mod metrics;
+mod node_entry;
 mod node_helper;
 mod program;
 mod quotas;
@@ -20,6 +21,7 @@ mod service;
 mod session;
 mod shell;
 mod streams;
+mod watched;
 
 use std::io;
 use std::net::SocketAddr;
