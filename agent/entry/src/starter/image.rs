@@ -1,4 +1,4 @@
-//! The launcher as containers run it: a sealed memfd, which nobody in them can write, nor make
+//! A program of Podgate's own as containers run it: a sealed memfd, which nobody in them can write, nor make
 //! unexecutable for others where the kernel can seal that (F_SEAL_EXEC, Linux 6.3). Before, each
 //! container has a memfd of its own.
 
@@ -13,13 +13,11 @@ use rustix::io::Errno;
 
 use podgate_node_entry::ids::ContainerId;
 
-/// What is shown as the program's file until the launcher has made place for it.
-const NAME: &str = "podgate-launcher";
 /// Containers that have a memfd of their own, at the most. The oldest goes first; what still runs it
 /// keeps it.
 const MAX_OWN: usize = 64;
 
-/// Why there is no launcher.
+/// Why it cannot be run in containers.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("it is no program of Linux")]
@@ -30,9 +28,11 @@ pub(crate) enum Error {
     Io(#[from] io::Error),
 }
 
-/// The launcher.
+/// One program.
 #[derive(Debug)]
 pub(crate) struct Images {
+    /// What is shown as its file.
+    name: &'static str,
     program: Vec<u8>,
     /// For all containers.
     shared: Option<Arc<OwnedFd>>,
@@ -40,13 +40,14 @@ pub(crate) struct Images {
 }
 
 impl Images {
-    pub(crate) fn new(program: Vec<u8>) -> Result<Self, Error> {
+    pub(crate) fn new(name: &'static str, program: Vec<u8>) -> Result<Self, Error> {
         check(&program)?;
-        let shared = match seal(&program, true) {
+        let shared = match seal(name, &program, true) {
             Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => None,
             sealed => Some(Arc::new(sealed?)),
         };
         Ok(Self {
+            name,
             program,
             shared,
             own: Mutex::default(),
@@ -67,7 +68,7 @@ impl Images {
         if let Some((_, image)) = own.iter().find(|(id, _)| id == container) {
             return Ok(image.clone());
         }
-        let image = Arc::new(seal(&self.program, false)?);
+        let image = Arc::new(seal(self.name, &self.program, false)?);
         if own.len() >= MAX_OWN {
             own.pop_front();
         }
@@ -76,7 +77,7 @@ impl Images {
     }
 }
 
-fn seal(program: &[u8], for_all: bool) -> io::Result<OwnedFd> {
+fn seal(name: &str, program: &[u8], for_all: bool) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // A kernel that does not know MFD_EXEC refuses it, and makes an executable one without it.
     let flags = if for_all {
@@ -84,7 +85,7 @@ fn seal(program: &[u8], for_all: bool) -> io::Result<OwnedFd> {
     } else {
         flags
     };
-    let mut file = File::from(memfd_create(NAME, flags)?);
+    let mut file = File::from(memfd_create(name, flags)?);
     file.write_all(program)?;
     fchmod(&file, Mode::from_raw_mode(0o555))?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn nobody_can_change_it() {
-        let images = Images::new(program(1)).unwrap();
+        let images = Images::new("podgate-launcher", program(1)).unwrap();
         let image = images.of(&id('a')).unwrap();
         assert!(fcntl_add_seals(&image, SealFlags::SEAL).is_err());
         assert!(rustix::io::write(&image, b"x").is_err());
@@ -164,6 +165,7 @@ mod tests {
     #[test]
     fn without_the_seal_each_container_has_its_own() {
         let images = Images {
+            name: "podgate-launcher",
             program: program(1),
             shared: None,
             own: Mutex::default(),
