@@ -14,8 +14,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::files::Workers;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
+use crate::node_entry::NodeEntry;
 use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
@@ -28,6 +30,7 @@ pub(crate) struct Core {
     kubelet: kubelet::Config,
     identity: Arc<Identity>,
     node: Arc<NodeState>,
+    entry: Option<Arc<NodeEntry>>,
     services: Arc<ProgramServices>,
     /// What an earlier agent has not ended; the first core takes it.
     left: Mutex<Vec<JournalEntry>>,
@@ -53,6 +56,8 @@ impl Core {
         let helper = config.node_helper.clone();
         let helper = helper.map(|socket| NodeHelper::new(socket, metrics.helper.clone()));
         let node = NodeState::new(helper);
+        let entry = config.node_entry.clone();
+        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry_connected.clone()));
         for entry in &left {
             node.claim(entry.trace());
         }
@@ -76,6 +81,7 @@ impl Core {
             kubelet: config.kubelet.clone(),
             identity: Arc::new(identity),
             node: Arc::new(node),
+            entry,
             services: Arc::new(services),
             left: Mutex::new(left),
             stays: AtomicBool::new(false),
@@ -97,13 +103,21 @@ impl Core {
         );
         match kubelet {
             Ok(kubelet) => {
-                let programs = Programs::new(Arc::new(kubelet), Arc::clone(&self.services));
+                let kubelet = Arc::new(kubelet);
+                let programs =
+                    Programs::new(Arc::<Kubelet>::clone(&kubelet), Arc::clone(&self.services));
+                let workers = self.entry.as_ref().map(|entry| {
+                    let (entry, closed) = (Arc::clone(entry), self.closed.clone());
+                    let stays = Arc::clone(&entry);
+                    tasks.spawn(async move { stays.stay(&closed).await });
+                    Workers::new(entry, Arc::<Kubelet>::clone(&kubelet))
+                });
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let this = Arc::clone(&self);
                     tasks.spawn(async move { this.node.stay(&this.closed).await });
                 }
-                let service = Service::new(Arc::clone(&self.shared), programs);
+                let service = Service::new(Arc::clone(&self.shared), programs, workers);
                 let identity = Arc::clone(&self.identity);
                 let metrics = Arc::clone(&self.shared.metrics);
                 listener::serve(accepted, service, identity, metrics, self.closed.clone()).await;
