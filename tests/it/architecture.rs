@@ -38,7 +38,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     (
         "podgate_frontdoor",
-        &["podgate_identity", "podgate_process", "podgate_proto"],
+        &[
+            "podgate_identity",
+            "podgate_process",
+            "podgate_proto",
+            "podgate_sftp",
+        ],
     ),
     ("podgate_tests", &["podgate_node_entry", "podgate_proto"]),
 ];
