@@ -24,7 +24,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("podgate_worker", &["podgate_sftp"]),
     (
         "podgate_agent",
-        &["podgate_helper", "podgate_process", "podgate_proto"],
+        &[
+            "podgate_helper",
+            "podgate_node_entry",
+            "podgate_process",
+            "podgate_proto",
+        ],
     ),
     ("podgate_identity", &["podgate_proto"]),
     (
@@ -33,7 +38,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     (
         "podgate_frontdoor",
-        &["podgate_identity", "podgate_process", "podgate_proto"],
+        &[
+            "podgate_identity",
+            "podgate_process",
+            "podgate_proto",
+            "podgate_sftp",
+        ],
     ),
     ("podgate_tests", &["podgate_node_entry", "podgate_proto"]),
 ];
@@ -129,7 +139,11 @@ const ONLY_IN: &[OnlyIn] = &[
     },
     OnlyIn {
         what: "agent/src/runtime",
-        places: &["agent/src/program", "agent/src/refusal"],
+        places: &[
+            "agent/src/program",
+            "agent/src/refusal",
+            "agent/src/files/worker",
+        ],
         why: "a session moves bytes, of whatever runs",
     },
     OnlyIn {

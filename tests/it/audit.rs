@@ -2,6 +2,7 @@
 //! written.
 
 mod failing;
+mod files;
 
 use std::path::PathBuf;
 use std::time::Duration;
