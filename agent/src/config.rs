@@ -27,6 +27,8 @@ pub struct Config {
     pub certificate: enrolment::Source,
     pub kubelet: crate::runtime::kubelet::Config,
     pub node_helper: Option<PathBuf>,
+    pub node_entry: Option<PathBuf>,
+    pub runtime: Choice,
     pub journal: Option<PathBuf>,
     pub hang_up_grace: Duration,
     pub deny: Deny,
@@ -41,6 +43,19 @@ pub struct Config {
     pub drain: Duration,
     pub workers: usize,
     pub log: log::Config,
+}
+
+/// How programs are started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// Directly where the node entry can, else by the kubelet.
+    #[default]
+    Auto,
+    /// By the node entry alone.
+    Direct,
+    /// By the kubelet alone.
+    Kubelet,
 }
 
 /// The default for `handshakes`. A frontdoor makes one connection for each of its cores.
@@ -86,6 +101,9 @@ struct File {
     enrolment: Option<enrolment::Config>,
     kubelet: kubelet::File,
     node_helper: Option<PathBuf>,
+    node_entry: Option<PathBuf>,
+    #[serde(default)]
+    runtime: Choice,
     journal: Option<PathBuf>,
     #[serde(default = "default_journal")]
     journal_bytes: NonZeroU64,
@@ -159,6 +177,9 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         ));
     }
     mtls::agent_name(&node).map_err(|error| Invalid::new("node", error.to_string()))?;
+    if file.runtime == Choice::Direct && file.node_entry.is_none() {
+        return Err(Invalid::new("runtime", "direct needs nodeEntry"));
+    }
     file.log
         .check()
         .map_err(|error| Invalid::new("log", error))?;
@@ -171,6 +192,8 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         handshakes: file.handshakes.or(HANDSHAKES),
         certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         node_helper: file.node_helper,
+        node_entry: file.node_entry,
+        runtime: file.runtime,
         journal: file.journal,
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
         deny: file.deny,
@@ -229,6 +252,8 @@ mod tests {
         check("  labels: {}", "  labels: []", "deny.labels");
         check("sessions: 2000", "sessions: 0", "sessions");
         check("openings: 256", "openings: 0", "openings");
+        check("\nruntime: auto", "\nruntime: shim", "runtime");
+        check("\nruntime: auto", "\nruntime: direct", "nodeEntry");
         check("journalBytes: ", "journalBytes: -", "journalBytes");
         check("handshakes: {total", "handshakes: {most", "most");
         check(

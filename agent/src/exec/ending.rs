@@ -9,8 +9,9 @@
 /// How an exec shows that its program has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// The script prints these words on stderr. The agent answers by ending the input.
-    OnStderr { words: Vec<u8> },
+    /// The script prints these words on stderr. The agent answers by ending the input, and once that has
+    /// come, the script prints `done`, which is as long.
+    OnStderr { words: Vec<u8>, done: Vec<u8> },
     /// The script prints these words on the terminal. A terminal has no end of input, so the agent
     /// answers with a line.
     OnTerminal { words: Vec<u8>, answer: Vec<u8> },

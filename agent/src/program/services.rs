@@ -37,6 +37,14 @@ impl ProgramServices {
         }
     }
 
+    /// What other agents of this node have left since this one began.
+    pub(crate) async fn left(&self) -> Vec<JournalEntry> {
+        match &self.journal {
+            Some(journal) => journal.left().await,
+            None => Vec::new(),
+        }
+    }
+
     pub(super) async fn write(&self, entry: &JournalEntry) {
         if let Some(journal) = &self.journal {
             journal.write(entry).await;

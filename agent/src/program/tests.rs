@@ -232,7 +232,7 @@ impl Node {
     #[track_caller]
     fn asked(&self, expect: &[&str], in_journal: bool) {
         assert_eq!(*self.asked.lock().unwrap(), expect);
-        let (page, begun) = (self.folder.join("a.json"), Instant::now());
+        let (page, begun) = (self.folder.join("0.a.json"), Instant::now());
         while page.exists() != in_journal && begun.elapsed() < Duration::from_secs(20) {
             std::thread::yield_now();
         }
@@ -299,7 +299,7 @@ async fn a_failed_start_is_ended_if_it_may_run_all_the_same() {
 async fn the_next_agent_ends_what_the_journal_has() {
     let node = Node::new("again", Ends::ByKill, None);
     let program = node.start().await.ok().unwrap();
-    let page = std::fs::read(node.folder.join("a.json")).unwrap();
+    let page = std::fs::read(node.folder.join("0.a.json")).unwrap();
     drop(program);
     let page: serde_json::Value = serde_json::from_slice(&page).unwrap();
     let entry = serde_json::from_value(page["left"].clone()).unwrap();

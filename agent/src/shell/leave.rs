@@ -10,23 +10,33 @@ use crate::exec::Ending;
 /// Without a terminal. `3` is the session's stderr, and the words go there. The agent answers with the
 /// end of input. It has sent nothing else by then, because that would break the runtime's connection at
 /// its end. A job that outlives the command and has both the session's input and its output may read
-/// on: then nothing is taken from it.
+/// on: then nothing is taken from it. `__k` is there for speed: a test of a file's kind costs half of a
+/// comparison.
+///
+/// Most often all input has been read, so the shell looks by itself before it starts `cat`. It says when
+/// it has come to the end: a runtime may lose the end of input, so the agent bounds that wait. The output
+/// stays open, because a runtime would close stdin otherwise, while the agent still sends.
 const PIPES: &str = "\
 [ -z \"$__h\" ] || exit $__e
+__k=-e; [ ! -p \"/proc/$$/fd/0\" ] || __k=-p
 for __p in /proc/[0-9]*; do
-  [ \"$__p\" != \"/proc/$$\" ] && [ \"$__p/fd/0\" -ef \"/proc/$$/fd/0\" ] || continue
+  [ $__k \"$__p/fd/0\" ] && [ \"$__p/fd/0\" -ef \"/proc/$$/fd/0\" ] && [ \"$__p\" != \"/proc/$$\" ] || continue
   for __f in 1 2; do
     [ ! \"$__p/fd/$__f\" -ef \"/proc/$$/fd/1\" ] && [ ! \"$__p/fd/$__f\" -ef \"/proc/$$/fd/3\" ] || exit $__e
   done
 done
-printf '\\001%s:end\\002' \"$0\" >&3; cat >/dev/null || while read -r __p; do :; done
-exit $__e";
+printf '\\001%s:end\\002' \"$0\" >&3
+IFS= read -r __p && { cat >/dev/null || while read -r __p; do :; done; }
+printf '\\001%s:out\\002' \"$0\" >&3; exit $__e";
 
 /// On a terminal, which has no stderr and no end of input. The words go to the terminal, and the agent
-/// answers with a line.
+/// answers with an end of line and a line. Most often all input has been read, so that the second line
+/// is the answer. The agent bounds the wait.
 const TERMINAL: &str = "\
 [ -z \"$__h\" ] || exit $__e
 stty raw -echo; printf '\\001%s:end\\002' \"$0\"
+IFS= read -r __p; [ -n \"$__h\" ] || IFS= read -r __p
+case $__h$__p in *\"$0:end\") exit $__e;; esac
 grep -q \"$0:end\" || while [ -z \"$__h\" ] && IFS= read -r __p; do
   case $__p in *\"$0:end\") break;; esac
 done
@@ -57,14 +67,17 @@ pub(super) fn script(terminal: bool) -> &'static str {
 
 /// How the program's end shows behind a wrapper of this name.
 pub(super) fn ending(name: &str, terminal: bool) -> Ending {
-    let words = format!("\u{1}{name}:end\u{2}").into_bytes();
+    let words = |word| format!("\u{1}{name}:{word}\u{2}").into_bytes();
     if terminal {
         Ending::OnTerminal {
-            words,
+            words: words("end"),
             answer: format!("\n{name}:end\n").into_bytes(),
         }
     } else {
-        Ending::OnStderr { words }
+        Ending::OnStderr {
+            words: words("end"),
+            done: words("out"),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use super::context::Context;
 use super::grace::Grace;
 use super::handler::{ConnectionHandler, Opened};
 use super::pre_auth_stream::PreAuthStream;
+use super::socket::Prompt;
 use super::tunnel::Tunnel;
 use super::{admit, channels, jump, proxied, recheck, socket};
 use crate::quotas::PreAuthSlot;
@@ -92,6 +93,7 @@ async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
         // It may be shut down already.
         let _ = socket.shutdown(std::net::Shutdown::Both);
     };
+    let stream = Prompt::new(stream, client.logged_in.clone());
     converse(stream, &client, &grace, slot, cut).await;
     Ok(())
 }

@@ -12,6 +12,7 @@ use super::admit::{self, GRACE};
 use super::context::Context;
 use super::grace::Grace;
 use super::proxy_protocol::{self, Ends, Step};
+use super::socket::Acknowledge;
 use crate::quotas::PreAuthSlot;
 
 /// Its key in the configuration.
@@ -79,6 +80,8 @@ async fn header(stream: &mut TcpStream) -> Result<Option<Ends>, Error> {
                 header.resize(read + more, 0);
                 let missing = header.get_mut(read..).unwrap_or_default();
                 stream.read_exact(missing).await?;
+                // A proxy may hold the client's own bytes until then.
+                stream.acknowledge();
             }
         }
     }
