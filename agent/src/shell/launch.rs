@@ -120,6 +120,7 @@ impl PendingStart {
         match exit {
             Exit::NotFound(_) => Error::NoShell,
             Exit::Code(code) => Error::Ended(code),
+            Exit::Missing(line) => Error::Runtime(line.to_owned()),
             Exit::NotExecutable(text) | Exit::Failed(text) => {
                 trouble::in_words(&text).map_or(Error::Runtime(text), Error::Trouble)
             }
