@@ -15,7 +15,7 @@ fuzz_target!(|stream: &[u8]| {
         let header = &stream[..taken];
         match read(header) {
             Err(_) => return,
-            Ok(Step::Whole(client)) => {
+            Ok(Step::Whole(ends)) => {
                 // Cut short anywhere it asks for what is there, or fails the same.
                 for cut in 0..taken {
                     match read(&stream[..cut]) {
@@ -23,11 +23,15 @@ fuzz_target!(|stream: &[u8]| {
                         other => panic!("{other:?} at {cut} of {taken}"),
                     }
                 }
-                if let Some(client) = client {
-                    let (ip, port) = (client.ip(), client.port());
-                    let family = if ip.is_ipv4() { "TCP4" } else { "TCP6" };
-                    let line = format!("PROXY {family} {ip} {ip} {port} 22\r\n");
-                    assert_eq!(read(line.as_bytes()), Ok(Step::Whole(Some(client))));
+                if let Some(ends) = ends
+                    && ends.client.is_ipv4() == ends.server.is_ipv4()
+                {
+                    let (client, server) = (ends.client, ends.server);
+                    let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
+                    let (from, to) = (client.ip(), server.ip());
+                    let ports = format!("{} {}", client.port(), server.port());
+                    let line = format!("PROXY {family} {from} {to} {ports}\r\n");
+                    assert_eq!(read(line.as_bytes()), Ok(Step::Whole(Some(ends))));
                 }
                 return;
             }
