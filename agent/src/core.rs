@@ -17,7 +17,7 @@ use crate::audit::Audit;
 use crate::config::Config;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
-use crate::node::Node;
+use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
 use crate::quotas::Quotas;
@@ -33,14 +33,14 @@ pub(crate) struct Core {
     identity: Arc<Identity>,
     node: Arc<NodeState>,
     services: Arc<ProgramServices>,
-    /// What an earlier agent has not ended; the first core takes it.
+    /// What an earlier agent has not ended. The first core takes it.
     left: Mutex<Vec<JournalEntry>>,
     /// Whether a core stays connected to the node helper, and looks at what other agents leave.
     stays: AtomicBool,
     shared: Arc<Shared>,
     shutdown: Shutdown,
-    /// Cancelled when connections must end: after the sessions, and after their hang-ups, which need
-    /// the kubelet.
+    /// Cancelled when connections must end: after the sessions and after their hang-ups, which need the
+    /// kubelet.
     closed: CancellationToken,
 }
 
@@ -55,7 +55,7 @@ impl Core {
         let (journal, left) = journal.unzip();
         let left = left.unwrap_or_default();
         let helper = config.node_helper.clone();
-        let helper = helper.map(|socket| Node::new(socket, metrics.helper.clone()));
+        let helper = helper.map(|socket| NodeHelper::new(socket, metrics.helper.clone()));
         let node = NodeState::new(helper);
         for entry in &left {
             node.claim(entry.trace());
@@ -67,7 +67,7 @@ impl Core {
             shutdown.stopped.clone(),
         );
         let shared = Shared {
-            quotas: Quotas::new(config.sessions, config.sessions_per_user, config.openings),
+            quotas: Quotas::new(config.sessions, config.transfers, config.openings),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),

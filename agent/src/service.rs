@@ -28,7 +28,8 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use crate::admit::{self, Admitted, Served};
-use crate::audit::{Audit, Ended, Honoured};
+use crate::audit::{AcceptedGrant, Audit, Ended};
+use crate::files::{self, OrMissing};
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
 use crate::program::{NotStarted, Programs};
@@ -48,15 +49,10 @@ type Peer = <TlsStream<TcpStream> as Connected>::ConnectInfo;
 /// What all cores share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// This node's name.
     pub node: String,
-    /// Its own rules.
     pub deny: Deny,
-    /// Its own record.
     pub(crate) audit: Arc<Audit>,
-    /// Its metrics.
     pub metrics: Arc<Metrics>,
-    /// How many sessions may run.
     pub(crate) quotas: Quotas,
     /// Every session's task, and every hang-up's.
     pub sessions: TaskTracker,
@@ -74,12 +70,11 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// A service that runs what it is granted.
     pub(crate) fn new(shared: Arc<Shared>, programs: Programs) -> Self {
         Self { shared, programs }
     }
 
-    /// All streams that may be open on a connection.
+    /// How many streams may be open on a connection.
     pub(crate) fn most_streams(&self) -> u32 {
         u32::try_from(self.shared.quotas.most()).unwrap_or(u32::MAX)
     }
@@ -92,6 +87,14 @@ struct Session<'a> {
     user: String,
     begun: Instant,
     moved: Moved<'a>,
+}
+
+/// A program to run.
+struct Asked {
+    exec: Exec,
+    folder: WorkingDirectory,
+    /// Set if it is the image's own server of files, which the image may not have.
+    serves: Option<files::Service>,
 }
 
 #[tonic::async_trait]
@@ -129,11 +132,11 @@ impl Agent for Service {
     }
 }
 
-/// A request that has not been admitted yet.
+/// A stream whose first message is not known yet.
 struct Opening {
-    /// The first message, if it came with the request; `None` in it is the stream's end.
+    /// The first message, if it came with the stream. An inner `None` is the end of the stream.
     first: Option<Option<Result<FrontdoorMessage, Status>>>,
-    /// The slot of a request whose first message did not.
+    /// The slot of a stream whose first message did not come with it.
     slot: Option<Slot>,
 }
 
@@ -174,7 +177,7 @@ impl Service {
         metrics.sessions.count(action.unwrap_or_default(), outcome);
     }
 
-    /// Runs one session to its end; gives its outcome for the metrics.
+    /// Runs one session to its end. Returns its outcome for the metrics.
     async fn session(
         self,
         opening: Opening,
@@ -216,19 +219,26 @@ impl Service {
             begun,
             moved: Moved::new(&shared.metrics.bytes),
         };
+        let asked = match admitted.served {
+            Served::Exec(exec, folder) => Asked {
+                exec,
+                folder,
+                serves: None,
+            },
+            Served::Files(files, folder) => Asked {
+                exec: files::program(&files.service),
+                folder,
+                serves: Some(files.service),
+            },
+        };
+        let streams = (inbound, outbound);
         let granted = admitted.granted;
-        match admitted.served {
-            Served::Exec(exec, folder) => {
-                let streams = (inbound, outbound);
-                let asked = (exec, folder);
-                let outcome = self.exec(&session, granted, asked, opened, streams).await;
-                drop(slot);
-                outcome
-            }
-        }
+        let outcome = self.exec(&session, granted, asked, opened, streams).await;
+        drop(slot);
+        outcome
     }
 
-    /// Tells the frontdoor why there is no session. It counts as a request meanwhile.
+    /// Tells the frontdoor why there is no session. Until then the session counts as a request.
     async fn refuse(&self, opening: Opening, outbound: &session::Outbound, refusal: Refusal) {
         match opening.slot.or_else(|| self.shared.quotas.open()) {
             Some(slot) => {
@@ -236,7 +246,7 @@ impl Service {
                 drop(slot);
             }
             None => {
-                // A status without a message takes no window, so nothing of it can pile up.
+                // A status without a message takes no window, so these cannot pile up.
                 let _ = outbound.send(Err(self.overrun())).await;
             }
         }
@@ -255,7 +265,11 @@ impl Service {
         if self.shared.draining.is_cancelled() {
             return Err(Refusal::draining());
         }
-        admit::admit(open, &self.shared.node, &self.shared.deny)
+        let admitted = admit::admit(open, &self.shared.node, &self.shared.deny)?;
+        match &admitted.served {
+            Served::Files(files, _) if !files.rights.programs => Err(files::Error::Programs.into()),
+            _ => Ok(admitted),
+        }
     }
 
     /// Runs a program to its end, and hangs up what stays behind.
@@ -263,25 +277,29 @@ impl Service {
         &self,
         session: &Session<'_>,
         granted: Granted,
-        (exec, folder): (Exec, WorkingDirectory),
+        asked: Asked,
         opened: Opened,
         (mut inbound, outbound): (Streaming<FrontdoorMessage>, session::Outbound),
     ) -> &'static str {
         // A start is never abandoned half way, because its program would stay behind: a frontdoor that
         // leaves meanwhile is noticed after it. Start and end are boxed, so that a running session does
         // not hold their memory.
-        let mut program =
-            match Box::pin(self.programs.start(granted, &session.id, (&exec, folder))).await {
-                Ok(started) => started,
-                Err(NotStarted { error, failed }) => {
-                    self.ended(session, "refused", None);
-                    refuse(&outbound, error.into()).await;
-                    Box::pin(failed.end()).await;
-                    return "refused";
-                }
-            };
+        let start = (&asked.exec, asked.folder);
+        let mut program = match Box::pin(self.programs.start(granted, &session.id, start)).await {
+            Ok(started) => started,
+            Err(NotStarted { error, failed }) => {
+                self.ended(session, "refused", None);
+                refuse(&outbound, error.into()).await;
+                Box::pin(failed.end()).await;
+                return "refused";
+            }
+        };
+        if let Some(service) = &asked.serves {
+            let output = program.streams.output;
+            program.streams.output = Box::new(OrMissing::new(output, service));
+        }
         // It may hold a long command.
-        drop(exec);
+        drop(asked);
         self.shared.metrics.started(session.begun.elapsed());
         let granted = program.handle.granted();
         tracing::info!(
@@ -322,7 +340,7 @@ impl Service {
 
     /// Records that a grant is accepted. If that fails, nothing starts.
     fn record(&self, admitted: &Admitted, from: Option<SocketAddr>) -> Result<(), Refusal> {
-        let honoured = Honoured::new(
+        let accepted = AcceptedGrant::new(
             &admitted.id,
             &admitted.identity,
             &admitted.granted,
@@ -330,7 +348,7 @@ impl Service {
             &self.shared.node,
             from,
         );
-        let recorded = self.shared.audit.honours(&honoured);
+        let recorded = self.shared.audit.accepted(&accepted);
         recorded.map_err(|_| Refusal::unrecorded())
     }
 

@@ -97,7 +97,7 @@ const ONLY_IN: &[OnlyIn] = &[
         places: &[
             "agent/src/service",
             "frontdoor/src/agents",
-            "frontdoor/src/ssh/hear",
+            "frontdoor/src/ssh/agent_messages",
         ],
         why: "what the link's two ends read; agents has no name of its own for it",
     },
@@ -107,7 +107,7 @@ const ONLY_IN: &[OnlyIn] = &[
             "proto",
             "frontdoor/src/agents",
             "frontdoor/signer",
-            "frontdoor/src/ssh/hear",
+            "frontdoor/src/ssh/agent_messages",
             "agent/src/service",
             "agent/src/session",
         ],
@@ -177,12 +177,15 @@ const PURE: &[&str] = &[
     "agent/entry/src/report",
     "agent/entry/src/status",
     "agent/worker/src/scp/line",
+    "agent/worker/src/scp/pattern",
     "frontdoor/identity/src/addresses",
     "frontdoor/identity/src/identity",
     "frontdoor/identity/src/wildcard",
     "frontdoor/src/authn/options",
     "frontdoor/src/ssh/proxy_protocol",
+    "frontdoor/src/ssh/scp",
     "frontdoor/src/login_name",
+    "frontdoor/src/pod",
 ];
 
 /// All that a pure file may import, but for other pure files.

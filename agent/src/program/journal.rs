@@ -12,10 +12,10 @@ mod tests;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use podgate_process::files::FileThread;
+use podgate_process::file_thread::FileThread;
 use prometheus_client::metrics::counter::Counter;
 
-use super::entry::JournalEntry;
+use super::journal_entry::JournalEntry;
 use owner::Lock;
 use pages::Pages;
 

@@ -1,5 +1,5 @@
-//! Programs of a runtime that has no kubelet, shell or helper: it does what a test says, and tells what
-//! it was asked.
+//! Programs of a made-up runtime, which has no kubelet, shell or helper. It does what a test says, and
+//! records what it was asked.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -116,7 +116,7 @@ impl Running for Fake {
     }
 
     async fn kill(&mut self, _: &HangUp) -> Result<bool, Error> {
-        // A runtime kills what its streams are closed of, so the grace is none without them.
+        // Closing the streams lets a runtime kill the program, and the grace would be lost.
         assert!(!self.closed.load(Ordering::Relaxed), "closed in the grace");
         self.ask("kill");
         Ok(true)
@@ -228,7 +228,7 @@ impl Node {
         self.metrics.hangups.get_or_create(&outcome.into()).get()
     }
 
-    /// Holds what was asked of the runtime against this, and the journal once its thread is done.
+    /// Checks what was asked of the runtime, and what is in the journal once its thread is done.
     #[track_caller]
     fn asked(&self, expect: &[&str], in_journal: bool) {
         assert_eq!(*self.asked.lock().unwrap(), expect);

@@ -26,8 +26,8 @@ enum Error {
     Ended(#[from] io::Error),
 }
 
-/// Admits the client whose connection the proxy passes on, or refuses it. `ends` are the proxy's address
-/// and this frontdoor's; what is returned are the client's and the one that it has connected to.
+/// Admits the client whose connection the proxy passes on, or refuses it. `ends` are the addresses of
+/// the proxy and of this frontdoor. Returns the address of the client and the one that it connected to.
 pub(super) async fn client(
     mut stream: TcpStream,
     ends: (SocketAddr, SocketAddr),
@@ -46,7 +46,7 @@ pub(super) async fn client(
     };
     let (client, server) = match header {
         Ok(named) => named.map_or(ends, |named| (named.client, named.server)),
-        // As in a health check of this frontdoor.
+        // The proxy may merely check this frontdoor's health.
         Err(Error::Ended(reason)) => {
             tracing::debug!(peer = %proxy, %reason, "no client");
             return None;

@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes that may wait in the socket. A shell's echo waits behind those of its connection's bulk channels.
+/// Bytes that may wait in the socket. A shell's echo waits behind those of bulk channels on the same
+/// connection.
 const NOT_SENT: u32 = 128 * 1024;
 
 /// A peer that has not acknowledged bytes for `silence` is gone.

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::owner::{self, Gone, Lock, Owner};
-use crate::program::entry::JournalEntry;
+use crate::program::journal_entry::JournalEntry;
 
 /// Processes of an earlier boot are gone, and their numbers mean nothing (proc(5)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
