@@ -1,6 +1,7 @@
 //! The agent's configuration: YAML, checked as a whole before anything starts.
 
 mod kubelet;
+mod runtime;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU64};
@@ -13,6 +14,7 @@ use podgate_process::{admin, audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
 use crate::grant::Deny;
+pub use runtime::Runtime;
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct Config {
     pub certificate: enrolment::Source,
     pub kubelet: crate::runtime::kubelet::Config,
     pub node_helper: Option<PathBuf>,
+    pub node_entry: Option<PathBuf>,
+    pub runtime: Runtime,
     pub journal: Option<PathBuf>,
     pub hang_up_grace: Duration,
     pub deny: Deny,
@@ -86,6 +90,9 @@ struct File {
     enrolment: Option<enrolment::Config>,
     kubelet: kubelet::File,
     node_helper: Option<PathBuf>,
+    node_entry: Option<PathBuf>,
+    #[serde(default)]
+    runtime: Runtime,
     journal: Option<PathBuf>,
     #[serde(default = "default_journal")]
     journal_bytes: NonZeroU64,
@@ -162,6 +169,9 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
     file.log
         .check()
         .map_err(|error| Invalid::new("log", error))?;
+    if file.runtime == Runtime::Direct && file.node_entry.is_none() {
+        return Err(Invalid::new("runtime", "is direct, and needs nodeEntry"));
+    }
     Ok(Config {
         kubelet: file.kubelet.check(environment.host_ip.as_deref())?,
         node,
@@ -171,6 +181,8 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         handshakes: file.handshakes.or(HANDSHAKES),
         certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         node_helper: file.node_helper,
+        node_entry: file.node_entry,
+        runtime: file.runtime,
         journal: file.journal,
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
         deny: file.deny,
@@ -211,6 +223,8 @@ mod tests {
         };
         check("\nnode: node-a", "\nnood: node-a", "nood");
         check("\nnode: node-a", "", "node: ");
+        check("\nruntime: auto", "\nruntime: fast", "runtime");
+        check("\nruntime: auto", "\nruntime: direct", "runtime: is direct");
         check("\nlisten: 0.0.0.0:7443", "\nlisten: nowhere", "listen");
         check(
             "https://127.0.0.1:10250",

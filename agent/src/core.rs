@@ -13,14 +13,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
-use crate::config::Config;
+use crate::config::{Config, Runtime as Chosen};
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::node_entry::NodeEntry;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
 use crate::quotas::Quotas;
+use crate::runtime::direct::Direct;
 use crate::runtime::kubelet::{self, Kubelet, NodeState};
+use crate::runtime::{Choice, Runtime};
 use crate::service::{Service, Shared};
 
 #[derive(Debug)]
@@ -28,6 +31,9 @@ pub(crate) struct Core {
     kubelet: kubelet::Config,
     identity: Arc<Identity>,
     node: Arc<NodeState>,
+    /// Unless only the kubelet starts programs.
+    entry: Option<Arc<NodeEntry>>,
+    runtime: Chosen,
     services: Arc<ProgramServices>,
     /// What an earlier agent has not ended; the first core takes it.
     left: Mutex<Vec<JournalEntry>>,
@@ -56,6 +62,9 @@ impl Core {
         for entry in &left {
             node.claim(entry.trace());
         }
+        let entry = config.node_entry.clone();
+        let entry = entry.filter(|_| config.runtime != Chosen::Kubelet);
+        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry.clone()));
         let services = ProgramServices::new(
             journal,
             config.hang_up_grace,
@@ -76,6 +85,8 @@ impl Core {
             kubelet: config.kubelet.clone(),
             identity: Arc::new(identity),
             node: Arc::new(node),
+            entry,
+            runtime: config.runtime,
             services: Arc::new(services),
             left: Mutex::new(left),
             stays: AtomicBool::new(false),
@@ -97,11 +108,15 @@ impl Core {
         );
         match kubelet {
             Ok(kubelet) => {
-                let programs = Programs::new(Arc::new(kubelet), Arc::clone(&self.services));
+                let programs = self.programs(Arc::new(kubelet));
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let this = Arc::clone(&self);
                     tasks.spawn(async move { this.node.stay(&this.closed).await });
+                    if let Some(entry) = self.entry.clone() {
+                        let closed = self.closed.clone();
+                        tasks.spawn(async move { entry.stay(&closed).await });
+                    }
                 }
                 let service = Service::new(Arc::clone(&self.shared), programs);
                 let identity = Arc::clone(&self.identity);
@@ -112,6 +127,21 @@ impl Core {
         }
         tasks.close();
         tasks.wait().await;
+    }
+
+    /// What starts programs: the node entry before the kubelet, where there is one.
+    fn programs(&self, kubelet: Arc<Kubelet>) -> Programs {
+        let starts = self.shared.metrics.starts.clone();
+        let choice = match &self.entry {
+            None => Choice::new(Arc::clone(&kubelet) as Arc<dyn Runtime>, None, starts),
+            Some(entry) => {
+                let direct = Direct::new(Arc::clone(entry), Arc::clone(&kubelet));
+                let other = (self.runtime == Chosen::Auto)
+                    .then(|| Arc::clone(&kubelet) as Arc<dyn Runtime>);
+                Choice::new(Arc::new(direct), other, starts)
+            }
+        };
+        Programs::new(choice, kubelet, Arc::clone(&self.services))
     }
 
     /// Ends what an earlier agent has left. It counts as sessions.

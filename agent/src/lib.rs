@@ -4,6 +4,7 @@ pub mod config;
 
 mod admit;
 mod audit;
+mod command;
 mod core;
 mod exec;
 mod exit;

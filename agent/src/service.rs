@@ -270,22 +270,27 @@ impl Service {
         // A start is never abandoned half way, because its program would stay behind: a frontdoor that
         // leaves meanwhile is noticed after it. Start and end are boxed, so that a running session does
         // not hold their memory.
-        let mut program =
-            match Box::pin(self.programs.start(granted, &session.id, (&exec, folder))).await {
-                Ok(started) => started,
-                Err(NotStarted { error, failed }) => {
-                    self.ended(session, "refused", None);
-                    refuse(&outbound, error.into()).await;
-                    Box::pin(failed.end()).await;
-                    return "refused";
-                }
-            };
+        let mut program = match Box::pin(self.programs.start(
+            granted,
+            (&session.user, &session.id),
+            (&exec, folder),
+        ))
+        .await
+        {
+            Ok(started) => started,
+            Err(NotStarted { error, failed }) => {
+                self.ended(session, None, "refused", None);
+                refuse(&outbound, error.into()).await;
+                Box::pin(failed.end()).await;
+                return "refused";
+            }
+        };
         // It may hold a long command.
         drop(exec);
         self.shared.metrics.started(session.begun.elapsed());
         let granted = program.handle.granted();
         tracing::info!(
-            user = session.user, action = session.action.word(),
+            user = session.user, action = session.action.word(), runtime = program.handle.runtime(),
             namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
             "session begins"
         );
@@ -309,7 +314,8 @@ impl Service {
             }
         };
         tracing::info!(?end, "session ends");
-        self.ended(session, end.word(), end.status());
+        let runtime = Some(program.handle.runtime());
+        self.ended(session, runtime, end.word(), end.status());
         // A hang-up takes time, and the frontdoor need not wait for it.
         drop((inbound, outbound));
         if end.is_over() {
@@ -335,9 +341,15 @@ impl Service {
     }
 
     /// Records a session's end.
-    fn ended(&self, session: &Session<'_>, outcome: &'static str, status: Option<u8>) {
+    fn ended(
+        &self,
+        session: &Session<'_>,
+        runtime: Option<&'static str>,
+        outcome: &'static str,
+        status: Option<u8>,
+    ) {
         let (moved, after) = (session.moved.both(), session.begun.elapsed());
-        let end = Ended::new(&session.id, outcome, status, moved, after);
+        let end = Ended::new(&session.id, (outcome, status), runtime, moved, after);
         self.shared.audit.ended(&end);
     }
 }

@@ -24,7 +24,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("podgate_worker", &["podgate_sftp"]),
     (
         "podgate_agent",
-        &["podgate_helper", "podgate_process", "podgate_proto"],
+        &[
+            "podgate_helper",
+            "podgate_node_entry",
+            "podgate_process",
+            "podgate_proto",
+        ],
     ),
     ("podgate_identity", &["podgate_proto"]),
     (

@@ -8,7 +8,7 @@ mod held;
 mod launcher;
 mod program;
 
-pub(crate) use client::{NodeEntry, Started, sealed};
+pub(crate) use client::{NodeEntry, sealed};
 pub(crate) use error::Error;
 pub(crate) use launcher::Launcher;
 pub(crate) use program::{End, Program};

@@ -64,7 +64,10 @@ impl Fake {
 }
 
 fn say(channel: &Channel, number: u64, answer: Answer, beside: &[&OwnedFd]) {
-    let beside: Vec<_> = beside.iter().map(|it| std::os::fd::AsFd::as_fd(*it)).collect();
+    let beside: Vec<_> = beside
+        .iter()
+        .map(|it| std::os::fd::AsFd::as_fd(*it))
+        .collect();
     channel
         .send(&Message::Answer { number, answer }, &beside)
         .unwrap();
@@ -82,7 +85,12 @@ fn started(channel: &Channel, number: u64, handle: u64, of: &Child) {
         start_time: 0,
     };
     let handle = Handle(handle);
-    say(channel, number, Answer::Started { handle, process }, &[&pidfd]);
+    say(
+        channel,
+        number,
+        Answer::Started { handle, process },
+        &[&pidfd],
+    );
 }
 
 fn start() -> Start {
@@ -147,7 +155,12 @@ async fn answers_find_who_asked_and_ends_their_programs() {
             .unwrap();
         child.wait().unwrap();
         let signal = next(&channel);
-        say(&channel, signal.number, Answer::Reached { processes: 2 }, &[]);
+        say(
+            &channel,
+            signal.number,
+            Answer::Reached { processes: 2 },
+            &[],
+        );
         [signal.action, next(&channel).action]
     };
     let said = beside(entry, async |client, gauge| {
@@ -168,7 +181,10 @@ async fn answers_find_who_asked_and_ends_their_programs() {
     })
     .await;
     let (handle, signal) = (Handle(5), Signal::Usr1);
-    let expect = [Action::Signal { handle, signal }, Action::Release { handle }];
+    let expect = [
+        Action::Signal { handle, signal },
+        Action::Release { handle },
+    ];
     assert_eq!(said, expect);
 }
 
@@ -188,6 +204,8 @@ async fn a_lost_connection_is_made_again_for_what_is_held() {
         channel
             .send(&Message::Ended { handle, status }, &[])
             .unwrap();
+        // Until the agent's end.
+        while let Ok(Some(_)) = channel.receive::<Request>() {}
         (first, second)
     };
     let held = beside(entry, async |client, gauge| {

@@ -101,7 +101,7 @@ async fn download(
                 context.metrics.leg("start", begun);
                 continue;
             }
-            Some(Ok(Heard::Exited(status))) => return End::Exited(status),
+            Some(Ok(Heard::Exited(exit))) => return End::Exited(exit),
             Some(Ok(Heard::Failed(line))) => return End::Failed(line),
             Some(Err(error)) => return failed(&error),
             None => return End::ClientGone,
