@@ -5,9 +5,8 @@ mod event;
 
 use podgate_process::audit::{AuditLog, Unwritable};
 
-pub(crate) use event::{Ended, Honoured};
+pub(crate) use event::{AcceptedGrant, Ended};
 
-/// Takes events from all cores.
 #[derive(Debug)]
 pub(crate) struct Audit(AuditLog);
 
@@ -17,7 +16,7 @@ impl Audit {
     }
 
     /// Records that a grant is accepted. If this fails, nothing may start.
-    pub(crate) fn honours(&self, event: &Honoured<'_>) -> Result<(), Unwritable> {
+    pub(crate) fn accepted(&self, event: &AcceptedGrant<'_>) -> Result<(), Unwritable> {
         self.0.require(event)
     }
 

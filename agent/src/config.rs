@@ -1,7 +1,6 @@
 //! The agent's configuration: YAML, checked as a whole before anything starts.
 
 mod kubelet;
-mod runtime;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU64};
@@ -14,7 +13,6 @@ use podgate_process::{admin, audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
 use crate::grant::Deny;
-pub use runtime::Runtime;
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
 #[derive(Clone, Debug)]
@@ -30,24 +28,37 @@ pub struct Config {
     pub kubelet: crate::runtime::kubelet::Config,
     pub node_helper: Option<PathBuf>,
     pub node_entry: Option<PathBuf>,
-    pub runtime: Runtime,
+    pub runtime: Choice,
     pub journal: Option<PathBuf>,
     pub hang_up_grace: Duration,
     pub deny: Deny,
     pub audit: audit::Config,
     /// How many may run at once.
     pub sessions: usize,
-    /// How many may be asking for a session.
+    /// How many requests for a session may wait to become one.
     pub openings: usize,
     pub journal_bytes: u64,
-    /// How many of one user.
+    /// How many may run at once for one user.
     pub sessions_per_user: usize,
     pub drain: Duration,
     pub workers: usize,
     pub log: log::Config,
 }
 
-/// Handshakes' own bounds. A frontdoor makes a connection for each of its cores.
+/// How programs are started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// Directly where the node entry can, else by the kubelet.
+    #[default]
+    Auto,
+    /// By the node entry alone.
+    Direct,
+    /// By the kubelet alone.
+    Kubelet,
+}
+
+/// The default for `handshakes`. A frontdoor makes one connection for each of its cores.
 const HANDSHAKES: Bounds = Bounds {
     total: 128,
     per_address: 16,
@@ -65,7 +76,7 @@ struct Environment {
 }
 
 impl Environment {
-    /// That of this process.
+    /// Reads this process's environment.
     fn read() -> Self {
         Self {
             node_name: std::env::var("NODE_NAME").ok(),
@@ -92,7 +103,7 @@ struct File {
     node_helper: Option<PathBuf>,
     node_entry: Option<PathBuf>,
     #[serde(default)]
-    runtime: Runtime,
+    runtime: Choice,
     journal: Option<PathBuf>,
     #[serde(default = "default_journal")]
     journal_bytes: NonZeroU64,
@@ -166,12 +177,12 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         ));
     }
     mtls::agent_name(&node).map_err(|error| Invalid::new("node", error.to_string()))?;
+    if file.runtime == Choice::Direct && file.node_entry.is_none() {
+        return Err(Invalid::new("runtime", "direct needs nodeEntry"));
+    }
     file.log
         .check()
         .map_err(|error| Invalid::new("log", error))?;
-    if file.runtime == Runtime::Direct && file.node_entry.is_none() {
-        return Err(Invalid::new("runtime", "is direct, and needs nodeEntry"));
-    }
     Ok(Config {
         kubelet: file.kubelet.check(environment.host_ip.as_deref())?,
         node,
@@ -223,8 +234,6 @@ mod tests {
         };
         check("\nnode: node-a", "\nnood: node-a", "nood");
         check("\nnode: node-a", "", "node: ");
-        check("\nruntime: auto", "\nruntime: fast", "runtime");
-        check("\nruntime: auto", "\nruntime: direct", "runtime: is direct");
         check("\nlisten: 0.0.0.0:7443", "\nlisten: nowhere", "listen");
         check(
             "https://127.0.0.1:10250",
@@ -243,6 +252,8 @@ mod tests {
         check("  labels: {}", "  labels: []", "deny.labels");
         check("sessions: 2000", "sessions: 0", "sessions");
         check("openings: 256", "openings: 0", "openings");
+        check("\nruntime: auto", "\nruntime: shim", "runtime");
+        check("\nruntime: auto", "\nruntime: direct", "nodeEntry");
         check("journalBytes: ", "journalBytes: -", "journalBytes");
         check("handshakes: {total", "handshakes: {most", "most");
         check(

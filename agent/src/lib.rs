@@ -11,8 +11,8 @@ mod exit;
 mod grant;
 mod listener;
 mod metrics;
-mod node;
 mod node_entry;
+mod node_helper;
 mod program;
 mod quotas;
 mod refusal;
@@ -29,10 +29,10 @@ use std::sync::Arc;
 
 use podgate_process::admin::{self, Admin};
 use podgate_process::audit::{self as audit_log, AuditLog};
+use podgate_process::connection_slots::ConnectionSlots;
 use podgate_process::daemon::Daemon;
 use podgate_process::enrolment::Enrolment;
 use podgate_process::listener::{self as listening, accept_until, address, listen};
-use podgate_process::places::Places;
 use podgate_process::ready::Ready;
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
@@ -139,8 +139,8 @@ impl Daemon for Agent {
             let enrolled = self.enrolment.enrolled();
             if draining.run_until_cancelled(enrolled).await.is_some() {
                 let refused = self.metrics.refused_connections.clone();
-                let places = Places::new("link", self.config.handshakes, refused);
-                accept(self.listener, &places, &mut workers, draining).await;
+                let slots = ConnectionSlots::new("link", self.config.handshakes, refused);
+                accept(self.listener, &slots, &mut workers, draining).await;
             } else {
                 drop(self.listener);
             }
@@ -157,16 +157,16 @@ impl Daemon for Agent {
 /// Hands connections to the workers until the agent drains.
 async fn accept(
     listener: TcpListener,
-    places: &Arc<Places>,
+    slots: &Arc<ConnectionSlots>,
     workers: &mut Workers<Accepted>,
     draining: &CancellationToken,
 ) {
     let take = async |stream: tokio::net::TcpStream, peer: SocketAddr| {
-        let Ok(place) = places.take(peer.ip()) else {
+        let Ok(slot) = slots.take(peer.ip()) else {
             return;
         };
         match stream.into_std() {
-            Ok(stream) => workers.hand_over(Accepted { stream, place }).await,
+            Ok(stream) => workers.hand_over(Accepted { stream, slot }).await,
             Err(error) => tracing::warn!(%error, "cannot hand a connection over"),
         }
     };

@@ -1,12 +1,12 @@
 //! Where frontdoors connect: TLS both ways, and only a peer named `frontdoor.podgate` gets as far
-//! as gRPC. Until then a connection has a place, of which an address has few.
+//! as gRPC. Until then a connection has a slot, of which an address has few.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use podgate_process::connection_slots::{ConnectionSlot, Ended};
 use podgate_process::mtls::{self, FRONTDOOR_NAME, Identity};
-use podgate_process::places::{Ended, Place};
 use podgate_proto::limits;
 use podgate_proto::v1::agent_server::AgentServer;
 use socket2::SockRef;
@@ -32,15 +32,15 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// waited for.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// How long a connection takes new sessions: then its peer's certificate has to be shown again. Those
-/// that run go on.
+/// How long a connection takes new sessions. After that the peer must connect again and show its
+/// certificate. Running sessions go on.
 const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 
-/// A connection of a stranger's.
+/// A new connection, whose peer is not known yet.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) stream: std::net::TcpStream,
-    pub(crate) place: Place,
+    pub(crate) slot: ConnectionSlot,
 }
 
 /// Why a connection is refused.
@@ -65,14 +65,14 @@ pub(crate) async fn serve(
     let (trusted, incoming) = mpsc::channel(ADMITTED);
     let handshakes = TaskTracker::new();
     let accept = async {
-        while let Some(Accepted { stream, place }) = accepted.recv().await {
+        while let Some(Accepted { stream, slot }) = accepted.recv().await {
             let (identity, metrics) = (Arc::clone(&identity), Arc::clone(&metrics));
             let trusted = trusted.clone();
             handshakes.spawn(async move {
-                let shaken = place.hold(HANDSHAKE_TIMEOUT, handshake(stream, &identity));
+                let shaken = slot.hold(HANDSHAKE_TIMEOUT, handshake(stream, &identity));
                 match shaken.await.unwrap_or_else(|ended| Err(ended.into())) {
                     Ok(stream) => {
-                        place.trust();
+                        slot.trust();
                         // The receiver goes only when the server does.
                         drop(trusted.send(Ok::<_, io::Error>(stream)).await);
                     }
@@ -93,7 +93,7 @@ pub(crate) async fn serve(
         handshakes.wait().await;
         drop(trusted);
     };
-    // One beyond these is refused, and so need not be opened.
+    // A stream beyond these is refused in any case.
     let streams = service.most_streams().min(limits::MAX_STREAMS);
     let service = AgentServer::new(service)
         .max_decoding_message_size(limits::MAX_MESSAGE)

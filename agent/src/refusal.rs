@@ -54,20 +54,20 @@ impl Refusal {
         Self::same(Reason::Unsupported, message.to_owned())
     }
 
-    /// The agent cannot record what it would honour.
+    /// The agent cannot record the grant.
     pub(crate) fn unrecorded() -> Self {
         let message =
             "the agent on the pod's node cannot write its audit log, so it starts no session";
         Self::same(Reason::Denied, message.to_owned())
     }
 
-    /// As many sessions run as may.
+    /// The limit of all sessions is reached.
     pub(crate) fn full() -> Self {
         let message = "the pod's node has reached its limit of sessions; try again later";
         Self::same(Reason::Full, message.to_owned())
     }
 
-    /// As many sessions of one user run as may.
+    /// The limit of one user's sessions is reached.
     pub(crate) fn full_for_user() -> Self {
         let message = "you have reached the limit of sessions per user on the pod's node; end one, then try again";
         Self::same(Reason::Full, message.to_owned())
@@ -99,7 +99,7 @@ impl From<grant::Error> for Refusal {
     }
 }
 
-/// What is special to a runtime, the runtime says itself.
+/// A runtime words its own failures.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let cause = chain(&error);

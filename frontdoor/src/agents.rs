@@ -80,16 +80,16 @@ pub(crate) struct Stream {
     pub from_agent: Streaming<AgentMessage>,
 }
 
-/// The ids by which both ends know a session, each 32 lower-case hex digits.
+/// The ids of a session for both ends, each 32 lower-case hex digits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ids<'a> {
-    /// Its own.
+    /// The session's id.
     pub session: &'a str,
-    /// Its SSH connection's.
+    /// The id of its SSH connection.
     pub connection: &'a str,
 }
 
-/// The agents, as one core knows them.
+/// The connections of one core to the agents.
 #[derive(Debug)]
 pub(crate) struct Agents {
     identity: Arc<Identity>,
@@ -105,7 +105,8 @@ struct Link {
     terminal: bool,
 }
 
-/// A channel, and what it was dialled with. If that changes, the agent is dialled anew.
+/// A channel, and the address and certificate that it was dialled with. If either changes, the agent is
+/// dialled anew.
 #[derive(Debug)]
 struct Dialled {
     address: IpAddr,
@@ -246,16 +247,18 @@ async fn dial(
     name: rustls::pki_types::ServerName<'static>,
     config: Arc<ClientConfig>,
 ) -> Result<TlsStream<TcpStream>, Dial> {
-    let tcp = TcpStream::connect(address)
-        .await
-        .map_err(|error| Dial::Connect(Arc::new(error)))?;
-    tcp.set_nodelay(true)
-        .map_err(|error| Dial::Connect(Arc::new(error)))?;
+    let connect = |error| Dial::Connect(Arc::new(error));
+    let tls = |error| Dial::Tls(Arc::new(error));
+    let tcp = TcpStream::connect(address).await.map_err(connect)?;
+    tcp.set_nodelay(true).map_err(connect)?;
     // A socket that cannot have it still works.
     let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(limits::NOT_SENT);
-    let tls = |error| Dial::Tls(Arc::new(error));
-    let connector = TlsConnector::from(config);
-    let stream = connector.connect(name.clone(), tcp).await.map_err(tls)?;
+    let shaken = TlsConnector::from(config).connect(name.clone(), tcp).await;
+    let stream = shaken.map_err(|error| match error.get_ref() {
+        Some(cause) if cause.is::<rustls::Error>() => tls(error),
+        // A connection that ends in the handshake says nothing of who the agent is.
+        _ => connect(error),
+    })?;
     mtls::check_peer(stream.get_ref().1.peer_certificates(), &name.to_str())
         .map_err(|error| tls(io::Error::other(error)))?;
     Ok(stream)

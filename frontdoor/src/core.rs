@@ -19,7 +19,7 @@ use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::route::{AgentPods, Cluster, Router};
-use crate::ssh::{self, Accepted, Context, Greetings, HostIdentity, Turns};
+use crate::ssh::{self, Accepted, Context, Greetings, HostIdentity, PreAuthTurns};
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -37,7 +37,7 @@ pub(crate) struct Core {
     metrics: Arc<Metrics>,
     audit: Arc<Audit>,
     shutdown: Shutdown,
-    /// Why a core could not begin; the first one's reason.
+    /// The reason of the first core that could not begin.
     failure: Mutex<Option<kubernetes::Error>>,
 }
 
@@ -120,7 +120,7 @@ impl Core {
             host: Arc::clone(&self.host),
             limits: self.config.limits.clone(),
             quotas: Arc::clone(&self.quotas),
-            turns: Turns::default(),
+            turns: PreAuthTurns::default(),
             sessions: self.config.sessions.clone(),
             greetings: Arc::clone(&self.greetings),
             authenticator: Arc::clone(&self.authenticator),

@@ -102,7 +102,7 @@ const ONLY_IN: &[OnlyIn] = &[
         places: &[
             "agent/src/service",
             "frontdoor/src/agents",
-            "frontdoor/src/ssh/hear",
+            "frontdoor/src/ssh/agent_messages",
         ],
         why: "what the link's two ends read; agents has no name of its own for it",
     },
@@ -112,7 +112,7 @@ const ONLY_IN: &[OnlyIn] = &[
             "proto",
             "frontdoor/src/agents",
             "frontdoor/signer",
-            "frontdoor/src/ssh/hear",
+            "frontdoor/src/ssh/agent_messages",
             "agent/src/service",
             "agent/src/session",
         ],
@@ -188,6 +188,7 @@ const PURE: &[&str] = &[
     "frontdoor/src/authn/options",
     "frontdoor/src/ssh/proxy_protocol",
     "frontdoor/src/login_name",
+    "frontdoor/src/pod",
 ];
 
 /// All that a pure file may import, but for other pure files.

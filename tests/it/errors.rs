@@ -1,5 +1,6 @@
 //! Each leg that can fail gives one plain line on stderr that names it, status 255, within 10 s.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use podgate_tests::fixtures::images::Image;
@@ -121,6 +122,21 @@ async fn the_agent_down_or_another() {
         "{line}"
     );
     works(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_hangs_up_in_the_handshake_is_not_reached() {
+    let stand = stand().await;
+    let busy = TcpListener::bind(("127.0.0.7", stand.agent.port())).unwrap();
+    std::thread::spawn(move || busy.incoming().for_each(drop));
+    stand
+        .cluster
+        .add(pod("default", "far", "u3", "node-b", "127.0.0.7").container("main", "far"));
+    let line = failure(&stand, "far").await;
+    assert!(
+        line.contains("the agent on node node-b cannot be reached"),
+        "{line}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

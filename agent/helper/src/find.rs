@@ -1,22 +1,22 @@
 //! Finds the leader of a session: the process that the runtime itself started for it. It leads its own
 //! session (runc and crun call setsid for every exec), and its parent is outside the container. If
 //! several fit, the agent decides which one is meant, or that none is. A leader that was killed alone
-//! is found by what it has left.
+//! is found by the processes that it has left.
 
 use std::collections::HashSet;
 
 use procfs::process::Stat;
 
 use crate::{processes, terminal};
-use podgate_helper::protocol::{Answer, By, Candidate, ContainerId, Process, Stdin};
+use podgate_helper::protocol::{Answer, Candidate, ContainerId, FindBy, Process, Stdin};
 
 /// PF_EXITING of include/linux/sched.h.
 const EXITING: u32 = 4;
 /// The most processes in an answer.
 const MAX_CANDIDATES: usize = 256;
 
-/// All processes of the container that fit, and whether there are others of which that is not sure.
-pub(crate) fn find(container: &ContainerId, by: &By) -> Answer {
+/// All processes of the container that fit, and whether there are others that may fit.
+pub(crate) fn find(container: &ContainerId, by: &FindBy) -> Answer {
     let mut found = Found::default();
     for stat in leaders(container) {
         if found.candidates.len() == MAX_CANDIDATES {
@@ -33,8 +33,8 @@ pub(crate) fn find(container: &ContainerId, by: &By) -> Answer {
     }
 }
 
-/// How many processes of the container run. One that is exiting runs no more, though it may take a
-/// while to free its memory.
+/// How many processes run in the container. An exiting one does not count, though it may take a while
+/// to free its memory.
 pub(crate) fn count(container: &ContainerId) -> usize {
     processes::all()
         .filter(|stat| !processes::ended(stat) && stat.flags & EXITING == 0)
@@ -42,14 +42,14 @@ pub(crate) fn count(container: &ContainerId) -> usize {
         .count()
 }
 
-/// The processes that a runtime has started in a container. The container is checked before anything
-/// that a process can make long.
+/// The processes that a runtime has started in a container. The container is checked first: all else a
+/// process can make long.
 fn leaders(container: &ContainerId) -> impl Iterator<Item = Stat> {
     processes::all()
         .filter(|stat| stat.pid == stat.session && !processes::ended(stat))
         .filter(|stat| processes::is_in(stat.pid, container))
-        // The runtime is in no container. A daemon's new parent may be in another: the pause of a pod
-        // whose containers share their processes.
+        // The runtime is in no container. A daemon's new parent may be in another one: the pause
+        // container of a pod whose containers share their processes.
         .filter(|stat| !processes::is_in_any(stat.ppid))
 }
 
@@ -60,7 +60,7 @@ struct Found {
 }
 
 impl Found {
-    fn consider(&mut self, stat: &Stat, container: &ContainerId, by: &By) {
+    fn consider(&mut self, stat: &Stat, container: &ContainerId, by: &FindBy) {
         let mut candidate = |stdin, words| {
             if let Ok(pid) = u32::try_from(stat.pid) {
                 self.candidates.push(Candidate {
@@ -71,7 +71,7 @@ impl Found {
             }
         };
         let sure = match by {
-            By::Report {
+            FindBy::Report {
                 pid,
                 start_time,
                 session,
@@ -88,13 +88,13 @@ impl Found {
                     processes::has_mark(stat, container, session)
                 }
             }
-            By::Mark { session } => match processes::has_mark(stat, container, session) {
+            FindBy::Mark { session } => match processes::has_mark(stat, container, session) {
                 Ok(false) => return,
                 seen => seen,
             },
-            By::Start { words, since } => {
+            FindBy::Start { words, since } => {
                 if stat.starttime >= *since {
-                    // One that cannot be looked at may be a double.
+                    // A process that cannot be looked at may be a double.
                     let words = processes::has_words(stat, container, words).unwrap_or(true);
                     candidate(terminal::stdin(stat, container), words);
                 }
@@ -107,18 +107,19 @@ impl Found {
         }
     }
 
-    /// Looks for a session whose leader is gone. Its number stays taken as long as a process has it,
-    /// and the mark of one tells whose it is. Without a reported leader it may as well be a daemon's.
-    fn consider_orphans(&mut self, container: &ContainerId, by: &By) {
+    /// Looks for a session whose leader is gone. The session's number stays taken as long as a process
+    /// has it, and the mark of one such process tells whose session it is. Without a reported leader it
+    /// may as well be a daemon's session.
+    fn consider_orphans(&mut self, container: &ContainerId, by: &FindBy) {
         let (session, reported) = match by {
-            By::Report {
+            FindBy::Report {
                 session,
                 pid,
                 start_time,
                 ..
             } => (session, Some((*pid, *start_time))),
-            By::Mark { session } => (session, None),
-            By::Start { .. } => return,
+            FindBy::Mark { session } => (session, None),
+            FindBy::Start { .. } => return,
         };
         let (mut numbers, mut sure) = (HashSet::new(), false);
         for stat in orphans(container) {
@@ -153,7 +154,7 @@ impl Found {
     }
 }
 
-/// The processes of a container whose session has no leader any more.
+/// The processes of a container that belong to a session without a leader.
 fn orphans(container: &ContainerId) -> impl Iterator<Item = Stat> {
     let led = |stat: &Stat| {
         let leader = processes::stat(stat.session);

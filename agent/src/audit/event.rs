@@ -17,7 +17,7 @@ const MAX_NAMES: usize = 4096;
 /// A grant that is accepted.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Honoured<'a> {
+pub(crate) struct AcceptedGrant<'a> {
     v: u32,
     time: String,
     event: &'static str,
@@ -57,7 +57,7 @@ pub(crate) struct Ended<'a> {
     duration_ms: u64,
 }
 
-impl<'a> Honoured<'a> {
+impl<'a> AcceptedGrant<'a> {
     pub(crate) fn new(
         session: &'a str,
         identity: &'a Identity,

@@ -1,10 +1,11 @@
-//! How much input a runtime may hold that its program has not read. SPDY has no flow control here, and
-//! a runtime that stops reading the connection stops for everything: sizes, pings, the end.
+//! Limits how much input a runtime may hold that its program has not read. SPDY has no flow control
+//! here, and a runtime that stops reading its connection stops for everything: terminal sizes, pings
+//! and the end.
 //!
-//! A runtime's SPDY (moby/spdystream) hands frames to [`WORKERS`] queues of 50: data by its stream,
-//! pings in turn. So of as many pings one stands behind the input. If all are answered, the runtime has
-//! passed on all input that came before them. Input waits here while too much is unanswered, so no
-//! queue is ever full and the runtime reads on.
+//! A runtime's SPDY (moby/spdystream) puts frames into [`WORKERS`] queues of 50: data by its stream,
+//! pings in turn. So of every [`WORKERS`] pings, one is queued behind the input. Once all of them are
+//! answered, the runtime has passed on all input that was sent before them. Input waits here while too
+//! much is unanswered. So no queue is ever full, and the runtime reads on.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,12 +25,12 @@ const GROUP: u32 = 4;
 const GROUPS: usize = (FRAMES / GROUP) as usize;
 /// A peer that answers no ping at all in this time has no such queues.
 const SILENT: Duration = Duration::from_secs(2);
-/// Answers stand behind output. If nobody takes that for this long, input goes on without them: its
-/// program may be one that reads all before its client does.
+/// Answers to pings wait behind output. If nobody takes the output for this long, input goes on without
+/// the answers: the program may be one that reads everything before its client reads.
 const PAUSED: Duration = Duration::from_millis(500);
-/// Without a time that is known, input waits this long before it looks again.
+/// How long input waits before it looks again, if it does not know of a time.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// The pause between two looks whether a runtime is stuck.
+/// The pause between two checks whether a runtime is stuck.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// The input that a runtime holds, as both halves of an exec know it.
@@ -43,7 +44,7 @@ pub(super) struct Window {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Frames that were sent after the last pings.
+    /// Frames of input that were sent after the last pings.
     loose: u32,
     /// Pings that are not all answered, the oldest first.
     asked: VecDeque<Group>,
@@ -69,9 +70,9 @@ struct Group {
 
 /// Whether a frame may be sent.
 #[derive(Debug, PartialEq, Eq)]
-enum Room {
-    Free,
-    /// Not before an answer, or this time.
+enum MaySend {
+    Now,
+    /// Only after an answer to a ping, or at this time.
     Wait(Option<Instant>),
 }
 
@@ -91,11 +92,11 @@ impl Window {
     /// Waits until a frame may be sent.
     pub(super) async fn free(&self) {
         loop {
-            let until = match self.state().room(Instant::now()) {
-                Room::Free => return,
-                Room::Wait(until) => until,
+            let until = match self.state().may_send(Instant::now()) {
+                MaySend::Now => return,
+                MaySend::Wait(until) => until,
             };
-            // The longest wait is no end: what has changed meanwhile wakes it.
+            // This is not forever: a change wakes the wait, too.
             let alarm = sleep_until(until.unwrap_or_else(|| Instant::now() + LONGEST));
             tokio::select! {
                 () = self.changed.notified() => {}
@@ -142,19 +143,19 @@ impl Window {
 }
 
 impl State {
-    fn room(&mut self, now: Instant) -> Room {
+    fn may_send(&mut self, now: Instant) -> MaySend {
         let asked: u32 = self.asked.iter().map(|group| group.frames).sum();
         if asked + self.loose < FRAMES {
             self.full = None;
-            return Room::Free;
+            return MaySend::Now;
         }
         let full = *self.full.get_or_insert(now);
         let silent = (!self.answers).then_some(full + SILENT);
         let paused = self.paused.map(|paused| paused.max(full) + PAUSED);
         let until = [silent, paused].into_iter().flatten().min();
         match until {
-            Some(until) if until <= now => Room::Free,
-            until => Room::Wait(until),
+            Some(until) if until <= now => MaySend::Now,
+            until => MaySend::Wait(until),
         }
     }
 
@@ -200,7 +201,7 @@ mod tests {
     /// Sends frames while there is room; how many, with the pings asked for.
     fn fill(state: &mut State, now: Instant) -> (u32, Vec<u32>) {
         let (mut frames, mut pings) = (0, Vec::new());
-        while state.room(now) == Room::Free && frames < 1000 {
+        while state.may_send(now) == MaySend::Now && frames < 1000 {
             state.loose += 1;
             frames += 1;
             pings.extend(state.ask(false, now));
@@ -216,9 +217,9 @@ mod tests {
         // The queue of the input is blocked, and each of the others answers.
         for ping in (0..20).filter(|ping| ping % WORKERS != 3) {
             state.answered(ping);
-            assert_eq!(state.room(now), Room::Wait(None), "{ping}");
+            assert_eq!(state.may_send(now), MaySend::Wait(None), "{ping}");
         }
-        // It gets on.
+        // The runtime passes input on again.
         state.answered(3);
         assert_eq!(fill(&mut state, now), (GROUP, vec![20]));
         for ping in [8, 13, 18] {
@@ -231,8 +232,8 @@ mod tests {
     fn a_peer_that_answers_no_ping_is_not_waited_for() {
         let (mut state, now) = (State::default(), Instant::now());
         fill(&mut state, now);
-        assert_eq!(state.room(now), Room::Wait(Some(now + SILENT)));
-        assert_eq!(state.room(now + SILENT), Room::Free);
+        assert_eq!(state.may_send(now), MaySend::Wait(Some(now + SILENT)));
+        assert_eq!(state.may_send(now + SILENT), MaySend::Now);
         assert!(!state.is_stuck(SILENT, now + SILENT));
     }
 
@@ -242,17 +243,17 @@ mod tests {
         fill(&mut state, now);
         state.answered(0);
         state.paused = Some(now);
-        assert_eq!(state.room(now), Room::Wait(Some(now + PAUSED)));
+        assert_eq!(state.may_send(now), MaySend::Wait(Some(now + PAUSED)));
         let later = now + PAUSED;
         assert_eq!(fill(&mut state, later).0, 1000);
         // Output is taken again. What was sent meanwhile is asked for, too.
         state.paused = None;
-        assert_eq!(state.room(later), Room::Wait(None));
+        assert_eq!(state.may_send(later), MaySend::Wait(None));
         for ping in 0..20 {
             state.answered(ping);
         }
         let first = state.ask(false, later).unwrap();
-        assert_eq!(state.room(later), Room::Wait(None));
+        assert_eq!(state.may_send(later), MaySend::Wait(None));
         for ping in first..first + WORKERS {
             state.answered(ping);
         }

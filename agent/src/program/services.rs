@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::entry::JournalEntry;
+use super::hangup_turns::HangUpTurns;
 use super::journal::Journal;
-use super::turns::Turns;
+use super::journal_entry::JournalEntry;
 use crate::metrics::Metrics;
 
-/// What starts and ends programs, for all cores.
 #[derive(Debug)]
 pub(crate) struct ProgramServices {
     journal: Option<Journal>,
-    pub(super) turns: Turns,
+    pub(super) turns: HangUpTurns,
     /// Between SIGHUP and SIGKILL.
     pub(super) grace: Duration,
     pub(super) metrics: Arc<Metrics>,
@@ -31,10 +30,18 @@ impl ProgramServices {
     ) -> Self {
         Self {
             journal,
-            turns: Turns::new(metrics.hangups_waiting.clone()),
+            turns: HangUpTurns::new(metrics.hangups_waiting.clone()),
             grace,
             metrics,
             stopped,
+        }
+    }
+
+    /// What other agents of this node have left since this one began.
+    pub(crate) async fn left(&self) -> Vec<JournalEntry> {
+        match &self.journal {
+            Some(journal) => journal.left().await,
+            None => Vec::new(),
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use podgate_proto::v1::{Exec, WorkingDirectory};
 
-use super::entry::JournalEntry;
 use super::hangup;
+use super::journal_entry::JournalEntry;
 use super::services::ProgramServices;
 use super::signals::Signals;
 use super::supervisor::ProgramSupervisor;
@@ -15,7 +15,7 @@ use crate::grant::Granted;
 use crate::runtime::{self, Choice, Record, Running, Runtime, Start, Trace, Tried};
 use crate::streams::Streams;
 
-/// Starts programs; one a core.
+/// Starts programs. There is one per core.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     choice: Choice,
@@ -158,7 +158,7 @@ impl Record for Intent<'_> {
 }
 
 impl FailedStart {
-    /// Ends whatever was started, which may take as long as a slow start.
+    /// Ends whatever was started. This may take as long as a slow start.
     pub(crate) async fn end(self) {
         let services = &self.programs.services;
         let Some(running) = self.running else {

@@ -1,6 +1,6 @@
 //! A program with what the journal keeps of it.
 
-use super::entry::JournalEntry;
+use super::journal_entry::JournalEntry;
 use super::services::ProgramServices;
 use crate::grant::Granted;
 use crate::runtime::{HangUp, Running};

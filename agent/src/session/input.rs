@@ -22,8 +22,8 @@ use super::supervisor::Supervisor;
 use crate::metrics::Moved;
 use crate::streams::Input;
 
-/// How often an idle process is kept alive. Runtimes cut one off after 4 h by default, hardened ones
-/// (containerd's `stream_idle_timeout`) and what stands before a kubelet sooner.
+/// How often an idle program is kept alive. Runtimes cut it off after 4 h by default. Hardened ones
+/// (containerd's `stream_idle_timeout`), and proxies in front of a kubelet, do so earlier.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// The credit of both directions.
@@ -56,13 +56,13 @@ pub(super) enum Order {
 
 /// What the frontdoor has sent so far.
 #[derive(Default)]
-struct Heard {
+struct Received {
     offset: Offset,
     ended: bool,
 }
 
 /// Reads the frontdoor's messages until it is gone, whether the process reads or not.
-pub(super) async fn listen(
+pub(super) async fn receive(
     inbound: &mut (impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin),
     supervisor: &impl Supervisor,
     (queue, resize, unread): (
@@ -73,9 +73,9 @@ pub(super) async fn listen(
     flow: &Flow,
     outbound: &Outbound,
 ) -> End {
-    let mut heard = Heard::default();
+    let mut received = Received::default();
     while let Some(Ok(FrontdoorMessage { message })) = inbound.next().await {
-        match hear(message, &mut heard, supervisor, (&resize, unread), flow) {
+        match handle(message, &mut received, supervisor, (&resize, unread), flow) {
             Ok(None) => {}
             // The credit bounds the queue, so it has room. It is gone once the process is done with its
             // input; the output says why.
@@ -91,9 +91,9 @@ pub(super) async fn listen(
 }
 
 /// Handles one message. Returns what to do with the process's input, if anything.
-fn hear(
+fn handle(
     message: Option<FromFrontdoor>,
-    heard: &mut Heard,
+    received: &mut Received,
     supervisor: &impl Supervisor,
     (resize, unread): (&watch::Sender<TerminalSize>, &CancellationToken),
     flow: &Flow,
@@ -103,7 +103,7 @@ fn hear(
             flow.output.credit(&credit)?;
             return Ok(None);
         }
-        // Neither signals nor sizes wait behind input that nobody reads. Of sizes the last one counts.
+        // Signals and sizes do not wait behind input that nobody reads. Only the last size counts.
         FromFrontdoor::Signal(signal) => {
             supervisor.signal(&signal.name);
             return Ok(None);
@@ -116,16 +116,16 @@ fn hear(
             unread.cancel();
             return Ok(None);
         }
-        FromFrontdoor::Input(_) | FromFrontdoor::EndOfInput(_) if heard.ended => {
+        FromFrontdoor::Input(_) | FromFrontdoor::EndOfInput(_) if received.ended => {
             return Err(Misuse::AfterEnd);
         }
         FromFrontdoor::Input(data) => {
             flow.input.received(data.bytes.len())?;
-            Order::Write(heard.offset.check(&data)?)
+            Order::Write(received.offset.check(&data)?)
         }
         FromFrontdoor::EndOfInput(end) => {
-            heard.offset.check_end(end.offset)?;
-            heard.ended = true;
+            received.offset.check_end(end.offset)?;
+            received.ended = true;
             Order::End
         }
         FromFrontdoor::Open(_) => return Err(Misuse::SecondOpen),
@@ -169,7 +169,7 @@ pub(super) async fn feed(
                 input.write(&bytes).await?;
                 moved.input(bytes.len());
                 if let Some(credit) = credit.passed_on(bytes.len()) {
-                    // `listen` notices if the frontdoor is gone.
+                    // `receive` notices if the frontdoor is gone.
                     let _ = tell(outbound, ToFrontdoor::InputCredit(credit)).await;
                 }
             }

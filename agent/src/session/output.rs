@@ -41,7 +41,7 @@ pub(super) async fn give(
             event = output.next() => event,
         };
         let given = match event {
-            // Where the pipe is not closed, the process gets the signal of a closed one when it writes.
+            // A program whose pipe cannot be closed gets SIGPIPE instead, when it writes.
             Ok(Event::Stdout(_)) if unread.is_cancelled() => {
                 if piped.is_none_or(|last| last.elapsed() >= PIPE) {
                     piped = Some(Instant::now());
@@ -101,8 +101,8 @@ async fn send(
     Ok(())
 }
 
-/// Tells how a process ended. A program that the runtime could not find or execute fares as a shell
-/// says it would: 127 and 126.
+/// Tells the frontdoor how a process ended. If the runtime could not find or execute the program, the
+/// status is a shell's: 127 or 126.
 async fn ended(
     exit: Exit,
     mut sent: Sent,

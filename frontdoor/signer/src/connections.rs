@@ -1,13 +1,13 @@
 //! Connections to the signer: TLS, and one short exchange each. Peers need not authenticate, so
-//! connections have places, and a time, before anything is read from them.
+//! connections have slots, and a time, before anything is read from them.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use podgate_process::connection_slots::{ConnectionSlot, ConnectionSlots, Ended};
 use podgate_process::listener::accept;
-use podgate_process::places::{Ended, Place, Places};
 use podgate_process::shutdown::Shutdown;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
@@ -35,12 +35,11 @@ enum Error {
     Http(#[from] hyper::Error),
 }
 
-/// The other end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
-    /// The connection's place, which is settled once its request is there.
-    pub(crate) place: Arc<Place>,
+    /// The connection's slot. It is settled once the request is there.
+    pub(crate) slot: Arc<ConnectionSlot>,
 }
 
 /// Serves until `draining`, with the TLS settings of each moment. A connection lasts for `within` at
@@ -48,7 +47,7 @@ pub(crate) struct Peer {
 /// `stopped`. Every task is in `tasks`.
 pub(crate) async fn serve<C, F>(
     listener: TcpListener,
-    (places, within): (Arc<Places>, Duration),
+    (slots, within): (Arc<ConnectionSlots>, Duration),
     tls: impl Fn() -> C,
     speak: impl FnOnce(TlsStream<TcpStream>, Peer) -> F + Clone + Send + 'static,
     tasks: TaskTracker,
@@ -59,13 +58,13 @@ pub(crate) async fn serve<C, F>(
 {
     let draining = &shutdown.draining;
     while let Some((stream, address)) = draining.run_until_cancelled(accept(&listener)).await {
-        let Ok(place) = places.take(address.ip()) else {
+        let Ok(slot) = slots.take(address.ip()) else {
             continue;
         };
-        let place = Arc::new(place);
+        let slot = Arc::new(slot);
         let peer = Peer {
             address,
-            place: Arc::clone(&place),
+            slot: Arc::clone(&slot),
         };
         let (tls, speak, stopped) = (tls().await, speak.clone(), shutdown.stopped.clone());
         tasks.spawn(async move {
@@ -75,7 +74,7 @@ pub(crate) async fn serve<C, F>(
                 let stream = stream.map_err(|_| Error::Timeout)??;
                 speak(stream, peer).await.map_err(Error::from)
             };
-            let served = place.hold(within, connection);
+            let served = slot.hold(within, connection);
             let Some(served) = stopped.run_until_cancelled(served).await else {
                 return;
             };

@@ -1,24 +1,24 @@
 //! The signer: holds the CAs, and gives agents, frontdoors and users their certificates. No SSH client
 //! reaches it.
 
-mod asked;
 mod ca;
 mod config;
 mod connections;
 mod desk;
 mod enrol;
 mod metrics;
-mod token;
-mod tokens;
+mod token_claims;
+mod token_rates;
+mod token_reviews;
 
 use std::sync::Arc;
 
 use podgate_identity::kubernetes;
 use podgate_process::admin::{self, Admin};
+use podgate_process::connection_slots::ConnectionSlots;
 use podgate_process::daemon::Daemon;
 use podgate_process::descriptors;
 use podgate_process::listener::{self, address, listen};
-use podgate_process::places::Places;
 use podgate_process::ready::{Ready, Waiting};
 use podgate_process::shutdown::Shutdown;
 use tokio::net::TcpListener;
@@ -31,7 +31,7 @@ use ca::Ca;
 use desk::DeskThread;
 use enrol::Enrol;
 use metrics::Metrics;
-use token::Claims;
+use token_claims::Claims;
 
 /// Why the signer does not run.
 #[derive(Debug, thiserror::Error)]
@@ -138,14 +138,14 @@ impl Daemon for Signer {
         if let Some(desk) = self.desk {
             parts.spawn(desk.serve(self.shutdown.clone()));
         }
-        let places = Places::new(
+        let slots = ConnectionSlots::new(
             "enrolment",
             self.config.enrolment.connections,
             self.metrics.refused_connections.clone(),
         );
         parts.spawn(enrol::serve(
             self.listener,
-            places,
+            slots,
             self.enrol,
             self.shutdown.clone(),
         ));

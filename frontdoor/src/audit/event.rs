@@ -243,7 +243,7 @@ impl<'a> Event<'a> {
         text.get(..end).unwrap_or_default()
     }
 
-    /// As many of these as there is room for, each whole. Empty ones take room, too.
+    /// Takes as many of these as there is room for, each whole. Empty ones take room, too.
     fn list(&mut self, field: &'static str, all: &'a [String], left: &mut usize) -> Vec<&'a str> {
         let mut list = Vec::new();
         for text in all {

@@ -39,7 +39,7 @@ pub enum Error {
 /// Why a certificate does not let someone in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub(crate) enum Refusal {
+pub(crate) enum CertificateRefusal {
     #[error("its CA is not trusted")]
     Authority,
     #[error("it is a host certificate")]
@@ -86,7 +86,8 @@ impl Certificates {
         if !rule.optional {
             read(&path)?;
         }
-        // If the file is emptied or deleted later, no CA is trusted, and the last keys do not stay.
+        // If the file is emptied or deleted later, no CA is trusted; the last keys do not stay in
+        // force.
         let authorities = Reloaded::load(vec![path.clone()], move || match read(&path) {
             Err(Error::Read { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(vec![]),
             Err(Error::Empty { .. }) => Ok(vec![]),
@@ -110,49 +111,49 @@ impl Certificates {
         certificate: &Certificate,
         from: IpAddr,
         now: SystemTime,
-    ) -> Result<(Identity, Restrictions), Refusal> {
+    ) -> Result<(Identity, Restrictions), CertificateRefusal> {
         self.trust(certificate, now)?;
         if certificate.cert_type().is_host() {
-            return Err(Refusal::Host);
+            return Err(CertificateRefusal::Host);
         }
         if certificate.valid_principals().is_empty() {
-            return Err(Refusal::NoPrincipals);
+            return Err(CertificateRefusal::NoPrincipals);
         }
         let restrictions = restrictions(certificate, from)?;
         Ok((self.identity(certificate)?, restrictions))
     }
 
     /// Checks that a trusted CA vouches for the certificate now, by algorithms that are strong enough.
-    fn trust(&self, certificate: &Certificate, now: SystemTime) -> Result<(), Refusal> {
+    fn trust(&self, certificate: &Certificate, now: SystemTime) -> Result<(), CertificateRefusal> {
         let authorities = self.authorities.last();
         let authority = certificate.signature_key();
         if !authorities.contains(&authority.fingerprint(HashAlg::Sha256)) {
-            return Err(Refusal::Authority);
+            return Err(CertificateRefusal::Authority);
         }
         for key in [authority, certificate.public_key()] {
             if let Some(reason) = strength::weakness(key) {
-                return Err(Refusal::Weak(reason));
+                return Err(CertificateRefusal::Weak(reason));
             }
         }
         if !strength::signs(&certificate.signature().algorithm()) {
-            return Err(Refusal::Signature);
+            return Err(CertificateRefusal::Signature);
         }
         let now = now
             .duration_since(UNIX_EPOCH)
             .map_or(0, |now| now.as_secs());
         if now < certificate.valid_after() {
-            return Err(Refusal::Early);
+            return Err(CertificateRefusal::Early);
         }
         if now >= certificate.valid_before() {
-            return Err(Refusal::Expired);
+            return Err(CertificateRefusal::Expired);
         }
         // Checks the above once more, and the CA's signature.
         certificate
             .validate_at(now, authorities.iter())
-            .map_err(|_| Refusal::Forged)
+            .map_err(|_| CertificateRefusal::Forged)
     }
 
-    fn identity(&self, certificate: &Certificate) -> Result<Identity, Refusal> {
+    fn identity(&self, certificate: &Certificate) -> Result<Identity, CertificateRefusal> {
         let rule = &self.rule;
         let principals = certificate.valid_principals().iter();
         let (groups, others): (Vec<_>, Vec<_>) =
@@ -168,7 +169,7 @@ impl Certificates {
                 let users = others.iter().filter_map(|name| name.strip_prefix(prefix));
                 match (users.clone().next(), users.count()) {
                     (Some(user), 1) => user,
-                    (_, count) => return Err(Refusal::User(count)),
+                    (_, count) => return Err(CertificateRefusal::User(count)),
                 }
             }
         };
@@ -181,21 +182,25 @@ impl Certificates {
     }
 }
 
-fn restrictions(certificate: &Certificate, from: IpAddr) -> Result<Restrictions, Refusal> {
+fn restrictions(
+    certificate: &Certificate,
+    from: IpAddr,
+) -> Result<Restrictions, CertificateRefusal> {
     let mut command = None;
     for (name, value) in certificate.critical_options().iter() {
         match name.as_str() {
             "force-command" if value.is_empty() || value.contains('\0') => {
-                return Err(Refusal::Command);
+                return Err(CertificateRefusal::Command);
             }
             "force-command" => command = Some(value.clone()),
             "source-address" => {
-                let networks = Addresses::networks(value).map_err(|_| Refusal::Networks)?;
+                let networks =
+                    Addresses::networks(value).map_err(|_| CertificateRefusal::Networks)?;
                 if !networks.fit(from) {
-                    return Err(Refusal::Address);
+                    return Err(CertificateRefusal::Address);
                 }
             }
-            _ => return Err(Refusal::Critical(name.clone())),
+            _ => return Err(CertificateRefusal::Critical(name.clone())),
         }
     }
     // Each permission needs its extension. Unknown extensions permit nothing.

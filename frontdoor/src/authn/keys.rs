@@ -1,8 +1,8 @@
 //! Public keys of the users file, or of a folder of such files. A key belongs to one user. A key that
-//! is weak or has an unsupported option lets nobody in, and the other keys are not affected. Nor are
-//! the other files of a folder by a wrong one.
+//! is weak or has an unsupported option lets nobody in, and the other keys are not affected. A wrong
+//! file in a folder does not affect the other files either.
 
-mod entry;
+mod authorized_key;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -16,8 +16,8 @@ use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{HashAlg, PublicKey};
 use serde::Deserialize;
 
-use entry::{Entry, entry};
-pub(crate) use entry::{KeyError, Refusal};
+use authorized_key::AuthorizedKey;
+pub(crate) use authorized_key::{KeyError, KeyRefusal};
 
 use super::restrictions::Restrictions;
 
@@ -64,7 +64,7 @@ type Known = (Arc<Identity>, Vec<String>);
 /// Entries by key fingerprint. A key may occur several times, with different options.
 #[derive(Debug, Default)]
 struct Table {
-    entries: HashMap<Fingerprint, Vec<Entry>>,
+    entries: HashMap<Fingerprint, Vec<AuthorizedKey>>,
     /// Keys that let nobody in: user, key number, reason.
     refused: Vec<(String, usize, KeyError)>,
     /// In a folder: files that let nobody in, and keys that two users have, which let in neither.
@@ -84,7 +84,7 @@ impl Users {
                 tracing::error!(user, number, %reason, ?path, "a key is refused");
             }
             for reason in &table.wrong {
-                tracing::error!(%reason, "of the folder of users this lets nobody in");
+                tracing::error!(%reason, "a file or key in the folder of users lets nobody in");
             }
             Ok(table)
         };
@@ -106,10 +106,10 @@ impl Users {
         key: &PublicKey,
         from: IpAddr,
         now: SystemTime,
-    ) -> Result<(Identity, Restrictions), Refusal> {
+    ) -> Result<(Identity, Restrictions), KeyRefusal> {
         let table = self.0.last();
         let entries = table.entries.get(&key.fingerprint(HashAlg::Sha256));
-        let mut why = Refusal::Unknown;
+        let mut why = KeyRefusal::Unknown;
         for entry in entries.into_iter().flatten() {
             match entry.hold(from, now) {
                 Ok(()) => return Ok((Identity::clone(&entry.identity), entry.restrictions())),
@@ -130,11 +130,11 @@ fn read(path: &Path, names: &Names) -> Result<Table, Error> {
         }
     }
     // A single file has one author, who learns of an error at once. A folder has files of several
-    // teams, and an error of one team must not stop the others.
+    // teams, and one team's error must not stop the others.
     if !folder && let Some(wrong) = table.wrong.drain(..).next() {
         return Err(wrong);
     }
-    let one = |entries: &[Entry]| {
+    let one = |entries: &[AuthorizedKey]| {
         let mut users = entries.iter().map(|entry| &entry.identity.user);
         let first = users.next();
         users.all(|user| Some(user) == first)
@@ -201,7 +201,7 @@ impl Table {
     fn add(&mut self, path: &Path, (identity, keys): &Known) {
         for (line, number) in keys.iter().zip(1..) {
             let user = || identity.user.clone();
-            let (key, entry) = match entry(line, identity) {
+            let (key, entry) = match authorized_key::parse(line, identity) {
                 Ok(read) => read,
                 Err(reason) => {
                     self.refused.push((user(), number, reason));

@@ -7,9 +7,9 @@ use super::{certificates, keys};
 #[allow(missing_docs, reason = "each message says it")]
 pub(crate) enum Refusal {
     #[error("the key: {0}")]
-    Key(#[from] keys::Refusal),
+    Key(#[from] keys::KeyRefusal),
     #[error("the certificate: {0}")]
-    Certificate(#[from] certificates::Refusal),
+    Certificate(#[from] certificates::CertificateRefusal),
     #[error("it is revoked")]
     Revoked,
     #[error("the revocation list cannot be read, so nobody may log in (authn.revokedOnFailure)")]

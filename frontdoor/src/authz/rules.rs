@@ -4,7 +4,7 @@
 use podgate_identity::{Identity, wildcard};
 
 use crate::config::{Rule, Selectors, What};
-use crate::login_name::{Container, Pod};
+use crate::pod::{Container, Pod};
 
 /// Why a rule refuses a session: what the user reads.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use podgate_process::config::Invalid;
 use serde::Deserialize;
 
-use crate::early::Early;
+use crate::login_pressure::LoginPressure;
 
 /// Checked limits. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Limits {
     pub least_login_grace: Duration,
     pub starts_per_address: usize,
     pub starts: usize,
-    pub(crate) early: Early,
+    pub(crate) early: LoginPressure,
     pub login_packet: usize,
     pub login_bytes: usize,
     pub rekeys_per_minute: u32,
@@ -193,7 +193,7 @@ impl File {
         Ok(Limits {
             login_grace: seconds(self.login_grace_seconds),
             least_login_grace: seconds(self.least_login_grace_seconds),
-            early: Early {
+            early: LoginPressure {
                 from: self.starts_drop_from as usize,
                 most: self.starts as usize,
                 percent: f64::from(self.starts_drop_percent),

@@ -28,7 +28,6 @@ const SLASH: [char; 2] = ['/', '~'];
 /// What a login name leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A pod.
     Pod {
         namespace: String,
         name: String,
@@ -40,16 +39,13 @@ pub(crate) enum Target {
         kind: Kind,
         namespace: String,
         name: String,
-        /// The container's name, if one was given.
         container: Option<String>,
     },
     /// A ready pod that has all of these labels.
     Labels {
         /// Values by key; at least one.
         labels: BTreeMap<String, String>,
-        /// The pod's namespace.
         namespace: String,
-        /// The container's name, if one was given.
         container: Option<String>,
     },
     /// A request to the frontdoor itself.
@@ -227,58 +223,6 @@ impl fmt::Display for Target {
         }
         Ok(())
     }
-}
-
-/// What a session needs to know of a pod in the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pod {
-    pub namespace: String,
-    pub name: String,
-    /// Its UID, as its kubelet knows it.
-    pub uid: String,
-    /// The node it runs on.
-    pub node: String,
-    /// That node's InternalIP.
-    pub node_address: std::net::IpAddr,
-    /// Whether it shares the node's network.
-    pub host_network: bool,
-    pub labels: BTreeMap<String, String>,
-    /// The kind of runtime that it asks for.
-    pub runtime_class: Option<String>,
-    /// Its containers of every kind, the ordinary ones first, in the spec's order.
-    pub containers: Vec<Container>,
-    /// The container that `kubectl exec` would choose, too.
-    pub default_container: Option<String>,
-    /// The init container that runs now, so that the ordinary ones wait.
-    pub initializing: Option<String>,
-}
-
-#[cfg(test)]
-impl Pod {
-    /// `web-0` of `prod` on `node-a`, with these containers.
-    pub(crate) fn web_0(containers: Vec<Container>) -> Self {
-        Self {
-            namespace: "prod".into(),
-            name: "web-0".into(),
-            uid: "u1".into(),
-            node: "node-a".into(),
-            node_address: [10, 0, 0, 1].into(),
-            host_network: false,
-            labels: Default::default(),
-            runtime_class: None,
-            containers,
-            default_container: None,
-            initializing: None,
-        }
-    }
-}
-
-/// A container of a pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Container {
-    pub name: String,
-    /// Its id as `<runtime>://<id>`, if it runs.
-    pub running: Option<String>,
 }
 
 #[cfg(test)]

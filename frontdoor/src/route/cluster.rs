@@ -1,5 +1,5 @@
 //! What all cores know of the cluster: its pods, recent answers of the API server, and the number of
-//! sessions in each pod. What a user makes it ask counts against the user's rate.
+//! sessions in each pod. Questions that a user causes count against the user's rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{self, AnswerCache};
-use super::following;
 use super::loads::Loads;
+use super::pod_object::PodObject;
+use super::pod_watch;
 use super::pods::Pods;
 use super::record::{Pools, Record};
-use super::wire::Seen;
 use super::workloads::{self, Selects};
 use crate::config::ClusterBounds;
 use crate::login_name::{Kind, Selector};
@@ -24,13 +24,12 @@ use podgate_identity::kubernetes::{ANSWER_TIMEOUT, within};
 
 /// How long an object's selector serves after it was read.
 const SELECTOR: Duration = Duration::from_secs(10);
-/// For answers that serve only the callers that wait for them.
+/// For answers that serve only callers that wait for them.
 const ONCE: Ages = Ages {
     good: Duration::ZERO,
     outage: Duration::ZERO,
 };
-/// Pods that are listed at most, if they are not watched or too new for the watch. One of these is
-/// picked.
+/// How many pods are listed if they are not watched, or too new for the watch. One of these is picked.
 const MOST: u32 = 500;
 
 /// A namespace and the SHA-256 of a selector, which may be long.
@@ -39,7 +38,7 @@ type Selected = (String, [u8; 32]);
 /// What is known of the cluster; empty at first.
 #[derive(Debug)]
 pub(crate) struct Cluster {
-    /// Whether somebody watches the pods.
+    /// Whether a router watches the pods.
     pub(super) watched: bool,
     pub(super) pods: Pods,
     pub(super) loads: Arc<Loads>,
@@ -102,7 +101,7 @@ impl Cluster {
         name: &str,
     ) -> Result<Arc<Record>, answers::Error> {
         self.lookups.take(user)?;
-        let api: Api<Seen> = Api::namespaced(client.clone(), namespace);
+        let api: Api<PodObject> = Api::namespaced(client.clone(), namespace);
         let ask = async {
             let found = within(ANSWER_TIMEOUT, || api.get_opt(name)).await?;
             let record = found.and_then(|seen| self.record(seen));
@@ -124,10 +123,10 @@ impl Cluster {
             return Ok(Arc::default());
         };
         self.lookups.take(user)?;
-        let api: Api<Seen> = Api::namespaced(client.clone(), namespace);
+        let api: Api<PodObject> = Api::namespaced(client.clone(), namespace);
         let asked = ListParams::default().labels(&query).limit(MOST);
         let ask = async {
-            let page = || async { following::page(&api, &mut asked.clone()).await };
+            let page = || async { pod_watch::page(&api, &mut asked.clone()).await };
             let found = within(ANSWER_TIMEOUT, page).await?;
             let records = found.items.into_iter();
             Ok(records.filter_map(|seen| self.record(seen)).collect())
@@ -168,7 +167,7 @@ impl Cluster {
 
     /// Makes the record of a pod that was read for a session. It is whole, and shares nothing with
     /// others.
-    fn record(&self, seen: Seen) -> Option<Arc<Record>> {
+    fn record(&self, seen: PodObject) -> Option<Arc<Record>> {
         let bounds = ClusterBounds {
             pod_bytes: usize::MAX,
             ..self.bounds

@@ -3,16 +3,15 @@
 use super::error::Error;
 use super::loads::PodSlot;
 use super::record::Record;
-use crate::login_name::{Container, Pod, Selector};
+use crate::login_name::Selector;
+use crate::pod::{Container, Pod};
 
 /// Where a session goes.
 #[derive(Debug)]
 pub(crate) struct Destination {
-    /// The pod.
     pub pod: Pod,
-    /// One of its containers.
     pub container: Container,
-    /// What selected the pod, if the target was not a pod's name.
+    /// The selector that selected the pod, if the target was not a pod's name.
     pub selector: Option<Selector>,
     /// Counts the session among those of the pod.
     pub pod_slot: PodSlot,

@@ -2,19 +2,19 @@
 //! not seen, or whose container does not run there, is read from the API server. Without a watch every
 //! pod is. For a workload, a service or labels it picks a ready pod.
 
-mod agents;
+mod agent_pods;
 mod answers;
 mod cluster;
 mod destination;
 mod error;
-mod following;
 mod ids;
 mod listing;
 mod loads;
+mod pod_object;
+mod pod_watch;
 mod pods;
 mod pool;
 mod record;
-mod wire;
 mod workloads;
 
 use std::net::IpAddr;
@@ -23,10 +23,11 @@ use std::sync::Arc;
 
 use podgate_identity::kubernetes;
 
-use crate::login_name::{NoneReady, Pod, Selector, Target};
+use crate::login_name::{NoneReady, Selector, Target};
+use crate::pod::Pod;
 use record::Record;
 
-pub(crate) use agents::AgentPods;
+pub(crate) use agent_pods::AgentPods;
 pub(crate) use answers::Error as AskError;
 pub(crate) use cluster::Cluster;
 pub(crate) use destination::Destination;

@@ -1,6 +1,6 @@
 //! The pods of the whole cluster, followed by one watch. A pod is found as soon as the watch has seen
-//! it. Which pods exist, and that one does not, is known once the first list is complete. A later list
-//! is merged into the table, so the old entries serve meanwhile and there is no second table.
+//! it. Only once the first list is complete is it known which pods do not exist. A later list is merged
+//! into the table, so the old entries serve meanwhile and there is no second table.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -8,17 +8,17 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use kube::runtime::watcher::Event;
 use tokio_util::sync::CancellationToken;
 
-use super::following;
+use super::pod_object::PodObject;
+use super::pod_watch;
 use super::record::{ByName, Pools, Record};
-use super::wire::Seen;
 use crate::config::ClusterBounds;
 use crate::login_name::Selector;
 
 /// By namespace, then by name.
 type Table = BTreeMap<Box<str>, HashSet<ByName>>;
 
-/// What is known of the cluster's pods. All cores read it. One follower writes it, and blocks the
-/// readers only while it puts in what it has prepared.
+/// The known pods of the cluster. All cores read them. One follower writes them, and blocks the readers
+/// only while it puts in what it has prepared.
 #[derive(Debug, Default)]
 pub(super) struct Pods {
     table: RwLock<Table>,
@@ -66,8 +66,8 @@ impl Pods {
         Some(Arc::clone(&pod.0))
     }
 
-    /// Whether a namespace has pods that are too large to be kept whole, so that nobody knows here what
-    /// selects them.
+    /// Whether a namespace has pods that are too large to be kept whole. It is not known here which
+    /// selectors select those.
     pub(super) fn has_parts(&self, namespace: &str) -> bool {
         let table = self.read();
         let mut pods = table.get(namespace).into_iter().flatten();
@@ -114,11 +114,11 @@ impl Pods {
         count: impl Fn(usize),
     ) {
         let mut follower = Follower::new(bounds);
-        following::follow(client, |event| count(self.take(event, &mut follower))).await;
+        pod_watch::follow(client, |event| count(self.take(event, &mut follower))).await;
     }
 
     /// Applies one event, and returns the number of pods.
-    fn take(&self, event: Event<Seen>, follower: &mut Follower) -> usize {
+    fn take(&self, event: Event<PodObject>, follower: &mut Follower) -> usize {
         match event {
             Event::Init => follower.list += 1,
             Event::InitApply(seen) | Event::Apply(seen) => {
@@ -155,7 +155,7 @@ impl Pods {
     }
 
     /// Returns whether the pod was there.
-    fn remove(&self, seen: &Seen) -> bool {
+    fn remove(&self, seen: &PodObject) -> bool {
         let metadata = &seen.pod.metadata;
         let (Some(namespace), Some(name)) = (&metadata.namespace, &metadata.name) else {
             return false;
@@ -171,8 +171,8 @@ impl Pods {
         removed
     }
 
-    /// Drops the pods that the last list did not have, and returns how many are left. What stays of a
-    /// namespace is collected while others can read, and then put in at once.
+    /// Drops the pods that the last list did not have, and returns how many are left. The remaining
+    /// pods of a namespace are collected while others can read, and then put in at once.
     fn sweep(&self, list: u32) -> usize {
         let namespaces: Vec<_> = self.read().keys().cloned().collect();
         let mut left = 0;

@@ -1,5 +1,5 @@
 //! A pod, reduced to what routing needs, in little memory: a cluster has a hundred thousand of them.
-//! What pods have in common is shared.
+//! Values that pods have in common are shared.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -8,18 +8,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::ids::{ContainerId, Uid};
+use super::pod_object::{ContainerFields, PodFields};
 use super::pool::Pool;
-use super::wire;
 use crate::config::ClusterBounds;
-use crate::login_name::{Container, Pod, Selector};
+use crate::login_name::Selector;
+use crate::pod::{Container, Pod};
 
 /// A label's key and value.
 type Label = (Arc<str>, Arc<str>);
 
-/// Bytes of a container beside its name and the text of its id, roughly.
+/// Bytes of a container beside its name and its id's text, roughly.
 const CONTAINER: usize = 48;
 
-/// One pod.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) name: Box<str>,
@@ -32,12 +32,12 @@ pub(super) struct Record {
     labels: Option<Arc<[Label]>>,
     /// Names of its containers: the ordinary ones, init, ephemeral.
     containers: Arc<[Arc<str>]>,
-    /// The ids of those that run, in the same order.
+    /// The ids of the running ones, in the same order.
     running: Box<[Option<ContainerId>]>,
     runtime_class: Option<Arc<str>>,
     phase: Phase,
     default_container: Option<u16>,
-    /// The init container that runs now, so that the ordinary ones wait.
+    /// The init container that runs now. The ordinary containers wait for it.
     initializing: Option<Arc<str>>,
     /// How many containers should run, and how many of those are ready.
     wanted: u16,
@@ -80,7 +80,7 @@ impl Pools {
 }
 
 /// Bytes of a pod's labels, and of the names and ids of its containers.
-fn size(pod: &wire::Pod) -> usize {
+fn size(pod: &PodFields) -> usize {
     let labels = pod.metadata.labels.iter().flatten();
     let labels = labels.map(|(key, value)| key.len() + value.len());
     let (spec, status) = (&pod.spec, &pod.status);
@@ -104,13 +104,13 @@ fn size(pod: &wire::Pod) -> usize {
 impl Record {
     /// `None` for a pod without a name, a namespace or a UID. What is over a bound is not kept.
     pub(super) fn new(
-        pod: wire::Pod,
+        pod: PodFields,
         list: u32,
         pools: &mut Pools,
         bounds: &ClusterBounds,
     ) -> Option<(String, Self)> {
         let whole = size(&pod) <= bounds.pod_bytes;
-        let wire::Pod {
+        let PodFields {
             metadata,
             spec,
             status,
@@ -118,7 +118,7 @@ impl Record {
         let annotations = metadata.annotations.unwrap_or_default();
         let uid = annotations.mirror.or(metadata.uid)?;
         let uid = Uid::bounded(&uid, bounds.uid_bytes);
-        let sidecar = |one: &&wire::Container| one.restart_policy.as_deref() == Some("Always");
+        let sidecar = |one: &&ContainerFields| one.restart_policy.as_deref() == Some("Always");
         let (ordinary, init) = (spec.containers, spec.init_containers);
         let wanted = ordinary.iter().flatten();
         let wanted: Vec<_> = wanted

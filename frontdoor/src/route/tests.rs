@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::destination::{Destination, choose};
 use super::loads::Loads;
+use super::pod_object::PodObject;
 use super::record::{Pools, Record};
-use super::wire::Seen;
 use crate::config::ClusterBounds;
 use crate::login_name::Selector;
 
@@ -36,7 +36,7 @@ fn web() -> Value {
 }
 
 fn record(pod: Value) -> Record {
-    let seen: Seen = serde_json::from_value(pod).unwrap();
+    let seen: PodObject = serde_json::from_value(pod).unwrap();
     let (pools, bounds) = (&mut Pools::default(), ClusterBounds::default());
     let (namespace, record) = Record::new(seen.pod, 1, pools, &bounds).unwrap();
     assert_eq!(namespace, "prod");
@@ -111,7 +111,7 @@ fn an_init_container_that_runs_is_known() {
     };
     check(json!({"running": {}}), Some("wait"));
     check(json!({"waiting": {}}), None);
-    // The sidecar runs, which is no step before the others.
+    // The sidecar runs, but the others do not wait for it.
     check(json!({"terminated": {"exitCode": 0}}), None);
 }
 

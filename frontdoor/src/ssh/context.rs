@@ -16,7 +16,7 @@ use crate::route::Router;
 
 use super::greetings::Greetings;
 use super::host_identity::HostIdentity;
-use super::turns::Turns;
+use super::pre_auth_turns::PreAuthTurns;
 
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -24,7 +24,7 @@ pub(crate) struct Context {
     pub(crate) limits: Limits,
     pub(crate) quotas: Arc<Quotas>,
     /// Of this core.
-    pub(crate) turns: Turns,
+    pub(crate) turns: PreAuthTurns,
     pub(crate) sessions: Sessions,
     pub(crate) greetings: Arc<Greetings>,
     pub(crate) authenticator: Arc<Authenticator>,

@@ -20,7 +20,7 @@ use crate::audit::Event;
 use crate::authn::{Credential, Login};
 use crate::quotas::{Full, PreAuthSlot};
 
-/// A channel that is open now, with what its task begins with.
+/// A channel that has just been opened, with what its task needs.
 pub(super) enum Opened {
     Session(session::Task, Channel<Msg>, Aside),
     Jump(jump::Task, Channel<Msg>),
@@ -36,7 +36,7 @@ pub(super) struct ConnectionHandler {
         allow(dead_code, reason = "the published russh does not ask")
     )]
     rekeys: Rekeys,
-    /// Whether a client over its limit of connections has opened the session that tells it.
+    /// Whether a client over its limit of connections has opened the session that says so.
     told: bool,
     /// Starts the task of a channel; the connection owns it.
     start: fn(&Client, Opened),
@@ -239,7 +239,7 @@ impl Handler for ConnectionHandler {
             Ok(slot) => slot,
             Err(full) => {
                 self.channels.refuse(&opening);
-                reply.reject(jump::Refusal::from(full).into()).await;
+                reply.reject(jump::JumpRefusal::from(full).into()).await;
                 return Ok(());
             }
         };

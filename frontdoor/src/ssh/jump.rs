@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Jump};
 use crate::authn::Login;
-use crate::login_name::{self, Container, Pod, Target};
+use crate::login_name::{self, Target};
+use crate::pod::{Container, Pod};
 use crate::quotas::{Full, PreAuthSlot};
 
 /// The one port of every target: ssh's default.
@@ -17,7 +18,7 @@ const PORT: u32 = 22;
 
 /// Why a jump is refused.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum JumpRefusal {
     #[error("a jump cannot lead to another jump")]
     Nested,
     #[error("only port 22 of a target can be reached")]
@@ -30,15 +31,15 @@ pub(super) enum Refusal {
     Full(#[from] Full),
 }
 
-impl From<Refusal> for ChannelOpenFailure {
+impl From<JumpRefusal> for ChannelOpenFailure {
     /// Adds the reason, which ssh prints (RFC 4254 §5.1).
-    fn from(refusal: Refusal) -> Self {
+    fn from(refusal: JumpRefusal) -> Self {
         let code = match refusal {
-            Refusal::Nested | Refusal::Port | Refusal::PermitOpen => {
+            JumpRefusal::Nested | JumpRefusal::Port | JumpRefusal::PermitOpen => {
                 Self::AdministrativelyProhibited
             }
-            Refusal::Target(_) => Self::ConnectFailed,
-            Refusal::Full(_) => Self::ResourceShortage,
+            JumpRefusal::Target(_) => Self::ConnectFailed,
+            JumpRefusal::Full(_) => Self::ResourceShortage,
         };
         Self::Other {
             code: code.code(),
@@ -57,21 +58,21 @@ pub(super) enum Mismatch {
 }
 
 impl Jump {
-    /// Reads where a channel of `client` leads. Nothing is looked up.
+    /// Reads where a channel of `client` leads, without looking anything up.
     pub(super) fn parse(
         client: &Client,
         login: &Login,
         host: &str,
         port: u32,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, JumpRefusal> {
         if client.jump.is_some() {
-            return Err(Refusal::Nested);
+            return Err(JumpRefusal::Nested);
         }
         if port != PORT {
-            return Err(Refusal::Port);
+            return Err(JumpRefusal::Port);
         }
         if !login.restrictions.may_jump(host, PORT as u16) {
-            return Err(Refusal::PermitOpen);
+            return Err(JumpRefusal::PermitOpen);
         }
         let sessions = &client.context.sessions;
         let target = without_suffix(host, &sessions.jump_suffix);
@@ -82,7 +83,7 @@ impl Jump {
         })
     }
 
-    /// The inner login, if its user is the outer one's, with the restrictions of both.
+    /// The inner login with the restrictions of both, if its user is the outer login's.
     pub(super) fn join(&self, inner: &Login) -> Result<Login, Mismatch> {
         let outer = &self.outer;
         if inner.identity.user != outer.identity.user {
@@ -98,7 +99,7 @@ impl Jump {
     }
 }
 
-/// A host name without the suffix by which a user's ssh_config tells pods from hosts.
+/// A host name without the suffix that marks pods in users' ssh_config.
 fn without_suffix<'a>(host: &'a str, suffix: &str) -> &'a str {
     let bare = host.strip_suffix(suffix);
     let bare = bare.and_then(|bare| bare.strip_suffix('.'));
@@ -117,8 +118,8 @@ pub(super) struct Task {
 }
 
 /// The container that a jump leads to: the one that its target names; else the one that the inner login
-/// name names, if the pod has it; else the default. Without a user name, ssh sends the local one. So a
-/// user who may have meant another container is told which one it is.
+/// name names, if the pod has it; else the default. Without a user name ssh sends the local one, so a
+/// user may have meant another container, and is told which one it is.
 pub(super) fn container(
     inner: &str,
     target: &Target,

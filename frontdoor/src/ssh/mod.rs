@@ -2,6 +2,7 @@
 //! to agents that they open.
 
 mod admit;
+mod agent_messages;
 mod auth;
 mod channels;
 mod client;
@@ -11,13 +12,14 @@ mod end;
 mod grace;
 pub(crate) mod greetings;
 mod handler;
-mod hear;
 mod host_identity;
 pub(crate) mod hostkeys;
 mod id;
 mod idle;
 mod jump;
 mod open;
+mod pre_auth_stream;
+mod pre_auth_turns;
 mod proxied;
 mod proxy_protocol;
 mod pump;
@@ -28,14 +30,12 @@ mod reserved;
 mod session;
 mod settings;
 mod socket;
-mod stranger;
 mod tunnel;
-mod turns;
 
 pub(crate) use admit::{Accepted, admit};
 pub(crate) use connection::serve;
 pub(crate) use context::Context;
 pub(crate) use greetings::Greetings;
 pub(crate) use host_identity::{Error as HostCertificateError, HostIdentity};
+pub(crate) use pre_auth_turns::PreAuthTurns;
 pub(crate) use settings::WINDOW_BY_CONSUMPTION;
-pub(crate) use turns::Turns;

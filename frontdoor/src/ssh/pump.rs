@@ -13,10 +13,10 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::agent_messages::{Error, Flow, Received, receive};
 use super::channels::Aside;
 use super::context::Context;
 use super::end::End;
-use super::hear::{Error, Flow, Heard, listen};
 use super::idle::Idle;
 use crate::agents::Stream;
 use crate::audit::Session;
@@ -46,13 +46,13 @@ pub(super) async fn run(
         unread,
     } = aside;
     let (opened, version) = watch::channel(0);
-    // Opened and the end take two more places than the credit allows.
+    // Opened and the end need two more places than the credit allows.
     let (queue, waiting) = mpsc::channel(MAX_WAITING + 2);
     tokio::select! {
         end = download(
             waiting, (write, unread), (&to_agent, opened), &flow.output, context, (&idle, record), tty
         ) => end,
-        error = listen(&mut from_agent, queue, &flow) => failed(&error),
+        error = receive(&mut from_agent, queue, &flow) => failed(&error),
         () = upload(read, &to_agent, &flow.input, context, (&idle, record)) => End::ClientGone,
         () = pass_on((signals, sizes), &to_agent, tty) => End::ClientGone,
         () = closed_output(unread, version, &to_agent) => End::ClientGone,
@@ -68,10 +68,10 @@ fn failed(error: &Error) -> End {
     End::Failed(error.to_string())
 }
 
-/// From the agent to the client. After `unread` the output is thrown away. `opened` is told the version of
+/// From the agent to the client. After `unread` the output is thrown away. `opened` gets the version of
 /// the link.
 async fn download(
-    mut waiting: mpsc::Receiver<Result<Heard, Error>>,
+    mut waiting: mpsc::Receiver<Result<Received, Error>>,
     (write, unread): (&ChannelWriteHalf<Msg>, &CancellationToken),
     (to_agent, opened): (&mpsc::Sender<FrontdoorMessage>, watch::Sender<u32>),
     credit: &flow::Receiver,
@@ -94,15 +94,15 @@ async fn download(
             }
         };
         let (code, bytes) = match heard {
-            Some(Ok(Heard::Output(bytes))) => (None, bytes),
-            Some(Ok(Heard::Stderr(bytes))) => (Some(STDERR), bytes),
-            Some(Ok(Heard::Opened(version))) => {
+            Some(Ok(Received::Output(bytes))) => (None, bytes),
+            Some(Ok(Received::Stderr(bytes))) => (Some(STDERR), bytes),
+            Some(Ok(Received::Opened(version))) => {
                 opened.send_replace(version);
                 context.metrics.leg("start", begun);
                 continue;
             }
-            Some(Ok(Heard::Exited(exit))) => return End::Exited(exit),
-            Some(Ok(Heard::Failed(line))) => return End::Failed(line),
+            Some(Ok(Received::Exited(exit))) => return End::Exited(exit),
+            Some(Ok(Received::Failed(line))) => return End::Failed(line),
             Some(Err(error)) => return failed(&error),
             None => return End::ClientGone,
         };
@@ -121,7 +121,7 @@ async fn download(
             None => {}
         }
         if let Some(credit) = credit.passed_on(length) {
-            // `listen` notices if the stream is over.
+            // `receive` notices if the stream is over.
             let _ = tell(to_agent, ToAgent::OutputCredit(credit)).await;
         }
     }

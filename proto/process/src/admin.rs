@@ -19,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bounds::Bounds;
+use crate::connection_slots::ConnectionSlots;
 use crate::listener::accept_until;
 use crate::metrics::RefusedConnections;
-use crate::places::Places;
 use crate::ready::Ready;
 
-/// The bounds of the admin address, unless the configuration has others. Few peers come: the kubelet and
-/// what collects metrics.
+/// The bounds of the admin address, unless the configuration has others. Few peers connect: the kubelet
+/// and whatever collects metrics.
 pub const BOUNDS: Bounds = Bounds {
     total: 64,
     per_address: 16,
@@ -52,13 +52,13 @@ pub struct Admin {
     pub draining: CancellationToken,
     /// How many connections it takes.
     pub bounds: Bounds,
-    /// Counts those that it does not take.
+    /// Counts the connections that find no slot.
     pub refused: RefusedConnections,
 }
 
 /// Serves until `stopped`.
 pub async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationToken) {
-    let places = Places::new("admin", admin.bounds, admin.refused.clone());
+    let slots = ConnectionSlots::new("admin", admin.bounds, admin.refused.clone());
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -66,7 +66,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationTok
         .with_state(admin);
     let tasks = TaskTracker::new();
     let take = async |stream: TcpStream, peer: SocketAddr| {
-        let Ok(place) = places.take(peer.ip()) else {
+        let Ok(slot) = slots.take(peer.ip()) else {
             return;
         };
         let connection = http1::Builder::new()
@@ -81,7 +81,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationTok
             );
         let stopped = stopped.clone();
         tasks.spawn(async move {
-            let served = place.hold(WITHIN, connection);
+            let served = slot.hold(WITHIN, connection);
             if let Some(Err(error)) = stopped.run_until_cancelled(served).await {
                 tracing::debug!(%peer, %error, "a connection to the admin address");
             }

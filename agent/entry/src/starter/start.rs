@@ -26,6 +26,7 @@ use super::fresh::fresh;
 use super::journal::Entry;
 use super::reaper::Flight;
 use super::scratch::Scratch;
+use super::survey;
 use crate::container::bundle::Container;
 use crate::container::failure;
 use crate::container::shim::Shim;
@@ -124,7 +125,7 @@ fn entry_failed(error: impl std::fmt::Display) -> Reason {
     Reason::Entry(error.to_string())
 }
 
-fn begin(context: &Context, given: Given) -> Result<Begun, Reason> {
+fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     let Given {
         start,
         launch,
@@ -134,6 +135,7 @@ fn begin(context: &Context, given: Given) -> Result<Begun, Reason> {
         .running
         .take(&start.container, &start.user)
         .map_err(Reason::TooMany)?;
+    let image = context.images.of(&start.container)?;
     let container = context.bundles.find(&start.container)?;
     let rules = &context.options.rules;
     container.config.check(&start, rules)?;
@@ -142,6 +144,7 @@ fn begin(context: &Context, given: Given) -> Result<Begun, Reason> {
         return Err(Reason::HostProcesses);
     }
     let shim = Shim::of(&first)?;
+    survey::note(context, &container, &shim);
     let scratch = Scratch::new().map_err(entry_failed)?;
     let description = container.config.describe(&start, PROGRAM)?;
     scratch.write(PROCESS, &description).map_err(entry_failed)?;
@@ -162,13 +165,9 @@ fn begin(context: &Context, given: Given) -> Result<Begun, Reason> {
     .map_err(entry_failed)?;
 
     let mut steps = shim.steps()?;
-    let image = context
-        .images
-        .of(&start.container)
-        .and_then(|it| it.try_clone());
     let folder = scratch.as_fd().try_clone_to_owned();
     steps.descriptors = vec![
-        image.map_err(entry_failed)?,
+        image.try_clone().map_err(entry_failed)?,
         launch,
         theirs,
         folder.map_err(entry_failed)?,

@@ -7,7 +7,7 @@ use crate::runtime::error::{self, Failure, START_TIMEOUT};
 use crate::runtime::running;
 use crate::shell::hangup;
 use crate::shell::trouble::Trouble;
-use crate::{exec, grant, node};
+use crate::{exec, grant, node_helper};
 
 /// Why the kubelet did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub(super) enum Error {
     },
     #[error("the program did not start within {START_TIMEOUT:?}")]
     StartTimeout,
-    /// Said by a shell that goes on trying.
+    /// Reported by a shell that goes on trying.
     #[error(transparent)]
     Trouble(#[from] Trouble),
     #[error(transparent)]
@@ -64,10 +64,10 @@ impl From<Error> for running::Error {
     }
 }
 
-impl From<node::Error> for running::Error {
-    fn from(error: node::Error) -> Self {
+impl From<node_helper::Error> for running::Error {
+    fn from(error: node_helper::Error) -> Self {
         match error {
-            node::Error::InDoubt => Self::InDoubt,
+            node_helper::Error::InDoubt => Self::InDoubt,
             error => Self::Failed(Box::new(error)),
         }
     }

@@ -1,5 +1,5 @@
-//! A program that was started at the kubelet: signalled and hung up by the node helper where that
-//! sees its process, else by the image's own shell.
+//! A program that was started by the kubelet. If the node helper sees its process, the helper signals
+//! it and hangs it up; else the image's own shell does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use super::client::Client;
 use super::identify::{Search, Unidentified};
 use super::state::NodeState;
 use crate::grant::Granted;
-use crate::node::{self, Node};
+use crate::node_helper::{self, NodeHelper};
 use crate::runtime::running::{Error, Running};
 use crate::runtime::trace;
 use crate::runtime::trace::kubelet::{HangUp, Trace};
 use crate::shell::hangup::{self, Leader, Script};
 use crate::shell::launch::PendingStart;
 use crate::streams::Streams;
-use podgate_helper::protocol::{By, ContainerId, Process, Signal};
+use podgate_helper::protocol::{ContainerId, FindBy, Process, Signal};
 use podgate_helper::ticks;
 
-/// Seconds between looks for a program that may come to run yet.
+/// Seconds between checks whether a program that may still start has started.
 const PENDING_PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
 
-/// A program that was started at the kubelet, or may have been.
+/// A program that the kubelet has started, or may have.
 pub(super) struct KubeletProgram {
     client: Arc<Client>,
     node: Arc<NodeState>,
@@ -33,15 +33,15 @@ pub(super) struct KubeletProgram {
     pub(super) trace: Trace,
     /// Set in an image without a shell, where others may start the same words.
     pub(super) unidentified: Option<Unidentified>,
-    /// A wrapper that was given up, and may answer yet.
+    /// A wrapper that was given up on and may still answer.
     pub(super) pending: Option<PendingStart>,
     /// Whether it is not known to have started.
     pub(super) doubtful: bool,
-    /// Whom the hang-up goes to, once that was found out.
+    /// Whom the hang-up goes to, once that is known.
     found: Option<Found>,
 }
 
-/// Who leads a session, as whoever signals it knows it.
+/// The leader of a session, by who can signal it.
 #[derive(Clone)]
 enum Found {
     ByNode(Process),
@@ -81,11 +81,12 @@ impl KubeletProgram {
         trace::Trace::Kubelet(self.trace.clone())
     }
 
-    fn helper(&self) -> Result<&Node, Error> {
+    fn helper(&self) -> Result<&NodeHelper, Error> {
         self.node.helper.as_ref().ok_or(Error::InDoubt)
     }
 
-    /// Finds the session's leader. In an image without a shell it may take closing the streams.
+    /// Finds the session's leader. In an image without a shell, the streams may have to be closed for
+    /// it.
     async fn find(&self, streams: &mut Option<Streams>) -> Result<Option<Found>, Error> {
         let helper = self.node.helper.as_ref().zip(container(&self.granted));
         let (reported, since) = match &self.trace {
@@ -120,19 +121,19 @@ impl KubeletProgram {
         Ok(leader.map(Found::ByShell))
     }
 
-    /// The session's leader as the helper sees it. The image's shell reports it, and is not believed if
-    /// what it reports is older than the session and bears another's mark.
+    /// The session's leader as the helper sees it. The image's shell reports it. Of a process that is
+    /// older than the session, the report is believed only if the process bears the session's mark.
     async fn seen_by(
         &self,
-        helper: &Node,
+        helper: &NodeHelper,
         container: &ContainerId,
         reported: Option<Leader>,
         since: Option<u64>,
-    ) -> Result<Option<Process>, node::Error> {
+    ) -> Result<Option<Process>, node_helper::Error> {
         let session = || self.session.clone();
         let mut found = match reported {
             Some(Leader { pid, start_time }) => {
-                let by = By::Report {
+                let by = FindBy::Report {
                     pid,
                     start_time,
                     session: session(),
@@ -140,18 +141,18 @@ impl KubeletProgram {
                 };
                 helper.find(container, by).await?
             }
-            None => node::Found::default(),
+            None => node_helper::Found::default(),
         };
         if found.candidates.is_empty() && (found.doubt || reported.is_none()) {
             let doubt = found.doubt;
             let session = session();
-            found = helper.find(container, By::Mark { session }).await?;
+            found = helper.find(container, FindBy::Mark { session }).await?;
             found.doubt |= doubt;
         }
         match (found.candidates.as_slice(), found.doubt) {
             ([only], _) => Ok(Some(only.process.clone())),
             ([], false) => Ok(None),
-            _ => Err(node::Error::InDoubt),
+            _ => Err(node_helper::Error::InDoubt),
         }
     }
 
@@ -159,7 +160,7 @@ impl KubeletProgram {
         Ok(self.client.run(&self.granted, script).await?)
     }
 
-    /// Looks whether a program that may come to run yet has done so.
+    /// Checks whether a program that may still start has started.
     async fn look(&self) {
         for pause in PENDING_PAUSES {
             match self.find(&mut None).await {
@@ -169,7 +170,7 @@ impl KubeletProgram {
         }
     }
 
-    /// Finds out which process the words have become.
+    /// Finds the process that runs the session's words.
     async fn identify(&mut self) -> bool {
         if let (Some(unidentified), Trace::Words(words)) = (&mut self.unidentified, &mut self.trace)
             && let Some(helper) = &self.node.helper
@@ -216,7 +217,7 @@ impl Running for KubeletProgram {
     async fn signal(&mut self, signal: Signal) -> Result<(), Error> {
         let name = signal.name();
         match self.find(&mut None).await? {
-            None => tracing::debug!(signal = name, "nobody is there to hear it"),
+            None => tracing::debug!(signal = name, "the program has ended, so it gets no signal"),
             Some(Found::ByNode(leader)) => {
                 let processes = self.helper()?.signal(&leader, signal).await?;
                 tracing::debug!(signal = name, processes, "signalled");
@@ -243,7 +244,7 @@ impl Running for KubeletProgram {
                     Trace::Words(words) => (None, words.seen),
                 };
                 let answer = self.helper()?.hang_up(&leader, session, seen).await;
-                if answer.as_ref().is_err_and(node::Error::is_absence) {
+                if answer.as_ref().is_err_and(node_helper::Error::is_absence) {
                     // The next try may find it by the image's shell.
                     self.found = None;
                 }
@@ -273,7 +274,7 @@ impl Running for KubeletProgram {
                 match (helper.kill(leader, hung_up.clone()).await, &self.trace) {
                     (Ok(processes), _) => return Ok(processes > 0),
                     (Err(error), Trace::Wrapped { leader, .. }) if error.is_absence() => {
-                        // The groups' numbers in the container are known only to itself.
+                        // The foreground group's number inside the container is not known here.
                         helper.replaced(&error);
                         let leader = leader.ok_or(error)?;
                         Script::kill(leader, leader.pid, hung_up.at)

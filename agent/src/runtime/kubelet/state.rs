@@ -6,20 +6,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::identify::Starts;
 use super::pods::{Lists, lists};
-use crate::node::Node;
+use crate::node_helper::NodeHelper;
 use crate::runtime::trace::{Trace, kubelet};
 
-/// What is known of this node, over all cores.
 #[derive(Debug)]
 pub(crate) struct NodeState {
-    pub(super) helper: Option<Node>,
+    pub(super) helper: Option<NodeHelper>,
     /// Programs that nothing marks.
     pub(super) starts: Starts,
     pub(super) lists: Arc<Lists>,
 }
 
 impl NodeState {
-    pub(crate) fn new(helper: Option<Node>) -> Self {
+    pub(crate) fn new(helper: Option<NodeHelper>) -> Self {
         Self {
             helper,
             starts: Starts::default(),

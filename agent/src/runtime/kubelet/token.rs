@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use podgate_process::files::FileThread;
+use podgate_process::file_thread::FileThread;
 
 #[derive(Debug)]
 pub(super) struct TokenFile {

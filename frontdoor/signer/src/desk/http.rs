@@ -14,8 +14,8 @@ use axum::routing::post;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use podgate_process::connection_slots::ConnectionSlots;
 use podgate_process::mtls;
-use podgate_process::places::Places;
 use podgate_process::reload::Reloaded;
 use podgate_process::shutdown::Shutdown;
 use rustls::ServerConfig;
@@ -57,7 +57,7 @@ pub(super) fn certificate(files: Tls) -> Result<Certificate, mtls::Error> {
 
 /// Serves until `draining`, lets requests that are under way end, and ends them at `stopped`.
 pub(super) async fn serve(
-    (listener, places): (TcpListener, Arc<Places>),
+    (listener, slots): (TcpListener, Arc<ConnectionSlots>),
     certificate: Certificate,
     exchange: Arc<Exchange>,
     shutdown: Shutdown,
@@ -82,7 +82,7 @@ pub(super) async fn serve(
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
     };
     let tasks = TaskTracker::new();
-    let bounds = (places, WITHIN);
+    let bounds = (slots, WITHIN);
     connections::serve(listener, bounds, tls, speak, tasks, shutdown).await;
 }
 
@@ -92,7 +92,7 @@ async fn answer(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    peer.place.settle();
+    peer.slot.settle();
     let body = match &body {
         Ok(body) => Ok(&**body),
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal::LongBody),

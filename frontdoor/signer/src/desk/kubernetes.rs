@@ -5,8 +5,8 @@
 use podgate_identity::kubernetes::Client;
 use podgate_identity::{Identity, NameError, Names, Source};
 
-use crate::token::Claims;
-use crate::tokens::{self, Tokens};
+use crate::token_claims::Claims;
+use crate::token_reviews::{self, TokenReviews};
 
 /// The desk's TokenReviews at a time.
 const REVIEWS: usize = 32;
@@ -16,33 +16,33 @@ const REVIEWS: usize = 32;
 #[allow(missing_docs, reason = "each message says it")]
 pub(super) enum Error {
     #[error(transparent)]
-    Token(tokens::Error),
+    Token(token_reviews::Error),
     #[error("a token that never expires is not accepted")]
     Forever,
     #[error("the API server does not accept the token")]
-    Refused(#[source] tokens::Error),
+    Refused(#[source] token_reviews::Error),
     #[error("the API server cannot be asked whose token this is; try again in a moment")]
-    Away(#[source] tokens::Error),
+    Away(#[source] token_reviews::Error),
     #[error("{0}")]
     Names(#[from] NameError),
 }
 
 /// Asks the API server whose a token is.
 pub(super) struct Kubernetes {
-    tokens: Tokens,
+    tokens: TokenReviews,
     audience: String,
 }
 
 impl Kubernetes {
     pub(super) fn new(client: Client, audience: String) -> Self {
-        let tokens = Tokens::new(client, REVIEWS);
+        let tokens = TokenReviews::new(client, REVIEWS);
         Self { tokens, audience }
     }
 
-    /// Checks what a token says of itself, and when it expires, in seconds since 1970. A token that never
-    /// expires is refused.
+    /// Checks a token by its own claims. Returns when it expires, in seconds since 1970. A token that
+    /// never expires is refused.
     pub(super) fn check(&self, token: &str, claims: &Claims) -> Result<u64, Error> {
-        tokens::check(token, &self.audience).map_err(refused)?;
+        token_reviews::check(token, &self.audience).map_err(refused)?;
         claims.expires().ok_or(Error::Forever)
     }
 
@@ -64,12 +64,14 @@ impl Kubernetes {
     }
 }
 
-fn refused(error: tokens::Error) -> Error {
+fn refused(error: token_reviews::Error) -> Error {
     match error {
-        tokens::Error::Unanswered(_) => Error::Away(error),
-        tokens::Error::Token(_) | tokens::Error::Audience(_) | tokens::Error::Expired => {
-            Error::Token(error)
+        token_reviews::Error::Unanswered(_) => Error::Away(error),
+        token_reviews::Error::Token(_)
+        | token_reviews::Error::Audience(_)
+        | token_reviews::Error::Expired => Error::Token(error),
+        token_reviews::Error::Length | token_reviews::Error::Refused { .. } => {
+            Error::Refused(error)
         }
-        tokens::Error::Length | tokens::Error::Refused { .. } => Error::Refused(error),
     }
 }

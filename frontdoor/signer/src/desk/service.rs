@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use podgate_identity::kubernetes::{self, Client, Reference};
+use podgate_process::connection_slots::ConnectionSlots;
 use podgate_process::listener::{self, address, listen};
 use podgate_process::mtls;
-use podgate_process::places::Places;
 use podgate_process::shutdown::Shutdown;
 use tokio::net::TcpListener;
 
@@ -54,7 +54,7 @@ pub(super) struct Desk {
     exchange: Arc<Exchange>,
     client: Client,
     bundle: Reference,
-    places: Arc<Places>,
+    slots: Arc<ConnectionSlots>,
 }
 
 impl Desk {
@@ -72,7 +72,7 @@ impl Desk {
         let issuers = config.oidc.into_iter().map(Issuer::new);
         let issuers = issuers.collect::<Result<_, _>>()?;
         let refused = metrics.refused_connections.clone();
-        let places = Places::new("desk", config.connections, refused);
+        let slots = ConnectionSlots::new("desk", config.connections, refused);
         let exchange = Exchange {
             kubernetes: Kubernetes::new(client.clone(), config.audience),
             issuers,
@@ -92,7 +92,7 @@ impl Desk {
             exchange: Arc::new(exchange),
             client,
             bundle,
-            places,
+            slots,
         })
     }
 
@@ -114,7 +114,7 @@ impl Desk {
                     Ok(()) => PUBLISH,
                     Err(error) => {
                         let serves = authority.current().await.is_some();
-                        tracing::warn!(%error, serves, "the desk's CA cannot be kept");
+                        tracing::warn!(%error, serves, "the desk's CA or the bundle cannot be read or updated");
                         AGAIN
                     }
                 };
@@ -123,7 +123,7 @@ impl Desk {
         };
         let exchange = Arc::clone(&self.exchange);
         tokio::select! {
-            () = http::serve((self.listener, self.places), self.certificate, exchange, shutdown) => {}
+            () = http::serve((self.listener, self.slots), self.certificate, exchange, shutdown) => {}
             () = keep => {}
         }
     }

@@ -8,7 +8,7 @@ use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use podgate_process::places::Places;
+use podgate_process::connection_slots::ConnectionSlots;
 use podgate_process::shutdown::Shutdown;
 use podgate_proto::limits::MAX_ENROL_REQUEST;
 use podgate_proto::v1::enrolment_server::EnrolmentServer;
@@ -29,7 +29,7 @@ const WITHIN: Duration = Duration::from_secs(15);
 /// Serves until `draining`. Open connections then end by themselves, or are ended at `stopped`.
 pub(crate) async fn serve(
     listener: TcpListener,
-    places: Arc<Places>,
+    slots: Arc<ConnectionSlots>,
     service: Enrol,
     shutdown: Shutdown,
 ) {
@@ -50,7 +50,7 @@ pub(crate) async fn serve(
             .initial_connection_window_size(WINDOW)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
     };
-    let bounds = (places, WITHIN);
+    let bounds = (slots, WITHIN);
     connections::serve(listener, bounds, tls, speak, tasks, shutdown).await;
 }
 

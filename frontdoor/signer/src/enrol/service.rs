@@ -15,12 +15,12 @@ use rustls::ServerConfig;
 use tonic::{Request, Response, Status};
 
 use super::{caller, version};
-use crate::asked::Asked;
 use crate::ca::{Ca, Point, SignError};
 use crate::config;
 use crate::connections::Peer;
 use crate::metrics::Metrics;
-use crate::tokens::{self, Tokens};
+use crate::token_rates::TokenRates;
+use crate::token_reviews::{self, TokenReviews};
 
 /// Enrolment's TokenReviews at a time.
 const REVIEWS: usize = 64;
@@ -43,20 +43,19 @@ enum Error {
     #[error("this signer has no CA yet")]
     NoCa,
     #[error(transparent)]
-    Token(#[from] tokens::Error),
+    Token(#[from] token_reviews::Error),
     #[error(transparent)]
     Caller(#[from] caller::Error),
     #[error(transparent)]
     Sign(#[from] SignError),
 }
 
-/// The service.
 #[derive(Clone)]
 pub(crate) struct Enrol(Arc<Inner>);
 
 struct Inner {
     config: config::Enrolment,
-    tokens: Tokens,
+    tokens: TokenReviews,
     ca: Arc<Ca>,
     metrics: Arc<Metrics>,
     rates: Mutex<Rates>,
@@ -64,11 +63,11 @@ struct Inner {
 
 struct Rates {
     all: Bucket,
-    /// For each address, of tokens that prove to be nobody's.
-    asked: Asked,
+    /// Per address, counts tokens that get no certificate.
+    asked: TokenRates,
 }
 
-/// The service, for one connection.
+/// The service for one connection.
 #[derive(Clone)]
 pub(super) struct Connection {
     enrol: Enrol,
@@ -85,11 +84,11 @@ impl Enrol {
     ) -> Self {
         let rates = Rates {
             all: Bucket::full(BURST, STEADY, Instant::now()),
-            asked: Asked::new(config.refused_a_minute),
+            asked: TokenRates::new(config.refused_a_minute),
         };
         Self(Arc::new(Inner {
             config,
-            tokens: Tokens::new(client, REVIEWS),
+            tokens: TokenReviews::new(client, REVIEWS),
             ca,
             metrics,
             rates: Mutex::new(rates),
@@ -102,7 +101,6 @@ impl Enrol {
         Some(Arc::clone(&issuing.tls))
     }
 
-    /// The service for one connection.
     pub(super) fn for_peer(&self, peer: Peer) -> Connection {
         Connection {
             enrol: self.clone(),
@@ -130,8 +128,8 @@ impl Enrol {
         } = &*self.0;
         let version = version::version(&ENROLMENT_VERSIONS, &request)?;
         let key = Point::new(&request.public_key)?;
-        // A token that says itself that it is for nothing here takes nothing from anybody.
-        tokens::check(&request.token, &config.audience)?;
+        // A token whose own claims say that it is not for enrolment uses up nobody's rate.
+        token_reviews::check(&request.token, &config.audience)?;
         self.take(peer)?;
         let user = tokens.review(&request.token, &config.audience).await?;
         let caller = caller::caller(&user, config)?;
@@ -157,7 +155,7 @@ impl Enrolment for Connection {
         &self,
         request: Request<EnrolRequest>,
     ) -> Result<Response<EnrolResponse>, Status> {
-        self.peer.place.settle();
+        self.peer.slot.settle();
         let answered = match self.called.swap(true, Ordering::Relaxed) {
             true => Err(Error::Again),
             false => {
@@ -190,11 +188,14 @@ fn status(error: &Error) -> (&'static str, Status) {
             ("rate", Status::resource_exhausted(words))
         }
         Error::NoCa => ("not_ready", Status::unavailable(words)),
-        Error::Token(tokens::Error::Unanswered(_)) => (
+        Error::Token(token_reviews::Error::Unanswered(_)) => (
             "api_server",
             Status::unavailable("the API server could not be asked"),
         ),
-        Error::Token(_) => ("token", Status::unauthenticated("the token is not taken")),
+        Error::Token(_) => (
+            "token",
+            Status::unauthenticated("the token is not accepted"),
+        ),
         Error::Caller(_) => ("caller", Status::permission_denied(words)),
         Error::Sign(SignError::Point) => ("key", Status::invalid_argument(words)),
         Error::Sign(_) => ("sign", Status::internal("the CA cannot sign")),

@@ -17,7 +17,7 @@ fn load(yaml: &str) -> Result<Users, String> {
 }
 
 /// A file of one user with one key.
-fn find(options: &str, now: SystemTime) -> Result<(Identity, Restrictions), Refusal> {
+fn find(options: &str, now: SystemTime) -> Result<(Identity, Restrictions), KeyRefusal> {
     let users = load(&format!("- {{name: ada, keys: ['{options} {ADA}']}}")).unwrap();
     users.find(&ADA.parse().unwrap(), HERE, now)
 }
@@ -46,12 +46,12 @@ fn options_restrict_their_key() {
     assert_eq!(forced.command.as_deref(), Some("dump /home"));
     assert!(!forced.pty && !forced.port_forwarding && !forced.agent_forwarding);
     assert!(restrictions(r#"from="10.0.0.0/8""#).pty);
-    assert_eq!(find(r#"from="11.0.0.0/8""#, now), Err(Refusal::Address));
+    assert_eq!(find(r#"from="11.0.0.0/8""#, now), Err(KeyRefusal::Address));
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     // 2030-01-02 00:00:00 UTC.
     let until = r#"expiry-time="20300102Z",expiry-time="20310102Z""#;
     assert!(find(until, at(1_893_542_400)).is_ok());
-    assert_eq!(find(until, at(1_893_542_401)), Err(Refusal::Expired));
+    assert_eq!(find(until, at(1_893_542_401)), Err(KeyRefusal::Expired));
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn looked(users: &Users) -> &Users {
     users
 }
 
-/// Looks until it is as expected: files are not looked at again in the next moment.
-fn until(look: impl Fn() -> Result<String, Refusal>, expect: Result<&str, Refusal>) {
+/// Looks until the answer is as expected: files are not read again at once.
+fn until(look: impl Fn() -> Result<String, KeyRefusal>, expect: Result<&str, KeyRefusal>) {
     let begun = std::time::Instant::now();
     while look().as_deref() != expect.as_deref() && begun.elapsed().as_secs() < 20 {
         std::thread::yield_now();
@@ -145,7 +145,7 @@ fn a_folder_is_all_of_its_files() {
     write("team-a", "adele", ADA);
     until(ada, Ok("adele"));
     std::fs::remove_file(dir.path().join("team-a")).unwrap();
-    until(ada, Err(Refusal::Unknown));
+    until(ada, Err(KeyRefusal::Unknown));
     write("team-b", "bob", ADA);
     until(ada, Ok("bob"));
 }
@@ -173,9 +173,9 @@ fn of_a_folder_a_file_that_is_wrong_says_nothing_of_the_others() {
             panic!("{team_b:?}: {:?}", table.wrong);
         };
         assert!(wrong.to_string().contains(expect), "{wrong}");
-        // Who is taken out goes all the same, and the next start is one.
+        // A user who is taken out is gone all the same, and the next start fails.
         write("team-a", "[]\n# ada is gone\n");
-        until(find, Err(Refusal::Unknown));
+        until(find, Err(KeyRefusal::Unknown));
         Users::load(dir.path().to_owned(), Names::default()).unwrap();
     };
     check("- {name: bob, keys: [", "team-b: ");
@@ -195,7 +195,7 @@ fn of_a_folder_a_key_of_two_lets_in_neither() {
         let found = looked(&users).find(&ADA.parse().unwrap(), HERE, SystemTime::now());
         found.map(|(identity, _)| identity.user)
     };
-    assert_eq!(find(), Err(Refusal::Unknown));
+    assert_eq!(find(), Err(KeyRefusal::Unknown));
     assert!(!looked(&users).0.last().wrong.is_empty());
     write("team-b", "[]");
     until(find, Ok("ada"));

@@ -20,7 +20,7 @@ pub(crate) use fetch::Error as FetchError;
 use fetch::Fetch;
 use keys::Keys;
 
-use crate::token::Claims;
+use crate::token_claims::Claims;
 
 /// How far an issuer's clock may be ahead, in seconds (as in go-oidc, which kube-apiserver uses).
 const AHEAD: u64 = 300;

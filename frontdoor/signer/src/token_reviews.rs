@@ -1,6 +1,6 @@
-//! Asks the API server whose a bearer token is (TokenReview), with a bound on reviews at a time. Only
-//! tokens for an audience of our own are accepted: one for the API server would be worth more to a
-//! thief than a certificate.
+//! Asks the API server whose a bearer token is (TokenReview). The number of reviews at a time is
+//! bounded. Only tokens for an audience of Podgate's own are accepted: one for the API server would be
+//! worth more to a thief than a certificate.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use kube::api::{Api, PostParams};
 use podgate_identity::kubernetes::{ANSWER_TIMEOUT, Client, Unanswered, within};
 use tokio::sync::Semaphore;
 
-use crate::token::{self, Claims};
+use crate::token_claims::{self, Claims};
 
 /// Bytes of a token, at most. A ServiceAccount's has about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -24,7 +24,7 @@ pub(crate) enum Error {
     #[error("the token is empty or too long")]
     Length,
     #[error(transparent)]
-    Token(#[from] token::Error),
+    Token(#[from] token_claims::Error),
     #[error("the token has expired")]
     Expired,
     #[error("the token must be for the audience {0:?} and no other")]
@@ -37,12 +37,12 @@ pub(crate) enum Error {
 }
 
 /// A client of the API server, and a bound on its reviews.
-pub(crate) struct Tokens {
+pub(crate) struct TokenReviews {
     client: Client,
     places: Semaphore,
 }
 
-/// Checks what a token says of itself: whether the API server need be asked about it at all.
+/// Checks a token by its own claims: whether the API server need be asked about it at all.
 pub(crate) fn check(token: &str, audience: &str) -> Result<(), Error> {
     if token.is_empty() || token.len() > MAX_TOKEN {
         return Err(Error::Length);
@@ -65,15 +65,15 @@ pub(crate) fn check(token: &str, audience: &str) -> Result<(), Error> {
     Ok(())
 }
 
-impl Tokens {
+impl TokenReviews {
     /// Makes at most `reviews` reviews at a time; others wait.
     pub(crate) fn new(client: Client, reviews: usize) -> Self {
         let places = Semaphore::new(reviews);
         Self { client, places }
     }
 
-    /// The user of a token that is for `audience` and no other. It waits for its turn, and the caller
-    /// bounds that.
+    /// The user of a token that is for `audience` and no other. It waits for its turn; the caller
+    /// bounds the wait.
     pub(crate) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
         check(token, audience)?;
         let review = TokenReview {

@@ -1,6 +1,7 @@
-//! Places for the connections of a listener whose peers are strangers: bounded in total, for each
-//! address, and in how many come. While the places are taken, a connection that has been silent for a
-//! while gives way to a new one, so that strangers who hold places keep nobody out.
+//! Slots for the connections of a listener whose peers are strangers. Their number is bounded in total
+//! and for each address, and so is the rate of new connections. While all are taken, a connection that
+//! has been silent for a while gives way to a new one, so that strangers who hold slots keep nobody
+//! out.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,10 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RATES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 /// Addresses that are known to be good.
 const KNOWN: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
-/// The seconds whose connections may come at once.
+/// How many seconds' worth of connections may come at once.
 const BURST: u32 = 10;
 
-/// A listener has no place for a connection.
+/// A listener has no slot for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Full {
@@ -50,9 +51,9 @@ impl Full {
     }
 }
 
-/// The places of one listener.
+/// The slots of one listener.
 #[derive(Debug)]
-pub struct Places {
+pub struct ConnectionSlots {
     listener: &'static str,
     bounds: Bounds,
     refused: RefusedConnections,
@@ -79,11 +80,11 @@ struct Connection {
     over: CancellationToken,
 }
 
-/// A connection's place. It is free again when this is dropped.
+/// A connection's slot. It is free again when this is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Place {
-    places: Arc<Places>,
+pub struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
     number: u64,
     network: Network,
     over: CancellationToken,
@@ -99,8 +100,8 @@ pub enum Ended {
     GaveWay,
 }
 
-impl Places {
-    /// The places of the listener of this name, all of them free.
+impl ConnectionSlots {
+    /// The slots of the listener of this name, all of them free.
     pub fn new(listener: &'static str, bounds: Bounds, refused: RefusedConnections) -> Arc<Self> {
         let taken = Taken {
             connections: BTreeMap::new(),
@@ -116,12 +117,12 @@ impl Places {
         })
     }
 
-    /// A place for a new connection, if there is one or another connection gives way.
-    pub fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Full> {
+    /// A slot for a new connection, if there is one or another connection gives way.
+    pub fn take(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionSlot, Full> {
         self.take_at(peer, Instant::now())
     }
 
-    fn take_at(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Place, Full> {
+    fn take_at(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<ConnectionSlot, Full> {
         let network = Network::of(peer);
         let mut taken = self.lock();
         let known = taken.known.get(&network).is_some();
@@ -143,8 +144,8 @@ impl Places {
             over: over.clone(),
         };
         taken.connections.insert(number, connection);
-        Ok(Place {
-            places: Arc::clone(self),
+        Ok(ConnectionSlot {
+            slots: Arc::clone(self),
             number,
             network,
             over,
@@ -176,7 +177,7 @@ impl Taken {
     ) -> Result<Option<Full>, Full> {
         let total = usize::from(bounds.total);
         let own = usize::from(bounds.per_address);
-        // What a known address has of its own is nearly all of the places, and not all of them.
+        // A known address may have most of the slots, but not all of them.
         let own = if known { own.max(total * 3 / 4) } else { own };
         let late = |one: &Connection| one.yields && now.duration_since(one.since) >= PATIENCE;
         if self.count(network) >= own {
@@ -188,7 +189,7 @@ impl Taken {
         if self.connections.len() < total {
             return Ok(None);
         }
-        // A known address goes before all others.
+        // A known address goes first.
         let gone = known && self.end(|one| one.yields && !one.known)
             || match self.largest(|one| late(one) && (known || !one.known)) {
                 Some(most) if self.count(most) > self.count(network) => {
@@ -227,20 +228,20 @@ impl Taken {
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// The connection's request is there, and it gives way to no other any more.
     pub fn settle(&self) {
-        if let Some(one) = self.places.lock().connections.get_mut(&self.number) {
+        if let Some(one) = self.slots.lock().connections.get_mut(&self.number) {
             one.yields = false;
         }
     }
 
     /// The peer has proved who it is: from now on connections of its address go before all others.
     pub fn trust(&self) {
-        self.places.lock().known.put(self.network, ());
+        self.slots.lock().known.put(self.network, ());
     }
 
-    /// Runs a connection, for so long at most, and ends it when it has to give way.
+    /// Runs a connection for at most this long, and ends it when it has to give way.
     pub async fn hold<F: Future>(
         &self,
         limit: Duration,
@@ -252,9 +253,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.places.lock().connections.remove(&self.number);
+        self.slots.lock().connections.remove(&self.number);
     }
 }
 

@@ -12,7 +12,7 @@ use kube::runtime::watcher::Event;
 use podgate_identity::kubernetes::{backoff, is_too_large};
 use tokio::time::{sleep, timeout};
 
-use super::wire::Seen;
+use super::pod_object::PodObject;
 
 /// Pods in a page of the list, at most. A page is parsed at once, and no more of a list is in memory.
 const PAGE: u32 = 250;
@@ -38,8 +38,8 @@ enum Error {
 }
 
 /// Follows the pods, forever, and gives each event to `take`.
-pub(super) async fn follow(client: kube::Client, mut take: impl FnMut(Event<Seen>)) {
-    let api = Api::<Seen>::all(client);
+pub(super) async fn follow(client: kube::Client, mut take: impl FnMut(Event<PodObject>)) {
+    let api = Api::<PodObject>::all(client);
     let mut pauses = backoff();
     // Where a watch goes on; `None` if a list is needed.
     let mut version = None;
@@ -63,7 +63,10 @@ pub(super) async fn follow(client: kube::Client, mut take: impl FnMut(Event<Seen
 }
 
 /// Lists all pods. Returns the version of the list.
-async fn list(api: &Api<Seen>, take: &mut impl FnMut(Event<Seen>)) -> Result<String, Error> {
+async fn list(
+    api: &Api<PodObject>,
+    take: &mut impl FnMut(Event<PodObject>),
+) -> Result<String, Error> {
     take(Event::Init);
     let mut asked = ListParams::default().limit(PAGE);
     loop {
@@ -84,9 +87,9 @@ async fn list(api: &Api<Seen>, take: &mut impl FnMut(Event<Seen>)) -> Result<Str
 
 /// One page of a list, of fewer pods than asked for if so many are too large.
 pub(super) async fn page(
-    api: &Api<Seen>,
+    api: &Api<PodObject>,
     asked: &mut ListParams,
-) -> Result<ObjectList<Seen>, kube::Error> {
+) -> Result<ObjectList<PodObject>, kube::Error> {
     loop {
         match (api.list(asked).await, asked.limit) {
             (Err(error), Some(limit)) if limit > 1 && is_too_large(&error) => {
@@ -99,9 +102,9 @@ pub(super) async fn page(
 
 /// Watches until the API server ends the watch. Returns whether another one can go on from `version`.
 async fn watch(
-    api: &Api<Seen>,
+    api: &Api<PodObject>,
     version: &mut String,
-    take: &mut impl FnMut(Event<Seen>),
+    take: &mut impl FnMut(Event<PodObject>),
 ) -> Result<bool, Error> {
     let asked = WatchParams::default().timeout(WATCH);
     let events = match api.watch(&asked, version).await {

@@ -10,24 +10,24 @@ use kube::Resource;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// A pod of the API server's.
+/// A pod of the API server, as kube's client lists and watches it.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(from = "Pod")]
-pub(super) struct Seen {
-    /// Its name, namespace and resource version, for whoever watches.
+#[serde(from = "PodFields")]
+pub(super) struct PodObject {
+    /// Its name, namespace and resource version, which kube's client reads.
     meta: ObjectMeta,
-    pub(super) pod: Pod,
+    pub(super) pod: PodFields,
 }
 
-impl Seen {
+impl PodObject {
     /// Its resource version.
     pub(super) fn version(&self) -> Option<&str> {
         self.meta.resource_version.as_deref()
     }
 }
 
-impl From<Pod> for Seen {
-    fn from(mut pod: Pod) -> Self {
+impl From<PodFields> for PodObject {
+    fn from(mut pod: PodFields) -> Self {
         let meta = ObjectMeta {
             name: pod.metadata.name.clone(),
             namespace: pod.metadata.namespace.clone(),
@@ -40,7 +40,7 @@ impl From<Pod> for Seen {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Pod {
+pub(super) struct PodFields {
     pub(super) metadata: Metadata,
     pub(super) spec: Spec,
     pub(super) status: Status,
@@ -61,7 +61,7 @@ pub(super) struct Metadata {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Annotations {
-    /// The container that `kubectl exec` chooses, too (KEP-2227).
+    /// The container that `kubectl exec` chooses by default, too (KEP-2227).
     #[serde(rename = "kubectl.kubernetes.io/default-container")]
     pub(super) default_container: Option<String>,
     /// On the API server's copy of a static pod: the UID that its kubelet knows it by.
@@ -75,14 +75,14 @@ pub(super) struct Spec {
     pub(super) node_name: Option<String>,
     pub(super) host_network: Option<bool>,
     pub(super) runtime_class_name: Option<String>,
-    pub(super) containers: Option<Vec<Container>>,
-    pub(super) init_containers: Option<Vec<Container>>,
-    pub(super) ephemeral_containers: Option<Vec<Container>>,
+    pub(super) containers: Option<Vec<ContainerFields>>,
+    pub(super) init_containers: Option<Vec<ContainerFields>>,
+    pub(super) ephemeral_containers: Option<Vec<ContainerFields>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Container {
+pub(super) struct ContainerFields {
     pub(super) name: String,
     pub(super) restart_policy: Option<String>,
 }
@@ -123,8 +123,8 @@ pub(super) struct State {
     pub(super) running: Option<IgnoredAny>,
 }
 
-/// To the API server it is a pod like any other.
-impl Resource for Seen {
+/// kube's client treats it as any other pod.
+impl Resource for PodObject {
     type DynamicType = ();
     type Scope = <core::Pod as Resource>::Scope;
 

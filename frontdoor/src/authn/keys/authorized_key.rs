@@ -29,7 +29,7 @@ pub(crate) enum KeyError {
 /// Why a key does not let someone in now.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub(crate) enum Refusal {
+pub(crate) enum KeyRefusal {
     #[error("it is unknown")]
     Unknown,
     #[error("its expiry-time has passed")]
@@ -40,19 +40,19 @@ pub(crate) enum Refusal {
 
 /// One key of a user, with its options.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct AuthorizedKey {
     pub(super) identity: Arc<Identity>,
     options: Options,
     expires: Option<SystemTime>,
 }
 
-impl Entry {
-    pub(super) fn hold(&self, from: IpAddr, now: SystemTime) -> Result<(), Refusal> {
+impl AuthorizedKey {
+    pub(super) fn hold(&self, from: IpAddr, now: SystemTime) -> Result<(), KeyRefusal> {
         if self.expires.is_some_and(|expires| expires < now) {
-            return Err(Refusal::Expired);
+            return Err(KeyRefusal::Expired);
         }
         match &self.options.from {
-            Some(addresses) if !addresses.fit(from) => Err(Refusal::Address),
+            Some(addresses) if !addresses.fit(from) => Err(KeyRefusal::Address),
             _ => Ok(()),
         }
     }
@@ -73,7 +73,10 @@ impl Entry {
 
 /// Reads one line of an authorized_keys file (sshd(8), AUTHORIZED_KEYS FILE FORMAT). `ssh_key` reads
 /// such lines, too, but not options with a space in them.
-pub(super) fn entry(line: &str, identity: &Arc<Identity>) -> Result<(PublicKey, Entry), KeyError> {
+pub(super) fn parse(
+    line: &str,
+    identity: &Arc<Identity>,
+) -> Result<(PublicKey, AuthorizedKey), KeyError> {
     let line = line.trim();
     let bare: Result<PublicKey, _> = line.parse();
     let (options, key) = match bare {
@@ -95,12 +98,12 @@ pub(super) fn entry(line: &str, identity: &Arc<Identity>) -> Result<(PublicKey, 
         .iter()
         .map(|&spec| time(spec).ok_or(KeyError::Time));
     let times: Vec<_> = times.collect::<Result<_, _>>()?;
-    let entry = Entry {
+    let parsed = AuthorizedKey {
         identity: Arc::clone(identity),
         options,
         expires: times.into_iter().min(),
     };
-    Ok((key, entry))
+    Ok((key, parsed))
 }
 
 fn time(spec: Timespec) -> Option<SystemTime> {

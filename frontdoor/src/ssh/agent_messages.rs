@@ -1,5 +1,5 @@
-//! Reads an agent's messages, whether the client reads or not. The agent is held to the protocol and to
-//! its credit here, before anything of it waits: Opened is first, and nothing comes after the end.
+//! Reads an agent's messages, whether the client reads or not. It holds the agent to the protocol and
+//! to its credit before any message waits: Opened comes first, and nothing comes after the end.
 
 use bytes::Bytes;
 use podgate_proto::flow::{self, Offset, Violation};
@@ -19,8 +19,8 @@ pub(super) struct Flow {
 }
 
 /// A message of the agent for the client.
-pub(super) enum Heard {
-    /// With the version of the link.
+pub(super) enum Received {
+    /// With the version of the link that is used.
     Opened(u32),
     Output(Bytes),
     Stderr(Bytes),
@@ -57,52 +57,59 @@ struct Sent {
     stderr: Offset,
 }
 
-/// Reads the agent's messages; its credit bounds those that wait. Returns only if the agent breaks the
-/// protocol. Any other end of the session waits its turn behind the output.
-pub(super) async fn listen(
+/// Reads the agent's messages and queues them for the client. Credit bounds how many wait. Returns only
+/// if the agent breaks the protocol: any other end of the session is queued behind the output.
+pub(super) async fn receive(
     from_agent: &mut tonic::Streaming<AgentMessage>,
-    queue: mpsc::Sender<Result<Heard, Error>>,
+    queue: mpsc::Sender<Result<Received, Error>>,
     flow: &Flow,
 ) -> Error {
     let mut sent = Sent::default();
     loop {
-        let heard = match from_agent.message().await {
-            Ok(Some(AgentMessage { message })) => match hear(message, &mut sent, flow) {
-                Ok(Some(heard)) => Ok(heard),
+        let received = match from_agent.message().await {
+            Ok(Some(AgentMessage { message })) => match check(message, &mut sent, flow) {
+                Ok(Some(received)) => Ok(received),
                 Ok(None) => continue,
                 Err(error) => return error,
             },
             Ok(None) => Err(Error::Silent),
             Err(status) => Err(Error::Lost(status)),
         };
-        let over = matches!(heard, Err(_) | Ok(Heard::Exited(_) | Heard::Failed(_)));
-        if queue.send(heard).await.is_err() || over {
+        let over = matches!(
+            received,
+            Err(_) | Ok(Received::Exited(_) | Received::Failed(_))
+        );
+        if queue.send(received).await.is_err() || over {
             return std::future::pending().await;
         }
     }
 }
 
-/// Checks one message. Credit is counted here; all else waits for the client.
-fn hear(message: Option<Message>, sent: &mut Sent, flow: &Flow) -> Result<Option<Heard>, Error> {
+/// Checks one message. Credit is counted here; every other message waits for the client.
+fn check(
+    message: Option<Message>,
+    sent: &mut Sent,
+    flow: &Flow,
+) -> Result<Option<Received>, Error> {
     Ok(Some(match message.ok_or(Error::Unknown)? {
         Message::Opened(_) if sent.opened => return Err(Error::Misplaced),
         Message::Opened(opened) if LINK_VERSIONS.contains(&opened.version) => {
             sent.opened = true;
-            Heard::Opened(opened.version)
+            Received::Opened(opened.version)
         }
         Message::Opened(opened) => return Err(Error::Version(opened.version)),
         Message::Failed(failed) => {
             tracing::debug!(reason = ?failed.reason(), "the agent says why");
-            Heard::Failed(shown::sentence(&failed.message))
+            Received::Failed(shown::sentence(&failed.message))
         }
         _ if !sent.opened => return Err(Error::Misplaced),
         Message::Output(data) => {
             flow.output.received(data.bytes.len())?;
-            Heard::Output(sent.output.check(&data)?)
+            Received::Output(sent.output.check(&data)?)
         }
         Message::Stderr(data) => {
             flow.output.received(data.bytes.len())?;
-            Heard::Stderr(sent.stderr.check(&data)?)
+            Received::Stderr(sent.stderr.check(&data)?)
         }
         Message::InputCredit(credit) => {
             flow.input.credit(&credit)?;
@@ -111,7 +118,7 @@ fn hear(message: Option<Message>, sent: &mut Sent, flow: &Flow) -> Result<Option
         Message::Exited(exited) => {
             sent.output.check_end(exited.output_offset)?;
             sent.stderr.check_end(exited.stderr_offset)?;
-            Heard::Exited(Exit {
+            Received::Exited(Exit {
                 status: exited.status,
                 signal: (!exited.signal.is_empty())
                     .then(|| shown::release(&exited.signal).to_owned()),

@@ -1,6 +1,6 @@
-//! Hang-ups take turns, so that those of one container or namespace that are stuck leave room for all
-//! others. A hang-up waits behind others of its container first, then of its namespace, and then of
-//! the node. So one that waits for the node is one of a few of its own.
+//! Hang-ups take turns, so that stuck ones of one container or namespace leave room for all others. A
+//! hang-up waits for its container's share first, then for its namespace's, and then for the node. So
+//! few of one tenant ever wait for the node.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,12 @@ use crate::grant::Granted;
 
 /// Hang-ups at a time on this node. A frontdoor that dies leaves many to be done.
 const NODE: usize = 48;
-/// Those of one namespace.
+/// Hang-ups at a time in one namespace.
 const NAMESPACE: usize = 16;
-/// Those of one container.
+/// Hang-ups at a time in one container.
 const CONTAINER: usize = 4;
 
-/// Who has a share of the places.
+/// Who has a share of the turns.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 enum Owner {
     Namespace(String),
@@ -25,9 +25,9 @@ enum Owner {
     Container(String),
 }
 
-/// The places of this node, for all cores.
+/// The turns of this node, for all cores.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct HangUpTurns {
     all: Semaphore,
     /// Only owners with hang-ups are here.
     shares: Mutex<HashMap<Owner, Arc<Semaphore>>>,
@@ -35,28 +35,28 @@ pub(super) struct Turns {
     waiting: Gauge,
 }
 
-/// A hang-up's turn, until it is dropped. The places are given back in the order of the fields.
+/// A hang-up's turn, until it is dropped. Its parts are given back in the order of the fields.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Turn<'a> {
+pub(super) struct HangUpTurn<'a> {
     _all: Option<SemaphorePermit<'a>>,
-    _namespace: Place<'a>,
-    _container: Place<'a>,
+    _namespace: Share<'a>,
+    _container: Share<'a>,
 }
 
-/// A place of an owner's share, or the wait for one.
+/// A share of an owner, or the wait for it.
 #[derive(Debug)]
-struct Place<'a> {
-    turns: &'a Turns,
+struct Share<'a> {
+    turns: &'a HangUpTurns,
     owner: Owner,
-    share: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Counts a hang-up among those that wait.
 struct Waits<'a>(&'a Gauge);
 
-impl Turns {
+impl HangUpTurns {
     pub(super) fn new(waiting: Gauge) -> Self {
         Self {
             all: Semaphore::new(NODE),
@@ -66,34 +66,34 @@ impl Turns {
     }
 
     /// Waits for a hang-up's turn.
-    pub(super) async fn take(&self, granted: &Granted) -> Turn<'_> {
+    pub(super) async fn take(&self, granted: &Granted) -> HangUpTurn<'_> {
         let _waits = Waits::new(&self.waiting);
         let container = Owner::Container(granted.container_id.clone());
-        let container = self.place(container, CONTAINER).await;
+        let container = self.share(container, CONTAINER).await;
         let namespace = Owner::Namespace(granted.namespace.clone());
-        let namespace = self.place(namespace, NAMESPACE).await;
-        Turn {
-            // No semaphore here is ever closed; and if one were, going on would do no harm.
+        let namespace = self.share(namespace, NAMESPACE).await;
+        HangUpTurn {
+            // No semaphore here is ever closed. Without one, going on does no harm.
             _all: self.all.acquire().await.ok(),
             _namespace: namespace,
             _container: container,
         }
     }
 
-    async fn place(&self, owner: Owner, share: usize) -> Place<'_> {
-        let share = Arc::clone(
+    async fn share(&self, owner: Owner, most: usize) -> Share<'_> {
+        let permits = Arc::clone(
             self.lock()
                 .entry(owner.clone())
-                .or_insert_with(|| Arc::new(Semaphore::new(share))),
+                .or_insert_with(|| Arc::new(Semaphore::new(most))),
         );
-        let mut place = Place {
+        let mut share = Share {
             turns: self,
             owner,
-            share,
+            permits,
             permit: None,
         };
-        place.permit = Arc::clone(&place.share).acquire_owned().await.ok();
-        place
+        share.permit = Arc::clone(&share.permits).acquire_owned().await.ok();
+        share
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Owner, Arc<Semaphore>>> {
@@ -101,12 +101,12 @@ impl Turns {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Share<'_> {
     fn drop(&mut self) {
         self.permit.take();
         let mut shares = self.turns.lock();
-        // The table and this place; whoever waits has a third.
-        if Arc::strong_count(&self.share) == 2 {
+        // The table and this share; whoever waits has a third.
+        if Arc::strong_count(&self.permits) == 2 {
             shares.remove(&self.owner);
         }
     }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_one_tenant_has_stuck_delays_nobody_else() {
-        let turns = Turns::new(Gauge::default());
+        let turns = HangUpTurns::new(Gauge::default());
         let take = |namespace: &str, container: &str| {
             let granted = granted(namespace, container);
             turns.take(&granted).now_or_never()
@@ -160,7 +160,7 @@ mod tests {
             stuck.extend((0..CONTAINER).map(|_| take("b", container).unwrap()));
         }
         assert!(take("c", "0").is_some());
-        // Who waits, and who has given up waiting, leaves nothing.
+        // A hang-up that waits, and one that has given up waiting, leave nothing behind.
         let waiting = granted("a", "0");
         let mut waits = Box::pin(turns.take(&waiting));
         assert!((&mut waits).now_or_never().is_none());
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_last_place_goes_to_each_in_turn() {
-        let turns = Turns::new(Gauge::default());
+        let turns = HangUpTurns::new(Gauge::default());
         let tenants = ["a", "b", "c"];
         let busy: Vec<_> = tenants
             .into_iter()
@@ -187,7 +187,7 @@ mod tests {
             })
             .collect();
         assert_eq!(busy.len(), NODE);
-        // Another tenant waits for the next place that any of them gives back.
+        // Another tenant waits for the next turn that anybody gives back.
         let fourth = granted("d", "0");
         let mut fourth = Box::pin(turns.take(&fourth));
         assert!((&mut fourth).now_or_never().is_none());
