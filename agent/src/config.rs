@@ -13,6 +13,7 @@ use podgate_process::{admin, audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
 use crate::grant::Deny;
+use crate::quotas::Most;
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
 #[derive(Clone, Debug)]
@@ -34,12 +35,12 @@ pub struct Config {
     pub deny: Deny,
     pub audit: audit::Config,
     /// How many may run at once.
-    pub sessions: usize,
+    pub(crate) sessions: Most,
+    /// How many may serve files.
+    pub(crate) transfers: Most,
     /// How many requests for a session may wait to become one.
     pub openings: usize,
     pub journal_bytes: u64,
-    /// How many may run at once for one user.
-    pub sessions_per_user: usize,
     pub drain: Duration,
     pub workers: usize,
     pub log: log::Config,
@@ -119,6 +120,10 @@ struct File {
     openings: NonZeroU16,
     #[serde(default = "default_sessions_per_user")]
     sessions_per_user: NonZeroU16,
+    #[serde(default = "default_transfers")]
+    transfers: NonZeroU16,
+    #[serde(default = "default_transfers_per_user")]
+    transfers_per_user: NonZeroU16,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -144,6 +149,14 @@ fn default_sessions() -> NonZeroU16 {
 
 fn default_sessions_per_user() -> NonZeroU16 {
     const { NonZeroU16::new(1000).expect("it is not 0") }
+}
+
+fn default_transfers() -> NonZeroU16 {
+    const { NonZeroU16::new(500).expect("it is not 0") }
+}
+
+fn default_transfers_per_user() -> NonZeroU16 {
+    const { NonZeroU16::new(100).expect("it is not 0") }
 }
 
 fn default_openings() -> NonZeroU16 {
@@ -198,14 +211,21 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
         deny: file.deny,
         audit: file.audit.check()?,
-        sessions: usize::from(file.sessions.get()),
+        sessions: most(file.sessions, file.sessions_per_user),
+        transfers: most(file.transfers, file.transfers_per_user),
         openings: usize::from(file.openings.get()),
         journal_bytes: file.journal_bytes.get(),
-        sessions_per_user: usize::from(file.sessions_per_user.get()),
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),
         log: file.log,
     })
+}
+
+fn most(all: NonZeroU16, of_a_user: NonZeroU16) -> Most {
+    Most {
+        all: usize::from(all.get()),
+        of_a_user: usize::from(of_a_user.get()),
+    }
 }
 
 #[cfg(test)]
@@ -261,6 +281,8 @@ mod tests {
             "sessionsPerUser: 0",
             "sessionsPerUser",
         );
+        check("transfers: 500", "transfers: 0", "transfers");
+        check("transfersPerUser: 100", "transfersPerUser: 0", "PerUser");
         check("drainSeconds: 30", "drainSeconds: soon", "drainSeconds");
         check("  level: info ", "  level: a=b=c", "log: ");
     }

@@ -76,7 +76,7 @@ impl Core {
             shutdown.stopped.clone(),
         );
         let shared = Shared {
-            quotas: Quotas::new(config.sessions, config.sessions_per_user, config.openings),
+            quotas: Quotas::new(config.sessions, config.transfers, config.openings),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),

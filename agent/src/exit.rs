@@ -10,6 +10,8 @@ pub(crate) enum Exit {
     NotFound(String),
     /// It never ran: the file cannot be executed.
     NotExecutable(String),
+    /// It never ran: the image has not what was to serve, and this line says what works instead.
+    Missing(&'static str),
     /// The runtime failed to start it, in the runtime's own words.
     Failed(String),
 }

@@ -217,6 +217,7 @@ mod tests {
             }),
             action: Action::Exec.into(),
             expires_at: 100,
+            files: None,
         }
     }
 

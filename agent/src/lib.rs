@@ -8,6 +8,7 @@ mod command;
 mod core;
 mod exec;
 mod exit;
+mod files;
 mod grant;
 mod listener;
 mod metrics;

@@ -6,6 +6,7 @@ use podgate_proto::shown;
 use podgate_proto::v1::Versions;
 use podgate_proto::v1::failed::Reason;
 
+use crate::files;
 use crate::grant;
 use crate::runtime::Error;
 
@@ -50,7 +51,7 @@ impl Refusal {
 
     /// An action of the protocol that this agent does not serve.
     pub(crate) fn unsupported() -> Self {
-        let message = "the agent on the pod's node serves only shells and commands";
+        let message = "the agent on the pod's node serves only shells, commands and files";
         Self::same(Reason::Unsupported, message.to_owned())
     }
 
@@ -61,16 +62,18 @@ impl Refusal {
         Self::same(Reason::Denied, message.to_owned())
     }
 
-    /// The limit of all sessions is reached.
-    pub(crate) fn full() -> Self {
-        let message = "the pod's node has reached its limit of sessions; try again later";
-        Self::same(Reason::Full, message.to_owned())
+    /// A limit of the node is reached; `what` is `sessions` or the like.
+    pub(crate) fn full(what: &str) -> Self {
+        let message = format!("the pod's node has reached its limit of {what}; try again later");
+        Self::same(Reason::Full, message)
     }
 
-    /// The limit of one user's sessions is reached.
-    pub(crate) fn full_for_user() -> Self {
-        let message = "you have reached the limit of sessions per user on the pod's node; end one, then try again";
-        Self::same(Reason::Full, message.to_owned())
+    /// A limit of one user is reached.
+    pub(crate) fn full_for_user(what: &str) -> Self {
+        let message = format!(
+            "you have reached the limit of {what} per user on the pod's node; end one, then try again"
+        );
+        Self::same(Reason::Full, message)
     }
 
     /// The agent takes no new sessions.
@@ -94,6 +97,17 @@ impl From<grant::Error> for Refusal {
             Reason::Denied
         } else {
             Reason::Grant
+        };
+        Self::same(reason, error.to_string())
+    }
+}
+
+impl From<files::Error> for Refusal {
+    fn from(error: files::Error) -> Self {
+        let reason = match error {
+            files::Error::Protocol | files::Error::Paths => Reason::Protocol,
+            files::Error::Right => Reason::Grant,
+            files::Error::Programs => Reason::Denied,
         };
         Self::same(reason, error.to_string())
     }

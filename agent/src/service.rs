@@ -29,6 +29,7 @@ use tracing::Instrument;
 
 use crate::admit::{self, Admitted, Served};
 use crate::audit::{AcceptedGrant, Audit, Ended};
+use crate::files::{self, OrMissing};
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
 use crate::program::{NotStarted, Programs};
@@ -86,6 +87,14 @@ struct Session<'a> {
     user: String,
     begun: Instant,
     moved: Moved<'a>,
+}
+
+/// A program to run.
+struct Asked {
+    exec: Exec,
+    folder: WorkingDirectory,
+    /// Set if it is the image's own server of files, which the image may not have.
+    serves: Option<files::Service>,
 }
 
 #[tonic::async_trait]
@@ -210,16 +219,23 @@ impl Service {
             begun,
             moved: Moved::new(&shared.metrics.bytes),
         };
+        let asked = match admitted.served {
+            Served::Exec(exec, folder) => Asked {
+                exec,
+                folder,
+                serves: None,
+            },
+            Served::Files(files, folder) => Asked {
+                exec: files::program(&files.service),
+                folder,
+                serves: Some(files.service),
+            },
+        };
+        let streams = (inbound, outbound);
         let granted = admitted.granted;
-        match admitted.served {
-            Served::Exec(exec, folder) => {
-                let streams = (inbound, outbound);
-                let asked = (exec, folder);
-                let outcome = self.exec(&session, granted, asked, opened, streams).await;
-                drop(slot);
-                outcome
-            }
-        }
+        let outcome = self.exec(&session, granted, asked, opened, streams).await;
+        drop(slot);
+        outcome
     }
 
     /// Tells the frontdoor why there is no session. Until then the session counts as a request.
@@ -249,7 +265,11 @@ impl Service {
         if self.shared.draining.is_cancelled() {
             return Err(Refusal::draining());
         }
-        admit::admit(open, &self.shared.node, &self.shared.deny)
+        let admitted = admit::admit(open, &self.shared.node, &self.shared.deny)?;
+        match &admitted.served {
+            Served::Files(files, _) if !files.rights.programs => Err(files::Error::Programs.into()),
+            _ => Ok(admitted),
+        }
     }
 
     /// Runs a program to its end, and hangs up what stays behind.
@@ -257,20 +277,16 @@ impl Service {
         &self,
         session: &Session<'_>,
         granted: Granted,
-        (exec, folder): (Exec, WorkingDirectory),
+        asked: Asked,
         opened: Opened,
         (mut inbound, outbound): (Streaming<FrontdoorMessage>, session::Outbound),
     ) -> &'static str {
         // A start is never abandoned half way, because its program would stay behind: a frontdoor that
         // leaves meanwhile is noticed after it. Start and end are boxed, so that a running session does
         // not hold their memory.
-        let mut program = match Box::pin(self.programs.start(
-            granted,
-            (&session.user, &session.id),
-            (&exec, folder),
-        ))
-        .await
-        {
+        let start = (&asked.exec, asked.folder);
+        let who = (&*session.user, &*session.id);
+        let mut program = match Box::pin(self.programs.start(granted, who, start)).await {
             Ok(started) => started,
             Err(NotStarted { error, failed }) => {
                 self.ended(session, None, "refused", None);
@@ -279,8 +295,12 @@ impl Service {
                 return "refused";
             }
         };
+        if let Some(service) = &asked.serves {
+            let output = program.streams.output;
+            program.streams.output = Box::new(OrMissing::new(output, service));
+        }
         // It may hold a long command.
-        drop(exec);
+        drop(asked);
         self.shared.metrics.started(session.begun.elapsed());
         let granted = program.handle.granted();
         tracing::info!(

@@ -182,11 +182,13 @@ const PURE: &[&str] = &[
     "agent/entry/src/report",
     "agent/entry/src/status",
     "agent/worker/src/scp/line",
+    "agent/worker/src/scp/pattern",
     "frontdoor/identity/src/addresses",
     "frontdoor/identity/src/identity",
     "frontdoor/identity/src/wildcard",
     "frontdoor/src/authn/options",
     "frontdoor/src/ssh/proxy_protocol",
+    "frontdoor/src/ssh/scp",
     "frontdoor/src/login_name",
     "frontdoor/src/pod",
 ];

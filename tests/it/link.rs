@@ -150,7 +150,7 @@ async fn a_request_that_does_not_fit_is_refused_with_the_reason() {
             o.grant.as_mut().unwrap().action = Action::Dial.into();
         },
         Reason::Unsupported,
-        "serves only shells and commands",
+        "serves only shells, commands and files",
     )
     .await;
     check(

@@ -23,6 +23,7 @@ mod docs;
 mod enrolment;
 mod entry;
 mod errors;
+mod files;
 mod flow;
 mod gone;
 mod greetings;

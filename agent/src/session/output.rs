@@ -122,6 +122,10 @@ async fn ended(
         }
         Exit::NotFound(text) => (Some(text), 127),
         Exit::NotExecutable(text) => (Some(text), 126),
+        Exit::Missing(line) => {
+            last_words(outbound, Reason::Exec, line).await;
+            return End::NotStarted;
+        }
         Exit::Failed(text) => {
             let text = format!("the runtime could not start the program: {text}");
             last_words(outbound, Reason::Exec, &text).await;

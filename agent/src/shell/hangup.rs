@@ -276,6 +276,7 @@ pub(crate) async fn answer(mut input: Input, mut output: Output) -> Result<Optio
             Event::Exit(Exit::NotExecutable(text) | Exit::Failed(text)) => {
                 return Err(Error::Runtime(text));
             }
+            Event::Exit(Exit::Missing(line)) => return Err(Error::Runtime(line.to_owned())),
             Event::Stdout(bytes) if said.len() + bytes.len() <= MAX_OUTPUT => {
                 said.extend_from_slice(&bytes);
             }

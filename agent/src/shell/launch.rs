@@ -121,6 +121,7 @@ impl PendingStart {
             Exit::NotFound(_) => Error::NoShell,
             Exit::Code(code) => Error::Ended(code),
             Exit::Signalled { signal, .. } => Error::Ended(SIGNALLED.saturating_add(signal)),
+            Exit::Missing(line) => Error::Runtime(line.to_owned()),
             Exit::NotExecutable(text) | Exit::Failed(text) => {
                 trouble::in_words(&text).map_or(Error::Runtime(text), Error::Trouble)
             }

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let words: Vec<Vec<u8>> = words.collect();
     let Some(service) = arguments::read(&words) else {
         eprintln!("usage: podgate-worker sftp [--only read|write]");
-        eprintln!("       podgate-worker scp [-rpd] -t|-f -- PATH...");
+        eprintln!("       podgate-worker scp [-rpd] -t|-f -- PATTERN...");
         return ExitCode::from(2);
     };
     match serve(&service) {

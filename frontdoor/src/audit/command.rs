@@ -1,6 +1,7 @@
 //! A command as the audit log keeps it. Sessions last, and commands may be long: of a long one only the
 //! beginning, its length and its SHA-256 are kept.
 
+use podgate_proto::v1::{Exec, exec};
 use sha2::{Digest as _, Sha256};
 
 /// Bytes of a command in the log.
@@ -39,6 +40,35 @@ impl Command {
     pub(super) fn whole(&self) -> Option<(usize, &str)> {
         let (length, digest) = self.whole.as_ref()?;
         Some((*length, digest))
+    }
+}
+
+/// What a session runs, or would under sshd.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// `None` for a shell.
+    pub(super) command: Option<Command>,
+    /// What the client asked for, if a forced command replaced it.
+    pub(super) asked: Option<Command>,
+    pub(super) tty: bool,
+}
+
+impl Program {
+    /// `asked` names the variable that holds the client's own command if a forced command replaced it.
+    pub(crate) fn of(exec: &Exec, asked: Option<&str>) -> Self {
+        let command = match &exec.program {
+            Some(exec::Program::Command(command)) => Some(Command::new(command)),
+            Some(exec::Program::Shell(_)) | None => None,
+        };
+        let asked = asked.and_then(|name| {
+            let mut variables = exec.environment.iter();
+            variables.find(|variable| variable.name == name)
+        });
+        Self {
+            command,
+            asked: asked.map(|variable| Command::new(variable.value.as_bytes())),
+            tty: exec.terminal.is_some(),
+        }
     }
 }
 

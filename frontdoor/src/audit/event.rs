@@ -7,7 +7,7 @@ use std::time::Duration;
 use podgate_proto::v1::Action;
 use serde::Serialize;
 
-use super::command::{Command, MAX_COMMAND};
+use super::command::{MAX_COMMAND, Program};
 use super::refused_by::RefusedBy;
 use podgate_identity::Identity;
 
@@ -160,13 +160,13 @@ impl<'a> Event<'a> {
         event
     }
 
-    /// Adds the program. `asked` is what a forced command replaced. Without both it is a shell.
-    pub(super) fn program(
-        mut self,
-        command: Option<&'a Command>,
-        asked: Option<&'a Command>,
-        tty: bool,
-    ) -> Self {
+    /// Adds the program. Without a command it is a shell.
+    pub(super) fn program(mut self, program: &'a Program) -> Self {
+        let Program {
+            command,
+            asked,
+            tty,
+        } = program;
         if let Some(command) = command {
             self.command = Some(self.bound("command", command.text(), MAX_COMMAND));
             (self.command_bytes, self.command_sha256) = command.whole().unzip();
@@ -175,7 +175,7 @@ impl<'a> Event<'a> {
             self.asked = Some(self.bound("asked", asked.text(), MAX_COMMAND));
             (self.asked_bytes, self.asked_sha256) = asked.whole().unzip();
         }
-        self.tty = Some(tty);
+        self.tty = Some(*tty);
         self
     }
 
@@ -266,6 +266,7 @@ impl<'a> Event<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::command::Command;
     use super::*;
     use podgate_identity::Source;
     use serde_json::{Value, json};
@@ -318,10 +319,15 @@ mod tests {
                 container: "main".into(),
             },
         );
-        let long = Command::new(&[b'x'; MAX_COMMAND + 1]);
+        let long = || Some(Command::new(&[b'x'; MAX_COMMAND + 1]));
+        let program = Program {
+            command: long(),
+            asked: long(),
+            tty: true,
+        };
         let mut event = Event::accepted(&identity, "d")
             .from(([192, 0, 2, 1], 1).into(), Via::Jump, "web-0")
-            .program(Some(&long), Some(&long), true)
+            .program(&program)
             .refusal("rule", "c")
             .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
         let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
@@ -344,9 +350,13 @@ mod tests {
         identity.groups = (0..1000).map(|n| format!("group-{n:04}")).collect();
         identity.extra = BTreeMap::from([("k".repeat(5000), vec!["v".into()])]);
         let command = format!("{}é", "\u{1}".repeat(MAX_COMMAND - 1));
-        let command = Command::new(command.as_bytes());
+        let program = Program {
+            command: Some(Command::new(command.as_bytes())),
+            asked: None,
+            tty: false,
+        };
         let event = Event::session("start", "id", Action::Exec, &identity, None);
-        let event = event.program(Some(&command), None, false);
+        let event = event.program(&program);
         // The least that a queue may have room for.
         assert!(serde_json::to_vec(&event).unwrap().len() < 128 * 1024);
         let value = read(event);

@@ -7,6 +7,7 @@ mod session;
 
 pub(crate) use podgate_process::audit::AuditLog as Audit;
 
+pub(crate) use command::Program;
 pub(crate) use event::{Event, Via};
 pub(crate) use refused_by::RefusedBy;
 pub(crate) use session::{Session, Unwritable};

@@ -8,10 +8,9 @@ use std::time::Instant;
 
 use podgate_identity::Identity;
 use podgate_process::audit::{self, AuditLog};
-use podgate_proto::v1::open::Action;
-use podgate_proto::v1::{self, exec::Program};
+use podgate_proto::v1;
 
-use super::command::Command;
+use super::command::Program;
 use super::event::{Event, Location, Via};
 use super::refused_by::RefusedBy;
 use crate::pod::{Container, Pod};
@@ -35,9 +34,7 @@ pub(crate) struct Session<'a> {
     identity: &'a Identity,
     from: (SocketAddr, Via, &'a str),
     kind: v1::Action,
-    command: Option<Command>,
-    asked: Option<Command>,
-    tty: bool,
+    program: Program,
     location: OnceLock<Location>,
     began: OnceLock<Instant>,
     refused: AtomicBool,
@@ -46,37 +43,21 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// `from` is the client, how it got here and the login name. `asked` names the variable that holds
-    /// the client's own command if a forced command replaced it.
+    /// `from` is the client, how it got here and the login name.
     pub(crate) fn new(
         audit: &'a AuditLog,
         id: &'a str,
         identity: &'a Identity,
         from: (SocketAddr, Via, &'a str),
-        action: &Action,
-        asked: Option<&str>,
+        (kind, program): (v1::Action, Program),
     ) -> Self {
-        let exec = match action {
-            Action::Exec(exec) => Some(exec),
-            Action::Files(_) | Action::Dial(_) | Action::Listen(_) | Action::Accept(_) => None,
-        };
-        let command = match exec.and_then(|exec| exec.program.as_ref()) {
-            Some(Program::Command(command)) => Some(Command::new(command)),
-            Some(Program::Shell(_)) | None => None,
-        };
-        let asked = asked.and_then(|name| {
-            let mut variables = exec?.environment.iter();
-            variables.find(|variable| variable.name == name)
-        });
         Self {
             audit,
             id,
             identity,
             from,
-            kind: action.kind(),
-            command,
-            asked: asked.map(|variable| Command::new(variable.value.as_bytes())),
-            tty: exec.is_some_and(|exec| exec.terminal.is_some()),
+            kind,
+            program,
             location: OnceLock::new(),
             began: OnceLock::new(),
             refused: AtomicBool::new(false),
@@ -144,6 +125,6 @@ impl<'a> Session<'a> {
         let location = self.location.get();
         Event::session(event, self.id, self.kind, self.identity, location)
             .from(client, via, target)
-            .program(self.command.as_ref(), self.asked.as_ref(), self.tty)
+            .program(&self.program)
     }
 }

@@ -15,6 +15,7 @@ use super::auth::Attempts;
 use super::channels::{Aside, Channels, Opening};
 use super::client::{Client, Jump};
 use super::rekeys::Rekeys;
+use super::request::SFTP;
 use super::{jump, session};
 use crate::audit::Event;
 use crate::authn::{Credential, Login};
@@ -362,9 +363,10 @@ impl Handler for ConnectionHandler {
     async fn subsystem_request(
         &mut self,
         channel: ChannelId,
-        _name: &str,
+        name: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        session.channel_failure(channel)
+        let yes = name == SFTP && self.channels.start(channel);
+        Self::answer(channel, yes, session)
     }
 }

@@ -75,9 +75,7 @@ pub(super) async fn open(
     record: &Session<'_>,
 ) -> Result<Opened, Error> {
     let authorizer = &context.authorizer;
-    let permit = authorizer
-        .authorize(identity, target, action.kind())
-        .await?;
+    let permit = authorizer.authorize(identity, target, &action).await?;
     let begun = Instant::now();
     let route::Destination {
         pod,

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_proto::v1::Exec;
-use podgate_proto::v1::exec::Program;
 use podgate_proto::v1::open::Action;
+use podgate_proto::v1::{self, exec::Program};
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::time::{sleep, timeout};
@@ -16,7 +15,7 @@ use tracing::Instrument;
 use super::channels::Aside;
 use super::client::Client;
 use super::end::{End, Exit};
-use super::request::{self, ORIGINAL_COMMAND};
+use super::request::{self, Asked, ORIGINAL_COMMAND};
 use super::{channels, id, open, pump, recheck, reserved};
 use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
@@ -62,8 +61,8 @@ impl Task {
     pub(super) async fn run(self, channel: Channel<Msg>, aside: Aside) {
         let (mut read, write) = channel.split();
         let context = &self.client.context;
-        let exec = tokio::select! {
-            exec = request::gather(&mut read, &context.sessions, &self.restrictions) => exec,
+        let asked = tokio::select! {
+            asked = request::gather(&mut read, &context.sessions, &self.restrictions) => asked,
             () = context.draining.cancelled() => None,
             // A channel on which nothing is asked for is no session, so the idle time does not count
             // here.
@@ -71,11 +70,11 @@ impl Task {
             () = self.client.revoked.cancelled() => None,
             () = self.closed.cancelled() => None,
         };
-        if let Some(exec) = exec {
+        if let Some(asked) = asked {
             match id::random() {
                 Ok(id) => {
                     let span = tracing::info_span!("session", %id, user = %self.identity.user);
-                    let session = self.session(exec, &id, read, &write, aside);
+                    let session = self.session(asked, &id, read, &write, aside);
                     session.instrument(span).await;
                 }
                 Err(error) => tracing::error!(%error, "no random numbers"),
@@ -88,24 +87,25 @@ impl Task {
     /// the audit log.
     async fn session(
         &self,
-        mut exec: Exec,
+        mut asked: Asked,
         id: &str,
         mut read: ChannelReadHalf,
         write: &ChannelWriteHalf<Msg>,
         mut aside: Aside,
     ) {
         let metrics = &self.client.context.metrics;
-        request::tell_connection(&mut exec, self.client.peer, self.client.server);
+        request::tell_connection(&mut asked.exec, self.client.peer, self.client.server);
         let forced = self.restrictions.command.as_deref();
-        let forced = forced.map(|command| request::force(command, &mut exec));
-        let asked = forced.is_some().then_some(ORIGINAL_COMMAND);
-        let tty = exec.terminal.is_some();
-        let greet = tty && matches!(exec.program, Some(Program::Shell(_)));
-        let action = Action::Exec(exec);
+        let forced = forced.map(|command| asked.force(command));
+        let replaced = forced.is_some().then_some(ORIGINAL_COMMAND);
+        let program = audit::Program::of(&asked.exec, replaced);
+        let shell = matches!(asked.exec.program, Some(Program::Shell(_)));
+        let action = asked.into_action();
         let kind = action.kind();
+        let tty = matches!(&action, Action::Exec(exec) if exec.terminal.is_some());
         let from = (self.client.peer, self.client.via, self.login_name.as_str());
         let audit = &self.client.context.audit;
-        let record = audit::Session::new(audit, id, &self.identity, from, &action, asked);
+        let record = audit::Session::new(audit, id, &self.identity, from, (kind, program));
         let slot = match self.admit(forced.unwrap_or(Ok(())), &record) {
             Ok(slot) => slot,
             Err(line) => return self.fail(&line, write).await,
@@ -116,7 +116,7 @@ impl Task {
             record: &record,
             write,
             tty,
-            greet,
+            greet: tty && shell,
         };
         metrics.sessions_active.inc();
         let end = tokio::select! {
@@ -215,6 +215,10 @@ impl Session<'_> {
         let (task, record, write) = (self.task, self.record, self.write);
         let (context, identity) = (&*task.client.context, &*task.identity);
         let target = match Target::parse(&task.login_name, &context.sessions.default_namespace) {
+            Ok(Target::Reserved(_)) if action.kind() == v1::Action::Files => {
+                let line = "this login name answers a question; it has no files".to_owned();
+                return self.refused(RefusedBy::Route, line);
+            }
             Ok(Target::Reserved(word)) => {
                 return reserved::answer(word, identity, context, write, self.tty).await;
             }

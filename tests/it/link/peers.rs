@@ -97,6 +97,7 @@ pub(super) fn request() -> Open {
                 .duration_since(std::time::UNIX_EPOCH)
                 .unwrap()
                 .as_secs() as i64,
+            files: None,
         }),
         action: Some(open::Action::Exec(Exec {
             program: Some(exec::Program::Command("exit 3".into())),

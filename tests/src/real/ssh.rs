@@ -120,6 +120,25 @@ impl Client {
         command
     }
 
+    /// Another program of OpenSSH, as `sftp` or `scp`, to which a test adds words. Targets are
+    /// [`address`](Self::address)es.
+    pub fn tool(&self, program: &str) -> Command {
+        let mut words = self.enter.iter().cloned().chain([program.to_owned()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(self.options());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        command
+    }
+
+    /// A target as programs of OpenSSH take it.
+    pub fn address(&self, target: &str) -> String {
+        format!("{target}@{}", self.host)
+    }
+
     /// Runs a command in a target, its stdin empty.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 256;
 /// Sends each path.
 pub(crate) fn run<R: Read, W: Write>(
     link: &mut Link<R, W>,
-    paths: &[Vec<u8>],
+    paths: impl Iterator<Item = Vec<u8>>,
     options: Options,
 ) -> Result<(), Error> {
     let mut source = Source {
@@ -28,7 +28,7 @@ pub(crate) fn run<R: Read, W: Write>(
     // The client is ready.
     source.link.answer()?;
     for path in paths {
-        source.send(Path::new(OsStr::from_bytes(path)), 0)?;
+        source.send(Path::new(OsStr::from_bytes(&path)), 0)?;
     }
     Ok(())
 }

@@ -13,4 +13,5 @@ mod paths;
 mod server;
 
 pub(crate) use access::Access;
+pub(crate) use names::home;
 pub(crate) use server::{Error, Server};
