@@ -5,6 +5,7 @@ pub mod config;
 mod activity;
 mod admit;
 mod audit;
+mod command;
 mod core;
 mod exec;
 mod exit;

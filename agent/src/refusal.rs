@@ -142,7 +142,10 @@ impl From<Error> for Refusal {
             Error::Changed(failure) => (Reason::PodChanged, failure.sentence),
             Error::Denied(error) => return error.into(),
             Error::Invalid(failure) => (Reason::Command, failure.sentence),
-            Error::Runtime(failure) => (Reason::Exec, failure.sentence),
+            Error::Runtime(failure) | Error::Elsewhere { failure, .. } => {
+                (Reason::Exec, failure.sentence)
+            }
+            Error::Full(failure) => (Reason::Full, failure.sentence),
             Error::NoShell => (
                 Reason::NoShell,
                 "this image has no shell; run one of its programs instead: ssh TARGET /path/to/program ARGUMENTS".into(),

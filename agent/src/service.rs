@@ -269,7 +269,7 @@ impl Service {
         let mut activity = match started {
             Ok(started) => started,
             Err(NoActivity { refusal, failed }) => {
-                self.ended(session, "refused", None);
+                self.ended(session, None, "refused", None);
                 refuse(&outbound, refusal).await;
                 if let Some(failed) = failed {
                     Box::pin(failed.end()).await;
@@ -279,7 +279,7 @@ impl Service {
         };
         self.shared.metrics.started(session.begun.elapsed());
         tracing::info!(
-            user = session.user, action = session.action.word(),
+            user = session.user, action = session.action.word(), runtime = activity.runtime(),
             namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
             "session begins"
         );
@@ -302,7 +302,7 @@ impl Service {
             }
         };
         tracing::info!(?end, "session ends");
-        self.ended(session, end.word(), end.status());
+        self.ended(session, Some(activity.runtime()), end.word(), end.status());
         // A hang-up takes time, and the frontdoor need not wait for it.
         drop((inbound, outbound));
         Box::pin(activity.end(end.is_over())).await;
@@ -323,13 +323,14 @@ impl Service {
         };
         match served {
             Served::Exec(exec, folder) => {
-                let program = starts.program(granted, &session.id, (&exec, folder));
+                let program =
+                    starts.program(granted, (&session.user, &session.id), (&exec, folder));
                 program.await.map(Activity::Program)
             }
             Served::Files(files, folder) => {
                 let user = &session.user;
                 starts
-                    .files(granted, (&session.id, user), (&files, folder))
+                    .files(granted, (user, &session.id), (&files, folder))
                     .await
             }
         }
@@ -350,9 +351,15 @@ impl Service {
     }
 
     /// Records a session's end.
-    fn ended(&self, session: &Session<'_>, outcome: &'static str, status: Option<u8>) {
+    fn ended(
+        &self,
+        session: &Session<'_>,
+        runtime: Option<&'static str>,
+        outcome: &'static str,
+        status: Option<u8>,
+    ) {
         let (moved, after) = (session.moved.both(), session.begun.elapsed());
-        let end = Ended::new(&session.id, outcome, status, moved, after);
+        let end = Ended::new(&session.id, (outcome, status), runtime, moved, after);
         self.shared.audit.ended(&end);
     }
 }

@@ -9,6 +9,8 @@ use podgate_proto::v1::AgentMessage;
 use podgate_proto::v1::agent_message::Message;
 use tokio::sync::mpsc;
 
+use super::end::Exit;
+
 /// The credit of both directions.
 #[derive(Default)]
 pub(super) struct Flow {
@@ -22,7 +24,7 @@ pub(super) enum Received {
     Opened(u32),
     Output(Bytes),
     Stderr(Bytes),
-    Exited(u32),
+    Exited(Exit),
     Failed(String),
 }
 
@@ -116,7 +118,12 @@ fn check(
         Message::Exited(exited) => {
             sent.output.check_end(exited.output_offset)?;
             sent.stderr.check_end(exited.stderr_offset)?;
-            Received::Exited(exited.status)
+            Received::Exited(Exit {
+                status: exited.status,
+                signal: (!exited.signal.is_empty())
+                    .then(|| shown::release(&exited.signal).to_owned()),
+                core_dumped: exited.core_dumped,
+            })
         }
         Message::EndOfOutput(_) | Message::Incoming(_) | Message::Closed(_) => {
             return Err(Error::Misplaced);

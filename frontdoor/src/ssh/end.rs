@@ -1,9 +1,19 @@
 //! How a session ended: for the log, the metrics, the audit log and the user.
 
+/// How a program ended.
+#[derive(Debug, Default)]
+pub(super) struct Exit {
+    /// 128 and the signal's number, if one has ended it.
+    pub(super) status: u32,
+    /// What ended it, by its name in SSH, where the agent knows that.
+    pub(super) signal: Option<String>,
+    pub(super) core_dumped: bool,
+}
+
 #[derive(Debug)]
 pub(super) enum End {
-    /// Its program ended with this status.
-    Exited(u32),
+    /// Its program ended.
+    Exited(Exit),
     /// The client closed the channel or went away.
     ClientGone,
     /// It could not begin or go on.
@@ -32,7 +42,7 @@ impl End {
     /// The status of its program.
     pub(super) fn status(&self) -> Option<u32> {
         match self {
-            Self::Exited(status) => Some(*status),
+            Self::Exited(exit) => Some(exit.status),
             _ => None,
         }
     }

@@ -179,7 +179,7 @@ impl Handler for ConnectionHandler {
         &mut self,
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
         let client = Arc::clone(&self.client);
         // russh asks this only after the login.
@@ -204,6 +204,7 @@ impl Handler for ConnectionHandler {
             login_name,
             inner,
             closed,
+            connection: session.handle(),
         };
         (self.start)(&client, Opened::Session(task, channel, aside));
         Ok(())

@@ -104,7 +104,7 @@ async fn download(
                 context.metrics.leg("start", begun);
                 continue;
             }
-            Some(Ok(Received::Exited(status))) => return End::Exited(status),
+            Some(Ok(Received::Exited(exit))) => return End::Exited(exit),
             Some(Ok(Received::Failed(line))) => return End::Failed(line),
             Some(Err(error)) => return failed(&error),
             None => return End::ClientGone,

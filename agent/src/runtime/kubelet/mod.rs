@@ -30,6 +30,7 @@ use super::error::{self as legs, Failure, START_TIMEOUT};
 use super::running::Running;
 use super::trace;
 use super::trace::kubelet::{Trace, Words};
+use crate::command;
 use crate::exec::{self, Input, Output};
 use crate::grant::{Deny, Granted};
 use crate::shell::hangup::Leader;
@@ -105,7 +106,7 @@ impl Kubelet {
         let since = Some(ticks::now());
         let leader = None;
         let mut program = self.program(start, Trace::Wrapped { leader, since });
-        start.record.record(program.trace()).await;
+        start.record.record(program.known()).await;
         let (mut input, output) = match self.open(start, &wrapped.argv, deadline).await {
             Ok(opened) => opened,
             Err(error) => return Some(Err(not_started(error, program))),
@@ -144,7 +145,7 @@ impl Kubelet {
         let Some(Program::Command(command)) = &start.exec.program else {
             return Err(legs::Error::NoShell.into());
         };
-        let words = wrapper::split(command).map_err(invalid)?;
+        let words = command::split(command).map_err(invalid)?;
         tracing::debug!("no shell in the image, running the command's words");
         let unidentified = match (&self.node.helper, container(start.granted)) {
             (Some(_), Some(container)) => self.node.starts.begin(container).await,
@@ -158,7 +159,7 @@ impl Kubelet {
             seen: None,
         };
         let mut program = self.program(start, Trace::Words(trace.clone()));
-        start.record.record(program.trace()).await;
+        start.record.record(program.known()).await;
         let (input, output) = match self.open(start, &trace.words, deadline).await {
             Ok(opened) => opened,
             Err(error) => return Err(not_started(error, program)),
@@ -195,6 +196,10 @@ impl Kubelet {
 
 #[async_trait]
 impl Runtime for Kubelet {
+    fn word(&self) -> &'static str {
+        "kubelet"
+    }
+
     async fn start(&self, start: &Start<'_>) -> Result<Started, NotStarted> {
         let deadline = Instant::now() + START_TIMEOUT;
         for shell in sh::NAMES {
@@ -241,7 +246,7 @@ impl Runtime for Kubelet {
     }
 }
 
-fn invalid(error: wrapper::Error) -> legs::Error {
+fn invalid(error: command::Error) -> legs::Error {
     legs::Error::Invalid(Failure::of(error))
 }
 
@@ -253,7 +258,7 @@ async fn started(
     start: &Start<'_>,
 ) -> Started {
     program.doubtful = false;
-    start.record.record(program.trace()).await;
+    start.record.record(program.known()).await;
     Started {
         streams: Streams {
             input,
