@@ -64,19 +64,22 @@ pub(crate) fn prepare(launch: Launch) -> (Program, Ready) {
             command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
         }
     }
+    let is_known = !account.name.is_empty();
     let ready = Ready {
         user: account.name,
         home: account.home.clone(),
         shell: shell.into_vec(),
-        folder_is_missing: !go_to(&launch.folder, &account.home),
+        folder_is_missing: !go_to(&launch.folder, is_known, &account.home),
     };
     (Program { path, command }, ready)
 }
 
 /// Whether the folder is there. A home that is not is no reason to say anything.
-fn go_to(folder: &Folder, home: &[u8]) -> bool {
+fn go_to(folder: &Folder, is_known: bool, home: &[u8]) -> bool {
     match folder {
         Folder::Stay => true,
+        // A runtime gives a user who is not in passwd a home, too: the root folder.
+        Folder::Home if !is_known => true,
         Folder::Home => {
             let home =
                 std::env::var_os("HOME").unwrap_or_else(|| OsString::from_vec(home.to_vec()));
