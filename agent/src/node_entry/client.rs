@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use podgate_node_entry::ids::Handle;
 use podgate_node_entry::launch::Launch;
-use podgate_node_entry::protocol::{Action, Answer, Process, Signal, Start};
+use podgate_node_entry::protocol::{Action, Answer, Signal, Start};
 use prometheus_client::metrics::gauge::Gauge;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokio::sync::{mpsc, oneshot};
@@ -39,7 +39,6 @@ pub(crate) struct NodeEntry {
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) program: Program,
-    pub(crate) process: Process,
     /// The program's own socket, and with a terminal its master.
     pub(crate) beside: Vec<OwnedFd>,
 }
@@ -99,7 +98,7 @@ impl NodeEntry {
             return Err(Error::Full);
         }
         let reply = self.ask(Action::Start(start), beside, deadline).await?;
-        let (Answer::Started { handle, process }, Some(told)) = (reply.answer, reply.told) else {
+        let (Answer::Started { handle, .. }, Some(told)) = (reply.answer, reply.told) else {
             return Err(Error::OtherAnswer);
         };
         let mut beside = reply.beside.into_iter();
@@ -109,7 +108,6 @@ impl NodeEntry {
         };
         Ok(Started {
             program: Program::new(Arc::clone(self), handle, pidfd, told),
-            process,
             beside: beside.collect(),
         })
     }
