@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::config::{Choice as Chosen, Config};
+use crate::files::Workers;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
 use crate::node_entry::NodeEntry;
@@ -35,7 +36,6 @@ pub(crate) struct Core {
     kubelet: kubelet::Config,
     identity: Arc<Identity>,
     node: Arc<NodeState>,
-    /// Unless only the kubelet starts programs.
     entry: Option<Arc<NodeEntry>>,
     runtime: Chosen,
     services: Arc<ProgramServices>,
@@ -63,12 +63,11 @@ impl Core {
         let helper = config.node_helper.clone();
         let helper = helper.map(|socket| NodeHelper::new(socket, metrics.helper.clone()));
         let node = NodeState::new(helper);
+        let entry = config.node_entry.clone();
+        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry_connected.clone()));
         for entry in &left {
             node.claim(entry.trace());
         }
-        let entry = config.node_entry.clone();
-        let entry = entry.filter(|_| config.runtime != Chosen::Kubelet);
-        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry.clone()));
         let services = ProgramServices::new(
             journal,
             config.hang_up_grace,
@@ -112,19 +111,22 @@ impl Core {
         );
         match kubelet {
             Ok(kubelet) => {
-                let programs = self.programs(Arc::new(kubelet));
+                let kubelet = Arc::new(kubelet);
+                let programs = self.programs(Arc::clone(&kubelet));
+                let workers = self.entry.as_ref().map(|entry| {
+                    let (entry, closed) = (Arc::clone(entry), self.closed.clone());
+                    let stays = Arc::clone(&entry);
+                    tasks.spawn(async move { stays.stay(&closed).await });
+                    Workers::new(entry, Arc::<Kubelet>::clone(&kubelet))
+                });
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
                     tasks.spawn(async move { this.node.stay(&this.closed).await });
-                    if let Some(entry) = self.entry.clone() {
-                        let closed = self.closed.clone();
-                        tasks.spawn(async move { entry.stay(&closed).await });
-                    }
                     let programs = programs.clone();
                     tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }
-                let service = Service::new(Arc::clone(&self.shared), programs);
+                let service = Service::new(Arc::clone(&self.shared), programs, workers);
                 let identity = Arc::clone(&self.identity);
                 let metrics = Arc::clone(&self.shared.metrics);
                 listener::serve(accepted, service, identity, metrics, self.closed.clone()).await;
@@ -138,7 +140,8 @@ impl Core {
     /// What starts programs: the node entry before the kubelet, where there is one.
     fn programs(&self, kubelet: Arc<Kubelet>) -> Programs {
         let starts = self.shared.metrics.starts.clone();
-        let choice = match &self.entry {
+        let direct = self.entry.as_ref();
+        let choice = match direct.filter(|_| self.runtime != Chosen::Kubelet) {
             None => Choice::new(Arc::clone(&kubelet) as Arc<dyn Runtime>, None, starts),
             Some(entry) => {
                 let direct = Direct::new(Arc::clone(entry), Arc::clone(&kubelet));

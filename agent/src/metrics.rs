@@ -23,12 +23,14 @@ pub(crate) struct Metrics {
     /// From the request to the running program.
     pub start_seconds: Histogram,
     pub starts: StartMetrics,
-    /// 1 while the node entry is there.
-    pub entry: Gauge,
     pub hangups: Outcomes,
     pub hangups_waiting: Gauge,
     /// Sessions that a limit refused.
     pub refused: Family<Limit, Counter>,
+    /// What serves files, by what it is.
+    pub file_servers: Outcomes,
+    /// 1 while the node entry is connected.
+    pub entry_connected: Gauge,
     pub helper: HelperMetrics,
     pub audit_events: Outcomes,
     /// Sessions that are not in the journal.
@@ -171,13 +173,17 @@ impl Metrics {
                 start,
             ),
             starts: StartMetrics::new(&mut registry),
-            entry: registry.add("entry_connected", "1 while the node entry is there"),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),
             hangups_waiting: registry.add(
                 "hangups_waiting",
                 "Hang-ups that wait for their turn, so that all containers get one",
             ),
             refused: registry.add("refused", "Sessions refused by a limit, by limit"),
+            file_servers: registry.add(
+                "file_servers",
+                "Starts of what serves files, by outcome: the worker, or the image's own programs",
+            ),
+            entry_connected: registry.add("entry_connected", "Whether the node entry is connected"),
             helper: HelperMetrics {
                 replaced: registry.add(
                     "helper_replaced",

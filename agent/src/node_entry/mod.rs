@@ -9,7 +9,7 @@ mod launcher;
 mod program;
 
 pub(crate) use client::{NodeEntry, sealed};
-pub(crate) use error::Error;
+pub(crate) use error::{Error, Reason};
 pub(crate) use launcher::Launcher;
 pub(crate) use program::{End, Program};
 

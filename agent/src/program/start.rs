@@ -117,6 +117,15 @@ impl Programs {
         }
     }
 
+    /// Watches over a container for what takes no signals.
+    pub(crate) fn watch(&self, granted: &Granted) -> ProgramSupervisor {
+        ProgramSupervisor {
+            runtime: Arc::clone(&self.resumes),
+            granted: granted.clone(),
+            signals: Arc::default(),
+        }
+    }
+
     /// Ends what an earlier agent's journal says may be left.
     pub(crate) async fn recover(&self, entry: JournalEntry) {
         tracing::info!(session = %entry.session, "an earlier agent's session is ended");
@@ -176,11 +185,6 @@ impl FailedStart {
 }
 
 impl Handle {
-    /// Where it runs.
-    pub(crate) fn granted(&self) -> &Granted {
-        &self.tracked.granted
-    }
-
     /// The word of what has started it.
     pub(crate) fn runtime(&self) -> &'static str {
         self.runtime.word()

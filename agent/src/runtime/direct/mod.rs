@@ -142,6 +142,10 @@ impl Runtime for Direct {
         Box::new(DirectProgram::forgotten())
     }
 
+    async fn allows(&self, granted: &Granted) -> Result<(), legs::Error> {
+        self.kubelet.allows(granted).await
+    }
+
     /// Its programs end with their container, and their ends are noticed.
     async fn until_gone(&self, _: &Granted) -> String {
         std::future::pending().await

@@ -83,11 +83,6 @@ impl Kubelet {
         dial::client_config(config).map(drop)
     }
 
-    /// Whether a rule of this node denies what is granted. Only rules about what a pod is ask the kubelet.
-    pub(crate) async fn allows(&self, granted: &Granted) -> Result<(), legs::Error> {
-        Ok(self.client.allows(granted).await?)
-    }
-
     /// Opens an exec of these words.
     async fn open(
         &self,
@@ -222,6 +217,10 @@ impl Runtime for Kubelet {
         let (client, node) = (&self.client, &self.node);
         let trace = trace.clone();
         Box::new(KubeletProgram::new(client, node, session, granted, trace))
+    }
+
+    async fn allows(&self, granted: &Granted) -> Result<(), legs::Error> {
+        Ok(self.client.allows(granted).await?)
     }
 
     async fn until_gone(&self, granted: &Granted) -> String {
