@@ -67,9 +67,6 @@ impl Core {
         for entry in &left {
             node.claim(entry.trace());
         }
-        let entry = config.node_entry.clone();
-        let entry = entry.filter(|_| config.runtime != Chosen::Kubelet);
-        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry.clone()));
         let services = ProgramServices::new(
             journal,
             config.hang_up_grace,
@@ -123,10 +120,6 @@ impl Core {
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
                     tasks.spawn(async move { this.node.stay(&this.closed).await });
-                    if let Some(entry) = self.entry.clone() {
-                        let closed = self.closed.clone();
-                        tasks.spawn(async move { entry.stay(&closed).await });
-                    }
                     let programs = programs.clone();
                     tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }
@@ -144,7 +137,8 @@ impl Core {
     /// What starts programs: the node entry before the kubelet, where there is one.
     fn programs(&self, kubelet: Arc<Kubelet>) -> Programs {
         let starts = self.shared.metrics.starts.clone();
-        let choice = match &self.entry {
+        let direct = self.entry.as_ref();
+        let choice = match direct.filter(|_| self.runtime != Chosen::Kubelet) {
             None => Choice::new(Arc::clone(&kubelet) as Arc<dyn Runtime>, None, starts),
             Some(entry) => {
                 let direct = Direct::new(Arc::clone(entry), Arc::clone(&kubelet));

@@ -23,8 +23,6 @@ pub(crate) struct Metrics {
     /// From the request to the running program.
     pub start_seconds: Histogram,
     pub starts: StartMetrics,
-    /// 1 while the node entry is there.
-    pub entry: Gauge,
     pub hangups: Outcomes,
     pub hangups_waiting: Gauge,
     /// Sessions that a limit refused.
@@ -173,7 +171,6 @@ impl Metrics {
                 start,
             ),
             starts: StartMetrics::new(&mut registry),
-            entry: registry.add("entry_connected", "1 while the node entry is there"),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),
             hangups_waiting: registry.add(
                 "hangups_waiting",

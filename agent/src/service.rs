@@ -302,7 +302,8 @@ impl Service {
             }
         };
         tracing::info!(?end, "session ends");
-        self.ended(session, Some(activity.runtime()), end.word(), end.status());
+        let runtime = Some(activity.runtime());
+        self.ended(session, runtime, end.word(), end.status());
         // A hang-up takes time, and the frontdoor need not wait for it.
         drop((inbound, outbound));
         Box::pin(activity.end(end.is_over())).await;

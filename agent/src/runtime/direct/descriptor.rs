@@ -85,6 +85,7 @@ pub(super) fn write(to: &OwnedFd, bytes: &[u8]) -> io::Result<Option<usize>> {
     let mut written = 0;
     while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
         match rustix::io::write(to, rest) {
+            Ok(0) => break,
             Ok(more) => written += more,
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => break,

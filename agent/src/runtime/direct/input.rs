@@ -3,14 +3,21 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use podgate_proto::v1::TerminalSize;
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::descriptor::{self, Watched};
 use crate::streams;
+
+/// The kernel may call a terminal writable that takes nothing, and each try to write makes it say so
+/// again. So there is a pause after a try in vain.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The input of a program.
 pub(super) struct Input {
@@ -50,6 +57,7 @@ impl Input {
 #[async_trait]
 impl streams::Input for Input {
     async fn ready(&mut self) -> io::Result<()> {
+        let mut pause = FIRST_PAUSE;
         while let Some(to) = self.to.clone()
             && !self.rest.is_empty()
         {
@@ -58,8 +66,15 @@ impl streams::Input for Input {
                 None => self.close(),
                 Some(written) => {
                     self.rest.drain(..written);
-                    if !self.rest.is_empty() {
-                        ready.clear_ready();
+                    if self.rest.is_empty() {
+                        break;
+                    }
+                    ready.clear_ready();
+                    if written > 0 {
+                        pause = FIRST_PAUSE;
+                    } else {
+                        sleep(pause).await;
+                        pause = LAST_PAUSE.min(pause * 2);
                     }
                 }
             }

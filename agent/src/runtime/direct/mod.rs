@@ -14,13 +14,14 @@ mod request;
 mod terminal;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use podgate_node_entry::launch::Launch;
 use podgate_node_entry::protocol::Folder;
-use podgate_node_entry::reason::Reason;
+use podgate_node_entry::reason::{Bound, Reason};
 use podgate_proto::v1::exec::Program;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::contract::{NotStarted, Runtime, Start, Started};
 use super::error::{self as legs, START_TIMEOUT};
@@ -35,6 +36,21 @@ use program::DirectProgram;
 /// What a user reads whose container has lost its working folder.
 const FOLDER_GONE: &str =
     "podgate: the container's working folder is gone; the session begins in /\r\n";
+
+/// The pauses before a start is asked for again, while as many start as may.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+    Duration::from_millis(40),
+];
+const LAST_PAUSE: Duration = Duration::from_millis(80);
+
+fn is_of_starts(bound: Bound) -> bool {
+    matches!(
+        bound,
+        Bound::StartsOfNode | Bound::StartsOfContainer | Bound::StartsOfUser
+    )
+}
 
 /// The node's own OCI runtime, as one core asks for it.
 #[derive(Debug)]
@@ -57,13 +73,23 @@ impl Direct {
         deadline: Instant,
     ) -> Result<(Begun, Option<&'static str>), Error> {
         let mut request = request::start(start)?;
-        match begin::begin(&self.entry, &request, launch, deadline).await {
-            Err(Error::Refused(Reason::WorkingFolder)) => {
-                request.folder = Folder::Root;
-                let begun = begin::begin(&self.entry, &request, launch, deadline).await?;
-                Ok((begun, Some(FOLDER_GONE)))
+        let (mut remark, mut pauses) = (None, PAUSES.iter());
+        loop {
+            match begin::begin(&self.entry, &request, launch, deadline).await {
+                Err(Error::Refused(Reason::WorkingFolder)) if remark.is_none() => {
+                    request.folder = Folder::Root;
+                    remark = Some(FOLDER_GONE);
+                }
+                // Starts take turns, of which each is short.
+                Err(Error::Refused(Reason::TooMany(bound))) if is_of_starts(bound) => {
+                    let pause = *pauses.next().unwrap_or(&LAST_PAUSE);
+                    if Instant::now() + pause >= deadline {
+                        return Err(Reason::TooMany(bound).into());
+                    }
+                    sleep(pause).await;
+                }
+                begun => return Ok((begun?, remark)),
             }
-            begun => Ok((begun?, None)),
         }
     }
 

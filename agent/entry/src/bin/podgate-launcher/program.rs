@@ -18,14 +18,14 @@ use super::passwd::{self, Account};
 
 /// For a user without a shell, where none is found in PATH.
 const SHELL: &str = "/bin/sh";
-/// The worker's name for itself.
-const WORKER: &str = "podgate-worker";
 /// Shells for people, from the best on.
 const FOR_PEOPLE: &[&str] = &["bash", "ash", "sh"];
 /// For commands.
 const FOR_COMMANDS: &[&str] = &["sh"];
 /// Where programs are looked for without a PATH.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The worker's name for itself.
+const WORKER: &str = "podgate-worker";
 /// Shells that let nobody in.
 const NO_SHELLS: &[&str] = &["nologin", "false"];
 
@@ -69,11 +69,12 @@ pub(crate) fn prepare(launch: Launch, worker: Option<OwnedFd>) -> (Program, Read
             command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
         }
     }
+    let is_known = !account.name.is_empty();
     let ready = Ready {
         user: account.name,
         home: account.home.clone(),
         shell: shell.into_vec(),
-        folder_is_missing: !go_to(&launch.folder, &account.home),
+        folder_is_missing: !go_to(&launch.folder, is_known, &account.home),
     };
     let program = Program {
         path,
@@ -84,9 +85,11 @@ pub(crate) fn prepare(launch: Launch, worker: Option<OwnedFd>) -> (Program, Read
 }
 
 /// Whether the folder is there. A home that is not is no reason to say anything.
-fn go_to(folder: &Folder, home: &[u8]) -> bool {
+fn go_to(folder: &Folder, is_known: bool, home: &[u8]) -> bool {
     match folder {
         Folder::Stay => true,
+        // A runtime gives a user who is not in passwd a home, too: the root folder.
+        Folder::Home if !is_known => true,
         Folder::Home => {
             let home =
                 std::env::var_os("HOME").unwrap_or_else(|| OsString::from_vec(home.to_vec()));
