@@ -38,7 +38,7 @@ pub struct Config {
     pub(crate) sessions: Most,
     /// How many may serve files.
     pub(crate) transfers: Most,
-    /// How many may be asking for a session.
+    /// How many requests for a session may wait to become one.
     pub openings: usize,
     pub journal_bytes: u64,
     pub drain: Duration,
@@ -59,7 +59,7 @@ pub enum Choice {
     Kubelet,
 }
 
-/// Handshakes' own bounds. A frontdoor makes a connection for each of its cores.
+/// The default for `handshakes`. A frontdoor makes one connection for each of its cores.
 const HANDSHAKES: Bounds = Bounds {
     total: 128,
     per_address: 16,
@@ -77,7 +77,7 @@ struct Environment {
 }
 
 impl Environment {
-    /// That of this process.
+    /// Reads this process's environment.
     fn read() -> Self {
         Self {
             node_name: std::env::var("NODE_NAME").ok(),

@@ -9,6 +9,7 @@ use podgate_process::audit::AuditLog;
 use podgate_process::mtls::Identity;
 use podgate_process::shutdown::Shutdown;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +26,9 @@ use crate::quotas::Quotas;
 use crate::runtime::kubelet::{self, Kubelet, NodeState};
 use crate::service::{Service, Shared};
 
+/// Between two looks at what other agents of this node have left.
+const LOOK: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 pub(crate) struct Core {
     kubelet: kubelet::Config,
@@ -32,14 +36,14 @@ pub(crate) struct Core {
     node: Arc<NodeState>,
     entry: Option<Arc<NodeEntry>>,
     services: Arc<ProgramServices>,
-    /// What an earlier agent has not ended; the first core takes it.
+    /// What an earlier agent has not ended. The first core takes it.
     left: Mutex<Vec<JournalEntry>>,
-    /// Whether a core stays connected to the node helper.
+    /// Whether a core stays connected to the node helper, and looks at what other agents leave.
     stays: AtomicBool,
     shared: Arc<Shared>,
     shutdown: Shutdown,
-    /// Cancelled when connections must end: after the sessions, and after their hang-ups, which need
-    /// the kubelet.
+    /// Cancelled when connections must end: after the sessions and after their hang-ups, which need the
+    /// kubelet.
     closed: CancellationToken,
 }
 
@@ -114,8 +118,10 @@ impl Core {
                 });
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
-                    let this = Arc::clone(&self);
+                    let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
                     tasks.spawn(async move { this.node.stay(&this.closed).await });
+                    let programs = programs.clone();
+                    tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }
                 let service = Service::new(Arc::clone(&self.shared), programs, workers);
                 let identity = Arc::clone(&self.identity);
@@ -135,6 +141,21 @@ impl Core {
             let programs = programs.clone();
             let recover = async move { programs.recover(left).await };
             self.shared.sessions.spawn(recover);
+        }
+    }
+
+    /// Ends what agents leave that share this one's journal: an upgrade has two on a node for a while.
+    async fn follow_journal(&self, programs: &Programs) {
+        let draining = &self.shared.draining;
+        while draining.run_until_cancelled(sleep(LOOK)).await.is_some() {
+            let found = self.services.left().await;
+            for entry in &found {
+                self.node.claim(entry.trace());
+            }
+            let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+            left.extend(found);
+            drop(left);
+            self.recover(programs);
         }
     }
 

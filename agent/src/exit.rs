@@ -1,6 +1,5 @@
 //! How a program ended, whatever ran it.
 
-/// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// The process ended: 0 to 255, or 128+n if signal n killed it.

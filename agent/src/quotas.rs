@@ -80,7 +80,7 @@ struct Quota {
     taken: Mutex<HashMap<String, usize>>,
 }
 
-/// A slot. It is free again once all its clones are dropped.
+/// A slot. It is free again once all clones of this are dropped.
 #[derive(Clone, Debug)]
 #[must_use]
 pub(crate) struct Slot {
@@ -135,7 +135,7 @@ impl Quota {
 
     fn claim(this: &Arc<Self>, user: &str, kind: Kind) -> Result<Slot, Full> {
         let mut taken = this.lock();
-        // The user can do something about the first.
+        // The user's own limit is checked first, because the user can do something about it.
         if taken
             .get(user)
             .is_some_and(|own| *own >= this.most.of_a_user)

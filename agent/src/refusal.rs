@@ -56,7 +56,7 @@ impl Refusal {
         Self::same(Reason::Unsupported, message.to_owned())
     }
 
-    /// The agent cannot record what it would honour.
+    /// The agent cannot record the grant.
     pub(crate) fn unrecorded() -> Self {
         let message =
             "the agent on the pod's node cannot write its audit log, so it starts no session";
@@ -129,7 +129,7 @@ impl From<NoWorker> for Refusal {
     }
 }
 
-/// What is special to a runtime, the runtime says itself.
+/// A runtime words its own failures.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let cause = chain(&error);

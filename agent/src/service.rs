@@ -48,15 +48,10 @@ type Peer = <TlsStream<TcpStream> as Connected>::ConnectInfo;
 /// What all cores share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// This node's name.
     pub node: String,
-    /// Its own rules.
     pub deny: Deny,
-    /// Its own record.
     pub(crate) audit: Arc<Audit>,
-    /// Its metrics.
     pub metrics: Arc<Metrics>,
-    /// How many sessions may run.
     pub(crate) quotas: Quotas,
     /// Every session's task, and every hang-up's.
     pub sessions: TaskTracker,
@@ -76,7 +71,6 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// A service that runs what it is granted.
     pub(crate) fn new(shared: Arc<Shared>, programs: Programs, workers: Option<Workers>) -> Self {
         Self {
             shared,
@@ -85,7 +79,7 @@ impl Service {
         }
     }
 
-    /// All streams that may be open on a connection.
+    /// How many streams may be open on a connection.
     pub(crate) fn most_streams(&self) -> u32 {
         u32::try_from(self.shared.quotas.most()).unwrap_or(u32::MAX)
     }
@@ -135,11 +129,11 @@ impl Agent for Service {
     }
 }
 
-/// A request that has not been admitted yet.
+/// A stream whose first message is not known yet.
 struct Opening {
-    /// The first message, if it came with the request; `None` in it is the stream's end.
+    /// The first message, if it came with the stream. An inner `None` is the end of the stream.
     first: Option<Option<Result<FrontdoorMessage, Status>>>,
-    /// The slot of a request whose first message did not.
+    /// The slot of a stream whose first message did not come with it.
     slot: Option<Slot>,
 }
 
@@ -180,7 +174,7 @@ impl Service {
         metrics.sessions.count(action.unwrap_or_default(), outcome);
     }
 
-    /// Runs one session to its end; gives its outcome for the metrics.
+    /// Runs one session to its end. Returns its outcome for the metrics.
     async fn session(
         self,
         opening: Opening,
@@ -229,7 +223,7 @@ impl Service {
         outcome
     }
 
-    /// Tells the frontdoor why there is no session. It counts as a request meanwhile.
+    /// Tells the frontdoor why there is no session. Until then the session counts as a request.
     async fn refuse(&self, opening: Opening, outbound: &session::Outbound, refusal: Refusal) {
         match opening.slot.or_else(|| self.shared.quotas.open()) {
             Some(slot) => {
@@ -237,7 +231,7 @@ impl Service {
                 drop(slot);
             }
             None => {
-                // A status without a message takes no window, so nothing of it can pile up.
+                // A status without a message takes no window, so these cannot pile up.
                 let _ = outbound.send(Err(self.overrun())).await;
             }
         }

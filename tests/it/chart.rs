@@ -88,6 +88,30 @@ fn each_damage_is_seen(objects: &[Object]) {
             json!(["SYS_ADMIN"]),
         ),
         (
+            "DaemonSet",
+            format!("{SPEC}/containers/1/volumeMounts/0"),
+            "name",
+            json!("entry"),
+        ),
+        (
+            "DaemonSet",
+            format!("{SPEC}/containers/0/securityContext"),
+            "privileged",
+            json!(true),
+        ),
+        (
+            "DaemonSet",
+            format!("{SPEC}/containers/2/securityContext"),
+            "privileged",
+            json!(false),
+        ),
+        (
+            "DaemonSet",
+            format!("{SPEC}/containers/2/volumeMounts/0"),
+            "name",
+            json!("kubelet-token"),
+        ),
+        (
             "Deployment",
             format!("{SPEC}/containers/0/securityContext"),
             "readOnlyRootFilesystem",

@@ -204,7 +204,7 @@ async fn the_signer_may_be_away_until_certificates_expire() {
     for part in [&stand.frontdoor, &stand.agent] {
         let tried = |line: &serde_json::Value| {
             let message = line["message"].as_str().unwrap_or_default();
-            message == "not enrolled anew; the last certificate still serves"
+            message == "the signer gave no new certificate; the last one still serves"
         };
         part.wait_log(SOON, tried).await.unwrap();
     }

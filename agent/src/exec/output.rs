@@ -31,10 +31,10 @@ const MAX_EARLY: usize = 64;
 /// Bytes that are read at once: from a program that says little, and from one that says much.
 const MIN_ROOM: usize = 1024;
 const MAX_ROOM: usize = 64 * 1024;
-/// How long a runtime may hold unread input of a program whose output has ended, before it is taken to
-/// wait for a reader that is gone.
+/// How long a runtime may hold unread input after its program's output has ended. After that it is
+/// taken to wait for a reader that is gone.
 const UNREAD: Duration = Duration::from_secs(10);
-/// How long an exec may take to end after its terminal has said that the program has ended.
+/// How long an exec may take to come to the end of its input after it has said that the program has ended.
 const LAST: Duration = Duration::from_secs(30);
 
 /// Why an exec broke. A program's exit status is none of these.
@@ -57,13 +57,18 @@ pub(crate) enum Error {
     TooEarly,
     /// containerd gives no status while it waits to write input.
     #[error(
-        "the program has closed its output and has not read all its input, and until then the container's runtime tells no exit status"
+        "the program has closed its output and has not read all of its input; until that is read, the container's runtime reports no exit status"
     )]
     Unread,
     #[error(
         "the program's output had words by which only Podgate's own wrapper says that it has ended; its input was ended too soon"
     )]
     NotEnded,
+    /// The wrapper reads on to the end of input.
+    #[error(
+        "the program has ended, but the container's runtime has lost the end of its input, and until then it tells no exit status"
+    )]
+    InputNotEnded,
     /// The program had started, and how it ended is not known.
     #[error("the runtime lost the program: {0}")]
     Runtime(String),
@@ -90,6 +95,10 @@ pub(crate) struct Output {
     marker: Option<Marker>,
     /// When the words were said.
     said: Option<Instant>,
+    /// Whether the input has ended since.
+    done: bool,
+    /// When the event was asked for that is waited for.
+    asked: Instant,
     /// Whether the program is known to run.
     runs: bool,
 }
@@ -121,14 +130,18 @@ impl Output {
             terminal,
             marker: None,
             said: None,
+            done: false,
+            asked: Instant::now(),
             runs: false,
         }
     }
 
     /// From now on the program's end shows in this way.
     pub(super) fn ends_by(&mut self, ending: Ending) {
-        let (Ending::OnStderr { words } | Ending::OnTerminal { words, .. }) = ending;
-        self.marker = Some(Marker::new(words));
+        self.marker = Some(Marker::new(match ending {
+            Ending::OnStderr { words, done } => vec![words, done],
+            Ending::OnTerminal { words, .. } => vec![words],
+        }));
     }
 
     /// Waits until the peer has accepted this many streams.
@@ -153,6 +166,7 @@ impl Output {
     /// The next event. There is none after [`Event::Exit`].
     pub(crate) async fn event(&mut self) -> Result<Event, Error> {
         self.window.reading();
+        self.asked = Instant::now();
         let event = self.look().await;
         self.window.pause();
         event
@@ -206,13 +220,20 @@ impl Output {
         let now = Instant::now();
         let patience = self.marker.as_ref().and_then(Marker::patience);
         let release = patience.map(|patience| now + patience);
-        let last = self.said.filter(|_| self.terminal).map(|said| said + LAST);
+        // A reader that is slow delays what comes behind the words, too.
+        let said = self.said.filter(|_| !self.done);
+        let last = said.map(|said| said.max(self.asked) + LAST);
+        let error = if self.terminal {
+            Error::NotEnded
+        } else {
+            Error::InputNotEnded
+        };
         let (window, output_ended) = (Arc::clone(&self.window), self.open == [ERROR]);
         tokio::select! {
             biased;
             frame = self.frame() => frame.map(Some),
             () = until(release) => Ok(None),
-            () = until(last) => Err(Error::NotEnded),
+            () = until(last) => Err(error),
             () = window.stuck(UNREAD), if output_ended => Err(Error::Unread),
         }
     }
@@ -234,15 +255,17 @@ impl Output {
         } else {
             found.before
         };
-        if found.words {
-            // Whoever said them first was another one, and has ended the input.
-            if self.said.is_some() {
-                return Err(Error::NotEnded);
+        match found.words {
+            // The first words came from somebody else, and have ended the input.
+            Some(0) if self.said.is_some() => return Err(Error::NotEnded),
+            Some(0) => {
+                self.said = Some(Instant::now());
+                self.window.unwanted.cancel();
             }
-            self.said = Some(Instant::now());
-            self.window.unwanted.cancel();
-            self.put_back([kind(found.behind)]);
+            Some(_) => self.done = true,
+            None => {}
         }
+        self.put_back([kind(found.behind)]);
         Ok((!seen.is_empty()).then(|| kind(seen)))
     }
 
@@ -257,12 +280,12 @@ impl Output {
         (!held.is_empty()).then(|| kind(held))
     }
 
-    /// Says that the program runs. What fails from here on is no failure to start it.
+    /// Notes that the program runs. An error from now on is no failure to start it.
     pub(crate) fn runs(&mut self) {
         self.runs = true;
     }
 
-    /// When the streams were asked for, in clock ticks since boot. The process is no older.
+    /// When the streams were asked for, in clock ticks since boot. The process has started later.
     pub(crate) fn opened(&self) -> u64 {
         self.opened
     }
@@ -335,7 +358,7 @@ impl Output {
     }
 }
 
-/// Waits until then, if there is such a time.
+/// Waits until this time, or forever if there is none.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -358,3 +381,6 @@ impl streams::Output for Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::grant::Granted;
 use crate::runtime::{self, Record, Running, Runtime, Start, Trace};
 use crate::streams::Streams;
 
-/// Starts programs; one a core.
+/// Starts programs. There is one per core.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     runtime: Arc<dyn Runtime>,
@@ -152,7 +152,7 @@ impl Record for Intent<'_> {
 }
 
 impl FailedStart {
-    /// Ends whatever was started, which may take as long as a slow start.
+    /// Ends whatever was started. This may take as long as a slow start.
     pub(crate) async fn end(self) {
         let services = &self.programs.services;
         let Some(running) = self.running else {

@@ -1,14 +1,94 @@
-//! Tells a lone command, one program with its arguments, from everything else that a shell reads. A
-//! shell that is given a lone command may become it: then no process but the program itself bears the
-//! command's words, and `pkill -f` does not find its own shell. bash and busybox do so by themselves,
-//! dash does not.
+//! Tells a lone command, which is one program with its arguments, from everything else that a shell
+//! reads. A shell that is given a lone command may become it. Then only the program itself has the
+//! command's words in its arguments, and `pkill -f` does not find its own shell. bash and busybox do
+//! this by themselves; dash does not.
 
 /// Longer commands are left as they are.
 const LONGEST: usize = 4096;
 
-/// The program of a lone command. Only what is surely one is taken for it: no second command, no
-/// redirection, no substitution of commands, no assignment in front. Whether the program is one of the
-/// shell's own words (`cd`, `if`) only the shell can tell.
+/// Words that dash, busybox's shell or another shell named `sh` runs itself. An `exec` of them would
+/// fail, or run another program.
+const BUILTINS: [&str; 76] = [
+    ".",
+    ":",
+    "alias",
+    "bg",
+    "bind",
+    "break",
+    "builtin",
+    "caller",
+    "case",
+    "cd",
+    "chdir",
+    "command",
+    "continue",
+    "declare",
+    "dirs",
+    "disown",
+    "do",
+    "done",
+    "echo",
+    "elif",
+    "else",
+    "enable",
+    "esac",
+    "eval",
+    "exec",
+    "exit",
+    "export",
+    "false",
+    "fc",
+    "fg",
+    "fi",
+    "for",
+    "function",
+    "getopts",
+    "hash",
+    "help",
+    "history",
+    "if",
+    "in",
+    "jobs",
+    "kill",
+    "let",
+    "local",
+    "logout",
+    "popd",
+    "print",
+    "printf",
+    "pushd",
+    "pwd",
+    "read",
+    "readonly",
+    "return",
+    "select",
+    "set",
+    "shift",
+    "shopt",
+    "source",
+    "suspend",
+    "test",
+    "then",
+    "time",
+    "times",
+    "trap",
+    "true",
+    "type",
+    "typeset",
+    "ulimit",
+    "umask",
+    "unalias",
+    "unset",
+    "until",
+    "wait",
+    "whence",
+    "while",
+    "mapfile",
+    "readarray",
+];
+
+/// The program of a lone command. A text counts only if it is surely one: no second command, no
+/// redirection, no command substitution, no assignment in front, none of a shell's own words.
 pub(super) fn program(command: &str) -> Option<&str> {
     if command.len() > LONGEST {
         return None;
@@ -17,7 +97,8 @@ pub(super) fn program(command: &str) -> Option<&str> {
     let end = command.find([' ', '\t']).unwrap_or(command.len());
     let (program, arguments) = command.split_at(end);
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./+".contains(&b);
-    let named = !program.is_empty() && !program.starts_with('-') && program.bytes().all(plain);
+    let plain = !program.starts_with('-') && program.bytes().all(plain);
+    let named = plain && !program.is_empty() && !BUILTINS.contains(&program);
     (named && is_arguments(arguments)).then_some(program)
 }
 
@@ -28,7 +109,7 @@ fn is_arguments(text: &str) -> bool {
         match (quote, byte) {
             (Some(open), byte) if byte == open => quote = None,
             (Some(b'\''), _) => {}
-            // A substitution may hold anything, and so may a backslash.
+            // Command substitutions and backslashes may hide anything.
             (_, b'`' | b'\\' | b'(') => return false,
             (Some(_), _) => {}
             (None, b'\'' | b'"') => quote = Some(byte),
@@ -73,6 +154,9 @@ mod tests {
             "'a b' c",
             "$A b",
             "f() { a; }",
+            "cd /tmp",
+            "true",
+            ". ./profile",
         ] {
             check(command, None);
         }

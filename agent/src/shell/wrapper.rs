@@ -16,11 +16,28 @@ const MAX_COMMAND: usize = MAX_ARGUMENT - "__command=".len();
 
 // The scripts' own variables begin with __, so that they do not touch the image's.
 
-/// Sets the terminal up (`$1` size, `$2` modes) if the image has a stty. `set -f` keeps a mode like `^?`
-/// from being expanded to a file name.
+// Each process in front of the user's own delays the session. So the scripts look things up with the
+// shell's own words where they can: a substitution of a command would fork.
+
+/// Sets the terminal up (`$1` size, `$2` modes) if the image has a stty. A mode that stty does not know
+/// must not cost the size. `set -f` keeps a mode like `^?` from being expanded to a file name.
 const TERMINAL: &str = "\
-set -f; [ -z \"$1\" ] || stty $1 2>/dev/null; [ -z \"$2\" ] || stty $2 2>/dev/null; set +f; shift 2
-__t=$(tty 2>/dev/null) && export SSH_TTY=\"$__t\"; unset __t
+set -f; [ -z \"$1$2\" ] || stty $1 $2 2>/dev/null || [ -z \"$1\" ] || [ -z \"$2\" ] || stty $1 2>/dev/null; set +f; shift 2
+for __t in /dev/pts/[0-9]*; do
+  if [ \"$__t\" -ef \"/proc/$$/fd/0\" ]; then export SSH_TTY=\"$__t\"; break; fi
+done
+[ -n \"$SSH_TTY\" ] || { __t=$(tty 2>/dev/null) && export SSH_TTY=\"$__t\"; }; unset __t
+";
+
+/// Finds a program by PATH as `command -v` does: `__p`.
+const FIND: &str = "\
+__find() {
+  __p= IFS=:; set -f
+  for __a in $PATH; do
+    [ -f \"${__a:-.}/$1\" ] && [ -x \"${__a:-.}/$1\" ] && { __p=${__a:-.}/$1; break; }
+  done
+  unset IFS; set +f; [ -n \"$__p\" ]
+}
 ";
 
 /// Puts a command together that is not UTF-8, which the kubelet's protobuf would refuse. `$1` pieces of
@@ -64,13 +81,16 @@ const HOME: &str = "\
 case $__n:$HOME in ?*:/*) cd \"$HOME\" 2>/dev/null;; esac
 ";
 
-/// A user without a shell of their own, or with one that refuses logins, gets the image's best.
+/// A user without a shell of their own, or with one that refuses logins, gets the image's best. Some
+/// busyboxes have shells that are no files.
 const ANY_SHELL: &str = "\
+[ -n \"$__s\" ] || { __find bash || __find ash || __find sh; } && __s=${__s:-$__p}
 [ -n \"$__s\" ] || __s=$(command -v bash || command -v ash || command -v sh)
 ";
 
 /// … and for a command sh.
 const ANY_SH: &str = "\
+[ -n \"$__s\" ] || __find sh && __s=${__s:-$__p}
 [ -n \"$__s\" ] || __s=$(command -v sh)
 ";
 
@@ -88,14 +108,19 @@ unset OLDPWD; case $KSH_VERSION in *93*) ;; *) unset SHLVL;; esac
 /// Has `$0` of a command be the shell's name, as sshd does. Where PATH leads to another shell of this
 /// name, it is the path. Some busyboxes find themselves without PATH.
 const BY_NAME: &str = "\
-__n=${__s##*/} __p=$(command -v \"${__s##*/}\" 2>/dev/null)
-{ [ \"$__p\" = \"$__n\" ] || [ \"$__p\" -ef \"$__s\" ]; } 2>/dev/null && __s=$__n
+if __find \"${__s##*/}\"; then [ ! \"$__p\" -ef \"$__s\" ] || __s=${__s##*/}
+elif [ \"$(command -v \"${__s##*/}\" 2>/dev/null)\" = \"${__s##*/}\" ]; then __s=${__s##*/}
+fi
 ";
 
-/// Has dash become a lone command, whose program is `__f`, unless that is one of its own words.
+/// Has dash become a lone command, whose program is `__f`, if that is there.
 const LONE: &str = "\
 case ${__s##*/} in sh|dash|ash)
-  [ -z \"$__f\" ] || case $(command -v \"$__f\" 2>/dev/null) in */*) set -- \"exec $1\";; esac;;
+  case $__f in
+    '') false;;
+    */*) [ -f \"$__f\" ] && [ -x \"$__f\" ];;
+    *) __find \"$__f\";;
+  esac && set -- \"exec $1\";;
 esac
 ";
 
@@ -191,6 +216,7 @@ pub(crate) fn wrap(
     arguments.push("--".to_owned());
 
     let program = Front::of(exec)?;
+    script.push_str(FIND);
     script.push_str(USER);
     if folder == WorkingDirectory::Home {
         script.push_str(HOME);

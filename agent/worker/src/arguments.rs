@@ -1,4 +1,4 @@
-//! The arguments. The agent gives them, so there is one way to write each.
+//! The arguments. Only the agent gives them, so there is one way to write each.
 
 use crate::scp::Options;
 use crate::sftp::Access;

@@ -85,7 +85,7 @@ mod tests {
         let digest = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0";
         assert_eq!(long.whole(), Some((1_000_000, digest)));
         assert!(long.text().len() < MAX_COMMAND + 8);
-        // It is cut although it has fewer bytes.
+        // The text is cut although the command has fewer bytes.
         let broken = Command::new(&[0xff; MAX_COMMAND / 2]);
         assert_eq!(broken.whole().map(|(length, _)| length), Some(2048));
     }

@@ -92,7 +92,7 @@ impl<'a> Session<'a> {
         });
     }
 
-    /// Records the start. If that fails, the session must not start.
+    /// Records the start. If this fails, the session must not start.
     pub(crate) fn begins(&self) -> Result<(), Unwritable> {
         self.audit.require(&self.event("start"))?;
         let _ = self.began.set(Instant::now());
@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
     /// Records a refusal, with the reason that the user reads.
     pub(crate) fn refused(&self, by: RefusedBy, reason: &str) {
         self.refused.store(true, Ordering::Relaxed);
-        // The audit log itself counts a loss.
+        // The audit log itself counts what it loses.
         let _ = self
             .audit
             .record(&self.event("refusal").refusal(by.as_str(), reason));
@@ -126,7 +126,7 @@ impl<'a> Session<'a> {
         let bytes = (load(&self.input), load(&self.output));
         let end = self.event("end");
         let end = end.end(outcome, status, reason, bytes, began.elapsed());
-        // As above.
+        // As in `refused`.
         let _ = self.audit.record(&end);
     }
 

@@ -73,7 +73,7 @@ impl Error {
     }
 }
 
-/// Decides by Kubernetes' answers; one per core.
+/// Decides by Kubernetes' answers. There is one per core.
 #[derive(Clone)]
 pub(crate) struct Authorizer {
     client: kube::Client,
@@ -82,9 +82,10 @@ pub(crate) struct Authorizer {
     watch: Arc<RightsWatch>,
 }
 
-/// Proof that an identity may act in a target, before anything was looked up, so that a forbidden
-/// target looks like a missing one. For a pod it is by the pod's name. For a workload, a service or
-/// labels it is for all pods of the namespace, and makes no grant until it is narrowed to one pod.
+/// Proof that an identity may act in a target, obtained before anything was looked up, so that a
+/// forbidden target looks like a missing one. For a pod the proof is for the pod's name. For a
+/// workload, a service or labels it is for all pods of the namespace, and gives no grant until it is
+/// narrowed to one pod.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     identity: &'a Identity,
@@ -216,7 +217,8 @@ impl std::fmt::Debug for Authorizer {
 }
 
 impl Permit<'_> {
-    /// Whether a target with several pods covers this one. `selector` is what was read of a workload.
+    /// Whether a target with several pods covers this one. `selector` is the selector that was read
+    /// from a workload.
     fn covers(&self, pod: &Pod, selector: Option<&Selector>) -> bool {
         let selector = match self.target {
             Target::Labels { labels, .. } => Some(&Selector::of_labels(labels)),
@@ -329,7 +331,7 @@ mod tests {
             ..pod.clone()
         };
         assert!(matches!(permit().grant(&other, main), Err(Error::OtherPod)));
-        // For all pods of the namespace, and so for none of them yet.
+        // This permit is for all pods of the namespace, and so for none of them yet.
         let wide = Permit {
             questions: vec![Question::new(&identity, Right::Exec, "prod", ANY)],
             ..permit()
@@ -380,7 +382,7 @@ mod tests {
         };
         check("app=web", None, true);
         check("app=db", None, false);
-        // What was read of a workload says nothing of labels that the user gave.
+        // A selector that was read from a workload says nothing about labels that the user gave.
         check("app=db", Some("web"), false);
         check("app=web.other", None, false);
         check("deploy/web", Some("web"), true);

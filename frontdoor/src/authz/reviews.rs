@@ -34,7 +34,7 @@ const AUTHENTICATED: &str = "system:authenticated";
 pub(crate) enum Error {
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
-    /// It was not asked.
+    /// The API server was not asked.
     #[error(transparent)]
     TooMany(#[from] TooMany),
 }
@@ -140,7 +140,7 @@ type Digest = [u8; 32];
 pub(crate) struct Reviews {
     config: Authorization,
     lookups: Arc<Lookups>,
-    /// By digests: a question may hold many groups, and anybody may ask many.
+    /// Keyed by digests: a question may hold many groups, and anybody may ask many questions.
     answers: Cache<Digest, bool, Error>,
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn run(
         unread,
     } = aside;
     let (opened, version) = watch::channel(0);
-    // Opened and the end take two more places than the credit allows.
+    // Opened and the end need two more places than the credit allows.
     let (queue, waiting) = mpsc::channel(MAX_WAITING + 2);
     tokio::select! {
         end = download(
@@ -68,7 +68,7 @@ fn failed(error: &Error) -> End {
     End::Failed(error.to_string())
 }
 
-/// From the agent to the client. After `unread` the output is thrown away. `opened` is told the version of
+/// From the agent to the client. After `unread` the output is thrown away. `opened` gets the version of
 /// the link.
 async fn download(
     mut waiting: mpsc::Receiver<Result<Received, Error>>,
@@ -124,7 +124,7 @@ async fn download(
             None => {}
         }
         if let Some(credit) = credit.passed_on(length) {
-            // `listen` notices if the stream is over.
+            // `receive` notices if the stream is over.
             let _ = tell(to_agent, ToAgent::OutputCredit(credit)).await;
         }
     }

@@ -1,6 +1,6 @@
-//! What a client asks for on a session channel. The requests come through the channel, in order with its
-//! data, up to the one that starts something. A subsystem stands for the program that sshd would run, so
-//! that a forced command replaces it as any other.
+//! What a client asks for on a session channel. The requests come through the channel, in order with
+//! its data, up to the request that starts something. A subsystem stands for the program that sshd would
+//! run, so that a forced command replaces it as any other.
 
 use std::net::SocketAddr;
 
@@ -163,8 +163,7 @@ fn message(scp: Scp) -> v1::Scp {
 }
 
 /// Replaces the client's shell or command by a forced command (sshd(8), command=), which finds the
-/// original in a variable. An error is the line that the user reads; `exec` has the forced command even
-/// then.
+/// original in a variable. An error is the line for the user; `exec` has the forced command even then.
 fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> {
     let forced = Program::Command(command.to_owned().into());
     let asked = exec.program.replace(forced);
@@ -182,8 +181,8 @@ fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Adds what sshd tells a program of its connection. Debian's bash reads ~/.bashrc for a command only if
-/// it finds SSH_CLIENT.
+/// Adds the variables by which sshd tells a program of its connection. Debian's bash reads ~/.bashrc
+/// for a command only if it finds SSH_CLIENT.
 pub(super) fn tell_connection(exec: &mut Exec, client: SocketAddr, server: SocketAddr) {
     let (from, from_port) = (client.ip().to_canonical(), client.port());
     let (to, to_port) = (server.ip().to_canonical(), server.port());
@@ -241,7 +240,7 @@ mod tests {
                 let words = exec.environment.iter();
                 words.map(|v| format!("{}={}", v.name, v.value)).collect()
             });
-            // Even after an error, nothing but the forced command could run.
+            // Even after an error, only the forced command could run.
             assert_eq!(exec.program, Some(Program::Command("backup".into())));
             let expect = expect.map(|words| words.iter().map(|&w| w.to_owned()).collect());
             assert_eq!(forced, expect as Result<Vec<String>, _>);

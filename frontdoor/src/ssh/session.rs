@@ -26,7 +26,7 @@ use podgate_identity::Identity;
 
 /// How long a client may take to accept the line that says why its session failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// What a user reads whose right to enter the pod is lost.
+/// What a user reads who has lost the right to enter the pod.
 const REVOKED: &str = "you may not enter this pod any more; the session is ended";
 /// The exit status of a session that failed by no fault of its program, as in ssh itself.
 const FAILED: u32 = 255;
@@ -35,7 +35,7 @@ pub(super) struct Task {
     pub(super) client: Arc<Client>,
     pub(super) identity: Arc<Identity>,
     pub(super) restrictions: Arc<Restrictions>,
-    /// The login name that says where to.
+    /// The login name, which says where the session goes.
     pub(super) login_name: String,
     /// In a jump, the login name of the inner connection, which may name a container.
     pub(super) inner: Option<String>,
@@ -81,7 +81,8 @@ impl Task {
         channels::close(&write, &self.closed).await;
     }
 
-    /// Carries the session from the request to its end, and tells everybody of both.
+    /// Carries the session from the request to its end, and reports both to the log, the metrics and
+    /// the audit log.
     async fn session(
         &self,
         mut asked: Asked,
@@ -129,7 +130,7 @@ impl Task {
         self.tell(&end, write).await;
     }
 
-    /// Checks what needs no lookup. An error is the line that the user reads.
+    /// Checks what needs no lookup. An error is the line for the user.
     fn admit(
         &self,
         forced: Result<(), &'static str>,
@@ -182,8 +183,8 @@ impl Task {
         }
     }
 
-    /// Tells the user why there is no session, or no longer one. A client that does not take the line
-    /// does not get it.
+    /// Tells the user why there is no session, or no longer one. A client that does not read the line
+    /// in time does not get it.
     async fn fail(&self, line: &str, write: &ChannelWriteHalf<Msg>) {
         let tell = write.extended_data_bytes(pump::STDERR, format!("podgate: {line}\r\n"));
         tokio::select! {
@@ -242,7 +243,7 @@ impl Session<'_> {
                 }
                 if let Some(notice) = notice.filter(|_| self.tty) {
                     let line = format!("podgate: {notice}\r\n");
-                    // A client that does not take the line does not get it.
+                    // A client that does not read the line in time does not get it.
                     let tell = write.extended_data_bytes(pump::STDERR, line);
                     let _ = timeout(LAST_WORDS, tell).await;
                 }

@@ -79,9 +79,12 @@ impl Installed {
         for (key, value) in values.as_object().unwrap() {
             all[key] = value.clone();
         }
+        let containerd = Arc::new(Containerd::shared().await.unwrap());
+        // This machine's containerd is not where a node has it.
+        let state = containerd.dir().join("state");
+        all["nodeEntry"]["arguments"] = json!(["--containerd", state]);
         let objects = rendered(&all);
 
-        let containerd = Arc::new(Containerd::shared().await.unwrap());
         let bridge = Bridge::new().unwrap();
         let (pki, cluster) = (Pki::new().unwrap(), Cluster::new());
         let gateway = bridge.gateway();

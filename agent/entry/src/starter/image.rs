@@ -12,6 +12,7 @@ use rustix::fs::{MemfdFlags, Mode, SealFlags, fchmod, fcntl_add_seals, memfd_cre
 use rustix::io::Errno;
 
 use podgate_node_entry::ids::ContainerId;
+use podgate_node_entry::reason::Reason;
 
 /// Containers that have a memfd of their own, at the most. The oldest goes first; what still runs it
 /// keeps it.
@@ -34,47 +35,78 @@ pub(crate) struct Images {
     /// What is shown as its file.
     name: &'static str,
     program: Vec<u8>,
-    /// For all containers.
-    shared: Option<Arc<OwnedFd>>,
+    sealing: Sealing,
     own: Mutex<VecDeque<(ContainerId, Arc<OwnedFd>)>>,
+}
+
+/// What this kernel makes of a program in memory.
+#[derive(Debug)]
+enum Sealing {
+    /// One for all containers.
+    Whole(Arc<OwnedFd>),
+    /// One for each container.
+    Partial,
+    /// None at all: vm.memfd_noexec is 2 (memfd_create(2), EACCES).
+    Forbidden,
 }
 
 impl Images {
     pub(crate) fn new(name: &'static str, program: Vec<u8>) -> Result<Self, Error> {
         check(&program)?;
-        let shared = match seal(name, &program, true) {
-            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => None,
-            sealed => Some(Arc::new(sealed?)),
+        let sealing = match seal(name, &program, true) {
+            Err(error) if is(&error, Errno::INVAL) => Sealing::Partial,
+            Err(error) if is(&error, Errno::ACCESS) => Sealing::Forbidden,
+            sealed => Sealing::Whole(Arc::new(sealed?)),
         };
         Ok(Self {
             name,
             program,
-            shared,
+            sealing,
             own: Mutex::default(),
         })
     }
 
-    /// Whether one memfd serves all containers.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.shared.is_some()
+    /// What the log says of it.
+    pub(crate) fn words(&self) -> &'static str {
+        match &self.sealing {
+            Sealing::Whole(_) => "one launcher for all containers",
+            Sealing::Partial => {
+                "a launcher for each container, as this kernel cannot seal it (Linux 6.3)"
+            }
+            Sealing::Forbidden => {
+                "no launcher: the node forbids programs from memory (vm.memfd_noexec is 2), so nothing is started here"
+            }
+        }
     }
 
     /// The memfd for a container.
-    pub(crate) fn of(&self, container: &ContainerId) -> io::Result<Arc<OwnedFd>> {
-        if let Some(shared) = &self.shared {
-            return Ok(shared.clone());
+    pub(crate) fn of(&self, container: &ContainerId) -> Result<Arc<OwnedFd>, Reason> {
+        match &self.sealing {
+            Sealing::Whole(shared) => return Ok(shared.clone()),
+            Sealing::Forbidden => return Err(Reason::MemoryProgram),
+            Sealing::Partial => {}
         }
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, image)) = own.iter().find(|(id, _)| id == container) {
             return Ok(image.clone());
         }
-        let image = Arc::new(seal(self.name, &self.program, false)?);
+        let sealed = seal(self.name, &self.program, false).map_err(|error| {
+            match is(&error, Errno::ACCESS) {
+                true => Reason::MemoryProgram,
+                false => Reason::Entry(error.to_string()),
+            }
+        });
+        let image = Arc::new(sealed?);
         if own.len() >= MAX_OWN {
             own.pop_front();
         }
         own.push_back((container.clone(), image.clone()));
         Ok(image)
     }
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
 }
 
 fn seal(name: &str, program: &[u8], for_all: bool) -> io::Result<OwnedFd> {
@@ -156,7 +188,7 @@ mod tests {
         assert!(fcntl_add_seals(&image, SealFlags::SEAL).is_err());
         assert!(rustix::io::write(&image, b"x").is_err());
         assert!(rustix::fs::ftruncate(&image, 0).is_err());
-        if images.is_shared() {
+        if matches!(images.sealing, Sealing::Whole(_)) {
             assert!(fchmod(&image, Mode::empty()).is_err());
             assert!(Arc::ptr_eq(&image, &images.of(&id('b')).unwrap()));
         }
@@ -167,7 +199,7 @@ mod tests {
         let images = Images {
             name: "podgate-launcher",
             program: program(1),
-            shared: None,
+            sealing: Sealing::Partial,
             own: Mutex::default(),
         };
         let image = images.of(&id('a')).unwrap();

@@ -29,6 +29,7 @@ use super::programs::{HangUp, Programs};
 use super::reaper::Reaper;
 use super::signals::{Signals, What};
 use super::start::{self, Given};
+use super::survey::{self, Survey};
 use crate::container::bundle::Bundles;
 use crate::front::socket;
 use crate::record::{Connection, Notice, Record};
@@ -55,6 +56,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let server = Server::new(options)?;
     server.say_what_was_found();
     server.serve(&asked)?;
+    server.context.programs.finish();
     // Before the front sees its socket close, and its end is taken for a failure.
     std::process::exit(0)
 }
@@ -89,6 +91,7 @@ impl Server {
             outbox: outbox.clone(),
             starts: Counts::new(STARTS, options.starts),
             running: Counts::new(PROGRAMS, options.programs),
+            survey: Survey::default(),
             options,
         };
         Ok(Self {
@@ -107,14 +110,12 @@ impl Server {
         for folder in folders {
             eprintln!("podgate-node-entry: containers are in {}", folder.display());
         }
-        let images = match self.context.launcher.is_shared() {
-            true => "one launcher for all containers",
-            false => "a launcher for each container, as this kernel cannot seal it (Linux 6.3)",
-        };
+        let images = self.context.launcher.words();
         eprintln!("podgate-node-entry: serving, with {images}");
         if self.context.worker.is_none() {
             eprintln!("podgate-node-entry: there is no worker, so it serves no files");
         }
+        survey::look_around(&self.context);
     }
 
     fn serve(&self, asked: &OwnedFd) -> Result<()> {

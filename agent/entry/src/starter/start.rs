@@ -23,10 +23,10 @@ use super::console::{self, Console};
 use super::context::Context;
 use super::counts::Place;
 use super::fresh::fresh;
-use super::image::Images;
 use super::journal::Entry;
 use super::reaper::Flight;
 use super::scratch::Scratch;
+use super::survey;
 use crate::container::bundle::Container;
 use crate::container::failure;
 use crate::container::shim::Shim;
@@ -121,7 +121,7 @@ fn entry_failed(error: impl std::fmt::Display) -> Reason {
     Reason::Entry(error.to_string())
 }
 
-fn begin(context: &Context, given: Given) -> Result<Begun, Reason> {
+fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     let Given {
         start,
         launch,
@@ -131,6 +131,11 @@ fn begin(context: &Context, given: Given) -> Result<Begun, Reason> {
         .running
         .take(&start.container, &start.user)
         .map_err(Reason::TooMany)?;
+    let image = context.launcher.of(&start.container)?;
+    let worker = context.worker.as_ref();
+    let worker = worker
+        .map(|worker| worker.of(&start.container))
+        .transpose()?;
     let container = context.bundles.find(&start.container)?;
     let rules = &context.options.rules;
     container.config.check(&start, rules)?;
@@ -139,6 +144,7 @@ fn begin(context: &Context, given: Given) -> Result<Begun, Reason> {
         return Err(Reason::HostProcesses);
     }
     let shim = Shim::of(&first)?;
+    survey::note(context, &container, &shim);
     let scratch = Scratch::new().map_err(entry_failed)?;
     let description = container.config.describe(&start, PROGRAM)?;
     scratch.write(PROCESS, &description).map_err(entry_failed)?;
@@ -159,13 +165,9 @@ fn begin(context: &Context, given: Given) -> Result<Begun, Reason> {
     .map_err(entry_failed)?;
 
     let mut steps = shim.steps()?;
-    let image = |images: &Images| {
-        let image = images.of(&start.container).and_then(|it| it.try_clone());
-        image.map_err(entry_failed)
-    };
-    let mut kept = vec![image(&context.launcher)?, launch, theirs];
-    if let Some(worker) = &context.worker {
-        kept.push(image(worker)?);
+    let mut kept = vec![image.try_clone().map_err(entry_failed)?, launch, theirs];
+    if let Some(worker) = worker {
+        kept.push(worker.try_clone().map_err(entry_failed)?);
     }
     let mut command = command(
         &container,

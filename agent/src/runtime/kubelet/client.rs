@@ -38,7 +38,7 @@ pub(crate) enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// A client of the kubelet; one a core.
+/// A client of the kubelet. There is one per core.
 #[derive(Debug)]
 pub(super) struct Client {
     config: Config,

@@ -52,10 +52,10 @@ fn each_shell(exec: &Exec, stdin: &[u8], check: impl Fn(&str, Output, Vec<u8>)) 
             "{shell:?}: no stat line in {stat:?}"
         );
         let rest = out[end + 1..].to_vec();
-        let Some(Ending::OnStderr { words }) = &wrapped.ending else {
+        let Some(Ending::OnStderr { words, done }) = &wrapped.ending else {
             panic!("{:?}", wrapped.ending);
         };
-        let stderr = output.stderr.strip_suffix(&words[..]);
+        let stderr = output.stderr.strip_suffix(&[&words[..], done].concat()[..]);
         output.stderr = stderr
             .unwrap_or_else(|| panic!("{shell:?} did not say that it ended"))
             .to_vec();
@@ -232,6 +232,35 @@ fn a_lone_command_takes_the_shells_place() {
             assert_eq!(parent, leader, "{shell}: {stat}");
         },
     );
+}
+
+#[test]
+fn nothing_is_started_in_front_of_a_command_but_its_parent() {
+    let wrapped = wrap(
+        SESSION,
+        &exec(b"echo $(($$ - $PPID))"),
+        WorkingDirectory::Home,
+        "sh",
+    );
+    let wrapped = wrapped.unwrap();
+    for shell in SHELLS {
+        // Numbers follow each other where nothing else runs.
+        let mut command = Command::new("unshare");
+        command.args([
+            "--user",
+            "--map-root-user",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+        ]);
+        let output = command
+            .args(shell)
+            .args(&wrapped.argv[1..])
+            .output()
+            .unwrap();
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(out.ends_with("\u{2}1\n"), "{shell:?}: {output:?}");
+    }
 }
 
 #[test]

@@ -66,6 +66,7 @@ impl RunningPod {
         let (config, namespaces) = (spec.sandbox(dir, &uid), spec.namespaces());
         let request = RunPodSandboxRequest {
             config: Some(config.clone()),
+            runtime_handler: spec.runtime.clone(),
         };
         let sandbox = runtime(dir)
             .await?
