@@ -63,13 +63,13 @@ impl Refusal {
         Self::same(Reason::Denied, message.to_owned())
     }
 
-    /// As many of these run as may; `what` is `sessions` or the like.
+    /// A limit of the node is reached; `what` is `sessions` or the like.
     pub(crate) fn full(what: &str) -> Self {
         let message = format!("the pod's node has reached its limit of {what}; try again later");
         Self::same(Reason::Full, message)
     }
 
-    /// As many of one user run as may.
+    /// A limit of one user is reached.
     pub(crate) fn full_for_user(what: &str) -> Self {
         let message = format!(
             "you have reached the limit of {what} per user on the pod's node; end one, then try again"

@@ -1,6 +1,6 @@
 //! What a client asks for on a session channel. The requests come through the channel, in order with
 //! its data, up to the request that starts something. A subsystem stands for the program that sshd would
-//! run, so that a forced command replaces it as any other.
+//! run, so that a forced command replaces it like any other.
 
 use std::net::SocketAddr;
 

@@ -90,11 +90,10 @@ impl Images {
         if let Some((_, image)) = own.iter().find(|(id, _)| id == container) {
             return Ok(image.clone());
         }
-        let sealed = seal(self.name, &self.program, false).map_err(|error| {
-            match is(&error, Errno::ACCESS) {
-                true => Reason::MemoryProgram,
-                false => Reason::Entry(error.to_string()),
-            }
+        let sealed = seal(self.name, &self.program, false);
+        let sealed = sealed.map_err(|error| match is(&error, Errno::ACCESS) {
+            true => Reason::MemoryProgram,
+            false => Reason::Entry(error.to_string()),
         });
         let image = Arc::new(sealed?);
         if own.len() >= MAX_OWN {

@@ -23,6 +23,7 @@ use super::console::{self, Console};
 use super::context::Context;
 use super::counts::Place;
 use super::fresh::fresh;
+use super::image::Images;
 use super::journal::Entry;
 use super::reaper::Flight;
 use super::scratch::Scratch;
@@ -131,11 +132,8 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
         .running
         .take(&start.container, &start.user)
         .map_err(Reason::TooMany)?;
-    let image = context.launcher.of(&start.container)?;
-    let worker = context.worker.as_ref();
-    let worker = worker
-        .map(|worker| worker.of(&start.container))
-        .transpose()?;
+    // Where the launcher may not run, nothing else is looked at.
+    context.launcher.of(&start.container)?;
     let container = context.bundles.find(&start.container)?;
     let rules = &context.options.rules;
     container.config.check(&start, rules)?;
@@ -165,9 +163,13 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     .map_err(entry_failed)?;
 
     let mut steps = shim.steps()?;
-    let mut kept = vec![image.try_clone().map_err(entry_failed)?, launch, theirs];
-    if let Some(worker) = worker {
-        kept.push(worker.try_clone().map_err(entry_failed)?);
+    let image = |images: &Images| {
+        let image = images.of(&start.container)?;
+        image.try_clone().map_err(entry_failed)
+    };
+    let mut kept = vec![image(&context.launcher)?, launch, theirs];
+    if let Some(worker) = &context.worker {
+        kept.push(image(worker)?);
     }
     let mut command = command(
         &container,
