@@ -24,7 +24,9 @@ fuzz_target!(|stream: &[u8]| {
                         other => panic!("{other:?} at {cut} of {taken}"),
                     }
                 }
-                if let Some(ends) = ends {
+                if let Some(ends) = ends
+                    && ends.client.is_ipv4() == ends.server.is_ipv4()
+                {
                     let (client, server) = (ends.client, ends.server);
                     let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
                     let (from, to) = (client.ip(), server.ip());
