@@ -13,7 +13,7 @@ use rustix::fs::{Gid, Uid, fchown, fstat};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
-use podgate_node_entry::ids::Handle;
+use podgate_node_entry::ids::{ContainerId, Handle};
 use podgate_node_entry::protocol::{Answer, Message, Process, Start, Streams};
 use podgate_node_entry::reason::Reason;
 use podgate_node_entry::status::Status;
@@ -163,14 +163,7 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     .map_err(entry_failed)?;
 
     let mut steps = shim.steps()?;
-    let image = |images: &Images| {
-        let image = images.of(&start.container)?;
-        image.try_clone().map_err(entry_failed)
-    };
-    let mut kept = vec![image(&context.launcher)?, launch, theirs];
-    if let Some(worker) = &context.worker {
-        kept.push(image(worker)?);
-    }
+    let mut kept = kept(context, &start.container, [launch, theirs])?;
     let mut command = command(
         &container,
         &shim,
@@ -202,6 +195,23 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
         place,
         _flight: flight,
     })
+}
+
+/// What a program keeps: the launcher, what that reads, its socket, and the worker where there is one.
+fn kept(
+    context: &Context,
+    container: &ContainerId,
+    [launch, control]: [OwnedFd; 2],
+) -> Result<Vec<OwnedFd>, Reason> {
+    let image = |images: &Images| {
+        let image = images.of(container)?;
+        image.try_clone().map_err(entry_failed)
+    };
+    let mut kept = vec![image(&context.launcher)?, launch, control];
+    if let Some(worker) = &context.worker {
+        kept.push(image(worker)?);
+    }
+    Ok(kept)
 }
 
 /// The numbers of the pipes, which are given to the container's user where it is another on the node.
