@@ -1,3 +1,5 @@
+//! The journal over agents that come and go, at its limit, and with files that are broken.
+
 use std::fs;
 use std::path::PathBuf;
 
