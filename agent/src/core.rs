@@ -15,8 +15,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::files::Workers;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
+use crate::node_entry::NodeEntry;
 use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
@@ -32,6 +34,7 @@ pub(crate) struct Core {
     kubelet: kubelet::Config,
     identity: Arc<Identity>,
     node: Arc<NodeState>,
+    entry: Option<Arc<NodeEntry>>,
     services: Arc<ProgramServices>,
     /// What an earlier agent has not ended. The first core takes it.
     left: Mutex<Vec<JournalEntry>>,
@@ -57,6 +60,8 @@ impl Core {
         let helper = config.node_helper.clone();
         let helper = helper.map(|socket| NodeHelper::new(socket, metrics.helper.clone()));
         let node = NodeState::new(helper);
+        let entry = config.node_entry.clone();
+        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry_connected.clone()));
         for entry in &left {
             node.claim(entry.trace());
         }
@@ -80,6 +85,7 @@ impl Core {
             kubelet: config.kubelet.clone(),
             identity: Arc::new(identity),
             node: Arc::new(node),
+            entry,
             services: Arc::new(services),
             left: Mutex::new(left),
             stays: AtomicBool::new(false),
@@ -101,7 +107,15 @@ impl Core {
         );
         match kubelet {
             Ok(kubelet) => {
-                let programs = Programs::new(Arc::new(kubelet), Arc::clone(&self.services));
+                let kubelet = Arc::new(kubelet);
+                let programs =
+                    Programs::new(Arc::<Kubelet>::clone(&kubelet), Arc::clone(&self.services));
+                let workers = self.entry.as_ref().map(|entry| {
+                    let (entry, closed) = (Arc::clone(entry), self.closed.clone());
+                    let stays = Arc::clone(&entry);
+                    tasks.spawn(async move { stays.stay(&closed).await });
+                    Workers::new(entry, Arc::<Kubelet>::clone(&kubelet))
+                });
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
@@ -109,7 +123,7 @@ impl Core {
                     let programs = programs.clone();
                     tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }
-                let service = Service::new(Arc::clone(&self.shared), programs);
+                let service = Service::new(Arc::clone(&self.shared), programs, workers);
                 let identity = Arc::clone(&self.identity);
                 let metrics = Arc::clone(&self.shared.metrics);
                 listener::serve(accepted, service, identity, metrics, self.closed.clone()).await;

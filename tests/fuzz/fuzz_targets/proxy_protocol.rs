@@ -1,5 +1,5 @@
-//! The PROXY header: reading it never panics, never takes a byte that is behind it, is over within its
-//! bound, and does not depend on the pieces in which it comes.
+//! The PROXY header: reading it never panics, never takes a byte after it, stays within its bound, and
+//! does not depend on the pieces in which it arrives.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -16,7 +16,8 @@ fuzz_target!(|stream: &[u8]| {
         match read(header) {
             Err(_) => return,
             Ok(Step::Whole(ends)) => {
-                // Cut short anywhere it asks for what is there, or fails the same.
+                // Cut short anywhere, it asks for no more bytes than there are, or fails in the same
+                // way.
                 for cut in 0..taken {
                     match read(&stream[..cut]) {
                         Ok(Step::More(more)) => assert!(more > 0 && cut + more <= taken),

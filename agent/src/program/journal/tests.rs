@@ -1,4 +1,4 @@
-//! The journal over agents that come and go, at its limit, and with files that are broken.
+//! What the folder keeps, counts and gives up.
 
 use std::fs;
 use std::path::PathBuf;
