@@ -31,7 +31,7 @@ use super::survey;
 use crate::container::bundle::Container;
 use crate::container::failure;
 use crate::container::shim::Shim;
-use crate::processes;
+use crate::processes::{self, Stat};
 use crate::record::{Connection, Notice};
 
 /// The launcher, as the runtime is told to run it: the first of the descriptors that are kept.
@@ -122,6 +122,17 @@ fn entry_failed(error: impl std::fmt::Display) -> Reason {
     Reason::Entry(error.to_string())
 }
 
+/// The first process of a container that is the one meant and may be entered.
+fn may_enter(context: &Context, container: &Container, start: &Start) -> Result<Stat, Reason> {
+    let rules = &context.options.rules;
+    container.config.check(start, rules)?;
+    let first = container.live()?;
+    if !rules.host_processes && container.sees_the_node() {
+        return Err(Reason::HostProcesses);
+    }
+    Ok(first)
+}
+
 fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     let Given {
         start,
@@ -135,12 +146,7 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     // Where the launcher may not run, nothing else is looked at.
     context.launcher.of(&start.container)?;
     let container = context.bundles.find(&start.container)?;
-    let rules = &context.options.rules;
-    container.config.check(&start, rules)?;
-    let first = container.live()?;
-    if !rules.host_processes && container.sees_the_node() {
-        return Err(Reason::HostProcesses);
-    }
+    let first = may_enter(context, &container, &start)?;
     let shim = Shim::of(&first)?;
     survey::note(context, &container, &shim);
     let scratch = Scratch::new().map_err(entry_failed)?;
