@@ -3,6 +3,7 @@
 pub mod config;
 
 mod admit;
+mod answers;
 mod audit;
 mod core;
 mod exec;

@@ -12,14 +12,11 @@ use podgate_proto::limits::RELEASE;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::agent_server::Agent;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
-use podgate_proto::v1::{
-    Action, AgentMessage, Exec, FrontdoorMessage, Open, Opened, WorkingDirectory, open,
-};
+use podgate_proto::v1::{Action, Exec, FrontdoorMessage, Open, Opened, WorkingDirectory, open};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +25,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use crate::admit::{self, Admitted, Served};
+use crate::answers::{Answers, Held};
 use crate::audit::{AcceptedGrant, Audit, Ended};
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
@@ -96,13 +94,14 @@ struct Session<'a> {
 
 #[tonic::async_trait]
 impl Agent for Service {
-    type SessionStream = ReceiverStream<Result<AgentMessage, Status>>;
+    type SessionStream = Answers;
 
     async fn session(
         &self,
         request: Request<Streaming<FrontdoorMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbound, messages) = mpsc::channel(OUTBOUND);
+        let answers = Answers::new(messages);
         let this = self.clone();
         let from = request.extensions().get::<Peer>();
         let from = from.and_then(|peer| peer.get_ref().remote_addr());
@@ -118,14 +117,17 @@ impl Agent for Service {
             })
             .await,
             slot: None,
+            held: answers.held(),
         };
         if opening.first.is_none() {
-            opening.slot = Some(self.shared.quotas.open().ok_or_else(|| self.overrun())?);
+            let slot = self.shared.quotas.open().ok_or_else(|| self.overrun())?;
+            opening.held.hold(&slot);
+            opening.slot = Some(slot);
         }
         self.shared
             .sessions
             .spawn(async move { this.serve(opening, inbound, outbound, from).await });
-        Ok(Response::new(ReceiverStream::new(messages)))
+        Ok(Response::new(answers))
     }
 }
 
@@ -135,6 +137,8 @@ struct Opening {
     first: Option<Option<Result<FrontdoorMessage, Status>>>,
     /// The slot of a request whose first message did not.
     slot: Option<Slot>,
+    /// What the session's answers hold until they are read.
+    held: Held,
 }
 
 impl Service {
@@ -203,6 +207,7 @@ impl Service {
                 return "refused";
             }
         };
+        opening.held.hold(&slot);
         drop(opening);
         let opened = Opened {
             version: admitted.version,
@@ -232,6 +237,7 @@ impl Service {
     async fn refuse(&self, opening: Opening, outbound: &session::Outbound, refusal: Refusal) {
         match opening.slot.or_else(|| self.shared.quotas.open()) {
             Some(slot) => {
+                opening.held.hold(&slot);
                 refuse(outbound, refusal).await;
                 drop(slot);
             }
