@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 // The pure file itself: building its crate would take minutes.
 #[path = "../../../frontdoor/src/ssh/proxy_protocol.rs"]
 mod proxy_protocol;
-use proxy_protocol::{LONGEST, Step, read};
+use proxy_protocol::{Ends, LONGEST, Step, read};
 
 fuzz_target!(|stream: &[u8]| {
     let mut taken = 0;
@@ -15,7 +15,7 @@ fuzz_target!(|stream: &[u8]| {
         let header = &stream[..taken];
         match read(header) {
             Err(_) => return,
-            Ok(Step::Whole(client)) => {
+            Ok(Step::Whole(ends)) => {
                 // Cut short anywhere it asks for what is there, or fails the same.
                 for cut in 0..taken {
                     match read(&stream[..cut]) {
@@ -23,11 +23,12 @@ fuzz_target!(|stream: &[u8]| {
                         other => panic!("{other:?} at {cut} of {taken}"),
                     }
                 }
-                if let Some(client) = client {
-                    let (ip, port) = (client.ip(), client.port());
-                    let family = if ip.is_ipv4() { "TCP4" } else { "TCP6" };
-                    let line = format!("PROXY {family} {ip} {ip} {port} 22\r\n");
-                    assert_eq!(read(line.as_bytes()), Ok(Step::Whole(Some(client))));
+                if let Some(Ends { client, server }) = ends {
+                    let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
+                    let (from, to) = (client.ip(), server.ip());
+                    let (port, own) = (client.port(), server.port());
+                    let line = format!("PROXY {family} {from} {to} {port} {own}\r\n");
+                    assert_eq!(read(line.as_bytes()), Ok(Step::Whole(ends)));
                 }
                 return;
             }
