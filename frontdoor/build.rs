@@ -1,5 +1,5 @@
-//! Tells the crate whether it is built with the published russh, which lacks what `frontdoor/russh` adds,
-//! and stops a build with that which nobody asked for.
+//! Tells the crate whether it is built with the published russh, which lacks what `frontdoor/russh`
+//! adds. Stops such a build unless it was asked for.
 
 use std::path::Path;
 

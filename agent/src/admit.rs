@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use podgate_proto::limits::{self, LINK_VERSIONS};
 use podgate_proto::v1::{Action, Exec, Identity, Open, WorkingDirectory, open};
 
+use crate::files::FilesRequest;
 use crate::grant::{self, Deny, Granted};
 use crate::refusal::Refusal;
 
@@ -24,12 +25,14 @@ pub(crate) struct Admitted {
 #[derive(Debug)]
 pub(crate) enum Served {
     Exec(Exec, WorkingDirectory),
+    Files(FilesRequest, WorkingDirectory),
 }
 
 impl Served {
     pub(crate) fn kind(&self) -> Action {
         match self {
             Self::Exec(..) => Action::Exec,
+            Self::Files(..) => Action::Files,
         }
     }
 }
@@ -49,17 +52,22 @@ pub(crate) fn admit(open: Open, node: &str, deny: &Deny) -> Result<Admitted, Ref
         return Err(Refusal::protocol("the frontdoor asked for no action"));
     };
     let (kind, now) = (action.kind(), SystemTime::now());
+    let rights = open.grant.as_ref().and_then(|grant| grant.files);
     let checked = grant::check(open.grant, kind, node, deny, now);
     let (granted, identity) = checked.map_err(Refusal::from)?;
-    let open::Action::Exec(exec) = action else {
-        return Err(Refusal::unsupported());
+    let served = match action {
+        open::Action::Exec(exec) => Served::Exec(exec, folder),
+        open::Action::Files(files) => Served::Files(FilesRequest::check(files, rights)?, folder),
+        open::Action::Dial(_) | open::Action::Listen(_) | open::Action::Accept(_) => {
+            return Err(Refusal::unsupported());
+        }
     };
     Ok(Admitted {
         id: open.session_id,
         identity,
         granted,
         version,
-        served: Served::Exec(exec, folder),
+        served,
     })
 }
 

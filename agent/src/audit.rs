@@ -7,7 +7,6 @@ use podgate_process::audit::{AuditLog, Unwritable};
 
 pub(crate) use event::{AcceptedGrant, Ended};
 
-/// Takes events from all cores.
 #[derive(Debug)]
 pub(crate) struct Audit(AuditLog);
 

@@ -13,6 +13,7 @@ use podgate_process::{admin, audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
 use crate::grant::Deny;
+use crate::quotas::Most;
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
 #[derive(Clone, Debug)]
@@ -27,23 +28,38 @@ pub struct Config {
     pub certificate: enrolment::Source,
     pub kubelet: crate::runtime::kubelet::Config,
     pub node_helper: Option<PathBuf>,
+    pub node_entry: Option<PathBuf>,
+    pub runtime: Choice,
     pub journal: Option<PathBuf>,
     pub hang_up_grace: Duration,
     pub deny: Deny,
     pub audit: audit::Config,
     /// How many may run at once.
-    pub sessions: usize,
-    /// How many may be asking for a session.
+    pub(crate) sessions: Most,
+    /// How many may serve files.
+    pub(crate) transfers: Most,
+    /// How many requests for a session may wait to become one.
     pub openings: usize,
     pub journal_bytes: u64,
-    /// How many of one user.
-    pub sessions_per_user: usize,
     pub drain: Duration,
     pub workers: usize,
     pub log: log::Config,
 }
 
-/// Handshakes' own bounds. A frontdoor makes a connection for each of its cores.
+/// How programs are started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// Directly where the node entry can, else by the kubelet.
+    #[default]
+    Auto,
+    /// By the node entry alone.
+    Direct,
+    /// By the kubelet alone.
+    Kubelet,
+}
+
+/// The default for `handshakes`. A frontdoor makes one connection for each of its cores.
 const HANDSHAKES: Bounds = Bounds {
     total: 128,
     per_address: 16,
@@ -61,7 +77,7 @@ struct Environment {
 }
 
 impl Environment {
-    /// That of this process.
+    /// Reads this process's environment.
     fn read() -> Self {
         Self {
             node_name: std::env::var("NODE_NAME").ok(),
@@ -86,6 +102,9 @@ struct File {
     enrolment: Option<enrolment::Config>,
     kubelet: kubelet::File,
     node_helper: Option<PathBuf>,
+    node_entry: Option<PathBuf>,
+    #[serde(default)]
+    runtime: Choice,
     journal: Option<PathBuf>,
     #[serde(default = "default_journal")]
     journal_bytes: NonZeroU64,
@@ -101,6 +120,10 @@ struct File {
     openings: NonZeroU16,
     #[serde(default = "default_sessions_per_user")]
     sessions_per_user: NonZeroU16,
+    #[serde(default = "default_transfers")]
+    transfers: NonZeroU16,
+    #[serde(default = "default_transfers_per_user")]
+    transfers_per_user: NonZeroU16,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -126,6 +149,14 @@ fn default_sessions() -> NonZeroU16 {
 
 fn default_sessions_per_user() -> NonZeroU16 {
     const { NonZeroU16::new(1000).expect("it is not 0") }
+}
+
+fn default_transfers() -> NonZeroU16 {
+    const { NonZeroU16::new(500).expect("it is not 0") }
+}
+
+fn default_transfers_per_user() -> NonZeroU16 {
+    const { NonZeroU16::new(100).expect("it is not 0") }
 }
 
 fn default_openings() -> NonZeroU16 {
@@ -159,6 +190,9 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         ));
     }
     mtls::agent_name(&node).map_err(|error| Invalid::new("node", error.to_string()))?;
+    if file.runtime == Choice::Direct && file.node_entry.is_none() {
+        return Err(Invalid::new("runtime", "direct needs nodeEntry"));
+    }
     file.log
         .check()
         .map_err(|error| Invalid::new("log", error))?;
@@ -171,18 +205,27 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         handshakes: file.handshakes.or(HANDSHAKES),
         certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         node_helper: file.node_helper,
+        node_entry: file.node_entry,
+        runtime: file.runtime,
         journal: file.journal,
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
         deny: file.deny,
         audit: file.audit.check()?,
-        sessions: usize::from(file.sessions.get()),
+        sessions: most(file.sessions, file.sessions_per_user),
+        transfers: most(file.transfers, file.transfers_per_user),
         openings: usize::from(file.openings.get()),
         journal_bytes: file.journal_bytes.get(),
-        sessions_per_user: usize::from(file.sessions_per_user.get()),
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),
         log: file.log,
     })
+}
+
+fn most(all: NonZeroU16, of_a_user: NonZeroU16) -> Most {
+    Most {
+        all: usize::from(all.get()),
+        of_a_user: usize::from(of_a_user.get()),
+    }
 }
 
 #[cfg(test)]
@@ -229,6 +272,8 @@ mod tests {
         check("  labels: {}", "  labels: []", "deny.labels");
         check("sessions: 2000", "sessions: 0", "sessions");
         check("openings: 256", "openings: 0", "openings");
+        check("\nruntime: auto", "\nruntime: shim", "runtime");
+        check("\nruntime: auto", "\nruntime: direct", "nodeEntry");
         check("journalBytes: ", "journalBytes: -", "journalBytes");
         check("handshakes: {total", "handshakes: {most", "most");
         check(
@@ -236,6 +281,8 @@ mod tests {
             "sessionsPerUser: 0",
             "sessionsPerUser",
         );
+        check("transfers: 500", "transfers: 0", "transfers");
+        check("transfersPerUser: 100", "transfersPerUser: 0", "PerUser");
         check("drainSeconds: 30", "drainSeconds: soon", "drainSeconds");
         check("  level: info ", "  level: a=b=c", "log: ");
     }

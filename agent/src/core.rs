@@ -9,13 +9,16 @@ use podgate_process::audit::AuditLog;
 use podgate_process::mtls::Identity;
 use podgate_process::shutdown::Shutdown;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::files::Workers;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
+use crate::node_entry::NodeEntry;
 use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
@@ -23,20 +26,24 @@ use crate::quotas::Quotas;
 use crate::runtime::kubelet::{self, Kubelet, NodeState};
 use crate::service::{Service, Shared};
 
+/// Between two looks at what other agents of this node have left.
+const LOOK: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 pub(crate) struct Core {
     kubelet: kubelet::Config,
     identity: Arc<Identity>,
     node: Arc<NodeState>,
+    entry: Option<Arc<NodeEntry>>,
     services: Arc<ProgramServices>,
-    /// What an earlier agent has not ended; the first core takes it.
+    /// What an earlier agent has not ended. The first core takes it.
     left: Mutex<Vec<JournalEntry>>,
-    /// Whether a core stays connected to the node helper.
+    /// Whether a core stays connected to the node helper, and looks at what other agents leave.
     stays: AtomicBool,
     shared: Arc<Shared>,
     shutdown: Shutdown,
-    /// Cancelled when connections must end: after the sessions, and after their hang-ups, which need
-    /// the kubelet.
+    /// Cancelled when connections must end: after the sessions and after their hang-ups, which need the
+    /// kubelet.
     closed: CancellationToken,
 }
 
@@ -53,6 +60,8 @@ impl Core {
         let helper = config.node_helper.clone();
         let helper = helper.map(|socket| NodeHelper::new(socket, metrics.helper.clone()));
         let node = NodeState::new(helper);
+        let entry = config.node_entry.clone();
+        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry_connected.clone()));
         for entry in &left {
             node.claim(entry.trace());
         }
@@ -63,7 +72,7 @@ impl Core {
             shutdown.stopped.clone(),
         );
         let shared = Shared {
-            quotas: Quotas::new(config.sessions, config.sessions_per_user, config.openings),
+            quotas: Quotas::new(config.sessions, config.transfers, config.openings),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),
@@ -76,6 +85,7 @@ impl Core {
             kubelet: config.kubelet.clone(),
             identity: Arc::new(identity),
             node: Arc::new(node),
+            entry,
             services: Arc::new(services),
             left: Mutex::new(left),
             stays: AtomicBool::new(false),
@@ -97,13 +107,23 @@ impl Core {
         );
         match kubelet {
             Ok(kubelet) => {
-                let programs = Programs::new(Arc::new(kubelet), Arc::clone(&self.services));
+                let kubelet = Arc::new(kubelet);
+                let programs =
+                    Programs::new(Arc::<Kubelet>::clone(&kubelet), Arc::clone(&self.services));
+                let workers = self.entry.as_ref().map(|entry| {
+                    let (entry, closed) = (Arc::clone(entry), self.closed.clone());
+                    let stays = Arc::clone(&entry);
+                    tasks.spawn(async move { stays.stay(&closed).await });
+                    Workers::new(entry, Arc::<Kubelet>::clone(&kubelet))
+                });
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
-                    let this = Arc::clone(&self);
+                    let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
                     tasks.spawn(async move { this.node.stay(&this.closed).await });
+                    let programs = programs.clone();
+                    tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }
-                let service = Service::new(Arc::clone(&self.shared), programs);
+                let service = Service::new(Arc::clone(&self.shared), programs, workers);
                 let identity = Arc::clone(&self.identity);
                 let metrics = Arc::clone(&self.shared.metrics);
                 listener::serve(accepted, service, identity, metrics, self.closed.clone()).await;
@@ -121,6 +141,21 @@ impl Core {
             let programs = programs.clone();
             let recover = async move { programs.recover(left).await };
             self.shared.sessions.spawn(recover);
+        }
+    }
+
+    /// Ends what agents leave that share this one's journal: an upgrade has two on a node for a while.
+    async fn follow_journal(&self, programs: &Programs) {
+        let draining = &self.shared.draining;
+        while draining.run_until_cancelled(sleep(LOOK)).await.is_some() {
+            let found = self.services.left().await;
+            for entry in &found {
+                self.node.claim(entry.trace());
+            }
+            let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+            left.extend(found);
+            drop(left);
+            self.recover(programs);
         }
     }
 

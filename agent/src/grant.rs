@@ -25,14 +25,25 @@ pub struct Deny {
     pub host_network: bool,
 }
 
+impl Deny {
+    /// Whether any rule is about what a pod is, which only the kubelet knows for certain.
+    pub(crate) fn needs_facts(&self) -> bool {
+        let Self {
+            namespaces,
+            labels,
+            runtime_classes,
+            host_network,
+        } = self;
+        !(namespaces.is_empty() && labels.is_empty() && runtime_classes.is_empty()) || *host_network
+    }
+}
+
 /// What the kubelet says of a pod, as far as the rules go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// The kind of runtime that it asks for.
     pub runtime_class: Option<String>,
-    /// Whether it shares the node's network.
     pub host_network: bool,
 }
 
@@ -40,13 +51,9 @@ pub(crate) struct Facts {
 /// journal's is for ending what was started there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Granted {
-    /// The pod's namespace.
     pub namespace: String,
-    /// The pod's name.
     pub pod: String,
-    /// The pod's UID.
     pub uid: String,
-    /// The container's name.
     pub container: String,
     /// The container's id as in the pod's status, `<runtime>://<id>`.
     pub container_id: String,
@@ -99,7 +106,7 @@ pub(crate) fn check(
     let pod = grant.pod.ok_or(Error::Missing("pod"))?;
     let container = grant.container.ok_or(Error::Missing("container"))?;
     let identity = grant.identity.unwrap_or_default();
-    // Names go into a path, so names that Kubernetes would not accept must not get there.
+    // Names become parts of a path. A name that Kubernetes would not accept must not get there.
     let word = |text: &str| {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         text.bytes().all(|b| plain(b) || b == b'-')
@@ -210,6 +217,7 @@ mod tests {
             }),
             action: Action::Exec.into(),
             expires_at: 100,
+            files: None,
         }
     }
 

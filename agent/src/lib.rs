@@ -2,15 +2,18 @@
 
 pub mod config;
 
+mod activity;
 mod admit;
 mod answers;
 mod audit;
 mod core;
 mod exec;
 mod exit;
+mod files;
 mod grant;
 mod listener;
 mod metrics;
+mod node_entry;
 mod node_helper;
 mod program;
 mod quotas;
@@ -20,6 +23,7 @@ mod service;
 mod session;
 mod shell;
 mod streams;
+mod watched;
 
 use std::io;
 use std::net::SocketAddr;

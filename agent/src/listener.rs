@@ -32,11 +32,11 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// waited for.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// How long a connection takes new sessions: then its peer's certificate has to be shown again. Those
-/// that run go on.
+/// How long a connection takes new sessions. After that the peer must connect again and show its
+/// certificate. Running sessions go on.
 const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 
-/// A connection of a stranger's.
+/// A new connection, whose peer is not known yet.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) stream: std::net::TcpStream,
@@ -93,7 +93,7 @@ pub(crate) async fn serve(
         handshakes.wait().await;
         drop(trusted);
     };
-    // One beyond these is refused, and so need not be opened.
+    // A stream beyond these is refused in any case.
     let streams = service.most_streams().min(limits::MAX_STREAMS);
     let service = AgentServer::new(service)
         .max_decoding_message_size(limits::MAX_MESSAGE)

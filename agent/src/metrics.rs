@@ -17,23 +17,20 @@ use prometheus_client::registry::Unit;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    /// Sessions that run now.
     pub sessions_active: Gauge,
-    /// Ended sessions.
     pub sessions: EndedSessions,
-    /// Bytes of sessions.
     pub bytes: Bytes,
     /// From the request to the running program.
     pub start_seconds: Histogram,
-    /// Hang-ups.
     pub hangups: Outcomes,
-    /// Hang-ups that wait for their turn.
     pub hangups_waiting: Gauge,
     /// Sessions that a limit refused.
     pub refused: Family<Limit, Counter>,
-    /// The node helper.
+    /// What serves files, by what it is.
+    pub file_servers: Outcomes,
+    /// 1 while the node entry is connected.
+    pub entry_connected: Gauge,
     pub helper: HelperMetrics,
-    /// Events for the audit log.
     pub audit_events: Outcomes,
     /// Sessions that are not in the journal.
     pub unjournaled_sessions: Counter,
@@ -41,9 +38,7 @@ pub(crate) struct Metrics {
     pub refused_connections: RefusedConnections,
     /// Connections refused before any session.
     pub refused_peers: Outcomes,
-    /// The agent's own certificate.
     pub enrolment: EnrolmentMetrics,
-    /// Tasks of all cores.
     pub tasks: TaskMetrics,
 }
 
@@ -63,7 +58,6 @@ pub(crate) struct HelperMetrics {
     pub hanging: Gauge,
 }
 
-/// Bytes of sessions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bytes {
     /// To processes.
@@ -72,7 +66,7 @@ pub(crate) struct Bytes {
     pub output: Counter,
 }
 
-/// Bytes of one session, which count among all.
+/// The bytes of one session. They count in the totals, too.
 #[derive(Debug)]
 pub(crate) struct Moved<'a> {
     all: &'a Bytes,
@@ -81,7 +75,6 @@ pub(crate) struct Moved<'a> {
 }
 
 impl<'a> Moved<'a> {
-    /// None yet.
     pub(crate) fn new(all: &'a Bytes) -> Self {
         let (input, output) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { all, input, output }
@@ -99,7 +92,7 @@ impl<'a> Moved<'a> {
         self.output.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Both, so far.
+    /// Input and output so far.
     pub(crate) fn both(&self) -> (u64, u64) {
         let load = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
         (load(&self.input), load(&self.output))
@@ -107,7 +100,6 @@ impl<'a> Moved<'a> {
 }
 
 impl Metrics {
-    /// Makes and registers them.
     pub(crate) fn new() -> Self {
         let mut registry = Registry::new("podgate_agent");
         let start = Histogram::new(exponential_buckets(0.005, 2.0, 12));
@@ -130,6 +122,11 @@ impl Metrics {
                 "Hang-ups that wait for their turn, so that all containers get one",
             ),
             refused: registry.add("refused", "Sessions refused by a limit, by limit"),
+            file_servers: registry.add(
+                "file_servers",
+                "Starts of what serves files, by outcome: the worker, or the image's own programs",
+            ),
+            entry_connected: registry.add("entry_connected", "Whether the node entry is connected"),
             helper: HelperMetrics {
                 replaced: registry.add(
                     "helper_replaced",

@@ -1,6 +1,5 @@
-//! The node helper's client. The helper is the one privileged part of a node. Each question is a
-//! connection of its own, so only a question under way notices a restart of the helper. One more
-//! connection keeps the helper from ending before the agent.
+//! The client of the node helper. Each question has a connection of its own, so a restart of the helper
+//! affects only questions under way. One more connection keeps the helper from ending before the agent.
 
 use std::io;
 use std::path::PathBuf;
@@ -47,11 +46,10 @@ pub(crate) enum Error {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) candidates: Vec<Candidate>,
-    /// Whether there are others of which that cannot be said.
+    /// Whether there are other processes that may lead it.
     pub(crate) doubt: bool,
 }
 
-/// The helper behind a socket.
 #[derive(Debug)]
 pub(crate) struct NodeHelper {
     socket: PathBuf,
@@ -61,14 +59,14 @@ pub(crate) struct NodeHelper {
 }
 
 impl Error {
-    /// Whether nobody has answered, so that nothing was done.
+    /// Whether the helper did not answer, so that nothing was done.
     pub(crate) fn is_absence(&self) -> bool {
         matches!(self, Self::Io(_) | Self::Timeout | Self::Peer(_))
     }
 }
 
 impl NodeHelper {
-    /// The helper that listens there, whenever it is asked.
+    /// The helper's socket need not be there yet: each question connects anew.
     pub(crate) fn new(socket: PathBuf, metrics: HelperMetrics) -> Self {
         Self {
             socket,
@@ -104,7 +102,7 @@ impl NodeHelper {
         closed.run_until_cancelled(stay).await;
     }
 
-    /// Follows what one connection says, until it ends.
+    /// Reads what the helper says on one connection, until it ends.
     async fn follow(&self) -> Result<(), Error> {
         let mut stream = BufReader::new(self.connect().await?);
         let request = line(&Request::Stay {})?;
@@ -145,14 +143,14 @@ impl NodeHelper {
         Ok(self.done(&Request::Count { container }).await? > 0)
     }
 
-    /// Signals a session's foreground; how many processes it reached.
+    /// Signals a session's foreground. Returns how many processes it reached.
     pub(crate) async fn signal(&self, leader: &Process, signal: Signal) -> Result<usize, Error> {
         let leader = leader.clone();
         self.done(&Request::Signal { leader, signal }).await
     }
 
-    /// SIGHUP and SIGCONT; `None` if the leader is no more and has left nothing. What it has left is
-    /// known by the session's mark, or by when the leader was seen to live.
+    /// Sends SIGHUP and SIGCONT. `None` if the leader is gone and has left nothing. What it has left is
+    /// recognized by the session's mark, or by when the leader was last seen.
     pub(crate) async fn hang_up(
         &self,
         leader: &Process,

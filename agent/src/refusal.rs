@@ -6,7 +6,9 @@ use podgate_proto::shown;
 use podgate_proto::v1::Versions;
 use podgate_proto::v1::failed::Reason;
 
+use crate::files::{self, NoWorker};
 use crate::grant;
+use crate::node_entry;
 use crate::runtime::Error;
 
 /// A refused session.
@@ -50,27 +52,29 @@ impl Refusal {
 
     /// An action of the protocol that this agent does not serve.
     pub(crate) fn unsupported() -> Self {
-        let message = "the agent on the pod's node serves only shells and commands";
+        let message = "the agent on the pod's node serves only shells, commands and files";
         Self::same(Reason::Unsupported, message.to_owned())
     }
 
-    /// The agent cannot record what it would honour.
+    /// The agent cannot record the grant.
     pub(crate) fn unrecorded() -> Self {
         let message =
             "the agent on the pod's node cannot write its audit log, so it starts no session";
         Self::same(Reason::Denied, message.to_owned())
     }
 
-    /// As many sessions run as may.
-    pub(crate) fn full() -> Self {
-        let message = "the pod's node has reached its limit of sessions; try again later";
-        Self::same(Reason::Full, message.to_owned())
+    /// A limit of the node is reached; `what` is `sessions` or the like.
+    pub(crate) fn full(what: &str) -> Self {
+        let message = format!("the pod's node has reached its limit of {what}; try again later");
+        Self::same(Reason::Full, message)
     }
 
-    /// As many sessions of one user run as may.
-    pub(crate) fn full_for_user() -> Self {
-        let message = "you have reached the limit of sessions per user on the pod's node; end one, then try again";
-        Self::same(Reason::Full, message.to_owned())
+    /// A limit of one user is reached.
+    pub(crate) fn full_for_user(what: &str) -> Self {
+        let message = format!(
+            "you have reached the limit of {what} per user on the pod's node; end one, then try again"
+        );
+        Self::same(Reason::Full, message)
     }
 
     /// The agent takes no new sessions.
@@ -99,7 +103,33 @@ impl From<grant::Error> for Refusal {
     }
 }
 
-/// What is special to a runtime, the runtime says itself.
+impl From<files::Error> for Refusal {
+    fn from(error: files::Error) -> Self {
+        let reason = match error {
+            files::Error::Protocol | files::Error::Paths => Reason::Protocol,
+            files::Error::Right => Reason::Grant,
+            files::Error::Programs(_) => Reason::Denied,
+        };
+        Self::same(reason, error.to_string())
+    }
+}
+
+impl From<NoWorker> for Refusal {
+    fn from(error: NoWorker) -> Self {
+        let reason = match error {
+            NoWorker::Runtime(error) => return error.into(),
+            NoWorker::Timeout => Reason::KubeletUnreachable,
+            NoWorker::Entry(node_entry::Error::Refused(node_entry::Reason::TooMany(_))) => {
+                Reason::Full
+            }
+            _ => Reason::Exec,
+        };
+        let message = format!("the file server could not be started: {error}");
+        Self::same(reason, message)
+    }
+}
+
+/// A runtime words its own failures.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let cause = chain(&error);

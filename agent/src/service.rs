@@ -12,7 +12,7 @@ use podgate_proto::limits::RELEASE;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::agent_server::Agent;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
-use podgate_proto::v1::{Action, Exec, FrontdoorMessage, Open, Opened, WorkingDirectory, open};
+use podgate_proto::v1::{Action, FrontdoorMessage, Open, Opened, open};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -24,12 +24,14 @@ use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
+use crate::activity::{Activity, NoActivity, Starts};
 use crate::admit::{self, Admitted, Served};
 use crate::answers::{Answers, Held};
 use crate::audit::{AcceptedGrant, Audit, Ended};
+use crate::files::Workers;
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
-use crate::program::{NotStarted, Programs};
+use crate::program::Programs;
 use crate::quotas::{Quotas, Slot};
 use crate::refusal::Refusal;
 use crate::session::{self, End};
@@ -46,15 +48,10 @@ type Peer = <TlsStream<TcpStream> as Connected>::ConnectInfo;
 /// What all cores share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// This node's name.
     pub node: String,
-    /// Its own rules.
     pub deny: Deny,
-    /// Its own record.
     pub(crate) audit: Arc<Audit>,
-    /// Its metrics.
     pub metrics: Arc<Metrics>,
-    /// How many sessions may run.
     pub(crate) quotas: Quotas,
     /// Every session's task, and every hang-up's.
     pub sessions: TaskTracker,
@@ -69,15 +66,20 @@ pub(crate) struct Shared {
 pub(crate) struct Service {
     shared: Arc<Shared>,
     programs: Programs,
+    /// Where there is a node entry.
+    workers: Option<Workers>,
 }
 
 impl Service {
-    /// A service that runs what it is granted.
-    pub(crate) fn new(shared: Arc<Shared>, programs: Programs) -> Self {
-        Self { shared, programs }
+    pub(crate) fn new(shared: Arc<Shared>, programs: Programs, workers: Option<Workers>) -> Self {
+        Self {
+            shared,
+            programs,
+            workers,
+        }
     }
 
-    /// All streams that may be open on a connection.
+    /// How many streams may be open on a connection.
     pub(crate) fn most_streams(&self) -> u32 {
         u32::try_from(self.shared.quotas.most()).unwrap_or(u32::MAX)
     }
@@ -131,11 +133,11 @@ impl Agent for Service {
     }
 }
 
-/// A request that has not been admitted yet.
+/// A stream whose first message is not known yet.
 struct Opening {
-    /// The first message, if it came with the request; `None` in it is the stream's end.
+    /// The first message, if it came with the stream. An inner `None` is the end of the stream.
     first: Option<Option<Result<FrontdoorMessage, Status>>>,
-    /// The slot of a request whose first message did not.
+    /// The slot of a stream whose first message did not come with it.
     slot: Option<Slot>,
     /// What the session's answers hold until they are read.
     held: Held,
@@ -178,7 +180,7 @@ impl Service {
         metrics.sessions.count(action.unwrap_or_default(), outcome);
     }
 
-    /// Runs one session to its end; gives its outcome for the metrics.
+    /// Runs one session to its end. Returns its outcome for the metrics.
     async fn session(
         self,
         opening: Opening,
@@ -221,19 +223,14 @@ impl Service {
             begun,
             moved: Moved::new(&shared.metrics.bytes),
         };
-        let granted = admitted.granted;
-        match admitted.served {
-            Served::Exec(exec, folder) => {
-                let streams = (inbound, outbound);
-                let asked = (exec, folder);
-                let outcome = self.exec(&session, granted, asked, opened, streams).await;
-                drop(slot);
-                outcome
-            }
-        }
+        let streams = (inbound, outbound);
+        let (granted, served) = (admitted.granted, admitted.served);
+        let outcome = self.run(&session, granted, served, opened, streams).await;
+        drop(slot);
+        outcome
     }
 
-    /// Tells the frontdoor why there is no session. It counts as a request meanwhile.
+    /// Tells the frontdoor why there is no session. Until then the session counts as a request.
     async fn refuse(&self, opening: Opening, outbound: &session::Outbound, refusal: Refusal) {
         match opening.slot.or_else(|| self.shared.quotas.open()) {
             Some(slot) => {
@@ -242,7 +239,7 @@ impl Service {
                 drop(slot);
             }
             None => {
-                // A status without a message takes no window, so nothing of it can pile up.
+                // A status without a message takes no window, so these cannot pile up.
                 let _ = outbound.send(Err(self.overrun())).await;
             }
         }
@@ -264,32 +261,31 @@ impl Service {
         admit::admit(open, &self.shared.node, &self.shared.deny)
     }
 
-    /// Runs a program to its end, and hangs up what stays behind.
-    async fn exec(
+    /// Runs what was asked for to its end, and hangs up what stays behind.
+    async fn run(
         &self,
         session: &Session<'_>,
         granted: Granted,
-        (exec, folder): (Exec, WorkingDirectory),
+        served: Served,
         opened: Opened,
         (mut inbound, outbound): (Streaming<FrontdoorMessage>, session::Outbound),
     ) -> &'static str {
         // A start is never abandoned half way, because its program would stay behind: a frontdoor that
         // leaves meanwhile is noticed after it. Start and end are boxed, so that a running session does
         // not hold their memory.
-        let mut program =
-            match Box::pin(self.programs.start(granted, &session.id, (&exec, folder))).await {
-                Ok(started) => started,
-                Err(NotStarted { error, failed }) => {
-                    self.ended(session, "refused", None);
-                    refuse(&outbound, error.into()).await;
+        let started = Box::pin(self.start(session, &granted, served)).await;
+        let mut activity = match started {
+            Ok(started) => started,
+            Err(NoActivity { refusal, failed }) => {
+                self.ended(session, "refused", None);
+                refuse(&outbound, refusal).await;
+                if let Some(failed) = failed {
                     Box::pin(failed.end()).await;
-                    return "refused";
                 }
-            };
-        // It may hold a long command.
-        drop(exec);
+                return "refused";
+            }
+        };
         self.shared.metrics.started(session.begun.elapsed());
-        let granted = program.handle.granted();
         tracing::info!(
             user = session.user, action = session.action.word(),
             namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
@@ -298,8 +294,7 @@ impl Service {
         let end = match session::tell(&outbound, ToFrontdoor::Opened(opened)).await {
             Err(_) => End::Abandoned,
             Ok(()) => {
-                let supervisor = program.handle.supervisor();
-                let streams = &mut program.streams;
+                let (streams, supervisor, attendant) = activity.parts();
                 tokio::select! {
                     // Built in place, so that the future is stored once.
                     end = session::run(
@@ -310,7 +305,7 @@ impl Service {
                         &self.shared.stopped,
                         &session.moved,
                     ) => end,
-                    () = program.handle.attend() => End::Abandoned,
+                    () = attendant.attend() => End::Abandoned,
                 }
             }
         };
@@ -318,12 +313,34 @@ impl Service {
         self.ended(session, end.word(), end.status());
         // A hang-up takes time, and the frontdoor need not wait for it.
         drop((inbound, outbound));
-        if end.is_over() {
-            program.ended();
-        } else {
-            Box::pin(program.hang_up()).await;
-        }
+        Box::pin(activity.end(end.is_over())).await;
         end.word()
+    }
+
+    /// Starts what was asked for.
+    async fn start(
+        &self,
+        session: &Session<'_>,
+        granted: &Granted,
+        served: Served,
+    ) -> Result<Activity, NoActivity> {
+        let starts = Starts {
+            programs: &self.programs,
+            workers: self.workers.as_ref(),
+            metrics: &self.shared.metrics,
+        };
+        match served {
+            Served::Exec(exec, folder) => {
+                let program = starts.program(granted, &session.id, (&exec, folder));
+                program.await.map(Activity::Program)
+            }
+            Served::Files(files, folder) => {
+                let user = &session.user;
+                starts
+                    .files(granted, (&session.id, user), (&files, folder))
+                    .await
+            }
+        }
     }
 
     /// Records that a grant is accepted. If that fails, nothing starts.

@@ -36,18 +36,18 @@ pub(crate) async fn run(
     moved: &Moved<'_>,
 ) -> End {
     let flow = Flow::default();
-    // The end of input takes one more place than the credit allows.
+    // The end of input needs one more place than the credit allows.
     let (queue, waiting) = mpsc::channel(MAX_WAITING + 1);
     let (resize, size) = watch::channel(TerminalSize::default());
     let unread = CancellationToken::new();
     tokio::select! {
-        // Output first: what the process has still said is sent before anything else.
+        // Output comes first: all that the process has written is sent before anything else.
         biased;
         end = give((output, &unread), supervisor, outbound, &flow.output, moved) => end,
         end = receive(&mut inbound, supervisor, (queue, resize, &unread), &flow, outbound) => end,
         () = async {
             if let Err(error) = feed(input, (waiting, size), &flow.input, outbound, moved).await {
-                tracing::debug!(%error, "input is taken no longer");
+                tracing::debug!(%error, "the program takes no more input");
             }
             // The output tells how the process ended.
             pending().await

@@ -13,8 +13,8 @@ use crate::exit::Exit;
 /// Takes what a program reads.
 #[async_trait]
 pub(crate) trait Input: Send {
-    /// Waits until more bytes may be given: while the program does not read, little is held for it. If
-    /// it is dropped half way, it can be called again.
+    /// Waits until more bytes may be given. While the program does not read, little is held for it. If
+    /// this is dropped half way, it can be called again.
     async fn ready(&mut self) -> io::Result<()>;
 
     /// Gives bytes to the program. Without [`ready`](Self::ready) before it, it may wait for the program
@@ -24,7 +24,7 @@ pub(crate) trait Input: Send {
     /// Says that no more input comes.
     async fn end(&mut self) -> io::Result<()>;
 
-    /// Cancelled once it shows that the program has ended, although its status is not known yet.
+    /// Cancelled once the program is known to have ended, although its status is not known yet.
     fn unwanted(&self) -> CancellationToken;
 
     /// Ends the input of a program that has ended. What is written afterwards is thrown away.

@@ -80,16 +80,16 @@ pub(crate) struct Stream {
     pub from_agent: Streaming<AgentMessage>,
 }
 
-/// The ids by which both ends know a session, each 32 lower-case hex digits.
+/// The ids of a session for both ends, each 32 lower-case hex digits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ids<'a> {
-    /// Its own.
+    /// The session's id.
     pub session: &'a str,
-    /// Its SSH connection's.
+    /// The id of its SSH connection.
     pub connection: &'a str,
 }
 
-/// The agents, as one core knows them.
+/// The connections of one core to the agents.
 #[derive(Debug)]
 pub(crate) struct Agents {
     identity: Arc<Identity>,
@@ -105,7 +105,8 @@ struct Link {
     terminal: bool,
 }
 
-/// A channel, and what it was dialled with. If that changes, the agent is dialled anew.
+/// A channel, and the address and certificate that it was dialled with. If either changes, the agent is
+/// dialled anew.
 #[derive(Debug)]
 struct Dialled {
     address: IpAddr,

@@ -37,7 +37,7 @@ pub(crate) struct Core {
     metrics: Arc<Metrics>,
     audit: Arc<Audit>,
     shutdown: Shutdown,
-    /// Why a core could not begin; the first one's reason.
+    /// The reason of the first core that could not begin.
     failure: Mutex<Option<kubernetes::Error>>,
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use lru::LruCache;
 use podgate_process::bucket::Bucket;
 
-/// Users whose rate is kept. One that so many others have pushed out starts anew.
+/// Users whose rate is kept. The rate of one who is dropped starts anew.
 const USERS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 
 /// A user's rate is used up. The user reads this.
@@ -21,7 +21,6 @@ impl TooMany {
     pub(crate) const LIMIT: &'static str = "lookupsPerUserPerMinute";
 }
 
-/// The rates of all users.
 #[derive(Debug)]
 pub(crate) struct Lookups {
     a_minute: u32,
@@ -29,7 +28,7 @@ pub(crate) struct Lookups {
 }
 
 impl Lookups {
-    /// Each user may ask so often in a minute, or so many times at once.
+    /// `a_minute` questions per minute for each user; all of them may come at once.
     pub(crate) fn new(a_minute: u32) -> Self {
         Self {
             a_minute,

@@ -26,7 +26,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Serve SSH clients. The word may be left out: it is from when there were others.
+    /// Serve SSH clients. The same as without a subcommand; older releases had others.
     #[command(hide = true)]
     Run(Options),
 }

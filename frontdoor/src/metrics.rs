@@ -14,25 +14,19 @@ use prometheus_client::registry::Unit;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    /// Open SSH connections.
     pub connections: Gauge,
     /// Open connections inside of these (`ssh -J`).
     pub jumps: Gauge,
-    /// Logins.
     pub logins: Outcomes,
     /// What limits refused or ended, by the limit.
     pub refused: Family<Limit, Counter>,
     /// Connections to the admin address that it had no place for.
     pub refused_connections: RefusedConnections,
-    /// Sessions that run now.
     pub sessions_active: Gauge,
-    /// Ended sessions.
     pub sessions: EndedSessions,
-    /// Events for the audit log.
     pub audit_events: Outcomes,
-    /// Look-ups of what is too large to be kept, by the bound.
+    /// Look-ups of objects that are too large to be kept, by the bound.
     pub live_lookups: Family<Limit, Counter>,
-    /// Pods that the watch knows.
     pub pods: Gauge,
     /// Files with users, CAs or revocations that cannot be read now.
     pub stale_files: Gauge,
@@ -42,9 +36,7 @@ pub(crate) struct Metrics {
     pub output: Counter,
     /// Time of each leg of a session's start.
     pub leg_seconds: Family<Leg, Histogram, fn() -> Histogram>,
-    /// The frontdoor's own certificate.
     pub enrolment: EnrolmentMetrics,
-    /// Tasks of all cores.
     pub tasks: TaskMetrics,
 }
 
@@ -63,7 +55,6 @@ pub(crate) struct Leg {
 }
 
 impl Metrics {
-    /// Makes and registers them.
     pub(crate) fn new() -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         let mut registry = Registry::new("podgate_frontdoor");
@@ -78,7 +69,7 @@ impl Metrics {
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             live_lookups: registry.add(
                 "live_lookups",
-                "Look-ups of what is too large to be kept, by limit",
+                "Look-ups of objects that are too large to be kept, by limit",
             ),
             pods: registry.add("pods", "Pods that the watch knows"),
             stale_files: registry.add(
@@ -99,17 +90,16 @@ impl Metrics {
         }
     }
 
-    /// Counts a login.
     pub(crate) fn login(&self, outcome: &'static str) {
         self.logins.get_or_create(&outcome.into()).inc();
     }
 
-    /// Counts what a limit refused or ended.
+    /// Counts a refusal, or an end, by a limit.
     pub(crate) fn refused(&self, limit: &'static str) {
         self.refused.get_or_create(&Limit { limit }).inc();
     }
 
-    /// Counts a look-up of what is too large to be kept.
+    /// Counts a look-up of an object that is too large to be kept.
     pub(crate) fn looked_up(&self, limit: &'static str) {
         self.live_lookups.get_or_create(&Limit { limit }).inc();
     }

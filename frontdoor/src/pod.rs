@@ -17,13 +17,13 @@ pub(crate) struct Pod {
     /// Whether it shares the node's network.
     pub host_network: bool,
     pub labels: BTreeMap<String, String>,
-    /// The kind of runtime that it asks for.
+    /// The name of its RuntimeClass.
     pub runtime_class: Option<String>,
     /// Its containers of every kind, the ordinary ones first, in the spec's order.
     pub containers: Vec<Container>,
-    /// The container that `kubectl exec` would choose, too.
+    /// The container that its annotation `kubectl.kubernetes.io/default-container` names.
     pub default_container: Option<String>,
-    /// The init container that runs now, so that the ordinary ones wait.
+    /// The init container that runs now. The ordinary containers wait for it.
     pub initializing: Option<String>,
 }
 

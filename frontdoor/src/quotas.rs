@@ -46,11 +46,11 @@ impl Full {
     }
 }
 
-/// Held by a connection until it has logged in.
+/// The slot of a connection until it has logged in.
 pub(crate) type PreAuthSlot = Slot<Network>;
-/// Held by a connection from its login on.
+/// The slot of a connection from its login on.
 pub(crate) type ConnectionSlot = Slot<String>;
-/// Held by a running session.
+/// The slot of a running session.
 pub(crate) type SessionSlot = Slot<String>;
 
 /// All quotas of this frontdoor.
@@ -87,7 +87,7 @@ impl Quotas {
         }
     }
 
-    /// For a client at `address` that is about to log in.
+    /// A slot for a client at `address` that is about to log in.
     pub(crate) fn pre_auth(&self, address: IpAddr) -> Result<PreAuthSlot, Full> {
         let address = Network::of(address);
         let (taken, held) = self.pre_auth.taken(&address);
@@ -102,25 +102,25 @@ impl Quotas {
         Quota::take(&self.pre_auth, address)
     }
 
-    /// The time in which a client has to log in, as places are left now.
+    /// The time in which a client has to log in, with as many slots taken as are now.
     pub(crate) fn login_grace(&self) -> Duration {
         let (whole, least) = self.grace;
         let taken = self.pre_auth.lock().total;
         self.early.grace(taken, whole, least)
     }
 
-    /// For a connection through a proxy, until the client's address is known. Such connections have a
-    /// quota of their own, so a proxy may have more of them than one client.
+    /// A slot for a connection through a proxy, until the client's address is known. Such connections
+    /// have a quota of their own, so a proxy may have more of them than one client.
     pub(crate) fn proxied(&self, proxy: IpAddr) -> Result<PreAuthSlot, Full> {
         Quota::take(&self.proxied, Network::of(proxy))
     }
 
-    /// For a connection of a user who has logged in.
+    /// A slot for a connection of a user who has logged in.
     pub(crate) fn connection(&self, user: &str) -> Result<ConnectionSlot, Full> {
         Quota::take(&self.connections, user.to_owned())
     }
 
-    /// For one more session of `user`.
+    /// A slot for one more session of `user`.
     pub(crate) fn session(&self, user: &str) -> Result<SessionSlot, Full> {
         Quota::take(&self.sessions, user.to_owned())
     }
@@ -156,7 +156,7 @@ impl<K: Clone + Eq + Hash> Quota<K> {
 
     fn take(this: &Arc<Self>, key: K) -> Result<Slot<K>, Full> {
         let mut taken = this.lock();
-        // The limit per key comes first: its owner can do something about it.
+        // The limit per key is checked first: its owner can do something about it.
         let (most, full) = this.per_key;
         if taken.per_key.get(&key).is_some_and(|slots| *slots >= most) {
             return Err(full);

@@ -100,7 +100,7 @@ mod tests {
         check(1..=2, 2..=3, Some(2));
         check(1..=3, 1..=3, Some(3));
         check(1..=1, 2..=3, None);
-        // As of a peer that says nothing of versions, or nonsense.
+        // A peer that says nothing of versions, and peers that send nonsense.
         check(1..=1, 0..=0, None);
         check(1..=2, RangeInclusive::new(2, 1), None);
     }

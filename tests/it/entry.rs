@@ -2,8 +2,10 @@
 //! starts, what it refuses, and that it leaves nothing.
 
 mod bites;
+mod crun;
 mod ends;
 mod lost;
+mod node;
 mod refused;
 mod same;
 mod starts;
@@ -68,6 +70,20 @@ fn field(pid: u32, name: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap().trim().to_owned()
+}
+
+/// Pauses a container, or has it go on.
+fn task(containerd: &Containerd, verb: &str, id: &str) {
+    let mut ctr = std::process::Command::new("ctr");
+    ctr.args(["-n", "k8s.io", "--address"])
+        .arg(containerd.socket())
+        .args(["task", verb, id]);
+    let done = ctr.output().unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 #[tokio::test]

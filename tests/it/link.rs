@@ -27,7 +27,7 @@ use peers::{connect, request};
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// The messages that an agent answers to a first message.
+/// The messages that an agent sends in answer to a first message.
 async fn answer(channel: &Channel, first: ToAgent) -> Vec<FromAgent> {
     let (sender, messages) = tokio::sync::mpsc::channel(1);
     sender
@@ -150,7 +150,7 @@ async fn a_request_that_does_not_fit_is_refused_with_the_reason() {
             o.grant.as_mut().unwrap().action = Action::Dial.into();
         },
         Reason::Unsupported,
-        "serves only shells and commands",
+        "serves only shells, commands and files",
     )
     .await;
     check(

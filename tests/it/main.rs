@@ -1,4 +1,4 @@
-//! Behaviours, one file each, against the real things where that can be.
+//! Behaviours, one file each, against the real programs where possible.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,6 +23,7 @@ mod docs;
 mod enrolment;
 mod entry;
 mod errors;
+mod files;
 mod flow;
 mod gone;
 mod greetings;

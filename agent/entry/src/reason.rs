@@ -42,6 +42,8 @@ pub enum Reason {
     OtherPod,
     #[error("the container runs under {0}, which is neither runc nor crun")]
     OtherRuntime(String),
+    #[error("the container is run by {0}, whose containers the node entry does not enter yet")]
+    OtherService(String),
     #[error("the container is privileged, and the node entry does not enter those")]
     Privileged,
     #[error("the container sees the node's processes, and the node entry does not enter those")]
@@ -79,6 +81,7 @@ impl Reason {
         matches!(
             self,
             Self::OtherRuntime(_)
+                | Self::OtherService(_)
                 | Self::Privileged
                 | Self::HostProcesses
                 | Self::Namespace

@@ -45,15 +45,24 @@ pub enum Failure {
     Other { program: String, errno: i32 },
     #[error("the launch cannot be read")]
     Launch,
+    /// As SELinux does with descriptors that a program may not have: it has /dev/null in their place.
+    #[error("the node keeps the program's input and output from it")]
+    Streams,
 }
 
 impl Failure {
+    /// Whether the node itself is in the way, so that the kubelet may start what cannot be started here. No
+    /// program has run.
+    pub fn leaves_the_kubelet(&self) -> bool {
+        matches!(self, Self::Launch | Self::Streams)
+    }
+
     /// The exit status, as a shell has it (POSIX Shell Command Language §2.8.2).
     pub fn status(&self) -> u8 {
         match self {
             Self::NotFound(_) => 127,
             Self::NotExecutable(_) | Self::TooLong => 126,
-            Self::Other { .. } | Self::Launch => 255,
+            Self::Other { .. } | Self::Launch | Self::Streams => 255,
         }
     }
 }
@@ -80,6 +89,7 @@ impl Report {
                     Failure::TooLong => ("too-long", "", 0),
                     Failure::Other { program, errno } => ("other", program.as_str(), *errno),
                     Failure::Launch => ("launch", "", 0),
+                    Failure::Streams => ("streams", "", 0),
                 };
                 let errno = errno.to_string().into_bytes();
                 vec![
@@ -124,6 +134,7 @@ impl Report {
                     b"too-long" => Failure::TooLong,
                     b"other" => Failure::Other { program, errno },
                     b"launch" => Failure::Launch,
+                    b"streams" => Failure::Streams,
                     _ => return Err(NotAReport),
                 }))
             }
@@ -153,6 +164,7 @@ mod tests {
                 errno: 40,
             },
             Failure::Launch,
+            Failure::Streams,
         ];
         let reports = failures.map(Report::Failed).into_iter();
         for report in reports.chain([Report::Ready(ready)]) {

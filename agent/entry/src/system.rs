@@ -86,6 +86,34 @@ pub fn block(signals: &[i32]) -> io::Result<OwnedFd> {
     }
 }
 
+/// The user of a socket's other end, as it was when it connected. rustix's call fails where that is of another pid
+/// namespace, since its pid is 0 here.
+///
+/// # Errors
+/// When it is no unix socket that is connected.
+pub fn peer_user(socket: &OwnedFd) -> io::Result<u32> {
+    let mut found = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut size = libc::socklen_t::try_from(size_of_val(&found)).map_err(io::Error::other)?;
+    // SAFETY: no more bytes are written than `size` says, which is that of `found`.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut found).cast(),
+            &raw mut size,
+        )
+    };
+    if failed != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(found.uid)
+}
+
 /// What a process has that its children inherit, and a runtime does not set itself.
 #[derive(Debug)]
 pub struct Surroundings {

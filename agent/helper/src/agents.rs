@@ -1,5 +1,5 @@
-//! Agents that stay connected. They are told how many looks hang, and the helper does not end before
-//! they are gone: their last hang-ups need it.
+//! Agents that stay connected. They are told how many looks hang. The helper does not end before they
+//! are gone, because their last hang-ups need it.
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,15 +10,15 @@ use rustix::net::{SendFlags, send};
 use crate::look;
 use podgate_helper::protocol::Answer;
 
-/// Agents that may be connected at a time; while one takes over from another there are two.
+/// How many agents may be connected at a time. While one takes over from another there are two.
 const MAX_AGENTS: usize = 8;
-/// How often it is looked whether another agent has come, while the helper is about to end.
+/// The pause between two checks whether another agent has come, while the helper is about to end.
 const LOOK: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
 
-/// There are enough already.
+/// As many agents are connected as may be.
 #[derive(Debug)]
 pub(crate) struct TooMany;
 
@@ -53,7 +53,7 @@ impl Agents {
         let mut connected = self.lock();
         if connected.told != hanging {
             connected.told = hanging;
-            // One that does not read what little it is told is as good as gone.
+            // An agent that does not read this little is as good as gone.
             connected
                 .agents
                 .retain(|agent| tell(agent, hanging).is_ok());
@@ -81,7 +81,7 @@ impl Agents {
     }
 }
 
-/// Does not wait for a reader.
+/// Tells an agent, and does not wait until it reads.
 fn tell(agent: &UnixStream, hanging: usize) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(&Answer::Looks { hanging })?;
     line.push(b'\n');
@@ -91,7 +91,7 @@ fn tell(agent: &UnixStream, hanging: usize) -> std::io::Result<()> {
     }
 }
 
-/// Waits until one of them is gone, for a bounded time, and answers for each whether it is.
+/// Waits a bounded time until one of them is gone. Returns for each whether it is.
 fn wait(agents: &[UnixStream], limit: &Timespec) -> Vec<bool> {
     let polled = agents
         .iter()

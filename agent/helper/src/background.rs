@@ -11,18 +11,18 @@ const INT_AND_QUIT: u64 = 1 << 1 | 1 << 2;
 /// Steps from a process up to its session's leader, at most.
 const MAX_PARENTS: usize = 16;
 
-/// With a terminal: whether it belongs to a background job of a shell without job control that lives on.
-/// It ignores SIGHUP, and it or a parent reads /dev/null, as POSIX says of such jobs (Shell Command
-/// Language §2.9.3).
+/// With a terminal: whether the process belongs to a background job that lives on, of a shell without
+/// job control. Such a job ignores SIGHUP, and it or a parent reads /dev/null, as POSIX requires (Shell
+/// Command Language §2.9.3).
 pub(crate) fn ignores_hang_ups(process: &Stat, leader: &Process) -> bool {
     processes::ignores(process.pid, HUP)
         && up_to_leader(process, leader)
             .any(|one| descriptors::reads_nothing(&one, &leader.container))
 }
 
-/// Without a terminal: whether it has detached itself, or has a parent that has. Such a process reads
-/// /dev/null and has neither stdout nor stderr of the session, so it is started as servers are; or it
-/// is a background job, which reads /dev/null and ignores SIGINT and SIGQUIT (the same section).
+/// Without a terminal: whether the process, or a parent, has detached itself. Such a process reads
+/// /dev/null, and either has neither stdout nor stderr of the session, as servers are started, or is a
+/// background job that ignores SIGINT and SIGQUIT (the same section).
 pub(crate) fn is_detached(process: &Stat, leader: &Process, given: &[String]) -> bool {
     let job = processes::ignores(process.pid, INT_AND_QUIT);
     up_to_leader(process, leader).any(|one| {
@@ -31,8 +31,8 @@ pub(crate) fn is_detached(process: &Stat, leader: &Process, given: &[String]) ->
     })
 }
 
-/// A process and its parents, below the leader. A process that has adopted an orphan is not of its
-/// session, whatever it reads.
+/// A process and its parents, below the leader. A process that has adopted an orphan does not belong to
+/// the orphan's session, whatever it reads.
 fn up_to_leader(process: &Stat, leader: &Process) -> impl Iterator<Item = Stat> {
     let (leader, session) = (leader.pid, process.session);
     let below = move |one: &Stat| one.session == session && one.pid.unsigned_abs() != leader;

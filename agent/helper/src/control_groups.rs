@@ -17,9 +17,9 @@ fn group(line: &str) -> Option<(&str, &str)> {
     Some((hierarchy, rest.split_once(':')?.1))
 }
 
-/// The container's id in a control group's path. Below its own group a container may make groups of any
-/// name, so the first id counts. A path that this process has, too, names something that holds the
-/// whole node (a node that is itself a container).
+/// The container's id in a control group's path. A container may make groups of any name below its own
+/// group, so the first id counts. A path that this process has too names something that holds the whole
+/// node (a node that is itself a container).
 fn container_of<'a>(path: &'a str, own: &str) -> Option<&'a str> {
     let (path, own) = (path.split('/'), own.split('/'));
     let mut shared = own.map(Some).chain(std::iter::repeat(None));
@@ -35,7 +35,7 @@ fn id(component: &str) -> Option<&str> {
         Some((front, id)) => (front, id),
         None => ("", word),
     };
-    // cri-o keeps the monitor of a container beside it.
+    // cri-o has a group for a container's monitor beside the container's own.
     let sound = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
     (sound && front != "crio-conmon").then_some(id)
 }

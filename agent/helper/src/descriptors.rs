@@ -1,5 +1,6 @@
-//! What a process has open, by the text of the links in /proc/PID/fd (proc(5)). A text is read without
-//! asking a file system. Only what the text calls a pipe, a terminal or /dev/null is looked at itself.
+//! What a process has open, by the text of the links in /proc/PID/fd (proc(5)). Reading a link's text
+//! asks no file system. Only a descriptor whose text names a pipe, a terminal or /dev/null is itself
+//! looked at.
 
 use procfs::process::Stat;
 use rustix::fs::{AtFlags, CWD, FileType, major, minor, readlinkat, statat};
@@ -25,7 +26,7 @@ pub(crate) fn kind(text: &[u8]) -> Text {
     if text.starts_with(b"pipe:[") {
         return Text::Pipe;
     }
-    // A process below another root has its own /dev there.
+    // A process with another root has its own /dev there.
     let Some(at) = text.windows(5).rposition(|window| window == b"/dev/") else {
         return Text::Other;
     };
@@ -49,7 +50,7 @@ pub(crate) fn text(pid: i32, descriptor: u32) -> rustix::io::Result<Vec<u8>> {
     Ok(readlinkat(CWD, link, Vec::new())?.into_bytes())
 }
 
-/// Whether a text names a pipe or a socket, which no other one has the name of.
+/// Whether a text names a pipe or a socket. No other descriptor has that name.
 fn is_unique(text: &[u8]) -> bool {
     text.starts_with(b"pipe:[") || text.starts_with(b"socket:[")
 }
@@ -63,8 +64,8 @@ pub(crate) fn given(leader: i32) -> Vec<String> {
         .collect()
 }
 
-/// Whether stdout or stderr of a process is the session's. Where it is not known any more what the
-/// session has, a pipe or a socket is taken for its own.
+/// Whether stdout or stderr of a process is the session's. If it is no longer known what the session
+/// was given, every pipe and socket counts as the session's.
 pub(crate) fn holds(pid: i32, given: &[String]) -> bool {
     [1, 2]
         .into_iter()

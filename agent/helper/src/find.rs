@@ -1,7 +1,7 @@
 //! Finds the leader of a session: the process that the runtime itself started for it. It leads its own
 //! session (runc and crun call setsid for every exec), and its parent is outside the container. If
 //! several fit, the agent decides which one is meant, or that none is. A leader that was killed alone
-//! is found by what it has left.
+//! is found by the processes that it has left.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ const EXITING: u32 = 4;
 /// The most processes in an answer.
 const MAX_CANDIDATES: usize = 256;
 
-/// All processes of the container that fit, and whether there are others of which that is not sure.
+/// All processes of the container that fit, and whether there are others that may fit.
 pub(crate) fn find(container: &ContainerId, by: &FindBy) -> Answer {
     let mut found = Found::default();
     for stat in leaders(container) {
@@ -33,8 +33,8 @@ pub(crate) fn find(container: &ContainerId, by: &FindBy) -> Answer {
     }
 }
 
-/// How many processes of the container run. One that is exiting runs no more, though it may take a
-/// while to free its memory.
+/// How many processes run in the container. An exiting one does not count, though it may take a while
+/// to free its memory.
 pub(crate) fn count(container: &ContainerId) -> usize {
     processes::all()
         .filter(|stat| !processes::ended(stat) && stat.flags & EXITING == 0)
@@ -42,14 +42,14 @@ pub(crate) fn count(container: &ContainerId) -> usize {
         .count()
 }
 
-/// The processes that a runtime has started in a container. The container is checked before anything
-/// that a process can make long.
+/// The processes that a runtime has started in a container. The container is checked first: all else a
+/// process can make long.
 fn leaders(container: &ContainerId) -> impl Iterator<Item = Stat> {
     processes::all()
         .filter(|stat| stat.pid == stat.session && !processes::ended(stat))
         .filter(|stat| processes::is_in(stat.pid, container))
-        // The runtime is in no container. A daemon's new parent may be in another: the pause of a pod
-        // whose containers share their processes.
+        // The runtime is in no container. A daemon's new parent may be in another one: the pause
+        // container of a pod whose containers share their processes.
         .filter(|stat| !processes::is_in_any(stat.ppid))
 }
 
@@ -94,7 +94,7 @@ impl Found {
             },
             FindBy::Start { words, since } => {
                 if stat.starttime >= *since {
-                    // One that cannot be looked at may be a double.
+                    // A process that cannot be looked at may be a double.
                     let words = processes::has_words(stat, container, words).unwrap_or(true);
                     candidate(terminal::stdin(stat, container), words);
                 }
@@ -107,8 +107,9 @@ impl Found {
         }
     }
 
-    /// Looks for a session whose leader is gone. Its number stays taken as long as a process has it,
-    /// and the mark of one tells whose it is. Without a reported leader it may as well be a daemon's.
+    /// Looks for a session whose leader is gone. The session's number stays taken as long as a process
+    /// has it, and the mark of one such process tells whose session it is. Without a reported leader it
+    /// may as well be a daemon's session.
     fn consider_orphans(&mut self, container: &ContainerId, by: &FindBy) {
         let (session, reported) = match by {
             FindBy::Report {
@@ -153,7 +154,7 @@ impl Found {
     }
 }
 
-/// The processes of a container whose session has no leader any more.
+/// The processes of a container that belong to a session without a leader.
 fn orphans(container: &ContainerId) -> impl Iterator<Item = Stat> {
     let led = |stat: &Stat| {
         let leader = processes::stat(stat.session);

@@ -1,7 +1,7 @@
-//! Looks at a process that may never come back: what a process maps or reads may lie on a file system
-//! that answers no more. Each look has a thread of its own and is given up after a while. The thread
-//! is lost until the file system answers, and cannot be killed, so the lost ones are counted: few of
-//! one container, and no process twice.
+//! Looks at processes that may never return: what a process maps or reads may lie on a file system that
+//! no longer answers. Each look runs on a thread of its own and is given up after a while. The thread
+//! is lost until the file system answers, and cannot be killed. So the lost threads are bounded, also
+//! for each container, and no process is looked at while a look at it hangs.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -19,7 +19,7 @@ const PER_CONTAINER: usize = 2;
 /// Looks that may hang at a time. Beyond that no process is looked at.
 const MAX_HANGING: usize = 56;
 
-/// A look hangs, now or since an earlier request.
+/// A look at this process hangs, now or since an earlier request.
 #[derive(Debug, thiserror::Error)]
 #[error("a look at process {0} hangs")]
 pub(crate) struct Hangs(i32);
@@ -51,7 +51,7 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many threads must run [`work`] where `asking` threads look at processes at a time.
+/// How many threads must run [`work`] if `asking` threads look at processes at a time.
 pub(crate) const fn workers(asking: usize) -> usize {
     asking + MAX_HANGING
 }
@@ -110,7 +110,7 @@ pub(crate) fn at<T: Send + 'static>(
         Err(RecvTimeoutError::Timeout) => {}
     }
     let mut state = state();
-    // It may have come back just now.
+    // The look may have returned just now.
     if let Ok(seen) = taken.try_recv() {
         return Ok(seen);
     }

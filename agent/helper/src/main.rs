@@ -52,16 +52,16 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    // A lost thread would go unnoticed; a lost process is started again.
+    // A lost thread would go unnoticed, but a lost process is started again.
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
         std::process::exit(101);
     }));
     let server = server::Server::bind(&arguments.socket, arguments.agent_uid)?;
-    // Reads the length of a clock tick, by a call that the sandbox forbids later.
+    // Reads the length of a clock tick, by a call that the sandbox later forbids.
     ticks::now();
-    // All threads inherit the mask, so that the signals wait for the one that asks for them.
+    // All threads inherit the mask, so these signals wait for the thread that asks for them.
     let ends = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     ends.thread_block()?;
     sandbox::narrow()?;

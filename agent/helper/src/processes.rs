@@ -1,5 +1,5 @@
-//! Processes of the node by /proc (proc(5)), and the container of each. What cannot be read counts as
-//! gone: a process may end between two reads.
+//! The node's processes by /proc (proc(5)), and the container of each. A process that cannot be read
+//! counts as gone: it may end between two reads.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -53,10 +53,11 @@ fn containers(pid: i32) -> Vec<String> {
     control_groups::containers(&groups(&pid.to_string()), &OWN)
 }
 
-/// This program's own control groups, which stay as they were at its start.
+/// This program's own control groups. They stay as they were at its start.
 static OWN: LazyLock<String> = LazyLock::new(|| groups("self"));
 
-/// A container may give the groups below its own any name, in any bytes.
+/// The control groups of a process. A container may give the groups below its own any name, in any
+/// bytes.
 fn groups(pid: &str) -> String {
     let bytes = read(pid, "cgroup", MAX_GROUPS);
     String::from_utf8_lossy(&bytes).into_owned()
@@ -130,13 +131,14 @@ pub(crate) fn waits_for_program(process: &Stat, container: &ContainerId) -> Resu
 fn read(pid: impl Display, file: &str, most: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(file) = File::open(format!("/proc/{pid}/{file}")) {
-        // After an error the text is incomplete, and must match nothing.
+        // After an error the text is incomplete and must match nothing.
         let _ = file.take(most as u64).read_to_end(&mut bytes);
     }
     bytes
 }
 
-/// The rest of a line of /proc/PID/status. The process names itself in there, in any bytes.
+/// The rest of a line of /proc/PID/status. The process's own name is in there too, and may hold any
+/// bytes.
 fn status(pid: i32, field: &str) -> Option<String> {
     let bytes = read(pid, "status", MAX_STATUS);
     let mut lines = bytes.split(|&byte| byte == b'\n');

@@ -41,7 +41,7 @@ impl From<ContainerId> for String {
     }
 }
 
-/// One process of a container. A later process with the same pid is not meant.
+/// One process of a container. A later process with the same pid is a different one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
@@ -57,8 +57,8 @@ pub struct Process {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum FindBy {
-    /// It reported itself, as its container sees it. It must bear the session's mark, or be no older
-    /// than the session. If it is gone, what it has left stands for it.
+    /// The image's shell has reported it. It must bear the session's mark, or be no older than the
+    /// session. If it is gone, the processes that it has left stand for it.
     Report {
         /// Its pid inside the container.
         pid: u32,
@@ -69,12 +69,12 @@ pub enum FindBy {
         /// When the session began, in clock ticks since boot, if that is known.
         since: Option<u64>,
     },
-    /// The session's id stands in its arguments or its environment.
+    /// It has the session's id in its arguments or its environment.
     Mark {
         /// 32 hex digits.
         session: String,
     },
-    /// It was not started earlier than this. The answer says which processes have exactly these words.
+    /// It was started at this time or later. The answer says which processes have exactly these words.
     Start {
         /// Its arguments.
         words: Vec<String>,
@@ -151,10 +151,10 @@ pub enum Request {
     HangUp {
         /// The session's leader.
         leader: Process,
-        /// The session's mark. It tells what a leader that is gone has left.
+        /// The session's mark. If the leader is gone, it tells which processes it has left.
         session: Option<String>,
-        /// When the leader was seen to live, in clock ticks since boot. What it had started by then
-        /// tells the same.
+        /// When the leader was last seen, in clock ticks since boot. An older process with its
+        /// session's number belongs to it.
         seen: Option<u64>,
     },
     /// Kills what a hang-up has left of a session's foreground.
@@ -164,8 +164,8 @@ pub enum Request {
         /// What the hang-up answered.
         hung_up: HungUp,
     },
-    /// Says that an agent is there as long as the connection stays. The helper does not end before.
-    /// Answered with [`Answer::Looks`], at once and whenever that changes.
+    /// Says that an agent is there for as long as the connection stays. The helper does not end before.
+    /// Answered with [`Answer::Looks`], at once and whenever the number changes.
     Stay {},
 }
 
@@ -175,11 +175,11 @@ pub enum Request {
 pub struct HungUp {
     /// The process group in the foreground; with a terminal it may be another than the leader's.
     pub foreground: u32,
-    /// The time of the hang-up, in clock ticks since boot. An older process cannot be of a later
+    /// The time of the hang-up, in clock ticks since boot. An older process cannot belong to a later
     /// session.
     pub at: u64,
     /// Without a terminal: the pipes and sockets that the leader was given, as `readlink` of
-    /// /proc/PID/fd shows them. They tell what has detached itself.
+    /// /proc/PID/fd shows them. They show which processes have detached themselves.
     #[serde(default)]
     pub given: Option<Vec<String>>,
 }
@@ -224,7 +224,7 @@ pub enum Answer {
     Found {
         /// All processes that fit.
         candidates: Vec<Candidate>,
-        /// Whether there are processes of which it cannot be said whether they are the session's.
+        /// Whether there are other processes that may be the session's.
         doubt: bool,
     },
     /// To [`Request::HangUp`].
@@ -237,13 +237,13 @@ pub enum Answer {
         /// How many processes it reached.
         processes: usize,
     },
-    /// The process has ended, so there was nothing to do.
+    /// The process has ended, so nothing was to be done.
     Gone,
-    /// The process has ended, and it cannot be said whether what is there now was its own.
+    /// The process has ended, and the processes that are there now may or may not be its own.
     InDoubt,
     /// To [`Request::Stay`].
     Looks {
-        /// Looks at processes that hang at present, each with a thread of the helper.
+        /// How many looks at processes hang at present, each with a thread of the helper.
         hanging: usize,
     },
     /// The request failed.

@@ -14,8 +14,8 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-/// To signal processes of other users; to read what is theirs under /proc; and to look at their
-/// terminals and pipes, which their users own.
+/// To signal processes of other users, to read their files under /proc, and to look at their terminals
+/// and pipes, which those users own.
 const NEEDED: CapabilitySet = CapabilitySet::KILL
     .union(CapabilitySet::SYS_PTRACE)
     .union(CapabilitySet::DAC_READ_SEARCH);
@@ -33,15 +33,15 @@ pub(crate) enum Error {
     Architecture,
 }
 
-/// Gives up capabilities and the way to new ones. To be called before there are other threads: they
-/// inherit all of it.
+/// Gives up capabilities and the ways to new ones. Call it before there are other threads: they inherit
+/// all of it.
 pub(crate) fn narrow() -> Result<(), Error> {
     let missing = NEEDED - capabilities(None)?.permitted;
     if !missing.is_empty() {
         return Err(Error::Missing(missing));
     }
     for capability in CapabilitySet::all().difference(NEEDED).iter() {
-        // A kernel does not know those that are newer than itself.
+        // An older kernel does not know newer capabilities.
         if capability_is_in_bounding_set(capability).unwrap_or(false) {
             remove_capability_from_bounding_set(capability)?;
         }
@@ -57,8 +57,8 @@ pub(crate) fn narrow() -> Result<(), Error> {
     Ok(set_no_new_privs(true)?)
 }
 
-/// Filters the system calls of all threads. Call it once they have started: none can be started after
-/// it.
+/// Filters the system calls of all threads. Call it once they have started: no thread can be started
+/// afterwards.
 pub(crate) fn filter_calls() -> Result<(), Error> {
     Ok(seccompiler::apply_filter_all_threads(&filter()?)?)
 }

@@ -1,6 +1,6 @@
-//! The socket: who may connect, and one bounded request and answer a connection. A fixed number of
-//! threads accept and serve, and another one looks at processes, so nothing that a peer does makes more
-//! of them.
+//! The socket: who may connect, and one bounded request and answer per connection. A fixed number of
+//! threads accept and serve, and others look at processes, so nothing that a peer does makes more of
+//! them.
 
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, Permissions};
@@ -37,7 +37,7 @@ pub(crate) enum Error {
         "the socket's folder {path} belongs to another user or is open to others (mode {mode:o})"
     )]
     Open { path: PathBuf, mode: u32 },
-    // Not a source: whoever prints an error with its sources would say it twice.
+    // Not a source: a caller that prints an error with its sources would print it twice.
     #[error("{path}: {error}")]
     Io { path: PathBuf, error: io::Error },
 }
@@ -85,7 +85,7 @@ impl Server {
         }
         let (own, found) = (geteuid().as_raw(), fs::symlink_metadata(folder));
         let found = found.map_err(failed(folder))?;
-        // Whoever may write there may put another socket in its place.
+        // Whoever may write there may replace the socket.
         if !found.is_dir() || found.uid() != own || found.mode() & 0o027 != 0 {
             let (path, mode) = (folder.to_owned(), found.mode() & 0o7777);
             return Err(Error::Open { path, mode });
@@ -97,7 +97,7 @@ impl Server {
             _ => {}
         }
         let listener = UnixListener::bind(path).map_err(failed(path))?;
-        // The agent may be of the folder's group rather than of this user.
+        // The agent may be another user, in the folder's group.
         fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed(path))?;
         let peers = std::iter::once(own).chain(agent).collect();
         let agents = Agents::default();
@@ -108,8 +108,8 @@ impl Server {
         })
     }
 
-    /// Serves until `told` returns and no agent is connected. It begins once all threads have started
-    /// and `narrow` has restricted them, and ends the process.
+    /// Serves until `told` returns and no agent is connected, and then ends the process. It begins once
+    /// all threads have started and `narrow` has restricted them.
     pub(crate) fn serve<E: Display>(
         &self,
         narrow: impl FnOnce() -> Result<(), E>,
@@ -139,7 +139,7 @@ impl Server {
             exit_on(told());
             eprintln!("podgate-node-helper: ends once no agent is connected");
             self.agents.until_gone();
-            // The threads wait for requests, and some of them perhaps for a dead file system.
+            // The threads wait for requests, and some may wait for a dead file system.
             std::process::exit(0);
         });
     }
@@ -217,7 +217,7 @@ fn answer(request: &Request) -> Answer {
             seen,
         } => signal::hang_up(leader, session.as_deref(), *seen),
         Request::Kill { leader, hung_up } => signal::kill(leader, hung_up),
-        // It has no answer of its own: the connection stays.
+        // This has no answer of its own: the connection stays open.
         Request::Stay {} => Answer::Gone,
     }
 }

@@ -11,7 +11,8 @@ use crate::{background, descriptors, processes};
 use podgate_helper::protocol::{self, Answer, HungUp, Process};
 use podgate_helper::ticks;
 
-/// A group that forks faster than it can be signalled is left after so many looks at all processes.
+/// How often all processes are looked at. A group that forks faster than it can be signalled is then
+/// left.
 const LOOKS: usize = 16;
 
 /// Why a session was not signalled.
@@ -41,8 +42,8 @@ pub(crate) fn signal(leader: &Process, signal: protocol::Signal) -> Answer {
 }
 
 /// Sends SIGHUP and SIGCONT to the leader's group and the foreground's, as a terminal that hangs up
-/// does (and sshd by closing it). Without a terminal it spares what has detached itself. Nothing is
-/// signalled twice, nor what a program starts when it hears the signal.
+/// does (and sshd by closing it). Without a terminal it spares processes that have detached themselves.
+/// Nothing is signalled twice, and nothing that a program starts on hearing the signal.
 pub(crate) fn hang_up(leader: &Process, session: Option<&str>, seen: Option<u64>) -> Answer {
     let stat = processes::find(leader);
     if stat.is_none()
@@ -50,7 +51,7 @@ pub(crate) fn hang_up(leader: &Process, session: Option<&str>, seen: Option<u64>
     {
         return answer;
     }
-    // A leader that is gone has taken its terminal along.
+    // A leader that is gone has taken its terminal along, so nothing is known of it.
     let given = match &stat {
         Some(stat) if stat.tty_nr != 0 => None,
         Some(stat) => Some(descriptors::given(stat.pid)),
@@ -79,11 +80,11 @@ pub(crate) fn hang_up(leader: &Process, session: Option<&str>, seen: Option<u64>
     }
 }
 
-/// Kills what is left of the foreground that was hung up, of that which there is now, and the leader,
-/// those included that are forked meanwhile. What runs in the background stays, as under sshd.
+/// Kills the rest of the foreground that was hung up, the present foreground, and the leader, including
+/// processes that are forked meanwhile. Background processes stay, as under sshd.
 pub(crate) fn kill(leader: &Process, hung_up: &HungUp) -> Answer {
-    // The leader may be gone, and its pid another's. The session's number is not given away while a
-    // process has it, so one that is older than the hang-up vouches for all.
+    // The leader may be gone, and its pid reused. A session's number is not reused while a process has
+    // it, so one process that is older than the hang-up vouches for all.
     let lives = processes::find(leader);
     let older = |process: &Stat| process.starttime <= hung_up.at;
     if lives.is_none() && !members(leader).any(|process| older(&process)) {
@@ -118,7 +119,8 @@ pub(crate) fn kill(leader: &Process, hung_up: &HungUp) -> Answer {
     failed(Error::Forks(reached.len()))
 }
 
-/// The session's processes: its number is the leader's pid, which no other has meanwhile.
+/// The session's processes. The session's number is the leader's pid, and no other session has it
+/// meanwhile.
 fn members(leader: &Process) -> impl Iterator<Item = Stat> {
     processes::all().filter(move |process| {
         process.session.unsigned_abs() == leader.pid
@@ -128,9 +130,9 @@ fn members(leader: &Process) -> impl Iterator<Item = Stat> {
     })
 }
 
-/// The answer where a leader that is gone has left nothing that is surely its session's. One process
-/// vouches for all with the session's number: it bears the mark, or is older than the last look at the
-/// leader.
+/// The answer if a leader that is gone has left nothing that is surely its session's. One process
+/// vouches for all with the session's number: one that bears the mark, or that is older than the last
+/// look at the leader.
 fn nothing_left(leader: &Process, session: Option<&str>, seen: Option<u64>) -> Option<Answer> {
     let pid = i32::try_from(leader.pid).ok();
     let another = pid.and_then(processes::stat);
@@ -170,8 +172,8 @@ fn failed(error: impl Display) -> Answer {
     Answer::Failed { reason }
 }
 
-/// Sends signals once to each process: parents before children, so that no shell goes on with its
-/// script because the command that it waits for has ended.
+/// Sends signals once to each process: parents before children, so that no shell continues its script
+/// because the command that it waits for has ended.
 fn send(mut found: Vec<Stat>, signals: &[Signal]) -> Result<usize, Error> {
     found.sort_unstable_by_key(|process| (process.starttime, process.pid));
     for process in &found {
@@ -181,7 +183,7 @@ fn send(mut found: Vec<Stat>, signals: &[Signal]) -> Result<usize, Error> {
     Ok(found.len())
 }
 
-/// One that ends in between needs no signal.
+/// A process that ends in between needs no signal.
 fn send_to(process: &Stat, signals: &[Signal]) -> rustix::io::Result<()> {
     let Some(pid) = Pid::from_raw(process.pid) else {
         return Ok(());

@@ -1,6 +1,6 @@
 //! What a process reads: a pipe, or a terminal of some size. It is opened through the descriptor's own
-//! link in /proc, never by a path of its container. First comes the link's text: what that calls a file
-//! is not touched, for its file system may answer no more.
+//! link in /proc, never by a path of its container. The link's text comes first: what it calls a file
+//! is not touched, because that file system may no longer answer.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -52,8 +52,8 @@ enum Kind {
     Terminal,
 }
 
-/// Opens what a process has open as descriptor 0, if it is a pipe or a terminal: another kind of
-/// device may do something merely by being opened.
+/// Opens descriptor 0 of a process, if it is a pipe or a terminal: another kind of device may do
+/// something merely by being opened.
 fn reopen(pid: i32) -> rustix::io::Result<(Kind, OwnedFd)> {
     let link = format!("/proc/{pid}/fd/0");
     let pinned = openat(CWD, link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::runtime::kubelet::{ClientFiles, Config, Trust};
 
-/// Where every kubelet listens that was told nothing else.
+/// The port that kubelets listen on by default.
 const PORT: u16 = 10250;
 
 #[derive(Deserialize)]

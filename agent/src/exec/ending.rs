@@ -1,17 +1,18 @@
-//! How an exec shows that its program has ended, before the runtime says so: a runtime says nothing
-//! while it waits to write input that nobody reads. Whoever stands in front of the program reads the rest
-//! of the input, says some words to be sent no more, and ends when there is no more. The status is the
-//! runtime's own all the same.
+//! How an exec shows that its program has ended before the runtime says so. A runtime reports nothing
+//! while it waits to write input that nobody reads. So the script in front of the program prints some
+//! words once the program has ended. They ask the agent to end the input. The script reads what input
+//! is left, and then ends itself. The exit status still comes from the runtime.
 //!
-//! Others may say the words, too, if they know the session's id. They end the input too soon. The true
-//! words still come then, and coming twice they break the session.
+//! A program that knows the session's id can print these words too. Its input then ends too soon. When
+//! the script prints the words a second time, the session breaks.
 
 /// How an exec shows that its program has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// By these words on stderr. The end of input is the answer, and once that has come, others of the
-    /// same length are said.
+    /// The script prints these words on stderr. The agent answers by ending the input, and once that has
+    /// come, the script prints `done`, which is as long.
     OnStderr { words: Vec<u8>, done: Vec<u8> },
-    /// By these words on the terminal, which has no end of input: a line is the answer.
+    /// The script prints these words on the terminal. A terminal has no end of input, so the agent
+    /// answers with a line.
     OnTerminal { words: Vec<u8>, answer: Vec<u8> },
 }

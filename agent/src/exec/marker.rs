@@ -1,13 +1,13 @@
-//! Finds the words by which the wrapper says that its program has ended. They may be cut
-//! anywhere, so the end of what was read is held back for a moment if it may be their beginning.
+//! Finds the words by which the wrapper says that its program has ended. A read may cut them anywhere.
+//! So the end of what was read is held back for a moment if the words may begin there.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-/// How long a single byte is held back, which a program may have written itself …
+/// How long a single byte is held back; the program may have written it …
 const ONE: Duration = Duration::from_millis(100);
-/// … and more than one, which hardly any other program has.
+/// … and how long several bytes are; hardly any program writes these.
 const MORE: Duration = Duration::from_secs(5);
 
 /// Looks for words in output.

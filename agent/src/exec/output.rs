@@ -31,8 +31,8 @@ const MAX_EARLY: usize = 64;
 /// Bytes that are read at once: from a program that says little, and from one that says much.
 const MIN_ROOM: usize = 1024;
 const MAX_ROOM: usize = 64 * 1024;
-/// How long a runtime may hold unread input of a program whose output has ended, before it is taken to
-/// wait for a reader that is gone.
+/// How long a runtime may hold unread input after its program's output has ended. After that it is
+/// taken to wait for a reader that is gone.
 const UNREAD: Duration = Duration::from_secs(10);
 /// How long an exec may take to come to the end of its input after it has said that the program has ended.
 const LAST: Duration = Duration::from_secs(30);
@@ -57,7 +57,7 @@ pub(crate) enum Error {
     TooEarly,
     /// containerd gives no status while it waits to write input.
     #[error(
-        "the program has closed its output and has not read all its input, and until then the container's runtime tells no exit status"
+        "the program has closed its output and has not read all of its input; until that is read, the container's runtime reports no exit status"
     )]
     Unread,
     #[error(
@@ -256,7 +256,7 @@ impl Output {
             found.before
         };
         match found.words {
-            // Whoever said them first was another one, and has ended the input.
+            // The first words came from somebody else, and have ended the input.
             Some(0) if self.said.is_some() => return Err(Error::NotEnded),
             Some(0) => {
                 self.said = Some(Instant::now());
@@ -280,12 +280,12 @@ impl Output {
         (!held.is_empty()).then(|| kind(held))
     }
 
-    /// Says that the program runs. What fails from here on is no failure to start it.
+    /// Notes that the program runs. An error from now on is no failure to start it.
     pub(crate) fn runs(&mut self) {
         self.runs = true;
     }
 
-    /// When the streams were asked for, in clock ticks since boot. The process is no older.
+    /// When the streams were asked for, in clock ticks since boot. The process has started later.
     pub(crate) fn opened(&self) -> u64 {
         self.opened
     }
@@ -358,7 +358,7 @@ impl Output {
     }
 }
 
-/// Waits until then, if there is such a time.
+/// Waits until this time, or forever if there is none.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,

@@ -1,10 +1,11 @@
-//! How much input a runtime may hold that its program has not read. SPDY has no flow control here, and
-//! a runtime that stops reading the connection stops for everything: sizes, pings, the end.
+//! Limits how much input a runtime may hold that its program has not read. SPDY has no flow control
+//! here, and a runtime that stops reading its connection stops for everything: terminal sizes, pings
+//! and the end.
 //!
-//! A runtime's SPDY (moby/spdystream) hands frames to [`WORKERS`] queues of 50: data by its stream,
-//! pings in turn. So of as many pings one stands behind the input. If all are answered, the runtime has
-//! passed on all input that came before them. Input waits here while too much is unanswered, so no
-//! queue is ever full and the runtime reads on.
+//! A runtime's SPDY (moby/spdystream) puts frames into [`WORKERS`] queues of 50: data by its stream,
+//! pings in turn. So of every [`WORKERS`] pings, one is queued behind the input. Once all of them are
+//! answered, the runtime has passed on all input that was sent before them. Input waits here while too
+//! much is unanswered. So no queue is ever full, and the runtime reads on.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,12 +25,12 @@ const GROUP: u32 = 4;
 const GROUPS: usize = (FRAMES / GROUP) as usize;
 /// A peer that answers no ping at all in this time has no such queues.
 const SILENT: Duration = Duration::from_secs(2);
-/// Answers stand behind output. If nobody takes that for this long, input goes on without them: its
-/// program may be one that reads all before its client does.
+/// Answers to pings wait behind output. If nobody takes the output for this long, input goes on without
+/// the answers: the program may be one that reads everything before its client reads.
 const PAUSED: Duration = Duration::from_millis(500);
-/// Without a time that is known, input waits this long before it looks again.
+/// How long input waits before it looks again, if it does not know of a time.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// The pause between two looks whether a runtime is stuck.
+/// The pause between two checks whether a runtime is stuck.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// The input that a runtime holds, as both halves of an exec know it.
@@ -43,7 +44,7 @@ pub(super) struct Window {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Frames that were sent after the last pings.
+    /// Frames of input that were sent after the last pings.
     loose: u32,
     /// Pings that are not all answered, the oldest first.
     asked: VecDeque<Group>,
@@ -71,7 +72,7 @@ struct Group {
 #[derive(Debug, PartialEq, Eq)]
 enum MaySend {
     Now,
-    /// Not before an answer, or this time.
+    /// Only after an answer to a ping, or at this time.
     Wait(Option<Instant>),
 }
 
@@ -95,7 +96,7 @@ impl Window {
                 MaySend::Now => return,
                 MaySend::Wait(until) => until,
             };
-            // The longest wait is no end: what has changed meanwhile wakes it.
+            // This is not forever: a change wakes the wait, too.
             let alarm = sleep_until(until.unwrap_or_else(|| Instant::now() + LONGEST));
             tokio::select! {
                 () = self.changed.notified() => {}
@@ -218,7 +219,7 @@ mod tests {
             state.answered(ping);
             assert_eq!(state.may_send(now), MaySend::Wait(None), "{ping}");
         }
-        // It gets on.
+        // The runtime passes input on again.
         state.answered(3);
         assert_eq!(fill(&mut state, now), (GROUP, vec![20]));
         for ping in [8, 13, 18] {

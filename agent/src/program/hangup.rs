@@ -20,7 +20,7 @@ const PAUSES: [u64; 6] = [1, 2, 5, 15, 30, 60];
 /// just restarted knows no container for a while.
 const GONE_TRIES: usize = 3;
 
-/// Bytes of output that are dropped in the grace between two pauses, and the pause: some 10 MB/s.
+/// How many bytes of output are dropped between two pauses of the grace, and the pause: some 10 MB/s.
 const DRAIN_STEP: usize = 1024 * 1024;
 const DRAIN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -49,7 +49,8 @@ enum Outcome {
     Killed,
 }
 
-/// Ends a program, and forgets it once that is done. What could not be done is left to the next agent.
+/// Ends a program, and removes it from the journal once that is done. What cannot be done is left to
+/// the next agent.
 pub(super) async fn end(
     services: &ProgramServices,
     mut tracked: Tracked,
@@ -59,11 +60,11 @@ pub(super) async fn end(
         Ok(Outcome::Gone) | Err(Error::ContainerGone(_)) => "gone",
         Ok(Outcome::Killed) => "killed",
         Err(Error::InDoubt) => {
-            tracing::warn!(session = %tracked.session, "what the session left is not surely its own, and is let be");
+            tracing::warn!(session = %tracked.session, "the processes that are left may not be the session's, so they are left alone");
             "in_doubt"
         }
         Err(error) => {
-            tracing::warn!(session = %tracked.session, %error, "what the session left could not be hung up");
+            tracing::warn!(session = %tracked.session, %error, "the processes that the session left could not be hung up");
             "failed"
         }
     };
@@ -165,7 +166,8 @@ impl<'a> Tries<'a> {
         self.services.turns.take(granted).await
     }
 
-    /// Waits before another try, or answers the error if there is none. Waiting does not clear a doubt.
+    /// Waits before another try, or returns the error if there is none. A doubt is returned at once:
+    /// waiting does not clear it.
     async fn pause(&mut self, error: Error) -> Result<(), Error> {
         self.tried += 1;
         let last = match error {

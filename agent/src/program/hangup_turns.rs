@@ -1,6 +1,6 @@
-//! Hang-ups take turns, so that those of one container or namespace that are stuck leave room for all
-//! others. A hang-up waits behind others of its container first, then of its namespace, and then of
-//! the node. So one that waits for the node is one of a few of its own.
+//! Hang-ups take turns, so that stuck ones of one container or namespace leave room for all others. A
+//! hang-up waits for its container's share first, then for its namespace's, and then for the node. So
+//! few of one tenant ever wait for the node.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use crate::grant::Granted;
 
 /// Hang-ups at a time on this node. A frontdoor that dies leaves many to be done.
 const NODE: usize = 48;
-/// Those of one namespace.
+/// Hang-ups at a time in one namespace.
 const NAMESPACE: usize = 16;
-/// Those of one container.
+/// Hang-ups at a time in one container.
 const CONTAINER: usize = 4;
 
 /// Who has a share of the turns.
@@ -73,7 +73,7 @@ impl HangUpTurns {
         let namespace = Owner::Namespace(granted.namespace.clone());
         let namespace = self.share(namespace, NAMESPACE).await;
         HangUpTurn {
-            // No semaphore here is ever closed; and if one were, going on would do no harm.
+            // No semaphore here is ever closed. Without one, going on does no harm.
             _all: self.all.acquire().await.ok(),
             _namespace: namespace,
             _container: container,
@@ -160,7 +160,7 @@ mod tests {
             stuck.extend((0..CONTAINER).map(|_| take("b", container).unwrap()));
         }
         assert!(take("c", "0").is_some());
-        // Who waits, and who has given up waiting, leaves nothing.
+        // A hang-up that waits, and one that has given up waiting, leave nothing behind.
         let waiting = granted("a", "0");
         let mut waits = Box::pin(turns.take(&waiting));
         assert!((&mut waits).now_or_never().is_none());
@@ -187,7 +187,7 @@ mod tests {
             })
             .collect();
         assert_eq!(busy.len(), NODE);
-        // Another tenant waits for the next place that any of them gives back.
+        // Another tenant waits for the next turn that anybody gives back.
         let fourth = granted("d", "0");
         let mut fourth = Box::pin(turns.take(&fourth));
         assert!((&mut fourth).now_or_never().is_none());

@@ -10,7 +10,6 @@ use super::journal::Journal;
 use super::journal_entry::JournalEntry;
 use crate::metrics::Metrics;
 
-/// What starts and ends programs, for all cores.
 #[derive(Debug)]
 pub(crate) struct ProgramServices {
     journal: Option<Journal>,
@@ -35,6 +34,14 @@ impl ProgramServices {
             grace,
             metrics,
             stopped,
+        }
+    }
+
+    /// What other agents of this node have left since this one began.
+    pub(crate) async fn left(&self) -> Vec<JournalEntry> {
+        match &self.journal {
+            Some(journal) => journal.left().await,
+            None => Vec::new(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::grant::Granted;
 use crate::runtime::{self, Record, Running, Runtime, Start, Trace};
 use crate::streams::Streams;
 
-/// Starts programs; one a core.
+/// Starts programs. There is one per core.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     runtime: Arc<dyn Runtime>,
@@ -102,6 +102,15 @@ impl Programs {
         }
     }
 
+    /// Watches over a container for what takes no signals.
+    pub(crate) fn watch(&self, granted: &Granted) -> ProgramSupervisor {
+        ProgramSupervisor {
+            runtime: Arc::clone(&self.runtime),
+            granted: granted.clone(),
+            signals: Arc::default(),
+        }
+    }
+
     /// Ends what an earlier agent's journal says may be left.
     pub(crate) async fn recover(&self, entry: JournalEntry) {
         tracing::info!(session = %entry.session, "an earlier agent's session is ended");
@@ -143,7 +152,7 @@ impl Record for Intent<'_> {
 }
 
 impl FailedStart {
-    /// Ends whatever was started, which may take as long as a slow start.
+    /// Ends whatever was started. This may take as long as a slow start.
     pub(crate) async fn end(self) {
         let services = &self.programs.services;
         let Some(running) = self.running else {
@@ -161,11 +170,6 @@ impl FailedStart {
 }
 
 impl Handle {
-    /// Where it runs.
-    pub(crate) fn granted(&self) -> &Granted {
-        &self.tracked.granted
-    }
-
     /// What a session asks of it, apart from this handle, which is busy with signals.
     pub(crate) fn supervisor(&self) -> ProgramSupervisor {
         ProgramSupervisor {

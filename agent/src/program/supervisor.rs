@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use podgate_helper::protocol::Signal;
 use tokio::time::sleep;
 
 use super::signals::Signals;
@@ -10,22 +11,30 @@ use crate::grant::Granted;
 use crate::runtime::Runtime;
 use crate::session::Supervisor;
 
-/// A container that is gone takes its sessions' last bytes with it in less.
+/// How long a session may still give bytes after its container is gone.
 const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// Watches over one program.
+#[derive(Clone)]
 pub(crate) struct ProgramSupervisor {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) granted: Granted,
     pub(super) signals: Arc<Signals>,
 }
 
+impl ProgramSupervisor {
+    /// Waits for signals that are asked for.
+    pub(crate) async fn signals(&self) -> Vec<Signal> {
+        self.signals.take().await
+    }
+}
+
 impl Supervisor for ProgramSupervisor {
     fn signal(&self, name: &str) {
         match serde_json::from_value(name.into()) {
             Ok(signal) => self.signals.ask(signal),
-            // Its name may be anything, and long.
-            Err(_) => tracing::debug!("no signal of RFC 4254 was asked for"),
+            // The name comes from the client and may be long, so it is not logged.
+            Err(_) => tracing::debug!("the client asked for a signal that RFC 4254 does not name"),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Programs of a runtime that has no kubelet, shell or helper: it does what a test says, and tells what
-//! it was asked.
+//! Programs of a made-up runtime, which has no kubelet, shell or helper. It does what a test says, and
+//! records what it was asked.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,6 +80,10 @@ impl Runtime for Fake {
         Box::new(self.clone())
     }
 
+    async fn allows(&self, _granted: &Granted) -> Result<(), runtime::Error> {
+        Ok(())
+    }
+
     async fn until_gone(&self, _: &Granted) -> String {
         std::future::pending().await
     }
@@ -116,7 +120,7 @@ impl Running for Fake {
     }
 
     async fn kill(&mut self, _: &HangUp) -> Result<bool, Error> {
-        // A runtime kills what its streams are closed of, so the grace is none without them.
+        // Closing the streams lets a runtime kill the program, and the grace would be lost.
         assert!(!self.closed.load(Ordering::Relaxed), "closed in the grace");
         self.ask("kill");
         Ok(true)
@@ -228,11 +232,11 @@ impl Node {
         self.metrics.hangups.get_or_create(&outcome.into()).get()
     }
 
-    /// Holds what was asked of the runtime against this, and the journal once its thread is done.
+    /// Checks what was asked of the runtime, and what is in the journal once its thread is done.
     #[track_caller]
     fn asked(&self, expect: &[&str], in_journal: bool) {
         assert_eq!(*self.asked.lock().unwrap(), expect);
-        let (page, begun) = (self.folder.join("a.json"), Instant::now());
+        let (page, begun) = (self.folder.join("0.a.json"), Instant::now());
         while page.exists() != in_journal && begun.elapsed() < Duration::from_secs(20) {
             std::thread::yield_now();
         }
@@ -299,7 +303,7 @@ async fn a_failed_start_is_ended_if_it_may_run_all_the_same() {
 async fn the_next_agent_ends_what_the_journal_has() {
     let node = Node::new("again", Ends::ByKill, None);
     let program = node.start().await.ok().unwrap();
-    let page = std::fs::read(node.folder.join("a.json")).unwrap();
+    let page = std::fs::read(node.folder.join("0.a.json")).unwrap();
     drop(program);
     let page: serde_json::Value = serde_json::from_slice(&page).unwrap();
     let entry = serde_json::from_value(page["left"].clone()).unwrap();

@@ -21,6 +21,9 @@ pub(crate) trait Runtime: Debug + Send + Sync {
     /// Takes over a program that an earlier agent has started, or may have.
     fn resume(&self, session: &str, granted: &Granted, trace: &Trace) -> Box<dyn Running>;
 
+    /// Whether no rule of this node denies what is granted, by what is known of the pod.
+    async fn allows(&self, granted: &Granted) -> Result<(), Error>;
+
     /// Waits until the granted container is no more, and says why in words for the user.
     async fn until_gone(&self, granted: &Granted) -> String;
 
@@ -39,8 +42,8 @@ pub(crate) struct Start<'a> {
     pub(crate) record: &'a dyn Record,
 }
 
-/// Keeps what finds a program again if this agent crashes. A runtime records a trace before it
-/// starts anything, and again whenever it knows more.
+/// Records what finds a program again if this agent crashes. A runtime records a trace before it starts
+/// anything, and again whenever it knows more.
 #[async_trait]
 pub(crate) trait Record: Sync {
     async fn record(&self, trace: Trace);
@@ -55,7 +58,7 @@ pub(crate) struct Started {
 /// A program that does not run, as far as is known.
 pub(crate) struct NotStarted {
     pub(crate) error: Error,
-    /// Set if it may have started, or may still: then it is to be ended.
+    /// Set if the program may have started all the same, or may still start. It must then be ended.
     pub(crate) running: Option<Box<dyn Running>>,
 }
 

@@ -6,7 +6,7 @@ use super::trace::{HangUp, Trace};
 use crate::streams::Streams;
 use podgate_helper::protocol::Signal;
 
-/// A program, as its runtime can reach it. A process that is not surely the session's own is never
+/// A program, as its runtime reaches it. A process that is not surely the session's own is never
 /// signalled.
 #[async_trait]
 pub(crate) trait Running: Send {
@@ -20,9 +20,9 @@ pub(crate) trait Running: Send {
     /// Sends a signal to what runs in the session's foreground.
     async fn signal(&mut self, signal: Signal) -> Result<(), Error>;
 
-    /// Sends SIGHUP and SIGCONT, as a terminal that hangs up does. It may take the streams, to close
-    /// them or to drain them; those that it leaves stay open until the kill. Answers `None` if nobody
-    /// is there any more.
+    /// Sends SIGHUP and SIGCONT, as a terminal that hangs up does. It may take the streams, to close or
+    /// to drain them. Streams that it leaves stay open until the kill. Returns `None` if nobody is
+    /// there any more.
     async fn hang_up(&mut self, streams: &mut Option<Streams>) -> Result<Option<HangUp>, Error>;
 
     /// Sends SIGKILL to what the hang-up has left. Answers whether there was anything to kill.

@@ -1,4 +1,4 @@
-//! What the journal keeps of a program for its runtime, a file a runtime.
+//! What the journal keeps of a program for its runtime. There is one file per runtime.
 
 pub(crate) mod kubelet;
 
@@ -11,7 +11,7 @@ pub(crate) enum Trace {
     Kubelet(kubelet::Trace),
 }
 
-/// A hang-up whose grace runs: whom SIGHUP went to, and what SIGKILL takes.
+/// A hang-up during its grace: which process got SIGHUP, and which SIGKILL will go to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum HangUp {

@@ -1,6 +1,5 @@
 //! How a session ended.
 
-/// How a session ended.
 #[derive(Debug)]
 pub(crate) enum End {
     /// The process ended, and the frontdoor was told how.

@@ -22,8 +22,8 @@ use super::supervisor::Supervisor;
 use crate::metrics::Moved;
 use crate::streams::Input;
 
-/// How often an idle process is kept alive. Runtimes cut one off after 4 h by default, hardened ones
-/// (containerd's `stream_idle_timeout`) and what stands before a kubelet sooner.
+/// How often an idle program is kept alive. Runtimes cut it off after 4 h by default. Hardened ones
+/// (containerd's `stream_idle_timeout`), and proxies in front of a kubelet, do so earlier.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// The credit of both directions.
@@ -103,7 +103,7 @@ fn handle(
             flow.output.credit(&credit)?;
             return Ok(None);
         }
-        // Neither signals nor sizes wait behind input that nobody reads. Of sizes the last one counts.
+        // Signals and sizes do not wait behind input that nobody reads. Only the last size counts.
         FromFrontdoor::Signal(signal) => {
             supervisor.signal(&signal.name);
             return Ok(None);

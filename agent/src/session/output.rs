@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::metrics::Moved;
 use crate::streams::{Event, Output};
 
-/// The status of a process that SIGKILL has ended, as all in a container that ends.
+/// The status of a process that was killed by SIGKILL, as all are in a container that ends.
 const KILLED: u8 = 128 + 9;
 
 /// How often a process is signalled that goes on writing although nobody reads.
@@ -34,7 +34,7 @@ pub(super) async fn give(
     let mut piped: Option<Instant> = None;
     loop {
         let given = match output.next().await {
-            // No runtime gives the process a closed pipe: it gets the signal of one when it writes.
+            // No runtime gives the process a closed pipe. It gets SIGPIPE instead, when it writes.
             Ok(Event::Stdout(_)) if unread.is_cancelled() => {
                 if piped.is_none_or(|last| last.elapsed() >= PIPE) {
                     piped = Some(Instant::now());
@@ -94,8 +94,8 @@ async fn send(
     Ok(())
 }
 
-/// Tells how a process ended. A program that the runtime could not find or execute fares as a shell
-/// says it would: 127 and 126.
+/// Tells the frontdoor how a process ended. If the runtime could not find or execute the program, the
+/// status is a shell's: 127 or 126.
 async fn ended(
     exit: Exit,
     mut sent: Sent,
@@ -107,6 +107,10 @@ async fn ended(
         Exit::Code(code) => (None, code),
         Exit::NotFound(text) => (Some(text), 127),
         Exit::NotExecutable(text) => (Some(text), 126),
+        Exit::Missing(line) => {
+            last_words(outbound, Reason::Exec, line).await;
+            return End::NotStarted;
+        }
         Exit::Failed(text) => {
             let text = format!("the runtime could not start the program: {text}");
             last_words(outbound, Reason::Exec, &text).await;

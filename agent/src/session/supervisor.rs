@@ -1,6 +1,5 @@
 //! What a session asks about its process, apart from the process's bytes.
 
-/// Watches over a session's process.
 pub(crate) trait Supervisor: Sync {
     /// Sends the process a signal, by its name in RFC 4254 §6.10.
     fn signal(&self, name: &str);

@@ -8,9 +8,9 @@ use crate::exec::{self, Input, Output};
 use crate::exit::Exit;
 use crate::streams::{Event, Input as _};
 
-/// The script's status for a process that is not the session's, or no longer.
+/// The script's status if the process is not the session's, or no longer.
 const GONE: u8 = 3;
-/// The script's status where it cannot be said what is the session's.
+/// The script's status if it cannot tell what belongs to the session.
 const IN_DOUBT: u8 = 5;
 /// The most bytes of the script's output: one line of /proc/PID/stat.
 const MAX_OUTPUT: usize = 4 * 1024;
@@ -189,7 +189,7 @@ pub(crate) enum Error {
     #[error("the image has no shell of this name")]
     NoShell,
     #[error(
-        "the process that leads the session is gone, and what it has left is not surely its own"
+        "the process that leads the session is gone, and the processes that are left may not be its own"
     )]
     InDoubt,
     #[error("the hang-up script ended with status {0}")]
@@ -273,6 +273,7 @@ pub(crate) async fn answer(mut input: Input, mut output: Output) -> Result<Optio
             Event::Exit(Exit::NotExecutable(text) | Exit::Failed(text)) => {
                 return Err(Error::Runtime(text));
             }
+            Event::Exit(Exit::Missing(line)) => return Err(Error::Runtime(line.to_owned())),
             Event::Stdout(bytes) if said.len() + bytes.len() <= MAX_OUTPUT => {
                 said.extend_from_slice(&bytes);
             }

@@ -16,7 +16,7 @@ use crate::streams::Event;
 /// The most bytes that come before the program's own: the wrapper's marker with a line of
 /// /proc/PID/stat, and what the image's shell says before it.
 const MAX_READY: usize = 4 * 1024;
-/// How long to wait for a start that was given up, so as to hang it up if it comes to run.
+/// How long to wait for a start that was given up on, so that it can be hung up if it starts after all.
 const PENDING: Duration = Duration::from_secs(120);
 
 /// Why a wrapper does not run its program.
@@ -34,14 +34,14 @@ pub(crate) enum Error {
     Runtime(String),
 }
 
-/// A wrapper that was started and has not said yet that it runs.
+/// A wrapper that was started and has not reported yet that it runs.
 pub(crate) struct PendingStart {
     output: Output,
     /// What the marker begins with.
     prefix: String,
-    /// What came on stdout, up to the marker.
+    /// Bytes of stdout, up to the marker.
     said: BytesMut,
-    /// What came on stderr. A runtime copies the two apart, so it may overtake the marker.
+    /// Bytes of stderr. A runtime copies the two separately, so these may overtake the marker.
     complaints: BytesMut,
 }
 
@@ -55,8 +55,8 @@ impl PendingStart {
         }
     }
 
-    /// Waits for the marker and takes it away. What else came is given back to the output. Answers
-    /// the process that leads, or `None` if something else than the wrapper spoke first.
+    /// Waits for the marker and takes it out. All other bytes are given back to the output. Returns the
+    /// process that leads, or `None` if something other than the wrapper wrote first.
     pub(crate) async fn ready(&mut self) -> Result<Option<Leader>, Error> {
         loop {
             match self.output.event().await? {
@@ -83,7 +83,8 @@ impl PendingStart {
         }
     }
 
-    /// What the shell in front has met, as far as it has said so. bash goes on trying to fork for 15 s.
+    /// Trouble that the shell in front has met, as far as it has said so. bash goes on trying to fork
+    /// for 15 s.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         let words = [&self.complaints[..], &self.said[..]].concat();
         trouble::in_words(&String::from_utf8_lossy(&words))
@@ -95,7 +96,7 @@ impl PendingStart {
         self.output
     }
 
-    /// The process that leads, if the program comes to run in a while.
+    /// The process that leads, if the program starts after all.
     pub(crate) async fn leader(&mut self) -> Option<Leader> {
         timeout(PENDING, self.ready()).await.ok()?.ok()?
     }
@@ -119,6 +120,7 @@ impl PendingStart {
         match exit {
             Exit::NotFound(_) => Error::NoShell,
             Exit::Code(code) => Error::Ended(code),
+            Exit::Missing(line) => Error::Runtime(line.to_owned()),
             Exit::NotExecutable(text) | Exit::Failed(text) => {
                 trouble::in_words(&text).map_or(Error::Runtime(text), Error::Trouble)
             }

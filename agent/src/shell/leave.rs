@@ -1,20 +1,21 @@
-//! What the wrapper does once its program has ended: it reads what is left of the input. A runtime that
-//! waits to write input tells no status, and containerd's shim holds the pipe's other end itself, so the
-//! wait would have no end. Then the wrapper exits with the program's status (`__e`). After a
-//! hang-up (`__h`) nobody waits for it.
+//! What the wrapper does once its program has ended: it reads the rest of the input. A runtime that
+//! waits to write input reports no status, and containerd's shim itself keeps the other end of the pipe
+//! open, so that wait would never end. Then the wrapper exits with the program's status (`__e`). After
+//! a hang-up (`__h`) nobody waits for it.
 
 use podgate_proto::v1::exec::Program;
 
 use crate::exec::Ending;
 
-/// Without a terminal: `3` is the session's stderr, on which the words are said; the agent answers with
-/// the end of input. It has sent nothing more by then, which would make the runtime's connection break
-/// at its end. A job that outlives the command, and has both the session's input and its output, may read
-/// on: then nothing is taken from it. A look at a kind costs half of a comparison.
+/// Without a terminal. `3` is the session's stderr, and the words go there. The agent answers with the
+/// end of input. It has sent nothing else by then, because that would break the runtime's connection at
+/// its end. A job that outlives the command and has both the session's input and its output may read
+/// on: then nothing is taken from it. `__k` is there for speed: a test of a file's kind costs half of a
+/// comparison.
 ///
-/// Most input has been read, so the shell looks by itself before it starts `cat`. It says when it has come
-/// to the end: a runtime may lose the end of input, so the agent bounds the wait for that. Its output
-/// stays open, or a runtime would close stdin itself, and break off while the agent still sends.
+/// Most often all input has been read, so the shell looks by itself before it starts `cat`. It says when
+/// it has come to the end: a runtime may lose the end of input, so the agent bounds that wait. The output
+/// stays open, because a runtime would close stdin otherwise, while the agent still sends.
 const PIPES: &str = "\
 [ -z \"$__h\" ] || exit $__e
 __k=-e; [ ! -p \"/proc/$$/fd/0\" ] || __k=-p
@@ -28,9 +29,9 @@ printf '\\001%s:end\\002' \"$0\" >&3
 IFS= read -r __p && { cat >/dev/null || while read -r __p; do :; done; }
 printf '\\001%s:out\\002' \"$0\" >&3; exit $__e";
 
-/// On a terminal, which has no stderr and no end of input: words show the end, and the agent answers
-/// with an end of line and a line. Most input has been read, so that line is the second. The agent bounds
-/// the wait.
+/// On a terminal, which has no stderr and no end of input. The words go to the terminal, and the agent
+/// answers with an end of line and a line. Most often all input has been read, so that the second line
+/// is the answer. The agent bounds the wait.
 const TERMINAL: &str = "\
 [ -z \"$__h\" ] || exit $__e
 stty raw -echo; printf '\\001%s:end\\002' \"$0\"
@@ -41,13 +42,14 @@ grep -q \"$0:end\" || while [ -z \"$__h\" ] && IFS= read -r __p; do
 done
 exit $__e";
 
-/// Programs that have groups of their own for their jobs, and pass a hang-up on to these.
+/// Programs that give their jobs groups of their own, and pass a hang-up on to them.
 const SHELLS: [&str; 10] = [
     "ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "zsh",
 ];
 
-/// Whether a program on a terminal is a shell for a person. It leads its session itself, as under sshd:
-/// a hang-up goes to the leader. Nobody is left then to read its input when it has ended.
+/// Whether a program on a terminal is a shell for a person. Such a shell leads its session itself, as
+/// under sshd, because a hang-up goes to the leader. Nobody is then left to read its input when it has
+/// ended.
 pub(super) fn leads(program: &Program) -> bool {
     let Program::Command(command) = program else {
         return true;
@@ -58,12 +60,12 @@ pub(super) fn leads(program: &Program) -> bool {
     name.is_some_and(|name| SHELLS.iter().any(|shell| shell.as_bytes() == name))
 }
 
-/// The script's last part, behind the program. Its own stderr must lead nowhere.
+/// The script's last part, after the program. Its own stderr must lead nowhere.
 pub(super) fn script(terminal: bool) -> &'static str {
     if terminal { TERMINAL } else { PIPES }
 }
 
-/// How the program's end shows, behind a wrapper of this name.
+/// How the program's end shows behind a wrapper of this name.
 pub(super) fn ending(name: &str, terminal: bool) -> Ending {
     let words = |word| format!("\u{1}{name}:{word}\u{2}").into_bytes();
     if terminal {

@@ -1,13 +1,13 @@
-//! Tells a lone command, one program with its arguments, from everything else that a shell reads. A
-//! shell that is given a lone command may become it: then no process but the program itself bears the
-//! command's words, and `pkill -f` does not find its own shell. bash and busybox do so by themselves,
-//! dash does not.
+//! Tells a lone command, which is one program with its arguments, from everything else that a shell
+//! reads. A shell that is given a lone command may become it. Then only the program itself has the
+//! command's words in its arguments, and `pkill -f` does not find its own shell. bash and busybox do
+//! this by themselves; dash does not.
 
 /// Longer commands are left as they are.
 const LONGEST: usize = 4096;
 
-/// Words that dash or busybox's shell runs itself, or that other shells of the name `sh` do. An `exec` of
-/// them would fail, or run another program.
+/// Words that dash, busybox's shell or another shell named `sh` runs itself. An `exec` of them would
+/// fail, or run another program.
 const BUILTINS: [&str; 76] = [
     ".",
     ":",
@@ -87,8 +87,8 @@ const BUILTINS: [&str; 76] = [
     "readarray",
 ];
 
-/// The program of a lone command. Only what is surely one is taken for it: no second command, no
-/// redirection, no substitution of commands, no assignment in front, none of a shell's own words.
+/// The program of a lone command. A text counts only if it is surely one: no second command, no
+/// redirection, no command substitution, no assignment in front, none of a shell's own words.
 pub(super) fn program(command: &str) -> Option<&str> {
     if command.len() > LONGEST {
         return None;
@@ -109,7 +109,7 @@ fn is_arguments(text: &str) -> bool {
         match (quote, byte) {
             (Some(open), byte) if byte == open => quote = None,
             (Some(b'\''), _) => {}
-            // A substitution may hold anything, and so may a backslash.
+            // Command substitutions and backslashes may hide anything.
             (_, b'`' | b'\\' | b'(') => return false,
             (Some(_), _) => {}
             (None, b'\'' | b'"') => quote = Some(byte),

@@ -1,4 +1,5 @@
-//! Trouble of a container that keeps programs from starting, told from what shells and runtimes say.
+//! Trouble in a container that keeps programs from starting, recognized by what shells and runtimes
+//! print.
 
 use crate::exec::status;
 
@@ -30,7 +31,8 @@ pub(crate) enum Trouble {
     Folder(String),
 }
 
-/// What a shell or a runtime says of it: fork(2), clone(2), execve(2), chdir(2). dash gives no reason.
+/// The trouble that a shell or a runtime reports: from fork(2), clone(2), execve(2), chdir(2). dash
+/// gives no reason.
 pub(crate) fn in_words(words: &str) -> Option<Trouble> {
     if let Some(folder) = status::gone_folder(words) {
         return Some(Trouble::Folder(folder.to_owned()));
@@ -47,7 +49,7 @@ pub(crate) fn in_words(words: &str) -> Option<Trouble> {
     }
 }
 
-/// What the status says of a shell that ended before it ran anything.
+/// The trouble that the status of a shell shows that ended before it ran anything.
 pub(super) fn in_status(code: u8) -> Option<Trouble> {
     (code == KILLED).then_some(Trouble::Killed)
 }

@@ -1,5 +1,5 @@
 //! Gives up everything that requests do not need, before the first is read. The container's own limits
-//! were there before, and stay: what they forbid is told before a request is read, too.
+//! were there before, and stay. What they forbid is reported before a request is read, too.
 
 use std::collections::BTreeMap;
 use std::io::stdin;
@@ -35,8 +35,8 @@ pub(crate) fn narrow() -> Result<(), Error> {
     Ok(())
 }
 
-/// Tries each call on a path that does not exist, or on a pipe or socket that it does not fit: only a
-/// filter answers with EPERM or ENOSYS then.
+/// Tries each call on a path that does not exist, or on a pipe or socket that it does not fit: then
+/// only a filter answers with EPERM or ENOSYS.
 fn check() -> Result<(), Error> {
     let none: &[u8] = b"";
     let stdin = stdin();

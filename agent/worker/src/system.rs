@@ -1,4 +1,4 @@
-//! What SFTP and scp both make of the kernel's types.
+//! Conversions of the kernel's types, for SFTP and scp.
 
 use std::fmt::Display;
 

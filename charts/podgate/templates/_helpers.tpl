@@ -161,7 +161,7 @@ tls:
   readOnly: true
 {{- end }}
 
-{{/* Of every container but the node helper. */}}
+{{/* Of every container but node helper and node entry. */}}
 {{- define "podgate.securityContext" -}}
 runAsNonRoot: true
 allowPrivilegeEscalation: false

@@ -151,7 +151,7 @@ mod tests {
         check("10.0.?.1", "10.0.10.1", false);
         check("*", "2001:db8::1", true);
         check("192.0.2.1,10.0.0.0/8", "10.1.1.1", true);
-        // A refusal holds wherever it stands, and alone lets nobody in.
+        // A refusal holds wherever it stands. A list of refusals alone lets nobody in.
         check("!10.0.0.1,10.0.0.0/8", "10.0.0.1", false);
         check("10.0.0.0/8,!10.0.0.1", "10.0.0.1", false);
         check("10.0.0.0/8,!10.0.0.1", "10.0.0.2", true);

@@ -5,8 +5,8 @@
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
-    // After a mismatch: where the pattern goes on behind the last `*`, and where the text that this `*`
-    // takes ends so far.
+    // After a mismatch: where the pattern goes on behind the last `*`, and up to where this `*` takes
+    // the text so far.
     let mut again = None;
     while t < text.len() {
         match pattern.get(p) {

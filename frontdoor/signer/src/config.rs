@@ -34,7 +34,7 @@ pub struct Config {
 #[allow(missing_docs, reason = "signer.example.yaml has them")]
 pub struct Ca {
     pub source: Source,
-    /// From when parts are told of a CA until it issues.
+    /// How long parts are told of a new CA before it issues.
     pub spread: Duration,
 }
 
@@ -66,11 +66,12 @@ pub struct Enrolment {
     pub frontdoors: Account,
     pub lifetime: Duration,
     pub connections: Bounds,
-    /// Calls with tokens that are refused, a minute and address.
+    /// Calls per minute from one address whose tokens are refused.
     pub refused_a_minute: u32,
 }
 
-/// Enrolment's own. Each part calls from its own address once in hours, and again when it fails.
+/// The default for enrolment's `connections`. Each part calls from its own address once in hours, and
+/// again when it fails.
 const CONNECTIONS: Bounds = Bounds {
     total: 256,
     per_address: 32,

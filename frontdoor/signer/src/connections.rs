@@ -35,11 +35,10 @@ enum Error {
     Http(#[from] hyper::Error),
 }
 
-/// The other end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
-    /// The connection's slot, which is settled once its request is there.
+    /// The connection's slot. It is settled once the request is there.
     pub(crate) slot: Arc<ConnectionSlot>,
 }
 

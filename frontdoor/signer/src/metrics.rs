@@ -7,7 +7,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Unit;
 
-/// All the signer counts.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -29,7 +28,6 @@ struct Exchanged {
 }
 
 impl Metrics {
-    /// Makes and registers them.
     pub(crate) fn new() -> Self {
         let mut registry = Registry::new("podgate_signer");
         Self {

@@ -1,4 +1,5 @@
-//! The claims of a token, unverified: they say whom to ask about it, and are never believed.
+//! The claims of a token, unverified: they say whom to ask about the token, and are never believed by
+//! themselves.
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use serde::Deserialize;

@@ -1,8 +1,7 @@
-//! How often the API server is asked about tokens of one address. Anybody can make up tokens, so they
-//! are counted by the peer's address: from one bucket for all, a stranger could take what honest peers
-//! need. A token that proves good is given back, so that many peers can share an address. If a load
-//! balancer hides all addresses behind its own, strangers can keep the users out, but cannot overwhelm
-//! the API server.
+//! How often the API server is asked about tokens from one address. Anybody can make up tokens, so they
+//! are counted per address: with one bucket for all, a stranger could use up what honest peers need. A
+//! token that proves good is given back, so many peers can share an address. If a load balancer hides
+//! all addresses behind its own, strangers can keep the users out, but cannot overwhelm the API server.
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -12,7 +11,7 @@ use lru::LruCache;
 use podgate_process::bucket::Bucket;
 use podgate_process::network::Network;
 
-/// Addresses whose rate is kept. One that so many others have pushed out starts anew.
+/// Addresses whose rate is kept. The rate of one that is dropped starts anew.
 const ADDRESSES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 
 /// The rates of all addresses.
@@ -23,7 +22,7 @@ pub(crate) struct TokenRates {
 }
 
 impl TokenRates {
-    /// Refused tokens a minute of one address, which may come at once.
+    /// `a_minute` refused tokens per minute from one address; all of them may come at once.
     pub(crate) fn new(a_minute: u32) -> Self {
         Self {
             a_minute,
@@ -39,7 +38,7 @@ impl TokenRates {
             .take(now)
     }
 
-    /// Gives a question back, whose token was good.
+    /// Gives a question back, because its token was good.
     pub(crate) fn give_back(&mut self, peer: IpAddr) {
         if let Some(rate) = self.rates.get_mut(&Network::of(peer)) {
             rate.give_back();
@@ -57,7 +56,7 @@ mod tests {
         let now = Instant::now();
         let mut asked = TokenRates::new(60);
         let (stranger, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        // Good ones cost nothing.
+        // Good tokens cost nothing.
         for _ in 0..1000 {
             assert!(asked.ask(stranger, now));
             asked.give_back(stranger);

@@ -1,6 +1,6 @@
-//! Asks the API server whose a bearer token is (TokenReview), with a bound on reviews at a time. Only
-//! tokens for an audience of our own are accepted: one for the API server would be worth more to a
-//! thief than a certificate.
+//! Asks the API server whose a bearer token is (TokenReview). The number of reviews at a time is
+//! bounded. Only tokens for an audience of Podgate's own are accepted: one for the API server would be
+//! worth more to a thief than a certificate.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,7 +42,7 @@ pub(crate) struct TokenReviews {
     places: Semaphore,
 }
 
-/// Checks what a token says of itself: whether the API server need be asked about it at all.
+/// Checks a token by its own claims: whether the API server need be asked about it at all.
 pub(crate) fn check(token: &str, audience: &str) -> Result<(), Error> {
     if token.is_empty() || token.len() > MAX_TOKEN {
         return Err(Error::Length);
@@ -72,8 +72,8 @@ impl TokenReviews {
         Self { client, places }
     }
 
-    /// The user of a token that is for `audience` and no other. It waits for its turn, and the caller
-    /// bounds that.
+    /// The user of a token that is for `audience` and no other. It waits for its turn; the caller
+    /// bounds the wait.
     pub(crate) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
         check(token, audience)?;
         let review = TokenReview {

@@ -1,6 +1,7 @@
 //! A command as the audit log keeps it. Sessions last, and commands may be long: of a long one only the
 //! beginning, its length and its SHA-256 are kept.
 
+use podgate_proto::v1::{Exec, exec};
 use sha2::{Digest as _, Sha256};
 
 /// Bytes of a command in the log.
@@ -42,6 +43,35 @@ impl Command {
     }
 }
 
+/// What a session runs, or would under sshd.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// `None` for a shell.
+    pub(super) command: Option<Command>,
+    /// What the client asked for, if a forced command replaced it.
+    pub(super) asked: Option<Command>,
+    pub(super) tty: bool,
+}
+
+impl Program {
+    /// `asked` names the variable that holds the client's own command if a forced command replaced it.
+    pub(crate) fn of(exec: &Exec, asked: Option<&str>) -> Self {
+        let command = match &exec.program {
+            Some(exec::Program::Command(command)) => Some(Command::new(command)),
+            Some(exec::Program::Shell(_)) | None => None,
+        };
+        let asked = asked.and_then(|name| {
+            let mut variables = exec.environment.iter();
+            variables.find(|variable| variable.name == name)
+        });
+        Self {
+            command,
+            asked: asked.map(|variable| Command::new(variable.value.as_bytes())),
+            tty: exec.terminal.is_some(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,7 +85,7 @@ mod tests {
         let digest = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0";
         assert_eq!(long.whole(), Some((1_000_000, digest)));
         assert!(long.text().len() < MAX_COMMAND + 8);
-        // It is cut although it has fewer bytes.
+        // The text is cut although the command has fewer bytes.
         let broken = Command::new(&[0xff; MAX_COMMAND / 2]);
         assert_eq!(broken.whole().map(|(length, _)| length), Some(2048));
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use podgate_proto::v1::Action;
 use serde::Serialize;
 
-use super::command::{Command, MAX_COMMAND};
+use super::command::{MAX_COMMAND, Program};
+use super::files::{FileDone, Summed};
 use super::refused_by::RefusedBy;
 use podgate_identity::Identity;
 
@@ -87,6 +88,16 @@ pub(crate) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tty: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_files: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     input_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_bytes: Option<u64>,
@@ -160,13 +171,13 @@ impl<'a> Event<'a> {
         event
     }
 
-    /// Adds the program. `asked` is what a forced command replaced. Without both it is a shell.
-    pub(super) fn program(
-        mut self,
-        command: Option<&'a Command>,
-        asked: Option<&'a Command>,
-        tty: bool,
-    ) -> Self {
+    /// Adds the program. Without a command it is a shell.
+    pub(super) fn program(mut self, program: &'a Program) -> Self {
+        let Program {
+            command,
+            asked,
+            tty,
+        } = program;
         if let Some(command) = command {
             self.command = Some(self.bound("command", command.text(), MAX_COMMAND));
             (self.command_bytes, self.command_sha256) = command.whole().unzip();
@@ -175,7 +186,25 @@ impl<'a> Event<'a> {
             self.asked = Some(self.bound("asked", asked.text(), MAX_COMMAND));
             (self.asked_bytes, self.asked_sha256) = asked.whole().unzip();
         }
-        self.tty = Some(tty);
+        self.tty = Some(*tty);
+        self
+    }
+
+    /// Adds what was done with a file.
+    pub(super) fn file(mut self, file: &'a FileDone) -> Self {
+        self.path = Some(&file.path);
+        self.direction = Some(file.direction.word());
+        self.outcome = Some(file.outcome);
+        self.file_bytes = Some(file.bytes);
+        self.duration_ms = Some(millis(file.begun.elapsed()));
+        self
+    }
+
+    /// Adds files that have no event of their own.
+    pub(super) fn files(mut self, summed: Summed) -> Self {
+        self.files = Some(summed.files);
+        self.failed_files = Some(summed.failed);
+        self.file_bytes = Some(summed.bytes);
         self
     }
 
@@ -197,7 +226,7 @@ impl<'a> Event<'a> {
         self.exit_status = status;
         self.reason = reason.map(|reason| self.text("reason", reason));
         (self.input_bytes, self.output_bytes) = (Some(input), Some(output));
-        self.duration_ms = Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        self.duration_ms = Some(millis(duration));
         self
     }
 
@@ -243,7 +272,7 @@ impl<'a> Event<'a> {
         text.get(..end).unwrap_or_default()
     }
 
-    /// As many of these as there is room for, each whole. Empty ones take room, too.
+    /// Takes as many of these as there is room for, each whole. Empty ones take room, too.
     fn list(&mut self, field: &'static str, all: &'a [String], left: &mut usize) -> Vec<&'a str> {
         let mut list = Vec::new();
         for text in all {
@@ -264,8 +293,14 @@ impl<'a> Event<'a> {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::command::Command;
+    use super::super::files::Direction;
     use super::*;
     use podgate_identity::Source;
     use serde_json::{Value, json};
@@ -318,21 +353,36 @@ mod tests {
                 container: "main".into(),
             },
         );
-        let long = Command::new(&[b'x'; MAX_COMMAND + 1]);
+        let long = || Some(Command::new(&[b'x'; MAX_COMMAND + 1]));
+        let program = Program {
+            command: long(),
+            asked: long(),
+            tty: true,
+        };
         let mut event = Event::accepted(&identity, "d")
             .from(([192, 0, 2, 1], 1).into(), Via::Jump, "web-0")
-            .program(Some(&long), Some(&long), true)
+            .program(&program)
             .refusal("rule", "c")
             .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
         let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
         event.session = session.session;
         event.mark("groups");
-        let fields = [read(event), read(session)];
+        let file = FileDone {
+            path: "/a".to_owned(),
+            direction: Direction::Read,
+            bytes: 1,
+            begun: std::time::Instant::now(),
+            outcome: "done",
+        };
+        let one = Event::session("file", "id", Action::Files, &identity, None).file(&file);
+        let many = Event::session("files", "id", Action::Files, &identity, None);
+        let many = many.files(Summed::default());
+        let fields = [read(event), read(session), read(one), read(many)];
         let fields = fields
             .iter()
             .flat_map(|event| event.as_object().unwrap().keys());
         let fields: std::collections::BTreeSet<_> = fields.collect();
-        assert_eq!(fields.len(), 33, "{fields:?}");
+        assert_eq!(fields.len(), 38, "{fields:?}");
         for field in fields {
             assert!(page.contains(&format!("`{field}`")), "{field}");
         }
@@ -344,9 +394,13 @@ mod tests {
         identity.groups = (0..1000).map(|n| format!("group-{n:04}")).collect();
         identity.extra = BTreeMap::from([("k".repeat(5000), vec!["v".into()])]);
         let command = format!("{}é", "\u{1}".repeat(MAX_COMMAND - 1));
-        let command = Command::new(command.as_bytes());
+        let program = Program {
+            command: Some(Command::new(command.as_bytes())),
+            asked: None,
+            tty: false,
+        };
         let event = Event::session("start", "id", Action::Exec, &identity, None);
-        let event = event.program(Some(&command), None, false);
+        let event = event.program(&program);
         // The least that a queue may have room for.
         assert!(serde_json::to_vec(&event).unwrap().len() < 128 * 1024);
         let value = read(event);

@@ -2,17 +2,17 @@
 //! node is asked.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use podgate_identity::Identity;
 use podgate_process::audit::{self, AuditLog};
-use podgate_proto::v1::open::Action;
-use podgate_proto::v1::{self, exec::Program};
+use podgate_proto::v1::{self, open::Action};
 
-use super::command::Command;
+use super::command::Program;
 use super::event::{Event, Location, Via};
+use super::files::{FileDone, FilesWatch, Summary};
 use super::refused_by::RefusedBy;
 use crate::pod::{Container, Pod};
 
@@ -27,6 +27,13 @@ impl From<audit::Unwritable> for Unwritable {
     }
 }
 
+/// What is seen of files.
+#[derive(Debug)]
+struct Watched {
+    watch: FilesWatch,
+    summary: Summary,
+}
+
 /// One session's record.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
@@ -35,9 +42,9 @@ pub(crate) struct Session<'a> {
     identity: &'a Identity,
     from: (SocketAddr, Via, &'a str),
     kind: v1::Action,
-    command: Option<Command>,
-    asked: Option<Command>,
-    tty: bool,
+    program: Program,
+    /// Of files.
+    watched: Option<Mutex<Watched>>,
     location: OnceLock<Location>,
     began: OnceLock<Instant>,
     refused: AtomicBool,
@@ -46,37 +53,26 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// `from` is the client, how it got here and the login name. `asked` names the variable that holds
-    /// the client's own command if a forced command replaced it.
+    /// `from` is the client, how it got here and the login name.
     pub(crate) fn new(
         audit: &'a AuditLog,
         id: &'a str,
         identity: &'a Identity,
         from: (SocketAddr, Via, &'a str),
-        action: &Action,
-        asked: Option<&str>,
+        (action, program): (&Action, Program),
     ) -> Self {
-        let exec = match action {
-            Action::Exec(exec) => Some(exec),
-            Action::Files(_) | Action::Dial(_) | Action::Listen(_) | Action::Accept(_) => None,
-        };
-        let command = match exec.and_then(|exec| exec.program.as_ref()) {
-            Some(Program::Command(command)) => Some(Command::new(command)),
-            Some(Program::Shell(_)) | None => None,
-        };
-        let asked = asked.and_then(|name| {
-            let mut variables = exec?.environment.iter();
-            variables.find(|variable| variable.name == name)
-        });
+        let watch = FilesWatch::of(action);
         Self {
             audit,
             id,
             identity,
             from,
             kind: action.kind(),
-            command,
-            asked: asked.map(|variable| Command::new(variable.value.as_bytes())),
-            tty: exec.is_some_and(|exec| exec.terminal.is_some()),
+            program,
+            watched: watch.map(|watch| {
+                let summary = Summary::new(Instant::now());
+                Mutex::new(Watched { watch, summary })
+            }),
             location: OnceLock::new(),
             began: OnceLock::new(),
             refused: AtomicBool::new(false),
@@ -96,7 +92,7 @@ impl<'a> Session<'a> {
         });
     }
 
-    /// Records the start. If that fails, the session must not start.
+    /// Records the start. If this fails, the session must not start.
     pub(crate) fn begins(&self) -> Result<(), Unwritable> {
         self.audit.require(&self.event("start"))?;
         let _ = self.began.set(Instant::now());
@@ -106,7 +102,7 @@ impl<'a> Session<'a> {
     /// Records a refusal, with the reason that the user reads.
     pub(crate) fn refused(&self, by: RefusedBy, reason: &str) {
         self.refused.store(true, Ordering::Relaxed);
-        // The audit log itself counts a loss.
+        // The audit log itself counts what it loses.
         let _ = self
             .audit
             .record(&self.event("refusal").refusal(by.as_str(), reason));
@@ -121,17 +117,28 @@ impl<'a> Session<'a> {
             }
             return;
         };
+        self.watch(FilesWatch::unfinished);
+        if let Some(watched) = &self.watched {
+            let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+            self.sum_up(&mut watched.summary);
+        }
         let load = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
         let bytes = (load(&self.input), load(&self.output));
         let end = self.event("end");
         let end = end.end(outcome, status, reason, bytes, began.elapsed());
-        // As above.
+        // As in `refused`.
         let _ = self.audit.record(&end);
     }
 
-    /// Counts bytes from the client.
-    pub(crate) fn took(&self, bytes: usize) {
-        self.input.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// Counts bytes from the client, before they go on.
+    pub(crate) fn took(&self, bytes: &[u8]) {
+        self.input.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.watch(|watch| watch.took(bytes));
+    }
+
+    /// Sees what its program has written to stdout, before it goes to the client.
+    pub(crate) fn said(&self, bytes: &[u8]) {
+        self.watch(|watch| watch.gave(bytes));
     }
 
     /// Counts bytes to the client.
@@ -139,11 +146,33 @@ impl<'a> Session<'a> {
         self.output.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// Records the files that are over.
+    fn watch(&self, see: impl FnOnce(&mut FilesWatch) -> Vec<FileDone>) {
+        let Some(watched) = &self.watched else {
+            return;
+        };
+        let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+        for file in see(&mut watched.watch) {
+            if watched.summary.admits(&file, Instant::now()) {
+                self.sum_up(&mut watched.summary);
+                // As above.
+                let _ = self.audit.record(&self.event("file").file(&file));
+            }
+        }
+    }
+
+    fn sum_up(&self, summary: &mut Summary) {
+        if let Some(summed) = summary.take() {
+            // As above.
+            let _ = self.audit.record(&self.event("files").files(summed));
+        }
+    }
+
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
         let (client, via, target) = self.from;
         let location = self.location.get();
         Event::session(event, self.id, self.kind, self.identity, location)
             .from(client, via, target)
-            .program(self.command.as_ref(), self.asked.as_ref(), self.tty)
+            .program(&self.program)
     }
 }

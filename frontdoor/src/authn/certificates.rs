@@ -86,7 +86,8 @@ impl Certificates {
         if !rule.optional {
             read(&path)?;
         }
-        // If the file is emptied or deleted later, no CA is trusted, and the last keys do not stay.
+        // If the file is emptied or deleted later, no CA is trusted; the last keys do not stay in
+        // force.
         let authorities = Reloaded::load(vec![path.clone()], move || match read(&path) {
             Err(Error::Read { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(vec![]),
             Err(Error::Empty { .. }) => Ok(vec![]),

@@ -1,6 +1,6 @@
 //! Public keys of the users file, or of a folder of such files. A key belongs to one user. A key that
-//! is weak or has an unsupported option lets nobody in, and the other keys are not affected. Nor are
-//! the other files of a folder by a wrong one.
+//! is weak or has an unsupported option lets nobody in, and the other keys are not affected. A wrong
+//! file in a folder does not affect the other files either.
 
 mod authorized_key;
 
@@ -84,7 +84,7 @@ impl Users {
                 tracing::error!(user, number, %reason, ?path, "a key is refused");
             }
             for reason in &table.wrong {
-                tracing::error!(%reason, "of the folder of users this lets nobody in");
+                tracing::error!(%reason, "a file or key in the folder of users lets nobody in");
             }
             Ok(table)
         };
@@ -130,7 +130,7 @@ fn read(path: &Path, names: &Names) -> Result<Table, Error> {
         }
     }
     // A single file has one author, who learns of an error at once. A folder has files of several
-    // teams, and an error of one team must not stop the others.
+    // teams, and one team's error must not stop the others.
     if !folder && let Some(wrong) = table.wrong.drain(..).next() {
         return Err(wrong);
     }

@@ -18,7 +18,6 @@ pub(crate) enum Credential {
     Certificate(Box<Certificate>),
 }
 
-/// A verified login.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
     pub identity: Arc<Identity>,

@@ -62,8 +62,8 @@ impl Authenticator {
         })
     }
 
-    /// Checks all files. Later answers are by the files as they are now, or, if their file system
-    /// stalls, as they were last.
+    /// Checks all files. Later answers use the files as they are now. If their file system stalls, they
+    /// use the last version.
     pub(crate) async fn refresh(&self) {
         let users = async {
             if let Some(users) = &self.users {
@@ -93,8 +93,8 @@ impl Authenticator {
             && self.revoked.as_ref().is_some_and(Revoked::is_stale)
     }
 
-    /// Whether it is worth signing with this key, by `algorithm`. russh shows only the key of a
-    /// certificate, so if CAs are configured, any key may belong to one.
+    /// Whether the client should sign with this key, by `algorithm`. For a certificate russh shows only
+    /// its key, so if CAs are configured, any key may belong to one.
     pub(crate) fn offered(&self, key: &PublicKey, algorithm: &Algorithm, from: IpAddr) -> bool {
         if !strength::signs(algorithm) || strength::weakness(key.key_data()).is_some() {
             return false;
@@ -154,8 +154,9 @@ impl Authenticator {
         }
     }
 
-    /// Whether the proof would still let in the same user, without losing a group or a permission. While
-    /// the revocation list cannot be read, the last good one says so: nobody's session ends by that.
+    /// Whether the proof would still let in the same user, without losing a group or a permission.
+    /// While the revocation list cannot be read, the last good one is used: nobody's session ends
+    /// because of that.
     pub(crate) fn holds(&self, proof: &Proof) -> bool {
         let decided = self.decide(&proof.credentials, proof.from, SystemTime::now());
         decided.is_ok_and(|(identity, restrictions)| {
@@ -209,7 +210,7 @@ impl Authenticator {
                 for source in &self.certificates {
                     match source.find(certificate, from, now) {
                         Ok(found) => return Ok(found),
-                        // Another source may trust its CA.
+                        // Another configured source may trust its CA.
                         Err(certificates::CertificateRefusal::Authority) => {}
                         Err(refusal) => why = refusal,
                     }

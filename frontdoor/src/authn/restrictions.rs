@@ -34,8 +34,8 @@ impl Restrictions {
         self.port_forwarding && self.may_jump(host, port)
     }
 
-    /// Whether the client may name a target by this host and port (`ssh -J`). That opens no port, so it
-    /// is no forwarding. If there is a `permitopen`, it must name them.
+    /// Whether the client may name a target by this host and port (`ssh -J`). A jump opens no port, so
+    /// `permitopen` restricts it and `no-port-forwarding` does not.
     pub(crate) fn may_jump(&self, host: &str, port: u16) -> bool {
         let allows = |list: &Vec<Endpoint>| list.iter().any(|one| one.opens(host, port));
         self.open.iter().all(allows)

@@ -2,6 +2,7 @@
 //! and nothing dials a node without one. It decides by name, before anything is looked up.
 
 mod reviews;
+mod right;
 mod rights;
 mod rules;
 
@@ -9,7 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use podgate_identity::Identity;
-use podgate_proto::v1;
+use podgate_proto::v1::open::Action;
+use podgate_proto::v1::{self, FilesRights};
 use std::sync::Arc;
 
 use crate::config::Rule;
@@ -18,11 +20,9 @@ use crate::lookups::TooMany;
 use crate::pod::{Container, Pod};
 use reviews::Question;
 pub(crate) use reviews::Reviews;
+use right::Right;
 pub(crate) use rights::Rights;
 use rights::RightsWatch;
-
-/// What someone wants to do in a container.
-pub(crate) use podgate_proto::v1::Action;
 
 /// How long a grant is valid for starting what it allows. It is used at once; the rest is for clocks
 /// that differ.
@@ -73,7 +73,7 @@ impl Error {
     }
 }
 
-/// Decides by Kubernetes' answers; one per core.
+/// Decides by Kubernetes' answers. There is one per core.
 #[derive(Clone)]
 pub(crate) struct Authorizer {
     client: kube::Client,
@@ -82,15 +82,18 @@ pub(crate) struct Authorizer {
     watch: Arc<RightsWatch>,
 }
 
-/// Proof that an identity may act in a target, before anything was looked up, so that a forbidden
-/// target looks like a missing one. For a pod it is by the pod's name. For a workload, a service or
-/// labels it is for all pods of the namespace, and makes no grant until it is narrowed to one pod.
+/// Proof that an identity may act in a target, obtained before anything was looked up, so that a
+/// forbidden target looks like a missing one. For a pod the proof is for the pod's name. For a
+/// workload, a service or labels it is for all pods of the namespace, and gives no grant until it is
+/// narrowed to one pod.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     identity: &'a Identity,
     target: &'a Target,
-    action: Action,
-    question: Question,
+    action: v1::Action,
+    /// All that it stands on, of one pod or of all pods of one namespace; never none.
+    questions: Vec<Question>,
+    files: Option<FilesRights>,
     rules: Arc<[Rule]>,
 }
 
@@ -114,25 +117,36 @@ impl Authorizer {
         &self,
         identity: &'a Identity,
         target: &'a Target,
-        action: Action,
+        action: &Action,
     ) -> Result<Permit<'a>, Error> {
-        let subresource = match action {
-            Action::Dial | Action::Listen => "portforward",
-            Action::Exec | Action::Files | Action::Unspecified => "exec",
-        };
         let (namespace, pod) = match target {
             Target::Pod {
                 namespace, name, ..
             } => (namespace.as_str(), name.as_str()),
             target => (target.namespace().unwrap_or_default(), ANY),
         };
-        let question = Question::new(identity, subresource, namespace, pod);
-        self.ask(target, &question).await?;
+        let ask = |right| Question::new(identity, right, namespace, pod);
+        let mut questions = vec![ask(Right::of(action))];
+        if !self.may(&questions).await? {
+            questions.clear();
+            for right in Right::parts(action) {
+                let question = [ask(*right)];
+                if self.may(&question).await? {
+                    questions.extend(question);
+                }
+            }
+        }
+        if questions.is_empty() {
+            return Err(Error::Denied(target.absent()));
+        }
+        let held = questions.iter().map(|question| question.right);
+        let files = matches!(action, Action::Files(_)).then(|| Right::files(held));
         Ok(Permit {
             identity,
             target,
-            action,
-            question,
+            action: action.kind(),
+            questions,
+            files,
             rules: Arc::clone(&self.rules),
         })
     }
@@ -141,22 +155,23 @@ impl Authorizer {
     /// asked again for the pod's name.
     pub(crate) async fn narrow<'a>(
         &self,
-        permit: Permit<'a>,
+        mut permit: Permit<'a>,
         pod: &Pod,
         selector: Option<&Selector>,
     ) -> Result<Permit<'a>, Error> {
-        if permit.question.pod != ANY {
+        if permit.questions.iter().all(|question| question.pod != ANY) {
             return Ok(permit);
         }
         if !permit.covers(pod, selector) {
             return Err(Error::OtherPod);
         }
-        let question = Question {
-            pod: pod.name.clone(),
-            ..permit.question
-        };
-        self.ask(permit.target, &question).await?;
-        Ok(Permit { question, ..permit })
+        for question in &mut permit.questions {
+            question.pod.clone_from(&pod.name);
+        }
+        match self.may(&permit.questions).await? {
+            true => Ok(permit),
+            false => Err(Error::Denied(permit.target.absent())),
+        }
     }
 
     /// Those of these namespaces where an identity may enter all pods.
@@ -166,7 +181,7 @@ impl Authorizer {
         namespaces: Vec<String>,
     ) -> Result<Vec<String>, Error> {
         let asked = stream::iter(namespaces).map(|namespace| async {
-            let question = Question::new(identity, "exec", &namespace, ANY);
+            let question = Question::new(identity, Right::Exec, &namespace, ANY);
             let may = self.reviews.may(&self.client, &question).await?;
             Ok::<_, Error>(may.then_some(namespace))
         });
@@ -174,16 +189,19 @@ impl Authorizer {
         Ok(answers.into_iter().flatten().collect())
     }
 
-    async fn ask(&self, target: &Target, question: &Question) -> Result<(), Error> {
-        match self.reviews.may(&self.client, question).await? {
-            true => Ok(()),
-            false => Err(Error::Denied(target.absent())),
+    /// Whether they may all of these.
+    async fn may(&self, questions: &[Question]) -> Result<bool, Error> {
+        for question in questions {
+            if !self.reviews.may(&self.client, question).await? {
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
 
     /// Watches the rights that a session depends on.
     pub(crate) fn watch(&self, permit: &Permit<'_>) -> Rights {
-        self.watch.add(permit.question.clone())
+        self.watch.add(&permit.questions)
     }
 
     /// Rechecks the rights of running sessions, forever.
@@ -199,7 +217,8 @@ impl std::fmt::Debug for Authorizer {
 }
 
 impl Permit<'_> {
-    /// Whether a target with several pods covers this one. `selector` is what was read of a workload.
+    /// Whether a target with several pods covers this one. `selector` is the selector that was read
+    /// from a workload.
     fn covers(&self, pod: &Pod, selector: Option<&Selector>) -> bool {
         let selector = match self.target {
             Target::Labels { labels, .. } => Some(&Selector::of_labels(labels)),
@@ -207,13 +226,20 @@ impl Permit<'_> {
             Target::Pod { .. } | Target::Reserved(_) => None,
         };
         let label = |key: &str| pod.labels.get(key).map(String::as_str);
-        self.question.namespace == pod.namespace
+        self.is_of(|question| question.namespace == pod.namespace)
             && selector.is_some_and(|selector| selector.matches(label))
+    }
+
+    /// Whether all that it stands on is of a certain place.
+    fn is_of(&self, place: impl Fn(&Question) -> bool) -> bool {
+        !self.questions.is_empty() && self.questions.iter().all(place)
     }
 
     /// Makes a grant for one container of the permit's pod.
     pub(crate) fn grant(self, pod: &Pod, container: &Container) -> Result<Grant, Error> {
-        if self.question.namespace != pod.namespace || self.question.pod != pod.name {
+        let of_pod =
+            |question: &Question| question.namespace == pod.namespace && question.pod == pod.name;
+        if !self.is_of(of_pod) {
             return Err(Error::OtherPod);
         }
         rules::check(&self.rules, self.identity, pod, container)?;
@@ -242,6 +268,7 @@ impl Permit<'_> {
             expires_at: expires
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs() as i64),
+            files: self.files,
         };
         Ok(Grant(grant))
     }
@@ -285,8 +312,9 @@ mod tests {
         let permit = || Permit {
             identity: &identity,
             target: &target,
-            action: Action::Exec,
-            question: Question::new(&identity, "exec", "prod", "web-0"),
+            action: v1::Action::Exec,
+            questions: vec![Question::new(&identity, Right::Exec, "prod", "web-0")],
+            files: None,
             rules: [].into(),
         };
         let pod = pod();
@@ -295,7 +323,7 @@ mod tests {
         let grant = permit().grant(&pod, main).unwrap();
         assert_eq!(grant.node(), "node-a");
         let message = grant.into_message();
-        assert_eq!(message.action(), Action::Exec);
+        assert_eq!(message.action(), v1::Action::Exec);
         assert_eq!(message.container.unwrap().id, "cri://c1");
 
         let other = Pod {
@@ -303,9 +331,9 @@ mod tests {
             ..pod.clone()
         };
         assert!(matches!(permit().grant(&other, main), Err(Error::OtherPod)));
-        // For all pods of the namespace, and so for none of them yet.
+        // This permit is for all pods of the namespace, and so for none of them yet.
         let wide = Permit {
-            question: Question::new(&identity, "exec", "prod", ANY),
+            questions: vec![Question::new(&identity, Right::Exec, "prod", ANY)],
             ..permit()
         };
         assert!(matches!(wide.grant(&pod, main), Err(Error::OtherPod)));
@@ -333,8 +361,14 @@ mod tests {
             let permit = Permit {
                 identity: &identity,
                 target: &target,
-                action: Action::Exec,
-                question: Question::new(&identity, "exec", target.namespace().unwrap(), ANY),
+                action: v1::Action::Exec,
+                questions: vec![Question::new(
+                    &identity,
+                    Right::Exec,
+                    target.namespace().unwrap(),
+                    ANY,
+                )],
+                files: None,
                 rules: [].into(),
             };
             let labels = |app: &str| [("app".to_owned(), app.to_owned())].into();
@@ -348,7 +382,7 @@ mod tests {
         };
         check("app=web", None, true);
         check("app=db", None, false);
-        // What was read of a workload says nothing of labels that the user gave.
+        // A selector that was read from a workload says nothing about labels that the user gave.
         check("app=db", Some("web"), false);
         check("app=web.other", None, false);
         check("deploy/web", Some("web"), true);

@@ -15,6 +15,7 @@ use podgate_identity::kubernetes::{SHORT_TIMEOUT, Unanswered, within};
 use podgate_process::cache::{Ages, Cache, Outage};
 use sha2::{Digest as _, Sha256};
 
+use super::right::Right;
 use crate::config::Authorization;
 use crate::lookups::{Lookups, TooMany};
 
@@ -33,7 +34,7 @@ const AUTHENTICATED: &str = "system:authenticated";
 pub(crate) enum Error {
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
-    /// It was not asked.
+    /// The API server was not asked.
     #[error(transparent)]
     TooMany(#[from] TooMany),
 }
@@ -61,19 +62,13 @@ pub(super) struct Question {
     pub(super) user: String,
     pub(super) groups: Vec<String>,
     pub(super) extra: BTreeMap<String, Vec<String>>,
-    /// The subresource of pods. The verb is create.
-    pub(super) subresource: &'static str,
+    pub(super) right: Right,
     pub(super) namespace: String,
     pub(super) pod: String,
 }
 
 impl Question {
-    pub(super) fn new(
-        identity: &Identity,
-        subresource: &'static str,
-        namespace: &str,
-        pod: &str,
-    ) -> Self {
+    pub(super) fn new(identity: &Identity, right: Right, namespace: &str, pod: &str) -> Self {
         let mut groups = identity.groups.clone();
         // The API server's own authenticators add this group for everybody, too.
         if !groups.iter().any(|group| group == AUTHENTICATED) {
@@ -83,7 +78,7 @@ impl Question {
             user: identity.user.clone(),
             groups,
             extra: identity.extra.clone(),
-            subresource,
+            right,
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
         }
@@ -100,7 +95,10 @@ impl Question {
         for text in [&self.user, &self.namespace, &self.pod] {
             put(text);
         }
-        put(self.subresource);
+        let (group, resource, subresource) = self.right.resource();
+        for text in [group, resource, subresource] {
+            put(text);
+        }
         put(&self.groups.len().to_string());
         self.groups.iter().for_each(|group| put(group));
         for (key, values) in &self.extra {
@@ -112,6 +110,7 @@ impl Question {
     }
 
     fn review(&self) -> SubjectAccessReview {
+        let (group, resource, subresource) = self.right.resource();
         SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 user: Some(self.user.clone()),
@@ -119,8 +118,9 @@ impl Question {
                 extra: (!self.extra.is_empty()).then(|| self.extra.clone()),
                 resource_attributes: Some(ResourceAttributes {
                     verb: Some("create".to_owned()),
-                    resource: Some("pods".to_owned()),
-                    subresource: Some(self.subresource.to_owned()),
+                    group: Some(group.to_owned()),
+                    resource: Some(resource.to_owned()),
+                    subresource: Some(subresource.to_owned()),
                     namespace: Some(self.namespace.clone()),
                     name: Some(self.pod.clone()),
                     ..ResourceAttributes::default()
@@ -140,7 +140,7 @@ type Digest = [u8; 32];
 pub(crate) struct Reviews {
     config: Authorization,
     lookups: Arc<Lookups>,
-    /// By digests: a question may hold many groups, and anybody may ask many.
+    /// Keyed by digests: a question may hold many groups, and anybody may ask many questions.
     answers: Cache<Digest, bool, Error>,
 }
 
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn no_two_questions_share_an_answer() {
-        let question = |user: &str, groups: &[&str], extra: &[(&str, &[&str])], pod: &str| {
+        let ask = |right, user: &str, groups: &[&str], extra: &[(&str, &[&str])], pod: &str| {
             let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
             let identity = Identity {
                 user: user.to_owned(),
@@ -223,9 +223,15 @@ mod tests {
                     .collect(),
                 source: Source::Key,
             };
-            Question::new(&identity, "exec", "prod", pod).digest()
+            Question::new(&identity, right, "prod", pod).digest()
+        };
+        let question = |user: &str, groups: &[&str], extra: &[(&str, &[&str])], pod: &str| {
+            ask(Right::Exec, user, groups, extra, pod)
         };
         let mut digests = vec![
+            ask(Right::PortForward, "ada", &["dev"], &[], "web"),
+            ask(Right::ReadFiles, "ada", &["dev"], &[], "web"),
+            ask(Right::WriteFiles, "ada", &["dev"], &[], "web"),
             question("ada", &["dev"], &[], "web"),
             question("ada", &["de", "v"], &[], "web"),
             question("ada", &[], &[("dev", &[])], "web"),
@@ -236,7 +242,7 @@ mod tests {
             question("ada", &["dev"], &[], ""),
         ];
         let questions = digests.len();
-        assert_eq!(digests[0], question("ada", &["dev"], &[], "web"));
+        assert_eq!(digests[3], question("ada", &["dev"], &[], "web"));
         digests.sort_unstable();
         digests.dedup();
         assert_eq!(digests.len(), questions);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::select_all;
 use futures_util::stream;
 use podgate_process::cache::Outage as _;
 use podgate_process::jitter;
@@ -34,48 +35,53 @@ struct Watched {
     sessions: usize,
 }
 
-/// The rights of one session. They are rechecked until this is dropped.
+/// The rights of one session, all of which it needs. They are rechecked until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Rights {
     watch: Arc<RightsWatch>,
-    question: Question,
-    lost: CancellationToken,
+    needed: Vec<(Question, CancellationToken)>,
 }
 
 impl Rights {
-    /// Waits until the rights are lost.
+    /// Waits until one of the rights is lost.
     pub(crate) async fn lost(&self) {
-        self.lost.cancelled().await;
+        let lost = self.needed.iter();
+        let lost = lost.map(|(_, lost)| Box::pin(lost.cancelled()));
+        select_all(lost).await;
     }
 }
 
 impl Drop for Rights {
     fn drop(&mut self) {
         let mut watched = self.watch.lock();
-        if let Entry::Occupied(mut entry) = watched.entry(self.question.clone()) {
-            entry.get_mut().sessions -= 1;
-            if entry.get().sessions == 0 {
-                entry.remove();
+        for (question, _) in self.needed.drain(..) {
+            if let Entry::Occupied(mut entry) = watched.entry(question) {
+                entry.get_mut().sessions -= 1;
+                if entry.get().sessions == 0 {
+                    entry.remove();
+                }
             }
         }
     }
 }
 
 impl RightsWatch {
-    /// Watches the rights of one more session.
-    pub(super) fn add(self: &Arc<Self>, question: Question) -> Rights {
+    /// Watches the rights of one more session, at least one.
+    pub(super) fn add(self: &Arc<Self>, questions: &[Question]) -> Rights {
         let mut all = self.lock();
-        let watched = all.entry(question.clone()).or_insert_with(|| Watched {
-            lost: CancellationToken::new(),
-            sessions: 0,
+        let needed = questions.iter().map(|question| {
+            let watched = all.entry(question.clone()).or_insert_with(|| Watched {
+                lost: CancellationToken::new(),
+                sessions: 0,
+            });
+            watched.sessions += 1;
+            (question.clone(), watched.lost.clone())
         });
-        watched.sessions += 1;
-        let lost = watched.lost.clone();
+        let needed = needed.collect();
         drop(all);
         Rights {
             watch: Arc::clone(self),
-            question,
-            lost,
+            needed,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where the host keys are: `hostKeys` or `hostKeysSecret`.
+//! The keys `hostKeys` and `hostKeysSecret` of the configuration: where the host keys are.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use podgate_process::config::Invalid;
 /// Where the host keys are.
 #[derive(Clone, Debug)]
 pub enum HostKeys {
-    /// In files of this frontdoor's.
+    /// In files of this frontdoor.
     Files(Vec<PathBuf>),
     /// In a Secret that frontdoors share.
     Secret(Reference),

@@ -54,9 +54,9 @@ impl Kind {
         }
     }
 
-    /// Whether such an object can have this name. Services are DNS labels. Some releases require a
-    /// letter at their beginning (RFC 1035) and some do not (KEP-5311), so that is left to the API
-    /// server.
+    /// Whether such an object can have this name. A service's name is a DNS label. Some releases
+    /// require a letter at its beginning (RFC 1035) and some do not (KEP-5311), so that is left to the
+    /// API server.
     pub(super) fn can_be_named(self, name: &str) -> bool {
         match self {
             Self::Service => is_label(name),

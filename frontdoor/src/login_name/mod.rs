@@ -28,7 +28,6 @@ const SLASH: [char; 2] = ['/', '~'];
 /// What a login name leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A pod.
     Pod {
         namespace: String,
         name: String,
@@ -40,16 +39,13 @@ pub(crate) enum Target {
         kind: Kind,
         namespace: String,
         name: String,
-        /// The container's name, if one was given.
         container: Option<String>,
     },
     /// A ready pod that has all of these labels.
     Labels {
         /// Values by key; at least one.
         labels: BTreeMap<String, String>,
-        /// The pod's namespace.
         namespace: String,
-        /// The container's name, if one was given.
         container: Option<String>,
     },
     /// A request to the frontdoor itself.

@@ -203,7 +203,7 @@ fn replays_the_fuzz_corpus() {
     for entry in std::fs::read_dir(corpus).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         if let Ok(target) = Target::parse(&String::from_utf8_lossy(&bytes), "default") {
-            // A default that is no name shows that it is not used.
+            // An invalid default shows that it is not used.
             assert_eq!(Target::parse(&target.to_string(), "~"), Ok(target));
             seen += 1;
         }

@@ -7,6 +7,7 @@ use std::sync::{PoisonError, RwLock};
 
 use futures_util::TryStreamExt;
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
@@ -29,6 +30,7 @@ pub(crate) struct AgentPods {
 struct Agent {
     ip: IpAddr,
     ready: bool,
+    created: Option<Time>,
     /// It is being deleted, and takes no new sessions.
     deleted: bool,
 }
@@ -43,11 +45,13 @@ impl AgentPods {
         }
     }
 
-    /// The address of a node's agent. A ready one is preferred.
+    /// The address of a node's agent. A ready one is preferred, and of two the newer: the older one is about to
+    /// go.
     pub(super) fn on(&self, node: &str) -> Option<IpAddr> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         let agents = table.get(node)?.values().filter(|agent| !agent.deleted);
-        agents.max_by_key(|agent| agent.ready).map(|agent| agent.ip)
+        let best = agents.max_by_key(|agent| (agent.ready, agent.created.as_ref()));
+        best.map(|agent| agent.ip)
     }
 
     /// Follows the pods, forever. Errors are retried as for the cluster's pods.
@@ -104,6 +108,7 @@ fn reduce(pod: core::Pod) -> Option<(String, String, Agent)> {
     let agent = Agent {
         ip: status.pod_ip?.parse().ok()?,
         ready: status.conditions.into_iter().flatten().any(ready),
+        created: pod.metadata.creation_timestamp,
         deleted: pod.metadata.deletion_timestamp.is_some(),
     };
     Some((pod.spec?.node_name?, pod.metadata.name?, agent))
@@ -124,6 +129,11 @@ mod tests {
             "status": {"podIP": ip, "conditions": [{"type": "Ready", "status": ready}]},
         });
         core::Pod::deserialize(pod).unwrap()
+    }
+
+    fn created(mut pod: core::Pod, time: &str) -> core::Pod {
+        pod.metadata.creation_timestamp = serde_json::from_value(time.into()).unwrap();
+        pod
     }
 
     #[test]
@@ -155,5 +165,21 @@ mod tests {
             pod("b", "fd00::2", "True", false),
         ];
         check(&both, Some("fd00::2"));
+        // An upgrade has both ready for a moment.
+        for (old, new) in [("a", "b"), ("b", "a")] {
+            let both = [
+                created(pod(old, "10.0.0.1", "True", false), "2026-01-01T00:00:00Z"),
+                created(pod(new, "10.0.0.2", "True", false), "2026-01-02T00:00:00Z"),
+            ];
+            check(&both, Some("10.0.0.2"));
+            let [old, new] = both;
+            check(&[new, old], Some("10.0.0.2"));
+        }
+        let new = pod("b", "10.0.0.2", "False", false);
+        let old = created(pod("a", "10.0.0.1", "True", false), "2026-01-01T00:00:00Z");
+        check(
+            &[created(new, "2026-01-02T00:00:00Z"), old],
+            Some("10.0.0.1"),
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Answers of the API server on the way to a pod. A failure is kept for a moment, too: a user who
-//! repeats a question costs the API server one request a moment.
+//! Answers of the API server on the way to a pod. A failure is kept for a moment, too. So a user who
+//! repeats a question costs the API server one request a second.
 
 use std::hash::Hash;
 use std::num::NonZeroUsize;
@@ -23,7 +23,7 @@ pub(crate) enum Error {
     Absent,
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
-    /// It was not asked for.
+    /// The API server was not asked.
     #[error(transparent)]
     TooMany(#[from] TooMany),
 }

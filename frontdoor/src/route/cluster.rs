@@ -1,5 +1,5 @@
 //! What all cores know of the cluster: its pods, recent answers of the API server, and the number of
-//! sessions in each pod. What a user makes it ask counts against the user's rate.
+//! sessions in each pod. Questions that a user causes count against the user's rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +24,12 @@ use podgate_identity::kubernetes::{ANSWER_TIMEOUT, within};
 
 /// How long an object's selector serves after it was read.
 const SELECTOR: Duration = Duration::from_secs(10);
-/// For answers that serve only the callers that wait for them.
+/// For answers that serve only callers that wait for them.
 const ONCE: Ages = Ages {
     good: Duration::ZERO,
     outage: Duration::ZERO,
 };
-/// Pods that are listed at most, if they are not watched or too new for the watch. One of these is
-/// picked.
+/// How many pods are listed if they are not watched, or too new for the watch. One of these is picked.
 const MOST: u32 = 500;
 
 /// A namespace and the SHA-256 of a selector, which may be long.
@@ -39,7 +38,7 @@ type Selected = (String, [u8; 32]);
 /// What is known of the cluster; empty at first.
 #[derive(Debug)]
 pub(crate) struct Cluster {
-    /// Whether somebody watches the pods.
+    /// Whether a router watches the pods.
     pub(super) watched: bool,
     pub(super) pods: Pods,
     pub(super) loads: Arc<Loads>,

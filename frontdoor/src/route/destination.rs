@@ -9,11 +9,9 @@ use crate::pod::{Container, Pod};
 /// Where a session goes.
 #[derive(Debug)]
 pub(crate) struct Destination {
-    /// The pod.
     pub pod: Pod,
-    /// One of its containers.
     pub container: Container,
-    /// What selected the pod, if the target was not a pod's name.
+    /// The selector that selected the pod, if the target was not a pod's name.
     pub selector: Option<Selector>,
     /// Counts the session among those of the pod.
     pub pod_slot: PodSlot,

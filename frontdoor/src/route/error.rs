@@ -9,7 +9,7 @@ use crate::lookups::TooMany;
 pub(crate) enum Error {
     #[error("{0}")]
     Ask(answers::Error),
-    // The same words as for a target that one may not enter.
+    // The same words as for a target that the user may not enter.
     #[error("{0}")]
     Absent(Absent),
     #[error("this frontdoor does not watch the cluster's pods (watchPods) and cannot list them")]

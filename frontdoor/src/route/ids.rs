@@ -12,7 +12,7 @@ pub(super) enum Uid {
     /// As RFC 9562 writes it, in lower case.
     Uuid([u8; 16]),
     Text(Box<str>),
-    /// Longer than this frontdoor records. No session may enter its pod.
+    /// Longer than this frontdoor records. No session may enter the pod.
     TooLong,
 }
 

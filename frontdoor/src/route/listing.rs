@@ -1,4 +1,4 @@
-//! The pods of some namespaces as a table, in pieces: for a whole cluster it is megabytes.
+//! The pods of some namespaces as a table, written in pieces: for a whole cluster it has megabytes.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -10,11 +10,11 @@ use kube::Resource;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// A pod of the API server's.
+/// A pod of the API server, as kube's client lists and watches it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "PodFields")]
 pub(super) struct PodObject {
-    /// Its name, namespace and resource version, for whoever watches.
+    /// Its name, namespace and resource version, which kube's client reads.
     meta: ObjectMeta,
     pub(super) pod: PodFields,
 }
@@ -61,7 +61,7 @@ pub(super) struct Metadata {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Annotations {
-    /// The container that `kubectl exec` chooses, too (KEP-2227).
+    /// The container that `kubectl exec` chooses by default, too (KEP-2227).
     #[serde(rename = "kubectl.kubernetes.io/default-container")]
     pub(super) default_container: Option<String>,
     /// On the API server's copy of a static pod: the UID that its kubelet knows it by.
@@ -123,7 +123,7 @@ pub(super) struct State {
     pub(super) running: Option<IgnoredAny>,
 }
 
-/// To the API server it is a pod like any other.
+/// kube's client treats it as any other pod.
 impl Resource for PodObject {
     type DynamicType = ();
     type Scope = <core::Pod as Resource>::Scope;

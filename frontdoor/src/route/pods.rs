@@ -1,6 +1,6 @@
 //! The pods of the whole cluster, followed by one watch. A pod is found as soon as the watch has seen
-//! it. Which pods exist, and that one does not, is known once the first list is complete. A later list
-//! is merged into the table, so the old entries serve meanwhile and there is no second table.
+//! it. Only once the first list is complete is it known which pods do not exist. A later list is merged
+//! into the table, so the old entries serve meanwhile and there is no second table.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -17,8 +17,8 @@ use crate::login_name::Selector;
 /// By namespace, then by name.
 type Table = BTreeMap<Box<str>, HashSet<ByName>>;
 
-/// What is known of the cluster's pods. All cores read it. One follower writes it, and blocks the
-/// readers only while it puts in what it has prepared.
+/// The known pods of the cluster. All cores read them. One follower writes them, and blocks the readers
+/// only while it puts in what it has prepared.
 #[derive(Debug, Default)]
 pub(super) struct Pods {
     table: RwLock<Table>,
@@ -66,8 +66,8 @@ impl Pods {
         Some(Arc::clone(&pod.0))
     }
 
-    /// Whether a namespace has pods that are too large to be kept whole, so that nobody knows here what
-    /// selects them.
+    /// Whether a namespace has pods that are too large to be kept whole. It is not known here which
+    /// selectors select those.
     pub(super) fn has_parts(&self, namespace: &str) -> bool {
         let table = self.read();
         let mut pods = table.get(namespace).into_iter().flatten();
@@ -171,8 +171,8 @@ impl Pods {
         removed
     }
 
-    /// Drops the pods that the last list did not have, and returns how many are left. What stays of a
-    /// namespace is collected while others can read, and then put in at once.
+    /// Drops the pods that the last list did not have, and returns how many are left. The remaining
+    /// pods of a namespace are collected while others can read, and then put in at once.
     fn sweep(&self, list: u32) -> usize {
         let namespaces: Vec<_> = self.read().keys().cloned().collect();
         let mut left = 0;

@@ -1,5 +1,5 @@
 //! A pod, reduced to what routing needs, in little memory: a cluster has a hundred thousand of them.
-//! What pods have in common is shared.
+//! Values that pods have in common are shared.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -17,10 +17,9 @@ use crate::pod::{Container, Pod};
 /// A label's key and value.
 type Label = (Arc<str>, Arc<str>);
 
-/// Bytes of a container beside its name and the text of its id, roughly.
+/// Bytes of a container beside its name and its id's text, roughly.
 const CONTAINER: usize = 48;
 
-/// One pod.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) name: Box<str>,
@@ -33,12 +32,12 @@ pub(super) struct Record {
     labels: Option<Arc<[Label]>>,
     /// Names of its containers: the ordinary ones, init, ephemeral.
     containers: Arc<[Arc<str>]>,
-    /// The ids of those that run, in the same order.
+    /// The ids of the running ones, in the same order.
     running: Box<[Option<ContainerId>]>,
     runtime_class: Option<Arc<str>>,
     phase: Phase,
     default_container: Option<u16>,
-    /// The init container that runs now, so that the ordinary ones wait.
+    /// The init container that runs now. The ordinary containers wait for it.
     initializing: Option<Arc<str>>,
     /// How many containers should run, and how many of those are ready.
     wanted: u16,

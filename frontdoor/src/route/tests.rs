@@ -111,7 +111,7 @@ fn an_init_container_that_runs_is_known() {
     };
     check(json!({"running": {}}), Some("wait"));
     check(json!({"waiting": {}}), None);
-    // The sidecar runs, which is no step before the others.
+    // The sidecar runs, but the others do not wait for it.
     check(json!({"terminated": {"exitCode": 0}}), None);
 }
 

@@ -1,6 +1,6 @@
-//! Which pods an object runs or serves by, by its own selector, as `kubectl exec` finds them
-//! (polymorphichelpers.SelectorsForObject). It is read for a session, and serves for a few seconds
-//! more.
+//! Which pods an object runs or serves, by its own selector, as `kubectl exec` finds them
+//! (polymorphichelpers.SelectorsForObject). The selector is read for a session, and serves for a few
+//! seconds more.
 
 use std::fmt::Debug;
 

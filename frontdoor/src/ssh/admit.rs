@@ -1,4 +1,4 @@
-//! Whether a new connection may begin. One that may not is told so in a line, without a key exchange.
+//! Whether a new connection may begin. A refused one gets a line that says why, without a key exchange.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -8,10 +8,10 @@ use podgate_identity::addresses::Addresses;
 use crate::metrics::Metrics;
 use crate::quotas::{Full, PreAuthSlot, Quotas};
 
-/// The limit by which a connection that does not log in in time ends: its key in the configuration.
+/// The limit that ends a connection which does not log in in time: its key in the configuration.
 pub(super) const GRACE: &str = "loginGraceSeconds";
 
-/// Pieces that are read and thrown away after the last line.
+/// How many pieces are read and thrown away after the last line.
 const UNREAD: usize = 16;
 
 /// A connection that may begin.
@@ -67,7 +67,7 @@ pub(super) fn refuse(stream: std::net::TcpStream, peer: SocketAddr, full: Full, 
     tell(&stream, &format!("podgate: {full}"));
 }
 
-/// Says a line, the last. The stream does not block, and a new one has room for a line.
+/// Sends the last line. The stream does not block, and a new one has room for a line.
 pub(super) fn tell(mut stream: &std::net::TcpStream, words: &str) {
     let _ = stream.write(format!("{words}\r\n").as_bytes());
     let _ = stream.shutdown(Shutdown::Write);

@@ -1,5 +1,5 @@
-//! Reads an agent's messages, whether the client reads or not. The agent is held to the protocol and to
-//! its credit here, before anything of it waits: Opened is first, and nothing comes after the end.
+//! Reads an agent's messages, whether the client reads or not. It holds the agent to the protocol and
+//! to its credit before any message waits: Opened comes first, and nothing comes after the end.
 
 use bytes::Bytes;
 use podgate_proto::flow::{self, Offset, Violation};
@@ -18,7 +18,7 @@ pub(super) struct Flow {
 
 /// A message of the agent for the client.
 pub(super) enum Received {
-    /// With the version of the link.
+    /// With the version of the link that is used.
     Opened(u32),
     Output(Bytes),
     Stderr(Bytes),
@@ -55,8 +55,8 @@ struct Sent {
     stderr: Offset,
 }
 
-/// Reads the agent's messages; its credit bounds those that wait. Returns only if the agent breaks the
-/// protocol. Any other end of the session waits its turn behind the output.
+/// Reads the agent's messages and queues them for the client. Credit bounds how many wait. Returns only
+/// if the agent breaks the protocol: any other end of the session is queued behind the output.
 pub(super) async fn receive(
     from_agent: &mut tonic::Streaming<AgentMessage>,
     queue: mpsc::Sender<Result<Received, Error>>,
@@ -83,7 +83,7 @@ pub(super) async fn receive(
     }
 }
 
-/// Checks one message. Credit is counted here; all else waits for the client.
+/// Checks one message. Credit is counted here; every other message waits for the client.
 fn check(
     message: Option<Message>,
     sent: &mut Sent,

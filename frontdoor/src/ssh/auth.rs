@@ -1,5 +1,5 @@
-//! A client's attempts to log in. The credential says who it is; the login name only says where to, so
-//! any login name is let in.
+//! A client's attempts to log in. The credential says who the client is. The login name only says where
+//! to go, so any login name is let in.
 
 use russh::server::{Auth, PublicKeyOffer};
 use russh::{MethodKind, MethodSet};
@@ -12,7 +12,7 @@ use crate::authn::{Credential, Login, Verdict};
 #[derive(Default)]
 pub(super) struct Attempts {
     login_name: String,
-    /// Proved already, if a login takes two credentials.
+    /// The credential that was proved first, if a login takes two.
     earlier: Vec<Credential>,
     failed: usize,
     /// Whether the client has asked for the methods.
@@ -49,7 +49,7 @@ impl Attempts {
         self.failed < client.context.limits.auth_tries
     }
 
-    /// A key that the client has and did not sign with yet.
+    /// The client has this key, and has not signed with it yet.
     pub(super) async fn offered(
         &mut self,
         client: &Client,
@@ -134,7 +134,7 @@ impl Attempts {
                 client.context.metrics.login("accepted");
                 client.record(Event::accepted(identity, &credential), name);
             }
-            // The user is let in and told by their first session: a failed login has no words.
+            // The user is let in and told in their first session: SSH has no words for a failed login.
             Err(full) => {
                 client.refused(full.limit());
                 let reason = full.to_string();

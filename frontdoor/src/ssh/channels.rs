@@ -1,10 +1,10 @@
-//! The registry of a connection's channels. What it holds to:
+//! The registry of a connection's channels. Its invariants:
 //!
-//! - A channel is here from the moment it is asked for, by either end, until one end has closed it. All
-//!   of them count against the limit, those that are still opening too.
-//! - A channel is `Opening` until both ends have agreed to it. Only then has it a kind, and takes
+//! - A channel is here from the moment when either end asks for it until one end has closed it. All of
+//!   them count against the limit, also those that are still opening.
+//! - A channel is `Opening` until both ends have agreed to it. Only then does it have a kind, and takes
 //!   requests and signals.
-//! - Each has a token, which is cancelled when the channel closes or the connection ends; so a task that
+//! - Each has a token, which is cancelled when the channel closes or the connection ends. So a task that
 //!   waits for its token never outlives its channel.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 const SIGNALS: usize = 32;
 
 pub(super) struct Channels {
-    /// The limit.
+    /// How many channels there may be.
     most: usize,
     /// Cancelled when the connection is gone.
     ended: CancellationToken,
@@ -47,11 +47,11 @@ enum Kind {
     Jump,
 }
 
-/// What reaches a session apart from its channel's data, behind which it would wait.
+/// What reaches a session beside its channel's data, so that it does not wait behind the data.
 pub(super) struct Aside {
-    /// The client sends signals.
+    /// Signals from the client.
     pub(super) signals: mpsc::Receiver<Sig>,
-    /// The latest size of the client's terminal that it has sent since the channel was opened.
+    /// The latest size of the client's terminal that was sent since the channel was opened.
     pub(super) sizes: watch::Receiver<TerminalSize>,
     /// Cancelled when nobody reads the session's output any more.
     pub(super) unread: CancellationToken,
@@ -147,7 +147,7 @@ impl Channels {
         let Some(State::Open(Kind::Session { signals, .. })) = state else {
             return;
         };
-        // Names that RFC 4254 §6.10 does not have mean nothing to any program.
+        // A signal that RFC 4254 §6.10 does not name means nothing to any program.
         if !matches!(signal, Sig::Custom(_)) && signals.try_send(signal).is_err() {
             tracing::debug!("a signal is dropped: too many wait for their session");
         }

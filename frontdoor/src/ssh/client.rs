@@ -1,5 +1,5 @@
-//! A connected client: where it comes from, who it is once it has logged in, and tokens that tell its
-//! state. Its connection, its handler and its channels' tasks share it.
+//! A connected client: where it comes from, who it is once it has logged in, and tokens for its state.
+//! Its connection, its handler and its channels' tasks share it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -17,11 +17,11 @@ use crate::quotas::{ConnectionSlot, Full};
 const UNKNOWN: &str = "no key or certificate that is known was shown";
 
 pub(super) struct Client {
-    /// Names its connection to agents.
+    /// The id of its connection, for agents.
     pub(super) id: String,
     /// Where it connects from.
     pub(super) peer: SocketAddr,
-    /// Where it has connected to; in a jump, of the outer connection.
+    /// Where it has connected to. In a jump, where the outer connection has.
     pub(super) server: SocketAddr,
     pub(super) via: Via,
     pub(super) context: Arc<Context>,
@@ -43,7 +43,7 @@ pub(super) struct Client {
     pub(super) jump: Option<Jump>,
 }
 
-/// Of a connection that runs inside another (`ssh -J`).
+/// What belongs to a connection that runs inside another (`ssh -J`).
 pub(super) struct Jump {
     /// The login of the outer connection.
     pub(super) outer: Login,
@@ -76,7 +76,7 @@ impl Client {
         })
     }
 
-    /// Whether it has logged in beyond a limit of connections, and is only told so.
+    /// Whether it has logged in beyond a limit of connections. It is then only told so.
     pub(super) fn is_over_limit(&self) -> bool {
         matches!(self.slot.get(), Some(Err(_)))
     }
@@ -95,8 +95,8 @@ impl Client {
         let _ = self.context.audit.record(&event);
     }
 
-    /// Records that nobody logged in although somebody tried. The client never proves a key that is
-    /// not known, so there is no other event of it.
+    /// Records that somebody tried to log in and nobody did. A client never proves a key that is not
+    /// known, so no other event tells of it.
     pub(super) fn record_tried(&self) {
         if let Some(login_name) = self.tried.get() {
             self.record(Event::refused(None, UNKNOWN), login_name);

@@ -28,7 +28,7 @@ use crate::quotas::PreAuthSlot;
 /// For a connection's last words, once it is told to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// For a client over its limit of connections to ask for a session, which is told why.
+/// How long a client over its limit of connections has to ask for a session, which is then told why.
 const TOLD: Duration = Duration::from_secs(8);
 
 /// What sshd says to a client that does not speak SSH.
@@ -82,6 +82,7 @@ async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
         (stream, (peer, server), slot)
     };
     let socket = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+    let socket = Arc::new(socket);
     let revoked = CancellationToken::new();
     let client = Client::new(ends, Arc::clone(context), revoked, None);
     let client = Arc::new(client.map_err(io::Error::other)?);
@@ -92,6 +93,9 @@ async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
         // It may be shut down already.
         let _ = socket.shutdown(std::net::Shutdown::Both);
     };
+    let same = Arc::clone(&socket);
+    let acknowledge = move || socket::acknowledge(&*same);
+    let stream = socket::quick_ack(stream, client.logged_in.clone(), acknowledge);
     converse(stream, &client, &grace, slot, cut).await;
     Ok(())
 }
@@ -134,8 +138,8 @@ fn start(client: &Client, opened: Opened) {
     }
 }
 
-/// Speaks SSH on a stream until the connection is gone with all its tasks. `cut` ends the stream, if it can
-/// with a last line to a client that does not speak SSH.
+/// Speaks SSH on a stream until the connection and all its tasks have ended. `cut` ends the stream; its
+/// argument is a last line for a client that does not speak SSH.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: &Arc<Client>,
@@ -211,8 +215,8 @@ async fn attend(
     let _ = timeout(LAST_WORDS, goodbye).await;
 }
 
-/// Returns if nobody logs in within the grace time. Gives the slot back at the login, unless the client is
-/// over its limit of connections: this is then its only slot.
+/// Returns if nobody logs in within the grace time. Gives the slot back at the login, unless the client
+/// is over its limit of connections: then this is its only slot.
 async fn ungraceful(client: &Client, grace: &Grace, slot: PreAuthSlot) {
     tokio::select! {
         () = grace.over() => {}
@@ -223,8 +227,7 @@ async fn ungraceful(client: &Client, grace: &Grace, slot: PreAuthSlot) {
     }
 }
 
-/// Returns when the connection must end and its sessions have ended, with the reason that its client
-/// reads.
+/// Returns when the connection must end and its sessions have ended, with the reason for its client.
 async fn over(client: &Client) -> String {
     let drained = async {
         client.context.draining.cancelled().await;
@@ -246,8 +249,7 @@ async fn over(client: &Client) -> String {
         recheck::login(client).await;
         without_sessions(client).await;
     };
-    // Each of these goes on while another waits for sessions: logins are checked while the frontdoor
-    // drains.
+    // These wait at the same time: logins are still checked while the frontdoor drains.
     tokio::select! {
         full = refused => full.to_string(),
         () = drained => "this frontdoor is being stopped".to_owned(),
@@ -259,7 +261,7 @@ async fn over(client: &Client) -> String {
 async fn without_sessions(client: &Client) {
     client.tasks.close();
     client.tasks.wait().await;
-    // After its last session a client leaves by itself. If it is told to go at that moment, it reports
-    // that in place of its session's status.
+    // After its last session a client leaves by itself. If it is told to leave at that moment, it
+    // reports this instead of its session's status.
     sleep(LAST_WORDS).await;
 }

@@ -1,4 +1,4 @@
-//! How a session ended: for the log, the metrics, the audit log and its user.
+//! How a session ended: for the log, the metrics, the audit log and the user.
 
 #[derive(Debug)]
 pub(super) enum End {

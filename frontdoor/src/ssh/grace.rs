@@ -1,5 +1,5 @@
-//! The time in which a client has to log in: the configured one, and less as places for clients that log in
-//! run out.
+//! The time in which a client has to log in: the configured time, and less as slots for clients that
+//! log in fill up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::context::Context;
 
-/// How often a client that waits is looked at, since the time gets shorter when others come.
+/// How often the time is checked while a client waits: it gets shorter when others come.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Grace {

@@ -15,12 +15,13 @@ use super::auth::Attempts;
 use super::channels::{Aside, Channels, Opening};
 use super::client::{Client, Jump};
 use super::rekeys::Rekeys;
+use super::request::SFTP;
 use super::{jump, session};
 use crate::audit::Event;
 use crate::authn::{Credential, Login};
 use crate::quotas::{Full, PreAuthSlot};
 
-/// A channel that is open now, with what its task begins with.
+/// A channel that has just been opened, with what its task needs.
 pub(super) enum Opened {
     Session(session::Task, Channel<Msg>, Aside),
     Jump(jump::Task, Channel<Msg>),
@@ -36,7 +37,7 @@ pub(super) struct ConnectionHandler {
         allow(dead_code, reason = "the published russh does not ask")
     )]
     rekeys: Rekeys,
-    /// Whether a client over its limit of connections has opened the session that tells it.
+    /// Whether a client over its limit of connections has opened the session that says so.
     told: bool,
     /// Starts the task of a channel; the connection owns it.
     start: fn(&Client, Opened),
@@ -361,9 +362,10 @@ impl Handler for ConnectionHandler {
     async fn subsystem_request(
         &mut self,
         channel: ChannelId,
-        _name: &str,
+        name: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        session.channel_failure(channel)
+        let yes = name == SFTP && self.channels.start(channel);
+        Self::answer(channel, yes, session)
     }
 }

@@ -36,9 +36,9 @@ pub enum Error {
 /// The host keys and their certificates.
 #[derive(Debug)]
 pub(crate) struct HostIdentity {
-    /// With the keys alone.
+    /// The settings with keys alone.
     bare: Arc<Config>,
-    /// Whether the log says that a certificate has expired.
+    /// Whether the log already says that a certificate has expired.
     told: AtomicBool,
     certified: Option<Reloaded<Certified, Error>>,
 }

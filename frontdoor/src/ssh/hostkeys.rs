@@ -42,7 +42,7 @@ pub enum Error {
     Kind { path: PathBuf },
 }
 
-/// Reads the keys; those that are absent are made.
+/// Reads the keys, and makes those that are missing.
 pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<PrivateKey>, Error> {
     paths
         .iter()
@@ -56,7 +56,7 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<PrivateKey>, Error> {
         .collect()
 }
 
-/// The keys of a Secret, for all frontdoors that share it; one is made where it is empty.
+/// The keys of a Secret that all frontdoors share. If it is empty, a key is made.
 pub(crate) async fn shared(
     client: &kubernetes::Client,
     secret: &Reference,
@@ -127,7 +127,7 @@ fn make(path: &Path) -> Result<PrivateKey, Error> {
     };
     let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(key_error)?;
     let text = key.to_openssh(LineEnding::LF).map_err(key_error)?;
-    // Process ids are alike in containers that share the folder.
+    // Containers that share the folder may have the same process ids.
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| failed(std::io::Error::other(error)))?;
     let draft = path.with_extension(format!("{:016x}.new", u64::from_be_bytes(random)));

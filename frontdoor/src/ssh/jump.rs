@@ -58,7 +58,7 @@ pub(super) enum Mismatch {
 }
 
 impl Jump {
-    /// Reads where a channel of `client` leads. Nothing is looked up.
+    /// Reads where a channel of `client` leads, without looking anything up.
     pub(super) fn parse(
         client: &Client,
         login: &Login,
@@ -83,7 +83,7 @@ impl Jump {
         })
     }
 
-    /// The inner login, if its user is the outer one's, with the restrictions of both.
+    /// The inner login with the restrictions of both, if its user is the outer login's.
     pub(super) fn join(&self, inner: &Login) -> Result<Login, Mismatch> {
         let outer = &self.outer;
         if inner.identity.user != outer.identity.user {
@@ -99,7 +99,7 @@ impl Jump {
     }
 }
 
-/// A host name without the suffix by which a user's ssh_config tells pods from hosts.
+/// A host name without the suffix that marks pods in users' ssh_config.
 fn without_suffix<'a>(host: &'a str, suffix: &str) -> &'a str {
     let bare = host.strip_suffix(suffix);
     let bare = bare.and_then(|bare| bare.strip_suffix('.'));
@@ -118,8 +118,8 @@ pub(super) struct Task {
 }
 
 /// The container that a jump leads to: the one that its target names; else the one that the inner login
-/// name names, if the pod has it; else the default. Without a user name, ssh sends the local one. So a
-/// user who may have meant another container is told which one it is.
+/// name names, if the pod has it; else the default. Without a user name ssh sends the local one, so a
+/// user may have meant another container, and is told which one it is.
 pub(super) fn container(
     inner: &str,
     target: &Target,

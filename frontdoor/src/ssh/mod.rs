@@ -27,6 +27,7 @@ mod recheck;
 mod rekeys;
 mod request;
 mod reserved;
+mod scp;
 mod session;
 mod settings;
 mod socket;

@@ -30,7 +30,7 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// `None` if the session had begun, so that nobody refused it.
+    /// `None` if the session had begun, because then nobody refused it.
     pub(super) fn refused_by(&self) -> Option<RefusedBy> {
         match self {
             error if error.limit().is_some() => Some(RefusedBy::Limit),
@@ -54,7 +54,7 @@ impl Error {
     }
 }
 
-/// A stream that is open, and what must be held while it is.
+/// An open stream, and what must be held for as long.
 pub(super) struct Opened {
     pub(super) stream: Stream,
     /// The rights that the session depends on.
@@ -75,9 +75,7 @@ pub(super) async fn open(
     record: &Session<'_>,
 ) -> Result<Opened, Error> {
     let authorizer = &context.authorizer;
-    let permit = authorizer
-        .authorize(identity, target, action.kind())
-        .await?;
+    let permit = authorizer.authorize(identity, target, &action).await?;
     let begun = Instant::now();
     let route::Destination {
         pod,

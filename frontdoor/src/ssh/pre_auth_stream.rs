@@ -1,5 +1,6 @@
-//! The stream of a client that may not have logged in yet. Until it has, its packets are short, all of them
-//! together have a bound, and each waits for a turn at the core's time. After the login bytes only pass.
+//! The stream of a client that may not have logged in yet. Until the login its packets must be short,
+//! their sum is bounded, and each waits for a turn at the core's time. After the login, bytes only pass
+//! through.
 
 use std::io;
 use std::pin::Pin;
@@ -15,8 +16,8 @@ use super::client::Client;
 
 /// russh reads a packet in two steps: first its length, with at most one block of a cipher, then the rest.
 const LENGTH: usize = 16;
-/// Bytes of a packet before keys are exchanged, at most. Clients send some 2 KiB, a list of what they can do;
-/// to compare 32 KiB of names with ours would take longer than the exchange.
+/// Bytes of a packet before keys are exchanged, at most. Clients send some 2 KiB, a list of what they
+/// support. Comparing 32 KiB of names with ours would take longer than the key exchange.
 const CLEAR: usize = 8 * 1024;
 /// SSH_MSG_NEWKEYS, the client's last packet that is not encrypted (RFC 4253 §7.3).
 const NEWKEYS: u8 = 21;
@@ -49,19 +50,19 @@ pub(super) struct PreAuthStream<S> {
     bounds: Option<Bounds>,
 }
 
-/// What holds until the login.
+/// The bounds that hold until the login.
 struct Bounds {
     address: Network,
     /// Bytes that may still come.
     left: usize,
     /// Whether packets are not encrypted yet.
     clear: bool,
-    /// Whether the length of such a packet was read last, and so the packet comes next.
+    /// Whether the length of such a packet was read last, so that the packet comes next.
     length_read: bool,
     /// Bytes that wait for their turn.
     held: Vec<u8>,
     turn: Option<oneshot::Receiver<()>>,
-    /// When the last turn came. russh reads again once it has done what the packet asked for.
+    /// When the last turn came. russh reads again once it is done with the packet.
     begun: Option<Instant>,
 }
 
@@ -118,7 +119,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for PreAuthStream<S> {
         if buffer.remaining() > LENGTH && !bounds.held.is_empty() {
             let address = bounds.address;
             let turn = bounds.turn.get_or_insert_with(|| turns.ask(address));
-            // Nobody gives turns any more when the core ends.
+            // If the core ends, nobody gives turns any more.
             let _ = ready!(Pin::new(turn).poll(cx));
             bounds.turn = None;
             bounds.begun = Some(Instant::now());

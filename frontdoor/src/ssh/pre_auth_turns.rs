@@ -1,6 +1,6 @@
-//! Turns at a core's time for clients that have not logged in: what a core computes for them takes at most
-//! half of its time, and a session waits for one such step at most. Addresses take turns, so that one with
-//! many connections delays another by one step each.
+//! Turns at a core's time for clients that have not logged in. Work for them takes at most half of the
+//! core's time, and a session waits for at most one step of it. Addresses take turns, so an address
+//! with many connections delays another by one step each.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 /// A step that took less than this is not worth a rest, which takes a millisecond or more.
 const WORTH: Duration = Duration::from_micros(100);
-/// No step computes for longer; one that took longer has waited for something.
+/// No step computes for longer. A longer one has waited for something.
 const LONGEST: Duration = Duration::from_millis(5);
 
 /// The turns of one core.
@@ -86,7 +86,7 @@ impl PreAuthTurns {
                 continue;
             };
             let _ = turn.send(());
-            // The runtime takes the step, and looks at its sockets, before it goes on here.
+            // Before this goes on, the runtime takes the step and polls its sockets.
             yield_now().await;
             let spent = Duration::from_nanos(self.spent.swap(0, Ordering::Relaxed));
             if spent >= WORTH {
@@ -112,7 +112,7 @@ mod tests {
             .into_iter()
             .map(|last| (last, waiting.add(address(last))))
             .collect();
-        // It has gone meanwhile.
+        // This client has gone meanwhile.
         drop(all.remove(1));
         let mut order = Vec::new();
         while let Some(turn) = waiting.next() {

@@ -12,6 +12,7 @@ use super::admit::{self, GRACE};
 use super::context::Context;
 use super::grace::Grace;
 use super::proxy_protocol::{self, Ends, Step};
+use super::socket::acknowledge;
 use crate::quotas::PreAuthSlot;
 
 /// Its key in the configuration.
@@ -25,8 +26,8 @@ enum Error {
     Ended(#[from] io::Error),
 }
 
-/// Admits the client whose connection the proxy passes on, or refuses it. `ends` are the proxy's address
-/// and this frontdoor's; what is returned are the client's and the one that it has connected to.
+/// Admits the client whose connection the proxy passes on, or refuses it. `ends` are the addresses of
+/// the proxy and of this frontdoor. Returns the address of the client and the one that it connected to.
 pub(super) async fn client(
     mut stream: TcpStream,
     ends: (SocketAddr, SocketAddr),
@@ -45,7 +46,7 @@ pub(super) async fn client(
     };
     let (client, server) = match header {
         Ok(named) => named.map_or(ends, |named| (named.client, named.server)),
-        // As in a health check of this frontdoor.
+        // The proxy may merely check this frontdoor's health.
         Err(Error::Ended(reason)) => {
             tracing::debug!(peer = %proxy, %reason, "no client");
             return None;
@@ -79,6 +80,8 @@ async fn header(stream: &mut TcpStream) -> Result<Option<Ends>, Error> {
                 header.resize(read + more, 0);
                 let missing = header.get_mut(read..).unwrap_or_default();
                 stream.read_exact(missing).await?;
+                // A proxy may hold the client's own bytes until then.
+                acknowledge(&*stream);
             }
         }
     }

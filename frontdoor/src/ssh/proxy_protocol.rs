@@ -63,7 +63,7 @@ pub(crate) fn read(header: &[u8]) -> Result<Step, Error> {
 /// Version 1: one line of text.
 fn line(header: &[u8]) -> Result<Step, Error> {
     let Some(text) = header.strip_suffix(b"\r\n") else {
-        // Two bytes end it, unless one of them has come.
+        // Two bytes end it. One of them may have come.
         let missing = if header.ends_with(b"\r") { 1 } else { 2 };
         if header.len() + missing > LONGEST_LINE {
             return Err(Error::Long);

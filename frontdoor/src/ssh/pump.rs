@@ -46,7 +46,7 @@ pub(super) async fn run(
         unread,
     } = aside;
     let (opened, version) = watch::channel(0);
-    // Opened and the end take two more places than the credit allows.
+    // Opened and the end need two more places than the credit allows.
     let (queue, waiting) = mpsc::channel(MAX_WAITING + 2);
     tokio::select! {
         end = download(
@@ -68,7 +68,7 @@ fn failed(error: &Error) -> End {
     End::Failed(error.to_string())
 }
 
-/// From the agent to the client. After `unread` the output is thrown away. `opened` is told the version of
+/// From the agent to the client. After `unread` the output is thrown away. `opened` gets the version of
 /// the link.
 async fn download(
     mut waiting: mpsc::Receiver<Result<Received, Error>>,
@@ -94,7 +94,10 @@ async fn download(
             }
         };
         let (code, bytes) = match heard {
-            Some(Ok(Received::Output(bytes))) => (None, bytes),
+            Some(Ok(Received::Output(bytes))) => {
+                record.said(&bytes);
+                (None, bytes)
+            }
             Some(Ok(Received::Stderr(bytes))) => (Some(STDERR), bytes),
             Some(Ok(Received::Opened(version))) => {
                 opened.send_replace(version);
@@ -121,7 +124,7 @@ async fn download(
             None => {}
         }
         if let Some(credit) = credit.passed_on(length) {
-            // `listen` notices if the stream is over.
+            // `receive` notices if the stream is over.
             let _ = tell(to_agent, ToAgent::OutputCredit(credit)).await;
         }
     }
@@ -165,7 +168,7 @@ async fn upload(
             ChannelMsg::Data { .. } | ChannelMsg::Eof if ended => continue,
             ChannelMsg::Data { data } => {
                 context.metrics.input.inc_by(data.len() as u64);
-                record.took(data.len());
+                record.took(&data);
                 idle.moved();
                 send(data, &mut offset, to_agent, credit).await
             }

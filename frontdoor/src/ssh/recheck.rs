@@ -1,5 +1,5 @@
 //! Checks from time to time whether a client's key or certificate would still let it in. If not, its
-//! sessions are ended and it starts no other.
+//! sessions are ended and it can start no others.
 
 use tokio::time::sleep;
 
@@ -27,7 +27,7 @@ async fn own(client: &Client) {
         client.context.authenticator.refresh().await;
         if !client.context.authenticator.holds(&login.proof) {
             let (user, source) = (&login.identity.user, login.identity.source.as_str());
-            tracing::info!(user, source, peer = %client.peer, "login holds no longer");
+            tracing::info!(user, source, peer = %client.peer, "the login is no longer valid");
             return;
         }
     }

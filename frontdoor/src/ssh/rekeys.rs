@@ -1,5 +1,5 @@
-//! How often a client may exchange keys again: so many times a minute, and beyond that it waits. A bucket
-//! that fills again evenly; a client that has not used it may use it all at once.
+//! How often a client may exchange keys again: a number of times per minute, which may all come at
+//! once. Beyond that it waits.
 
 use std::time::Duration;
 
@@ -10,14 +10,15 @@ use super::client::Client;
 
 /// The limit's key in the configuration.
 const KEY: &str = "rekeysPerMinute";
-/// What an exchange is reckoned to take of the core. It is computed only after this has been asked for.
+/// The time that an exchange counts for. It is computed only after this has been asked for, so its true
+/// time is not known.
 const TAKES: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) struct Rekeys {
-    /// Time between two, if they come evenly.
+    /// The time between two exchanges that come evenly.
     apart: Duration,
-    /// When the bucket is full again.
+    /// When all exchanges of a minute are available again.
     full: Instant,
 }
 
@@ -45,13 +46,13 @@ impl Rekeys {
             sleep(wait).await;
         }
         let turns = &client.context.turns;
-        // Nobody gives turns any more when the core ends.
+        // If the core ends, nobody gives turns any more.
         let _ = turns.ask(Network::of(client.peer.ip())).await;
         turns.took(TAKES);
         Ok(())
     }
 
-    /// Takes one, and gives how long it has to wait.
+    /// Takes one exchange, and returns how long it has to wait.
     fn take(&mut self, now: Instant) -> Duration {
         self.full = self.full.max(now) + self.apart;
         (self.full - now).saturating_sub(MINUTE)

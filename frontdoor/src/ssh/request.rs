@@ -1,12 +1,18 @@
-//! What a client asks for on a session channel. The requests come through the channel, in order with its
-//! data, up to the one that starts something.
+//! What a client asks for on a session channel. The requests come through the channel, in order with
+//! its data, up to the request that starts something. A subsystem stands for the program that sshd would
+//! run, so that a forced command replaces it like any other.
 
 use std::net::SocketAddr;
 
 use podgate_proto::v1::exec::Program;
-use podgate_proto::v1::{EnvironmentVariable, Exec, Shell, Terminal, TerminalMode, TerminalSize};
+use podgate_proto::v1::files::Protocol;
+use podgate_proto::v1::open::Action;
+use podgate_proto::v1::{
+    self, EnvironmentVariable, Exec, Files, Sftp, Shell, Terminal, TerminalMode, TerminalSize,
+};
 use russh::{ChannelMsg, ChannelReadHalf, Pty};
 
+use super::scp::Scp;
 use crate::authn::restrictions::Restrictions;
 use crate::config::Sessions;
 
@@ -17,13 +23,27 @@ const MAX_TERM: usize = 256;
 /// The variable in which a forced command finds what the client asked for.
 pub(super) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
 
+/// The subsystem that serves files.
+pub(super) const SFTP: &str = "sftp";
+/// What sshd calls its own server of them (sshd_config(5), Subsystem and ForceCommand).
+const INTERNAL_SFTP: &str = "internal-sftp";
+
+/// What a client asks for.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) exec: Exec,
+    /// Whether the program stands for the subsystem.
+    sftp: bool,
+}
+
 /// Reads requests up to the one that starts something; `None` if the channel ends before that.
 pub(super) async fn gather(
     read: &mut ChannelReadHalf,
     sessions: &Sessions,
     restrictions: &Restrictions,
-) -> Option<Exec> {
-    let mut exec = Exec::default();
+) -> Option<Asked> {
+    let mut asked = Asked::default();
+    let exec = &mut asked.exec;
     let mut left = MAX_ENVIRONMENT;
     loop {
         match read.wait().await? {
@@ -73,11 +93,16 @@ pub(super) async fn gather(
             ChannelMsg::RequestShell { .. } => {
                 let login = sessions.login_shell;
                 exec.program = Some(Program::Shell(Shell { login }));
-                return Some(exec);
+                return Some(asked);
             }
             ChannelMsg::Exec { command, .. } => {
                 exec.program = Some(Program::Command(command.into()));
-                return Some(exec);
+                return Some(asked);
+            }
+            ChannelMsg::RequestSubsystem { name, .. } if name == SFTP => {
+                exec.program = Some(Program::Command(INTERNAL_SFTP.into()));
+                asked.sftp = true;
+                return Some(asked);
             }
             ChannelMsg::Close => return None,
             _ => {}
@@ -92,10 +117,54 @@ fn mode((code, argument): (Pty, u32)) -> Option<TerminalMode> {
     })
 }
 
+impl Asked {
+    /// The action that it comes to. What has a terminal is a program.
+    pub(super) fn into_action(self) -> Action {
+        let protocol = match &self.exec.program {
+            Some(Program::Command(_)) if self.sftp => Some(Protocol::Sftp(Sftp {})),
+            Some(Program::Command(command)) if self.exec.terminal.is_none() => {
+                Scp::read(command).map(|scp| Protocol::Scp(message(scp)))
+            }
+            _ => None,
+        };
+        match protocol {
+            Some(protocol) => Action::Files(Files {
+                protocol: Some(protocol),
+            }),
+            None => Action::Exec(self.exec),
+        }
+    }
+
+    /// Replaces what the client asks for by a forced command, as [`force`] does. `internal-sftp` allows
+    /// the subsystem alone, as in sshd.
+    pub(super) fn force(&mut self, command: &str) -> Result<(), &'static str> {
+        match (command, std::mem::take(&mut self.sftp)) {
+            (INTERNAL_SFTP, true) => {
+                self.sftp = true;
+                Ok(())
+            }
+            (INTERNAL_SFTP, false) => {
+                self.exec.program = Some(Program::Command(INTERNAL_SFTP.into()));
+                Err("this login allows nothing but SFTP")
+            }
+            _ => force(command, &mut self.exec),
+        }
+    }
+}
+
+fn message(scp: Scp) -> v1::Scp {
+    v1::Scp {
+        receive: scp.receive,
+        recursive: scp.recursive,
+        preserve: scp.preserve,
+        into_folder: scp.into_folder,
+        paths: scp.paths.into_iter().map(Into::into).collect(),
+    }
+}
+
 /// Replaces the client's shell or command by a forced command (sshd(8), command=), which finds the
-/// original in a variable. An error is the line that the user reads; `exec` has the forced command even
-/// then.
-pub(super) fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> {
+/// original in a variable. An error is the line for the user; `exec` has the forced command even then.
+fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> {
     let forced = Program::Command(command.to_owned().into());
     let asked = exec.program.replace(forced);
     let environment = &mut exec.environment;
@@ -112,8 +181,8 @@ pub(super) fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> 
     Ok(())
 }
 
-/// Adds what sshd tells a program of its connection. Debian's bash reads ~/.bashrc for a command only if
-/// it finds SSH_CLIENT.
+/// Adds the variables by which sshd tells a program of its connection. Debian's bash reads ~/.bashrc
+/// for a command only if it finds SSH_CLIENT.
 pub(super) fn tell_connection(exec: &mut Exec, client: SocketAddr, server: SocketAddr) {
     let (from, from_port) = (client.ip().to_canonical(), client.port());
     let (to, to_port) = (server.ip().to_canonical(), server.port());
@@ -171,7 +240,7 @@ mod tests {
                 let words = exec.environment.iter();
                 words.map(|v| format!("{}={}", v.name, v.value)).collect()
             });
-            // Even after an error, nothing but the forced command could run.
+            // Even after an error, only the forced command could run.
             assert_eq!(exec.program, Some(Program::Command("backup".into())));
             let expect = expect.map(|words| words.iter().map(|&w| w.to_owned()).collect());
             assert_eq!(forced, expect as Result<Vec<String>, _>);
@@ -186,5 +255,48 @@ mod tests {
             command(b"\xff"),
             Err("the command is not UTF-8, so it cannot be passed to this login's forced command"),
         );
+    }
+
+    #[test]
+    fn a_request_for_files_is_told_from_a_program() {
+        let command = |text: &str| Exec {
+            program: Some(Program::Command(text.to_owned().into())),
+            ..Exec::default()
+        };
+        let check = |exec: Exec, sftp: bool, forced: Option<&str>, expect: Result<&str, &str>| {
+            let mut asked = Asked { exec, sftp };
+            let forced = forced.map_or(Ok(()), |command| asked.force(command));
+            let kind = match asked.into_action() {
+                Action::Exec(_) => "exec",
+                Action::Files(files) => match files.protocol {
+                    Some(Protocol::Sftp(_)) => "sftp",
+                    Some(Protocol::Scp(scp)) if scp.receive => "scp -t",
+                    Some(Protocol::Scp(_)) => "scp -f",
+                    None => "nothing",
+                },
+                _ => "another",
+            };
+            assert_eq!(forced.map(|()| kind), expect);
+        };
+        check(command("internal-sftp"), true, None, Ok("sftp"));
+        check(command("internal-sftp"), false, None, Ok("exec"));
+        check(command("scp -t ."), false, None, Ok("scp -t"));
+        let terminal = Exec {
+            terminal: Some(Terminal::default()),
+            ..command("scp -t .")
+        };
+        check(terminal, false, None, Ok("exec"));
+        // A forced command replaces the subsystem, too, and may be either.
+        check(command("internal-sftp"), true, Some("id"), Ok("exec"));
+        check(command("id"), false, Some("scp -f /data"), Ok("scp -f"));
+        check(
+            command("internal-sftp"),
+            true,
+            Some("internal-sftp"),
+            Ok("sftp"),
+        );
+        let only = Err("this login allows nothing but SFTP");
+        check(command("id"), false, Some("internal-sftp"), only);
+        check(command("scp -t ."), false, Some("internal-sftp"), only);
     }
 }

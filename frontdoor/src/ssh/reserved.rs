@@ -1,5 +1,5 @@
-//! Answers the login names that mean no pod (`help`, `whoami`, `pods`): text on stdout and status 0,
-//! whatever program was asked for. No agent is dialled. The API server is asked only by `pods`, for the
+//! Answers the login names that mean no pod (`help`, `whoami`, `pods`) with text on stdout and status
+//! 0, whatever program was asked for. No agent is dialled. Only `pods` asks the API server, about the
 //! namespaces that it may show.
 
 use std::time::Duration;

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_proto::v1::Exec;
-use podgate_proto::v1::exec::Program;
 use podgate_proto::v1::open::Action;
+use podgate_proto::v1::{self, exec::Program};
 use russh::server::Msg;
 use russh::{Channel, ChannelReadHalf, ChannelWriteHalf};
 use tokio::time::{sleep, timeout};
@@ -16,7 +15,7 @@ use tracing::Instrument;
 use super::channels::Aside;
 use super::client::Client;
 use super::end::End;
-use super::request::{self, ORIGINAL_COMMAND};
+use super::request::{self, Asked, ORIGINAL_COMMAND};
 use super::{channels, id, open, pump, recheck, reserved};
 use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
@@ -27,7 +26,7 @@ use podgate_identity::Identity;
 
 /// How long a client may take to accept the line that says why its session failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// What a user reads whose right to enter the pod is lost.
+/// What a user reads who has lost the right to enter the pod.
 const REVOKED: &str = "you may not enter this pod any more; the session is ended";
 /// The exit status of a session that failed by no fault of its program, as in ssh itself.
 const FAILED: u32 = 255;
@@ -36,7 +35,7 @@ pub(super) struct Task {
     pub(super) client: Arc<Client>,
     pub(super) identity: Arc<Identity>,
     pub(super) restrictions: Arc<Restrictions>,
-    /// The login name that says where to.
+    /// The login name, which says where the session goes.
     pub(super) login_name: String,
     /// In a jump, the login name of the inner connection, which may name a container.
     pub(super) inner: Option<String>,
@@ -60,8 +59,8 @@ impl Task {
     pub(super) async fn run(self, channel: Channel<Msg>, aside: Aside) {
         let (mut read, write) = channel.split();
         let context = &self.client.context;
-        let exec = tokio::select! {
-            exec = request::gather(&mut read, &context.sessions, &self.restrictions) => exec,
+        let asked = tokio::select! {
+            asked = request::gather(&mut read, &context.sessions, &self.restrictions) => asked,
             () = context.draining.cancelled() => None,
             // A channel on which nothing is asked for is no session, so the idle time does not count
             // here.
@@ -69,11 +68,11 @@ impl Task {
             () = self.client.revoked.cancelled() => None,
             () = self.closed.cancelled() => None,
         };
-        if let Some(exec) = exec {
+        if let Some(asked) = asked {
             match id::random() {
                 Ok(id) => {
                     let span = tracing::info_span!("session", %id, user = %self.identity.user);
-                    let session = self.session(exec, &id, read, &write, aside);
+                    let session = self.session(asked, &id, read, &write, aside);
                     session.instrument(span).await;
                 }
                 Err(error) => tracing::error!(%error, "no random numbers"),
@@ -82,27 +81,29 @@ impl Task {
         channels::close(&write, &self.closed).await;
     }
 
-    /// Carries the session from the request to its end, and tells everybody of both.
+    /// Carries the session from the request to its end, and reports both to the log, the metrics and
+    /// the audit log.
     async fn session(
         &self,
-        mut exec: Exec,
+        mut asked: Asked,
         id: &str,
         mut read: ChannelReadHalf,
         write: &ChannelWriteHalf<Msg>,
         mut aside: Aside,
     ) {
         let metrics = &self.client.context.metrics;
-        request::tell_connection(&mut exec, self.client.peer, self.client.server);
+        request::tell_connection(&mut asked.exec, self.client.peer, self.client.server);
         let forced = self.restrictions.command.as_deref();
-        let forced = forced.map(|command| request::force(command, &mut exec));
-        let asked = forced.is_some().then_some(ORIGINAL_COMMAND);
-        let tty = exec.terminal.is_some();
-        let greet = tty && matches!(exec.program, Some(Program::Shell(_)));
-        let action = Action::Exec(exec);
+        let forced = forced.map(|command| asked.force(command));
+        let replaced = forced.is_some().then_some(ORIGINAL_COMMAND);
+        let program = audit::Program::of(&asked.exec, replaced);
+        let shell = matches!(asked.exec.program, Some(Program::Shell(_)));
+        let action = asked.into_action();
         let kind = action.kind();
+        let tty = matches!(&action, Action::Exec(exec) if exec.terminal.is_some());
         let from = (self.client.peer, self.client.via, self.login_name.as_str());
         let audit = &self.client.context.audit;
-        let record = audit::Session::new(audit, id, &self.identity, from, &action, asked);
+        let record = audit::Session::new(audit, id, &self.identity, from, (&action, program));
         let slot = match self.admit(forced.unwrap_or(Ok(())), &record) {
             Ok(slot) => slot,
             Err(line) => return self.fail(&line, write).await,
@@ -113,7 +114,7 @@ impl Task {
             record: &record,
             write,
             tty,
-            greet,
+            greet: tty && shell,
         };
         metrics.sessions_active.inc();
         let end = tokio::select! {
@@ -129,7 +130,7 @@ impl Task {
         self.tell(&end, write).await;
     }
 
-    /// Checks what needs no lookup. An error is the line that the user reads.
+    /// Checks what needs no lookup. An error is the line for the user.
     fn admit(
         &self,
         forced: Result<(), &'static str>,
@@ -182,8 +183,8 @@ impl Task {
         }
     }
 
-    /// Tells the user why there is no session, or no longer one. A client that does not take the line
-    /// does not get it.
+    /// Tells the user why there is no session, or no longer one. A client that does not read the line
+    /// in time does not get it.
     async fn fail(&self, line: &str, write: &ChannelWriteHalf<Msg>) {
         let tell = write.extended_data_bytes(pump::STDERR, format!("podgate: {line}\r\n"));
         tokio::select! {
@@ -200,6 +201,10 @@ impl Session<'_> {
         let (task, record, write) = (self.task, self.record, self.write);
         let (context, identity) = (&*task.client.context, &*task.identity);
         let target = match Target::parse(&task.login_name, &context.sessions.default_namespace) {
+            Ok(Target::Reserved(_)) if action.kind() == v1::Action::Files => {
+                let line = "this login name answers a question; it has no files".to_owned();
+                return self.refused(RefusedBy::Route, line);
+            }
             Ok(Target::Reserved(word)) => {
                 return reserved::answer(word, identity, context, write, self.tty).await;
             }
@@ -238,7 +243,7 @@ impl Session<'_> {
                 }
                 if let Some(notice) = notice.filter(|_| self.tty) {
                     let line = format!("podgate: {notice}\r\n");
-                    // A client that does not take the line does not get it.
+                    // A client that does not read the line in time does not get it.
                     let tell = write.extended_data_bytes(pump::STDERR, line);
                     let _ = timeout(LAST_WORDS, tell).await;
                 }

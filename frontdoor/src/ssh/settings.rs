@@ -74,7 +74,8 @@ pub(super) fn settings(
 fn preferred() -> Preferred {
     const NISTP: fn(EcdsaCurve) -> Algorithm = |curve| Algorithm::Ecdsa { curve };
     Preferred {
-        // None over a finite field: group 16 costs 0.1 s of a core, and whoever asks for it nothing.
+        // No exchange over a finite field: group 16 costs 0.1 s of a core, and costs the client that
+        // asks for it nothing.
         kex: Cow::Borrowed(&[
             kex::MLKEM768X25519_SHA256,
             kex::CURVE25519,

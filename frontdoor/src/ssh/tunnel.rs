@@ -1,5 +1,6 @@
-//! A channel as the stream that another SSH connection runs on. Bytes are read from the channel only when
-//! they are asked for, and written only into the client's window. Once it is cut, both directions end.
+//! A channel as the stream that another SSH connection runs on. Bytes are read from the channel only
+//! when they are asked for, and written only into the client's window. Once it is cut, both directions
+//! end.
 
 use std::future::Future;
 use std::io;

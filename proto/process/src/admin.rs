@@ -24,8 +24,8 @@ use crate::listener::accept_until;
 use crate::metrics::RefusedConnections;
 use crate::ready::Ready;
 
-/// The bounds of the admin address, unless the configuration has others. Few peers come: the kubelet and
-/// what collects metrics.
+/// The bounds of the admin address, unless the configuration has others. Few peers connect: the kubelet
+/// and whatever collects metrics.
 pub const BOUNDS: Bounds = Bounds {
     total: 64,
     per_address: 16,
@@ -52,7 +52,7 @@ pub struct Admin {
     pub draining: CancellationToken,
     /// How many connections it takes.
     pub bounds: Bounds,
-    /// Counts those that it does not take.
+    /// Counts the connections that find no slot.
     pub refused: RefusedConnections,
 }
 

@@ -12,7 +12,8 @@ pub struct Bounds {
     pub total: u16,
     /// Of one address.
     pub per_address: u16,
-    /// New connections a second of one address, in the long run. Ten seconds' worth may come at once.
+    /// New connections per second from one address, in the long run. Ten seconds' worth may come at
+    /// once.
     pub per_second_and_address: u16,
 }
 

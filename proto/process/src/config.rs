@@ -78,7 +78,7 @@ pub fn parse<F: DeserializeOwned>(yaml: &str) -> Result<F, String> {
         })
     });
     parsed.map_err(|error| {
-        // The lines after the first draw the place in the file.
+        // The lines after the first show the place in the file as a drawing.
         let reason = error.to_string();
         let reason = reason.lines().next().unwrap_or_default();
         format!("{key}{}", reason.trim_start_matches("error: "))

@@ -1,6 +1,7 @@
-//! Slots for the connections of a listener whose peers are strangers: bounded in total, for each
-//! address, and in how many come. While the slots are taken, a connection that has been silent for a
-//! while gives way to a new one, so that strangers who hold slots keep nobody out.
+//! Slots for the connections of a listener whose peers are strangers. Their number is bounded in total
+//! and for each address, and so is the rate of new connections. While all are taken, a connection that
+//! has been silent for a while gives way to a new one, so that strangers who hold slots keep nobody
+//! out.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RATES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 /// Addresses that are known to be good.
 const KNOWN: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
-/// The seconds whose connections may come at once.
+/// How many seconds' worth of connections may come at once.
 const BURST: u32 = 10;
 
 /// A listener has no slot for a connection.
@@ -176,7 +177,7 @@ impl Taken {
     ) -> Result<Option<Full>, Full> {
         let total = usize::from(bounds.total);
         let own = usize::from(bounds.per_address);
-        // What a known address has of its own is nearly all of the slots, and not all of them.
+        // A known address may have most of the slots, but not all of them.
         let own = if known { own.max(total * 3 / 4) } else { own };
         let late = |one: &Connection| one.yields && now.duration_since(one.since) >= PATIENCE;
         if self.count(network) >= own {
@@ -188,7 +189,7 @@ impl Taken {
         if self.connections.len() < total {
             return Ok(None);
         }
-        // A known address goes before all others.
+        // A known address goes first.
         let gone = known && self.end(|one| one.yields && !one.known)
             || match self.largest(|one| late(one) && (known || !one.known)) {
                 Some(most) if self.count(most) > self.count(network) => {
@@ -240,7 +241,7 @@ impl ConnectionSlot {
         self.slots.lock().known.put(self.network, ());
     }
 
-    /// Runs a connection, for so long at most, and ends it when it has to give way.
+    /// Runs a connection for at most this long, and ends it when it has to give way.
     pub async fn hold<F: Future>(
         &self,
         limit: Duration,

@@ -1,5 +1,5 @@
-//! The limit of open files. Service managers start programs with 1024, for those that call select(2).
-//! A session takes one or two descriptors, an SSH connection two.
+//! The limit of open files. Service managers start programs with 1024, for the sake of programs that
+//! call select(2). A session takes one or two descriptors, an SSH connection two.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 

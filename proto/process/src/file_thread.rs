@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 /// How long a caller waits for a call, at most.
 const LIMIT: Duration = Duration::from_secs(2);
-/// Calls whose callers wait, with their data, that may be queued. Further callers wait before they
+/// How many calls with a waiting caller may be queued; they hold data. Further callers wait before they
 /// queue theirs.
 const CALLS: usize = 16;
 /// All calls that may be queued, with and without a waiting caller. Those without are small.

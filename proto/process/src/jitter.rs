@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A time from `least` to `most`.
 pub fn between(least: Duration, most: Duration) -> Duration {
     let mut bytes = [0; 4];
-    // Without random bytes it is `least`: then they only stay in step.
+    // Without random bytes it is `least`. The tasks then merely stay in step.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     let part = f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX);
     least + most.saturating_sub(least).mul_f64(part)

@@ -137,7 +137,7 @@ where
         }
         let start = || {
             let thread = FileThread::start("reload");
-            let report = |error| tracing::error!(%error, "files are not followed");
+            let report = |error| tracing::error!(%error, "changes of files are not noticed");
             thread.map_err(report).ok()
         };
         self.thread.get_or_init(start).as_ref()
@@ -179,7 +179,7 @@ impl<T, E: fmt::Display> Followed<T, E> {
                 let error = error.to_string();
                 let known = look.retry.take().is_some_and(|(_, known)| known == error);
                 if changed || !known {
-                    tracing::error!(%error, files = ?self.files, "not reloaded, the last value stays");
+                    tracing::error!(%error, files = ?self.files, "the files cannot be read again; the last value stays in force");
                 }
                 look.retry = Some((now + RETRY, error));
             }
@@ -205,7 +205,7 @@ fn stamps(files: &[PathBuf]) -> io::Result<Vec<Stamp>> {
         let meta = fs::metadata(path)?;
         stamps.push(Stamp::of(&meta));
         if meta.is_dir() {
-            // The time of a folder tells which files come and go, but not that one is written.
+            // A folder's time changes when files come or go, but not when one is written.
             let paths: io::Result<Vec<_>> =
                 fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect();
             let mut paths = paths?;

@@ -7,15 +7,15 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-/// Most items that wait for a busy worker.
+/// How many items may wait for a busy worker.
 const BACKLOG: usize = 128;
 
 /// Tasks that run before sockets are polled again. A transfer's task runs long, and a keystroke should
 /// not wait for many of them.
 const EVENT_INTERVAL: u32 = 7;
 
-/// Most threads that are started without being configured. A node with many cores runs other things,
-/// too, and each thread has connections of its own.
+/// How many threads are started if the configuration does not say. A node with many cores runs other
+/// programs too, and each thread has connections of its own.
 const MOST: usize = 8;
 
 /// The default number of threads: one a core. With few cores, more threads shorten a shell's wait

@@ -76,7 +76,7 @@ pub enum Request<'a> {
         offset: u64,
         data: &'a [u8],
     },
-    /// What is asked of a link is asked of the link itself.
+    /// If the path is a link, the question is about the link itself.
     LinkStat {
         path: &'a [u8],
     },

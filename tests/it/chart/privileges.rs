@@ -1,4 +1,5 @@
-//! All privilege that the chart gives to anybody: this table is the claim, and what is rendered beyond it fails.
+//! All privileges that the chart gives to anybody. The table is the claim; any rendered privilege
+//! beyond it fails.
 
 use std::collections::BTreeMap;
 
@@ -52,18 +53,25 @@ const RULES: &[(&str, &str, &str, &str, bool)] = &[
 /// The node helper's, and nobody else has any.
 const CAPABILITIES: [&str; 3] = ["KILL", "SYS_PTRACE", "DAC_READ_SEARCH"];
 
-/// What of the node may be mounted, by volume. The last two are where values name a folder.
-const HOST_PATHS: [&str; 3] = ["kubelet-certificate", "journal", "tls"];
+/// What of the node may be mounted, by volume. All but the first are where values name a folder.
+const HOST_PATHS: [&str; 4] = ["kubelet-certificate", "journal", "tls", "entry-journal"];
+
+/// What those see that have more privilege than others, by container: these volumes and no others.
+const VOLUMES: [(&str, &[&str]); 2] = [
+    ("node-helper", &["node"]),
+    ("node-entry", &["entry", "entry-journal"]),
+];
 
 /// Nobody has more than the tables say.
 pub(super) fn hold(objects: &[Object]) -> Checked {
+    directly(objects)?;
     for object in objects {
         if let Some(pod) = pod(object) {
             pod_holds(&pod).map_err(|why| format!("{}: {why}", object.file))?;
         }
         let kind = object.object["kind"].as_str().unwrap_or_default();
         if matches!(kind, "ClusterRole" | "Role") {
-            // Both have the same rules.
+            // Roles and ClusterRoles have the same rules.
             let mut role = object.object.clone();
             role["kind"] = "ClusterRole".into();
             let role: ClusterRole = serde_json::from_value(role).map_err(|e| e.to_string())?;
@@ -75,6 +83,28 @@ pub(super) fn hold(objects: &[Object]) -> Checked {
         }
     }
     Ok(())
+}
+
+/// An agent that starts everything by the node entry has no right to exec.
+fn directly(objects: &[Object]) -> Checked {
+    let config = objects
+        .iter()
+        .find_map(|it| it.object["data"]["agent.yaml"].as_str());
+    let is_direct = config.is_some_and(|it| it.lines().any(|line| line == "runtime: direct"));
+    let role = |it: &&Object| it.object["kind"] == "ClusterRole" && it.file == "agent/rbac.yaml";
+    let role = objects.iter().find(role).ok_or("no role of the agent's")?;
+    let rules = role.object["rules"].as_array();
+    let may_exec = rules.into_iter().flatten().any(|rule| {
+        let holds = |key: &str, word: &str| {
+            let words = rule[key].as_array();
+            words.is_some_and(|it| it.iter().any(|it| it == word))
+        };
+        holds("resources", "nodes/proxy") && holds("verbs", "create")
+    });
+    match may_exec == is_direct {
+        true => Err(format!("direct: {is_direct}, may exec: {may_exec}")),
+        false => Ok(()),
+    }
 }
 
 fn rule_holds(role: &str, rule: &PolicyRule) -> Checked {
@@ -100,9 +130,10 @@ fn rule_holds(role: &str, rule: &PolicyRule) -> Checked {
 }
 
 fn pod_holds(pod: &PodSpec) -> Checked {
-    let helper = pod.containers.iter().any(|one| one.name == "node-helper");
-    if pod.host_pid.unwrap_or_default() != helper {
-        return Err("hostPID is the node helper's alone".into());
+    let named = |name: &str| VOLUMES.iter().any(|(needs, _)| *needs == name);
+    let needs = pod.containers.iter().any(|one| named(&one.name));
+    if pod.host_pid.unwrap_or_default() != needs {
+        return Err("hostPID is for node helper and node entry alone".into());
     }
     if pod.host_network.is_some() || pod.host_ipc.is_some() || pod.host_users.is_some() {
         return Err("a namespace of the node".into());
@@ -126,6 +157,24 @@ fn pod_holds(pod: &PodSpec) -> Checked {
 
 fn container_holds(container: &Container, pod: &PodSpec) -> Checked {
     let given = container.security_context.clone().unwrap_or_default();
+    let mounts = container.volume_mounts.iter().flatten();
+    if let Some((_, volumes)) = VOLUMES.iter().find(|(name, _)| *name == container.name)
+        && mounts
+            .clone()
+            .any(|it| !volumes.contains(&it.name.as_str()))
+    {
+        return Err("sees more than it needs".into());
+    }
+    if container.name == "node-entry" {
+        // What it starts can have no more than itself. It listens to nobody outside of its pod.
+        let is_whole = given.privileged == Some(true) && given.allow_privilege_escalation.is_none();
+        let is_root = given.run_as_user == Some(0) && given.capabilities.is_none();
+        let is_closed = given.read_only_root_filesystem == Some(true) && container.ports.is_none();
+        return match is_whole && is_root && is_closed && container.env.is_none() {
+            true => Ok(()),
+            false => Err("is not as the entry must be".into()),
+        };
+    }
     let seccomp = given.seccomp_profile.map(|profile| profile.type_);
     if seccomp.as_deref() != Some("RuntimeDefault") {
         return Err("no seccomp profile".into());
@@ -161,8 +210,7 @@ fn container_holds(container: &Container, pod: &PodSpec) -> Checked {
     if given.run_as_non_root != Some(true) || user.is_none_or(|user| user == 0) {
         return Err("may be root".into());
     }
-    let written = container.volume_mounts.iter().flatten();
-    for mount in written.filter(|mount| mount.read_only != Some(true)) {
+    for mount in mounts.filter(|mount| mount.read_only != Some(true)) {
         if !matches!(mount.name.as_str(), "journal" | "tmp" | "user-ca") {
             return Err(format!("may write to {}", mount.name));
         }

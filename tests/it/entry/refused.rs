@@ -1,16 +1,15 @@
 //! What the entry does not start, and why.
 
 use std::os::fd::AsFd;
-use std::process::Command;
 
 use podgate_node_entry::ids::Handle;
 use podgate_node_entry::protocol::{Action, Answer, Start};
 use podgate_node_entry::reason::{Bound, Reason};
 use podgate_tests::fixtures::images::Image;
 use podgate_tests::instruments::holder::{command, of, sealed};
-use podgate_tests::real::containerd::{ContainerSpec, Containerd, PodSpec};
+use podgate_tests::real::containerd::{ContainerSpec, PodSpec};
 
-use super::{Stage, stage, stage_with};
+use super::{Stage, stage, stage_with, task};
 
 fn refused(stage: &mut Stage, start: Start) -> Option<Reason> {
     stage.holder.start(start, &command("true")).unwrap().err()
@@ -44,19 +43,6 @@ async fn only_the_container_that_is_meant_is_entered_while_it_runs() {
         refused(&mut stage, start),
         Some(Reason::Gone),
         "another one has its name"
-    );
-}
-
-fn task(containerd: &Containerd, verb: &str, id: &str) {
-    let mut ctr = Command::new("ctr");
-    ctr.args(["-n", "k8s.io", "--address"])
-        .arg(containerd.socket())
-        .args(["task", verb, id]);
-    let done = ctr.output().unwrap();
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
     );
 }
 

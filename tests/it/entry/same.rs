@@ -1,10 +1,12 @@
 //! What a program has is what the runtime's own exec gives it, in every kind of pod.
 
+use std::process::Command;
+
 use podgate_tests::fixtures::images::Image;
 use podgate_tests::instruments::holder::{command, of};
 use podgate_tests::real::containerd::{ContainerSpec, PodSpec};
 
-use super::stage_with;
+use super::{Stage, field, stage_with};
 
 /// Prints what a process has, without what is of this very process: numbers of its own and times.
 const SHOW: &str = r#"
@@ -19,8 +21,37 @@ ulimit -a
 env | grep -vE '^(USER|LOGNAME|SHELL|SHLVL|PWD|_)=' | sort
 "#;
 
+/// Gives the entry limits, scheduling and affinity that its programs are not to have.
+fn other_surroundings(stage: &Stage) {
+    let [starter, _] = stage.entry.pids().unwrap();
+    let pid = &starter.to_string();
+    for words in [
+        ["prlimit", "--nofile=500:", "--core=7:", "--pid", pid].as_slice(),
+        &["renice", "-n", "7", "-p", pid],
+        &["taskset", "-a", "-p", "1", pid],
+        &["chrt", "--batch", "-p", "0", pid],
+        &["ionice", "-c", "3", "-p", pid],
+    ] {
+        let done = Command::new(words[0]).args(&words[1..]).output().unwrap();
+        assert!(done.status.success(), "{words:?}: {done:?}");
+    }
+    // Only with CAP_SYS_RESOURCE can its programs get another one back.
+    let capabilities = u64::from_str_radix(&field(starter, "CapEff:"), 16).unwrap();
+    if capabilities & 1 << 24 != 0 {
+        std::fs::write(format!("/proc/{pid}/oom_score_adj"), "321").unwrap();
+    }
+}
+
 async fn compare(name: &str, container: ContainerSpec, arguments: &[&str]) {
-    let mut stage = stage_with(PodSpec::new(name).container(container), arguments).await;
+    let pod = PodSpec::new(name).container(container);
+    compare_in(pod.clone(), arguments).await;
+    compare_in(pod.crun(), arguments).await;
+}
+
+async fn compare_in(pod: PodSpec, arguments: &[&str]) {
+    let name = format!("{} {}", pod.name, pod.runtime);
+    let mut stage = stage_with(pod, arguments).await;
+    other_surroundings(&stage);
     let id = stage.pod.container_id("app").unwrap();
     // With a descriptor at 0, as the entry's programs have one there.
     let theirs = stage

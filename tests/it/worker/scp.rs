@@ -4,8 +4,8 @@ use std::process::Output;
 
 use super::{Small, Worker, fails, same, succeeds, tree};
 
-/// What stands for ssh: it runs the command that it is given, with the worker for scp. The client
-/// quotes nothing that the tests' names have.
+/// Stands in for ssh: runs the command that it is given, with the worker in place of scp. The client
+/// quotes nothing in the names that the tests use.
 const SSH: &str = r#"
 for command; do :; done
 set -f
@@ -84,4 +84,30 @@ fn a_full_disk_is_told_and_the_next_file_comes() {
     let told = said.matches("small/large: No space left on device").count();
     assert_eq!(told, 1, "{said}");
     assert!(worker.work().join("small/other").exists());
+}
+
+#[test]
+fn patterns_stand_for_what_they_match() {
+    let worker = Worker::new(SSH);
+    let work = worker.work();
+    for name in ["a.txt", "b.txt", "c.bin", ".d.txt"] {
+        std::fs::write(work.join(name), name).unwrap();
+    }
+    std::fs::create_dir_all(work.join("to/x")).unwrap();
+    std::fs::create_dir_all(work.join("to/y")).unwrap();
+    // The client does not look at the names of what it gets with -T.
+    succeeds(&worker.scp(&["-T", "pod:./*.txt", "to/x"]));
+    let got = |folder: &str| {
+        let entries = work.join(folder).read_dir().unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(got("to/x"), ["a.txt", "b.txt"]);
+    let said = fails(&worker.scp(&["pod:nothing*", "to/y"]));
+    assert!(said.contains("nothing*: No such file"), "{said}");
+    succeeds(&worker.scp(&["c.bin", "pod:to/[y]"]));
+    assert_eq!(got("to/y"), ["c.bin"]);
+    let said = fails(&worker.scp(&["c.bin", "pod:to/*"]));
+    assert!(said.contains("it stands for several paths"), "{said}");
 }

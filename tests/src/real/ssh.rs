@@ -1,4 +1,4 @@
-//! The OpenSSH client, told nothing of this machine's own configuration, keys or hosts.
+//! The OpenSSH client, without this machine's own configuration, keys or hosts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -120,6 +120,25 @@ impl Client {
         command
     }
 
+    /// Another program of OpenSSH, as `sftp` or `scp`, to which a test adds words. Targets are
+    /// [`address`](Self::address)es.
+    pub fn tool(&self, program: &str) -> Command {
+        let mut words = self.enter.iter().cloned().chain([program.to_owned()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(self.options());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        command
+    }
+
+    /// A target as programs of OpenSSH take it.
+    pub fn address(&self, target: &str) -> String {
+        format!("{target}@{}", self.host)
+    }
+
     /// Runs a command in a target, its stdin empty.
     ///
     /// # Errors
@@ -164,7 +183,7 @@ impl Client {
         let option = format!("-oControlPath={}", path.display());
         let mut ssh = self.ssh(&["-M", "-N", &option], target);
         let master = ssh.spawn().context("ssh")?;
-        // Its socket is the sign; ssh has no other.
+        // Its socket shows that it is ready; ssh gives no other sign.
         let there = || async { path.exists().then_some(()) };
         eventually("a shared connection", WITHIN, there).await?;
         Ok(Shared {

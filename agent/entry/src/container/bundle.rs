@@ -14,7 +14,7 @@ use super::runtime::Runtime;
 use crate::processes::{self, Stat};
 
 /// Where containerd's state is: as it is packaged, and as k3s and RKE2, microk8s, and k0s have it.
-pub(crate) const STATES: &[&str] = &[
+pub(crate) const STATES: [&str; 4] = [
     "/run/containerd",
     "/run/k3s/containerd",
     "/var/snap/microk8s/common/run/containerd",
@@ -22,6 +22,15 @@ pub(crate) const STATES: &[&str] = &[
 ];
 /// The bundles of what the kubelet asks for, below that.
 const BUNDLES: &str = "io.containerd.runtime.v2.task/k8s.io";
+
+/// Where CRI-O has its containers (`conmon` bundles), and what their runtimes know of them. These are bundles of
+/// another layout, with other annotations.
+const CRIO: &[&str] = &[
+    "/run/containers/storage/overlay-containers",
+    "/var/run/containers/storage/overlay-containers",
+    "/run/runc",
+    "/run/crun",
+];
 
 /// A container that runs.
 #[derive(Debug)]
@@ -63,7 +72,7 @@ impl Bundles {
         let bundle = bundles
             .into_iter()
             .find(|bundle| self.node.is_folder(bundle));
-        let bundle = bundle.ok_or(Reason::Gone)?;
+        let bundle = bundle.ok_or_else(|| self.elsewhere(id))?;
         let config = self
             .object(&bundle.join("config.json"))?
             .ok_or(Reason::Gone)?;
@@ -82,6 +91,30 @@ impl Bundles {
             runtime,
             first,
         })
+    }
+
+    /// Why there is no bundle of a container.
+    fn elsewhere(&self, id: &ContainerId) -> Reason {
+        let folders = CRIO
+            .iter()
+            .map(|folder| Path::new(folder).join(id.as_ref()));
+        if folders
+            .into_iter()
+            .any(|folder| self.node.is_folder(&folder))
+        {
+            return Reason::OtherService("CRI-O".to_owned());
+        }
+        Reason::Gone
+    }
+
+    /// Containers of this node, some of them.
+    pub(crate) fn some(&self, most: usize) -> Vec<ContainerId> {
+        let names = self
+            .folders
+            .iter()
+            .flat_map(|folder| self.node.names(folder, most));
+        let ids = names.filter_map(|name| name.try_into().ok());
+        ids.take(most).collect()
     }
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Reason> {
@@ -108,5 +141,32 @@ impl Container {
     pub(crate) fn sees_the_node(&self) -> bool {
         let theirs = processes::namespace(&self.first.pid.to_string(), "pid");
         theirs.is_none() || theirs == processes::namespace("self", "pid")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_of_another_service_is_not_taken_for_one_that_is_gone() {
+        let root = std::env::temp_dir().join(format!("podgate-bundles-{}", std::process::id()));
+        let id = |digit: &str| -> ContainerId { digit.repeat(64).try_into().unwrap() };
+        let make = |folder: &str| std::fs::create_dir_all(root.join(folder)).unwrap();
+        for (digit, folder) in [("a", CRIO[0]), ("b", CRIO[2]), ("c", CRIO[3])] {
+            make(&format!(".{folder}/{}", digit.repeat(64)));
+        }
+        make(&format!("run/containerd/{BUNDLES}/{}", "d".repeat(64)));
+        make(&format!("run/containerd/{BUNDLES}/.other"));
+        let bundles = Bundles::new(&root, &STATES.map(PathBuf::from)).unwrap();
+        let why = |digit| bundles.find(&id(digit)).unwrap_err();
+        for digit in ["a", "b", "c"] {
+            assert_eq!(why(digit), Reason::OtherService("CRI-O".into()), "{digit}");
+            assert!(why(digit).leaves_the_kubelet());
+        }
+        assert_eq!(why("d"), Reason::Gone, "it has no description");
+        assert_eq!(why("e"), Reason::Gone);
+        assert_eq!(bundles.some(9), [id("d")]);
+        std::fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 
 use super::json::MAX_BYTES;
 
@@ -62,6 +62,18 @@ impl Root {
         })
     }
 
+    /// The names in a folder, some of them; none if it is not there.
+    pub(crate) fn names(&self, path: &Path, most: usize) -> Vec<String> {
+        let opened = self.open(path, OFlags::RDONLY | OFlags::DIRECTORY);
+        let entries = opened.and_then(|it| Ok(Dir::read_from(it)?));
+        let names = entries.into_iter().flatten().flatten();
+        let names = names.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+        names
+            .filter(|name| !name.starts_with('.'))
+            .take(most)
+            .collect()
+    }
+
     pub(crate) fn is_folder(&self, path: &Path) -> bool {
         self.open(path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
     }
@@ -80,6 +92,12 @@ mod tests {
         assert!(root.read(Path::new("/etc")).is_err());
         assert!(root.is_program(Path::new("/bin/sh")));
         assert!(!root.is_program(Path::new("/etc/passwd")) && !root.is_program(Path::new("/etc")));
+        assert!(
+            root.names(Path::new("/etc"), 9999)
+                .contains(&"passwd".to_owned())
+        );
+        assert_eq!(root.names(Path::new("/etc"), 2).len(), 2);
+        assert_eq!(root.names(Path::new("/none"), 2).len(), 0);
         assert!(root.is_folder(Path::new("/etc")) && !root.is_folder(Path::new("/bin/sh")));
     }
 }

@@ -20,7 +20,7 @@ use crate::processes::{self, Stat};
 const PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A shim that runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shim(i32);
 
 impl Shim {

@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SocketFlags, accept_with};
 
 use podgate_node_entry::channel::Channel;
@@ -112,7 +111,7 @@ impl Front {
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return Ok(()),
             accepted => accepted.context("accept")?,
         };
-        let uid = socket_peercred(&accepted)?.uid.as_raw();
+        let uid = system::peer_user(&accepted)?;
         if !self.uids.contains(&uid) {
             eprintln!("podgate-node-entry: user {uid} may not connect");
             return Ok(());

@@ -8,12 +8,15 @@ use super::options::Options;
 use super::outbox::Outbox;
 use super::programs::Programs;
 use super::reaper::Reaper;
+use super::survey::Survey;
 use crate::container::bundle::Bundles;
 
 pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) bundles: Bundles,
-    pub(crate) images: Images,
+    pub(crate) launcher: Images,
+    /// None where it was left out.
+    pub(crate) worker: Option<Images>,
     pub(crate) reaper: Arc<Reaper>,
     pub(crate) programs: Arc<Programs>,
     pub(crate) outbox: Outbox,
@@ -21,4 +24,6 @@ pub(crate) struct Context {
     pub(crate) starts: Arc<Counts>,
     /// Programs that have not ended.
     pub(crate) running: Arc<Counts>,
+    /// The runtimes that were seen.
+    pub(crate) survey: Survey,
 }

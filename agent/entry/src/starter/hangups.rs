@@ -25,8 +25,11 @@ pub(crate) fn start(hangup: HangUp, grace: Duration, over: &Arc<Wake>) {
     let over = over.clone();
     let thread = thread::Builder::new().name("hang-up".into());
     let spawned = thread.spawn(move || {
-        run(&hangup, grace);
+        let killed = run(&hangup, grace);
+        let count = hangup.sessions.len();
+        // Its places are free before it is said to be over.
         drop(hangup);
+        eprintln!("podgate-node-entry: hung up {count} programs, killed {killed} processes");
         over.wake();
     });
     if let Err(error) = spawned {
@@ -34,7 +37,8 @@ pub(crate) fn start(hangup: HangUp, grace: Duration, over: &Arc<Wake>) {
     }
 }
 
-fn run(hangup: &HangUp, grace: Duration) {
+/// How many processes had to be killed.
+fn run(hangup: &HangUp, grace: Duration) -> usize {
     // A terminal has hung up by its closing, and a second signal would be one too many.
     let on_pipes = hangup.sessions.iter().filter(|(_, it)| it.pipes.is_some());
     for (_, session) in on_pipes {
@@ -51,9 +55,7 @@ fn run(hangup: &HangUp, grace: Duration) {
         wait(pause.min(left));
         pause = LONGEST.min(pause * 2);
     }
-    let killed: usize = hangup.sessions.iter().map(|(_, it)| it.kill()).sum();
-    let count = hangup.sessions.len();
-    eprintln!("podgate-node-entry: hung up {count} programs, killed {killed} processes");
+    hangup.sessions.iter().map(|(_, it)| it.kill()).sum()
 }
 
 /// Nothing tells of the end of processes that are no children.

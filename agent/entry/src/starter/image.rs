@@ -1,4 +1,4 @@
-//! The launcher as containers run it: a sealed memfd, which nobody in them can write, nor make
+//! A program of Podgate's own as containers run it: a sealed memfd, which nobody in them can write, nor make
 //! unexecutable for others where the kernel can seal that (F_SEAL_EXEC, Linux 6.3). Before, each
 //! container has a memfd of its own.
 
@@ -12,14 +12,13 @@ use rustix::fs::{MemfdFlags, Mode, SealFlags, fchmod, fcntl_add_seals, memfd_cre
 use rustix::io::Errno;
 
 use podgate_node_entry::ids::ContainerId;
+use podgate_node_entry::reason::Reason;
 
-/// What is shown as the program's file until the launcher has made place for it.
-const NAME: &str = "podgate-launcher";
 /// Containers that have a memfd of their own, at the most. The oldest goes first; what still runs it
 /// keeps it.
 const MAX_OWN: usize = 64;
 
-/// Why there is no launcher.
+/// Why it cannot be run in containers.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("it is no program of Linux")]
@@ -30,44 +29,73 @@ pub(crate) enum Error {
     Io(#[from] io::Error),
 }
 
-/// The launcher.
+/// One program.
 #[derive(Debug)]
 pub(crate) struct Images {
+    /// What is shown as its file.
+    name: &'static str,
     program: Vec<u8>,
-    /// For all containers.
-    shared: Option<Arc<OwnedFd>>,
+    sealing: Sealing,
     own: Mutex<VecDeque<(ContainerId, Arc<OwnedFd>)>>,
 }
 
+/// What this kernel makes of a program in memory.
+#[derive(Debug)]
+enum Sealing {
+    /// One for all containers.
+    Whole(Arc<OwnedFd>),
+    /// One for each container.
+    Partial,
+    /// None at all: vm.memfd_noexec is 2 (memfd_create(2), EACCES).
+    Forbidden,
+}
+
 impl Images {
-    pub(crate) fn new(program: Vec<u8>) -> Result<Self, Error> {
+    pub(crate) fn new(name: &'static str, program: Vec<u8>) -> Result<Self, Error> {
         check(&program)?;
-        let shared = match seal(&program, true) {
-            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => None,
-            sealed => Some(Arc::new(sealed?)),
+        let sealing = match seal(name, &program, true) {
+            Err(error) if is(&error, Errno::INVAL) => Sealing::Partial,
+            Err(error) if is(&error, Errno::ACCESS) => Sealing::Forbidden,
+            sealed => Sealing::Whole(Arc::new(sealed?)),
         };
         Ok(Self {
+            name,
             program,
-            shared,
+            sealing,
             own: Mutex::default(),
         })
     }
 
-    /// Whether one memfd serves all containers.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.shared.is_some()
+    /// What the log says of it.
+    pub(crate) fn words(&self) -> &'static str {
+        match &self.sealing {
+            Sealing::Whole(_) => "one launcher for all containers",
+            Sealing::Partial => {
+                "a launcher for each container, as this kernel cannot seal it (Linux 6.3)"
+            }
+            Sealing::Forbidden => {
+                "no launcher: the node forbids programs from memory (vm.memfd_noexec is 2), so nothing is started here"
+            }
+        }
     }
 
     /// The memfd for a container.
-    pub(crate) fn of(&self, container: &ContainerId) -> io::Result<Arc<OwnedFd>> {
-        if let Some(shared) = &self.shared {
-            return Ok(shared.clone());
+    pub(crate) fn of(&self, container: &ContainerId) -> Result<Arc<OwnedFd>, Reason> {
+        match &self.sealing {
+            Sealing::Whole(shared) => return Ok(shared.clone()),
+            Sealing::Forbidden => return Err(Reason::MemoryProgram),
+            Sealing::Partial => {}
         }
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, image)) = own.iter().find(|(id, _)| id == container) {
             return Ok(image.clone());
         }
-        let image = Arc::new(seal(&self.program, false)?);
+        let sealed = seal(self.name, &self.program, false);
+        let sealed = sealed.map_err(|error| match is(&error, Errno::ACCESS) {
+            true => Reason::MemoryProgram,
+            false => Reason::Entry(error.to_string()),
+        });
+        let image = Arc::new(sealed?);
         if own.len() >= MAX_OWN {
             own.pop_front();
         }
@@ -76,7 +104,11 @@ impl Images {
     }
 }
 
-fn seal(program: &[u8], for_all: bool) -> io::Result<OwnedFd> {
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
+}
+
+fn seal(name: &str, program: &[u8], for_all: bool) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // A kernel that does not know MFD_EXEC refuses it, and makes an executable one without it.
     let flags = if for_all {
@@ -84,7 +116,7 @@ fn seal(program: &[u8], for_all: bool) -> io::Result<OwnedFd> {
     } else {
         flags
     };
-    let mut file = File::from(memfd_create(NAME, flags)?);
+    let mut file = File::from(memfd_create(name, flags)?);
     file.write_all(program)?;
     fchmod(&file, Mode::from_raw_mode(0o555))?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
@@ -150,12 +182,12 @@ mod tests {
 
     #[test]
     fn nobody_can_change_it() {
-        let images = Images::new(program(1)).unwrap();
+        let images = Images::new("podgate-launcher", program(1)).unwrap();
         let image = images.of(&id('a')).unwrap();
         assert!(fcntl_add_seals(&image, SealFlags::SEAL).is_err());
         assert!(rustix::io::write(&image, b"x").is_err());
         assert!(rustix::fs::ftruncate(&image, 0).is_err());
-        if images.is_shared() {
+        if matches!(images.sealing, Sealing::Whole(_)) {
             assert!(fchmod(&image, Mode::empty()).is_err());
             assert!(Arc::ptr_eq(&image, &images.of(&id('b')).unwrap()));
         }
@@ -164,8 +196,9 @@ mod tests {
     #[test]
     fn without_the_seal_each_container_has_its_own() {
         let images = Images {
+            name: "podgate-launcher",
             program: program(1),
-            shared: None,
+            sealing: Sealing::Partial,
             own: Mutex::default(),
         };
         let image = images.of(&id('a')).unwrap();

@@ -65,6 +65,7 @@ impl Entry {
 enum Call {
     Put(Box<Entry>, SyncSender<()>),
     Remove(Handle),
+    Finish(SyncSender<()>),
 }
 
 /// The thread's other end.
@@ -135,6 +136,15 @@ impl Journal {
         }
     }
 
+    /// Waits for a bounded time until all is written.
+    pub(crate) fn finish(&self) {
+        let (done, finished) = sync_channel(1);
+        let sent = self.calls.try_send(Call::Finish(done));
+        if sent.is_err() || finished.recv_timeout(TIME).is_err() {
+            eprintln!("podgate-node-entry: programs that have ended stay in the journal");
+        }
+    }
+
     /// Does not wait.
     pub(crate) fn remove(&self, handle: Handle) {
         if self.calls.try_send(Call::Remove(handle)).is_err() {
@@ -200,6 +210,11 @@ fn write(queue: &Receiver<Call>, folder: &Path) {
                 let _ = done.try_send(());
                 (put, entry.handle)
             }
+            Call::Finish(done) => {
+                // Nobody waits any more if it took too long.
+                let _ = done.try_send(());
+                continue;
+            }
             Call::Remove(handle) => match fs::remove_file(path(folder, handle)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => (Ok(()), handle),
                 removed => (removed, handle),
@@ -243,6 +258,16 @@ mod tests {
         }
     }
 
+    /// The folder of the only entry.
+    fn first_folder(folder: &Path) -> PathBuf {
+        fs::read_dir(folder)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path()
+    }
+
     fn folder(name: &str) -> PathBuf {
         let folder = format!("podgate-entry-journal-{name}-{}", std::process::id());
         std::env::temp_dir().join(folder)
@@ -259,6 +284,10 @@ mod tests {
         }
         first.put(entry("another boot", 4));
         first.remove(Handle(2));
+        first.put(entry(&boot, 1));
+        first.remove(Handle(1));
+        first.finish();
+        assert!(!path(&first_folder(&folder), Handle(1)).exists());
         first.put(entry(&boot, 1));
         let (second, left) = Journal::open(&folder).unwrap();
         assert!(left.is_empty(), "the first lives");

@@ -18,5 +18,6 @@ pub(crate) mod server;
 mod session;
 mod signals;
 mod start;
+mod survey;
 
 pub(crate) use counts::Most;

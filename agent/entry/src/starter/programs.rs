@@ -151,6 +151,13 @@ impl Programs {
         }
     }
 
+    /// Waits for a bounded time until the journal knows of all ends.
+    pub(crate) fn finish(&self) {
+        if let Some(journal) = &self.journal {
+            journal.finish();
+        }
+    }
+
     fn forget(&self, handle: Handle) {
         if let Some(journal) = &self.journal {
             journal.remove(handle);

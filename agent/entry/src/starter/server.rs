@@ -2,6 +2,7 @@
 //! that none waits for another.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -28,6 +29,7 @@ use super::programs::{HangUp, Programs};
 use super::reaper::Reaper;
 use super::signals::{Signals, What};
 use super::start::{self, Given};
+use super::survey::{self, Survey};
 use crate::container::bundle::Bundles;
 use crate::front::socket;
 use crate::record::{Connection, Notice, Record};
@@ -54,15 +56,24 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let server = Server::new(options)?;
     server.say_what_was_found();
     server.serve(&asked)?;
+    server.context.programs.finish();
     // Before the front sees its socket close, and its end is taken for a failure.
     std::process::exit(0)
 }
 
+fn program(name: &'static str, file: &Path) -> Result<Images> {
+    let told = file.display().to_string();
+    let program = std::fs::read(file).with_context(|| told.clone())?;
+    Images::new(name, program).context(told)
+}
+
 impl Server {
     fn new(options: Options) -> Result<Self> {
-        let program = std::fs::read(&options.launcher);
-        let launcher = options.launcher.display().to_string();
-        let images = Images::new(program.context(launcher.clone())?).context(launcher)?;
+        let launcher = program("podgate-launcher", &options.launcher)?;
+        let worker = match options.worker.exists() {
+            true => Some(program("podgate-worker", &options.worker)?),
+            false => None,
+        };
         let bundles =
             Bundles::new(&options.node, &options.containerd).context("the node's files")?;
         let journal = options.journal.as_deref().map(Journal::open);
@@ -73,12 +84,14 @@ impl Server {
         let programs = Programs::new(journal, orphans.unwrap_or_default(), outbox.clone());
         let context = Context {
             bundles,
-            images,
+            launcher,
+            worker,
             reaper,
             programs,
             outbox: outbox.clone(),
             starts: Counts::new(STARTS, options.starts),
             running: Counts::new(PROGRAMS, options.programs),
+            survey: Survey::default(),
             options,
         };
         Ok(Self {
@@ -97,11 +110,12 @@ impl Server {
         for folder in folders {
             eprintln!("podgate-node-entry: containers are in {}", folder.display());
         }
-        let images = match self.context.images.is_shared() {
-            true => "one launcher for all containers",
-            false => "a launcher for each container, as this kernel cannot seal it (Linux 6.3)",
-        };
+        let images = self.context.launcher.words();
         eprintln!("podgate-node-entry: serving, with {images}");
+        if self.context.worker.is_none() {
+            eprintln!("podgate-node-entry: there is no worker, so it serves no files");
+        }
+        survey::look_around(&self.context);
     }
 
     fn serve(&self, asked: &OwnedFd) -> Result<()> {

@@ -19,28 +19,17 @@ pub(crate) enum Frame {
     /// Part of a stream's bytes. `fin` stands on the last part of a frame that carries it, which
     /// may be empty.
     Data {
-        /// The stream's id.
         stream: u32,
         /// Whether the peer sends no more on this stream.
         fin: bool,
-        /// The bytes.
         payload: Bytes,
     },
     /// The peer accepted a stream; its headers say nothing and are skipped.
-    SynReply {
-        /// The stream's id.
-        stream: u32,
-    },
+    SynReply { stream: u32 },
     /// The peer has ended a stream both ways. Status 5 (cancel) is the normal end.
-    Reset {
-        /// The stream's id.
-        stream: u32,
-    },
+    Reset { stream: u32 },
     /// The peer answers a ping.
-    Ping {
-        /// The ping's id.
-        id: u32,
-    },
+    Ping { id: u32 },
     /// The peer is about to close the connection.
     GoAway,
     /// A frame without effect here: SETTINGS, HEADERS, WINDOW_UPDATE, SYN_STREAM.

@@ -38,7 +38,7 @@ pub(crate) enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// A client of the kubelet; one a core.
+/// A client of the kubelet. There is one per core.
 #[derive(Debug)]
 pub(super) struct Client {
     config: Config,
@@ -143,6 +143,14 @@ impl Client {
     pub(super) async fn live(&self, granted: &Granted) -> Result<Facts, Error> {
         let token = self.token().await?;
         Ok(self.pods.check(granted, token.as_deref()).await?)
+    }
+
+    /// Whether no rule of this node denies the granted pod.
+    pub(super) async fn allows(&self, granted: &Granted) -> Result<(), Error> {
+        if self.deny.needs_facts() {
+            grant::check_facts(&self.deny, &self.live(granted).await?)?;
+        }
+        Ok(())
     }
 
     /// Waits until the granted container is no more, and says why. A kubelet that does not answer

@@ -45,7 +45,6 @@ pub(crate) enum Error {
     },
     #[error("TLS with {address} as {name}: {source}")]
     Tls {
-        /// Host and port of the configured URL.
         address: String,
         /// The name that its certificate should have.
         name: String,

@@ -29,7 +29,7 @@ pub(super) enum Error {
     },
     #[error("the program did not start within {START_TIMEOUT:?}")]
     StartTimeout,
-    /// Said by a shell that goes on trying.
+    /// Reported by a shell that goes on trying.
     #[error(transparent)]
     Trouble(#[from] Trouble),
     #[error(transparent)]

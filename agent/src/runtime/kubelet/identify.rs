@@ -22,11 +22,11 @@ use podgate_helper::ticks;
 const LOOKS: [u64; 7] = [20, 30, 50, 100, 200, 400, 1200];
 /// Milliseconds between looks for the sign that tells a session's process from its doubles.
 const SIGNS: [u64; 6] = [10, 40, 100, 200, 400, 800];
-/// Seconds: somewhat more than a start may take. A double that started this soon after the process that
-/// was found may be the one that was meant.
+/// Seconds, a little more than a start may take. A double that has started within this time of the
+/// process that was found may be the one that was meant.
 const SETTLED: u64 = 12;
 /// How long a start waits for its turn in a container where others start, too. Without a turn it goes
-/// on, and its process is known only by a sign.
+/// on, and its process can be known only by a sign.
 const TURN: Duration = Duration::from_secs(2);
 /// A size that no terminal has.
 const ODD: TerminalSize = TerminalSize {
@@ -71,8 +71,8 @@ impl Starts {
         })
     }
 
-    /// Takes a process that an earlier agent knew to lead one of its sessions, so that it is nobody's
-    /// double.
+    /// Notes a process that an earlier agent knew to lead one of its sessions. It is then no other
+    /// session's double.
     pub(super) fn claim(&self, process: Process) {
         lock(&self.0).taken.insert(process);
     }
@@ -135,8 +135,8 @@ impl Search<'_> {
         words.leader.is_some()
     }
 
-    /// The process of a session, if it is known for sure. It may have ended, and left others.
-    /// `Ok(None)`: nothing was started, or has left anything.
+    /// The process of a session, if it is known for sure. It may have ended and left others.
+    /// `Ok(None)`: nothing was started, and nothing is left.
     pub(super) async fn sure(
         &self,
         session: &Words,
@@ -194,7 +194,7 @@ impl Search<'_> {
         let mut changed = signs.iter().filter(newly);
         match (changed.next(), changed.next(), signs.as_slice()) {
             (Some(only), None, _) => Ok(only.process.clone()),
-            // Its input had ended before, and that of no double has.
+            // Its input had ended before. The input of no double has.
             (None, _, [only]) if session.leader.as_ref() == Some(&only.process) => {
                 Ok(only.process.clone())
             }

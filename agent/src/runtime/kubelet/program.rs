@@ -1,5 +1,5 @@
-//! A program that was started at the kubelet: signalled and hung up by the node helper where that
-//! sees its process, else by the image's own shell.
+//! A program that was started by the kubelet. If the node helper sees its process, the helper signals
+//! it and hangs it up; else the image's own shell does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::streams::Streams;
 use podgate_helper::protocol::{ContainerId, FindBy, Process, Signal};
 use podgate_helper::ticks;
 
-/// Seconds between looks for a program that may come to run yet.
+/// Seconds between checks whether a program that may still start has started.
 const PENDING_PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
 
-/// A program that was started at the kubelet, or may have been.
+/// A program that the kubelet has started, or may have.
 pub(super) struct KubeletProgram {
     client: Arc<Client>,
     node: Arc<NodeState>,
@@ -33,15 +33,15 @@ pub(super) struct KubeletProgram {
     pub(super) trace: Trace,
     /// Set in an image without a shell, where others may start the same words.
     pub(super) unidentified: Option<Unidentified>,
-    /// A wrapper that was given up, and may answer yet.
+    /// A wrapper that was given up on and may still answer.
     pub(super) pending: Option<PendingStart>,
     /// Whether it is not known to have started.
     pub(super) doubtful: bool,
-    /// Whom the hang-up goes to, once that was found out.
+    /// Whom the hang-up goes to, once that is known.
     found: Option<Found>,
 }
 
-/// Who leads a session, as whoever signals it knows it.
+/// The leader of a session, by who can signal it.
 #[derive(Clone)]
 enum Found {
     ByNode(Process),
@@ -80,7 +80,8 @@ impl KubeletProgram {
         self.node.helper.as_ref().ok_or(Error::InDoubt)
     }
 
-    /// Finds the session's leader. In an image without a shell it may take closing the streams.
+    /// Finds the session's leader. In an image without a shell, the streams may have to be closed for
+    /// it.
     async fn find(&self, streams: &mut Option<Streams>) -> Result<Option<Found>, Error> {
         let helper = self.node.helper.as_ref().zip(container(&self.granted));
         let (reported, since) = match &self.trace {
@@ -115,8 +116,8 @@ impl KubeletProgram {
         Ok(leader.map(Found::ByShell))
     }
 
-    /// The session's leader as the helper sees it. The image's shell reports it, and is not believed if
-    /// what it reports is older than the session and bears another's mark.
+    /// The session's leader as the helper sees it. The image's shell reports it. Of a process that is
+    /// older than the session, the report is believed only if the process bears the session's mark.
     async fn seen_by(
         &self,
         helper: &NodeHelper,
@@ -154,7 +155,7 @@ impl KubeletProgram {
         Ok(self.client.run(&self.granted, script).await?)
     }
 
-    /// Looks whether a program that may come to run yet has done so.
+    /// Checks whether a program that may still start has started.
     async fn look(&self) {
         for pause in PENDING_PAUSES {
             match self.find(&mut None).await {
@@ -164,7 +165,7 @@ impl KubeletProgram {
         }
     }
 
-    /// Finds out which process the words have become.
+    /// Finds the process that runs the session's words.
     async fn identify(&mut self) -> bool {
         if let (Some(unidentified), Trace::Words(words)) = (&mut self.unidentified, &mut self.trace)
             && let Some(helper) = &self.node.helper
@@ -211,7 +212,7 @@ impl Running for KubeletProgram {
     async fn signal(&mut self, signal: Signal) -> Result<(), Error> {
         let name = signal.name();
         match self.find(&mut None).await? {
-            None => tracing::debug!(signal = name, "nobody is there to hear it"),
+            None => tracing::debug!(signal = name, "the program has ended, so it gets no signal"),
             Some(Found::ByNode(leader)) => {
                 let processes = self.helper()?.signal(&leader, signal).await?;
                 tracing::debug!(signal = name, processes, "signalled");
@@ -266,7 +267,7 @@ impl Running for KubeletProgram {
                 match (helper.kill(leader, hung_up.clone()).await, &self.trace) {
                     (Ok(processes), _) => return Ok(processes > 0),
                     (Err(error), Trace::Wrapped { leader, .. }) if error.is_absence() => {
-                        // The groups' numbers in the container are known only to itself.
+                        // The foreground group's number inside the container is not known here.
                         helper.replaced(&error);
                         let leader = leader.ok_or(error)?;
                         Script::kill(leader, leader.pid, hung_up.at)

@@ -9,7 +9,6 @@ use super::pods::{Lists, lists};
 use crate::node_helper::NodeHelper;
 use crate::runtime::trace::{Trace, kubelet};
 
-/// What is known of this node, over all cores.
 #[derive(Debug)]
 pub(crate) struct NodeState {
     pub(super) helper: Option<NodeHelper>,

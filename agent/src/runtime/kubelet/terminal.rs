@@ -1,5 +1,5 @@
-//! The input of a session on a terminal. Its end is a character, which means an end only where the
-//! terminal takes it for one: a program that reads single keys would read it as a key.
+//! The input of a session on a terminal. The end of input is sent as a character, but only if the
+//! terminal takes it for an end: a program that reads single keys would read it as a key.
 
 use std::io;
 use std::sync::Arc;

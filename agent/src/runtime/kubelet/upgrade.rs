@@ -38,7 +38,6 @@ pub(crate) enum Error {
     TooLong,
     #[error("status {status}: {text}")]
     Refused {
-        /// HTTP status.
         status: u16,
         /// The first line of its text.
         text: String,

@@ -1,4 +1,4 @@
-//! What finds a program again that was started at the kubelet.
+//! How a program that the kubelet has started is found again.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +8,10 @@ use podgate_helper::protocol::{HungUp, Process};
 /// How a program was started, which is how it can be found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Trace {
-    /// Behind the wrapper, which says who leads and marks what it starts.
+    /// Behind the wrapper, which reports the leader and marks what it starts.
     Wrapped {
         leader: Option<Leader>,
-        /// It was not started before, in clock ticks since boot.
+        /// The earliest time of its start, in clock ticks since boot.
         #[serde(default)]
         since: Option<u64>,
     },
@@ -23,16 +23,16 @@ pub(crate) enum Trace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Words {
     pub(crate) words: Vec<String>,
-    /// It was not started before, in clock ticks since boot.
+    /// The earliest time of its start, in clock ticks since boot.
     pub(crate) since: u64,
     pub(crate) terminal: bool,
     pub(crate) leader: Option<Process>,
-    /// When the leader was seen to live, in clock ticks since boot.
+    /// When the leader was last seen, in clock ticks since boot.
     #[serde(default)]
     pub(crate) seen: Option<u64>,
 }
 
-/// A hang-up whose grace runs: whom SIGHUP went to, and what SIGKILL takes.
+/// A hang-up during its grace: which process got SIGHUP, and which SIGKILL will go to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum HangUp {
     ByNode {

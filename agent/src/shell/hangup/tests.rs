@@ -10,8 +10,8 @@ const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "sh"]];
 const NEVER: &str = "0";
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
 
-/// A process that leads a session of its own, as every exec does, once it has said that it is set
-/// up; with the lines that it and its jobs said, in order of the alphabet.
+/// Starts a process that leads a session of its own, as every exec does, and waits until it says that
+/// it is set up. Also returns the lines that it and its jobs printed, sorted.
 fn leader(script: &str, lines: usize) -> (Child, Leader, Vec<String>) {
     let mut child = Command::new("setsid")
         .args(["dash", "-c", script])
@@ -55,7 +55,7 @@ fn runs(pid: &str) -> bool {
         .is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
 }
 
-/// Waits for the end of a process that is not this one's child; a signal takes a moment.
+/// Waits for the end of a process that is not this one's child. After a signal that takes a moment.
 fn ends(pid: &str) {
     let begun = std::time::Instant::now();
     while runs(pid) {
@@ -135,7 +135,7 @@ fn what_outlives_its_leader_is_killed_if_it_is_older_than_the_hang_up() {
 #[test]
 fn a_program_that_handles_sighup_hears_it_once_and_its_children_do_not() {
     for shell in SHELLS {
-        // A job that is spared, so that the rest is signalled one by one; and none.
+        // Once with a job that is spared, so that the rest is signalled one by one, and once without.
         for job in ["", "sleep 0.3 >/dev/null 2>&1 </dev/null &"] {
             let script = format!(
                 "{job} trap 'n=$((n+1)); sleep 0.5 && saved=yes' HUP; n=0; echo up; \
@@ -152,7 +152,7 @@ fn a_program_that_handles_sighup_hears_it_once_and_its_children_do_not() {
 #[test]
 fn what_has_detached_itself_is_spared_and_what_holds_the_session_is_not() {
     for shell in SHELLS {
-        // Without the mark of a background job, so that it is the descriptors that tell.
+        // These lack the mark of a background job, so only the descriptors tell.
         let script = "plain() { env --default-signal=INT,QUIT \"$@\"; }; \
              plain sh -c 'echo a $$ >&5; exec sleep 1000' </dev/null >/dev/null 2>&1 & \
              plain sh -c 'sh -c \"echo b \\$\\$ >&5; exec sleep 1001\" | cat' </dev/null >/dev/null 2>&1 & \

@@ -2,7 +2,8 @@
 
 use std::io;
 
-/// Why a transfer broke off. What fails for one file alone is told to the client, and the others follow.
+/// Why a transfer broke off. A failure of a single file is reported to the client, and the next files
+/// follow.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("the scp client sent {0}")]

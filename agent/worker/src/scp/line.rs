@@ -1,4 +1,4 @@
-//! The lines that tell of files. Pure.
+//! Pure: the lines that describe files.
 
 /// What a client asks for beside its files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,14 +26,14 @@ pub(crate) enum Line<'a> {
     End,
     /// The times of what comes next, in seconds since 1970: of the last change, of the last access.
     Times { changed: u32, accessed: u32 },
-    /// Something failed at the client; it goes on.
+    /// Something failed at the client, which goes on.
     Warning(&'a [u8]),
-    /// It does not go on.
+    /// Something failed at the client, which does not go on.
     Fatal(&'a [u8]),
 }
 
 impl<'a> Line<'a> {
-    /// Reads a line, without its end. `None` if it is none.
+    /// Reads a line, without its end. `None` if it is not valid.
     pub(crate) fn read(line: &'a [u8]) -> Option<Self> {
         let (kind, rest) = line.split_first()?;
         match kind {
@@ -85,7 +85,7 @@ pub(crate) fn tell(kind: char, mode: u32, size: u64, name: &[u8]) -> Vec<u8> {
     let mut line = format!("{kind}{:04o} {size} ", mode & 0o7777).into_bytes();
     for byte in name {
         match byte {
-            // As OpenSSH shows it: a line ends at the first one.
+            // As OpenSSH shows it: a line ends at the first line feed.
             b'\n' => line.extend_from_slice(br"\^J"),
             byte => line.push(*byte),
         }

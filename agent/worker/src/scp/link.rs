@@ -41,7 +41,7 @@ impl<R: Read, W: Write> Link<R, W> {
         self.write(&[0])
     }
 
-    /// Says what failed, of one file; the next ones follow.
+    /// Reports a failure of one file; the next ones follow.
     pub(crate) fn warn(&mut self, path: &[u8], why: &dyn std::fmt::Display) -> Result<(), Error> {
         self.failed = true;
         let why = words(why);
@@ -65,7 +65,7 @@ impl<R: Read, W: Write> Link<R, W> {
         }
     }
 
-    /// The client's answer: whether it accepted what it was told. It goes on either way.
+    /// The client's answer: whether it accepted the line. It goes on either way.
     pub(crate) fn answer(&mut self) -> Result<bool, Error> {
         let mut kind = [0];
         self.from.read_exact(&mut kind)?;
@@ -85,7 +85,7 @@ impl<R: Read, W: Write> Link<R, W> {
         }
     }
 
-    /// The next bytes, of this many that are due.
+    /// The next bytes, of the `due` ones.
     pub(crate) fn take(&mut self, due: u64) -> Result<&[u8], Error> {
         let bytes = self.from.fill_buf()?;
         if bytes.is_empty() {
@@ -95,7 +95,7 @@ impl<R: Read, W: Write> Link<R, W> {
         Ok(bytes.get(..most).unwrap_or_default())
     }
 
-    /// Says that so many bytes of [`take`](Self::take) were used.
+    /// Notes that this many bytes of [`take`](Self::take) were used.
     pub(crate) fn taken(&mut self, bytes: usize) {
         self.from.consume(bytes);
     }

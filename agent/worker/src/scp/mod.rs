@@ -2,8 +2,10 @@
 //! sender tells of each file and folder in a line; the receiver answers each with a byte.
 
 mod error;
+mod expand;
 mod line;
 mod link;
+mod pattern;
 mod sink;
 mod source;
 
@@ -14,26 +16,30 @@ pub(crate) use line::Options;
 
 use link::Link;
 
-/// Receives files into this path. Answers whether all arrived.
+/// Receives files into the path that this pattern stands for. Answers whether all arrived.
 pub(crate) fn receive(
     from: impl Read,
     to: impl Write,
-    path: &[u8],
+    pattern: &[u8],
     options: Options,
 ) -> Result<bool, Error> {
     let mut link = Link::new(from, to);
-    sink::run(&mut link, path, options)?;
+    match expand::expand(pattern).as_slice() {
+        [path] => sink::run(&mut link, path, options)?,
+        _ => link.warn(pattern, &"it stands for several paths")?,
+    }
     Ok(!link.failed())
 }
 
-/// Sends these files. Answers whether all were sent.
+/// Sends the files that these patterns stand for. Answers whether all were sent.
 pub(crate) fn send(
     from: impl Read,
     to: impl Write,
-    paths: &[Vec<u8>],
+    patterns: &[Vec<u8>],
     options: Options,
 ) -> Result<bool, Error> {
     let mut link = Link::new(from, to);
+    let paths = patterns.iter().flat_map(|pattern| expand::expand(pattern));
     source::run(&mut link, paths, options)?;
     Ok(!link.failed())
 }

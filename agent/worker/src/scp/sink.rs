@@ -38,7 +38,7 @@ struct Sink<'a, R, W> {
     options: Options,
 }
 
-/// What is told of a file or folder.
+/// What a line says of a file or folder.
 struct Told {
     path: PathBuf,
     mode: u32,
@@ -133,7 +133,7 @@ impl<R: Read, W: Write> Sink<'_, R, W> {
         }
     }
 
-    /// Takes all bytes of a file, those after a failure, too.
+    /// Takes all bytes of a file, even after a failure.
     fn bytes(&mut self, file: &mut File, size: u64) -> Result<io::Result<()>, Error> {
         let (mut due, mut written) = (size, Ok(()));
         while due > 0 {

@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 256;
 /// Sends each path.
 pub(crate) fn run<R: Read, W: Write>(
     link: &mut Link<R, W>,
-    paths: &[Vec<u8>],
+    paths: impl Iterator<Item = Vec<u8>>,
     options: Options,
 ) -> Result<(), Error> {
     let mut source = Source {
@@ -28,7 +28,7 @@ pub(crate) fn run<R: Read, W: Write>(
     // The client is ready.
     source.link.answer()?;
     for path in paths {
-        source.send(Path::new(OsStr::from_bytes(path)), 0)?;
+        source.send(Path::new(OsStr::from_bytes(&path)), 0)?;
     }
     Ok(())
 }
@@ -60,7 +60,7 @@ impl<R: Read, W: Write> Source<'_, R, W> {
         self.link.warn(path.as_os_str().as_bytes(), why)
     }
 
-    /// Tells of a file or folder. Whether the client wants it.
+    /// Tells the client of a file or folder. Returns whether the client wants it.
     fn tell(&mut self, kind: char, path: &Path, metadata: &Metadata) -> Result<bool, Error> {
         if self.options.preserve {
             let (changed, accessed) = (metadata.mtime().max(0), metadata.atime().max(0));
@@ -93,7 +93,8 @@ impl<R: Read, W: Write> Source<'_, R, W> {
             };
             let read = match read {
                 Ok(0) => {
-                    // The client waits for all bytes that it was told of. It gets zeros, and is told.
+                    // The client waits for all bytes that were announced. It gets zeros, and is told of
+                    // the failure.
                     failed.get_or_insert_with(|| io::Error::other("the file became shorter"));
                     part.fill(0);
                     most

@@ -1,4 +1,4 @@
-//! What a session may do beside what the container's user may: all, or only one half of it.
+//! What a session may do, within what the container's user may do: everything, or only one half of it.
 
 use podgate_sftp::request::{Extended, Request};
 
@@ -15,7 +15,7 @@ pub(crate) enum Access {
 /// What a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Need {
-    /// Nothing that a session has not: to look at a file's attributes and path.
+    /// Nothing that some session lacks: looking at a file's attributes and path.
     Look,
     Read,
     Write,
@@ -23,7 +23,7 @@ enum Need {
 }
 
 impl Access {
-    /// Whether this may be asked for.
+    /// Whether this session may make this request.
     pub(crate) fn allows(self, request: &Request<'_>) -> bool {
         match (self, need(request)) {
             (_, Need::Look) | (Self::ReadAndWrite, _) => true,

@@ -27,7 +27,7 @@ impl Folder {
         Ok(Self(Dir::new(fs::open(path, flags, Mode::empty())?)?))
     }
 
-    /// The next names. A name that is gone meanwhile is left out.
+    /// The next names. A name that has gone meanwhile is left out.
     pub(crate) fn next(&mut self, owners: &Owners) -> Result<Vec<Name>, Failure> {
         let mut names = Vec::new();
         while names.len() < BATCH {
@@ -89,7 +89,7 @@ fn permissions(mode: u32) -> [u8; 10] {
         FileType::Unknown => b'?',
     };
     let bit = |bit: u32, letter: u8| if mode & bit != 0 { letter } else { b'-' };
-    // What set-user-id, set-group-id and sticky make of an x.
+    // Shows set-user-id, set-group-id and sticky in place of an x.
     let execute = |bit: u32, special: u32, letter: u8| match (mode & bit != 0, mode & special != 0)
     {
         (true, true) => letter,

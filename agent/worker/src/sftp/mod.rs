@@ -1,5 +1,5 @@
-//! An SFTP server: one session, on one thread, as OpenSSH's is. What a request opens is here until it is
-//! closed; nothing else is kept from one request to the next.
+//! An SFTP server: one session on one thread, like OpenSSH's. Files that a request opens stay open
+//! until they are closed; nothing else is kept from one request to the next.
 
 mod access;
 mod failure;
@@ -13,4 +13,5 @@ mod paths;
 mod server;
 
 pub(crate) use access::Access;
+pub(crate) use names::home;
 pub(crate) use server::{Error, Server};

@@ -28,7 +28,7 @@ impl Owners {
                 let name = fields.next().filter(|name| name.len() <= MAX_NAME)?;
                 Some((number(fields.nth(1)?)?, name.to_vec()))
             });
-            // Of several names for one number the first one counts, as for getpwuid(3).
+            // Of several names for one number the first one counts, as in getpwuid(3).
             let mut names = HashMap::new();
             for (id, name) in entries {
                 names.entry(id).or_insert(name);

@@ -49,7 +49,7 @@ pub(crate) fn real(path: &[u8]) -> Result<Vec<u8>, Failure> {
     Ok(bytes(real))
 }
 
-/// The absolute path, with `~` and `~user` in front expanded. It is not looked at.
+/// The absolute path, with a leading `~` or `~user` expanded. The path need not exist.
 pub(crate) fn expand(path: &[u8]) -> Result<Vec<u8>, Failure> {
     let start = std::env::current_dir()?;
     let Some(of_user) = path.strip_prefix(b"~") else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-/// The limit if an earlier answer can serve instead, or if another question follows.
+/// The limit if an earlier answer can serve instead, or if another question follows this one.
 pub const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The pauses before a server that was too busy is asked again.
@@ -17,7 +17,7 @@ const PAUSES: [Duration; 3] = [
 ];
 /// Too many requests.
 const BUSY: u16 = 429;
-/// Statuses of servers and proxies that may answer in a moment, as kube's own retries take them.
+/// Statuses of servers and proxies that may answer in a moment. kube's own retries use the same.
 const PASSING: [u16; 3] = [BUSY, 503, 504];
 
 /// Why a question has no answer.
@@ -48,7 +48,7 @@ impl Unanswered {
     }
 }
 
-/// An error with its causes: a name that cannot be resolved is the last of some.
+/// An error with its causes. A name that cannot be resolved is the last of several.
 fn chain(error: &kube::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,5 +1,5 @@
-//! Bounds the bytes of the API server's answers. The client holds an answer in memory before it parses
-//! it, and tenants decide how large their objects are. Of a watch, one event is bounded.
+//! Bounds the size of the API server's answers. The client holds an answer in memory before it parses
+//! it, and tenants decide how large their objects are. In a watch, each event is bounded.
 
 use std::error::Error as _;
 use std::pin::Pin;

@@ -64,7 +64,7 @@ fn build(mut config: kube::Config) -> Result<Client, Error> {
 /// The bearer token that a client made by [`connect`] shows now, if any.
 pub async fn own_token(kubeconfig: Option<&Path>) -> Result<Option<String>, Error> {
     let shown = read(kubeconfig).await?.auth_info;
-    // kube, too, prefers a token to a token file.
+    // kube also prefers a token to a token file.
     match (shown.token, shown.token_file) {
         (Some(token), _) => Ok(Some(token.expose_secret().to_owned())),
         (None, Some(path)) => {

@@ -60,8 +60,8 @@ where
     Err(E::from(Error::Conflicts(of.clone())))
 }
 
-/// The data of a Secret. If it is empty, `fill` makes the data first. The first part that fills it has
-/// filled it for all.
+/// The data of a Secret. If it is empty, `fill` makes the data first. If several parts share the
+/// Secret, the first one fills it for all.
 pub async fn fill_secret<E: From<Error>>(
     client: &Client,
     of: &Reference,

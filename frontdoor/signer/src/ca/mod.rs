@@ -85,7 +85,7 @@ impl Ca {
         let pause = (times / 10).clamp(LOOKS.1, LOOKS.0);
         loop {
             if let Err(error) = self.look(&mut keys).await {
-                tracing::warn!(%error, serves = self.issuing().is_some(), "the CA cannot be kept");
+                tracing::warn!(%error, serves = self.issuing().is_some(), "the CA or its bundle cannot be read or updated");
             }
             tokio::time::sleep(pause).await;
         }

@@ -76,13 +76,13 @@ mod tests {
             let found = step(now, &mut bundle, keys);
             assert_eq!(found, (names.to_owned(), issuer), "{now}");
         };
-        // The first issues at once, for there is nobody to tell.
+        // The first CA issues at once, because nobody has to be told first.
         check(1000, &['a'], "a", Some('a'));
-        // The next is trusted, and does not issue before all have heard of it.
+        // The next CA is trusted, and does not issue before all have heard of it.
         check(2000, &['b', 'a'], "ba", Some('a'));
         check(2009, &['b', 'a'], "ba", Some('a'));
         check(2010, &['b', 'a'], "ba", Some('b'));
-        // The one before is trusted for as long as its last certificate.
+        // The previous CA is trusted for as long as its last certificate.
         check(2011, &['b'], "ba", Some('b'));
         check(2120, &['b'], "ba", Some('b'));
         check(2121, &['b'], "b", Some('b'));
@@ -96,10 +96,10 @@ mod tests {
             assert_eq!(found, (names.to_owned(), issuer), "{now}");
         };
         check(1000, &['a'], "a", Some('a'));
-        // Somebody else replaced the key: what it issues would not be trusted everywhere yet.
+        // Somebody else replaced the key. What it issues would not be trusted everywhere yet.
         check(2000, &['b'], "ba", None);
         check(2010, &['b'], "ba", Some('b'));
-        // The old one is back in between.
+        // The old CA comes back in between.
         check(2020, &['a'], "ab", Some('a'));
         assert_eq!(bundle.first().map(|a| a.until), Some(None));
     }

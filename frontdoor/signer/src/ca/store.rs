@@ -46,7 +46,7 @@ pub(super) async fn read(client: &Client, source: &Source, before: &Keys) -> Res
         }
         Source::Files(files) => {
             let read = Arc::new(files_authority(files)?);
-            // The CA before is kept, and issues until all parts know the new one.
+            // The previous CA is kept, and issues until all parts know the new one.
             let others = before.iter().filter(|known| !same(known, &read)).cloned();
             let others: Keys = others.take(1).collect();
             Ok([read].into_iter().chain(others).collect())
@@ -54,7 +54,7 @@ pub(super) async fn read(client: &Client, source: &Source, before: &Keys) -> Res
     }
 }
 
-/// Makes the newest CA, `issuer`, the current one, and throws the one before away.
+/// Makes `issuer`, the newest CA, the current one, and throws the previous one away.
 pub(super) async fn promote(
     client: &Client,
     source: &Source,

@@ -31,8 +31,8 @@ pub(crate) struct Config {
     pub(super) oidc: Vec<oidc::Config>,
 }
 
-/// The desk's own bounds, apart from enrolment's. Users may all come from one address, that of a load
-/// balancer.
+/// The default for the desk's `connections`, apart from enrolment's. Users may all come from one
+/// address, that of a load balancer.
 const CONNECTIONS: Bounds = Bounds {
     total: 512,
     per_address: 128,

@@ -109,13 +109,13 @@ impl Exchange {
         body: &[u8],
         peer: SocketAddr,
     ) -> Result<String, Refusal> {
-        // The key comes first: without one that can be signed, nobody need be asked about the token.
+        // The key comes first: if it cannot be signed, nobody need be asked about the token.
         let key = issue::public_key(body)?;
         let authority = self.authority.current().await.ok_or(Refusal::NoCa)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_secs());
         let issuer = self.issuer(claims);
-        // A token that says itself that it is for nothing here takes nothing from anybody.
+        // A token whose own claims say that it is not for the desk uses up nobody's rate.
         let expires = match issuer {
             Some(_) => None,
             None => Some(self.kubernetes.check(token, claims)?),

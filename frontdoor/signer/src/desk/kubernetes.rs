@@ -39,8 +39,8 @@ impl Kubernetes {
         Self { tokens, audience }
     }
 
-    /// Checks what a token says of itself, and when it expires, in seconds since 1970. A token that never
-    /// expires is refused.
+    /// Checks a token by its own claims. Returns when it expires, in seconds since 1970. A token that
+    /// never expires is refused.
     pub(super) fn check(&self, token: &str, claims: &Claims) -> Result<u64, Error> {
         token_reviews::check(token, &self.audience).map_err(refused)?;
         claims.expires().ok_or(Error::Forever)

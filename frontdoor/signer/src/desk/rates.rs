@@ -10,7 +10,7 @@ use podgate_process::bucket::Bucket;
 
 use crate::token_rates::TokenRates;
 
-/// Identities whose rate is kept. One that so many others have pushed out starts anew.
+/// Identities whose rate is kept. The rate of one that is dropped starts anew.
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 
 /// Which rate is used up.
@@ -25,7 +25,6 @@ pub(super) enum Spent {
     Client,
 }
 
-/// All rates.
 #[derive(Debug)]
 pub(super) struct Rates {
     each_a_minute: u32,
@@ -48,8 +47,8 @@ impl Rates {
         }
     }
 
-    /// Takes one certificate from the rate of `identity` and from the rate of all. An identity that has
-    /// none left takes nothing from the others.
+    /// Takes one certificate from the rate of `identity` and from the rate of all. An identity whose
+    /// own rate is used up takes nothing from the others.
     pub(super) fn take(&mut self, identity: &str, now: Instant) -> Result<(), Spent> {
         let a_minute = self.each_a_minute;
         let full = || Bucket::a_minute(a_minute, now);
@@ -98,12 +97,12 @@ mod tests {
         assert_eq!(take("ada", 0), Ok(()));
         assert_eq!(take("ada", 0), Ok(()));
         assert_eq!(take("ada", 0), Err(Spent::Identity));
-        // Her tries did not cost the others theirs.
+        // The refused attempts did not use up the common rate.
         assert_eq!(take("bob", 0), Ok(()));
         assert_eq!(take("bob", 0), Err(Spent::All));
         assert_eq!(take("ada", 29), Err(Spent::Identity));
         assert_eq!(take("ada", 31), Ok(()));
-        // No more is saved than a minute's.
+        // At most a minute's worth is saved up.
         for _ in 0..2 {
             assert_eq!(take("ada", 3600), Ok(()));
         }

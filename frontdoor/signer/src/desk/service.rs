@@ -114,7 +114,7 @@ impl Desk {
                     Ok(()) => PUBLISH,
                     Err(error) => {
                         let serves = authority.current().await.is_some();
-                        tracing::warn!(%error, serves, "the desk's CA cannot be kept");
+                        tracing::warn!(%error, serves, "the desk's CA or the bundle cannot be read or updated");
                         AGAIN
                     }
                 };

@@ -60,18 +60,18 @@ mod tests {
         assert_eq!(text("", &old, 0), alone(&old));
         assert_eq!(text(&alone(&old), &old, 5), alone(&old));
         assert_eq!(text(&alone(&old), &new, 10), both);
-        // It is not put off, and ends.
+        // The time is not put off, and ends.
         assert_eq!(text(&both, &new, 3609), both);
         assert_eq!(text(&both, &new, 3610), alone(&new));
-        // What somebody has taken out stays out.
+        // A line that somebody has taken out stays out.
         assert_eq!(text(&alone(&new), &new, 20), alone(&new));
-        // And back, with another comment.
+        // The old key comes back, with another comment.
         let back = format!("{old}\n# until 1970-01-01T01:00:20Z\n{new}\n");
         assert_eq!(
             text(&both.replace(&old, &format!("{old} c")), &old, 20),
             back
         );
-        // What is no key is not kept.
+        // Lines that are no keys are not kept.
         let odd = format!("{old}\nssh-ed25519 nonsense\n# until soon\n\nsecret");
         assert_eq!(text(&odd, &old, 0), alone(&old));
     }

@@ -50,7 +50,6 @@ enum Error {
     Sign(#[from] SignError),
 }
 
-/// The service.
 #[derive(Clone)]
 pub(crate) struct Enrol(Arc<Inner>);
 
@@ -64,11 +63,11 @@ struct Inner {
 
 struct Rates {
     all: Bucket,
-    /// For each address, of tokens that prove to be nobody's.
+    /// Per address, counts tokens that get no certificate.
     asked: TokenRates,
 }
 
-/// The service, for one connection.
+/// The service for one connection.
 #[derive(Clone)]
 pub(super) struct Connection {
     enrol: Enrol,
@@ -102,7 +101,6 @@ impl Enrol {
         Some(Arc::clone(&issuing.tls))
     }
 
-    /// The service for one connection.
     pub(super) fn for_peer(&self, peer: Peer) -> Connection {
         Connection {
             enrol: self.clone(),
@@ -130,7 +128,7 @@ impl Enrol {
         } = &*self.0;
         let version = version::version(&ENROLMENT_VERSIONS, &request)?;
         let key = Point::new(&request.public_key)?;
-        // A token that says itself that it is for nothing here takes nothing from anybody.
+        // A token whose own claims say that it is not for enrolment uses up nobody's rate.
         token_reviews::check(&request.token, &config.audience)?;
         self.take(peer)?;
         let user = tokens.review(&request.token, &config.audience).await?;
@@ -194,7 +192,10 @@ fn status(error: &Error) -> (&'static str, Status) {
             "api_server",
             Status::unavailable("the API server could not be asked"),
         ),
-        Error::Token(_) => ("token", Status::unauthenticated("the token is not taken")),
+        Error::Token(_) => (
+            "token",
+            Status::unauthenticated("the token is not accepted"),
+        ),
         Error::Caller(_) => ("caller", Status::permission_denied(words)),
         Error::Sign(SignError::Point) => ("key", Status::invalid_argument(words)),
         Error::Sign(_) => ("sign", Status::internal("the CA cannot sign")),

@@ -67,7 +67,7 @@ mod tests {
         check(1..=3, 1, 0, Some(1));
         check(2..=3, 1, 0, None);
         check(1..=1, 0, 0, None);
-        // A highest version that is below the lowest is passed over.
+        // A highest version below the lowest is ignored.
         check(1..=3, 2, 1, Some(2));
     }
 

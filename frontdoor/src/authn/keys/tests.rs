@@ -116,7 +116,7 @@ fn looked(users: &Users) -> &Users {
     users
 }
 
-/// Looks until it is as expected: files are not looked at again in the next moment.
+/// Looks until the answer is as expected: files are not read again at once.
 fn until(look: impl Fn() -> Result<String, KeyRefusal>, expect: Result<&str, KeyRefusal>) {
     let begun = std::time::Instant::now();
     while look().as_deref() != expect.as_deref() && begun.elapsed().as_secs() < 20 {
@@ -173,7 +173,7 @@ fn of_a_folder_a_file_that_is_wrong_says_nothing_of_the_others() {
             panic!("{team_b:?}: {:?}", table.wrong);
         };
         assert!(wrong.to_string().contains(expect), "{wrong}");
-        // Who is taken out goes all the same, and the next start is one.
+        // A user who is taken out is gone all the same, and the next start fails.
         write("team-a", "[]\n# ada is gone\n");
         until(find, Err(KeyRefusal::Unknown));
         Users::load(dir.path().to_owned(), Names::default()).unwrap();

@@ -1,4 +1,4 @@
-//! sshd(8)'s options by example, and what is none.
+//! The options of sshd(8) by example, and invalid ones.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn what_each_option_means() {
     check("restrict,port-forwarding,agent-forwarding", |o| {
         o.pty = false
     });
-    // What stands later holds.
+    // The later option holds.
     check("pty,restrict", restricted);
     check(r#"command="dump /home""#, |o| {
         o.command = Some("dump /home".into())

@@ -1,5 +1,5 @@
-//! Pure: what is revoked, and the list of it as a text: as ssh-keygen(1) reads it (KEY REVOCATION
-//! LISTS), or public keys alone, as sshd's RevokedKeys.
+//! Pure: what is revoked, and how it is read from a text: as ssh-keygen(1) reads it (KEY REVOCATION
+//! LISTS), or as plain public keys, as in sshd's RevokedKeys.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -45,8 +45,7 @@ pub(super) struct Revocations {
 }
 
 impl Revocations {
-    /// Whether this certificate is among them. 0 is no serial number: certificates that were given none
-    /// have it.
+    /// Whether this certificate is among them. 0 is no serial number: certificates without one have 0.
     fn has(&self, certificate: &Certificate) -> bool {
         let serial = certificate.serial();
         serial != 0 && self.serials.iter().any(|range| range.contains(&serial))
@@ -116,7 +115,7 @@ impl List {
             "id" => {
                 self.any.ids.insert(value.to_owned());
             }
-            // They differ in what a KRL holds of the key.
+            // In a KRL these differ, but not here.
             "key" | "sha1" | "sha256" => {
                 self.keys.insert(key(value)?);
             }

@@ -1,4 +1,4 @@
-//! What the watch's events make of the table.
+//! How the watch's events change the table.
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ fn what_is_known_is_what_the_list_and_the_watch_say() {
     let mut take = |event| pods.take(event, &mut follower);
     take(Event::Init);
     assert_eq!(take(Event::InitApply(seen("a", "x", "1"))), 1);
-    // It serves already, but nobody can say yet what is not there.
+    // A known pod is served already, but it is not known yet which pods do not exist.
     assert!(pods.find("a", "x").is_some() && pods.namespaces().is_none());
     let any = Selector::All(Vec::new());
     assert!(pods.select("a", &any).is_none());
@@ -56,7 +56,7 @@ fn a_list_is_put_over_what_is_known() {
         Event::InitApply(seen("a", "goes", "2")),
         Event::InitDone,
         Event::Apply(seen("b", "goes", "3")),
-        // One that is broken off, and one that is not.
+        // Two lists: one is broken off, the other is complete.
         Event::Init,
         Event::InitApply(seen("a", "half", "4")),
         Event::Init,

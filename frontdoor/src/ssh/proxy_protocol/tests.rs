@@ -1,8 +1,8 @@
-//! Headers as proxies send them, whole and in pieces, and what is none.
+//! Headers as proxies send them, whole and in pieces, and bytes that are not headers.
 
 use super::*;
 
-/// Reads as many bytes as it is told to, and no more, from what a client sends on.
+/// Reads exactly as many bytes as it is told to.
 fn take(stream: &[u8]) -> Result<(Option<Ends>, usize), Error> {
     let mut read_so_far = 0;
     loop {
@@ -13,7 +13,7 @@ fn take(stream: &[u8]) -> Result<(Option<Ends>, usize), Error> {
                 read_so_far += more;
                 assert!(read_so_far <= LONGEST);
                 if read_so_far > stream.len() {
-                    // It waits for what does not come.
+                    // It waits for bytes that do not come.
                     return Ok((None, usize::MAX));
                 }
             }

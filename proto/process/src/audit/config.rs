@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::config::Invalid;
 
-/// Least bytes of a queue. The longest line is shorter, with its bounds and escaped.
+/// The least size of a queue, in bytes. The longest line, escaped and within its bounds, is shorter.
 const MIN_QUEUE: usize = 128 * 1024;
 
 /// Checked settings.

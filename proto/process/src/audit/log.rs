@@ -118,7 +118,9 @@ impl AuditLog {
         };
         queue.close();
         if timeout(LAST_LINES, self.ended.cancelled()).await.is_err() {
-            tracing::error!("the audit log takes no more: its last events are lost");
+            tracing::error!(
+                "the audit log could not be written to its end; its last events are lost"
+            );
         }
     }
 }

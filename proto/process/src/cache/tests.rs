@@ -87,7 +87,7 @@ async fn an_answer_serves_as_long_as_it_is_good() {
     assert_eq!(ask(good_for_an_hour, Ok(2)).await, Ok(1));
     // Another caller may want a younger one.
     assert_eq!(ask(outage_of_an_hour, Ok(3)).await, Ok(3));
-    // It may depend on the value for how long it is good.
+    // How long a value is good may depend on the value.
     let ages = |value: &u32| match value {
         3 => once(value),
         _ => good_for_an_hour(value),
@@ -110,14 +110,14 @@ async fn an_answer_for_nobody_is_not_held() {
     };
     ask().await.unwrap();
     assert_eq!(Arc::strong_count(&answer), 1);
-    // One who waits goes away first, and one never takes what there is for it.
+    // One caller gives up while it waits, and another never polls although its answer is there.
     let (mut one, mut two, mut three) = (Box::pin(ask()), Box::pin(ask()), Box::pin(ask()));
     assert!(one.as_mut().now_or_never().is_none());
     assert!(two.as_mut().now_or_never().is_none());
     assert!(three.as_mut().now_or_never().is_none());
     drop(two);
     one.await.unwrap();
-    // Ours, what the third would ask for, and what it is to be given.
+    // The references: this test's, the one that the third would ask for, and the one that it is to get.
     assert_eq!(Arc::strong_count(&answer), 3);
     drop(three);
     assert_eq!(Arc::strong_count(&answer), 1);
@@ -168,7 +168,7 @@ async fn a_source_that_is_away_is_not_asked_at_once_again() {
         assert_eq!(ask("a", Err(Error::Away)).await, Ok(1));
         assert_eq!(ask("b", Err(Error::Away)).await, Ok(1));
         assert_eq!(asked.load(Ordering::Relaxed), expect);
-        // Nothing serves instead of this one's answer, so the source is asked, and is there again.
+        // No earlier answer can serve here, so the source is asked, and has come back.
         assert_eq!(ask("c", Ok(2)).await, Ok(2));
         assert_eq!(ask("a", Ok(2)).await, Ok(2));
     };
@@ -188,13 +188,13 @@ async fn anew_is_asked_after_the_call() {
     };
     let (mut one, mut two, mut three) = (Box::pin(ask()), Box::pin(ask()), Box::pin(ask()));
     assert!(one.as_mut().now_or_never().is_none());
-    // These come while the first is under way, whose answer may be too old for them.
+    // These callers come while the first question is under way. Its answer may be too old for them.
     assert!(two.as_mut().now_or_never().is_none());
     assert!(three.as_mut().now_or_never().is_none());
     let (one, two, three) = tokio::join!(one, two, three);
     assert_eq!([one, two, three], [Ok(0), Ok(1), Ok(1)]);
     assert_eq!(ask().await, Ok(2));
-    // The next in line asks for itself where another failed.
+    // If one caller's question fails, the next in line asks again.
     let fail = cache.anew("a", async {
         tokio::task::yield_now().await;
         Err(Error::Absent)

@@ -57,10 +57,10 @@ fn who_is_silent_gives_way() {
     // The address with the most loses its oldest.
     let honest = slots.take_at(address(3), later).unwrap();
     assert!(gave_way(&stranger[0]) && !gave_way(&stranger[1]) && !gave_way(&other));
-    // An address that has as many as any takes nothing from others.
+    // An address that already has the most slots takes none from others.
     let again = slots.take_at(address(1), later).unwrap_err();
     assert_eq!(again, Full::Total);
-    // What has sent its request stays.
+    // Connections that have sent their request stay.
     for slot in [&stranger[1], &stranger[2], &other, &honest] {
         slot.settle();
     }
@@ -97,10 +97,10 @@ fn known_addresses_go_first() {
         .collect();
     let ended = strangers.iter().filter(|slot| gave_way(slot)).count();
     assert_eq!(ended, 3);
-    // One slot is left to strangers, so that an address that is theirs, too, cannot have them all.
+    // One slot is left to strangers, in case the known address is used by strangers too.
     let most = slots.take_at(address(9), now);
     assert_eq!(most.unwrap_err(), Full::PerAddress);
-    // Strangers take slots of one another, and none of its own.
+    // Strangers take slots from one another, and none from the known address.
     let late = now + PATIENCE;
     let _next = slots.take_at(address(5), late).unwrap();
     let last = slots.take_at(address(6), late);

@@ -134,7 +134,7 @@ fn serves(certificate: &Arc<IssuedCertificate>) -> bool {
 
 fn report(error: &Error, serves: bool) {
     if serves {
-        tracing::warn!(%error, "not enrolled anew; the last certificate still serves");
+        tracing::warn!(%error, "the signer gave no new certificate; the last one still serves");
     } else {
         tracing::warn!(%error, "not enrolled");
     }

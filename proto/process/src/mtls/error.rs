@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// There is no TLS.
+/// Why TLS cannot be used, or a peer is not trusted.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Error {

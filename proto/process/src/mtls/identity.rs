@@ -168,8 +168,8 @@ impl Trusted {
         Self { path, read }
     }
 
-    /// The CAs as the file has them now, at least one. The first read blocks, which is when the program
-    /// enrols, before there is a certificate to show.
+    /// The CAs as the file has them now, at least one. The first read blocks. It happens when the
+    /// program enrols, before it has a certificate to show.
     pub(crate) async fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
         if let Some(read) = self.read.get() {
             return Ok(read.current().await);

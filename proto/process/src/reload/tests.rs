@@ -8,7 +8,7 @@ use tokio::time::{interval, timeout};
 
 use super::*;
 
-/// A folder of its own for a test, and uses with more than any rest between them.
+/// A folder for this test, and times of uses that are further apart than any rest.
 fn begin(test: &str) -> (PathBuf, impl Iterator<Item = Instant>) {
     let name = format!("podgate-reload-{test}-{}", std::process::id());
     let dir = std::env::temp_dir().join(name);
@@ -75,7 +75,7 @@ async fn a_read_that_failed_is_tried_again_though_nothing_changes() {
     let failed = uses.next().unwrap();
     assert_eq!(*at(&list, failed).await, "old");
     *fails.lock().unwrap() = false;
-    // Not at every use: what is wrong with the files may stay so.
+    // The files are not read at every use, because they may stay wrong for long.
     assert_eq!(*at(&list, failed + RETRY / 2).await, "old");
     assert_eq!(*reads.lock().unwrap(), 2);
     let later = uses.next().unwrap();
@@ -85,7 +85,7 @@ async fn a_read_that_failed_is_tried_again_though_nothing_changes() {
     fs::remove_dir_all(&dir).unwrap();
 }
 
-/// A FIFO blocks whoever opens it, as a file system does that stalls.
+/// Opening a FIFO blocks, as opening a file does on a file system that stalls.
 #[tokio::test]
 async fn a_read_that_stalls_blocks_no_task_and_the_last_value_serves() {
     let (dir, _) = begin("stalls");

@@ -9,7 +9,7 @@ const NONE: Attributes = Attributes {
     permissions: None,
     times: None,
 };
-/// Attributes of which none is there.
+/// Attributes without any field.
 const NO_FLAGS: &[u8] = &[0; 4];
 const A: &[u8] = b"a\xff";
 const B: &[u8] = b"b";
@@ -24,7 +24,7 @@ fn message(kind: u8, strings: &[&[u8]], rest: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Such a message is this request, and no part of it is.
+/// Checks that this message is read as this request, and that no shorter part of it is.
 fn is(kind: u8, strings: &[&[u8]], rest: &[u8], request: Request<'_>) {
     let bytes = message(kind, strings, rest);
     assert_eq!(Message::read(&bytes), Ok(Message::Request(9, request)));

@@ -1,5 +1,5 @@
-//! containerd's configuration: nothing outside the state folder but the kernel's own tables, and
-//! only what runc needs.
+//! containerd's configuration. It uses nothing outside the state folder except the kernel's own tables,
+//! and has only what runc needs.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -18,8 +18,8 @@ pub(super) enum Snapshotter {
 }
 
 impl Snapshotter {
-    /// Mounts an overlay to see whether it can be done: containerd, asked for a snapshotter that
-    /// does not work, comes up without its CRI service and says little about it.
+    /// Mounts an overlay to see whether that works. If containerd is told to use a snapshotter that
+    /// does not work, it starts without its CRI service and says little about it.
     pub(super) fn probe(scratch: &Path) -> std::io::Result<Self> {
         let folder = |name: &str| {
             let path = scratch.join("overlay").join(name);
@@ -61,8 +61,8 @@ impl Snapshotter {
     }
 }
 
-/// What a pod's own network is made with: loopback alone, as nothing but a forward into the pod is
-/// to reach it. It stands in for CNI's `loopback` too, which containerd runs first.
+/// Makes a pod's own network: loopback alone, because only a forward into the pod must reach it. It
+/// also stands in for CNI's `loopback`, which containerd runs first.
 const NETWORK_PLUGIN: &str = r#"#!/bin/sh
 case $CNI_COMMAND in
 ADD)
@@ -77,16 +77,28 @@ const NETWORK: &str = r#"{
   "cniVersion": "0.4.0", "name": "podgate-stand", "plugins": [{"type": "lonely"}]
 }"#;
 
+/// Debian's crun. It refuses version 1 of cgroups with version 2 beside it, so there it does not see the latter.
+const CRUN: &str = r#"#!/bin/sh
+export PATH="$PATH:/usr/sbin:/usr/bin:/sbin:/bin"
+mountpoint -q /sys/fs/cgroup/unified || exec crun "$@"
+exec unshare --mount sh -c 'umount /sys/fs/cgroup/unified; exec crun "$@"' crun "$@"
+"#;
+
 /// Writes the configuration of a containerd whose every path is below `dir`, and answers its path.
 pub(super) fn write(dir: &Path, snapshotter: Snapshotter) -> std::io::Result<PathBuf> {
     let (plugins, networks) = (dir.join("cni/bin"), dir.join("cni/conf"));
     std::fs::create_dir_all(&plugins)?;
     std::fs::create_dir_all(&networks)?;
     std::fs::write(networks.join("10-stand.conflist"), NETWORK)?;
-    for name in ["lonely", "loopback"] {
-        let plugin = plugins.join(name);
-        std::fs::write(&plugin, NETWORK_PLUGIN)?;
-        std::fs::set_permissions(&plugin, Permissions::from_mode(0o755))?;
+    let bin = dir.join("bin");
+    std::fs::create_dir_all(&bin)?;
+    for (program, text) in [
+        (plugins.join("lonely"), NETWORK_PLUGIN),
+        (plugins.join("loopback"), NETWORK_PLUGIN),
+        (bin.join("crun"), CRUN),
+    ] {
+        std::fs::write(&program, text)?;
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755))?;
     }
     let config = dir.join("config.toml");
     std::fs::write(&config, text(dir, snapshotter))?;
@@ -138,6 +150,13 @@ runtime_type = "io.containerd.runc.v2"
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 Root = "{dir}/runc"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun.options]
+BinaryName = "{dir}/bin/crun"
+Root = "{dir}/crun"
 "#
     )
 }

@@ -28,6 +28,8 @@ pub struct PodSpec {
     pub joined: Option<Joined>,
     /// Whether it sees the machine's processes; default: its containers see their own.
     pub host_pid: bool,
+    /// The runtime that its class names: `crun`, or nothing for runc.
+    pub runtime: String,
     /// A folder for what its containers write, a file `<container>.log` each; None keeps nothing.
     pub logs: Option<PathBuf>,
     /// Started in this order.
@@ -66,6 +68,7 @@ impl PodSpec {
             host_network: true,
             joined: None,
             host_pid: false,
+            runtime: String::new(),
             logs: None,
             containers: Vec::new(),
         }
@@ -113,6 +116,13 @@ impl PodSpec {
     #[must_use]
     pub fn own_network(mut self) -> Self {
         self.host_network = false;
+        self
+    }
+
+    /// Has it run under crun, of Debian's package of that name.
+    #[must_use]
+    pub fn crun(mut self) -> Self {
+        "crun".clone_into(&mut self.runtime);
         self
     }
 

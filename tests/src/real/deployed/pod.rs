@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::pod_fields::PodFields;
 use super::volumes::Volumes;
+use crate::fixtures::entry::launcher;
 use crate::fixtures::gateway::binary;
 use crate::fixtures::images::Image;
 use crate::real::containerd::{ContainerSpec, PodSpec, Security};
@@ -55,7 +56,6 @@ fn translate(
     hosts: &Path,
 ) -> Result<ContainerSpec> {
     let own = container.security_context.clone().unwrap_or_default();
-    ensure!(own.privileged != Some(true), "it is privileged");
     let user = own.run_as_user.or(of_pod.run_as_user);
     let non_root = own.run_as_non_root.or(of_pod.run_as_non_root);
     // The image's own user is not known here, and root if the Dockerfile names none.
@@ -84,6 +84,10 @@ fn translate(
     translated
         .mounts
         .push(file(&format!("/{program}"), &binary(program)?));
+    if program == "podgate-node-entry" {
+        let launcher = file("/podgate-launcher", &launcher()?);
+        translated.mounts.push(launcher);
+    }
     translated.mounts.push(file("/etc/hosts", hosts));
     for mount in container.volume_mounts.iter().flatten() {
         ensure!(mount.sub_path.is_none(), "a subPath is not known here");
@@ -105,6 +109,7 @@ fn program(image: &str) -> Result<&'static str> {
         "signer" => "podgate-signer",
         "agent" => "podgate-agent",
         "node-helper" => "podgate-node-helper",
+        "node-entry" => "podgate-node-entry",
         other => bail!("no image of Podgate's is {other:?}"),
     })
 }

@@ -9,11 +9,14 @@ mod program;
 use std::convert::Infallible;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 
+use rustix::fs::{FileType, fstat};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use rustix::termios::isatty;
 
 use podgate_node_entry::launch::{Launch, MAX_LAUNCH};
 use podgate_node_entry::report::{Failure, GO, Report};
@@ -32,7 +35,9 @@ fn main() -> ExitCode {
     let (Ok(launch), Ok(agent)) = (inherited(FIRST + 1), inherited(FIRST + 2)) else {
         return ExitCode::from(Failure::Launch.status());
     };
-    match run(launch, &agent) {
+    // Where there is one. What takes the launcher's place holds it no more.
+    let worker = inherited(FIRST + 3).ok();
+    match run(launch, &agent, worker) {
         Ok(never) => match never {},
         Err(Ended::Unwanted) => ExitCode::FAILURE,
         Err(Ended::Failed(failure)) => {
@@ -43,10 +48,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(launch: OwnedFd, agent: &OwnedFd) -> Result<Infallible, Ended> {
+fn run(launch: OwnedFd, agent: &OwnedFd, worker: Option<OwnedFd>) -> Result<Infallible, Ended> {
     let bytes = read(launch).map_err(|_| Ended::Failed(Failure::Launch))?;
     let launch = Launch::parse(&bytes).map_err(|_| Ended::Failed(Failure::Launch))?;
-    let (program, ready) = program::prepare(launch);
+    if !has_streams() {
+        return Err(Ended::Failed(Failure::Streams));
+    }
+    let (program, ready) = program::prepare(launch, worker);
     tell(agent, &Report::Ready(ready)).map_err(|_| Ended::Unwanted)?;
     let mut word = [0; 16];
     let (heard, _) = recv(agent, &mut word, RecvFlags::empty()).map_err(|_| Ended::Unwanted)?;
@@ -54,6 +62,18 @@ fn run(launch: OwnedFd, agent: &OwnedFd) -> Result<Infallible, Ended> {
         return Err(Ended::Unwanted);
     }
     Err(Ended::Failed(program.execute()))
+}
+
+/// Whether stdin, stdout and stderr are what the agent has given. SELinux puts /dev/null in the place of what a
+/// container may not have, and a program would run with empty input and output.
+fn has_streams() -> bool {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]
+        .into_iter()
+        .all(|stream| {
+            let kind = fstat(stream).map(|found| FileType::from_raw_mode(found.st_mode));
+            kind == Ok(FileType::Fifo) || isatty(stream)
+        })
 }
 
 /// The memfd's bytes, from its beginning wherever its position is.

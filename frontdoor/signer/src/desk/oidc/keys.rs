@@ -125,7 +125,7 @@ impl Keys {
         }
     }
 
-    /// The keys. `not` are keys that did not fit the token: newer ones are read if possible.
+    /// The issuer's keys. `not` are keys that did not fit the token: newer ones are read if possible.
     pub(super) async fn current(
         &self,
         not: Option<&Arc<Vec<Jwk>>>,
@@ -213,7 +213,7 @@ mod tests {
         (known.read, known.failed) = (Some(start), None);
         assert_eq!(known.next(false, after(599)), Next::Use);
         assert_eq!(known.next(false, after(600)), Next::Ask);
-        // Away: what is known serves for a day, but not for a key that is not known.
+        // The issuer is away: the known keys serve for a day, but an unknown key finds none.
         known.failed = Some(after(600));
         assert_eq!(known.next(false, after(601)), Next::Use);
         assert_eq!(known.next(true, after(601)), Next::Away);

@@ -1,4 +1,4 @@
-//! KRLs of ssh-keygen's, and what is none.
+//! KRLs made by ssh-keygen, and files that are not KRLs.
 
 use russh::keys::Certificate;
 
@@ -9,8 +9,8 @@ const OF_CA: &[u8] = include_bytes!("of-ca.krl");
 const ANY: &[u8] = include_bytes!("any.krl");
 const KEYS: &[u8] = include_bytes!("keys.krl");
 const CA2: &[u8] = include_bytes!("ca2.krl");
-/// Of CA `ca` with serial numbers 7, 8, 103, 104 and 0, and of `ca2` with 7, 0 and 9. Their key ids are
-/// `ada`, but for those with 0, which are `eve`, and the last, which is `bob`.
+/// Certificates of CA `ca` with serial numbers 7, 8, 103, 104 and 0, and of `ca2` with 7, 0 and 9.
+/// Those with number 0 have the key id `eve`, the last has `bob`, and all others have `ada`.
 const CERTIFICATES: &str = include_str!("certificates");
 
 /// Which of the certificates are revoked.
@@ -25,7 +25,8 @@ fn revoked(krl: &[u8]) -> Vec<bool> {
 #[test]
 fn certificates_are_revoked_by_number_id_and_ca() {
     let (yes, no) = (true, false);
-    // Ranges 5-7 and 1000-5000, each third from 100 to 400, the last there is, and id eve.
+    // It revokes ranges 5-7 and 1000-5000, every third number from 100 to 400, the last number there
+    // is, and id eve.
     assert_eq!(revoked(OF_CA), [yes, no, no, yes, no, yes, no, no]);
     assert_eq!(revoked(ANY), [no, no, no, no, no, no, no, yes]);
     assert_eq!(revoked(CA2), [no, yes, no, no, no, no, yes, yes]);
@@ -50,7 +51,7 @@ fn what_cannot_be_understood_is_an_error() {
     assert!(is_krl(KEYS) && !is_krl(b"ssh-ed25519 AAAA"));
     for krl in [OF_CA, ANY, KEYS, CA2] {
         for length in MAGIC.len()..krl.len() {
-            // It is whole after each of its sections, and nowhere else.
+            // A prefix is a whole KRL after each of its sections, and nowhere else.
             if let Err(error) = parse(&krl[..length]) {
                 assert_eq!(error, Error::Short, "{length}");
             }

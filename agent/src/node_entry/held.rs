@@ -1,0 +1,134 @@
+//! The programs that this agent holds, by their handles: what is known of the end of each.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use podgate_node_entry::ids::Handle;
+use podgate_node_entry::protocol::MAX_HELD;
+use podgate_node_entry::status::Status;
+use tokio::sync::{Notify, watch};
+
+/// What the entry has said of a program's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Nothing,
+    /// Without a status, only its pidfd may know it.
+    Ended(Option<Status>),
+    /// The entry that started it is gone, and no other will know its status.
+    Lost,
+}
+
+/// The programs of all cores.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    state: Mutex<State>,
+    more: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    programs: HashMap<Handle, watch::Sender<Told>>,
+    /// Of which the entry has not been told yet.
+    released: Vec<Handle>,
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        let state = self.lock();
+        state.programs.len() + state.released.len() >= MAX_HELD
+    }
+
+    pub(super) fn add(&self, handle: Handle) -> watch::Receiver<Told> {
+        let (sender, receiver) = watch::channel(Told::Nothing);
+        self.lock().programs.insert(handle, sender);
+        receiver
+    }
+
+    pub(super) fn ended(&self, handle: Handle, status: Option<Status>) {
+        if let Some(program) = self.lock().programs.get(&handle) {
+            program.send_if_modified(|told| {
+                let first = *told == Told::Nothing;
+                if first {
+                    *told = Told::Ended(status);
+                }
+                first
+            });
+        }
+    }
+
+    /// The entry that has started all of them is gone.
+    pub(super) fn lost(&self) {
+        for program in self.lock().programs.values() {
+            program.send_if_modified(|told| {
+                let first = *told == Told::Nothing;
+                if first {
+                    *told = Told::Lost;
+                }
+                first
+            });
+        }
+    }
+
+    /// Nothing of it is to be hung up any more.
+    pub(super) fn release(&self, handle: Handle) {
+        let mut state = self.lock();
+        if state.programs.remove(&handle).is_some() {
+            state.released.push(handle);
+            self.more.notify_one();
+        }
+    }
+
+    /// What a new connection says that it holds. What was released meanwhile is among it, so that it is
+    /// not hung up.
+    pub(super) fn all(&self) -> Vec<Handle> {
+        let state = self.lock();
+        let mut all: Vec<Handle> = state.programs.keys().copied().collect();
+        all.extend(&state.released);
+        all.truncate(MAX_HELD);
+        all
+    }
+
+    /// Waits until some were released, and takes these.
+    pub(super) async fn released(&self) -> Vec<Handle> {
+        loop {
+            let released = std::mem::take(&mut self.lock().released);
+            if !released.is_empty() {
+                return released;
+            }
+            self.more.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn what_is_said_first_of_an_end_counts() {
+        let held = Held::default();
+        let (one, other) = (held.add(Handle(1)), held.add(Handle(2)));
+        held.ended(Handle(1), Some(Status::Exited(3)));
+        held.lost();
+        held.ended(Handle(2), None);
+        assert_eq!(*one.borrow(), Told::Ended(Some(Status::Exited(3))));
+        assert_eq!(*other.borrow(), Told::Lost);
+    }
+
+    #[test]
+    fn what_is_released_is_held_until_the_entry_is_told() {
+        let held = Held::default();
+        let _told = held.add(Handle(1));
+        held.release(Handle(1));
+        held.release(Handle(2));
+        assert_eq!(held.all(), [Handle(1)]);
+        assert_eq!(held.released().now_or_never(), Some(vec![Handle(1)]));
+        assert_eq!(held.released().now_or_never(), None);
+        assert!(held.all().is_empty());
+    }
+}

@@ -1,0 +1,60 @@
+//! The rights that actions need, as RBAC names them. The verb is always `create`.
+
+use podgate_proto::v1::files::Protocol;
+use podgate_proto::v1::open::Action;
+use podgate_proto::v1::{Files, FilesRights};
+
+/// A right in a pod.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(super) enum Right {
+    /// To run programs, which includes everything about files.
+    Exec,
+    PortForward,
+    ReadFiles,
+    WriteFiles,
+}
+
+impl Right {
+    /// The API group, the resource and the subresource.
+    pub(super) fn resource(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Exec => ("", "pods", "exec"),
+            Self::PortForward => ("", "pods", "portforward"),
+            Self::ReadFiles => ("podgate.io", "files", "read"),
+            Self::WriteFiles => ("podgate.io", "files", "write"),
+        }
+    }
+
+    /// The right that allows all of an action.
+    pub(super) fn of(action: &Action) -> Self {
+        match action {
+            Action::Dial(_) | Action::Listen(_) | Action::Accept(_) => Self::PortForward,
+            Action::Exec(_) | Action::Files(_) => Self::Exec,
+        }
+    }
+
+    /// Rights of which each allows a part of an action, to those who may not do all of it.
+    pub(super) fn parts(action: &Action) -> &'static [Self] {
+        let Action::Files(Files { protocol }) = action else {
+            return &[];
+        };
+        match protocol {
+            Some(Protocol::Sftp(_)) => &[Self::ReadFiles, Self::WriteFiles],
+            Some(Protocol::Scp(scp)) if scp.receive => &[Self::WriteFiles],
+            Some(Protocol::Scp(_)) => &[Self::ReadFiles],
+            None => &[],
+        }
+    }
+
+    /// What these allow of files.
+    pub(super) fn files(held: impl Iterator<Item = Self>) -> FilesRights {
+        let mut files = FilesRights::default();
+        for right in held {
+            let programs = right == Self::Exec;
+            files.programs |= programs;
+            files.read |= programs || right == Self::ReadFiles;
+            files.write |= programs || right == Self::WriteFiles;
+        }
+        files
+    }
+}
