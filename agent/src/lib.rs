@@ -4,6 +4,7 @@ pub mod config;
 
 mod activity;
 mod admit;
+mod answers;
 mod audit;
 mod command;
 mod core;

@@ -12,12 +12,11 @@ use podgate_proto::limits::RELEASE;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::agent_server::Agent;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
-use podgate_proto::v1::{Action, AgentMessage, FrontdoorMessage, Open, Opened, open};
+use podgate_proto::v1::{Action, FrontdoorMessage, Open, Opened, open};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +26,7 @@ use tracing::Instrument;
 
 use crate::activity::{Activity, NoActivity, Starts};
 use crate::admit::{self, Admitted, Served};
+use crate::answers::{Answers, Held};
 use crate::audit::{AcceptedGrant, Audit, Ended};
 use crate::files::Workers;
 use crate::grant::{Deny, Granted};
@@ -96,13 +96,14 @@ struct Session<'a> {
 
 #[tonic::async_trait]
 impl Agent for Service {
-    type SessionStream = ReceiverStream<Result<AgentMessage, Status>>;
+    type SessionStream = Answers;
 
     async fn session(
         &self,
         request: Request<Streaming<FrontdoorMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbound, messages) = mpsc::channel(OUTBOUND);
+        let answers = Answers::new(messages);
         let this = self.clone();
         let from = request.extensions().get::<Peer>();
         let from = from.and_then(|peer| peer.get_ref().remote_addr());
@@ -118,14 +119,17 @@ impl Agent for Service {
             })
             .await,
             slot: None,
+            held: answers.held(),
         };
         if opening.first.is_none() {
-            opening.slot = Some(self.shared.quotas.open().ok_or_else(|| self.overrun())?);
+            let slot = self.shared.quotas.open().ok_or_else(|| self.overrun())?;
+            opening.held.hold(&slot);
+            opening.slot = Some(slot);
         }
         self.shared
             .sessions
             .spawn(async move { this.serve(opening, inbound, outbound, from).await });
-        Ok(Response::new(ReceiverStream::new(messages)))
+        Ok(Response::new(answers))
     }
 }
 
@@ -135,6 +139,8 @@ struct Opening {
     first: Option<Option<Result<FrontdoorMessage, Status>>>,
     /// The slot of a stream whose first message did not come with it.
     slot: Option<Slot>,
+    /// What the session's answers hold until they are read.
+    held: Held,
 }
 
 impl Service {
@@ -203,6 +209,7 @@ impl Service {
                 return "refused";
             }
         };
+        opening.held.hold(&slot);
         drop(opening);
         let opened = Opened {
             version: admitted.version,
@@ -227,6 +234,7 @@ impl Service {
     async fn refuse(&self, opening: Opening, outbound: &session::Outbound, refusal: Refusal) {
         match opening.slot.or_else(|| self.shared.quotas.open()) {
             Some(slot) => {
+                opening.held.hold(&slot);
                 refuse(outbound, refusal).await;
                 drop(slot);
             }
