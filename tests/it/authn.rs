@@ -2,6 +2,7 @@
 //! certificates.
 
 mod certificates;
+mod hardware;
 mod keys;
 mod recheck;
 mod steps;

@@ -4,6 +4,8 @@
 use podgate_identity::addresses::{self, Addresses};
 use podgate_identity::wildcard;
 
+use super::presence::Required;
+
 /// Why an options string is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
@@ -41,6 +43,8 @@ pub(crate) struct Options {
     pub port_forwarding: bool,
     /// Whether an agent may be forwarded.
     pub agent_forwarding: bool,
+    /// What a hardware-backed key must say of its user.
+    pub presence: Required,
     /// Where `ssh -L` may lead; anywhere, if none is named.
     pub open: Option<Vec<Endpoint>>,
     /// Where `ssh -R` may listen; anywhere, if none is named.
@@ -79,6 +83,7 @@ impl Default for Options {
             pty: true,
             port_forwarding: true,
             agent_forwarding: true,
+            presence: Required::default(),
             open: None,
             listen: None,
         }
@@ -181,6 +186,8 @@ impl Options {
             "pty" => self.pty = yes,
             "port-forwarding" => self.port_forwarding = yes,
             "agent-forwarding" => self.agent_forwarding = yes,
+            "touch-required" => self.presence.touch = yes,
+            "verify-required" => self.presence.verification = yes,
             // Podgate has neither X11 nor a user's rc file.
             "x11-forwarding" | "user-rc" => {}
             _ => return None,

@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use super::options::Endpoint;
+use super::presence::Required;
 
 /// The restrictions of a login. Each is enforced for keys and for certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) struct Restrictions {
     pub open: Vec<Vec<Endpoint>>,
     /// Where `ssh -R` may listen, in the same way. Ask [`may_listen`](Self::may_listen).
     pub listen: Vec<Vec<Endpoint>>,
+    /// What a hardware-backed key must say of its user.
+    pub presence: Required,
     /// When the credential expires.
     pub expires: Option<SystemTime>,
 }
@@ -65,6 +68,7 @@ impl Restrictions {
             agent_forwarding: self.agent_forwarding && other.agent_forwarding,
             open: [self.open, other.open].concat(),
             listen: [self.listen, other.listen].concat(),
+            presence: self.presence.and(other.presence),
             expires: self.expires.into_iter().chain(other.expires).min(),
         })
     }
@@ -84,6 +88,7 @@ mod tests {
             agent_forwarding: true,
             open: vec![],
             listen: vec![],
+            presence: Required::default(),
             expires: None,
         }
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use podgate_proto::v1::TerminalSize;
 use russh::keys::Certificate;
+#[cfg(not(stock_russh))]
+use russh::keys::ssh_key::Signature;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
@@ -18,6 +20,7 @@ use super::rekeys::Rekeys;
 use super::request::SFTP;
 use super::{jump, session};
 use crate::audit::Event;
+use crate::authn::presence::Presence;
 use crate::authn::{Credential, Login};
 use crate::quotas::{Full, PreAuthSlot};
 
@@ -31,6 +34,8 @@ pub(super) enum Opened {
 pub(super) struct ConnectionHandler {
     client: Arc<Client>,
     attempts: Attempts,
+    /// What a hardware-backed key has said with the signature that was verified last.
+    presence: Option<Presence>,
     channels: Channels,
     #[cfg_attr(
         stock_russh,
@@ -54,6 +59,7 @@ impl ConnectionHandler {
         Self {
             client,
             attempts: Attempts::default(),
+            presence: None,
             channels: Channels::new(most, ended.clone()),
             rekeys,
             told: false,
@@ -140,12 +146,18 @@ impl Handler for ConnectionHandler {
         Ok(self.attempts.reject(&self.client))
     }
 
+    #[cfg(not(stock_russh))]
+    fn signature_verified(&mut self, signature: &Signature) {
+        self.presence = Presence::of(signature);
+    }
+
     async fn auth_openssh_certificate(
         &mut self,
         login_name: &str,
         certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
-        let credential = Credential::Certificate(Box::new(certificate.clone()));
+        let certificate = Box::new(certificate.clone());
+        let credential = Credential::Certificate(certificate, self.presence.take());
         Ok(self
             .attempts
             .verified(&self.client, login_name, credential)
@@ -168,7 +180,7 @@ impl Handler for ConnectionHandler {
         login_name: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        let credential = Credential::Key(key.public_key.clone());
+        let credential = Credential::Key(key.public_key.clone(), self.presence.take());
         Ok(self
             .attempts
             .verified(&self.client, login_name, credential)
