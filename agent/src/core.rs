@@ -15,12 +15,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::forward::Forwards;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
 use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
 use crate::quotas::Quotas;
+use crate::runtime::dialer::Dialer;
 use crate::runtime::kubelet::{self, Kubelet, NodeState};
 use crate::service::{Service, Shared};
 
@@ -67,7 +69,12 @@ impl Core {
             shutdown.stopped.clone(),
         );
         let shared = Shared {
-            quotas: Quotas::new(config.sessions, config.transfers, config.openings),
+            quotas: Quotas::new(
+                config.sessions,
+                config.transfers,
+                config.forwards,
+                config.openings,
+            ),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),
@@ -101,7 +108,9 @@ impl Core {
         );
         match kubelet {
             Ok(kubelet) => {
-                let programs = Programs::new(Arc::new(kubelet), Arc::clone(&self.services));
+                let kubelet = Arc::new(kubelet);
+                let forwards = Forwards::new(Arc::clone(&kubelet) as Arc<dyn Dialer>);
+                let programs = Programs::new(kubelet, Arc::clone(&self.services));
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
@@ -109,7 +118,7 @@ impl Core {
                     let programs = programs.clone();
                     tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }
-                let service = Service::new(Arc::clone(&self.shared), programs);
+                let service = Service::new(Arc::clone(&self.shared), programs, forwards);
                 let identity = Arc::clone(&self.identity);
                 let metrics = Arc::clone(&self.shared.metrics);
                 listener::serve(accepted, service, identity, metrics, self.closed.clone()).await;

@@ -4,10 +4,12 @@ pub mod config;
 
 mod admit;
 mod audit;
+mod connection;
 mod core;
 mod exec;
 mod exit;
 mod files;
+mod forward;
 mod grant;
 mod listener;
 mod metrics;

@@ -30,6 +30,7 @@ use tracing::Instrument;
 use crate::admit::{self, Admitted, Served};
 use crate::audit::{AcceptedGrant, Audit, Ended};
 use crate::files::{self, OrMissing};
+use crate::forward::Forwards;
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
 use crate::program::{NotStarted, Programs};
@@ -67,11 +68,16 @@ pub(crate) struct Shared {
 pub(crate) struct Service {
     shared: Arc<Shared>,
     programs: Programs,
+    forwards: Forwards,
 }
 
 impl Service {
-    pub(crate) fn new(shared: Arc<Shared>, programs: Programs) -> Self {
-        Self { shared, programs }
+    pub(crate) fn new(shared: Arc<Shared>, programs: Programs, forwards: Forwards) -> Self {
+        Self {
+            shared,
+            programs,
+            forwards,
+        }
     }
 
     /// How many streams may be open on a connection.
@@ -219,7 +225,17 @@ impl Service {
             begun,
             moved: Moved::new(&shared.metrics.bytes),
         };
+        let streams = (inbound, outbound);
+        let granted = admitted.granted;
         let asked = match admitted.served {
+            Served::Dial(dial) => {
+                let rest = (&shared.stopped, &session.moved);
+                let carried = self.forwards.serve(&granted, &dial, opened, streams, rest);
+                let outcome = carried.await;
+                self.ended(&session, outcome, None);
+                drop(slot);
+                return outcome;
+            }
             Served::Exec(exec, folder) => Asked {
                 exec,
                 folder,
@@ -231,8 +247,6 @@ impl Service {
                 serves: Some(files.service),
             },
         };
-        let streams = (inbound, outbound);
-        let granted = admitted.granted;
         let outcome = self.exec(&session, granted, asked, opened, streams).await;
         drop(slot);
         outcome

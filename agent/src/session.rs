@@ -1,6 +1,7 @@
 //! One session: the frontdoor's stream on one side, the input and output of any action on the other.
 //! Each direction has its own credit, and waits only for its own reader.
 
+mod connection;
 mod end;
 mod input;
 mod outbound;
@@ -19,6 +20,7 @@ use tonic::Status;
 
 use crate::metrics::Moved;
 use crate::streams::{Input, Output};
+pub(crate) use connection::carry;
 pub(crate) use end::End;
 use input::{Flow, feed, receive};
 pub(crate) use outbound::{Outbound, last_words, tell};

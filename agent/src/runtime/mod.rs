@@ -2,6 +2,7 @@
 //! its own.
 
 mod contract;
+pub(crate) mod dialer;
 mod error;
 pub(crate) mod kubelet;
 pub(crate) mod running;

@@ -85,6 +85,8 @@ pub(crate) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     asked_sha256: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tty: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     input_bytes: Option<u64>,
@@ -176,6 +178,12 @@ impl<'a> Event<'a> {
             (self.asked_bytes, self.asked_sha256) = asked.whole().unzip();
         }
         self.tty = Some(*tty);
+        self
+    }
+
+    /// Adds what a forward leads to in the pod.
+    pub(super) fn address(mut self, address: &'a str) -> Self {
+        self.address = Some(self.text("address", address));
         self
     }
 
@@ -328,6 +336,7 @@ mod tests {
         let mut event = Event::accepted(&identity, "d")
             .from(([192, 0, 2, 1], 1).into(), Via::Jump, "web-0")
             .program(&program)
+            .address("db:5432")
             .refusal("rule", "c")
             .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
         let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
@@ -338,7 +347,7 @@ mod tests {
             .iter()
             .flat_map(|event| event.as_object().unwrap().keys());
         let fields: std::collections::BTreeSet<_> = fields.collect();
-        assert_eq!(fields.len(), 33, "{fields:?}");
+        assert_eq!(fields.len(), 34, "{fields:?}");
         for field in fields {
             assert!(page.contains(&format!("`{field}`")), "{field}");
         }

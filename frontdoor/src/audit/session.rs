@@ -35,6 +35,8 @@ pub(crate) struct Session<'a> {
     from: (SocketAddr, Via, &'a str),
     kind: v1::Action,
     program: Program,
+    /// What a forward leads to in the pod.
+    address: Option<&'a str>,
     location: OnceLock<Location>,
     began: OnceLock<Instant>,
     refused: AtomicBool,
@@ -58,11 +60,27 @@ impl<'a> Session<'a> {
             from,
             kind,
             program,
+            address: None,
             location: OnceLock::new(),
             began: OnceLock::new(),
             refused: AtomicBool::new(false),
             input: AtomicU64::new(0),
             output: AtomicU64::new(0),
+        }
+    }
+
+    /// Of a connection to an address in the pod.
+    pub(crate) fn forward(
+        audit: &'a AuditLog,
+        id: &'a str,
+        identity: &'a Identity,
+        from: (SocketAddr, Via, &'a str),
+        address: &'a str,
+    ) -> Self {
+        let what = (v1::Action::Dial, Program::default());
+        Self {
+            address: Some(address),
+            ..Self::new(audit, id, identity, from, what)
         }
     }
 
@@ -123,8 +141,11 @@ impl<'a> Session<'a> {
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
         let (client, via, target) = self.from;
         let location = self.location.get();
-        Event::session(event, self.id, self.kind, self.identity, location)
-            .from(client, via, target)
-            .program(&self.program)
+        let event = Event::session(event, self.id, self.kind, self.identity, location);
+        let event = event.from(client, via, target);
+        match self.address {
+            Some(address) => event.address(address),
+            None => event.program(&self.program),
+        }
     }
 }

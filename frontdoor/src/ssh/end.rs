@@ -4,6 +4,8 @@
 pub(super) enum End {
     /// Its program ended with this status.
     Exited(u32),
+    /// It was a connection, and both of its directions have ended.
+    Closed,
     /// The client closed the channel or went away.
     ClientGone,
     /// It could not begin or go on.
@@ -21,6 +23,7 @@ impl End {
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Exited(_) => "exited",
+            Self::Closed => "closed",
             Self::ClientGone => "client_gone",
             Self::Failed(_) => "failed",
             Self::Stopped(_) => "stopped",
@@ -40,7 +43,7 @@ impl End {
     /// The line that its user reads.
     pub(super) fn line(&self) -> Option<&str> {
         match self {
-            Self::Exited(_) | Self::ClientGone => None,
+            Self::Exited(_) | Self::Closed | Self::ClientGone => None,
             Self::Failed(line) | Self::Stopped(line) | Self::Idle(line) | Self::Revoked(line) => {
                 Some(line)
             }

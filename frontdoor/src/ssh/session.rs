@@ -174,7 +174,7 @@ impl Task {
             End::Exited(status) => {
                 let _ = write.exit_status(*status).await;
             }
-            End::ClientGone => {}
+            End::Closed | End::ClientGone => {}
             End::Idle(line) | End::Revoked(line) => self.fail(line, write).await,
             End::Failed(line) | End::Stopped(line) => {
                 tracing::warn!(line, "session failed");
