@@ -61,9 +61,10 @@ impl Refused {
     fn by(by: RefusedBy, line: impl ToString) -> Self {
         let code = match by {
             RefusedBy::Limit => ChannelOpenFailure::ResourceShortage,
-            RefusedBy::Restriction | RefusedBy::Rule | RefusedBy::Authorization => {
+            RefusedBy::Restriction | RefusedBy::Rule => {
                 ChannelOpenFailure::AdministrativelyProhibited
             }
+            // A pod that one may not enter looks like one that is not there.
             _ => ChannelOpenFailure::ConnectFailed,
         };
         let (line, by) = (line.to_string(), Some(by));

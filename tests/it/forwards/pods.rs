@@ -4,9 +4,6 @@ use podgate_tests::real::containerd::PodSpec;
 
 use super::*;
 
-/// Serves a line on a port of the pod's loopback, one client after the other.
-const SERVER: &str = "httpd -f -p 127.0.0.1:8080 -h /tmp";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_of_the_pods_own_loopback() {
     let stand = Stand::containerd(Changes::default()).await.unwrap();
@@ -16,7 +13,7 @@ async fn a_port_of_the_pods_own_loopback() {
     let started = stand.client.run(&[], &pod.name, &start).await.unwrap();
     assert!(started.status.success(), "{started:?}");
     // Nobody listens there on this machine.
-    assert!(ask(8080, b"").await.is_err());
+    assert!(ask(inside, b"").await.is_err());
     let port = free_port().await;
     let listen = format!("{port}");
     let options = ["-N", "-oExitOnForwardFailure=yes", "-D", &listen];
@@ -25,20 +22,22 @@ async fn a_port_of_the_pods_own_loopback() {
     let get = || async {
         let curl = Command::new("curl")
             .args(["-sS", "--max-time", "20", "--socks5-hostname", &proxy])
-            .arg("http://localhost:8080/index.html")
+            .arg(format!("http://localhost:{inside}/index.html"))
             .output();
         (curl.await.unwrap().stdout == b"from the pod\n").then_some(())
     };
     eventually("the page", SOON, get).await.unwrap();
     let request = b"GET /index.html HTTP/1.0\r\n\r\n";
-    let output = through(&stand, &pod.name, "127.0.0.1:8080", request).await;
+    let address = format!("127.0.0.1:{inside}");
+    let output = through(&stand, &pod.name, &address, request).await;
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
         text.ends_with("\r\n\r\nfrom the pod\n"),
         "{text} {output:?}"
     );
+    let closed = format!("127.0.0.1:{}", free_port().await);
     let told = || async {
-        let said = through(&stand, &pod.name, "127.0.0.1:8081", b"x").await;
+        let said = through(&stand, &pod.name, &closed, b"x").await;
         let said = String::from_utf8(said.stderr).unwrap();
         said.contains("open failed: connect failed: connection refused")
             .then_some(())
