@@ -22,7 +22,6 @@ use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
 use crate::quotas::Quotas;
-use crate::runtime::dialer::Dialer;
 use crate::runtime::kubelet::{self, Kubelet, NodeState};
 use crate::service::{Service, Shared};
 
@@ -109,7 +108,7 @@ impl Core {
         match kubelet {
             Ok(kubelet) => {
                 let kubelet = Arc::new(kubelet);
-                let forwards = Forwards::new(Arc::clone(&kubelet) as Arc<dyn Dialer>);
+                let forwards = Forwards::new(Arc::<Kubelet>::clone(&kubelet));
                 let programs = Programs::new(kubelet, Arc::clone(&self.services));
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {

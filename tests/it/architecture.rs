@@ -129,7 +129,11 @@ const ONLY_IN: &[OnlyIn] = &[
     },
     OnlyIn {
         what: "agent/src/runtime",
-        places: &["agent/src/program", "agent/src/refusal"],
+        places: &[
+            "agent/src/program",
+            "agent/src/forward",
+            "agent/src/refusal",
+        ],
         why: "a session moves bytes, of whatever runs",
     },
     OnlyIn {

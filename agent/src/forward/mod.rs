@@ -4,11 +4,10 @@ mod request;
 
 use std::sync::Arc;
 
+use podgate_proto::v1::Opened;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
-use podgate_proto::v1::{FrontdoorMessage, Opened};
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 
 use crate::grant::Granted;
 use crate::metrics::Moved;
@@ -35,10 +34,7 @@ impl Forwards {
         granted: &Granted,
         request: &DialRequest,
         opened: Opened,
-        (inbound, outbound): (
-            impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin,
-            Outbound,
-        ),
+        (inbound, outbound): (impl Stream<Item = session::Message> + Unpin, Outbound),
         (stopped, moved): (&CancellationToken, &Moved<'_>),
     ) -> &'static str {
         let dialled = tokio::select! {

@@ -12,10 +12,11 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::cut_short::cut_short;
 use super::end::End;
 use super::input::{Flow, KEEP_ALIVE, Order, receive};
 use super::outbound::{Outbound, last_words, tell};
-use super::supervisor::{Supervisor, over};
+use super::supervisor::Supervisor;
 use crate::connection::{Connection, Read, Write};
 use crate::metrics::Moved;
 
@@ -70,16 +71,7 @@ pub(crate) async fn carry(
             }
         } => end,
         end = receive(&mut inbound, &NoProcess, (queue, resize, &unread), &flow, outbound) => end,
-        why = gone => {
-            last_words(outbound, Reason::PodChanged, &over(&why)).await;
-            End::Gone
-        }
-        () = outbound.closed() => End::Abandoned,
-        () = stopped.cancelled() => {
-            let text = "the agent on the pod's node is being stopped";
-            last_words(outbound, Reason::Shutdown, text).await;
-            End::Stopped
-        }
+        end = cut_short(gone, outbound, stopped) => end,
     }
 }
 

@@ -14,7 +14,7 @@ use podgate_process::reload::Reloaded;
 use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
-use super::presence::Required;
+use super::options::Required;
 use super::restrictions::Restrictions;
 use crate::config::{self, UserFrom};
 

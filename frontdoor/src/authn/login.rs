@@ -6,7 +6,8 @@ use std::sync::Arc;
 use podgate_identity::Identity;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
-use super::presence::{self, NotPresent, Presence, Required};
+use super::options::Required;
+use super::presence::{self, NotPresent, Presence};
 use super::refusal::Refusal;
 use super::restrictions::Restrictions;
 

@@ -4,8 +4,6 @@
 use podgate_identity::addresses::{self, Addresses};
 use podgate_identity::wildcard;
 
-use super::presence::Required;
-
 /// Why an options string is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
@@ -71,6 +69,35 @@ pub(crate) struct Timespec {
 pub(crate) struct Endpoint {
     pub host: String,
     pub port: Option<u16>,
+}
+
+/// What a hardware-backed key must say of its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Required {
+    /// That it was touched.
+    pub touch: bool,
+    /// That it has verified its user, by a PIN or a finger.
+    pub verification: bool,
+}
+
+impl Default for Required {
+    /// As in sshd.
+    fn default() -> Self {
+        Self {
+            touch: true,
+            verification: false,
+        }
+    }
+}
+
+impl Required {
+    /// What both demand together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            touch: self.touch || other.touch,
+            verification: self.verification || other.verification,
+        }
+    }
 }
 
 impl Default for Options {

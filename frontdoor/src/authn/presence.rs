@@ -5,38 +5,13 @@ use russh::keys::Algorithm;
 use russh::keys::ssh_key::Signature;
 use russh::keys::ssh_key::public::KeyData;
 
+use super::options::Required;
+
 /// Bits of the flags: user presence and user verification of CTAP2.
 const TOUCHED: u8 = 0x01;
 const VERIFIED: u8 = 0x04;
 /// The flags and a counter of four bytes end a signature.
 const TRAILER: usize = 5;
-
-/// What a key must say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Required {
-    pub touch: bool,
-    pub verification: bool,
-}
-
-impl Default for Required {
-    /// As in sshd.
-    fn default() -> Self {
-        Self {
-            touch: true,
-            verification: false,
-        }
-    }
-}
-
-impl Required {
-    /// What both demand together.
-    pub(super) fn and(self, other: Self) -> Self {
-        Self {
-            touch: self.touch || other.touch,
-            verification: self.verification || other.verification,
-        }
-    }
-}
 
 /// The flags of a signature that was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

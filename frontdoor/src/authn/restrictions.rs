@@ -3,8 +3,7 @@
 
 use std::time::SystemTime;
 
-use super::options::Endpoint;
-use super::presence::Required;
+use super::options::{Endpoint, Required};
 
 /// The restrictions of a login. Each is enforced for keys and for certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -109,7 +109,7 @@ const MILLION: u32 = 1_000_000;
 
 impl File {
     /// Each value with its range.
-    fn ranges(&self) -> [(&'static str, u32, RangeInclusive<u32>); 23] {
+    fn ranges(&self) -> [(&'static str, u32, RangeInclusive<u32>); 20] {
         [
             (
                 "limits.loginGraceSeconds",
@@ -156,17 +156,6 @@ impl File {
                 1..=10_000,
             ),
             (
-                "limits.forwardsPerConnection",
-                self.forwards_per_connection,
-                1..=100_000,
-            ),
-            (
-                "limits.forwardsPerUser",
-                self.forwards_per_user,
-                1..=MILLION,
-            ),
-            ("limits.forwards", self.forwards, 1..=MILLION),
-            (
                 "limits.connectionsPerUser",
                 self.connections_per_user,
                 1..=MILLION,
@@ -198,9 +187,27 @@ impl File {
         ]
     }
 
+    /// The same of forwards.
+    fn ranges_of_forwards(&self) -> [(&'static str, u32, RangeInclusive<u32>); 3] {
+        [
+            (
+                "limits.forwardsPerConnection",
+                self.forwards_per_connection,
+                1..=100_000,
+            ),
+            (
+                "limits.forwardsPerUser",
+                self.forwards_per_user,
+                1..=MILLION,
+            ),
+            ("limits.forwards", self.forwards, 1..=MILLION),
+        ]
+    }
+
     /// Checks each value against its range. An error names the key.
     pub(super) fn check(self) -> Result<Limits, Invalid> {
-        for (key, value, range) in self.ranges() {
+        let ranges = self.ranges().into_iter().chain(self.ranges_of_forwards());
+        for (key, value, range) in ranges {
             if !range.contains(&value) {
                 let (least, most) = range.into_inner();
                 return Err(Invalid::new(

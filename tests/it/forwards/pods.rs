@@ -8,8 +8,11 @@ use super::*;
 async fn a_port_of_the_pods_own_loopback() {
     let stand = Stand::containerd(Changes::default()).await.unwrap();
     let pod = stand.run_pod(PodSpec::busybox("web")).await.unwrap();
-    let start =
-        format!("echo from the pod >/tmp/index.html; {SERVER} </dev/null >/dev/null 2>&1 &");
+    let inside = free_port().await;
+    let start = format!(
+        "echo from the pod >/tmp/index.html; \
+         httpd -f -p 127.0.0.1:{inside} -h /tmp </dev/null >/dev/null 2>&1 &"
+    );
     let started = stand.client.run(&[], &pod.name, &start).await.unwrap();
     assert!(started.status.success(), "{started:?}");
     // Nobody listens there on this machine.
