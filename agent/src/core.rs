@@ -15,9 +15,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::files::Workers;
 use crate::forward::Forwards;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
+use crate::node_entry::NodeEntry;
 use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
@@ -33,6 +35,7 @@ pub(crate) struct Core {
     kubelet: kubelet::Config,
     identity: Arc<Identity>,
     node: Arc<NodeState>,
+    entry: Option<Arc<NodeEntry>>,
     services: Arc<ProgramServices>,
     /// What an earlier agent has not ended. The first core takes it.
     left: Mutex<Vec<JournalEntry>>,
@@ -58,6 +61,8 @@ impl Core {
         let helper = config.node_helper.clone();
         let helper = helper.map(|socket| NodeHelper::new(socket, metrics.helper.clone()));
         let node = NodeState::new(helper);
+        let entry = config.node_entry.clone();
+        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry_connected.clone()));
         for entry in &left {
             node.claim(entry.trace());
         }
@@ -86,6 +91,7 @@ impl Core {
             kubelet: config.kubelet.clone(),
             identity: Arc::new(identity),
             node: Arc::new(node),
+            entry,
             services: Arc::new(services),
             left: Mutex::new(left),
             stays: AtomicBool::new(false),
@@ -108,8 +114,15 @@ impl Core {
         match kubelet {
             Ok(kubelet) => {
                 let kubelet = Arc::new(kubelet);
+                let programs =
+                    Programs::new(Arc::<Kubelet>::clone(&kubelet), Arc::clone(&self.services));
+                let workers = self.entry.as_ref().map(|entry| {
+                    let (entry, closed) = (Arc::clone(entry), self.closed.clone());
+                    let stays = Arc::clone(&entry);
+                    tasks.spawn(async move { stays.stay(&closed).await });
+                    Workers::new(entry, Arc::<Kubelet>::clone(&kubelet))
+                });
                 let forwards = Forwards::new(Arc::<Kubelet>::clone(&kubelet));
-                let programs = Programs::new(kubelet, Arc::clone(&self.services));
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
@@ -117,7 +130,8 @@ impl Core {
                     let programs = programs.clone();
                     tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }
-                let service = Service::new(Arc::clone(&self.shared), programs, forwards);
+                let services = (programs, workers, forwards);
+                let service = Service::new(Arc::clone(&self.shared), services);
                 let identity = Arc::clone(&self.identity);
                 let metrics = Arc::clone(&self.shared.metrics);
                 listener::serve(accepted, service, identity, metrics, self.closed.clone()).await;

@@ -25,6 +25,19 @@ pub struct Deny {
     pub host_network: bool,
 }
 
+impl Deny {
+    /// Whether any rule is about what a pod is, which only the kubelet knows for certain.
+    pub(crate) fn needs_facts(&self) -> bool {
+        let Self {
+            namespaces,
+            labels,
+            runtime_classes,
+            host_network,
+        } = self;
+        !(namespaces.is_empty() && labels.is_empty() && runtime_classes.is_empty()) || *host_network
+    }
+}
+
 /// What the kubelet says of a pod, as far as the rules go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {

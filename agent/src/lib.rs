@@ -2,6 +2,7 @@
 
 pub mod config;
 
+mod activity;
 mod admit;
 mod audit;
 mod connection;

@@ -26,6 +26,10 @@ pub(crate) struct Metrics {
     pub hangups_waiting: Gauge,
     /// Sessions that a limit refused.
     pub refused: Family<Limit, Counter>,
+    /// What serves files, by what it is.
+    pub file_servers: Outcomes,
+    /// 1 while the node entry is connected.
+    pub entry_connected: Gauge,
     pub helper: HelperMetrics,
     pub audit_events: Outcomes,
     /// Sessions that are not in the journal.
@@ -118,6 +122,11 @@ impl Metrics {
                 "Hang-ups that wait for their turn, so that all containers get one",
             ),
             refused: registry.add("refused", "Sessions refused by a limit, by limit"),
+            file_servers: registry.add(
+                "file_servers",
+                "Starts of what serves files, by outcome: the worker, or the image's own programs",
+            ),
+            entry_connected: registry.add("entry_connected", "Whether the node entry is connected"),
             helper: HelperMetrics {
                 replaced: registry.add(
                     "helper_replaced",

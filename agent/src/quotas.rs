@@ -180,10 +180,11 @@ impl Drop for Taken {
 
 #[cfg(test)]
 mod tests {
-    use podgate_proto::v1::{Exec, FilesRights, WorkingDirectory};
+    use podgate_proto::v1::files::Protocol;
+    use podgate_proto::v1::{Exec, Files, FilesRights, Sftp, WorkingDirectory};
 
     use super::*;
-    use crate::files::{FilesRequest, Service};
+    use crate::files::FilesRequest;
 
     #[test]
     fn a_user_has_a_share_of_the_node() {
@@ -195,10 +196,12 @@ mod tests {
                 user,
             )
         };
-        let files = FilesRequest {
-            service: Service::Sftp,
-            rights: FilesRights::default(),
+        let rights = FilesRights {
+            read: true,
+            ..FilesRights::default()
         };
+        let sftp = Some(Protocol::Sftp(Sftp {}));
+        let files = FilesRequest::check(Files { protocol: sftp }, Some(rights)).unwrap();
         let files = Served::Files(files, WorkingDirectory::Image);
         let _transfer = quotas.claim(&files, "ada").unwrap();
         let full = quotas.claim(&files, "grace").unwrap_err();

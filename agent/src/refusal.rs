@@ -6,8 +6,9 @@ use podgate_proto::shown;
 use podgate_proto::v1::Versions;
 use podgate_proto::v1::failed::Reason;
 
-use crate::files;
+use crate::files::{self, NoWorker};
 use crate::grant;
+use crate::node_entry;
 use crate::runtime::Error;
 use crate::runtime::dialer;
 
@@ -118,9 +119,24 @@ impl From<files::Error> for Refusal {
         let reason = match error {
             files::Error::Protocol | files::Error::Paths => Reason::Protocol,
             files::Error::Right => Reason::Grant,
-            files::Error::Programs => Reason::Denied,
+            files::Error::Programs(_) => Reason::Denied,
         };
         Self::same(reason, error.to_string())
+    }
+}
+
+impl From<NoWorker> for Refusal {
+    fn from(error: NoWorker) -> Self {
+        let reason = match error {
+            NoWorker::Runtime(error) => return error.into(),
+            NoWorker::Timeout => Reason::KubeletUnreachable,
+            NoWorker::Entry(node_entry::Error::Refused(node_entry::Reason::TooMany(_))) => {
+                Reason::Full
+            }
+            _ => Reason::Exec,
+        };
+        let message = format!("the file server could not be started: {error}");
+        Self::same(reason, message)
     }
 }
 

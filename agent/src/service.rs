@@ -12,9 +12,7 @@ use podgate_proto::limits::RELEASE;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::agent_server::Agent;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
-use podgate_proto::v1::{
-    Action, AgentMessage, Exec, FrontdoorMessage, Open, Opened, WorkingDirectory, open,
-};
+use podgate_proto::v1::{Action, AgentMessage, FrontdoorMessage, Open, Opened, open};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -27,13 +25,14 @@ use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
+use crate::activity::{Activity, NoActivity, Starts};
 use crate::admit::{self, Admitted, Served};
 use crate::audit::{AcceptedGrant, Audit, Ended};
-use crate::files::{self, OrMissing};
+use crate::files::Workers;
 use crate::forward::Forwards;
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
-use crate::program::{NotStarted, Programs};
+use crate::program::Programs;
 use crate::quotas::{Quotas, Slot};
 use crate::refusal::Refusal;
 use crate::session::{self, End};
@@ -68,14 +67,20 @@ pub(crate) struct Shared {
 pub(crate) struct Service {
     shared: Arc<Shared>,
     programs: Programs,
+    /// Where there is a node entry.
+    workers: Option<Workers>,
     forwards: Forwards,
 }
 
 impl Service {
-    pub(crate) fn new(shared: Arc<Shared>, programs: Programs, forwards: Forwards) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        (programs, workers, forwards): (Programs, Option<Workers>, Forwards),
+    ) -> Self {
         Self {
             shared,
             programs,
+            workers,
             forwards,
         }
     }
@@ -93,14 +98,6 @@ struct Session<'a> {
     user: String,
     begun: Instant,
     moved: Moved<'a>,
-}
-
-/// A program to run.
-struct Asked {
-    exec: Exec,
-    folder: WorkingDirectory,
-    /// Set if it is the image's own server of files, which the image may not have.
-    serves: Option<files::Service>,
 }
 
 #[tonic::async_trait]
@@ -226,28 +223,17 @@ impl Service {
             moved: Moved::new(&shared.metrics.bytes),
         };
         let streams = (inbound, outbound);
-        let granted = admitted.granted;
-        let asked = match admitted.served {
+        let (granted, served) = (admitted.granted, admitted.served);
+        let outcome = match served {
             Served::Dial(dial) => {
                 let rest = (&shared.stopped, &session.moved);
                 let carried = self.forwards.serve(&granted, &dial, opened, streams, rest);
                 let outcome = carried.await;
                 self.ended(&session, outcome, None);
-                drop(slot);
-                return outcome;
+                outcome
             }
-            Served::Exec(exec, folder) => Asked {
-                exec,
-                folder,
-                serves: None,
-            },
-            Served::Files(files, folder) => Asked {
-                exec: files::program(&files.service),
-                folder,
-                serves: Some(files.service),
-            },
+            served => self.run(&session, granted, served, opened, streams).await,
         };
-        let outcome = self.exec(&session, granted, asked, opened, streams).await;
         drop(slot);
         outcome
     }
@@ -279,43 +265,34 @@ impl Service {
         if self.shared.draining.is_cancelled() {
             return Err(Refusal::draining());
         }
-        let admitted = admit::admit(open, &self.shared.node, &self.shared.deny)?;
-        match &admitted.served {
-            Served::Files(files, _) if !files.rights.programs => Err(files::Error::Programs.into()),
-            _ => Ok(admitted),
-        }
+        admit::admit(open, &self.shared.node, &self.shared.deny)
     }
 
-    /// Runs a program to its end, and hangs up what stays behind.
-    async fn exec(
+    /// Runs what was asked for to its end, and hangs up what stays behind.
+    async fn run(
         &self,
         session: &Session<'_>,
         granted: Granted,
-        asked: Asked,
+        served: Served,
         opened: Opened,
         (mut inbound, outbound): (Streaming<FrontdoorMessage>, session::Outbound),
     ) -> &'static str {
         // A start is never abandoned half way, because its program would stay behind: a frontdoor that
         // leaves meanwhile is noticed after it. Start and end are boxed, so that a running session does
         // not hold their memory.
-        let start = (&asked.exec, asked.folder);
-        let mut program = match Box::pin(self.programs.start(granted, &session.id, start)).await {
+        let started = Box::pin(self.start(session, &granted, served)).await;
+        let mut activity = match started {
             Ok(started) => started,
-            Err(NotStarted { error, failed }) => {
+            Err(NoActivity { refusal, failed }) => {
                 self.ended(session, "refused", None);
-                refuse(&outbound, error.into()).await;
-                Box::pin(failed.end()).await;
+                refuse(&outbound, refusal).await;
+                if let Some(failed) = failed {
+                    Box::pin(failed.end()).await;
+                }
                 return "refused";
             }
         };
-        if let Some(service) = &asked.serves {
-            let output = program.streams.output;
-            program.streams.output = Box::new(OrMissing::new(output, service));
-        }
-        // It may hold a long command.
-        drop(asked);
         self.shared.metrics.started(session.begun.elapsed());
-        let granted = program.handle.granted();
         tracing::info!(
             user = session.user, action = session.action.word(),
             namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
@@ -324,8 +301,7 @@ impl Service {
         let end = match session::tell(&outbound, ToFrontdoor::Opened(opened)).await {
             Err(_) => End::Abandoned,
             Ok(()) => {
-                let supervisor = program.handle.supervisor();
-                let streams = &mut program.streams;
+                let (streams, supervisor, attendant) = activity.parts();
                 tokio::select! {
                     // Built in place, so that the future is stored once.
                     end = session::run(
@@ -336,7 +312,7 @@ impl Service {
                         &self.shared.stopped,
                         &session.moved,
                     ) => end,
-                    () = program.handle.attend() => End::Abandoned,
+                    () = attendant.attend() => End::Abandoned,
                 }
             }
         };
@@ -344,12 +320,39 @@ impl Service {
         self.ended(session, end.word(), end.status());
         // A hang-up takes time, and the frontdoor need not wait for it.
         drop((inbound, outbound));
-        if end.is_over() {
-            program.ended();
-        } else {
-            Box::pin(program.hang_up()).await;
-        }
+        Box::pin(activity.end(end.is_over())).await;
         end.word()
+    }
+
+    /// Starts what was asked for.
+    async fn start(
+        &self,
+        session: &Session<'_>,
+        granted: &Granted,
+        served: Served,
+    ) -> Result<Activity, NoActivity> {
+        let starts = Starts {
+            programs: &self.programs,
+            workers: self.workers.as_ref(),
+            metrics: &self.shared.metrics,
+        };
+        match served {
+            Served::Exec(exec, folder) => {
+                let program = starts.program(granted, &session.id, (&exec, folder));
+                program.await.map(Activity::Program)
+            }
+            Served::Files(files, folder) => {
+                let user = &session.user;
+                starts
+                    .files(granted, (&session.id, user), (&files, folder))
+                    .await
+            }
+            // `Forwards` carries it.
+            Served::Dial(_) => Err(NoActivity {
+                refusal: Refusal::unsupported(),
+                failed: None,
+            }),
+        }
     }
 
     /// Records that a grant is accepted. If that fails, nothing starts.

@@ -1,4 +1,4 @@
-//! Agents are dialled at their own pods, where the frontdoor is told to look for these.
+//! Agents are dialled at their own pods, if the frontdoor is configured so.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// An address of this machine where nobody listens.
 const NOBODY: &str = "127.0.0.9";
 
-/// Waits until a session ends with this status, and gives what it said.
+/// Runs a session until one ends with this status, and returns what it printed.
 async fn until(stand: &Stand, status: i32) -> String {
     let output = eventually("the status", SOON, || async {
         let output = stand.client.run(&[], "far", "exit 6").await.ok()?;
@@ -27,7 +27,7 @@ async fn an_agent_is_dialled_at_its_own_pod() {
         ..Changes::default()
     };
     let stand = Stand::embedded(changes).await.unwrap();
-    // By its node's address nobody could be reached.
+    // The node's own address leads nowhere.
     let far = pod("default", "far", "demo-uid", NODE, NOBODY);
     stand.cluster.add(far.container("main", "demo"));
 
@@ -39,7 +39,7 @@ async fn an_agent_is_dialled_at_its_own_pod() {
 
     stand.cluster.add(Stand::agent_pod("agent-1", NODE_IP));
     until(&stand, 6).await;
-    // It is replaced by one elsewhere, which is where the next session goes.
+    // The agent's pod is replaced by another, and the next session goes there.
     stand.cluster.remove("podgate", "agent-1").unwrap();
     assert_eq!(until(&stand, 255).await, none);
     stand.cluster.add(Stand::agent_pod("agent-2", NOBODY));

@@ -1,5 +1,5 @@
-//! The API server's stand-in answers as a kube-apiserver does, to kube's client and in bytes, and
-//! breaks when told to. What both can do is tested on both.
+//! The API server's stand-in answers as kube-apiserver does, to kube's client and byte by byte, and
+//! breaks when told to. Where a real server can do the same, the tests run on both.
 
 mod access;
 mod both;

@@ -24,7 +24,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("podgate_worker", &["podgate_sftp"]),
     (
         "podgate_agent",
-        &["podgate_helper", "podgate_process", "podgate_proto"],
+        &[
+            "podgate_helper",
+            "podgate_node_entry",
+            "podgate_process",
+            "podgate_proto",
+        ],
     ),
     ("podgate_identity", &["podgate_proto"]),
     (
@@ -33,13 +38,18 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     (
         "podgate_frontdoor",
-        &["podgate_identity", "podgate_process", "podgate_proto"],
+        &[
+            "podgate_identity",
+            "podgate_process",
+            "podgate_proto",
+            "podgate_sftp",
+        ],
     ),
     ("podgate_tests", &["podgate_node_entry", "podgate_proto"]),
 ];
 
-/// Where a protocol or a step of a session may be named. Whoever else wants it asks the module
-/// that has it.
+/// Where a protocol or a step of a session may be named. All other modules go through the module that
+/// has it.
 const ONLY_IN: &[OnlyIn] = &[
     OnlyIn {
         what: "russh",
@@ -133,6 +143,7 @@ const ONLY_IN: &[OnlyIn] = &[
             "agent/src/program",
             "agent/src/forward",
             "agent/src/refusal",
+            "agent/src/files/worker",
         ],
         why: "a session moves bytes, of whatever runs",
     },
@@ -280,8 +291,8 @@ const TOO_LARGE: &[&str] = &[
 /// Lines of a `main.rs`, at the most: a program's parts are wired in its `lib.rs`.
 const MAIN_LINES: usize = 80;
 
-/// The packages that make the product. In the tests a case may stand on what the file around it sets
-/// up, and the folders of the stand say what a thing is, not on what it stands.
+/// The packages that make up the product. In the tests, a case may use what the file around it sets up,
+/// and the stand's folders are sorted by what a thing is, not by what it uses.
 fn product(files: &Files) -> Vec<Package> {
     let mut packages = packages(files);
     packages.retain(|package| package.manifest.folder != "tests");

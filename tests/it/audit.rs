@@ -1,7 +1,8 @@
-//! Who logged in and who entered what is recorded by both parts, and what holds while that cannot be
+//! Both parts record who logged in and who entered what. Also, what happens while that cannot be
 //! written.
 
 mod failing;
+mod files;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Where both parts record, apart from the stand that they are told of.
+/// The folder of both parts' records. The parts' configurations name it, so it is made before the
+/// stand.
 struct Records {
     dir: TempDir,
 }
@@ -35,7 +37,7 @@ impl Records {
         format!("audit: {{to: '{}'{more}}}\n", self.path(part).display())
     }
 
-    /// What a file has, whose every line must be an object.
+    /// The lines of a file. Each must be a JSON object.
     fn read(&self, part: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path(part)).unwrap_or_default();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -118,7 +120,7 @@ async fn logins_and_sessions_are_recorded_at_both_ends() {
     let end = records.wait("frontdoor", end).await;
     assert_eq!(end.get("command"), None, "{end}");
 
-    // Who is not known, and what is refused to whom is.
+    // A user who is not known, and sessions that are refused to a known one.
     let (stranger, _) = stand.stranger("stranger").await.unwrap();
     stranger.run(&[], "demo.prod", "true").await.unwrap();
     let refused = json!({"event": "login", "outcome": "refused", "target": "demo.prod"});
@@ -143,7 +145,7 @@ async fn logins_and_sessions_are_recorded_at_both_ends() {
         .api
         .set_rbac(podgate_tests::stand_ins::apiserver::Rbac::default());
     stand.client.run(&[], "other", "no right").await.unwrap();
-    // Of a long command the log has the beginning, its length and its SHA-256.
+    // For a long command the log has its beginning, its length and its SHA-256.
     let long = format!(": {}", "a".repeat(10_000));
     stand.client.run(&[], "nosuch", &long).await.unwrap();
     let digest = Sha256::digest(&long);

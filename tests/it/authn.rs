@@ -1,5 +1,5 @@
-//! Who is let in, by what, as whom, and what they may do then: with OpenSSH's own clients, keys and
-//! certificates.
+//! Who may log in, by which credential and as whom, and what they may then do: with OpenSSH's own
+//! clients, keys and certificates.
 
 mod certificates;
 mod hardware;
@@ -25,7 +25,7 @@ struct AuthnStand {
     dir: TempDir,
 }
 
-/// Somebody with a key of their own, and perhaps a certificate of it, which ssh finds beside it.
+/// A person with a key, and perhaps a certificate for it, which ssh finds beside the key.
 struct Somebody {
     client: Client,
     /// The public key's line.
@@ -84,7 +84,7 @@ impl AuthnStand {
         replace(self.dir.path().join("revoked"), text);
     }
 
-    /// Replaces it by a KRL that ssh-keygen makes of this, by its options.
+    /// Replaces it by a KRL that ssh-keygen makes from this text, with these options.
     async fn revoke_by_krl(&self, spec: &str, options: &[&str]) {
         let dir = self.dir.path();
         std::fs::write(dir.join("spec"), spec).unwrap();
@@ -114,7 +114,7 @@ impl AuthnStand {
         assert!(found.is_ok(), "{user} {groups} {source}:\n{}", log());
     }
 
-    /// Waits for the frontdoor's line about one that was refused.
+    /// Waits for the frontdoor's line about a refused login.
     async fn refused(&self, reason: &str) {
         let wanted = |line: &serde_json::Value| {
             let text = line["reason"].as_str().unwrap_or_default();
@@ -178,7 +178,7 @@ impl Somebody {
     }
 }
 
-/// Waits for the end of a session that is ended because its login does not hold any more.
+/// Waits for the end of a session whose login is no longer valid.
 async fn is_ended(session: Echo) {
     let (text, status) = session.ended().await.unwrap();
     assert_eq!(status, Some(255), "{text}");

@@ -1,7 +1,8 @@
-//! Sessions of every kind while parts are killed, paused and cut off at random moments: each ends with
-//! all its bytes and its own status, or with an error that is said, and nothing is left of any.
+//! Sessions of every kind while parts are killed, paused and cut off at random moments. Each session
+//! ends with all its bytes and its own status, or with an error that is reported, and leaves nothing
+//! behind.
 //!
-//! `PODGATE_CHAOS=300` runs it for so many seconds, `PODGATE_CHAOS_SEED=…` repeats the disturbances.
+//! `PODGATE_CHAOS=300` runs it for this many seconds, `PODGATE_CHAOS_SEED=…` repeats the disturbances.
 
 mod disk;
 mod disturb;
@@ -27,10 +28,11 @@ const SECONDS: u64 = 25;
 /// Sessions at once.
 const WORKERS: u64 = 8;
 const PODS: [&str; 3] = ["bb", "deb", "bare"];
-/// For everything to come to rest: a start that a killed agent had asked for is looked for this long.
+/// How long everything may take to come to rest: a start that a killed agent had asked for is looked
+/// for this long.
 const REST: Duration = Duration::from_secs(60);
-/// Descriptors and tasks that a part may have more than after its first session: links and connections
-/// that are kept, a few a core.
+/// How many more descriptors and tasks a part may have than after its first session: links and
+/// connections that are kept, a few a core.
 const KEPT: i64 = 32;
 /// Bytes of memory that a part may have more than after its first session.
 const GROWN: u64 = 48 * 1024 * 1024;
@@ -104,7 +106,7 @@ async fn nothing_is_lost_and_nothing_is_left() {
     eprintln!("disturbances: {disturbed:?}");
     eprintln!("sessions: {ended:?}");
     assert_eq!(wrong, [""; 0]);
-    // What was disturbed last is noticed within moments: an audit log is tried again each second.
+    // The last disturbance is noticed within moments: an audit log is tried again each second.
     let whole = || async {
         let ended = sessions::one(&stand.client, Kind::Command, &mut random.clone()).await;
         (ended == Ok(Ended::Whole)).then_some(())

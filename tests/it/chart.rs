@@ -1,5 +1,5 @@
-//! The chart, as Helm's own engine lints and renders it: each object is what its Kubernetes type says, the
-//! default is what `golden` holds, and nobody has more privilege than is listed here.
+//! The chart, linted and rendered by Helm's own engine: each object fits its Kubernetes type, the
+//! default render equals `golden`, and nobody has more privilege than is listed here.
 
 mod configs;
 mod golden;
@@ -21,7 +21,7 @@ fn what_helm_makes_of_it() {
             Line::Refused(case) => refused.push(case),
         }
     }
-    // So that a script that prints less is not taken for a chart that is sound.
+    // A script that prints too little must not pass.
     assert!(rendered.len() > 200 && refused.len() > 20 && !claims.is_empty());
     for case in &rendered {
         assert_eq!(case.lint, [""; 0], "{}", case.case);
@@ -68,7 +68,7 @@ fn check(objects: &[Object]) -> Result<(), String> {
     privileges::hold(objects)
 }
 
-/// The checks above, of objects that they must not let through.
+/// Checks that the checks above refuse damaged objects.
 fn each_damage_is_seen(objects: &[Object]) {
     const SPEC: &str = "/spec/template/spec";
     for (kind, parent, key, value) in [

@@ -1,4 +1,4 @@
-//! The binaries' command lines: `--check`, and one clear line and status 2 for what is wrong.
+//! The programs' command lines: `--check`, and one clear line and status 2 for each mistake.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;

@@ -101,7 +101,7 @@ async fn a_session_starts_in_the_users_home() {
     for (name, user, home) in [
         ("root", 0, "/root"),
         ("app", 1000, "/home/app"),
-        // Its home in passwd is not there.
+        // Its home in passwd does not exist.
         ("svc", 1001, "/srv"),
         ("unknown", 4242, "/srv"),
     ] {
@@ -123,13 +123,13 @@ async fn a_session_starts_in_the_users_home() {
     assert_eq!(text(&output.stdout), "/srv\n/home/app\n");
 }
 
-/// Tools that look for a command line find the command's own processes and nothing of Podgate's.
+/// Tools that search for a command line find the command's own processes, and none of Podgate's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commands_words_are_found_nowhere_else() {
     let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     let dash = ContainerSpec::new("app", Image::Bash).user(4242);
     let _dash = stand.run_pod(PodSpec::new("dash").container(dash)).await;
-    // Looks at what runs before it starts anything itself.
+    // Lists what runs before it starts anything itself.
     let search = ": quark zebra; for p in /proc/[0-9]*; do \
         tr '\\0' ' ' <$p/cmdline | grep -q 'quar[k] zebra' && echo ${p#/proc/} is $$; done";
     for pod in ["bb", "deb", "dash"] {
@@ -175,7 +175,7 @@ async fn a_shell_that_path_does_not_lead_to_is_found() {
     }
     let output = stand.client.feed("bb", "", b"").await.unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    // A signal, which without the node helper takes a shell, too.
+    // A signal: without the node helper this takes a shell, too.
     let mut shell = stand
         .client
         .terminal("bb", &["echo b''egun; exec /bin/sleep 60"], 24, 80)
@@ -224,7 +224,7 @@ async fn every_byte_of_an_upload_and_a_download_arrives() {
             (Some(0), format!("{size}\n"), String::new()),
             "{pod}"
         );
-        // The plain form, which a runtime left alone cuts short with status 0.
+        // A plain `cat`, which a runtime by itself would cut short with status 0.
         let output = stand.client.feed(pod, "cat > /tmp/g", &big).await.unwrap();
         assert_eq!(
             parts(&output),
@@ -332,7 +332,7 @@ async fn options_of_ssh_mean_what_they_mean() {
             .unwrap();
         assert_eq!(output.status.code(), Some(5), "{pod}");
     }
-    // -N: a connection without a session. It ends when told to, and nobody minds.
+    // -N: a connection without a session. It ends when told to, without an error.
     let mut idle = stand.client.ssh(&["-N"], "bb").spawn().unwrap();
     stand
         .frontdoor

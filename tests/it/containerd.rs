@@ -1,4 +1,4 @@
-//! The stand's own containerd: pods of each image, exec, restart, and that nothing stays behind.
+//! The stand's own containerd: pods of each image, exec, restart, and no leftovers.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -257,13 +257,13 @@ fn left_of(dir: &Path, sockets: &[PathBuf]) -> Vec<String> {
         }
     }
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
-        // Ended, and only waits for the machine's init to hear of it.
+        // It has ended, and only waits for the machine's init to reap it.
         if std::fs::read_to_string(process.path().join("stat")).is_ok_and(|s| s.contains(") Z ")) {
             continue;
         }
         for file in ["cmdline", "cgroup"] {
             let text = std::fs::read(process.path().join(file)).unwrap_or_default();
-            // The stand's name is in the one by its paths, in the other as the pods' parent.
+            // Some processes have the stand's name in their paths, others in the pods' parent cgroup.
             if String::from_utf8_lossy(&text).contains(name.to_str().unwrap()) {
                 left.push(format!(
                     "{}: {}",
@@ -321,7 +321,7 @@ async fn a_drop_leaves_nothing_behind() {
     .await;
     let sockets = shim_sockets(&dir);
     assert!(left_of(&dir, &sockets).len() > 5);
-    // A panic drops a test's values in this order: the last one first. Here it is the other way.
+    // A panic drops a test's values in the usual order, the last one first. Here it is the other way.
     drop(containerd);
     assert_eq!(left_of(&dir, &sockets), [""; 0]);
     drop(pod);
@@ -353,7 +353,7 @@ async fn what_a_killed_process_left_goes_with_the_next_start() {
     stand.wait().unwrap();
 
     drop(Containerd::start().await.unwrap());
-    // A start of another test may have been first, and be still at it.
+    // Another test may have started first, and be removing the orphan.
     eventually("the orphan to be gone", SOON, || {
         let left = left_of(&dir, &sockets);
         async move { left.is_empty().then_some(()) }

@@ -1,5 +1,5 @@
-//! A part is killed in mid-session: what ran is ended by the part that notices or by the next one, and
-//! no other program is.
+//! A part is killed in mid-session. What ran is ended by a part that notices or by the part's
+//! successor, and no other program is ended.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(15);
 /// What the sessions run, and others beside them.
 const WORD: &str = "sleep 7100";
 
-/// Sessions of each kind in two pods, and one of someone else's in each with the same words.
+/// Sessions of each kind in two pods, and in each pod an exec of someone else with the same words.
 struct Running {
     stand: Stand,
     pods: Vec<RunningPod>,
@@ -48,7 +48,7 @@ impl Running {
             let name = spec.name.clone();
             let pod = this.stand.run_pod(spec).await.unwrap();
             this.other(&pod, bare);
-            // Started before ours, whose process is then known for sure.
+            // It was started before ours, so ours is known for sure.
             this.run(&pod, 1).await;
             let client = &this.stand.client;
             let command = if bare { "/probe sleep 7100" } else { WORD };
@@ -116,10 +116,10 @@ impl Running {
         }
     }
 
-    /// Waits until all of ours is gone, and looks whether all of the others' is still there.
+    /// Waits until all of ours have ended, and checks that all of the others still run.
     async fn only_others_are_left(&mut self) {
         for pod in &self.pods {
-            // Of ours a shell that stands before the words would be left, too.
+            // A shell in front of the words would be a leftover of ours, too.
             self.count(pod, 1, |line| line.contains(WORD)).await;
         }
         for other in &mut self.others {
@@ -251,7 +251,8 @@ async fn wrapper(running: &Running, pod: &RunningPod) -> u32 {
     running.stand.until_processes(SOON, id, look).await.unwrap()
 }
 
-/// As a runtime does as soon as the connection breaks: only the process that it has started is killed.
+/// A runtime kills only the process that it has started, as soon as the connection breaks. This does
+/// the same.
 async fn what_a_killed_wrapper_has_left_is_ended(helper: bool, by_the_next_agent: bool) {
     let mut running = Running::start(helper).await;
     for name in ["bb", "deb"] {

@@ -1,5 +1,5 @@
-//! The chart as it installs: its pods run by the real runtime as it renders them, at an API server and a
-//! kubelet that let them do what its RBAC says, and nothing else.
+//! The chart as it is installed. Its pods run in the real runtime as it renders them. The API server
+//! and the kubelet permit what the chart's RBAC says, and nothing else.
 
 mod installed;
 
@@ -33,7 +33,7 @@ async fn what_the_chart_renders_serves_sessions() {
     assert!(terminal.contains("/dev/"), "{terminal}");
     let exit = installed.client.run(&[], "web-0", "exit 7").await.unwrap();
     assert_eq!(exit.status.code(), Some(7), "{exit:?}");
-    // What the frontdoor may ask the API server for.
+    // The rights that the frontdoor needs at the API server.
     let deployment = Deployment {
         metadata: ObjectMeta {
             namespace: Some("default".into()),
@@ -83,7 +83,7 @@ async fn what_the_chart_renders_serves_sessions() {
     without_its_rights(&installed).await;
 }
 
-/// That what is rendered is what lets them: without the agents' role nothing goes on.
+/// Shows that the rendered rights are the ones in use: without the agents' role nothing works.
 async fn without_its_rights(installed: &Installed) {
     let mut rbac = installed.rbac.clone();
     let agents = |role: &ClusterRole| role.metadata.name.as_deref() == Some("podgate-agent");
@@ -108,7 +108,7 @@ async fn denied_elsewhere(installed: &Installed) {
     );
 }
 
-/// A ServiceAccount's token becomes a certificate at the chart's desk, and that lets it in.
+/// A ServiceAccount's token becomes a certificate at the chart's desk, and the certificate logs in.
 async fn by_token(installed: &Installed) {
     let bearer = crate::desk::issue(&installed.api, "ci", "builder");
     let dir = installed.dir.path().join("builder");
@@ -145,7 +145,7 @@ async fn by_token(installed: &Installed) {
     assert!(child.wait().await.unwrap().success(), "{said}");
     let builder = Client::new(&dir, 2222);
     let builder = builder.at(&installed.node.address("podgate-frontdoor").unwrap());
-    // Its CA's key is brought to the frontdoor by the bundle.
+    // The bundle brings the CA's key to the frontdoor.
     let whoami = eventually("the login", SOON, || async {
         let output = builder.run(&[], "whoami", "").await.ok()?;
         output.status.success().then_some(output.stdout)

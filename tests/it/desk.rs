@@ -33,7 +33,7 @@ struct Desk {
     dir: TempDir,
 }
 
-/// A key of the user CA, before anybody is to trust it.
+/// A folder with a key of the user CA, before anybody trusts it.
 async fn authority() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("user_ca");
@@ -84,7 +84,7 @@ impl Desk {
         Self { signer, url, dir }
     }
 
-    /// The same with an API server that has nothing else to do.
+    /// The same with an API server of its own.
     async fn alone(lines: &str) -> (Self, ApiServer) {
         let pki = Pki::new().unwrap();
         let api = ApiServer::start(Cluster::new(), &pki).await.unwrap();
@@ -128,14 +128,14 @@ impl Desk {
         (status.parse().unwrap(), body.to_owned())
     }
 
-    /// The certificate for a token, which is given one.
+    /// The certificate for a token that must get one.
     async fn certificate(&self, token: &str) -> Certificate {
         let (status, body) = self.ask(Some(token), &self.path("id.pub")).await;
         assert_eq!(status, 200, "{body}");
         Certificate::from_openssh(&body).unwrap()
     }
 
-    /// Asks with a token that is not taken, with this status and words.
+    /// Asks with a token that must be refused, with this status and these words.
     async fn refuses(&self, token: &str, status: u16, words: &str) {
         let (found, body) = self.ask(Some(token), &self.path("id.pub")).await;
         assert!(
@@ -179,7 +179,7 @@ async fn trusting(authorities: &Path) -> Stand {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
-    // As at an installation: the frontdoor is there before anybody has made the CA.
+    // As at an installation: the frontdoor runs before anybody has made the CA.
     let bundle = tempfile::tempdir().unwrap();
     let trusted = bundle.path().join("user_ca.pub");
     let stand = trusting(&trusted).await;
@@ -203,7 +203,7 @@ async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
         .await
         .unwrap();
 
-    // Who has no group that may enters nothing, and is somebody nevertheless.
+    // A user without any group that has rights can enter nothing, but is known.
     let (client, _) = stand.stranger("me").await.unwrap();
     let key = stand.dir().join("me/id.pub");
     let path = stand.dir().join("me/id-cert.pub");
@@ -255,7 +255,7 @@ async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
         assert!(shown.contains(words), "{words:?} is not in {shown}");
     }
 
-    // Another signer of the same Secret signs by the same key.
+    // Another signer with the same Secret signs with the same key.
     let dir = tempfile::tempdir().unwrap();
     let config = std::fs::read_to_string(desk.path("signer.yaml")).unwrap();
     let again = dir.path().join("signer.yaml");
@@ -266,7 +266,7 @@ async fn a_service_accounts_token_becomes_a_certificate_that_logs_in() {
     assert_eq!(updates, 0, "a CA that is there was made anew");
     drop(second);
 
-    // It was counted and logged, and the token was not.
+    // The exchange was counted and logged, and the token was not.
     let counted = "podgate_signer_certificates_total{source=\"kubernetes\",outcome=\"issued\"} 2";
     desk.signer.counts(SOON, &[counted]).await.unwrap();
     let issued = |line: &Value| {

@@ -62,7 +62,7 @@ fn every_link_leads_somewhere() {
     assert!(links > 20, "{links}");
 }
 
-/// Names of metrics as samples have them, from the lines that say their types.
+/// The names of metrics as samples have them, from the lines with their types.
 fn served(metrics: &str) -> impl Iterator<Item = String> {
     let types = metrics
         .lines()
@@ -86,7 +86,7 @@ async fn every_metric_that_is_served_is_on_the_page() {
         ..Changes::default()
     };
     let stand = Stand::embedded(changes).await.unwrap();
-    // Counters by label are served only once something was counted.
+    // Counters with labels are served only once something was counted.
     stand.client.run(&[], "demo", "true").await.unwrap();
     let ended = ["podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"exited\"} 1"];
     let within = Duration::from_secs(10);

@@ -116,7 +116,7 @@ async fn count(part: &Part, name: &str) -> u64 {
     line.map_or(0, |value| value.trim().parse().unwrap())
 }
 
-/// Waits until a part has been enrolled once more than now.
+/// Waits until a part has been enrolled once more.
 async fn renewed(part: &Part, name: &str) {
     let name = format!("{name}_enrolments_total{{outcome=\"enrolled\"}}");
     let before = count(part, &name).await;
@@ -157,7 +157,7 @@ async fn sessions_run_and_no_secret_is_told() {
 async fn another_nodes_agent_is_not_spoken_to() {
     let mut stand = stand(Config::default()).await;
     assert!(works(&stand).await);
-    // The agent's pod is on another node now, says its token; the frontdoor dials it for this one.
+    // By its token the agent's pod is now on another node; the frontdoor dials it for this one.
     let account = bearer("agent");
     stand.api.add_token(&account, token("agent", "node-b"));
     stand.agent.signal(Signal::KILL).unwrap();
@@ -200,7 +200,7 @@ async fn the_signer_may_be_away_until_certificates_expire() {
     let port = signer.port();
     signer.signal(Signal::KILL).unwrap();
     signer.ended().await.unwrap();
-    // It is asked for the next certificate, in vain, while the last one still serves.
+    // The next certificate is asked for in vain, while the last one still serves.
     for part in [&stand.frontdoor, &stand.agent] {
         let tried = |line: &serde_json::Value| {
             let message = line["message"].as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Each leg that can fail gives one plain line on stderr that names it, status 255, within 10 s.
+//! Each step that can fail gives one plain line on stderr that names it, and status 255, within 10 s.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -112,7 +112,7 @@ async fn the_agent_down_or_another() {
     stand.restart_agent().await.unwrap();
     works(&stand).await;
 
-    // Another node's agent behind this node's address: its certificate is of the right CA.
+    // Another node's agent answers at this node's address. Its certificate is of the right CA.
     stand
         .cluster
         .add(pod("default", "far", "u3", "node-b", NODE_IP).container("main", "far"));
@@ -233,7 +233,7 @@ async fn the_kubelet_refuses() {
         line.contains("refused to list its pods for the agent (403)"),
         "{line}"
     );
-    // One that has just started has not heard of its pods yet.
+    // A kubelet that has just started does not know its pods yet.
     let none = r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}"#;
     for items in ["null", "[]"] {
         let none = none.replace("null", items);
@@ -262,7 +262,7 @@ async fn an_init_container_that_runs_is_named() {
         failure(&stand, "slow").await,
         "podgate: container main is not running yet: init container wait runs before it\r\n"
     );
-    // It can be entered itself.
+    // The init container itself can be entered.
     let line = failure(&stand, "slow+none").await;
     assert!(line.contains("it has main, wait"), "{line}");
 }
@@ -270,7 +270,7 @@ async fn an_init_container_that_runs_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recreated_pod_is_not_entered_and_nothing_runs_in_it() {
     let stand = stand().await;
-    // What the API server said when the frontdoor asked, and what the kubelet says by now.
+    // The API server's answer when the frontdoor asked, and what the kubelet says by now.
     let flag = stand.dir().join("ran");
     for (uid, id, words) in [
         (
@@ -395,7 +395,7 @@ async fn limit(pod: &RunningPod, controller: &str, names: [&str; 2], value: &str
 async fn a_container_at_its_limit_of_processes() {
     let (stand, pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in &pods {
-        // What the image sleeps by, and one that starts: it may start nothing itself.
+        // The program by which the image sleeps, and one more that can start nothing itself.
         for most in ["1", "2"] {
             limit(pod, "pids", ["pids.max"; 2], most).await;
             for options in [&[][..], &["-tt"]] {
@@ -433,7 +433,7 @@ async fn a_container_at_its_limit_of_memory() {
     let names = ["memory.limit_in_bytes", "memory.max"];
     for pod in &pods {
         limit(pod, "memory", names, "16777216").await;
-        // tail keeps what has no end of line.
+        // tail holds a line without an end in memory.
         let command = "tail -n 1 /dev/zero";
         let output = stand.client.run(&[], &pod.name, command).await.unwrap();
         let line = String::from_utf8_lossy(&output.stderr).into_owned();

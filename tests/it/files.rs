@@ -3,6 +3,7 @@
 
 mod image;
 mod rights;
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

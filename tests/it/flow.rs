@@ -94,7 +94,7 @@ async fn uploads_that_nobody_reads_hold_up_nobody_and_cost_little() {
     let grown = resident().saturating_sub(before) as usize / stalled.len();
     assert!(grown < 8 * MIB, "{grown} bytes each");
 
-    // The connection goes, stalled as it is, and with it all that it ran.
+    // The connection is lost while it is stalled, and everything that it ran ends.
     drop(shared);
     let embedded = stand.embedded.as_ref().unwrap();
     if timeout(SOON, embedded.until_running(0)).await.is_err() {

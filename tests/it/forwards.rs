@@ -184,22 +184,27 @@ async fn a_forward_that_breaks_off_disturbs_no_other() {
     // Answers a byte, and then resets.
     let resetting = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let resets = resetting.local_addr().unwrap().port();
-    let served = tokio::spawn(async move {
+    let serve = async {
         loop {
             let (mut stream, _) = resetting.accept().await.unwrap();
             stream.write_all(b"1").await.unwrap();
             rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
         }
-    });
+    };
     let shared = stand.client.share("demo").await.unwrap();
     let option = shared.option.as_str();
     let through = async |port: u16, text: &[u8]| {
         let address = format!("127.0.0.1:{port}");
         fed(stand.client.ssh(&[option, "-W", &address], "demo"), text).await
     };
-    let (good, bad) = tokio::join!(through(server.port(), b"good"), through(resets, b""));
-    assert_eq!(good.stdout, b"GOOD");
-    assert!(bad.stdout.len() <= 1, "{bad:?}");
-    assert_eq!(through(server.port(), b"after").await.stdout, b"AFTER");
-    served.abort();
+    let checks = async {
+        let (good, bad) = tokio::join!(through(server.port(), b"good"), through(resets, b""));
+        assert_eq!(good.stdout, b"GOOD");
+        assert!(bad.stdout.len() <= 1, "{bad:?}");
+        assert_eq!(through(server.port(), b"after").await.stdout, b"AFTER");
+    };
+    tokio::select! {
+        () = serve => {}
+        () = checks => {}
+    }
 }

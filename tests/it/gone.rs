@@ -36,7 +36,7 @@ async fn start(helper: bool) -> (Stand, RunningPod, Sessions) {
     let id = pod.container_id("app").unwrap();
     let runs = |all: &[(u32, String)]| all.iter().find(|(_, line)| line == "sleep 7200").cloned();
     stand.until_processes(WITHIN, id, runs).await.unwrap();
-    // What runs has not yet been heard of: its session begins a little later.
+    // The agent learns a little later that the program runs; only then does its session count.
     let begun = ["podgate_agent_session_start_seconds_count 2"];
     stand.agent.counts(WITHIN, &begun).await.unwrap();
     (stand, pod, Sessions { command, shell })
@@ -136,7 +136,7 @@ async fn a_killed_shim_is_no_failure_to_start() {
     for helper in [false, true] {
         let (stand, pod, sessions) = start(helper).await;
         let id = pod.container_id("app").unwrap();
-        // The runtime's parent process of the session's, and of all in its pod.
+        // The shim is the parent of the session's first process, and of all others in the pod.
         let leads = |all: &[(u32, String)]| {
             let wrapper = all.iter().find(|(_, line)| line.contains("podgate:"));
             wrapper.map(|(pid, _)| *pid)

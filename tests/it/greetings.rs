@@ -41,7 +41,7 @@ async fn a_banner_for_all_and_a_message_for_shells_on_terminals() {
     shell.until("be kind\r\nto pods\r\n").await.unwrap();
     shell.input.write("exit 3\n".into()).await.unwrap();
     assert_eq!(shell.wait().await.unwrap().1, 3);
-    // A command's output is its own.
+    // A command on a terminal prints only its own output.
     let command = connection.terminal(Some("echo here")).await.unwrap();
     let (said, _) = command.wait().await.unwrap();
     assert_eq!(String::from_utf8(said).unwrap(), "here\r\n");

@@ -1,5 +1,5 @@
-//! Whoever goes, nothing stays behind in the container's foreground; what ended by itself is left
-//! alone. With the node helper and without it.
+//! Whichever part goes away, nothing stays behind in the container's foreground, and a program that
+//! ended by itself is left alone. With the node helper and without it.
 
 mod grace;
 
@@ -79,7 +79,7 @@ async fn a_killed_client_leaves_nothing_in_its_foreground(helper: bool) {
         let bystanders = stand.containerd.as_ref().unwrap().processes_in(id).len();
 
         let mut shell = terminal(&stand, pod);
-        // One job that minds a hang-up and one that does not, and one in the foreground.
+        // One job that heeds a hang-up, one that does not, and one in the foreground.
         shell
             .send("(trap '' HUP; exec sleep 7003) & sleep 7004 & echo h''ere; sleep 7002\n")
             .await
@@ -90,8 +90,8 @@ async fn a_killed_client_leaves_nothing_in_its_foreground(helper: bool) {
         kill(shell.pid());
 
         count(&stand, id, "sleep 7002", 0).await;
-        // The shell is gone, too, and what minds a hang-up if the shell passes it on; the bystander
-        // with the same kind of shell is not.
+        // The shell has ended, and so has the job that heeds a hang-up, if the shell passes it on. The
+        // bystander with the same kind of shell still runs.
         let look = |all: &[(u32, String)]| (all.len() <= bystanders + 2).then_some(());
         stand.until_processes(SOON, id, look).await.unwrap();
         count(&stand, id, "sleep 7001", 1).await;
@@ -189,8 +189,8 @@ async fn without_a_shell_only_the_sessions_own_process_is_hung_up() {
     let pod = stand.run_pod(PodSpec::distroless("bare")).await.unwrap();
     let id = pod.container_id("app").unwrap();
     let words = ["/probe", "sleep", "7020"];
-    // Ours and others' of the very same words, in turn; ours with input, with its end, and with a
-    // terminal.
+    // Our sessions and execs of others with the very same words, in turn. Ours are with input, with its
+    // end, and with a terminal.
     let (mut all, mut others, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..4 {
         others.push(another(&stand, id, &format!("other{round}"), &words));
@@ -229,8 +229,8 @@ async fn what_is_not_surely_the_sessions_own_is_let_be() {
     let pod = stand.run_pod(PodSpec::distroless("bare")).await.unwrap();
     let id = pod.container_id("app").unwrap();
     let words = ["/probe", "sleep", "7020"];
-    // Two of the same words before the helper has looked, both with their input at its end: nothing
-    // tells them apart.
+    // Two of the same words before the helper has looked, both at the end of their input: nothing tells
+    // them apart.
     let helper = stand.helper.as_ref().unwrap().pid();
     send(helper, Signal::STOP);
     let mut all = Vec::new();
@@ -255,7 +255,7 @@ enum Session {
     Terminal(Terminal),
 }
 
-/// The pid of the one process that came newly.
+/// The pid of the one process that is new.
 async fn new(stand: &Stand, container: &str, known: &mut Vec<u32>) -> u32 {
     let now = count(stand, container, "sleep 7020", known.len() + 1).await;
     let new = now.into_iter().find(|pid| !known.contains(pid)).unwrap();
@@ -269,7 +269,7 @@ async fn fifty_others_go_on(helper: bool) {
     let stand = Stand::containerd(changes(helper)).await.unwrap();
     let pod = stand.run_pod(PodSpec::busybox("bb")).await.unwrap();
     let id = pod.container_id("app").unwrap();
-    // It reads nothing, so it does not notice by itself that its session is over, and minds no SIGHUP.
+    // It reads nothing and ignores SIGHUP, so it does not notice by itself that its session is over.
     let command = "trap '' HUP; while ! [ -e /tmp/go ]; do sleep 0.1; done; exit 3";
     let shared = stand.client.share("bb").await.unwrap();
     let mut ours = Vec::new();
@@ -347,7 +347,7 @@ async fn after_a_normal_end_nothing_is_killed_by_the_helper() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_starts_after_it_was_given_up_is_hung_up() {
     let stand = Stand::embedded(Changes::default()).await.unwrap();
-    // A runtime that takes longer than users are made to wait; then the program runs after all.
+    // A runtime that takes longer than users may wait. The program then runs after all.
     let bin = stand.dir().join("bin");
     std::fs::create_dir(&bin).unwrap();
     let gate = stand.dir().join("gate");

@@ -24,10 +24,10 @@ async fn start() -> (tempfile::TempDir, Helper) {
     (dir, helper)
 }
 
-/// What a helper says to these bytes.
+/// What a helper answers to these bytes.
 fn say(socket: &Path, bytes: &[u8]) -> std::io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
-    // It may have heard enough before the end.
+    // It may have read enough before the end.
     let _ = stream.write_all(bytes);
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -85,7 +85,7 @@ async fn only_its_own_user_and_the_agents_are_served() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     let folder = socket.parent().unwrap();
     assert_eq!((mode(folder), mode(socket)), (0o750, 0o660));
-    // Were the folder's doors open, another user would still be told nothing.
+    // Even if the folder were open, another user would be told nothing.
     for path in [dir.path(), folder, socket] {
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
     }
@@ -140,7 +140,7 @@ async fn a_request_is_one_of_a_few_and_bounded() {
     // Too long for any request: cut off without an answer.
     let long = vec![b'x'; 4 * 1024 * 1024];
     assert_eq!(say(socket, &long).unwrap_or_default(), "");
-    // More silent peers than it has threads: each is let go in a while, and others are served.
+    // More silent peers than it has threads: each is dropped after a while, and others are served.
     let silent: Vec<_> = (0..24)
         .map(|_| UnixStream::connect(socket).unwrap())
         .collect();
@@ -158,7 +158,7 @@ async fn told_to_end_it_serves_until_no_agent_is_connected() {
     agent.read_line(&mut told).unwrap();
     assert_eq!(told, "{\"looks\":{\"hanging\":0}}\n");
     helper.signal(Signal::TERM).unwrap();
-    // Another one comes while it waits.
+    // Another agent comes while it waits.
     let mut next = UnixStream::connect(helper.socket()).unwrap();
     next.write_all(b"{\"stay\":{}}\n").unwrap();
     let mut next = BufReader::new(next);
@@ -191,7 +191,7 @@ async fn a_process_that_is_not_the_one_meant_is_not_signalled() {
         .unwrap()
         .parse()
         .unwrap();
-    // It is in no container, so it can be nobody's session.
+    // The process is in no container, so it cannot be anybody's session.
     let leader = json!({"container": "a".repeat(64), "pid": child.id(), "start_time": start});
     for request in [
         json!({"signal": {"leader": leader, "signal": "KILL"}}),

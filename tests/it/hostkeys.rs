@@ -115,7 +115,7 @@ async fn sign(ca: &Path, key: &Path, valid: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_key_is_replaced_without_anybody_noticing() {
     let place = Place::new().await;
-    // The next key stands behind the present one.
+    // The next key is listed after the present one.
     let both = place.frontdoor(&["host", "next"], 0, "").await;
     let port = both.port();
     let name = format!("[127.0.0.1]:{port}");
@@ -130,7 +130,8 @@ async fn a_host_key_is_replaced_without_anybody_noticing() {
     drop(session);
     end(both).await;
 
-    // The present one goes. Who has learned the next sees no difference, and forgets the other.
+    // The present key goes. A client that has learned the next one sees no difference, and forgets the
+    // other.
     let next = place.frontdoor(&["next"], port, "").await;
     assert!(works(&client).await);
     let mut ssh = client.ssh(LEARN, "demo");
@@ -138,7 +139,7 @@ async fn a_host_key_is_replaced_without_anybody_noticing() {
     let session = Echo::start(ssh).await.unwrap();
     place.learns(&["next"]).await;
     drop(session);
-    // Who has not learned it is warned.
+    // A client that has not learned it is warned.
     place.knows(&format!("{name} {}", place.key("host")));
     assert!(!works(&client).await);
     end(next).await;
@@ -163,7 +164,7 @@ async fn a_host_certificate_is_enough_for_whoever_trusts_its_ca() {
     place.knows(&format!("@cert-authority * {}", place.key("next")));
     assert!(!works(&client).await, "another CA");
 
-    // A new one serves the next connection. Once it has expired, there is the key.
+    // A new certificate is used for the next connection. Once it has expired, clients see the key.
     sign(&ca, &host, "20200101:20200102").await;
     place.knows(&key);
     assert!(works(&client).await);

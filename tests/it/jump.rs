@@ -48,7 +48,7 @@ struct Jumper {
 }
 
 impl Jumper {
-    /// A session that echoes lines, and does.
+    /// A session that echoes lines, which is checked once.
     async fn echo(&self) -> Echo {
         Echo::start(self.ssh(&["demo.pod", "cat"])).await.unwrap()
     }
@@ -107,7 +107,7 @@ impl Jumper {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What is said of one that must not come to be.
+    /// What is printed for a jump that must be refused.
     async fn refused(&self, words: &[&str]) -> String {
         let output = self.run(words).await;
         let text = String::from_utf8(output.stderr).unwrap();

@@ -1,5 +1,5 @@
-//! The kubelet's stand-in, held against the bytes of a real kubelet by a client of hand-built frames.
-//! What both can do is tested on both. Here: execs without a terminal.
+//! The kubelet's stand-in, compared with the bytes of a real kubelet by a client of hand-built frames.
+//! Where a real kubelet can do the same, the tests run on both. Here: execs without a terminal.
 
 mod answers;
 mod faults;
@@ -119,7 +119,7 @@ async fn an_exec_leaves_nothing_and_its_replies_are_as_long_as_real_ones() {
 
 #[tokio::test]
 async fn stdin_is_cut_short_as_containerd_does_unless_told_not_to() {
-    // `exec` closes stdout long before the input has come.
+    // `exec` closes stdout long before the input has arrived.
     let argv = ["sh", "-c", "exec >&-; cat >got; test -s got"];
     let stand = Stand::new().await;
     let mut spdy = stand.exec(&argv, "input=1&output=1&error=1").await;

@@ -1,5 +1,5 @@
-//! What tenants make as large as the API server lets them, and ask for as often as they can: nobody else
-//! notices, and the frontdoor stays small.
+//! Objects as large as the API server allows, and questions as often as a user can ask them. Nobody
+//! else notices, and the frontdoor stays small.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn web(name: &str) -> PodBuilder {
         .label("app", "web")
 }
 
-/// The same with so many more labels, of 116 bytes each, that no other pod has.
+/// The same with this many more labels of 116 bytes each, which no other pod has.
 fn labelled(name: &str, labels: usize) -> PodBuilder {
     let label = |pod: PodBuilder, n: usize| {
         let key = format!("{name}-{n:05}{:x<40}", "");
@@ -42,7 +42,7 @@ fn labelled(name: &str, labels: usize) -> PodBuilder {
     (0..labels).fold(web(name), label)
 }
 
-/// What is said to who is not let in; empty for who is.
+/// What a user is told who is refused; empty for one who is let in.
 async fn said(client: &Client, target: &str) -> String {
     let output = client.run(&[], target, "echo ran").await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -82,16 +82,16 @@ async fn pods_with_many_labels_take_little_memory() {
     let watched = stand.frontdoor.peak().unwrap();
     assert!(watched < small + 40 * MIB, "{watched} after {small}");
 
-    // They are entered all the same, by what the API server says of them now.
+    // They can still be entered, by what the API server says of them now.
     assert_eq!(said(&stand.client, "large-07").await, "");
     assert_eq!(stand.api.pod_requests(), 1);
     assert_eq!(said(&stand.client, "app=web").await, "");
     let counted = [&*live("podBytes", 2)];
     stand.frontdoor.counts(SOON, &counted).await.unwrap();
-    // A rule by a label that is not kept denies.
+    // A rule with a label that is not kept denies.
     assert!(said(&stand.client, "closed").await.contains("closed"));
 
-    // One that starts anew lists them.
+    // A frontdoor that starts now lists them.
     stand
         .frontdoor
         .signal(rustix::process::Signal::KILL)
@@ -120,7 +120,7 @@ async fn a_pod_of_2_mb_goes_through_the_watch() {
     for name in ["large", "after", "demo"] {
         assert_eq!(said(&stand.client, name).await, "");
     }
-    // By the watch that stood before.
+    // All of this came by the watch that stood before.
     assert_eq!(stand.api.pod_requests(), 0);
     assert_eq!(stand.api.requests("list", "pods"), 1);
     assert_eq!(stand.api.requests("watch", "pods"), 1);
@@ -206,7 +206,7 @@ async fn a_user_who_looks_up_much_is_refused_and_nobody_else() {
     assert_eq!(said(&stand.client, "deploy/nosuch").await, line);
     let counted = [&*refused("lookupsPerUserPerMinute", 2)];
     stand.frontdoor.counts(SOON, &counted).await.unwrap();
-    // What is known costs nothing.
+    // Known pods cost nothing.
     assert_eq!(said(&stand.client, "demo").await, "");
     assert_eq!(said(&bob, "demo").await, "");
     let absent = said(&bob, "nosuch-2").await;

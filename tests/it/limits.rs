@@ -1,4 +1,5 @@
-//! What one client may take of a frontdoor: beyond a limit a clear refusal, and nobody else notices.
+//! What one client may use of a frontdoor. Beyond a limit it is refused with the reason, and nobody
+//! else notices.
 
 mod login;
 mod sessions;
@@ -14,8 +15,7 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A stand whose frontdoor has these limits, keys and values of YAML, and two cores that must not count
-/// apart.
+/// A stand whose frontdoor has these limits, as YAML, and two cores that must count together.
 async fn stand(limits: &str) -> Stand {
     let frontdoor = format!("limits: {{{limits}}}\nworkers: 2\n");
     let changes = Changes {

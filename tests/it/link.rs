@@ -27,7 +27,7 @@ use peers::{connect, request};
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// The messages that an agent answers to a first message.
+/// The messages that an agent sends in answer to a first message.
 async fn answer(channel: &Channel, first: ToAgent) -> Vec<FromAgent> {
     let (sender, messages) = tokio::sync::mpsc::channel(1);
     sender

@@ -1,4 +1,4 @@
-//! Behaviours, one file each, against the real things where that can be.
+//! Behaviours, one file each, against the real programs where possible.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

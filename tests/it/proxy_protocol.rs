@@ -44,7 +44,7 @@ impl Balancer {
                 connections.spawn(async move {
                     let mut server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
                     server.write_all(&header).await.unwrap();
-                    // Whoever goes, goes.
+                    // If either end closes, the copy ends.
                     let _ = copy_bidirectional(&mut client, &mut server).await;
                 });
             }
@@ -66,7 +66,7 @@ impl Balancer {
 fn version_2(client: [u8; 4]) -> Vec<u8> {
     let [a, b, c, d] = client;
     let addresses = [a, b, c, d, 10, 0, 0, 1, 0xc0, 1, 0, 22];
-    // Behind the addresses stands what a receiver need not know.
+    // After the addresses come fields that a receiver need not know.
     let more = [0x04, 0, 2, 1, 2];
     let fixed = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11";
     [&fixed[..], &addresses, &more].concat()
@@ -135,7 +135,7 @@ async fn the_clients_own_address_is_what_counts() {
         works(&balancer.client(&stand)).await;
         logged_in(&stand, peer).await;
     }
-    // Another's address, and the balancer's own where it says nothing of a client.
+    // Another's address, and the balancer's own if the header names no client.
     for header in [
         &b"PROXY TCP4 198.51.100.7 10.0.0.1 49153 22\r\n"[..],
         b"PROXY UNKNOWN\r\n",
@@ -172,7 +172,7 @@ async fn logins_are_bounded_by_the_clients_address_and_not_the_balancers() {
         assert_eq!(&word, b"SSH-2.0");
         waiting.push((balancer, client));
     }
-    // One more of an address that logs in already.
+    // One more connection from an address that is already logging in.
     let line = closed(&stand, &version_2([192, 0, 2, 3])).await;
     let line = String::from_utf8_lossy(&line).into_owned();
     assert!(
@@ -204,7 +204,7 @@ async fn a_balancer_that_says_nothing_or_nonsense_is_closed() {
         .counts(SOON, &[&refused("proxyProtocol", 4)])
         .await
         .unwrap();
-    // Nothing, and a header that does not end, for as long as a login may take.
+    // No header, and one that does not end, for as long as a login may take.
     assert_eq!(closed(&stand, b"").await, b"");
     assert_eq!(closed(&stand, b"PROXY TCP4 192.0.2.7").await, b"");
     stand
@@ -212,7 +212,7 @@ async fn a_balancer_that_says_nothing_or_nonsense_is_closed() {
         .counts(SOON, &[&refused("loginGraceSeconds", 2)])
         .await
         .unwrap();
-    // A check of its health is no client.
+    // A health check of the balancer is no client.
     drop(
         TcpStream::connect(("127.0.0.1", stand.frontdoor.port()))
             .await

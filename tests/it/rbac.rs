@@ -1,5 +1,5 @@
-//! Who may enter which pod is Kubernetes RBAC's to say: at the start of a session, while it runs, and
-//! while the API server is away.
+//! Kubernetes RBAC decides who may enter which pod: at the start of a session, while it runs, and while
+//! the API server is away.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 const SOON: Duration = Duration::from_secs(30);
 const AWAY: &str = "podgate: the Kubernetes API server cannot be asked whether you may enter the pod; \
     try again, or see the frontdoor's log\r\n";
-/// Times that are over soon.
+/// Short times.
 const QUICK: &str =
     "recheckSeconds: 1\nauthorization: {allowedSeconds: 1, deniedSeconds: 1, outageSeconds: 600}\n";
 
@@ -48,7 +48,7 @@ fn dev_in(namespaces: &[&str]) -> Rbac {
     })
 }
 
-/// What a session that must not come to be is told.
+/// What a session is told that must be refused.
 async fn refused(client: &Client, target: &str) -> String {
     let output = client.run(&[], target, "echo ran").await.unwrap();
     assert_eq!(output.status.code(), Some(255), "{target}");
@@ -73,7 +73,7 @@ async fn a_role_binding_opens_its_namespace_as_long_as_it_is_there() {
     stand.api.set_rbac(dev_in(&["a", "b"]));
     let stays = echo(&stand.client, "x.b").await;
     stand.api.set_rbac(dev_in(&["a"]));
-    // One that was let in before may go on until the recheck, and is in b.
+    // A session that was let in before may go on until the recheck, and is in b.
     let (told, status) = stays.ended().await.unwrap();
     assert_eq!(
         told,
@@ -89,7 +89,7 @@ async fn a_role_binding_opens_its_namespace_as_long_as_it_is_there() {
         absent,
         "podgate: no pod nosuch in namespace b, or you may not enter it\r\n"
     );
-    // The same words where they may, and there is none.
+    // A user who may enter reads the same words if there is no such pod.
     let nobody = refused(&stand.client, "nosuch.a").await;
     assert_eq!(nobody.replace("namespace a", "namespace b"), absent);
 
@@ -132,7 +132,7 @@ async fn who_is_never_decided_on_keeps_nobody_elses_rights() {
 async fn an_answer_that_is_an_error_lets_nobody_in() {
     let stand = stand(QUICK).await;
     assert!(enters(&stand.client, "x.a").await);
-    // The frontdoor may not ask any more: that is an answer, and no earlier one counts.
+    // The frontdoor may not ask any more. That is an answer, so no earlier one counts.
     let token = Token::service_account("podgate", "frontdoor");
     stand.api.set_tokens(&[]);
     stand.api.add_token(stand.api.token(), token);
@@ -152,7 +152,7 @@ async fn an_api_server_that_is_away_is_missed_by_newcomers_alone() {
     for fault in [ApiFault::Refused, ApiFault::Silent, ApiFault::InternalError] {
         let before = stand.frontdoor.log().len();
         stand.api.set_fault(fault).await.unwrap();
-        // Its answer is older than `allowedSeconds` once it could not be asked for again.
+        // Its answer is older than `allowedSeconds`, because it could not be asked for again.
         let asked = |line: &serde_json::Value| {
             let message = line["message"].as_str().unwrap_or_default();
             message == "rights are not asked for again"
@@ -200,7 +200,7 @@ async fn too_many_requests_are_no_outage_for_running_sessions() {
 async fn an_earlier_answer_counts_no_longer_than_configured() {
     let stand = stand("authorization: {allowedSeconds: 0, outageSeconds: 1}\n").await;
     assert!(enters(&stand.client, "x.a").await);
-    // That it counts at all is seen above, where there is time for it.
+    // The test above, which has more time, shows that it counts at all.
     stand.api.set_fault(ApiFault::Refused).await.unwrap();
     let line = eventually("a refusal", SOON, || async {
         let output = stand.client.run(&[], "x.a", "true").await.ok()?;
@@ -230,7 +230,7 @@ async fn a_thousand_logins_cost_a_review_an_identity_and_no_pod_request() {
         .arg(stand.dir().join("id.pub"))
         .status();
     assert!(made.await.unwrap().success());
-    // The cluster's pods are known, those of the stand's beginning and those since.
+    // The cluster's pods are known: those from the stand's start, and those added since.
     stand.api.wait_watches(1).await.unwrap();
 
     let key = Login::to(&stand, "demo").unwrap();

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Reads one line of a command's output and goes. Gives the line, and ssh's status.
+/// Reads one line of a command's output, and goes. Returns the line and ssh's status.
 async fn head(stand: &Stand, target: &str, command: &str) -> (String, Option<i32>) {
     let mut ssh = stand.client.ssh(&[], target);
     let ssh = ssh.arg(command).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -28,8 +28,8 @@ async fn head(stand: &Stand, target: &str, command: &str) -> (String, Option<i32
     (line, ended.code())
 }
 
-/// A program that writes as much as it can, one that writes now and then, and one that looks at the end
-/// of its writing.
+/// A program that writes as much as it can, one that writes now and then, and one that checks whether
+/// its writing succeeded.
 async fn ends(stand: &Stand, target: &str) {
     // 128 + SIGPIPE.
     let piped = Some(141);
@@ -42,7 +42,7 @@ async fn ends(stand: &Stand, target: &str) {
     );
     let handles = "trap 'exit 7' PIPE; while :; do echo x; sleep 0.1; done";
     assert_eq!(head(stand, target, handles).await, ("x\n".into(), Some(7)));
-    // Nobody disturbs one that writes no more.
+    // A program that writes no more is not disturbed.
     let quiet = "echo x; echo x; sleep 2; exit 8";
     assert_eq!(head(stand, target, quiet).await, ("x\n".into(), Some(8)));
 }

@@ -1,4 +1,5 @@
-//! Files that are replaced while a part runs serve its next connection; what stands is not touched.
+//! Files that are replaced while a part runs are used for its next connection. Open connections are not
+//! touched.
 
 use std::path::Path;
 
@@ -34,7 +35,7 @@ async fn certificates_of_both_ends() {
     stdin.write_all(b"before\n").await.unwrap();
     stdout.read_line(&mut line).await.unwrap();
 
-    // The agent shows another node's name now: new connections do not trust it. The session's
+    // The agent now shows another node's name, which new connections do not trust. The session's
     // connection stands, but a frontdoor that dials anew notices.
     let agent = |name: &str| {
         let issued = stand.pki.issue(&[name]).unwrap();
@@ -85,7 +86,7 @@ async fn users_and_their_keys() {
         Some(0)
     );
     assert!(!works(&stand).await, "a user who was removed logged in");
-    // A file that is none leaves the last good one in place.
+    // A file that is not valid leaves the last good one in force.
     replace(&users, "- {nome: ada}\n");
     assert_eq!(
         grace.run(&[], "demo", "true").await.unwrap().status.code(),
@@ -134,7 +135,7 @@ async fn the_kubelets_own_certificate() {
         ..Changes::default()
     };
     let stand = Stand::embedded(changes).await.unwrap();
-    // Of no CA that anybody knows, and trusted as the one that lies on the node.
+    // A certificate of an unknown CA, trusted because it is the one on the node.
     let show = async |certificate| {
         stand.kubelet.faults().set_certificate(certificate);
         stand.kubelet.restart().await.unwrap();

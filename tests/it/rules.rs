@@ -18,7 +18,7 @@ fn two(namespace: &str, name: &str) -> PodBuilder {
     .container("side", "demo")
 }
 
-/// Whether a target is entered, or else why not.
+/// Whether a target is entered, or the reason why not.
 async fn enters(client: &Client, target: &str) -> Result<(), String> {
     let output = client.run(&[], target, "echo ran").await.unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
@@ -93,7 +93,7 @@ rules:
             ("vault.test", denied),
             ("db.test", required),
             ("web.team", None),
-            // It is no rule's affair whether a pod is there.
+            // Whether the pod exists is not for a rule to say.
             ("nosuch.kube-system", Some("no pod nosuch")),
         ],
     )

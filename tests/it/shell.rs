@@ -44,7 +44,7 @@ async fn a_shell_knows_its_terminal_and_follows_its_size() {
         assert!(seen.contains("</dev/pts/0=/dev/pts/0>"), "{pod}: {seen}");
         assert!(seen.contains("43 132"), "{pod}: {seen}");
 
-        // A job in the foreground hears of a new size; the shell at its prompt may keep it to itself.
+        // A job in the foreground is told of a new size. The shell at its prompt may not show it.
         let watch = "sh -c 'trap \"stty size; echo w\"\"inch; exit\" WINCH; echo s\"\"et; while :; do sleep 0.05; done'\n";
         shell.send(watch).await.unwrap();
         shell.expect("set").await.unwrap();
@@ -61,14 +61,14 @@ async fn keys_mean_what_they_mean_on_a_terminal() {
     let (stand, _pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in PODS {
         let mut shell = terminal(&stand, pod, &[]);
-        // Ctrl-C ends what runs, not the shell. The job says itself that it is in the foreground.
+        // Ctrl-C ends the job, not the shell. The job itself says that it is in the foreground.
         let job = "sh -c 'echo r\"\"un; exec sleep 1000'\n";
         shell.send(job).await.unwrap();
         shell.expect("run").await.unwrap();
         shell.send("\x03").await.unwrap();
         shell.send("echo status $?\n").await.unwrap();
         shell.expect("status 130").await.unwrap();
-        // Ctrl-Z stops it, and the shell has it as a job.
+        // Ctrl-Z stops the job, and the shell lists it.
         shell.send(job).await.unwrap();
         shell.expect("run").await.unwrap();
         shell.send("\x1a").await.unwrap();
@@ -79,7 +79,7 @@ async fn keys_mean_what_they_mean_on_a_terminal() {
             .unwrap();
         let seen = shell.expect("status 143").await.unwrap();
         assert!(seen.contains("sleep 1000"), "{pod}: {seen}");
-        // Ctrl-D ends what reads, and on an empty line the shell.
+        // Ctrl-D ends a program that reads, and on an empty line the shell.
         shell
             .send("sh -c 'echo r\"\"eady; exec cat'\n")
             .await
@@ -90,7 +90,7 @@ async fn keys_mean_what_they_mean_on_a_terminal() {
         shell.send("\x04").await.unwrap();
         shell.send("echo b''ack; (exit 7)\n").await.unwrap();
         shell.expect("back\r\n").await.unwrap();
-        // The prompt: before it, the key would be no shell's.
+        // Wait for the prompt: before it, no shell would read the key.
         shell.expect("# ").await.unwrap();
         shell.send("\x04").await.unwrap();
         let (seen, code) = shell.end().await.unwrap();
@@ -153,7 +153,7 @@ async fn programs_that_fill_the_screen_work() {
         shell.send("ihello from vi\x1b").await.unwrap();
         shell.expect("hello from vi").await.unwrap();
         shell.send(":wq\r").await.unwrap();
-        // The prompt; what is typed ahead of it would be vi's.
+        // Wait for the prompt: keys typed before it would go to vi.
         shell.expect("# ").await.unwrap();
         shell
             .send("echo; cat /tmp/v; echo v''i-done\n")

@@ -1,5 +1,6 @@
-//! SIGTERM: not ready, no new sessions, those that run are told and go on until the deadline, then
-//! end; a second SIGTERM does not wait. A frontdoor that cannot serve on its cores ends by itself.
+//! SIGTERM: the part is not ready any more and takes no new sessions. Running sessions are told, may go
+//! on until the deadline, and are then ended. A second SIGTERM ends them at once. A frontdoor that
+//! cannot serve on its cores ends by itself.
 
 use std::time::{Duration, Instant};
 
@@ -109,7 +110,7 @@ async fn at_the_deadline_a_frontdoor_ends_what_is_left() {
     assert_eq!(code, Some(255));
     assert_eq!(text, "podgate: this frontdoor is being stopped\r\n");
     assert_eq!(stand.frontdoor.ended().await.unwrap().code(), Some(0));
-    // What ran in the container is gone, too.
+    // The program in the container has ended, too.
     let embedded = stand.embedded.as_ref().unwrap();
     tokio::time::timeout(SOON, embedded.until_running(0))
         .await
@@ -125,8 +126,8 @@ async fn what_does_not_end_by_itself_is_ended_and_recorded() {
         ..Changes::default()
     };
     let mut stand = Stand::embedded(changes).await.unwrap();
-    // A name as long as this makes every line of the table as long: together they are more than
-    // ssh's window and all that is between.
+    // A name of this length makes every line of the table as long. Together they are more than ssh's
+    // window and all buffers.
     for n in 0..10_000 {
         let name = format!("{n:0>250}");
         stand.cluster.add(pod("prod", &name, &name, NODE, NODE_IP));
@@ -140,7 +141,7 @@ async fn what_does_not_end_by_itself_is_ended_and_recorded() {
     stand.frontdoor.signal(Signal::TERM).unwrap();
     assert_eq!(error(&mut running).await.0, Some(255));
     assert_eq!(stand.frontdoor.ended().await.unwrap().code(), Some(0));
-    // Neither had to be given up.
+    // Neither had to be forced.
     let stopped = |line: &&String| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         line["message"] == "session ends" && line["outcome"] == "stopped"
@@ -181,7 +182,7 @@ async fn an_agent_drains_and_hangs_up() {
         .await
         .unwrap();
     assert_eq!(stand.agent.admin("/readyz").await.unwrap().0, 503);
-    // The frontdoor's connection stands, but nothing new begins on it.
+    // The frontdoor's connection stands, but no session begins on it any more.
     let refused = stand.client.run(&[], "demo", "true").await.unwrap();
     let text = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(255), "{text}");
@@ -205,7 +206,7 @@ async fn an_agent_drains_and_hangs_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frontdoor_whose_workers_cannot_begin_ends() {
     let stand = stand(60).await;
-    // A token is there before the workers are, and for none of them.
+    // The token is given before the workers start, and to none of them.
     let plugin = r#"grep -q ^worker- /proc/$PPID/task/*/comm && exit 1
         echo '{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "t"}}'"#;
     let path = stand.dir().join("kubeconfig");

@@ -28,7 +28,7 @@ async fn stand(helper: bool) -> Stand {
     Stand::containerd(changes).await.unwrap()
 }
 
-/// The program hears it, the shell before it outlives it, and the status is the program's.
+/// The program gets the signal, the shell in front of it survives, and the status is the program's.
 async fn a_command(helper: bool) {
     let stand = stand(helper).await;
     let _pods = [
@@ -71,7 +71,7 @@ async fn a_command_by_the_helper() {
     a_command(true).await;
 }
 
-/// With a terminal it is the foreground job that hears it, not the shell.
+/// With a terminal, the foreground job gets the signal, not the shell.
 async fn a_job(helper: bool) {
     let stand = stand(helper).await;
     let pod = stand.run_pod(PodSpec::busybox("bb")).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_job_by_the_helper() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_whose_input_is_full_and_unread() {
-    // Without containerd, which ends no exec whose input nobody has taken.
+    // Without containerd, which keeps an exec open while its stdin is unread.
     let stand = Stand::embedded(Changes::default()).await.unwrap();
     let connection = connect(&stand, "demo").await;
     let mut session = connection

@@ -1,4 +1,4 @@
-//! A network goes silent and nobody is told, so whoever still works must notice. Nothing stays behind.
+//! A network goes silent and nobody is told, so each part must notice by itself. Nothing stays behind.
 
 use std::process::Stdio;
 use std::sync::Arc;

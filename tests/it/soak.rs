@@ -1,5 +1,5 @@
-//! Short sessions of all kinds, one after the other: what they used is given back. A thousand by
-//! default, as many as `PODGATE_SOAK` says where it is set; what was seen is printed.
+//! Short sessions of all kinds, one after the other: they give back everything that they used. A
+//! thousand by default, or as many as `PODGATE_SOAK` says. Prints what was measured.
 
 use std::time::Duration;
 
@@ -18,14 +18,15 @@ const WARM_UP: usize = 200;
 const OF_CONNECTION: usize = 8;
 /// Times that memory is looked at.
 const SAMPLES: usize = 20;
-/// Growth of a part that an allocator may have on its own, whatever the number of sessions.
+/// How much a part may grow on its allocator's account, whatever the number of sessions.
 const SLACK: f64 = 4.0 * 1024.0 * 1024.0;
-/// Growth a session beyond it that would be a leak: less than any session's own buffers.
+/// Growth per session beyond that, in bytes, which would be a leak: less than any session's own
+/// buffers.
 const LEAK: f64 = 32.0;
 /// For a session, and for all of it to be given back.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Runs session number `n` of its kind, and holds it to its end.
+/// Runs session number `n` of its kind to its end, and checks it.
 async fn session(n: usize, there: &Connection, absent: &Connection) {
     let (connection, command, input, expect) = match n % 5 {
         0 | 1 => (there, "true".to_owned(), None, (String::new(), 0)),
@@ -39,7 +40,7 @@ async fn session(n: usize, there: &Connection, absent: &Connection) {
             let text = format!("small input {n}\n");
             (there, "cat".to_owned(), Some(text.clone()), (text, 0))
         }
-        // Its words are another test's.
+        // Another test checks the words.
         _ => (
             absent,
             "true".to_owned(),
@@ -88,7 +89,7 @@ fn held(part: &Part) -> (usize, usize) {
 }
 
 /// Descriptors and threads once they have stayed the same for a while: connections that are opened
-/// ahead come when they come.
+/// ahead may come at any time.
 async fn settled(part: &Part) -> (usize, usize) {
     let (mut last, mut same) = (held(part), 0);
     let look = || {

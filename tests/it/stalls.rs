@@ -1,5 +1,5 @@
 //! A file system that stalls holds up no running session, and a new one only for a moment: threads that
-//! serve nobody read and write the files. A FIFO blocks whoever reads it, and a frozen file system
+//! serve no session read and write the files. A FIFO blocks whoever reads it, and a frozen file system
 //! blocks whoever writes to it.
 
 use std::cell::Cell;
@@ -81,7 +81,7 @@ impl Stalling {
         Self { file, fifo }
     }
 
-    /// Lets the one that reads go on, and puts a file in its place.
+    /// Lets the blocked reader go on, and puts a file in its place.
     fn end(&self, text: &str) {
         let draft = self.file.with_extension("draft");
         fs::write(&draft, text).unwrap();
@@ -119,7 +119,7 @@ async fn files_that_cannot_be_read_hold_up_nothing() {
     eventually("a session", SOON, again).await.unwrap();
 }
 
-/// An ext4 of its own at a path, which can be frozen: what writes then waits. Needs root.
+/// An ext4 of its own at a path. It can be frozen: then writers wait. Needs root.
 struct Frozen<'a>(&'a Path);
 
 impl<'a> Frozen<'a> {
@@ -156,7 +156,7 @@ async fn a_journal_that_cannot_be_written_holds_up_nothing() {
     let mut second = begin_beside(&stand, &mut echo, "the journal").await;
     assert_eq!(stand.journal().unwrap().len(), 1);
     journal.freeze("-u");
-    // It is written all the same, and what ends is removed after it.
+    // The entry is written all the same, and removed after the session has ended.
     stand
         .until_journal(SOON, |all| all.len() == 2)
         .await

@@ -1,4 +1,4 @@
-//! The store behind the stand-ins has revisions as etcd has them: the same tests on both.
+//! The store behind the stand-ins has revisions like etcd's: the same tests run on both.
 
 mod contract;
 mod etcd;

@@ -1,4 +1,4 @@
-//! Login names lead where they say: container kinds, the default container, namespaces.
+//! Login names lead where they say: kinds of containers, the default container, namespaces.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ async fn a_reserved_name_is_answered_by_the_frontdoor_alone() {
         ),
         (&bo, "whoami", "user: bo\nsource: key\n"),
     ] {
-        // Whatever is asked for: a command, a shell without a terminal, or one with.
+        // Whatever the client asks for: a command, a shell without a terminal, or one with.
         let command = client.run(&[], login, "exit 7").await.unwrap();
         let shell = client.ssh(&[], login).output().await.unwrap();
         for output in [command, shell] {

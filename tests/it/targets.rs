@@ -1,5 +1,5 @@
-//! Targets that have several pods, by real ssh: which pod it is, who may, and what is asked of the API
-//! server for it, with a watch of the pods and without.
+//! Targets that have several pods, by real ssh: which pod is picked, who may enter, and what the API
+//! server is asked for, with a watch of the pods and without.
 
 mod asked;
 mod may;
@@ -88,7 +88,7 @@ async fn leads(client: &Client, login: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// What is said where it leads nowhere.
+/// What is printed if it leads nowhere.
 async fn refused(client: &Client, login: &str) -> String {
     let output = client.run(&[], login, "echo ran").await.unwrap();
     assert_eq!(output.status.code(), Some(255), "{login}");

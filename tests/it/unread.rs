@@ -1,5 +1,5 @@
-//! A program that does not read its input, in real containers: it ends as under sshd, and what comes
-//! beside the input reaches it. `PODGATE_SOAK=1000` runs each command so many times.
+//! A program that does not read its input, in real containers: it ends as under sshd, and signals and
+//! sizes reach it. `PODGATE_SOAK=1000` runs each command this many times.
 
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ fn times() -> usize {
     asked.map_or(TIMES, |times| times.parse().expect("PODGATE_SOAK"))
 }
 
-/// A client's input: as many zeros as no buffer on the way holds, or lines without end.
+/// A client's input: more zeros than all buffers on the way hold, or endless lines.
 #[derive(Clone, Copy, Debug)]
 enum Sent {
     Zeros,
@@ -135,7 +135,7 @@ async fn all_output_comes_before_the_end() {
     rests(&stand, &pods).await;
 }
 
-/// What a command has left running reads on as long as the session lives, as under sshd.
+/// A job that a command leaves running reads on for as long as the session lives, as under sshd.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_outlives_its_command_gets_all_input() {
     let (stand, pods) = Stand::with_shells(Changes::default()).await.unwrap();
@@ -154,8 +154,8 @@ async fn a_job_that_outlives_its_command_gets_all_input() {
     rests(&stand, &pods).await;
 }
 
-/// Without a shell nothing in the image can take the input away. The session ends all the same, and
-/// says what is not known.
+/// Without a shell, nothing in the image can take the input away. The session still ends, and says that
+/// the status is not known.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_without_a_shell_ends_too() {
     let changes = Changes {
@@ -172,7 +172,7 @@ async fn a_program_without_a_shell_ends_too() {
             Some(255) => assert!(said.contains("has not read"), "{option}: {said}"),
             status => panic!("{option}: {status:?}, {said}"),
         }
-        // What fits into the pipes of the runtime is no obstacle.
+        // Input that fits into the runtime's pipes is no obstacle.
         let output = stand.client.feed("bare", "/probe exit 7", &[0; 100_000]);
         assert_eq!(output.await.unwrap().status.code(), Some(7), "{option}");
     }
@@ -211,7 +211,7 @@ async fn a_new_size_passes_input_that_nobody_reads() {
     }
 }
 
-/// The end of input is a character only where the terminal takes it for one.
+/// The end of input is sent as a character only if the terminal takes it for one.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_input_is_no_byte_of_a_raw_terminal() {
     for helper in [false, true] {

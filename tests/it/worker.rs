@@ -78,7 +78,7 @@ impl Drop for Small {
     }
 }
 
-/// What goes in one way, and must come back the other.
+/// Makes what is sent one way and must come back the other.
 fn tree(dir: &Path) {
     use std::os::unix::ffi::OsStrExt;
     std::fs::create_dir_all(dir.join("sub/empty folder")).unwrap();

@@ -1,5 +1,5 @@
-//! The stand: real programs, stand-ins for those that are not to be had, and what tests set up and
-//! measure with. Each part is a value on free ports that stops when dropped; README.md describes them.
+//! The stand: real programs, stand-ins for programs that are not available, and what tests set up and
+//! measure with. Each part is a value on free ports that stops when dropped. README.md describes them.
 #![allow(
     clippy::disallowed_methods,
     reason = "tasks and threads here end with the values that own them, and a drop cannot await"

@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// The program that is started in containers, linked statically.
     #[arg(long, default_value = "/podgate-launcher")]
     launcher: PathBuf,
+    /// The program that serves files in containers, linked statically. It may be left out.
+    #[arg(long, default_value = "/podgate-worker")]
+    worker: PathBuf,
     /// The node's root folder.
     #[arg(long, default_value = "/proc/1/root")]
     node_root: PathBuf,
@@ -87,6 +90,7 @@ impl From<Arguments> for Options {
             socket: arguments.socket,
             agent_uid: arguments.agent_uid,
             launcher: arguments.launcher,
+            worker: arguments.worker,
             node: arguments.node_root,
             containerd: arguments.containerd,
             journal: arguments.journal,

@@ -34,6 +34,8 @@ pub enum Program {
         /// Its arguments; the first is what it is told of its own name.
         arguments: Vec<Vec<u8>>,
     },
+    /// Podgate's own worker, which the entry gives the launcher, with these arguments.
+    Worker(Vec<Vec<u8>>),
 }
 
 /// A folder to start in.
@@ -74,6 +76,10 @@ impl Launch {
             Program::Command(command) => add(b'c', command),
             Program::Words { path, arguments } => {
                 add(b'x', path);
+                arguments.iter().for_each(|word| add(b'a', word));
+            }
+            Program::Worker(arguments) => {
+                add(b'w', b"");
                 arguments.iter().for_each(|word| add(b'a', word));
             }
         }
@@ -118,6 +124,7 @@ impl Launch {
             let named = match letter {
                 b'l' => Some(Program::Login),
                 b'c' => Some(Program::Command(rest)),
+                b'w' => Some(Program::Worker(Vec::new())),
                 b'x' => Some(Program::Words {
                     path: rest,
                     arguments: Vec::new(),
@@ -149,6 +156,7 @@ impl Launch {
                 path,
                 arguments: words,
             },
+            Some(Program::Worker(_)) => Program::Worker(words),
             Some(Program::Words { .. }) | None => return Err(Error::Program),
             Some(_) if !words.is_empty() => return Err(Error::Program),
             Some(program) => program,
@@ -179,7 +187,9 @@ mod tests {
             path: b"/bin/bash".to_vec(),
             arguments: vec![b"-bash".to_vec(), b"".to_vec(), b"\xff".to_vec()],
         };
-        for program in [Program::Login, Program::Command(b"a\nb".to_vec()), words] {
+        let worker = Program::Worker(vec![b"sftp".to_vec(), b"".to_vec()]);
+        let command = Program::Command(b"a\nb".to_vec());
+        for program in [Program::Login, command, words, worker] {
             for folder in [Folder::Stay, Folder::Home, Folder::Path(b"/".to_vec())] {
                 let mut launch = launch(program.clone());
                 launch.folder = folder;

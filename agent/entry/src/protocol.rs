@@ -176,6 +176,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn replays_the_fuzz_corpus() {
+        let corpus = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fuzz/corpus/entry_request"
+        );
+        let mut read = 0;
+        for file in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            if let Ok(request) = serde_json::from_slice::<Request>(&bytes) {
+                let again = serde_json::to_vec(&request).unwrap();
+                assert_eq!(serde_json::from_slice::<Request>(&again).unwrap(), request);
+                read += 1;
+            }
+        }
+        assert_eq!(read, 6, "all but those that are none");
+    }
+
+    #[test]
     fn only_what_fits_is_a_request() {
         let id = "0123456789abcdef".repeat(4);
         let check = |action: &str, fits: bool| {

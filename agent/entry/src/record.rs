@@ -33,3 +33,31 @@ pub(crate) enum Notice {
     /// No new connection is to be taken.
     Draining,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replays_the_fuzz_corpus() {
+        let corpus = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fuzz/corpus/entry_record"
+        );
+        let (mut records, mut notices) = (0, 0);
+        for file in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            if let Ok(record) = serde_json::from_slice::<Record>(&bytes) {
+                let again = serde_json::to_vec(&record).unwrap();
+                assert_eq!(serde_json::from_slice::<Record>(&again).unwrap(), record);
+                records += 1;
+            }
+            if let Ok(notice) = serde_json::from_slice::<Notice>(&bytes) {
+                let again = serde_json::to_vec(&notice).unwrap();
+                assert_eq!(serde_json::from_slice::<Notice>(&again).unwrap(), notice);
+                notices += 1;
+            }
+        }
+        assert_eq!((records, notices), (2, 4));
+    }
+}

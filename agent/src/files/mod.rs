@@ -1,10 +1,13 @@
-//! Serves files (SFTP and scp): what a request may ask for, and the image's own programs, which serve it
-//! where nothing better is.
+//! Serves files (SFTP and scp): by a worker that the node entry starts, or where there is none by the
+//! image's own programs.
 
 mod image;
 mod missing;
+mod pipes;
 mod request;
+mod worker;
 
 pub(crate) use image::program;
 pub(crate) use missing::OrMissing;
-pub(crate) use request::{Error, FilesRequest, Service};
+pub(crate) use request::{Error, FilesRequest};
+pub(crate) use worker::{NoWorker, Worker, Workers};

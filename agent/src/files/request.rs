@@ -21,7 +21,7 @@ pub(crate) enum Service {
 }
 
 /// Why it is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     #[error("the frontdoor asked for files by a protocol that this agent does not know")]
     Protocol,
@@ -30,9 +30,9 @@ pub(crate) enum Error {
     #[error("the grant does not allow to read or write these files")]
     Right,
     #[error(
-        "you may only read or write files in this pod, which needs the node entry; here the image's own programs serve files, and for these you need the right to create pods/exec"
+        "you may only read or write files in this pod, and here only the image's own programs could serve them, for which you need the right to create pods/exec ({0})"
     )]
-    Programs,
+    Programs(String),
 }
 
 impl FilesRequest {

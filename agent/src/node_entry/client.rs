@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use podgate_node_entry::ids::Handle;
 use podgate_node_entry::launch::Launch;
-use podgate_node_entry::protocol::{Action, Answer, Process, Signal, Start};
+use podgate_node_entry::protocol::{Action, Answer, Signal};
 use prometheus_client::metrics::gauge::Gauge;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Ask, Connection, Reply};
 use super::error::Error;
 use super::held::Held;
-use super::program::Program;
 
 /// Requests that wait to be sent.
 const QUEUE: usize = 64;
@@ -29,19 +28,9 @@ const SIGNAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct NodeEntry {
     asks: mpsc::Sender<Ask>,
-    held: Arc<Held>,
+    pub(super) held: Arc<Held>,
     /// Until a core stays connected.
     connection: Mutex<Option<Connection>>,
-}
-
-/// A program that was started. If it is one of the entry's own, such as the launcher, it may wait for a
-/// word on its socket.
-#[derive(Debug)]
-pub(crate) struct Started {
-    pub(crate) program: Program,
-    pub(crate) process: Process,
-    /// The program's own socket, and with a terminal its master.
-    pub(crate) beside: Vec<OwnedFd>,
 }
 
 /// A launch as the entry takes it.
@@ -88,32 +77,6 @@ impl NodeEntry {
         }
     }
 
-    /// Has a program started, with the descriptors that the protocol wants beside a start.
-    pub(crate) async fn start(
-        self: &Arc<Self>,
-        start: Start,
-        beside: Vec<OwnedFd>,
-        deadline: Instant,
-    ) -> Result<Started, Error> {
-        if self.held.is_full() {
-            return Err(Error::Full);
-        }
-        let reply = self.ask(Action::Start(start), beside, deadline).await?;
-        let (Answer::Started { handle, process }, Some(told)) = (reply.answer, reply.told) else {
-            return Err(Error::OtherAnswer);
-        };
-        let mut beside = reply.beside.into_iter();
-        let Some(pidfd) = beside.next() else {
-            self.release(handle);
-            return Err(Error::OtherAnswer);
-        };
-        Ok(Started {
-            program: Program::new(Arc::clone(self), handle, pidfd, told),
-            process,
-            beside: beside.collect(),
-        })
-    }
-
     /// Signals a program; how many processes that reached.
     pub(super) async fn signal(&self, handle: Handle, signal: Signal) -> Result<usize, Error> {
         self.reach(Action::Signal { handle, signal }).await
@@ -137,7 +100,7 @@ impl NodeEntry {
         self.held.release(handle);
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         action: Action,
         beside: Vec<OwnedFd>,

@@ -3,7 +3,7 @@
 use std::io;
 
 use podgate_node_entry::launch;
-use podgate_node_entry::reason::Reason;
+pub(crate) use podgate_node_entry::reason::Reason;
 use podgate_node_entry::report::NotAReport;
 
 /// Why the node entry did not do what it was asked.

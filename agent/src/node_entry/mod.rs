@@ -8,8 +8,8 @@ mod held;
 mod launcher;
 mod program;
 
-pub(crate) use client::{NodeEntry, Started, sealed};
-pub(crate) use error::Error;
+pub(crate) use client::{NodeEntry, sealed};
+pub(crate) use error::{Error, Reason};
 pub(crate) use launcher::Launcher;
 pub(crate) use program::{End, Program};
 

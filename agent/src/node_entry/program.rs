@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_node_entry::ids::Handle;
-use podgate_node_entry::protocol::Signal;
+use podgate_node_entry::protocol::{Action, Answer, Process, Signal, Start};
 use podgate_node_entry::status::Status;
 use podgate_node_entry::system::exit_status;
 use tokio::io::Interest;
 use tokio::sync::watch as told;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::client::NodeEntry;
 use super::error::Error;
@@ -30,11 +30,49 @@ pub(crate) struct Program {
     end: End,
 }
 
+/// A program that was started. If it is one of the entry's own, such as the launcher, it may wait for a
+/// word on its socket.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) program: Program,
+    pub(crate) process: Process,
+    /// The program's own socket, and with a terminal its master.
+    pub(crate) beside: Vec<OwnedFd>,
+}
+
 /// How a program ends.
 #[derive(Clone, Debug)]
 pub(crate) struct End {
     told: told::Receiver<Told>,
     pidfd: Arc<OwnedFd>,
+}
+
+impl NodeEntry {
+    /// Has a program started, with the descriptors that the protocol wants beside a start.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        start: Start,
+        beside: Vec<OwnedFd>,
+        deadline: Instant,
+    ) -> Result<Started, Error> {
+        if self.held.is_full() {
+            return Err(Error::Full);
+        }
+        let reply = self.ask(Action::Start(start), beside, deadline).await?;
+        let (Answer::Started { handle, process }, Some(told)) = (reply.answer, reply.told) else {
+            return Err(Error::OtherAnswer);
+        };
+        let mut beside = reply.beside.into_iter();
+        let Some(pidfd) = beside.next() else {
+            self.release(handle);
+            return Err(Error::OtherAnswer);
+        };
+        Ok(Started {
+            program: Program::new(Arc::clone(self), handle, pidfd, told),
+            process,
+            beside: beside.collect(),
+        })
+    }
 }
 
 impl Program {

@@ -204,6 +204,8 @@ async fn a_lost_connection_is_made_again_for_what_is_held() {
         channel
             .send(&Message::Ended { handle, status }, &[])
             .unwrap();
+        // Until the agent's end.
+        while let Ok(Some(_)) = channel.receive::<Request>() {}
         (first, second)
     };
     let held = beside(entry, async |client, gauge| {

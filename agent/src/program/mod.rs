@@ -13,7 +13,8 @@ mod tracked;
 
 pub(crate) use journal_entry::JournalEntry;
 pub(crate) use services::ProgramServices;
-pub(crate) use start::{NotStarted, Programs};
+pub(crate) use start::{FailedStart, Handle, NotStarted, Program, Programs};
+pub(crate) use supervisor::ProgramSupervisor;
 
 #[cfg(test)]
 mod tests;

@@ -102,6 +102,15 @@ impl Programs {
         }
     }
 
+    /// Watches over a container for what takes no signals.
+    pub(crate) fn watch(&self, granted: &Granted) -> ProgramSupervisor {
+        ProgramSupervisor {
+            runtime: Arc::clone(&self.runtime),
+            granted: granted.clone(),
+            signals: Arc::default(),
+        }
+    }
+
     /// Ends what an earlier agent's journal says may be left.
     pub(crate) async fn recover(&self, entry: JournalEntry) {
         tracing::info!(session = %entry.session, "an earlier agent's session is ended");
@@ -161,11 +170,6 @@ impl FailedStart {
 }
 
 impl Handle {
-    /// Where it runs.
-    pub(crate) fn granted(&self) -> &Granted {
-        &self.tracked.granted
-    }
-
     /// What a session asks of it, apart from this handle, which is busy with signals.
     pub(crate) fn supervisor(&self) -> ProgramSupervisor {
         ProgramSupervisor {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use podgate_helper::protocol::Signal;
 use tokio::time::sleep;
 
 use super::signals::Signals;
@@ -14,10 +15,18 @@ use crate::session::Supervisor;
 const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// Watches over one program.
+#[derive(Clone)]
 pub(crate) struct ProgramSupervisor {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) granted: Granted,
     pub(super) signals: Arc<Signals>,
+}
+
+impl ProgramSupervisor {
+    /// Waits for signals that are asked for.
+    pub(crate) async fn signals(&self) -> Vec<Signal> {
+        self.signals.take().await
+    }
 }
 
 impl Supervisor for ProgramSupervisor {

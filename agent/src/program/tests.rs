@@ -80,6 +80,10 @@ impl Runtime for Fake {
         Box::new(self.clone())
     }
 
+    async fn allows(&self, _granted: &Granted) -> Result<(), runtime::Error> {
+        Ok(())
+    }
+
     async fn until_gone(&self, _: &Granted) -> String {
         std::future::pending().await
     }

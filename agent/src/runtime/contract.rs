@@ -21,6 +21,9 @@ pub(crate) trait Runtime: Debug + Send + Sync {
     /// Takes over a program that an earlier agent has started, or may have.
     fn resume(&self, session: &str, granted: &Granted, trace: &Trace) -> Box<dyn Running>;
 
+    /// Whether no rule of this node denies what is granted, by what is known of the pod.
+    async fn allows(&self, granted: &Granted) -> Result<(), Error>;
+
     /// Waits until the granted container is no more, and says why in words for the user.
     async fn until_gone(&self, granted: &Granted) -> String;
 

@@ -9,6 +9,6 @@ pub(crate) mod running;
 mod trace;
 
 pub(crate) use contract::{NotStarted, Record, Runtime, Start, Started};
-pub(crate) use error::Error;
+pub(crate) use error::{Error, START_TIMEOUT};
 pub(crate) use running::Running;
 pub(crate) use trace::{HangUp, Trace};

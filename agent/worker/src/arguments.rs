@@ -10,17 +10,29 @@ pub(crate) enum Service {
     ScpSend(Vec<Vec<u8>>, Options),
 }
 
+/// All arguments.
+pub(crate) struct Arguments {
+    /// Whether one byte on stdout says that it serves. If it cannot, it ends without that byte, and has
+    /// read nothing.
+    pub(crate) tell: bool,
+    pub(crate) service: Service,
+}
+
 /// Reads the arguments.
-pub(crate) fn read(words: &[Vec<u8>]) -> Option<Service> {
-    let (first, rest) = words.split_first()?;
-    let rest: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
-    match (first.as_slice(), rest.as_slice()) {
-        (b"sftp", []) => Some(Service::Sftp(Access::ReadAndWrite)),
-        (b"sftp", [b"--only", b"read"]) => Some(Service::Sftp(Access::Read)),
-        (b"sftp", [b"--only", b"write"]) => Some(Service::Sftp(Access::Write)),
-        (b"scp", rest) => scp_service(rest),
-        _ => None,
-    }
+pub(crate) fn read(words: &[Vec<u8>]) -> Option<Arguments> {
+    let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+    let (tell, words) = match words.as_slice() {
+        [b"--tell", rest @ ..] => (true, rest),
+        words => (false, words),
+    };
+    let service = match words {
+        [b"sftp"] => Service::Sftp(Access::ReadAndWrite),
+        [b"sftp", b"--only", b"read"] => Service::Sftp(Access::Read),
+        [b"sftp", b"--only", b"write"] => Service::Sftp(Access::Write),
+        [b"scp", rest @ ..] => scp_service(rest)?,
+        _ => return None,
+    };
+    Some(Arguments { tell, service })
 }
 
 fn scp_service(words: &[&[u8]]) -> Option<Service> {

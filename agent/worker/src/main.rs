@@ -8,12 +8,14 @@ mod sftp;
 mod system;
 
 use std::fs::File;
-use std::io::{self, stdin, stdout};
+use std::io::{self, Write as _, stdin, stdout};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
-use arguments::Service;
+use rustix::thread::set_name;
+
+use arguments::{Arguments, Service};
 use sftp::Server;
 
 /// Why the worker ended with an error.
@@ -32,12 +34,12 @@ enum Error {
 fn main() -> ExitCode {
     let words = std::env::args_os().skip(1).map(OsStringExt::into_vec);
     let words: Vec<Vec<u8>> = words.collect();
-    let Some(service) = arguments::read(&words) else {
-        eprintln!("usage: podgate-worker sftp [--only read|write]");
-        eprintln!("       podgate-worker scp [-rpd] -t|-f -- PATTERN...");
+    let Some(arguments) = arguments::read(&words) else {
+        eprintln!("usage: podgate-worker [--tell] sftp [--only read|write]");
+        eprintln!("       podgate-worker [--tell] scp [-rpd] -t|-f -- PATTERN...");
         return ExitCode::from(2);
     };
-    match serve(&service) {
+    match serve(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -48,12 +50,17 @@ fn main() -> ExitCode {
 }
 
 /// Serves to the end. Answers whether all went well.
-fn serve(service: &Service) -> Result<bool, Error> {
+fn serve(arguments: &Arguments) -> Result<bool, Error> {
+    // Else it is shown by the number of a descriptor.
+    set_name(c"podgate-worker").map_err(io::Error::from)?;
     // Not std's own, which buffer.
     let open = |fd: &dyn AsFd| io::Result::Ok(File::from(fd.as_fd().try_clone_to_owned()?));
-    let (from, to) = (open(&stdin())?, open(&stdout())?);
+    let (from, mut to) = (open(&stdin())?, open(&stdout())?);
     sandbox::narrow()?;
-    Ok(match service {
+    if arguments.tell {
+        to.write_all(b"\0")?;
+    }
+    Ok(match &arguments.service {
         Service::Sftp(access) => {
             Server::new(*access).serve(from, to)?;
             true

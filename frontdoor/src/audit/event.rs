@@ -8,6 +8,7 @@ use podgate_proto::v1::Action;
 use serde::Serialize;
 
 use super::command::{MAX_COMMAND, Program};
+use super::files::{FileDone, Summed};
 use super::refused_by::RefusedBy;
 use podgate_identity::Identity;
 
@@ -88,6 +89,16 @@ pub(crate) struct Event<'a> {
     address: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tty: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_files: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     input_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,6 +198,24 @@ impl<'a> Event<'a> {
         self
     }
 
+    /// Adds what was done with a file.
+    pub(super) fn file(mut self, file: &'a FileDone) -> Self {
+        self.path = Some(&file.path);
+        self.direction = Some(file.direction.word());
+        self.outcome = Some(file.outcome);
+        self.file_bytes = Some(file.bytes);
+        self.duration_ms = Some(millis(file.begun.elapsed()));
+        self
+    }
+
+    /// Adds files that have no event of their own.
+    pub(super) fn files(mut self, summed: Summed) -> Self {
+        self.files = Some(summed.files);
+        self.failed_files = Some(summed.failed);
+        self.file_bytes = Some(summed.bytes);
+        self
+    }
+
     pub(super) fn refusal(mut self, by: &'static str, reason: &'a str) -> Self {
         self.by = Some(by);
         self.reason = Some(self.text("reason", reason));
@@ -205,7 +234,7 @@ impl<'a> Event<'a> {
         self.exit_status = status;
         self.reason = reason.map(|reason| self.text("reason", reason));
         (self.input_bytes, self.output_bytes) = (Some(input), Some(output));
-        self.duration_ms = Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        self.duration_ms = Some(millis(duration));
         self
     }
 
@@ -272,9 +301,14 @@ impl<'a> Event<'a> {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::command::Command;
+    use super::super::files::Direction;
     use super::*;
     use podgate_identity::Source;
     use serde_json::{Value, json};
@@ -342,12 +376,22 @@ mod tests {
         let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
         event.session = session.session;
         event.mark("groups");
-        let fields = [read(event), read(session)];
+        let file = FileDone {
+            path: "/a".to_owned(),
+            direction: Direction::Read,
+            bytes: 1,
+            begun: std::time::Instant::now(),
+            outcome: "done",
+        };
+        let one = Event::session("file", "id", Action::Files, &identity, None).file(&file);
+        let many = Event::session("files", "id", Action::Files, &identity, None);
+        let many = many.files(Summed::default());
+        let fields = [read(event), read(session), read(one), read(many)];
         let fields = fields
             .iter()
             .flat_map(|event| event.as_object().unwrap().keys());
         let fields: std::collections::BTreeSet<_> = fields.collect();
-        assert_eq!(fields.len(), 34, "{fields:?}");
+        assert_eq!(fields.len(), 39, "{fields:?}");
         for field in fields {
             assert!(page.contains(&format!("`{field}`")), "{field}");
         }

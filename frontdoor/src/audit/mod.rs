@@ -2,6 +2,7 @@
 
 mod command;
 mod event;
+mod files;
 mod refused_by;
 mod session;
 

@@ -2,16 +2,17 @@
 //! node is asked.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use podgate_identity::Identity;
 use podgate_process::audit::{self, AuditLog};
-use podgate_proto::v1;
+use podgate_proto::v1::{self, open::Action};
 
 use super::command::Program;
 use super::event::{Event, Location, Via};
+use super::files::{FileDone, FilesWatch, Summary};
 use super::refused_by::RefusedBy;
 use crate::pod::{Container, Pod};
 
@@ -26,6 +27,13 @@ impl From<audit::Unwritable> for Unwritable {
     }
 }
 
+/// What is seen of files.
+#[derive(Debug)]
+struct Watched {
+    watch: FilesWatch,
+    summary: Summary,
+}
+
 /// One session's record.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
@@ -37,6 +45,8 @@ pub(crate) struct Session<'a> {
     program: Program,
     /// What a forward leads to in the pod.
     address: Option<&'a str>,
+    /// Of files.
+    watched: Option<Mutex<Watched>>,
     location: OnceLock<Location>,
     began: OnceLock<Instant>,
     refused: AtomicBool,
@@ -51,16 +61,21 @@ impl<'a> Session<'a> {
         id: &'a str,
         identity: &'a Identity,
         from: (SocketAddr, Via, &'a str),
-        (kind, program): (v1::Action, Program),
+        (action, program): (&Action, Program),
     ) -> Self {
+        let watch = FilesWatch::of(action);
         Self {
             audit,
             id,
             identity,
             from,
-            kind,
+            kind: action.kind(),
             program,
             address: None,
+            watched: watch.map(|watch| {
+                let summary = Summary::new(Instant::now());
+                Mutex::new(Watched { watch, summary })
+            }),
             location: OnceLock::new(),
             began: OnceLock::new(),
             refused: AtomicBool::new(false),
@@ -75,12 +90,11 @@ impl<'a> Session<'a> {
         id: &'a str,
         identity: &'a Identity,
         from: (SocketAddr, Via, &'a str),
-        address: &'a str,
+        (action, address): (&Action, &'a str),
     ) -> Self {
-        let what = (v1::Action::Dial, Program::default());
         Self {
             address: Some(address),
-            ..Self::new(audit, id, identity, from, what)
+            ..Self::new(audit, id, identity, from, (action, Program::default()))
         }
     }
 
@@ -120,6 +134,11 @@ impl<'a> Session<'a> {
             }
             return;
         };
+        self.watch(FilesWatch::unfinished);
+        if let Some(watched) = &self.watched {
+            let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+            self.sum_up(&mut watched.summary);
+        }
         let load = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
         let bytes = (load(&self.input), load(&self.output));
         let end = self.event("end");
@@ -128,14 +147,42 @@ impl<'a> Session<'a> {
         let _ = self.audit.record(&end);
     }
 
-    /// Counts bytes from the client.
-    pub(crate) fn took(&self, bytes: usize) {
-        self.input.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// Counts bytes from the client, before they go on.
+    pub(crate) fn took(&self, bytes: &[u8]) {
+        self.input.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.watch(|watch| watch.took(bytes));
+    }
+
+    /// Sees what its program has written to stdout, before it goes to the client.
+    pub(crate) fn said(&self, bytes: &[u8]) {
+        self.watch(|watch| watch.gave(bytes));
     }
 
     /// Counts bytes to the client.
     pub(crate) fn gave(&self, bytes: usize) {
         self.output.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Records the files that are over.
+    fn watch(&self, see: impl FnOnce(&mut FilesWatch) -> Vec<FileDone>) {
+        let Some(watched) = &self.watched else {
+            return;
+        };
+        let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+        for file in see(&mut watched.watch) {
+            if watched.summary.admits(&file, Instant::now()) {
+                self.sum_up(&mut watched.summary);
+                // As above.
+                let _ = self.audit.record(&self.event("file").file(&file));
+            }
+        }
+    }
+
+    fn sum_up(&self, summary: &mut Summary) {
+        if let Some(summed) = summary.take() {
+            // As above.
+            let _ = self.audit.record(&self.event("files").files(summed));
+        }
     }
 
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {

@@ -21,7 +21,6 @@ use super::context::Context;
 use super::grace::Grace;
 use super::handler::{ConnectionHandler, Opened};
 use super::pre_auth_stream::PreAuthStream;
-use super::socket::Prompt;
 use super::tunnel::Tunnel;
 use super::{admit, channels, jump, proxied, recheck, socket};
 use crate::quotas::PreAuthSlot;
@@ -83,6 +82,7 @@ async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
         (stream, (peer, server), slot)
     };
     let socket = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+    let socket = Arc::new(socket);
     let revoked = CancellationToken::new();
     let client = Client::new(ends, Arc::clone(context), revoked, None);
     let client = Arc::new(client.map_err(io::Error::other)?);
@@ -93,7 +93,9 @@ async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
         // It may be shut down already.
         let _ = socket.shutdown(std::net::Shutdown::Both);
     };
-    let stream = Prompt::new(stream, client.logged_in.clone());
+    let same = Arc::clone(&socket);
+    let acknowledge = move || socket::acknowledge(&*same);
+    let stream = socket::quick_ack(stream, client.logged_in.clone(), acknowledge);
     converse(stream, &client, &grace, slot, cut).await;
     Ok(())
 }

@@ -108,7 +108,9 @@ impl Task {
         let address = self.endpoint.to_string();
         let from = (self.client.peer, self.client.via, self.login_name.as_str());
         let audit = &context.audit;
-        let record = audit::Session::forward(audit, id, &self.identity, from, &address);
+        let action = self.action();
+        let what = (&action, address.as_str());
+        let record = audit::Session::forward(audit, id, &self.identity, from, what);
         let slot = match self.admit() {
             Ok(slot) => slot,
             Err(refused) => return self.refuse(refused, &record, reply).await,
@@ -223,11 +225,7 @@ impl Task {
         End::Failed(line)
     }
 
-    /// Takes all steps up to the agent.
-    async fn open(&self, id: &str, record: &audit::Session<'_>) -> Result<open::Opened, Refused> {
-        let context = &self.client.context;
-        let target = Target::parse(&self.login_name, &context.sessions.default_namespace);
-        let target = target.map_err(|error| Refused::by(RefusedBy::Route, error))?;
+    fn action(&self) -> Action {
         let tcp = TcpAddress {
             host: self.endpoint.host.clone(),
             port: self.endpoint.port,
@@ -235,14 +233,22 @@ impl Task {
         let address = Address {
             address: Some(v1::address::Address::Tcp(tcp)),
         };
-        let action = Action::Dial(Dial {
+        Action::Dial(Dial {
             address: Some(address),
-        });
+        })
+    }
+
+    /// Takes all steps up to the agent.
+    async fn open(&self, id: &str, record: &audit::Session<'_>) -> Result<open::Opened, Refused> {
+        let context = &self.client.context;
+        let target = Target::parse(&self.login_name, &context.sessions.default_namespace);
+        let target = target.map_err(|error| Refused::by(RefusedBy::Route, error))?;
         let ids = Ids {
             session: id,
             connection: &self.client.id,
         };
         let inner = self.inner.as_deref();
+        let action = self.action();
         let opened = open::open(context, &self.identity, &target, ids, action, inner, record);
         opened.await.map_err(|error| {
             if let Some(limit) = error.limit() {

@@ -12,7 +12,7 @@ use super::admit::{self, GRACE};
 use super::context::Context;
 use super::grace::Grace;
 use super::proxy_protocol::{self, Ends, Step};
-use super::socket::Acknowledge;
+use super::socket::acknowledge;
 use crate::quotas::PreAuthSlot;
 
 /// Its key in the configuration.
@@ -81,7 +81,7 @@ async fn header(stream: &mut TcpStream) -> Result<Option<Ends>, Error> {
                 let missing = header.get_mut(read..).unwrap_or_default();
                 stream.read_exact(missing).await?;
                 // A proxy may hold the client's own bytes until then.
-                stream.acknowledge();
+                acknowledge(&*stream);
             }
         }
     }

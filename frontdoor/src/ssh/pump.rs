@@ -94,7 +94,10 @@ async fn download(
             }
         };
         let (code, bytes) = match heard {
-            Some(Ok(Received::Output(bytes))) => (None, bytes),
+            Some(Ok(Received::Output(bytes))) => {
+                record.said(&bytes);
+                (None, bytes)
+            }
             Some(Ok(Received::Stderr(bytes))) => (Some(STDERR), bytes),
             Some(Ok(Received::Opened(version))) => {
                 opened.send_replace(version);
@@ -181,7 +184,7 @@ pub(super) async fn upload(
             ChannelMsg::Data { .. } | ChannelMsg::Eof if ended => continue,
             ChannelMsg::Data { data } => {
                 context.metrics.input.inc_by(data.len() as u64);
-                record.took(data.len());
+                record.took(&data);
                 idle.moved();
                 send(data, &mut offset, to_agent, credit).await
             }

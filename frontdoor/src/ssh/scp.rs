@@ -179,6 +179,22 @@ mod tests {
     }
 
     #[test]
+    fn replays_the_fuzz_corpus() {
+        let corpus = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/fuzz/corpus/scp_command"
+        );
+        let read = |name: &str| Scp::read(&std::fs::read(format!("{corpus}/{name}")).unwrap());
+        let check = |name: &str, expect: Option<&[&str]>| {
+            assert_eq!(read(name).map(|scp| scp.paths), expect.map(paths), "{name}");
+        };
+        check("receive", Some(&["/tmp"]));
+        check("quoted", Some(&[r#"\i\t\'\s\ \"\x\""#]));
+        check("patterns", Some(&["~/*.txt", r"a\ b", "[a-z]?"]));
+        check("variable", None);
+    }
+
+    #[test]
     fn all_else_is_a_command() {
         for command in [
             "",

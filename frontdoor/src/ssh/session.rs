@@ -103,7 +103,7 @@ impl Task {
         let tty = matches!(&action, Action::Exec(exec) if exec.terminal.is_some());
         let from = (self.client.peer, self.client.via, self.login_name.as_str());
         let audit = &self.client.context.audit;
-        let record = audit::Session::new(audit, id, &self.identity, from, (kind, program));
+        let record = audit::Session::new(audit, id, &self.identity, from, (&action, program));
         let slot = match self.admit(forced.unwrap_or(Ok(())), &record) {
             Ok(slot) => slot,
             Err(line) => return self.fail(&line, write).await,

@@ -3,6 +3,7 @@
 
 pub mod attributes;
 pub mod frame;
+pub mod heads;
 mod limits;
 pub mod reply;
 pub mod request;

@@ -1,4 +1,4 @@
-//! A frontdoor that lists the cluster: at its start, and anew where its watch has missed something.
+//! A frontdoor that lists the cluster: at its start, and again after its watch has missed something.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::table::{MEMORY, resident, row};
 /// For a frontdoor to know the cluster.
 const READY: Duration = Duration::from_secs(300);
 
-/// Starts it, and waits until it is ready.
+/// Starts the frontdoor, and waits until it is ready.
 pub(crate) async fn first(stand: &mut Stand) -> Result<()> {
     let begun = Instant::now();
     stand.restart_frontdoor().await?;
@@ -36,7 +36,7 @@ pub(crate) async fn first(stand: &mut Stand) -> Result<()> {
     Ok(())
 }
 
-/// Has a watch miss a change.
+/// Makes a watch miss a change.
 pub(crate) async fn again(stand: &Stand) -> Result<()> {
     eprintln!("cluster: list …");
     let lists = stand.api.requests("list", "pods");
@@ -49,7 +49,7 @@ pub(crate) async fn again(stand: &Stand) -> Result<()> {
     let mut most = 0.0_f64;
     let listed = || {
         most = most.max(resident(stand).unwrap_or_default());
-        // One that is told to list, and the one after the list.
+        // The watch that is told to list again, and the one after the list.
         let done = stand.api.requests("watch", "pods") >= watches + 2;
         std::future::ready(done.then_some(()))
     };

@@ -1,4 +1,4 @@
-//! How long a frontdoor looks for a target's pod, by its own clock.
+//! How long a frontdoor takes to find a target's pod, by its own clock.
 
 use anyhow::{Result, ensure};
 use podgate_tests::fixtures::stand::Stand;
@@ -8,7 +8,7 @@ use crate::pods;
 use crate::table::row;
 use crate::watched::leg;
 
-/// Sessions whose way is looked up.
+/// How many sessions are measured.
 const LOOKUPS: usize = 500;
 
 pub(crate) async fn rows(stand: &Stand) -> Result<()> {
@@ -26,14 +26,14 @@ pub(crate) async fn rows(stand: &Stand) -> Result<()> {
     Ok(())
 }
 
-/// The sessions end there: their nodes have no agent.
+/// The mean time. The sessions end there, because their nodes have no agent.
 async fn mean(stand: &Stand, target: impl Fn(usize) -> String) -> Result<String> {
     let before = leg(stand, "route").await?;
     for lookup in 0..LOOKUPS {
         let target = target(lookup * 7919 % pods::PODS);
         let connection = Login::to(stand, &target)?.connect().await?;
         let session = connection.exec("true").await?;
-        // An error is what is expected.
+        // An error is expected.
         let _ = session.wait().await;
         connection.close().await;
     }

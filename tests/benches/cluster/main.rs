@@ -1,5 +1,5 @@
-//! What a large cluster costs a frontdoor: 150,000 pods on 5,000 nodes, of which 500 change each second.
-//! The API server's stand-in shares the machine's cores. Prints a table, asserts nothing.
+//! What a large cluster costs a frontdoor: 150,000 pods on 5,000 nodes, of which 500 change each
+//! second. The API server's stand-in shares the machine's cores. Prints a table, asserts nothing.
 //! `cargo bench -p podgate-tests --bench cluster`
 
 mod listed;

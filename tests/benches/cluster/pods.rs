@@ -1,5 +1,5 @@
-//! The pods of the pretended cluster: deployments of 15, two containers each, and about as many bytes as
-//! pods have that somebody runs.
+//! The pods of the made-up cluster: deployments of 15, two containers each, and about as many bytes as
+//! real pods have.
 
 use k8s_openapi::api::core::v1::{EnvVar, Pod, ResourceRequirements, Volume, VolumeMount};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -9,7 +9,7 @@ use podgate_tests::stand_ins::cluster::{Cluster, pod};
 pub(crate) const PODS: usize = 150_000;
 pub(crate) const NODES: usize = 5_000;
 pub(crate) const NAMESPACES: usize = 200;
-/// Of a deployment.
+/// Pods of a deployment.
 const REPLICAS: usize = 15;
 /// Variables of a container's environment.
 const VARIABLES: usize = 20;
@@ -37,7 +37,7 @@ pub(crate) fn app(at: usize) -> String {
     format!("service-{:05}", at / REPLICAS)
 }
 
-/// A pod; each turn it has other containers, and each other one another UID.
+/// A pod. At each turn it has other containers, and at every other turn another UID.
 pub(crate) fn one(at: usize, turn: usize) -> Pod {
     let (namespace, name) = name(at);
     let node = at % NODES;
@@ -48,7 +48,7 @@ pub(crate) fn one(at: usize, turn: usize) -> Pod {
         &name,
         &uid,
         &format!("node-{node:04}"),
-        // Somebody answers there at once, who is not the node's agent.
+        // Something answers there at once that is not the node's agent.
         "127.0.0.1",
     )
     .label("app", &app(at))

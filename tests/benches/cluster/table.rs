@@ -1,10 +1,10 @@
-//! The table that is printed, and what of the frontdoor's memory stands in it.
+//! The table that is printed, and the frontdoor's memory for it.
 
 use anyhow::Result;
 use podgate_tests::fixtures::stand::Stand;
 
 pub(crate) const MIB: f64 = 1024.0 * 1024.0;
-/// What memory must stay within.
+/// The target for memory.
 pub(crate) const MEMORY: &str = "≤ 150 MiB";
 
 pub(crate) fn row(what: &str, much: &str, target: &str) {

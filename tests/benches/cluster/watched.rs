@@ -35,19 +35,18 @@ pub(crate) async fn rows(stand: &Stand) -> Result<()> {
     Ok(())
 }
 
-/// What was seen.
+/// What was measured.
 #[derive(Debug, Default)]
 struct Watched {
-    /// Bytes at the most.
+    /// Bytes, at most.
     memory: f64,
-    /// Of a core.
+    /// The share of a core.
     share: f64,
     behind: Vec<Duration>,
 }
 
 impl Watched {
-    /// Changes pods for a while, and looks. Of two changes of a pod one is another state, and one
-    /// another pod of its name.
+    /// Changes pods for a while, and measures. Every other change makes a new pod of the same name.
     async fn churn(stand: &Stand) -> Result<Self> {
         let mut watched = Self::default();
         let (begun, used) = (Instant::now(), stand.frontdoor.cpu()?);
@@ -68,7 +67,7 @@ impl Watched {
         time.map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
     }
 
-    /// A pod more is counted by the frontdoor as soon as it knows of it.
+    /// Adds a pod. The frontdoor counts it as soon as it knows of it.
     async fn look(&mut self, stand: &Stand, begun: Instant) -> Result<()> {
         while begun.elapsed() < LASTS {
             let before = stand.cluster.len();
@@ -94,7 +93,7 @@ async fn change(stand: &Stand) -> Result<()> {
         sleep_until(begun + LASTS * batch as u32 / batches as u32).await;
         for change in 0..BATCH {
             let change = batch * BATCH + change;
-            // Each pod twice in a row.
+            // Each pod changes twice in a row.
             let at = change / 2 * 7919 % pods::PODS;
             stand.cluster.add(pods::one(at, 1 + change % 2));
         }

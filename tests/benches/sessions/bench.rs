@@ -1,4 +1,4 @@
-//! Where it is measured: a stand, an sshd beside it, and the three ways to run a command.
+//! The setting of the measurements: a stand, an sshd beside it, and the three ways to run a command.
 
 use anyhow::{Context, Result};
 use podgate_tests::fixtures::images::Image;
@@ -18,24 +18,24 @@ pub(crate) enum Via {
     Sshd,
 }
 
-/// All that is measured. The stand-ins have threads of their own in this process, the clients that
-/// are timed one of theirs. They share the machine's cores with the parts, in all three ways.
+/// Everything that is measured. The stand-ins have threads of their own in this process, and the timed
+/// clients have one. In all three ways they share the machine's cores with the parts.
 pub(crate) struct Bench {
-    /// The pod `demo`, where it is a real one; it goes before its containerd does.
+    /// The pod `demo`, if it is a real one. It is dropped before its containerd.
     pub(crate) pod: Option<RunningPod>,
     pub(crate) stand: Stand,
     pub(crate) direct: Direct,
-    /// Of the frontdoor.
+    /// For the frontdoor.
     pub(crate) login: Login,
-    /// None where it is not installed.
+    /// None if sshd is not installed.
     pub(crate) sshd: Option<Sshd>,
     clients: Runtime,
     _stand_ins: Runtime,
 }
 
 impl Bench {
-    /// With plain processes for containers, which cost next to nothing, or with real ones by containerd
-    /// and runc, for which this must be root.
+    /// With plain processes for containers, which cost next to nothing, or with real containers by
+    /// containerd and runc, which need root.
     pub(crate) fn new(real: bool) -> Result<Self> {
         let stand_ins = Builder::new_multi_thread()
             .worker_threads(2)
@@ -43,7 +43,7 @@ impl Bench {
             .build()?;
         let clients = Builder::new_current_thread().enable_all().build()?;
         let (stand, pod, sshd) = stand_ins.block_on(async {
-            // What the examples of the configurations say.
+            // The values of the example configurations.
             let changes = Changes {
                 level: Some("info,russh=error"),
                 helper: real,
@@ -71,12 +71,12 @@ impl Bench {
         })
     }
 
-    /// Runs what is timed.
+    /// Runs the timed part.
     pub(crate) fn run<F: Future>(&self, timed: F) -> F::Output {
         self.clients.block_on(timed)
     }
 
-    /// The ways that are there, beginning with another one each round.
+    /// The ways that are available. Each round begins with another one.
     pub(crate) fn vias(&self, round: usize) -> Vec<Via> {
         let mut vias = vec![Via::Gateway, Via::Kubelet];
         if self.sshd.is_some() {
@@ -87,7 +87,7 @@ impl Bench {
         vias
     }
 
-    /// Where to log in on a way that has a login.
+    /// Where to log in, for the ways that have a login.
     pub(crate) fn login(&self, via: Via) -> Result<&Login> {
         match via {
             Via::Gateway => Ok(&self.login),
@@ -96,7 +96,7 @@ impl Bench {
         }
     }
 
-    /// A way that is open: its SSH connection is there. The kubelet has a connection an exec.
+    /// Opens a way: its SSH connection. The kubelet has a connection for each exec.
     pub(crate) async fn open(&self, via: Via) -> Result<Open> {
         Ok(match via {
             Via::Kubelet => Open::Kubelet(self.direct.clone()),
@@ -105,7 +105,7 @@ impl Bench {
     }
 }
 
-/// What programs are started on.
+/// Something that programs can be started on.
 pub(crate) enum Open {
     Ssh(Connection),
     Kubelet(Direct),

@@ -21,7 +21,7 @@ pub(crate) enum Direction {
     Stdin,
 }
 
-/// Reads all that a program says, which must be as many bytes.
+/// Reads everything that a program writes, and checks how many bytes it is.
 async fn down<I: Input, O: Output>(mut program: Program<I, O>, bytes: u64) -> Result<()> {
     let mut seen = 0;
     while let Some(some) = program.output.next().await? {
@@ -32,7 +32,7 @@ async fn down<I: Input, O: Output>(mut program: Program<I, O>, bytes: u64) -> Re
     Ok(())
 }
 
-/// Sends as many bytes to a program that counts them.
+/// Sends this many bytes to a program that counts them.
 async fn up<I: Input, O: Output>(mut program: Program<I, O>, bytes: u64) -> Result<()> {
     let chunk = Bytes::from(vec![0; CHUNK]);
     for _ in 0..bytes / CHUNK as u64 {

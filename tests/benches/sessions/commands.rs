@@ -1,4 +1,4 @@
-//! `true`, run on a connection that stands, and on a new one.
+//! `true`, run on an open connection and on a new one.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::bench::{Bench, Open, Via, either};
 use crate::sizes::Sizes;
 use crate::table::{Row, Times};
 
-/// Rounds that are not counted: first connections between the parts, caches.
+/// Rounds that are not counted. They make the first connections between the parts, and fill caches.
 const WARM_UP: usize = 10;
 
 async fn run_true(open: &Open) -> Result<()> {
@@ -22,14 +22,14 @@ async fn run_true(open: &Open) -> Result<()> {
     Ok(())
 }
 
-/// On an SSH connection that stands.
+/// On an open SSH connection.
 pub(crate) async fn open(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
     let mut opened = Vec::new();
     for via in bench.vias(0) {
         opened.push((via, bench.open(via).await?, Times::default()));
     }
     let (runs, container) = match &bench.pod {
-        // runc takes its time.
+        // runc is slow.
         Some(_) => (sizes.commands / 5, "in a container"),
         None => (sizes.commands, "a plain process"),
     };

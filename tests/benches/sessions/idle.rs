@@ -1,4 +1,4 @@
-//! Memory: of many shells that wait for their users, and what is left of it after bulk transfers.
+//! Memory: of many shells that wait for their users, and what remains of it after bulk transfers.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ const KIB: f64 = 1024.0;
 const MIB: f64 = 1024.0 * 1024.0;
 /// Shells that begin at the same time.
 const AT_ONCE: usize = 50;
-/// For an allocator to give pages back.
+/// The time for an allocator to give pages back.
 const WITHIN: Duration = Duration::from_secs(60);
-/// Growth over the time before that is left after bulk, in MiB, at the most.
+/// How many MiB more than before may remain after bulk transfers.
 const LEFT: f64 = 8.0;
 
-/// Sessions on each core, so that what is there once is there.
+/// Runs sessions on each core, so that one-time allocations are made.
 async fn warm_up(bench: &Bench) -> Result<()> {
     for _ in 0..8 {
         let connection = bench.login.connect().await?;
@@ -32,7 +32,7 @@ async fn warm_up(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// A part's resident bytes when they have stayed the same for a second, or what they are at last.
+/// A part's resident bytes once they have stayed the same for a second, or at the end of the time.
 async fn settled(part: &Part) -> Result<f64> {
     let (mut last, mut same) = (0, 0);
     let look = || {
@@ -58,7 +58,7 @@ pub(crate) async fn rows(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
             starting.spawn(async move {
                 let connection = login.connect().await?;
                 let mut shell = connection.terminal(None).await?;
-                // It is up once it has computed something.
+                // The shell is up once it has computed something.
                 shell.input.write("echo $((6*7))up\n".into()).await?;
                 shell.until("42up").await?;
                 anyhow::Ok((connection, shell))
@@ -83,7 +83,7 @@ pub(crate) async fn rows(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// What is left after 8 bulk sessions have moved what they can and gone.
+/// The memory that remains after 8 bulk sessions have moved what they can and ended.
 pub(crate) async fn after_bulk(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
     warm_up(bench).await?;
     let parts = [&bench.stand.frontdoor, &bench.stand.agent];
@@ -93,7 +93,7 @@ pub(crate) async fn after_bulk(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>>
         Load::start(By::Ssh(bench.login.clone())).await?,
         Load::start(By::Ssh(bench.login.clone())).await?,
     ];
-    // As many looks as the size of a transfer gives; each is a few milliseconds after the last.
+    // The size of a transfer decides how often memory is read; the reads are a few milliseconds apart.
     let mut looks = sizes.bulk >> 20;
     let look = || {
         for (peak, part) in peak.iter_mut().zip(parts) {

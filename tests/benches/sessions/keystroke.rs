@@ -11,11 +11,11 @@ use crate::load::{self, By, Load};
 use crate::sizes::Sizes;
 use crate::table::{Row, Times, median};
 
-/// A program that answers each byte itself, as an editor does; the terminal only passes it on.
+/// A program that answers each byte itself, as an editor does. The terminal only passes bytes on.
 const ECHO: &str = "stty raw -echo; echo ready; exec cat";
 /// Keystrokes that are not counted.
 const WARM_UP: usize = 50;
-/// Times that a load is started, each way.
+/// How often a load is started, each way.
 const LOADS: usize = 3;
 
 pub(crate) async fn start(open: &Open) -> Result<Running> {
@@ -38,7 +38,7 @@ pub(crate) async fn press_timed(running: &mut Running, times: &mut Times) -> Res
     Ok(())
 }
 
-/// All three in turn, keystroke by keystroke.
+/// All three ways in turn, keystroke by keystroke.
 async fn alone(bench: &Bench, sizes: &Sizes) -> Result<[Times; 3]> {
     let mut shells = Vec::new();
     for via in bench.vias(0) {
@@ -68,7 +68,7 @@ async fn alone(bench: &Bench, sizes: &Sizes) -> Result<[Times; 3]> {
     Ok(times)
 }
 
-/// Each beside a load of its own kind: in rounds, since two loads at once would slow each other.
+/// Each beside a load of its own kind, in rounds, since two loads at once would slow each other.
 async fn beside(bench: &Bench, sizes: &Sizes) -> Result<([Times; 3], [f64; 3])> {
     let mut times = [Times::default(), Times::default(), Times::default()];
     let mut rates = [const { Vec::new() }; 3];

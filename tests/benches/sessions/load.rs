@@ -16,14 +16,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 const CHUNK: usize = 32 * 1024;
-/// Bytes that have to have moved before a load counts as one.
+/// How many bytes must have moved before a load counts as started.
 const UNDER_WAY: u64 = 8 << 20;
 const DOWN: &str = "exec cat /dev/zero";
-/// It keeps its stdout, without which the runtime would end its stdin (containerd #13934).
+/// It keeps its stdout, because otherwise the runtime would end its stdin (containerd #13934).
 const UP: &str = "exec wc -c";
 
 /// What each session runs, and whether it moves bytes down. Connections go to the frontdoor's cores in
-/// turn: on two cores, each has one of either.
+/// turn: of two cores, each has one of either kind.
 const SESSIONS: [(&str, bool); 4] = [(DOWN, true), (DOWN, true), (UP, false), (UP, false)];
 
 /// How the sessions of a load reach the pod.
@@ -44,7 +44,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts it; returns when it is under way.
+    /// Starts it. Returns when bytes move.
     pub(crate) async fn start(by: By) -> Result<Self> {
         let (stop, moved) = (CancellationToken::new(), Arc::default());
         let (started, under_way) = oneshot::channel();
@@ -73,7 +73,7 @@ impl Load {
         })
     }
 
-    /// Ends it; gives MiB a second, all sessions together.
+    /// Ends it. Returns MiB a second of all sessions together.
     pub(crate) async fn end(self) -> Result<f64> {
         let mib = self.moved.load(Ordering::Relaxed) as f64 / f64::from(1 << 20);
         let rate = mib / self.begun.elapsed().as_secs_f64();

@@ -1,6 +1,6 @@
-//! What a session costs: the gateway beside an exec straight at the kubelet's stand-in and beside
-//! OpenSSH's sshd, in turn in one run, so that noise hits all alike. Prints a table, asserts nothing.
-//! `cargo bench -p podgate-tests --bench sessions [-- --quick] [GROUP…]`
+//! What a session costs: the gateway, an exec straight at the kubelet's stand-in, and OpenSSH's sshd,
+//! in turn in one run, so that noise affects all alike. Prints a table, asserts nothing. `cargo bench
+//! -p podgate-tests --bench sessions [-- --quick] [GROUP…]`
 #![allow(clippy::indexing_slicing)]
 
 mod bench;
@@ -24,7 +24,7 @@ use bench::Bench;
 use sizes::{Group, Sizes};
 use table::Row;
 
-/// For one group of rows.
+/// The time limit of one group of rows.
 const WITHIN: Duration = Duration::from_secs(1200);
 
 fn main() -> ExitCode {
@@ -51,7 +51,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// Each group has a stand of its own, so that none is measured in what another left.
+/// Measures one group. Each group has a stand of its own, so that no group inherits another's state.
 fn measure(group: Group, sizes: &Sizes) -> Result<Vec<Row>> {
     let bench = Bench::new(group == Group::Container)?;
     let measured = bench.run(async {

@@ -1,4 +1,4 @@
-//! How much is measured: what was asked for on the command line.
+//! How much is measured, from the command line.
 
 use anyhow::{Result, bail};
 
@@ -47,7 +47,7 @@ impl Group {
     }
 }
 
-/// Numbers of what is measured.
+/// How often, and how much, each thing is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
     /// Runs of `true`, each way.
@@ -82,12 +82,12 @@ const QUICK: Sizes = Sizes {
     storm: 50,
 };
 
-/// Reads the arguments: `--quick`, and names of groups; all where there is none.
+/// Reads the arguments: `--quick`, and names of groups. Without a name, all groups.
 pub(crate) fn asked() -> Result<(Sizes, Vec<Group>)> {
     let (mut sizes, mut groups) = (FULL, Vec::new());
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            // What cargo adds.
+            // cargo adds this.
             "--bench" => {}
             "--quick" => sizes = QUICK,
             name => match GROUPS.iter().find(|group| group.name() == name) {

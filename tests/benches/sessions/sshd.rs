@@ -1,5 +1,5 @@
-//! OpenSSH's server on the loopback, with the stand's keys and the key exchange and cipher that the
-//! client has, for the user who runs this.
+//! OpenSSH's server on the loopback, with the stand's keys and the client's key exchange and cipher,
+//! for the user who runs this.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -22,15 +22,15 @@ pub(crate) struct Sshd {
 }
 
 impl Sshd {
-    /// Starts it, with the keys in `dir`; `None` where it is not installed.
+    /// Starts it, with the keys in `dir`. `None` if it is not installed.
     pub(crate) async fn start(dir: &Path) -> Result<Option<Self>> {
         if !Path::new(PATH).exists() {
             return Ok(None);
         }
         let user = Command::new("id").arg("-un").output().await?;
         let user = String::from_utf8(user.stdout)?.trim().to_owned();
-        // The user's own start-up files are not what is measured: HOME is a folder without any. And it
-        // takes no port 0.
+        // The user's own start-up files are not to be measured, so HOME is an empty folder. sshd does
+        // not accept port 0.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let path = dir.display();
         let config = format!(
@@ -42,7 +42,8 @@ impl Sshd {
         );
         let file = dir.join("sshd_config");
         std::fs::write(&file, config)?;
-        // Its privilege separation wants it; where this is not root, it separates nothing.
+        // sshd's privilege separation wants this folder, even if it separates nothing because this is
+        // not root.
         let _ = std::fs::create_dir_all("/run/sshd");
         let child = Command::new(PATH)
             .arg("-De")

@@ -9,7 +9,7 @@ use crate::bench::{Bench, Open, Via};
 use crate::sizes::Sizes;
 use crate::table::{Row, Times};
 
-/// How long each took that was served, and why the first other was not.
+/// The times of those that were served, and why the first other one was not.
 async fn storm(bench: &Bench, via: Via, clients: usize) -> Result<(Times, Option<String>)> {
     let mut tasks = JoinSet::new();
     let begun = Instant::now();
@@ -49,7 +49,7 @@ pub(crate) async fn rows(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
     let mut cells = [const { String::new() }; 3];
     let (mut all, mut why) = (false, String::new());
     for via in bench.vias(0) {
-        // The first connections between the parts are there.
+        // This makes the first connections between the parts.
         let open = bench.open(via).await?;
         if let Open::Ssh(connection) = &open {
             connection.exec("true").await?.wait().await?;

@@ -1,4 +1,4 @@
-//! The echo of one keystroke beside strangers, who have the server exchange keys as often as it does, and
+//! The echo of one keystroke beside strangers, who make the server exchange keys as often as it can and
 //! never log in.
 
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::keystroke::{press_timed, start};
 use crate::sizes::Sizes;
 use crate::table::{Row, Times};
 
-/// Connections at a time: what once ended others' sessions.
+/// Connections at a time. This many once ended the sessions of others.
 const STRANGERS: usize = 24;
 /// The curve that costs the server most.
 const KEX: &[u8] = b"ecdh-sha2-nistp384";
@@ -37,7 +37,7 @@ fn packet(payload: &[u8]) -> Vec<u8> {
     string(&body)
 }
 
-/// All that a client sends up to the server's computation. Whoever sends it has computed nothing.
+/// Everything that a client sends before the server computes. The stranger itself has computed nothing.
 fn opening() -> Result<Vec<u8>> {
     let key = EphemeralPrivateKey::generate(&ECDH_P384, &SystemRandom::new());
     let key = key.and_then(|key| key.compute_public_key());
@@ -74,7 +74,7 @@ fn exchanged(answer: &[u8]) -> bool {
     rest.is_some()
 }
 
-/// Has keys exchanged once.
+/// Makes the server exchange keys once.
 async fn exchange(server: SocketAddr, opening: &[u8]) -> Result<()> {
     let mut connection = TcpStream::connect(server).await?;
     connection.write_all(opening).await?;
@@ -89,7 +89,7 @@ async fn exchange(server: SocketAddr, opening: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The strangers, on a thread of their own until `stop`. Gives how many exchanges there were.
+/// Runs the strangers on a thread of their own until `stop`. Returns how many exchanges there were.
 async fn attack(server: SocketAddr, stop: CancellationToken) -> Result<usize> {
     let opening = opening()?;
     let mut strangers = JoinSet::new();

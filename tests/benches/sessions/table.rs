@@ -1,4 +1,4 @@
-//! The table, and what its cells are made of.
+//! The table and its cells.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl Row {
         }
     }
 
-    /// Says whether the target is met.
+    /// Notes whether the target is met.
     pub(crate) fn judge(mut self, met: bool) -> Self {
         self.verdict = if met { "met" } else { "missed" }.to_owned();
         self

@@ -24,13 +24,13 @@ fuzz_target!(|line: &str| {
     assert_eq!(format!("{text}{rest}"), line);
     let options = Options::parse(text);
     if let Ok(options) = &options {
-        // An empty command would be no command.
+        // An empty command would mean that there is none.
         assert!(options.command.as_deref() != Some(""));
         let restricted = Options::parse(&format!("{text},restrict"));
         let restricted = restricted.expect("restrict may follow whatever is sound");
         assert!(!restricted.pty && !restricted.port_forwarding && !restricted.agent_forwarding);
         assert_eq!(restricted.command, options.command);
-        // What is in front of a key is parted from it where it ends.
+        // The options in front of a key end where the key begins.
         assert_eq!(part(&format!("{text} key")), (text, " key"));
     }
     if let Ok(addresses) = Addresses::patterns(line) {

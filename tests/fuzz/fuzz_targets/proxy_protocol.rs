@@ -1,5 +1,5 @@
-//! The PROXY header: reading it never panics, never takes a byte that is behind it, is over within its
-//! bound, and does not depend on the pieces in which it comes.
+//! The PROXY header: reading it never panics, never takes a byte after it, stays within its bound, and
+//! does not depend on the pieces in which it arrives.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -15,19 +15,24 @@ fuzz_target!(|stream: &[u8]| {
         let header = &stream[..taken];
         match read(header) {
             Err(_) => return,
-            Ok(Step::Whole(client)) => {
-                // Cut short anywhere it asks for what is there, or fails the same.
+            Ok(Step::Whole(ends)) => {
+                // Cut short anywhere, it asks for no more bytes than there are, or fails in the same
+                // way.
                 for cut in 0..taken {
                     match read(&stream[..cut]) {
                         Ok(Step::More(more)) => assert!(more > 0 && cut + more <= taken),
                         other => panic!("{other:?} at {cut} of {taken}"),
                     }
                 }
-                if let Some(client) = client {
-                    let (ip, port) = (client.ip(), client.port());
-                    let family = if ip.is_ipv4() { "TCP4" } else { "TCP6" };
-                    let line = format!("PROXY {family} {ip} {ip} {port} 22\r\n");
-                    assert_eq!(read(line.as_bytes()), Ok(Step::Whole(Some(client))));
+                if let Some(ends) = ends
+                    && ends.client.is_ipv4() == ends.server.is_ipv4()
+                {
+                    let (client, server) = (ends.client, ends.server);
+                    let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
+                    let (from, to) = (client.ip(), server.ip());
+                    let ports = format!("{} {}", client.port(), server.port());
+                    let line = format!("PROXY {family} {from} {to} {ports}\r\n");
+                    assert_eq!(read(line.as_bytes()), Ok(Step::Whole(Some(ends))));
                 }
                 return;
             }

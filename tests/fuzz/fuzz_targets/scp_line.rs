@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-// The pure file itself: it needs no more.
+// The pure file itself. It needs nothing else.
 #[path = "../../../agent/worker/src/scp/line.rs"]
 mod line;
 use line::{Line, tell};

@@ -1,4 +1,4 @@
-//! SFTP requests: reading one never panics, and what it gives lies within what was read.
+//! SFTP requests: reading one never panics, and its parts lie within the bytes that were read.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
-//! The SPDY decoder on a peer's bytes: it never panics, takes every byte once at the most, and says
-//! the same wherever the bytes are cut. The input is what the peer sends, with nothing of the
-//! fuzzer's own in it, so that the decoder's own tests can replay the corpus.
+//! The SPDY decoder on a peer's bytes: it never panics, takes every byte at most once, and decodes the
+//! same wherever the bytes are cut. The input is what the peer sends, with nothing of the fuzzer's own
+//! in it, so that the decoder's own tests can replay the corpus.
 #![no_main]
 
 use bytes::BytesMut;
@@ -18,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(decode(input, cuts(input)), whole, "{:?}", cuts(input));
 });
 
-/// What the input decodes to, given in parts, and how many bytes of it are taken.
+/// What the input decodes to in these parts, and how many bytes of it are taken.
 fn decode<'a>(
     input: &[u8],
     parts: impl IntoIterator<Item = &'a [u8]>,
@@ -50,7 +50,7 @@ fn decode<'a>(
     (frames, Ok(taken))
 }
 
-/// A frame is made of the bytes it took, so that no byte is passed on twice.
+/// A frame consists of the bytes that it took, so no byte is passed on twice.
 fn check(frame: &Frame, taken: &[u8]) {
     let Frame::Data { payload, .. } = frame else {
         return assert!(taken.len() >= 8, "a control frame without its header");
@@ -60,8 +60,8 @@ fn check(frame: &Frame, taken: &[u8]) {
     assert!(!taken.is_empty(), "a frame out of nothing never ends");
 }
 
-/// Where the bytes are cut decides into how many parts a data frame comes, and nothing else: parts
-/// of one stream that follow each other are joined. Nothing joins what stands after a `fin`.
+/// The cuts decide only into how many parts a data frame is split. Consecutive parts of one stream are
+/// joined here, but nothing is joined to a part with `fin`.
 fn push(frames: &mut Vec<Frame>, next: Frame) {
     if let (
         Some(Frame::Data {
@@ -87,7 +87,7 @@ fn push(frames: &mut Vec<Frame>, next: Frame) {
 
 /// Parts of 0 to 15 bytes, mostly: each input has its own cuts, always the same.
 fn cuts(mut input: &[u8]) -> Vec<&[u8]> {
-    // FNV-1a for a seed, a linear congruential generator from there on.
+    // FNV-1a for the seed, and from there a linear congruential generator.
     let fnv = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let mut state = input.iter().fold(0xcbf2_9ce4_8422_2325, fnv);
     let mut parts = Vec::new();

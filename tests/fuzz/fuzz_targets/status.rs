@@ -1,5 +1,5 @@
-//! The kubelet's last word on an exec: whatever it says, reading it never panics, and only a JSON
-//! object whose `status` is exactly `Success` becomes exit status 0.
+//! The kubelet's status at the end of an exec: reading it never panics, and only a JSON object whose
+//! `status` is exactly `Success` becomes exit status 0.
 #![no_main]
 
 use std::fmt;
@@ -21,8 +21,8 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The oracle. Not a `serde_json::Value`, which refuses some of what may stand in fields that
-/// nobody reads: numbers too great, nesting too deep.
+/// The oracle. Not a `serde_json::Value`, which refuses some input in fields that nobody reads: numbers
+/// that are too large, nesting that is too deep.
 fn says_success(json: &[u8]) -> bool {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let status = reader.deserialize_map(Status);

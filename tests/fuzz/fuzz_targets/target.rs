@@ -1,6 +1,6 @@
-//! A login name as a stranger types it: parsing it never panics, a target holds only names that are
-//! valid in Kubernetes, and its text parses to the same target. Whatever is a pod's name is parsed as
-//! one, and `~` means the same as `/`.
+//! A login name as a stranger may type it: parsing it never panics, a target holds only names that are
+//! valid in Kubernetes, and its text parses to the same target. Every valid pod name is parsed as one,
+//! and `~` means the same as `/`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -72,13 +72,13 @@ fuzz_target!(|login: &str| {
     };
     assert!(is_label(namespace), "{target:?}");
     assert!(container.as_deref().is_none_or(is_label), "{target:?}");
-    // A default that is no name shows that it is not used.
+    // An invalid default shows that it is not used.
     let full = target.to_string();
     assert_eq!(Target::parse(&full, "~").as_ref(), Ok(&target), "{login:?}");
 });
 
-// As apimachinery's validation has them, in other words than the code's: labels are bounded, a
-// subdomain is bounded as a whole.
+// The rules of apimachinery's validation, written differently from the code under test: a label is
+// bounded, and a subdomain is bounded as a whole.
 
 fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_word)

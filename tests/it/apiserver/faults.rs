@@ -83,7 +83,7 @@ async fn watches_end_together_or_with_their_connections() {
     assert!(ends.iter().all(|end| end.is_err()), "{ends:?}");
     stand.api.wait_watches(0).await.unwrap();
 
-    // A client that goes leaves none behind.
+    // A client that leaves does not leave its watch behind.
     let left = watch().await;
     stand.api.wait_watches(1).await.unwrap();
     drop(left);

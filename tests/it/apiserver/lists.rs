@@ -116,7 +116,8 @@ async fn pages_are_of_one_resource_version(server: impl Server) {
     );
 }
 
-/// What is forgotten has no next page, but for one that may not fit.
+/// After a compaction there is no next page of an old list, unless the client accepts an inconsistent
+/// one.
 #[tokio::test]
 async fn pages_of_what_is_forgotten_are_gone() {
     let stand = Stand::new().await;

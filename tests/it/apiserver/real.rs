@@ -55,7 +55,7 @@ impl Real {
         create(Api::all(self.client.clone()), &namespace).await;
     }
 
-    /// Whether a user who is named in the last objects may use them by now.
+    /// Whether a user who is named in the last objects may use them yet.
     async fn may(&self, user: &str, namespace: &str) -> bool {
         let review = json!({"metadata": {}, "spec": {
             "user": user,
@@ -67,7 +67,8 @@ impl Real {
         answer.unwrap().status.unwrap().allowed
     }
 
-    /// Posts a pod as the server takes it: with a container, and without what is the server's to say.
+    /// Posts a pod in the form that the server takes: with a container, and without the fields that the
+    /// server sets.
     async fn post(&self, namespace: &str, mut pod: Pod) {
         self.namespace(namespace).await;
         pod.metadata.uid = None;
@@ -153,8 +154,8 @@ impl Server for Real {
     }
 
     async fn set_rbac(&self, rbac: Rbac) {
-        // The authorizer follows objects of each kind in their order, so it has all of them once it
-        // has these.
+        // The authorizer follows objects of each kind in order, so once it knows these it knows all
+        // others.
         let get = [rule(&["get"], &[""], &["pods"])];
         let rbac = rbac
             .cluster_role("seen", &get)

@@ -45,11 +45,11 @@ pub(super) trait Server: Sized {
 
     async fn remove(&self, namespace: &str, name: &str);
 
-    /// Adds these objects; returns once they are decided by.
+    /// Adds these objects. Returns once the server decides by them.
     async fn set_rbac(&self, rbac: Rbac);
 
-    /// Whether callers may do only what the objects say. A real server always holds them to that, and
-    /// lets all who are authenticated ask what they may do.
+    /// Whether callers may do only what the objects allow. A real server always enforces that, and lets
+    /// all authenticated users ask what they may do.
     fn enforce(&self, enforce: bool);
 
     /// A token of ServiceAccount `default` in namespace `default`, bound to a pod `bb` on `node-a`.
@@ -72,7 +72,7 @@ pub(super) trait Server: Sized {
         Api::all(self.client().await)
     }
 
-    /// The answer, head and all.
+    /// The whole answer, with its head.
     async fn answer(
         &self,
         path: &str,
@@ -119,7 +119,7 @@ pub(super) trait Server: Sized {
     }
 }
 
-/// An object without what a real server notes of those who wrote it.
+/// An object without the fields in which a real server notes who wrote it.
 pub(super) fn without_managers(mut object: Value) -> Value {
     let metadata = object["metadata"].as_object_mut().unwrap();
     metadata.remove("managedFields");

@@ -25,7 +25,7 @@ async fn review(server: &impl Server, token: &str, audiences: &[&str]) -> Value 
     status
 }
 
-/// Without what the stand-in says of no token: UIDs, and the credential itself.
+/// A status without the fields that the stand-in does not set: UIDs, and the credential itself.
 fn known(mut status: Value) -> Value {
     let user = status["user"].as_object_mut().unwrap();
     if let Some(uid) = user.remove("uid") {
@@ -65,7 +65,7 @@ async fn a_token_is_reviewed_in_the_words_of_a_real_server(server: impl Server) 
     assert_eq!(review(&server, &bound, &["other"]).await, expected);
     let unknown = json!({"user": {}, "error": "invalid bearer token"});
     assert_eq!(review(&server, "lost", &["podgate"]).await, unknown);
-    // It is for others than the server.
+    // Its audience is not the server.
     assert_eq!(server.json(WEB, &bound, None).await.0, 401);
 }
 
@@ -95,7 +95,7 @@ async fn a_token_for_another_audience_calls_nobody() {
     assert_eq!(stand.json(WEB, "other", None).await.0, 401);
     let status = review(&stand, "own", &[]).await;
     assert_eq!(status["audiences"], json!([API_AUDIENCE]));
-    // Of others' tokens, the stand's own knows nothing.
+    // The stand knows nothing of tokens that others have issued.
     stand.api.set_tokens(&["new"]);
     assert_eq!(stand.json(WEB, "own", None).await.0, 200);
     assert_eq!(stand.json(WEB, stand.api.token(), None).await.0, 401);

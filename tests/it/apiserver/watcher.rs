@@ -81,13 +81,13 @@ async fn holds_through_what_it_missed(config: Config) {
     stand.cluster.remove("default", "b");
     seen.until(&mut watch, &["a", "c", "web"]).await;
 
-    // The end of a watch is nothing: the next begins where it was.
+    // After the end of a watch, the next one begins where it ended.
     stand.api.end_watches();
     stand.cluster.add(small("default", "d", "node-a"));
     seen.until(&mut watch, &["a", "c", "d", "web"]).await;
     assert_eq!((seen.inits, seen.gone), (1, 0));
 
-    // What is missed and forgotten makes it list again.
+    // If changes are missed and forgotten, it lists again.
     stand.cluster.remove("default", "a");
     stand.cluster.add(small("default", "e", "node-a"));
     stand.cluster.compact();

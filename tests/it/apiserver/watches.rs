@@ -59,7 +59,7 @@ async fn every_change_is_told_from_a_resource_version_on(server: impl Server) {
     assert_eq!(next(&mut watch).await, "modified a");
     server.remove("default", "a").await;
     deleted(&mut watch, "a").await;
-    // A recreated pod is another.
+    // A recreated pod is another pod.
     let web =
         podgate_tests::stand_ins::cluster::pod("default", "web", "uid-2", "node-b", "127.0.0.1");
     server.add(web).await;
@@ -95,7 +95,7 @@ async fn a_watch_of_some_labels_sees_pods_come_and_go(server: impl Server) {
     let Some(Ok(WatchEvent::Deleted(gone))) = watch.next().await else {
         panic!("it left the selection");
     };
-    // As it was selected, at the resource version of the change.
+    // The pod as it was selected, at the resource version of the change.
     assert_eq!(gone.metadata.labels.unwrap()["here"], "yes");
     let of_default = kube::Api::<Pod>::default_namespaced(server.client().await);
     let now = of_default.get("a").await.unwrap();
@@ -177,7 +177,7 @@ async fn a_watch_of_some_pods_sees_them_come_and_go() {
     let Some(Ok(WatchEvent::Deleted(gone))) = watch.next().await else {
         panic!("it left the selection");
     };
-    // As it was selected, at the resource version of the change.
+    // The pod as it was selected, at the resource version of the change.
     assert_eq!(gone.spec.unwrap().node_name.as_deref(), Some("node-b"));
     assert_eq!(gone.metadata.resource_version.as_deref(), Some("5"));
     stand.cluster.remove("default", "a");
@@ -251,7 +251,7 @@ async fn what_is_forgotten_is_gone() {
     assert_eq!(next(&mut late).await, "410 Expired");
     assert!(late.next().await.is_none());
     stand.cluster.compact();
-    // The latest there was, too: the compaction has one of its own.
+    // This holds for the latest version, too: the compaction has one of its own.
     let mut late = watch("5").await;
     assert_eq!(next(&mut late).await, "410 Expired");
     stand.cluster.add(small("default", "d", "node-a"));

@@ -41,7 +41,7 @@ pub(super) fn files(package: &Package) -> Vec<String> {
     circles(&graph)
 }
 
-/// Circles between modules that stand side by side, each with all below it.
+/// Circles between modules that are siblings, each with all modules below it.
 pub(super) fn modules(package: &Package) -> Vec<String> {
     let mut graphs: BTreeMap<usize, Graph> = BTreeMap::new();
     for arrow in arrows(package) {
@@ -49,7 +49,7 @@ pub(super) fn modules(package: &Package) -> Vec<String> {
             let around: Vec<_> = package.around(module).collect();
             around.into_iter().rev()
         };
-        // The two modules side by side are where the ways from the root part.
+        // The two siblings are where the paths from the root separate.
         let mut last = None;
         for (from, to) in way(arrow.from).zip(way(arrow.to)) {
             if from != to {
@@ -65,8 +65,8 @@ pub(super) fn modules(package: &Package) -> Vec<String> {
     graphs.values().flat_map(circles).collect()
 }
 
-/// What children take from the file of a module around them, told once a file. What that file
-/// imports from below them is not its own, and theirs to take.
+/// Items that children take from the file of a module around them, one line a file. Items that this
+/// file imports from below are not its own, so children may take them.
 pub(super) fn taken_from_above(package: &Package) -> Vec<String> {
     let mut told = BTreeSet::new();
     let mut found = Vec::new();
@@ -88,7 +88,7 @@ fn add(graph: &mut Graph, from: &str, to: &str, place: String) {
     }
 }
 
-/// All that import each other, a group at a time, with the shortest circle among them.
+/// Groups of files that all import each other, each with its shortest circle.
 fn circles(graph: &Graph) -> Vec<String> {
     let in_circle = |node: &&String| way(graph, node, node).is_some();
     let mut left: BTreeSet<_> = graph.keys().filter(in_circle).collect();

@@ -31,7 +31,7 @@ pub(super) enum Meaning {
     Module(usize),
     /// An item, by the module that defines it.
     Item(usize, String),
-    /// What another package defines, by the module that hands it on.
+    /// An item of another package, by the module that re-exports it.
     Handed(usize, String),
     /// A name of another crate, or one that no `use` explains, such as `Self` or a prelude's.
     Outside(String),
@@ -45,7 +45,7 @@ pub(super) struct Name {
     pub(super) meaning: Meaning,
 }
 
-/// More imports of imports than any name takes: these go round.
+/// Deeper than any chain of imports: an import this deep is circular.
 const DEEP: usize = 20;
 
 pub(super) fn packages(files: &Files) -> Vec<Package> {
@@ -114,7 +114,7 @@ impl Package {
         at
     }
 
-    /// All that its files name, in order.
+    /// All names in its files, in order.
     pub(super) fn names(&self) -> Vec<Name> {
         let mut names = Vec::new();
         for (module, Module { scan, .. }) in self.modules.iter().enumerate() {
@@ -131,7 +131,7 @@ impl Package {
         names
     }
 
-    /// The file that defines what another package names as this, if it is of this package.
+    /// The file that defines the item that another package calls this, if it is in this package.
     pub(super) fn defines(&self, path: &str) -> Option<&str> {
         let mut path = path.split("::").map(str::to_owned);
         if path.next()? != self.manifest.library {

@@ -6,7 +6,8 @@ use super::manifest;
 use super::package::{Meaning, Name, Package};
 use super::source::{Files, is_in, is_in_any};
 
-/// What stands in few places: a crate, or an item of one, or a module of ours by its path.
+/// Something that may be named in few places: a crate, an item of a crate, or a module of ours by its
+/// path.
 #[derive(Debug)]
 pub(super) struct OnlyIn {
     pub(super) what: &'static str,
@@ -30,8 +31,8 @@ fn root(path: &str) -> &str {
     path.split("::").next().unwrap_or(path)
 }
 
-/// A package names no other one of ours but those of the table, in its sources (told once a file) and
-/// its manifest.
+/// A package names only those of our packages that the table allows, in its sources (one line a file)
+/// and in its manifest.
 pub(super) fn crates(table: &[(&str, &[&str])], packages: &[Package]) -> Vec<String> {
     let mut found = Vec::new();
     for package in packages {
@@ -70,7 +71,7 @@ pub(super) fn crates(table: &[(&str, &[&str])], packages: &[Package]) -> Vec<Str
     found
 }
 
-/// What the table keeps stands in its places alone, and in each of them.
+/// Each item of the table is named in its places alone, and in each of them.
 pub(super) fn kept(table: &[OnlyIn], packages: &[Package]) -> Vec<String> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
@@ -174,7 +175,7 @@ pub(super) fn small(
     found
 }
 
-/// Each file of a package is a module of it, or all that the rules hold would not hold for it.
+/// Each file of a package is a module of it. The rules would not see other files.
 pub(super) fn strays(packages: &[Package], files: &Files) -> Vec<String> {
     let modules = packages.iter().flat_map(|package| &package.modules);
     let read: BTreeSet<_> = modules.map(|module| &*module.file).collect();

@@ -7,7 +7,7 @@ use super::code;
 
 pub(super) type Path = Vec<String>;
 
-/// What a module says by itself. An inline module is another one.
+/// What a module itself contains. An inline module is a module of its own.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     /// Paths of two words and more, and all that `use` lists: line and path. `x!` is a macro.

@@ -24,7 +24,7 @@ fn collect(root: &Path, folder: &str, files: &mut Files) {
             _ => format!("{folder}/{name}"),
         };
         let kind = entry.file_type().unwrap();
-        // What cargo builds, but not the module of that name; and what tools keep.
+        // Skips what cargo builds (but not a module called target) and what tools keep.
         let skipped = name == "target" && !folder.contains("src") || name.starts_with('.');
         if kind.is_dir() && !skipped {
             collect(root, &path, files);

@@ -20,7 +20,7 @@ fn fails(line: &serde_json::Value) -> bool {
     line["message"] == "the audit log cannot be written"
 }
 
-/// Runs a command, and gives its stdout, or else what was said.
+/// Runs a command. Returns its stdout, or the error that was printed.
 async fn says(stand: &Stand, command: &str) -> Result<Vec<u8>, String> {
     let output = stand.client.run(&[], "demo", command).await.unwrap();
     match output.status.code() {
@@ -47,7 +47,7 @@ async fn nobody_enters_while_it_cannot_be_written() {
         .wait("log", json!({"event": "start", "command": "cat; exit 4"}))
         .await;
 
-    // Moved away, it is made anew, and no line is in the wrong one.
+    // If the file is moved away, a new one is made, and no line goes to the wrong one.
     std::fs::rename(records.path("log"), records.path("log.1")).unwrap();
     assert_eq!(says(&stand, "echo moved").await.unwrap(), b"moved\n");
     let end = json!({"event": "end", "command": "echo moved"});
@@ -57,11 +57,11 @@ async fn nobody_enters_while_it_cannot_be_written() {
 
     std::fs::remove_file(records.path("log")).unwrap();
     std::fs::create_dir(records.path("log")).unwrap();
-    // The first to log in may be too fast for it.
+    // The first login may come too early for the failure to be noticed.
     let _ = says(&stand, "true").await;
     stand.frontdoor.wait_log(SOON, fails).await.unwrap();
     assert_eq!(says(&stand, "echo ran").await.unwrap_err(), DENIED);
-    // Who is in already does not notice.
+    // A user with a running session does not notice.
     let mut line = String::new();
     let mut stdout = BufReader::new(running.stdout.take().unwrap());
     let stdin = running.stdin.as_mut().unwrap();
@@ -76,7 +76,7 @@ async fn nobody_enters_while_it_cannot_be_written() {
     let again = |line: &serde_json::Value| line["message"] == "the audit log is written again";
     stand.frontdoor.wait_log(SOON, again).await.unwrap();
     assert_eq!(says(&stand, "echo ran").await.unwrap(), b"ran\n");
-    // What waited is there, too.
+    // The lines that waited are there, too.
     for event in [
         json!({"event": "refusal", "by": "audit", "command": "echo ran"}),
         json!({"event": "end", "command": "cat; exit 4", "exitStatus": 4}),
@@ -107,7 +107,7 @@ async fn where_it_may_be_lost_sessions_go_on() {
     }
     stand.frontdoor.wait_log(SOON, fails).await.unwrap();
     stand.agent.wait_log(SOON, fails).await.unwrap();
-    // Two logins, begins and ends.
+    // Two logins, starts and ends.
     stand.frontdoor.signal(Signal::TERM).unwrap();
     let lost = |line: &serde_json::Value| {
         line["message"] == "events are lost to the audit log" && line["lost"] == 6
@@ -139,7 +139,7 @@ async fn a_record_that_nobody_takes_blocks_no_session() {
     let path = records.path("pipe");
     let made = tokio::process::Command::new("mkfifo").arg(&path).status();
     assert!(made.await.unwrap().success());
-    // Open both ways, it opens at once, and nobody reads.
+    // A FIFO that is open both ways opens at once, and nobody reads it.
     let reader = pipe::OpenOptions::new()
         .read_write(true)
         .open_receiver(&path);
@@ -151,7 +151,7 @@ async fn a_record_that_nobody_takes_blocks_no_session() {
     let stand = Stand::embedded(changes).await.unwrap();
     let connection = Login::to(&stand, "demo").unwrap().connect().await.unwrap();
     let mut running = connection.exec("cat").await.unwrap();
-    // Each of these bytes is six in JSON, and a session is two lines.
+    // JSON writes each of these bytes as six, and a session has two lines.
     let long = format!(": '{}'; echo ran", "\u{1}".repeat(4000));
     let mut entered = 0;
     loop {
@@ -176,7 +176,7 @@ async fn a_record_that_nobody_takes_blocks_no_session() {
         .await
         .unwrap();
 
-    // Once it is read, they come in again.
+    // Once the log is read, users can log in again.
     let read = async {
         let mut bytes = vec![0; 65536];
         while reader.read(&mut bytes).await.unwrap() > 0 {}

@@ -1,4 +1,4 @@
-//! Certificates that ssh-keygen signs: each thing that makes one worth nothing, and what the others allow.
+//! Certificates that ssh-keygen signs: each reason to refuse one, and what accepted ones allow.
 
 use podgate_tests::instruments::client::Login;
 
@@ -18,7 +18,7 @@ async fn a_certificate_names_its_user_and_groups() {
     authn
         .logged_in("ada", "[\"dev\", \"ops\"]", "certificate")
         .await;
-    // What a desk's certificate alone may say is passed over in another's.
+    // The desk's extension is ignored in a certificate of another CA.
     let vouched = "extension:identity@podgate={\"source\":\"oidc\",\"extra\":{\"a\":[\"b\"]}}";
     authn
         .certify(&ada, "ca", &["-I", "ada", "-n", "x", "-O", vouched])
@@ -27,7 +27,7 @@ async fn a_certificate_names_its_user_and_groups() {
         ada.client.run(&[], "whoami", "").await.unwrap().stdout,
         b"user: ada\nsource: certificate\n"
     );
-    // The stand's own user is still let in by their key, which is offered as any other.
+    // The stand's own user may still log in by their key, which is offered as any other.
     let own = authn.stand.client.run(&[], "demo", "echo works").await;
     assert_eq!(own.unwrap().stdout, b"works\n");
     authn.logged_in("ada", "[\"dev\"]", "key").await;
@@ -70,7 +70,8 @@ async fn the_rule_of_a_ca_is_its_own() {
 async fn what_makes_a_certificate_worth_nothing() {
     let authn = AuthnStand::new(RULES).await;
     const PLAIN: &str = "-I ada -n ada";
-    // Who signs, ssh-keygen's options, and what the log says; of time, russh says it, not the log.
+    // Who signs, ssh-keygen's options, and what the log says. Wrong dates are reported by russh, not in
+    // the log.
     let table = [
         ("other", PLAIN, "its CA is not trusted"),
         ("ca", "-I ada -n ada -V -2h:-1h", ""),
@@ -99,7 +100,7 @@ async fn what_makes_a_certificate_worth_nothing() {
     for (number, (ca, options, reason)) in table.into_iter().enumerate() {
         let ada = authn.somebody(&format!("ada-{number}")).await;
         authn.certify(&ada, ca, &words(options)).await;
-        // ssh would not show a host's at all; this client shows anything.
+        // ssh would not show a host's certificate at all; this client shows anything.
         let certificate = ada.dir.join("id-cert.pub");
         let (key, host) = (ada.dir.join("id"), authn.stand.dir().join("host.pub"));
         let login = Login::new(authn.stand.frontdoor.port(), "demo", &key, &host);
@@ -109,7 +110,7 @@ async fn what_makes_a_certificate_worth_nothing() {
         assert!(error.contains("no login"), "{options:?}: {error}");
         ada.is_denied().await;
         authn.refused(reason).await;
-        // The same key, signed well.
+        // The same key, signed properly.
         authn.certify(&ada, "ca", &words(PLAIN)).await;
         ada.works().await;
     }
@@ -171,7 +172,7 @@ async fn what_is_revoked_or_not_trusted_any_more() {
     ] {
         authn.revoke(&list);
         ada.is_denied().await;
-        // A list that is none leaves the last in authn.
+        // A list that is not valid leaves the last one in force.
         authn.revoke("serial: none\n");
         ada.is_denied().await;
         authn.revoke("serial: 18\nid: ada\n");
@@ -192,7 +193,7 @@ async fn what_is_revoked_or_not_trusted_any_more() {
             .await;
         ada.works().await;
     }
-    // Plain keys, too.
+    // Plain keys are revoked, too.
     let works = async || {
         let run = authn.stand.client.run(&[], "demo", "echo works").await;
         run.unwrap().stdout == b"works\n"
@@ -210,7 +211,7 @@ async fn what_is_revoked_or_not_trusted_any_more() {
     authn.certify(&ada, "other", &options).await;
     ada.works().await;
 
-    // Emptied and taken away it trusts nobody, and not whom it did last.
+    // If the file is emptied or taken away, no CA is trusted, and not the last one either.
     let trusted = authn.dir.path().join("ca.pub");
     super::replace(trusted.clone(), "# nobody\n");
     ada.is_denied().await;

@@ -61,7 +61,7 @@ async fn a_forced_command_runs_whatever_is_asked_for() {
         .ssh(&["-oSetEnv=SSH_ORIGINAL_COMMAND=lie"], "demo");
     let output = shell.output().await.unwrap();
     assert_eq!(output.stdout, b"forced:none\n");
-    // No subsystem is there, by whatever name.
+    // There is no subsystem, whatever its name.
     let output = ada.run(&["-s"], "sftp").await;
     assert!(!output.status.success() && output.stdout.is_empty());
     let output = ada.client.feed("demo", "echo \u{fffd}", b"").await.unwrap();
@@ -81,10 +81,10 @@ async fn a_terminal_is_refused_and_permitted() {
     ] {
         let ada = ada(&authn, options).await;
         assert_eq!(ada.has_terminal().await, permitted, "{options:?}");
-        // Without one nothing is refused.
+        // Without the option nothing is refused.
         ada.works().await;
     }
-    // A client that goes on regardless has none.
+    // A client that goes on regardless gets no terminal.
     let ada = ada(&authn, "no-pty").await;
     let (key, host) = (ada.dir.join("id"), authn.stand.dir().join("host.pub"));
     let login = Login::new(authn.stand.frontdoor.port(), "demo", &key, &host).unwrap();
@@ -162,7 +162,7 @@ async fn weak_algorithms_prove_nothing() {
     }
     denied(&run(&["-oPubkeyAcceptedAlgorithms=ssh-rsa"]).await);
     let weak = format!("-oIdentityFile={}", dir.join("weak").display());
-    // The right one comes after it, so it must be taken away.
+    // ssh would find the right key after it, so it is taken away.
     std::fs::rename(dir.join("id"), dir.join("gone")).unwrap();
     denied(&run(&[&weak, "-oRequiredRSASize=1024"]).await);
 }
@@ -174,8 +174,8 @@ async fn a_folder_of_users_as_a_volume_is_mounted() {
     let bob = authn.somebody("bob").await;
     let users = authn.stand.dir().join("users.yaml");
     std::fs::remove_file(&users).unwrap();
-    // A version is a hidden folder, `..data` leads to the one that holds, the rest leads through it
-    // (kubelet's atomic writer).
+    // A version is a hidden folder. `..data` leads to the current one, and the other names lead through
+    // `..data` (kubelet's atomic writer).
     std::fs::create_dir(&users).unwrap();
     let version = |name: &str, people: &[(&str, &str)]| {
         let folder = users.join(name);
@@ -195,7 +195,7 @@ async fn a_folder_of_users_as_a_volume_is_mounted() {
     bob.works().await;
     ada.is_denied().await;
     authn.logged_in("ada", "[]", "key").await;
-    // A file in its authn.
+    // A single file in place of the folder.
     std::fs::remove_dir_all(&users).unwrap();
     replace(users, &format!("- {{name: ada, keys: ['{}']}}\n", ada.key));
     ada.works().await;

@@ -1,4 +1,5 @@
-//! A login holds as long as what let it in: then its sessions are ended, and others go on.
+//! A login is valid as long as its credential would be accepted. After that its sessions are ended, and
+//! those of others go on.
 
 use super::{AuthnStand, is_ended};
 
@@ -18,7 +19,7 @@ async fn a_user_or_key_that_is_removed() {
         user("ada", "groups: [dev],", &ada.key)
     ));
     let mut bob = bob.echo().await;
-    // What each change takes away: the user, the key, a group, a freedom.
+    // What each change takes away: the user, the key, a group, a permission.
     for change in [
         String::new(),
         user("ada", "groups: [dev],", "").replace("''", ""),

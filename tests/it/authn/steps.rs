@@ -19,7 +19,7 @@ async fn with_key(authn: &AuthnStand, name: &str, options: &str) -> Somebody {
 async fn both_are_wanted() {
     let authn = AuthnStand::new(BOTH).await;
     let ada = with_key(&authn, "ada", "no-pty").await;
-    // A key alone is a success in part, and ssh is told so.
+    // A key alone is a partial success, and ssh is told so.
     let output = ada.run(&["-v"], "echo ran").await;
     super::denied(&output);
     let text = String::from_utf8_lossy(&output.stderr);
@@ -35,9 +35,9 @@ async fn both_are_wanted() {
     authn
         .logged_in("ada", "[\"dev\", \"ops\"]", "key+certificate")
         .await;
-    // What one of them forbids is forbidden.
+    // If one of the two credentials forbids something, it is forbidden.
     assert!(!ada.has_terminal().await);
-    // Of two keys, too, in the other order.
+    // The same with the credentials in the other order.
     let eve = authn.somebody("eve").await;
     authn.certify(&eve, "ca", &["-I", "ada", "-n", "x"]).await;
     let certificate = format!(

@@ -1,4 +1,4 @@
-//! Sessions of each kind, and what each must come to.
+//! Sessions of each kind, and the result that each must have.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -17,7 +17,7 @@ const OPTIONS: [&str; 4] = [
     "-oServerAliveCountMax=3",
     "-oLogLevel=INFO",
 ];
-/// What bulk sessions carry, again and again: no power of two, so that a lost buffer shows.
+/// What bulk sessions carry, repeated. Its length is no power of two, so a lost buffer shows.
 const PATTERN: &[u8] = b"0123456789\n";
 const MOST: usize = 6 * 1024 * 1024;
 
@@ -57,7 +57,7 @@ impl Kind {
     ];
 }
 
-/// A sound end.
+/// An acceptable end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// With all that it should give.
@@ -171,7 +171,7 @@ fn bytes(length: usize) -> Vec<u8> {
     PATTERN.iter().copied().cycle().take(length).collect()
 }
 
-/// Runs a command; nothing where the client was killed after its life.
+/// Runs a command. Returns nothing if the client was killed after its life.
 async fn command(
     client: &Client,
     pod: &str,
@@ -184,7 +184,7 @@ async fn command(
     let mut child = child.map_err(|error| error.to_string())?;
     let mut pipe = child.stdin.take().ok_or("no stdin")?;
     let write = async move {
-        // A session that breaks takes no more.
+        // A session that breaks takes no more input.
         let _ = pipe.write_all(stdin).await;
     };
     let both = async { tokio::join!(write, child.wait_with_output()).1 };
@@ -227,8 +227,8 @@ fn judge(ended: &Option<Output>, status: u8, stdout: &[u8]) -> Result<Ended, Str
     match code.code() {
         Some(255) if !said.trim().is_empty() => Ok(Ended::Said(said.into_owned())),
         Some(code) if code == i32::from(status) && got == stdout => Ok(Ended::Whole),
-        // ssh had the status already, and what is missing in its own buffer. It says that it was cut off,
-        // and ends with the status all the same.
+        // ssh already had the status, but not all output. It says that it was cut off, and still ends
+        // with the status.
         Some(code) if code == i32::from(status) && said.contains("closed by remote host") => {
             Ok(Ended::Said(said.into_owned()))
         }

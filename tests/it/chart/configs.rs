@@ -14,7 +14,7 @@ const READERS: &[(&str, &str)] = &[
     ("signer.yaml", "podgate-signer"),
 ];
 
-/// Every different one of all cases is a configuration.
+/// Checks every distinct configuration of all cases.
 pub(super) fn check<'a>(objects: impl Iterator<Item = &'a Object>) {
     let mut texts = BTreeSet::new();
     for object in objects.filter(|object| object.object["kind"] == "ConfigMap") {

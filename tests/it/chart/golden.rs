@@ -1,5 +1,6 @@
-//! The default render, a file a template, so that a change of the chart is read as what it does. After a change
-//! that is meant: `PODGATE_RENEW=1 cargo nextest run -p podgate-tests -E 'test(/^chart::/)'`.
+//! The default render, one file per template, so that a change of the chart can be read by its effect.
+//! After an intended change: `PODGATE_RENEW=1 cargo nextest run -p podgate-tests -E
+//! 'test(/^chart::/)'`.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Whether objects are what Kubernetes takes them for: no unknown field, and nothing that refers to what is
-//! not there.
+//! Whether objects fit their Kubernetes types: no unknown field, and no reference to something that is
+//! missing.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,8 @@ struct PodMetricsEndpoint {
     interval: String,
 }
 
-/// The types ignore fields that they do not know, so what they read must be what they write.
+/// The types ignore fields that they do not know. So an object must be the same after it was read and
+/// written.
 pub(super) fn strict(object: &Object) -> Checked {
     let value = &object.object;
     let text = |key: &str| value[key].as_str().unwrap_or_default();
@@ -89,7 +90,7 @@ pub(super) fn pod(object: &Object) -> Option<PodSpec> {
     Some(serde_json::from_value(spec.clone()).unwrap())
 }
 
-/// What refers to an object, a volume or a port by name finds it.
+/// Each reference to an object, a volume or a port by name finds it.
 pub(super) fn consistent(objects: &[Object]) -> Checked {
     let mut there = BTreeSet::new();
     for object in objects {

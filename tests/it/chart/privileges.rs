@@ -1,4 +1,5 @@
-//! All privilege that the chart gives to anybody: this table is the claim, and what is rendered beyond it fails.
+//! All privileges that the chart gives to anybody. The table is the claim; any rendered privilege
+//! beyond it fails.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +71,7 @@ pub(super) fn hold(objects: &[Object]) -> Checked {
         }
         let kind = object.object["kind"].as_str().unwrap_or_default();
         if matches!(kind, "ClusterRole" | "Role") {
-            // Both have the same rules.
+            // Roles and ClusterRoles have the same rules.
             let mut role = object.object.clone();
             role["kind"] = "ClusterRole".into();
             let role: ClusterRole = serde_json::from_value(role).map_err(|e| e.to_string())?;

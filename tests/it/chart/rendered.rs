@@ -1,4 +1,4 @@
-//! What Helm's own engine makes of the chart, a line a case of tests/chart/cases.py.
+//! What Helm's own engine renders from the chart, one line per case of tests/chart/cases.py.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What the chart makes of some values.
+/// What the chart renders from some values.
 #[derive(Debug, Deserialize)]
 pub(super) struct Rendered {
     pub(super) case: String,
@@ -26,7 +26,7 @@ pub(super) struct Object {
     pub(super) object: Value,
 }
 
-/// What a template was to say, and after `!` was not to.
+/// What a template must say or, after `!`, must not.
 #[derive(Debug, Deserialize)]
 pub(super) struct Claim {
     pub(super) claim: String,
@@ -34,7 +34,7 @@ pub(super) struct Claim {
     pub(super) text: String,
 }
 
-/// Values that were to be refused.
+/// Values that must be refused.
 #[derive(Debug, Deserialize)]
 pub(super) struct Refused {
     pub(super) refused: String,

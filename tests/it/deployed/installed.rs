@@ -35,7 +35,7 @@ fn rendered(values: &Value) -> Objects {
 pub(super) struct Installed {
     pub(super) node: Node,
     pub(super) api: Arc<ApiServer>,
-    /// What the chart's objects and a user's let whom do.
+    /// The rights from the chart's objects and of a user.
     pub(super) rbac: Rbac,
     pub(super) cluster: Cluster,
     pub(super) client: Client,
@@ -47,7 +47,7 @@ pub(super) struct Installed {
     pub(super) dir: TempDir,
 }
 
-/// A ConfigMap or Secret that is no chart's.
+/// A ConfigMap or Secret that the chart does not make.
 fn kept(kind: &str, name: &str, texts: &[(&str, &str)]) -> Value {
     let texts: serde_json::Map<_, _> = texts
         .iter()
@@ -97,7 +97,7 @@ impl Installed {
         api.set_rbac(rbac.clone());
         api.enforce(true);
         let runtime = Runtime::Containerd(Arc::clone(&containerd));
-        // The port that the chart's agent dials may be a real kubelet's on this machine.
+        // The port that the chart's agent dials may be taken by a real kubelet on this machine.
         let host = bridge.host().unwrap();
         let listener = host.listen(10250).unwrap().try_into().unwrap();
         let kubelet = Kubelet::start_on(listener, NODE, cluster.clone(), &pki, runtime);

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{Desk, authority, now};
 
-/// A desk that knows two issuers: one of RSA and EC keys, whose users are of `example`, and one that names
-/// users by their e-mail address, without any prefix.
+/// A desk that knows two issuers. One has RSA and EC keys, and its users are of `example`. The other
+/// names users by their e-mail address, without a prefix.
 struct OidcDesk {
     desk: Desk,
     issuer: Issuer,
@@ -50,7 +50,7 @@ impl OidcDesk {
         }
     }
 
-    /// Claims of the first issuer's, with these instead.
+    /// Claims of the first issuer, with these replaced.
     fn claims(&self, other: Value) -> Value {
         let mut claims = json!({
             "iss": self.issuer.url(), "sub": "ada", "aud": "podgate", "hd": "example",
@@ -76,7 +76,7 @@ async fn an_id_token_names_its_user_as_it_would_to_the_api_server() {
         let token = key.sign(&oidc.claims(json!({}))).unwrap();
         let certificate = desk.certificate(&token).await;
         assert_eq!(certificate.key_id(), ada);
-        // A prefix takes the names that are Kubernetes' own away from them.
+        // With a prefix, names are no longer those that are Kubernetes' own.
         assert_eq!(
             certificate.valid_principals(),
             [
@@ -89,7 +89,7 @@ async fn an_id_token_names_its_user_as_it_would_to_the_api_server() {
         assert_eq!(said, r#"{"source":"oidc"}"#);
     }
     assert_eq!(oidc.issuer.asked(), 1);
-    // A key's name is not needed, nor are groups; of several audiences azp says who asked.
+    // A key's name is not needed, nor are groups. With several audiences, azp says who asked.
     let unnamed = oidc.rsa.sign_as(
         &json!({"alg": "RS256"}),
         &oidc.claims(json!({"groups": null})),
@@ -146,7 +146,7 @@ async fn an_id_token_that_proves_nothing() {
     ] {
         desk.refuses(&oidc.token(other), 401, words).await;
     }
-    // By no key, by a secret that everybody knows, by another's key, by a key of the other kind.
+    // Signed by no key, by a secret that everybody knows, by another's key, by a key of the other kind.
     let claims = oidc.claims(json!({}));
     let none = unsigned(&claims).replace(
         unsigned(&json!(1)).split('.').next().unwrap(),
@@ -166,11 +166,11 @@ async fn an_id_token_that_proves_nothing() {
     let mixed = oidc.ec.sign_as(&header, &claims).unwrap();
     desk.refuses(&mixed, 401, "not signed by a key of its issuer")
         .await;
-    // Of one issuer's key, in another's name.
+    // Signed by one issuer's key, in the name of the other.
     let claims = json!({"iss": oidc.mail.url(), "email": "ada@example"});
     let crossed = oidc.ec.sign(&oidc.claims(claims)).unwrap();
     desk.refuses(&crossed, 401, "algorithm").await;
-    // An issuer that is not known is the API server's to know, which was not meant.
+    // Tokens of an unknown issuer are left to the API server, for which this one was not meant.
     let stranger = oidc.token(json!({"iss": "https://127.0.0.1/other"}));
     desk.refuses(&stranger, 401, "the API server does not accept")
         .await;
@@ -186,7 +186,7 @@ async fn keys_change_and_issuers_go() {
     let new = next.sign(&oidc.claims(json!({}))).unwrap();
     desk.refuses(&new, 401, "not signed by a key of its issuer")
         .await;
-    // Whom one stranger's key made it ask is asked for the next one, too.
+    // After one unknown key has made the signer ask the issuer, it still asks for the next one.
     issuer.set_keys(&[&next]);
     desk.certificate(&new).await;
     let asked = issuer.asked();
@@ -202,7 +202,7 @@ async fn keys_change_and_issuers_go() {
     desk.certificate(&new).await;
     assert_eq!(issuer.asked(), asked + 1);
 
-    // One that was never reached has no keys, and what it says is not believed.
+    // An issuer that was never reached has no known keys, and its tokens are not believed.
     oidc.mail.set_up(false).await.unwrap();
     let claims = json!({"iss": oidc.mail.url(), "email": "ada@example"});
     let mail = oidc.token(claims);

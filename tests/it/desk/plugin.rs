@@ -13,8 +13,8 @@ use super::{Desk, authority, issue};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A user's home, and a folder of programs that come first on their PATH: a kubectl, and a curl that
-/// notes its arguments and is the real one.
+/// A user's home, and a folder of programs that come first on their PATH: a script for kubectl, and a
+/// curl that records its arguments and then runs the real one.
 struct Home {
     dir: PathBuf,
     path: String,
@@ -59,7 +59,7 @@ impl Home {
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut pipe = child.stdin.take().unwrap();
-        // It need not be read.
+        // The program need not read it.
         let _ = pipe.write_all(stdin.as_bytes()).await;
         drop(pipe);
         child.wait_with_output().await.unwrap()
@@ -98,7 +98,7 @@ async fn logs_in_and_writes_what_ssh_needs() {
     let stand = Stand::embedded(changes).await.unwrap();
     let desk = Desk::start(authority, &stand.api, &stand.pki, "").await;
     let token = issue(&stand.api, "dev", "me");
-    // Homes may have names with a space.
+    // A home folder's name may contain a space.
     let place = desk.path("a home");
     let home = Home::new(&place, &token);
     for file in ["id", "id.pub"] {
@@ -155,7 +155,7 @@ async fn logs_in_and_writes_what_ssh_needs() {
     assert!(written.contains("Include podgate.conf"), "{written}");
     let file = place.join(".ssh/podgate.conf");
     assert_eq!(mode(&file), 0o600);
-    // ssh itself hands the name after -F on to ProxyJump's ssh without quotes.
+    // ssh itself passes the name after -F to ProxyJump's ssh without quotes.
     let all = desk.path("ssh_config");
     std::fs::write(&all, format!("Include \"{}\"\n", file.display())).unwrap();
     for host in ["podgate", "whoami.pod"] {
@@ -185,7 +185,7 @@ async fn logs_in_and_writes_what_ssh_needs() {
     assert!(arguments.contains("--cacert"), "{arguments}");
     assert!(!arguments.contains(&token), "the token is an argument");
 
-    // What fails leaves the last certificate, and nothing else, and says why.
+    // A failure leaves the last certificate in place, makes no other file, and says why.
     let before = std::fs::read(&certificate).unwrap();
     stand.api.remove_token(&token);
     home.fails(&login(&["--serviceaccount", "me"]), "the desk answers 401")

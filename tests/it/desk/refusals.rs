@@ -18,7 +18,7 @@ async fn tokens_that_are_good_for_something_else_or_for_nothing() {
     };
     let wrong = "must be for the audience \"podgate\" and no other";
 
-    // For the API server, for it too, and for another service too.
+    // For the API server, for it and the desk, and for the desk and another service.
     for audiences in [
         vec![API_AUDIENCE],
         vec!["podgate", API_AUDIENCE],
@@ -31,20 +31,20 @@ async fn tokens_that_are_good_for_something_else_or_for_nothing() {
         known(&bearer, &audiences);
         desk.refuses(&bearer, 401, wrong).await;
     }
-    // It is not so much as shown to anybody.
+    // The token is not even shown to the API server.
     assert_eq!(api.requests("create", "tokenreviews"), 0);
     known("opaque", &["podgate"]);
     desk.refuses("opaque", 401, "is not a JWT").await;
     assert_eq!(api.requests("create", "tokenreviews"), 0);
 
-    // One that says it is for the desk alone, and that the API server has for itself.
+    // A token that claims to be for the desk alone, but that the API server takes for its own.
     let bearer = unsigned(&claims(json!("podgate")));
     known(&bearer, &[API_AUDIENCE]);
     let unknown = "the API server does not accept the token";
     desk.refuses(&bearer, 401, unknown).await;
     assert_eq!(api.requests("create", "tokenreviews"), 1);
 
-    // Nobody's, and somebody's no more.
+    // A token of nobody, and one that is no longer valid.
     desk.refuses(&unsigned(&claims(json!("podgate"))), 401, unknown)
         .await;
     let bearer = issue(&api, "dev", "me");
@@ -52,7 +52,8 @@ async fn tokens_that_are_good_for_something_else_or_for_nothing() {
     api.remove_token(&bearer);
     desk.refuses(&bearer, 401, unknown).await;
 
-    // Expired a moment ago, where the API server's clock is behind; and one that never does.
+    // One that expired a moment ago, while the API server's clock is behind; and one that never
+    // expires.
     for (exp, words) in [
         (json!(now() - 1), "expired"),
         (json!(null), "never expires"),
@@ -64,14 +65,14 @@ async fn tokens_that_are_good_for_something_else_or_for_nothing() {
         desk.refuses(&bearer, 401, words).await;
     }
 
-    // None, or not one.
+    // No key, or something that is not a key.
     let key = desk.path("id.pub");
     let (status, body) = desk.ask(None, &key).await;
     assert!(status == 401 && body.contains("no bearer token"), "{body}");
     let (status, _) = desk.curl(Some("Authorization: Basic YTpi"), &key).await;
     assert_eq!(status, 401);
 
-    // More groups than ssh reads of a certificate.
+    // More groups than ssh reads from a certificate.
     let bearer = unsigned(&claims(json!("podgate")));
     let token = (0..255).fold(Token::of("ada").audience("podgate"), |token, n| {
         token.group(&format!("g{n}"))
@@ -127,10 +128,10 @@ async fn keys_that_are_none_and_more_than_there_is() {
         .ask(Some(&bearer), &write("long", &"x".repeat(20_000)))
         .await;
     assert_eq!(status, 413, "{body}");
-    // Who brings no key need not be known.
+    // Without a key nobody is asked about the token.
     assert_eq!(api.requests("create", "tokenreviews"), 0);
 
-    // An RSA key is as good, and a rate is an identity's own.
+    // An RSA key works as well, and each identity has a rate of its own.
     keygen(&desk.path("rsa"), &["-t", "rsa", "-b", "2048"])
         .await
         .unwrap();
@@ -147,7 +148,7 @@ async fn keys_that_are_none_and_more_than_there_is() {
 async fn strangers_have_the_api_server_asked_so_often() {
     let (desk, api) = Desk::alone("").await;
     let key = desk.path("id.pub");
-    // One that is good is not counted.
+    // Good tokens are not counted.
     desk.certificate(&issue(&api, "dev", "me")).await;
     let mut refused = 0;
     let limited = loop {
@@ -163,7 +164,7 @@ async fn strangers_have_the_api_server_asked_so_often() {
         "{limited:?}"
     );
     assert_eq!(api.requests("create", "tokenreviews"), 1 + refused);
-    // Who comes from elsewhere does not notice.
+    // A client from another address does not notice.
     let header = format!("Authorization: Bearer {}", issue(&api, "dev", "you"));
     let (status, body) = desk.curl_from("127.0.0.2", Some(&header), &key).await;
     assert_eq!(status, 200, "{body}");
@@ -177,7 +178,7 @@ async fn a_desk_without_its_secret_waits_and_lets_enrolment_be() {
     eventually("enrolment", super::SOON, ready).await.unwrap();
     let bearer = issue(&api, "dev", "me");
     desk.refuses(&bearer, 503, "the desk has no CA yet").await;
-    // Whoever could be given nothing is not asked about.
+    // If no certificate could be given, nobody is asked about the token.
     assert_eq!(api.requests("create", "tokenreviews"), 0);
     api.add_object("secrets", "podgate", "later");
     let key = desk.path("id.pub");

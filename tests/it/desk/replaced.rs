@@ -65,7 +65,7 @@ async fn the_next_key_signs_and_the_last_is_trusted_until_it_is_taken_out() {
     };
     assert!(lets_in(&before).await && lets_in(&after).await);
 
-    // After a theft somebody takes the last one out.
+    // After a theft, an administrator removes the old key.
     stand
         .api
         .edit_object("configmaps", "podgate", "podgate-ca", |bundle| {
@@ -73,7 +73,8 @@ async fn the_next_key_signs_and_the_last_is_trusted_until_it_is_taken_out() {
         });
     assert!(!lets_in(&before).await && lets_in(&after).await);
 
-    // One that is emptied gets a key by itself, and what is none leaves the last.
+    // If the Secret is emptied, the signer makes a key. If it holds something that is not a key, the
+    // last one stays.
     stand
         .api
         .edit_object("secrets", "podgate", "podgate-user-ca", |secret| {

@@ -36,7 +36,7 @@ async fn dial(address: &str, pki: &Pki) -> std::io::Result<TlsStream<TcpStream>>
         .await
 }
 
-/// Sends a whole request with a token of nobody's, which the API server has to be asked about.
+/// Sends a whole request with a token of nobody. The API server has to be asked about it.
 async fn ask(desk: &mut TlsStream<TcpStream>, key: &str) {
     let bearer = unsigned(&claims(json!("podgate")));
     let length = key.len();
@@ -91,7 +91,7 @@ async fn a_desk_that_is_full_keeps_nobody_from_enrolment() {
     api.wait_requests("create", "tokenreviews", REVIEWS)
         .await
         .unwrap();
-    // Peers that say nothing: all the other places and more.
+    // Peers that say nothing, in all the other places and more.
     let mut silent = Vec::new();
     for n in 0..CONNECTIONS {
         let stranger = format!("127.0.1.{}", n / ADDRESS);
@@ -110,7 +110,7 @@ async fn a_desk_that_is_full_keeps_nobody_from_enrolment() {
     let nice = niceness(desk.signer.pid().unwrap(), "desk");
     assert_eq!(nice.as_deref(), Some("10"));
 
-    // Whoever comes with a request gets in, while the silent ones are still there.
+    // A client that sends a request gets in, although the silent ones are still there.
     drop(waiting);
     api.hold_reviews(None);
     let (good, key) = (issue(&api, "dev", "me"), desk.path("id.pub"));
@@ -131,7 +131,7 @@ async fn a_request_without_an_end_is_cut_short() {
         .await
         .unwrap();
     endless(&mut admin, "GET /metrics HTTP/1.1\r\nHost: admin\r\nX: ").await;
-    // Neither are more fields than anybody sends.
+    // More header fields than any client sends are refused, too.
     let mut admin = from("127.0.0.1", desk.signer.admin_address())
         .await
         .unwrap();
@@ -143,10 +143,10 @@ async fn a_request_without_an_end_is_cut_short() {
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
-/// Sends a head that does not end, and hears before long that it is too long.
+/// Sends a head that does not end. The answer soon says that it is too long.
 async fn endless(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), head: &str) {
     let head = format!("{head}{}", "x".repeat(64 * 1024));
-    // The peer may have closed before it has all.
+    // The peer may have closed before it has read everything.
     let _ = stream.write_all(head.as_bytes()).await;
     let _ = stream.flush().await;
     let mut answer = Vec::new();

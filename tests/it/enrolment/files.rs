@@ -22,7 +22,8 @@ async fn a_ca_in_files_serves_and_is_followed() {
     let secret = stand.api.object("secrets", NAMESPACE, CA).unwrap();
     assert_eq!(secret.get("data"), None, "the signer keeps no key");
 
-    // The one before goes on until all have heard of the new, and is trusted for a while after.
+    // The previous CA issues until all parts have heard of the new one, and is trusted for a while
+    // after that.
     let old = std::fs::read_to_string(stand.dir().join("ca/tls.crt")).unwrap();
     let new = write_ca(stand.dir()).unwrap();
     let bundles = || stand.api.object_history("configmaps", NAMESPACE, CA);

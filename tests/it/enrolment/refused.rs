@@ -22,7 +22,7 @@ async fn a_token_must_be_for_this_and_a_parts() {
         .unwrap();
     ready(&signer, 200).await;
     let bundle = dir.path().join("bundle/ca.crt");
-    // As the first release sends it, which knows one version and names neither a range nor itself.
+    // A request of the first release, which knows one version and sends neither a range nor its name.
     let request = |bearer: &str| EnrolRequest {
         protocol_version: 1,
         token: bearer.to_owned(),
@@ -48,7 +48,7 @@ async fn a_token_must_be_for_this_and_a_parts() {
     check("agent", Some(token("agent", "node-a")), Ok(())).await;
     check("frontdoor", Some(token("frontdoor", "node-a")), Ok(())).await;
     check("unknown", None, no).await;
-    // Without an audience it is for the API server, and with another for somebody else.
+    // Without an audience a token is for the API server; with another one it is for somebody else.
     let other = Token::service_account(NAMESPACE, "agent");
     check("for-the-api-server", Some(other.clone()), no).await;
     check("for-another", Some(other.audience("podgate")), no).await;
@@ -58,7 +58,7 @@ async fn a_token_must_be_for_this_and_a_parts() {
     let no_node = account("agent").extra(pod, &["agent-x"]);
     check("of-an-old-server", Some(no_node), denied).await;
 
-    // An agent's, which another service takes, too; and one that does not tell.
+    // An agent's token that another service takes, too; and one that does not say for whom it is.
     for (bearer, code) in [
         (bearer("two", &[AUDIENCE, "vault"]), Code::Unauthenticated),
         (bearer("none", &[]), Code::Unauthenticated),
@@ -69,7 +69,7 @@ async fn a_token_must_be_for_this_and_a_parts() {
         assert_eq!(answer.unwrap_err().code(), code, "{bearer}");
     }
 
-    // One that has expired since.
+    // A token that has expired since.
     api.remove_token(&bearer("agent", &[AUDIENCE]));
     check("agent", None, no).await;
 

@@ -1,5 +1,5 @@
-//! The CA is replaced by another: nobody notices, and what the old one issued is worth nothing in
-//! the end.
+//! The CA is replaced by another. Nobody notices, and in the end certificates of the old CA are
+//! worthless.
 
 use std::path::PathBuf;
 
@@ -33,8 +33,8 @@ fn version(object: &Value) -> u64 {
     version.parse().unwrap()
 }
 
-/// What the CA's Secret or the bundle's ConfigMap has been, from the first that is `wanted` on, which
-/// is waited for: how it is by now may be later than what a test wants to see.
+/// The versions of the CA's Secret or the bundle's ConfigMap, from the first `wanted` one on, which
+/// this waits for. The present version may be later than the one that a test wants to see.
 async fn since(stand: &Stand, resource: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
     let look = || async {
         let mut all = stand.api.object_history(resource, NAMESPACE, CA);
@@ -44,7 +44,7 @@ async fn since(stand: &Stand, resource: &str, wanted: impl Fn(&Value) -> bool) -
     eventually(resource, SOON, look).await.unwrap()
 }
 
-/// What the one was when the other had just been written.
+/// The version of one object when the other had just been written.
 fn when(stand: &Stand, resource: &str, other: &Value) -> Value {
     let mut all = stand.api.object_history(resource, NAMESPACE, CA);
     all.retain(|object| version(object) < version(other));
@@ -67,7 +67,8 @@ async fn lets_in(stand: &Stand, ca: &str, key: &str) -> bool {
     let (name, bundle) = (format!("{NODE}.agent.podgate"), bundle(stand));
     let own = (issued.der().clone(), key);
     let mut stream = dial((NODE_IP, stand.agent.port()), &name, &bundle, Some(own)).await;
-    // By TLS 1.3 a client hears of its refusal only as it reads; a server that takes it begins HTTP/2.
+    // With TLS 1.3 a client learns of its refusal only when it reads. A server that accepts it begins
+    // HTTP/2.
     let mut byte = [0];
     matches!(stream.read(&mut byte).await, Ok(1))
 }
@@ -86,7 +87,7 @@ async fn sessions_go_on_while_the_ca_is_replaced() {
     let (old, old_key) = (old.unwrap(), old_key.unwrap());
     assert!(lets_in(&stand, &old, &old_key).await);
 
-    // What an administrator does: `kubectl annotate secret podgate-ca podgate/rotate=now`.
+    // An administrator does this: `kubectl annotate secret podgate-ca podgate/rotate=now`.
     let ask = |secret: &mut Value| {
         secret["metadata"]["annotations"]["podgate/rotate"] = "now".into();
     };

@@ -1,4 +1,4 @@
-//! What replicas share, they make once: whoever comes second takes what is there.
+//! What replicas share, they make once: the second one takes what is there.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ async fn two_signers_make_one_ca() {
     let api = ApiServer::start(Cluster::new(), &pki).await.unwrap();
     api.kubeconfig(&dir.path().join("kubeconfig")).unwrap();
     enrolled::prepare(&api, dir.path()).unwrap();
-    // Both see what is not there yet.
+    // Both see that it is not there yet.
     api.gather("get", "secrets", 2);
     let (one, other) = tokio::join!(
         enrolled::signer(dir.path(), 0, Config::default()),
@@ -27,7 +27,7 @@ async fn two_signers_make_one_ca() {
     let (one, other) = (one.unwrap(), other.unwrap());
     ready(&one, 200).await;
     ready(&other, 200).await;
-    // Both wanted to make it, and the one who came second was told so.
+    // Both wanted to make it, and the second one was told that it exists.
     assert!(api.requests("update", "secrets") >= 2);
     let bundle = std::fs::read_to_string(dir.path().join("bundle/ca.crt")).unwrap();
     assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 1);
@@ -55,7 +55,7 @@ async fn two_frontdoors_have_one_host_key() {
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!(stand.api.requests("update", "secrets"), 2);
 
-    // A client that knows the one key takes both for what they are, and for no others.
+    // A client that knows the one key accepts both frontdoors.
     let secret = stand.api.object("secrets", NAMESPACE, name).unwrap();
     let key = secret["data"]["ssh_host_ed25519_key"].as_str().unwrap();
     let dir = stand.dir().join("shared");

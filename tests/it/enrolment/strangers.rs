@@ -79,7 +79,8 @@ async fn silent_connections_keep_nobody_out() {
 async fn tokens_of_nobody_cost_others_nothing() {
     let signer = Signer::start().await;
     let agent = signer.agent();
-    // What says itself that it is for something else takes nothing of any rate, nor does what has expired.
+    // A token whose own claims say that it is for something else uses up no rate, nor does an expired
+    // one.
     for n in 0..10 {
         let other = json!({"aud": ["vault"], "jti": n});
         assert_eq!(signer.call(&other).await, Err(Code::Unauthenticated));
@@ -88,7 +89,7 @@ async fn tokens_of_nobody_cost_others_nothing() {
     }
     assert_eq!(signer.api.requests("create", "tokenreviews"), 0);
     assert_eq!(signer.call(&agent).await, Ok(()));
-    // What the API server has to be asked about is counted for its address.
+    // A token about which the API server must be asked counts for its address.
     let mut asked = 0;
     let refused = loop {
         let forged = json!({"aud": [AUDIENCE], "jti": asked});

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -110,7 +109,7 @@ fn a_launcher_that_has_dev_null_for_its_streams_runs_nothing() {
     let script = "exec 3</dev/null 4<&0 5<&1 0</dev/null 1>/dev/null; exec \"$0\"";
     child.args(["-c", script]).arg(launcher().unwrap());
     child.stdin(File::open(&launch).unwrap());
-    child.stdout(Stdio::from(OwnedFd::from(theirs)));
+    child.stdout(Stdio::from(theirs));
     child.stderr(Stdio::null());
     let status = child.status().unwrap();
     // So that the command's own copy of the socket is closed.

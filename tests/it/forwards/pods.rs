@@ -7,7 +7,10 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_of_the_pods_own_loopback() {
     let stand = Stand::containerd(Changes::default()).await.unwrap();
-    let pod = stand.run_pod(PodSpec::busybox("web")).await.unwrap();
+    let pod = stand
+        .run_pod(PodSpec::busybox("web").own_network())
+        .await
+        .unwrap();
     let inside = free_port().await;
     let start = format!(
         "echo from the pod >/tmp/index.html; \

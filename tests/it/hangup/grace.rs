@@ -1,4 +1,5 @@
-//! What a hang-up leaves a program: time to save, one SIGHUP, and what has detached itself.
+//! What a hang-up leaves a program: time to save, and a single SIGHUP. Programs that have detached
+//! themselves are spared.
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -58,10 +59,11 @@ async fn a_program_has_its_grace_and_one_sighup_by_the_helper() {
     a_program_has_its_grace_and_one_sighup(true).await;
 }
 
-/// Servers are started so by editors: all three descriptors elsewhere, pipes below.
+/// Editors start their servers in this way: all three descriptors lead elsewhere, and their children
+/// are joined by pipes.
 async fn what_has_detached_itself_lives_on(helper: bool) {
     let (stand, pods) = Stand::with_shells(changes(helper)).await.unwrap();
-    // Of several background jobs in a row bash gives only the first one /dev/null to read.
+    // Of several background jobs in a row, bash gives only the first one /dev/null to read.
     let command = "sleep 7041 & sleep 7040 >/dev/null 2>&1 </dev/null & \
         { sh -c 'sleep 7042 | sleep 7043' </dev/null >/dev/null 2>&1; } | { sleep 7044 </dev/null; } | sleep 7045";
     for (index, (pod, running)) in PODS.iter().zip(&pods).enumerate() {

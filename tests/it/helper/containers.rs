@@ -92,8 +92,8 @@ fn start_time(pid: u32) -> u64 {
     rest.split(' ').nth(19).unwrap().parse().unwrap()
 }
 
-/// A file system that answers nothing once its root is open. It is mounted in the place of a terminal for
-/// this process alone, which then reads it (include/uapi/linux/fuse.h: INIT is 26, OPEN is 14).
+/// A file system that no longer answers once its root is open. It is mounted over a terminal for this
+/// process alone, which then reads it (include/uapi/linux/fuse.h: INIT is 26, OPEN is 14).
 const DEAD: &str = r#"
 use POSIX ();
 sysopen(my $fuse, "/dev/fuse", 2) or die "fuse: $!";

@@ -1,4 +1,4 @@
-//! What jumps may take, and that nothing is left of them.
+//! What jumps may use up, and that nothing is left of them.
 
 use std::cell::Cell;
 use std::process::Stdio;
@@ -35,7 +35,7 @@ async fn jumps_are_channels_of_their_connection_and_their_sessions_are_their_use
     let line = "you have reached the limit of sessions per user";
     let text = jumper.refused(&["demo.pod", "echo ran"]).await;
     assert!(text.contains(line), "{text}");
-    // A third jump stands, without a session; a fourth does not.
+    // A third jump stands, without a session. A fourth is refused.
     let mut idle = jumper.ssh(&["-N", "demo.pod"]).spawn().unwrap();
     let three = [
         "podgate_frontdoor_jumps 3",
@@ -88,7 +88,7 @@ async fn a_jump_whose_client_stops_reading_holds_up_no_other() {
     let _master = master(&jumper).await;
     let mut download = jumper.ssh(&["demo.pod", "head -c 67108864 /dev/zero; exit 3"]);
     let mut download = download.spawn().unwrap();
-    // What it has room for has come once its first bytes have; nobody takes them.
+    // Once its first bytes have come, all that fits has come; nobody reads it.
     let mut stdout = download.stdout.take().unwrap();
     let mut back = vec![0; 1];
     stdout.read_exact(&mut back).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_jump_whose_client_stops_reading_holds_up_no_other() {
         (back.len(), download.wait().await.unwrap().code()),
         (BYTES, Some(3))
     );
-    // An upload that nobody reads, either.
+    // An upload that nobody reads.
     let mut upload = jumper.ssh(&["demo.pod", "read line; sleep 7100"]);
     let mut upload = upload.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = upload.stdin.take().unwrap();
@@ -110,7 +110,7 @@ async fn a_jump_whose_client_stops_reading_holds_up_no_other() {
             written.set(written.get() + 1);
         }
     };
-    // Until nothing more is taken of it while another session comes and goes.
+    // Until no more of it is taken while another session comes and goes.
     let others = async {
         loop {
             let before = written.get();
@@ -124,7 +124,7 @@ async fn a_jump_whose_client_stops_reading_holds_up_no_other() {
         () = uploading => panic!("the upload has ended"),
         () = others => {}
     }
-    // Gone as it is, it leaves nothing.
+    // It is killed in this state, and leaves nothing behind.
     upload.kill().await.unwrap();
     let jumps = [
         "podgate_frontdoor_jumps 0",

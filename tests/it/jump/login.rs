@@ -1,4 +1,4 @@
-//! Who is let in inside: the user of the outer login and no other, with what restricts either.
+//! Who may log in inside: only the user of the outer login, with the restrictions of both.
 
 use std::process::Stdio;
 
@@ -54,7 +54,7 @@ async fn nobody_else_is_let_in_inside() {
     let stand = stand("limits: {loginGraceSeconds: 2}\n").await;
     let users = Users::of(&stand).await;
     users.write(&stand, "", "");
-    // Another key of the same user is as good.
+    // Another key of the same user works, too.
     let second = Jumper::with(&stand, "id", "second", "");
     assert_eq!(second.prints(&["demo.pod", "echo works"]).await, "works\n");
     for (outer, inner) in [("id", "bob"), ("bob", "id"), ("id", "nobody")] {
@@ -70,8 +70,8 @@ async fn nobody_else_is_let_in_inside() {
     };
     stand.frontdoor.wait_log(SOON, wanted).await.unwrap();
 
-    // A local process that gets hold of the forwarded port, and has no key: it hears who is there, and
-    // nothing else, for as long as one may take to log in.
+    // A local process that gets hold of the forwarded port and has no key: it learns whose server this
+    // is, and nothing else, until the time to log in is over.
     let mut process = second.ssh(&["-W", "demo:22", "frontdoor"]);
     let mut process = process.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = process.stdin.take().unwrap();

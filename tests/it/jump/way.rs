@@ -21,7 +21,7 @@ async fn a_pod_is_a_host() {
         (out, err, output.status.code()),
         (&b"out\n"[..], &b"err\n"[..], Some(7))
     );
-    // With a namespace, without the suffix, and each name that ssh takes for a host's.
+    // Names with a namespace, without the suffix, and every other form that ssh accepts for a host.
     let print = "echo ${CONTAINER-none}";
     for (host, expect) in [
         ("demo.default.pod", "none"),
@@ -54,7 +54,8 @@ async fn a_pod_is_a_host() {
             .await
             .starts_with("user: ada\n")
     );
-    // The outer login's name is of no meaning, and a session of the outer one is what it always is.
+    // The outer login's name means nothing in a jump. A session of the outer connection is an ordinary
+    // one.
     let text = jumper.refused(&["frontdoor", "echo ran"]).await;
     assert!(
         text.contains("no pod whoever in namespace default"),
@@ -79,7 +80,7 @@ async fn the_host_names_the_container_else_the_login_name_does() {
         let shown = jumper.prints(&[host, "echo $CONTAINER"]).await;
         assert_eq!(shown, format!("{expect}\n"), "{host}");
     }
-    // A login name that would be a target is none here.
+    // A login name that is a target elsewhere is not one here.
     let text = jumper.refused(&["demo@gone.prod.pod", "echo ran"]).await;
     assert!(
         text.contains("no pod gone in namespace prod, or you may not enter it"),
@@ -195,7 +196,7 @@ async fn every_byte_both_ways_by_ssh_scp_and_rsync() {
     let (local, back) = (jumper.dir.join("local"), jumper.dir.join("back"));
     std::fs::write(&local, &bytes).unwrap();
 
-    // Through one connection inside, as ControlMaster and Ansible have it.
+    // Through one inner connection, as ControlMaster and Ansible do it.
     let control = format!("-oControlPath={}/inner", jumper.dir.display());
     let master = ["-oControlMaster=auto", "-oControlPersist=60", &control];
     let ssh = [

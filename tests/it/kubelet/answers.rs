@@ -1,4 +1,4 @@
-//! What the kubelet answers before any stream, held against a real one's answers.
+//! What the kubelet answers before any stream, compared with a real one's answers.
 
 use podgate_tests::fixtures::pki::Pki;
 use podgate_tests::stand_ins::cluster::pod;

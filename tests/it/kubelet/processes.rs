@@ -80,7 +80,7 @@ async fn the_end_of_the_runtime_takes_descendants_along() {
     let mut spdy = stand.exec(&argv, "output=1").await;
     let pid = spdy.until(3, |text| text.ends_with('\n')).await;
     drop(stand);
-    // Whoever inherited it may not have reaped it yet.
+    // Its new parent may not have reaped it yet.
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
 }

@@ -1,4 +1,4 @@
-//! What must come soon, or a test has failed.
+//! A limit for events that must come soon.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ async fn a_terminal_has_one_output_and_follows_the_resize_stream(node: impl Node
         "-c",
         "trap 'stty size; exit 3' WINCH; echo ready; sleep 1000 & wait",
     ];
-    // `tty` drops `error`, so the server waits for no stream of stderr. It takes the first streams that
+    // `tty` drops `error`, so the server waits for no stderr stream. It takes the first streams that
     // come for those it waits for, so one too many could keep the resize stream out.
     let tls = node.upgrade(&argv, "input=1&output=1&error=1&tty=1").await;
     let mut spdy = Spdy::open(tls, "input=1&output=1&tty=1").await;
@@ -53,7 +53,7 @@ async fn a_half_close_ends_the_output_of_a_terminal(node: impl Node) {
     spdy.until(5, |text| text.ends_with("ready\r\n")).await;
     spdy.send(3, true, b"").await;
     assert_eq!(spdy.frame().await.unwrap(), fin(5));
-    // What still comes is lost: the command ends with 1 if it can read it.
+    // Input that comes now is lost: the command would end with 1 if it could read it.
     spdy.send(3, false, b"lost\n").await;
     spdy.send(7, false, br#"{"Width":132,"Height":43}"#).await;
     let frames = spdy.rest().await;

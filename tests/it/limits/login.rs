@@ -1,4 +1,4 @@
-//! Logging in: so many tries, so much time, and nothing to be learnt on the way.
+//! Logging in: a number of attempts, a time limit, and nothing to be learned before the login.
 
 use podgate_tests::fixtures::stand::Stand;
 use podgate_tests::real::ssh::{Client, keygen};
@@ -19,7 +19,7 @@ async fn as_many_tries_as_sshd_allows() {
     }
     let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
     let mut standing = echo(&stand.client, &[]).await;
-    // The first `none` is no try, and the sixth may still be the right one (MaxAuthTries 6).
+    // The first `none` is no attempt, and the sixth key may still be the right one (MaxAuthTries 6).
     works(&stand.client, &wrong[..5]).await;
     for count in [6, 9] {
         let run = stand.client.run(&wrong[..count], "demo", "true");
@@ -38,8 +38,8 @@ async fn as_many_tries_as_sshd_allows() {
 async fn so_much_time_at_whatever_step() {
     let stand = stand("loginGraceSeconds: 2").await;
     let mut standing = echo(&stand.client, &[]).await;
-    // One says nothing, one only who it is, and one has done the key exchange and waits for its user's
-    // keys, of an agent that does not answer.
+    // One client says nothing, one only identifies itself, and one has done the key exchange and waits
+    // for its user's keys, from an agent that does not answer.
     let connect = || TcpStream::connect(("127.0.0.1", stand.frontdoor.port()));
     let silent = connect().await.unwrap();
     let mut named = connect().await.unwrap();
@@ -106,7 +106,7 @@ async fn watch(stand: &Stand, client: &Client, target: &str) -> Seen {
     }
 }
 
-/// Carries bytes to the end, whichever comes first of the two, and counts them.
+/// Copies bytes until either end closes, and counts them.
 async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> u64 {
     let (mut count, mut buffer) = (0, vec![0; 64 * 1024]);
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
@@ -120,7 +120,8 @@ async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin)
     count
 }
 
-/// A pod that is there, one that is not, and no target at all; of one length, as a client sends it.
+/// A pod that exists, one that does not, and an invalid target. All have the same length, as a client
+/// sends it.
 const TARGETS: [&str; 3] = ["demo", "nope", "De!o"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +144,7 @@ async fn who_is_not_known_learns_nothing_of_pods() {
         .filter(|m| *m == "receive packet: type 51");
     assert_eq!(failures.count(), 2, "{first:?}");
     assert!(all.iter().all(|seen| seen == first), "{all:#?}");
-    // Nor could it have taken another time: nobody was asked.
+    // The time could not differ either, because nobody was asked.
     assert_eq!(stand.api.pod_requests(), 0);
 }
 
@@ -156,7 +157,8 @@ async fn a_known_key_logs_in_by_whatever_name() {
         let login = seen.messages.split(|m| m == "receive packet: type 52");
         let login: Vec<_> = login.collect();
         assert_eq!(login.len(), 2, "one USERAUTH_SUCCESS: {seen:?}");
-        // That its key is known, USERAUTH_PK_OK tells who has the public half (RFC 4252 §7): so SSH has it.
+        // USERAUTH_PK_OK tells whoever has the public half that the key is known (RFC 4252 §7). SSH
+        // itself has it so.
         assert!(login[0].iter().any(|m| m == "receive packet: type 60"));
         all.push(login[0].to_vec());
     }

@@ -1,4 +1,4 @@
-//! What runs: channels of a connection, sessions of a user and of all, and sessions that do nothing.
+//! Running things: channels of a connection, sessions of a user and of all, and idle sessions.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn connections_of_a_user_and_of_all() {
         let counted = refused(limit, 1);
         stand.frontdoor.counts(SOON, &[&counted]).await.unwrap();
     }
-    // Nobody else notices, and what goes makes place.
+    // Nobody else notices, and a session that ends makes room.
     second.says("still").await.unwrap();
     for echo in [first, third] {
         assert_eq!(end(echo).await, Some(7));
@@ -75,7 +75,7 @@ async fn a_connection_too_many_is_told_so_once_and_ends() {
     let stand = stand("connectionsPerUser: 1").await;
     let mut standing = echo(&stand.client, &[]).await;
     let login = Login::to(&stand, "demo").unwrap();
-    // One that opens a channel now and then, and asks for nothing on it.
+    // A client that opens a channel now and then, and asks for nothing on it.
     let idle = login.connect().await.unwrap();
     let first = idle.channel().await.unwrap();
     let opens = async {
@@ -127,7 +127,7 @@ async fn a_user_has_a_share_of_a_nodes_sessions() {
     let stand = Stand::embedded(changes).await.unwrap();
     let bob = stand.add_user("bob").await.unwrap();
     let first = echo(&stand.client, &[]).await;
-    // Through another frontdoor, too, which counts for itself.
+    // The same through another frontdoor, which counts for itself.
     let (_second, client) = stand.another_frontdoor().await.unwrap();
     for client in [&stand.client, &client] {
         let line = "podgate: you have reached the limit of sessions per user on the pod's node; end one, then try again\r\n";
@@ -149,7 +149,7 @@ async fn a_connection_has_so_many_channels() {
     let options = [shared.option.as_str()];
     let first = echo(&stand.client, &options).await;
     let mut second = echo(&stand.client, &options).await;
-    // Refused, ssh would make a connection of its own.
+    // If it is refused, ssh would make a connection of its own.
     let alone = [shared.option.as_str(), "-oProxyCommand=false"];
     let output = stand.client.run(&alone, "demo", "true").await.unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
@@ -170,7 +170,7 @@ async fn a_connection_has_so_many_channels() {
 async fn a_user_has_so_many_sessions() {
     let stand = stand("sessionsPerUser: 2").await;
     let grace = stand.add_user("grace").await.unwrap();
-    // Over connections of their own or shared: it is the user who counts.
+    // Over connections of their own or a shared one: the user is what counts.
     let shared = stand.client.share("demo").await.unwrap();
     let first = echo(&stand.client, &[&shared.option]).await;
     let mut second = echo(&stand.client, &[]).await;
@@ -190,7 +190,7 @@ async fn a_user_has_so_many_sessions() {
     for _ in 0..3 {
         works(&stand.client, &[]).await;
     }
-    // However a session ends, its place is free again.
+    // However a session ends, its slot is free again.
     let client = Pid::from_raw(second.pid().unwrap() as i32).unwrap();
     kill_process(client, Signal::KILL).unwrap();
     until_active(&stand, 0).await;
@@ -217,9 +217,9 @@ async fn all_users_together_have_so_many_sessions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_without_a_byte_is_ended() {
-    // Keepalives, which go on meanwhile, are not a session's bytes.
+    // Keepalives go on meanwhile, and do not count as a session's bytes.
     let stand = stand("idleSeconds: 3, keepaliveSeconds: 1").await;
-    // Of the three the silent one is the last to begin and the first to end.
+    // Of the three, the silent one begins last and ends first.
     let mut ssh = stand.client.ssh(&[], "demo");
     let mut said = ssh
         .arg("for i in $(seq 1000); do echo; sleep 0.2; done")
@@ -258,7 +258,7 @@ async fn a_session_without_a_byte_is_ended() {
     assert!(said.try_wait().unwrap().is_none());
     drop(stdin);
     assert_eq!(heard.wait().await.unwrap().code(), Some(4));
-    // What ran in the container went with its session.
+    // The program in the container ended with its session.
     let embedded = stand.embedded.as_ref().unwrap();
     timeout(SOON, embedded.until_running(1)).await.unwrap();
 }

@@ -1,5 +1,5 @@
-//! Connections that have not logged in: refused before they cost a key exchange, by address and
-//! over all.
+//! Connections that have not logged in are refused before they cost a key exchange, by address and in
+//! total.
 
 use std::net::SocketAddr;
 
@@ -35,7 +35,7 @@ async fn hold(stand: &Stand, from: &str) -> BufReader<TcpStream> {
     connection
 }
 
-/// Connects, is refused, and gives all that it is told.
+/// Connects and is refused. Returns everything that it is told.
 async fn refusal(stand: &Stand, from: &str) -> String {
     let mut all = String::new();
     let mut connection = connect(stand, from).await;
@@ -76,7 +76,7 @@ async fn an_address_has_so_many_and_others_do_not_notice() {
     standing.says("still").await.unwrap();
     works(&stand.client, &["-oBindAddress=127.0.0.2"]).await;
     let_go(&stand, first).await;
-    // As often as one likes: a login gives its place back.
+    // As often as one likes: a login gives the slot back.
     for _ in 0..3 {
         works(&stand.client, &[]).await;
     }

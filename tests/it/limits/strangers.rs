@@ -1,5 +1,5 @@
-//! What strangers can ask for before a login: no dear key exchange, no long packet, no more than so many bytes,
-//! and no place that others need.
+//! What strangers can ask for before a login: no expensive key exchange, no long packet, no more than a
+//! number of bytes, and no place that others need.
 
 use podgate_tests::fixtures::stand::Stand;
 use podgate_tests::instruments::client::Login;
@@ -72,7 +72,7 @@ async fn a_stranger_s_packets_are_short_and_few() {
     rest(long).await;
     let mut many = connect(&stand, "127.0.0.1").await;
     many.write_all(b"SSH-2.0-x\r\n").await.unwrap();
-    // SSH_MSG_IGNORE, which is for nothing.
+    // SSH_MSG_IGNORE, which has no effect.
     let ignored = packet(&[vec![2], 7000_u32.to_be_bytes().to_vec(), vec![0; 7000]].concat());
     for _ in 0..40 {
         // Once it is cut off this fails.
@@ -108,7 +108,7 @@ async fn a_few_addresses_do_not_keep_others_out() {
             held.push(connect(&stand, &format!("127.0.0.{address}")).await);
         }
     }
-    // Some of its tries are refused at random.
+    // Some of its attempts are refused at random.
     let gets_in = || async {
         let output = stand.client.run(&[], "demo", "true").await.ok()?;
         output.status.success().then_some(())
@@ -132,7 +132,8 @@ async fn the_time_to_log_in_gets_shorter_as_places_run_out() {
     }
     let waiting = ["podgate_frontdoor_connections 3"];
     stand.frontdoor.counts(SOON, &waiting).await.unwrap();
-    // The fourth may be refused at random; once it has its place, no place is left, and they have a second.
+    // The fourth may be refused at random. Once it has its place, none is left, and clients have a
+    // second to log in.
     let fourth = || async {
         let mut connection = connect(&stand, "127.0.0.5").await;
         let mut first = [0; 3];
@@ -146,13 +147,13 @@ async fn the_time_to_log_in_gets_shorter_as_places_run_out() {
     stand.frontdoor.wait_log(SOON, over).await.unwrap();
 }
 
-/// What is promised of memory before a login, in docs and the example configuration.
+/// The memory before a login that the docs and the example configuration promise.
 const PROMISED: u64 = 96 * 1024;
 /// The largest packet that is taken before a login.
 const PACKET: u64 = 35_000;
 
-/// Waits until each of so many connections takes more than `least` bytes of the frontdoor's memory, and gives how
-/// many.
+/// Waits until each of this many connections takes more than `least` bytes of the frontdoor's memory,
+/// and returns how many bytes each takes.
 async fn memory(stand: &Stand, before: u64, connections: usize, least: u64) -> u64 {
     let standing = format!("podgate_frontdoor_connections {connections}");
     stand.frontdoor.counts(SOON, &[&standing]).await.unwrap();
@@ -196,14 +197,14 @@ async fn memory_of_connections_that_have_exchanged_keys() {
         held.push(login.greet().await.unwrap());
     }
     let each = memory(&stand, before, CONNECTIONS, 1000).await;
-    // A packet may come beside that.
+    // One more packet may come on top of that.
     assert!(each + PACKET < PROMISED, "{each} bytes each");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn key_exchanges_again_are_so_many_a_minute() {
     let stand = stand("rekeysPerMinute: 10").await;
-    // Two of these bytes are more than a key is good for, so each line is preceded by an exchange.
+    // Two of these lines exceed what one key may encrypt, so each line is preceded by an exchange.
     let mut ssh = stand.client.ssh(&["-oRekeyLimit=16"], "demo");
     ssh.arg("cat");
     let mut often = Echo::spawn(ssh).unwrap();

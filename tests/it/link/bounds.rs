@@ -1,5 +1,5 @@
 //! What a hostile peer can make the other end hold, wait for or write: no more than it was given credit
-//! for, and no longer than its session.
+//! for, and for no longer than its session.
 
 use std::convert::Infallible;
 use std::process::Stdio;
@@ -28,7 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::peers::{connect, connect_with_window, replace_agent, request};
 
 const SOON: Duration = Duration::from_secs(20);
-/// Nobody who can go on takes so long.
+/// A peer that can go on never takes this long.
 const STALL: Duration = Duration::from_millis(700);
 const MIB: usize = 1024 * 1024;
 /// Messages of one byte that half of the window has room for.
@@ -115,7 +115,7 @@ impl tonic::server::StreamingService<FrontdoorMessage> for PaddingAgent {
                     ..Padded::default()
                 };
                 let _ = sender.send(Ok(opened)).await;
-                // Kept for later, so that half of the window is left once nobody takes any more.
+                // Reserved for later, so that half of the window is left once nobody takes any more.
                 credit.reserve(flow::cost(0) as usize * PADDED).await;
                 let mut offset = flow::Offset::default();
                 let bytes = Bytes::from(vec![b'x'; MAX_CHUNK]);
@@ -127,7 +127,8 @@ impl tonic::server::StreamingService<FrontdoorMessage> for PaddingAgent {
                     };
                     let _ = sender.send(Ok(message)).await;
                 }
-                // As much as a frontdoor takes of one message. The last is more than the credit allows.
+                // As much as a frontdoor takes in one message. The last message is more than the credit
+                // allows.
                 let padding = Bytes::from(vec![0; 60 * 1024]);
                 for next in 0..=PADDED {
                     let message = padded(offset.get() as usize + next, &padding);
@@ -154,7 +155,7 @@ async fn padding_costs_a_frontdoor_nothing() {
     let ended = "podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"failed\"} 1";
     stand.frontdoor.counts(SOON, &[ended]).await.unwrap();
     let grown = (stand.frontdoor.peak().unwrap() - before) as usize;
-    // Held, they would be 60 MiB.
+    // If they were held, they would be 60 MiB.
     assert!(grown < 16 * MIB, "{grown} bytes");
     drop(client);
 }
@@ -185,7 +186,7 @@ async fn padding_costs_an_agent_nothing() {
     let given = flow::Sender::new();
     let mut offset = flow::Offset::default();
     let send = async {
-        // Kept for later, so that half of the window is left once nobody takes any more.
+        // Reserved for later, so that half of the window is left once nobody takes any more.
         given.reserve(flow::cost(0) as usize * PADDED).await;
         let bytes = Bytes::from(vec![b'x'; MAX_CHUNK]);
         while timeout(STALL, given.reserve(MAX_CHUNK)).await.is_ok() {
@@ -197,7 +198,7 @@ async fn padding_costs_an_agent_nothing() {
         for next in 0..PADDED {
             say(&padded(offset.get() as usize + next, &padding)).await;
         }
-        // One more than the credit allows: once the agent says so, it has taken all the others.
+        // One more than the credit allows. When the agent says so, it has taken all the others.
         say(&padded(offset.get() as usize + PADDED, &padding)).await;
         before
     };
@@ -215,7 +216,7 @@ async fn padding_costs_an_agent_nothing() {
     let (before, failed) = timeout(SOON, both).await.expect("no answer");
     assert!(failed.message.contains("its credit allows"), "{failed:?}");
     let grown = (stand.agent.peak().unwrap() - before) as usize;
-    // Held, they would be 500 MiB.
+    // If they were held, they would be 500 MiB.
     assert!(grown < 16 * MIB, "{grown} bytes");
 }
 
@@ -269,12 +270,12 @@ async fn sizes_that_a_program_does_not_take_hold_up_no_output() {
     let stand = Stand::embedded(Changes::default()).await.unwrap();
     let channel = connect(&stand, &stand.pki, &["frontdoor.podgate"]).await;
     let go = stand.dir().join("go");
-    // It reads nothing, writes once all that was sent to it is out, and stays.
+    // It reads nothing, writes once everything was sent to it, and stays.
     let wait = format!("until [ -e {} ]; do sleep 0.05; done", go.display());
     let command = format!("{wait}; head -c {OUTPUT} /dev/zero; exec sleep 7200");
     let (sender, messages) = mpsc::channel(4);
     let say = async |message| {
-        // The answer says why it is not taken, if it is not.
+        // If it is refused, the answer says why.
         let _ = sender.send(told(message)).await;
     };
     say(ToAgent::Open(run(&command))).await;
@@ -327,7 +328,7 @@ async fn sizes_that_a_program_does_not_take_hold_up_no_output() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_stops_does_not_wait_for_a_peer_that_does_not_read() {
     let mut stand = Stand::embedded(Changes::default()).await.unwrap();
-    // Its window is 0: what the agent answers stays with the agent.
+    // The window is 0: the agent's answers stay with the agent.
     let channel = connect_with_window(&stand, &stand.pki, &["frontdoor.podgate"], 0).await;
     let (sender, messages) = mpsc::channel(1);
     let message = Some(ToAgent::Open(Open {

@@ -1,4 +1,4 @@
-//! Peers of our own at the link: a client in the place of a frontdoor, and a server in the place of
+//! Peers for the link, made by the tests: a client in place of a frontdoor, and a server in place of
 //! the stand's agent.
 
 use std::convert::Infallible;
@@ -26,7 +26,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 /// 32 hex digits, for any id.
 pub(super) const ID: &str = "0123456789abcdef0123456789abcdef";
 
-/// Connects to the stand's agent as whoever these names are for.
+/// Connects to the stand's agent with a certificate for these names.
 pub(super) async fn connect(
     stand: &Stand,
     issuer: &Pki,

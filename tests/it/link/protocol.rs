@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::peers::{connect, replace_agent, request};
 
 const SOON: Duration = Duration::from_secs(10);
-/// Nobody who can go on takes so long.
+/// A peer that can go on never takes this long.
 const STALL: Duration = Duration::from_millis(700);
 
 fn data(offset: u64, length: usize) -> Data {
@@ -78,7 +78,7 @@ async fn an_agent_ends_the_session_of_a_frontdoor_that_breaks_it() {
         assert!(answers.message().await.unwrap().is_none());
     };
     let end = |offset| Some(ToAgent::EndOfInput(EndOfInput { offset }));
-    // What a peer does not know reaches it as no message at all.
+    // A message that a peer does not know reaches it as an empty one.
     check(vec![None], "does not know").await;
     check(vec![Some(ToAgent::Open(request()))], "two requests").await;
     check(vec![input(1, 5)], "byte 1 of a stream where byte 0 was due").await;
@@ -162,7 +162,7 @@ async fn a_frontdoor_ends_the_session_of_an_agent_that_breaks_it() {
     ];
     let later = [
         (vec![output(0, 3), output(4, 3)], "byte 4 of a stream"),
-        // A program's last bytes are missing: its status is not believed.
+        // The program's last bytes are missing, so its status is not believed.
         (vec![output(0, 3), exited(4)], "byte 4 of a stream"),
         (vec![output(0, MAX_CHUNK + 1)], "in one message"),
         (vec![half_close], "does not fit this session"),
@@ -253,7 +253,7 @@ async fn costs(waits: bool) -> usize {
     });
     let clients: Vec<_> = clients.collect();
     if waits {
-        // Nothing more is taken once all that may hold bytes is full.
+        // Once all buffers are full, nothing more is taken.
         while timeout(STALL, seen.changed()).await.is_ok() {}
         assert!(*seen.borrow() > SESSIONS * WINDOW as usize / MAX_CHUNK);
     } else {

@@ -1,4 +1,5 @@
-//! What an agent has for peers that have not said yet who they are or what they want: few places, which they cannot keep others out of.
+//! What an agent grants peers that have not said yet who they are or what they ask for: few places,
+//! with which they cannot keep others out.
 
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ async fn handshakes_that_never_end_keep_no_frontdoor_out() {
         let stranger = format!("127.0.1.{}", n % 4);
         strangers.push(from(&stranger, &address).await.unwrap());
     }
-    // A frontdoor that nobody has seen before gets in once they have been silent for a while.
+    // A frontdoor from a new address gets in once they have been silent for a while.
     let enter = || async {
         let ran = stand.client.run(&[], "demo", "echo works").await.ok()?;
         (ran.stdout == b"works\n").then_some(())
@@ -72,7 +73,7 @@ async fn handshakes_that_never_end_keep_no_frontdoor_out() {
     let (_, metrics) = stand.agent.admin("/metrics").await.unwrap();
     let name = "podgate_agent_refused_connections_total{listener=\"link\",limit=\"total\"}";
     assert!(metrics.contains(name), "{metrics}");
-    // From now on it goes first.
+    // From now on its address goes first.
     for n in 0..40 {
         let stranger = format!("127.0.2.{}", n % 8);
         strangers.push(from(&stranger, &address).await.unwrap());
@@ -93,7 +94,7 @@ async fn requests_that_ask_for_nothing_have_few_places() {
     let (_third, stream) = silent();
     let refused = client.session(stream).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
-    // One that has asked by now keeps no such place.
+    // A request that has said what it asks for frees its place.
     let message = Some(ToAgent::Open(request()));
     first.send(FrontdoorMessage { message }).await.unwrap();
     let end = async { while answers.message().await.unwrap().is_some() {} };

@@ -21,7 +21,7 @@ mod v1 {
     tonic::include_proto!("podgate.v1");
 }
 
-/// As the frontdoor of that release asks; `highest` is what its range ends with.
+/// A request as the frontdoor of that release sends it. `highest` is the end of its range.
 fn request(command: &str, highest: u32) -> Open {
     let expires = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
     let expires = expires.duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -114,7 +114,7 @@ async fn a_frontdoor_of_version_1_is_served() {
     }
 }
 
-/// An agent of version 1 that says what it was sent, and ends with status 4.
+/// An agent of version 1 that prints what it was sent, and ends with status 4.
 #[derive(Clone, Copy)]
 struct Older;
 

@@ -62,7 +62,7 @@ async fn what_a_watch_has_missed_is_listed_anew() {
     stand.cluster.remove("prod", "web-0");
     stand.cluster.remove("prod", "web-1");
     stand.cluster.add(web(&stand, "prod", "web-2", "web"));
-    // Gone, before the watch that ends could tell.
+    // The pod goes before the watch, which ends, could tell.
     stand.cluster.compact();
     stand.api.end_watches();
     stand.api.hold_watches(false);
@@ -106,7 +106,7 @@ async fn an_api_server_that_is_away_is_not_missed_once_all_is_known() {
     stand.api.set_fault(ApiFault::None).await.unwrap();
     knows(&stand, 3).await;
 
-    // One that starts meanwhile is not ready before it knows the cluster.
+    // A frontdoor that starts meanwhile is not ready before it knows the cluster.
     stand.api.set_fault(ApiFault::Refused).await.unwrap();
     stand.frontdoor.signal(Signal::KILL).unwrap();
     stand.frontdoor.ended().await.unwrap();

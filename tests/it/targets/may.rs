@@ -35,12 +35,12 @@ async fn what_one_may_not_enter_looks_like_what_is_not_there() {
             denied.replace("web-0", "nosuch").replace("web", "nosuch"),
             nowhere
         );
-        // Where they may, and there is none.
+        // Where the user may enter, and there is no such object.
         let missing = refused(&stand.client, &at(absent, "a")).await;
         assert_eq!(missing.replace("namespace a", "namespace b"), nowhere);
         assert_eq!(leads(&stand.client, &at(there, "a")).await, "web-0.a");
     }
-    // Of b nothing was looked up: in a one deployment was there, and one was not.
+    // In b nothing was looked up. In a, one deployment exists and one does not.
     assert_eq!(stand.api.requests("get", "deployments"), 2);
     assert_eq!(stand.api.pod_requests(), 1);
 }

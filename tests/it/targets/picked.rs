@@ -1,4 +1,4 @@
-//! Which of several pods it is.
+//! Which of several pods is picked.
 
 use std::process::Stdio;
 
@@ -95,7 +95,7 @@ async fn each_kind_leads_to_a_ready_pod_of_its_own() {
             leads(&stand.client, &labels).await,
             format!("c-{kind}.prod")
         );
-        // What an object selects is known for a while, in which these come.
+        // The selector of an object is known for a while. These pods come meanwhile.
         let other = format!("{kind}/{kind}.prod+proxy");
         assert_eq!(leads(&stand.client, &other).await, "");
     }
@@ -166,7 +166,7 @@ async fn where_there_is_none_it_is_said() {
     }
 }
 
-/// A session that stays, and where it is.
+/// A session that stays, and the pod that it is in.
 async fn stays(stand: &Stand, login: &str) -> (Child, String) {
     let mut ssh = stand.client.ssh(&[], login);
     let ssh = ssh.arg("echo $WHERE; cat").stdin(Stdio::piped());
@@ -185,7 +185,7 @@ async fn the_one_with_the_fewest_sessions() {
         stand.cluster.add(web(&stand, "prod", name, "web"));
     }
     knows(&stand, 4).await;
-    // One that is named counts, too.
+    // A session in a named pod counts, too.
     let (_direct, place) = stays(&stand, "web-a.prod").await;
     assert_eq!(place, "web-a.prod");
     let at_once = futures_util::future::join_all([
@@ -198,7 +198,7 @@ async fn the_one_with_the_fewest_sessions() {
     assert_eq!(places, ["web-b.prod", "web-c.prod"]);
     let (next, place) = stays(&stand, "deploy/web.prod").await;
     assert_eq!(place, "web-a.prod");
-    // Whoever hears of a session's end finds its place free.
+    // Once a client hears of a session's end, its place is free.
     let (mut gone, place) = sessions.remove(1);
     drop(gone.stdin.take());
     assert!(gone.wait().await.unwrap().success());

@@ -4,8 +4,8 @@ use std::process::Output;
 
 use super::{Small, Worker, fails, same, succeeds, tree};
 
-/// What stands for ssh: it runs the command that it is given, with the worker for scp. The client
-/// quotes nothing that the tests' names have.
+/// Stands in for ssh: runs the command that it is given, with the worker in place of scp. The client
+/// quotes nothing in the names that the tests use.
 const SSH: &str = r#"
 for command; do :; done
 set -f

@@ -168,7 +168,7 @@ fn it_gives_up_what_it_does_not_need() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // Once it answers it has done so.
+    // An answer shows that it has done so.
     let mut stdin = server.stdin.take().unwrap();
     stdin.write_all(&[0, 0, 0, 5, 1, 0, 0, 0, 3]).unwrap();
     let mut version = [0; 9];

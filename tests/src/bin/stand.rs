@@ -1,6 +1,6 @@
-//! Runs a command beside parts of the stand and stops them after it, whatever ends it:
-//! `stand containerd -- CMD ARGS…` beside a containerd, `stand try [-- CMD ARGS…]` in a pod of a
-//! whole Podgate that needs no root.
+//! Runs a command beside parts of the stand and stops the parts afterwards, however the command ends:
+//! `stand containerd -- CMD ARGS…` beside a containerd, `stand try [-- CMD ARGS…]` in a pod of a whole
+//! Podgate that needs no root.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -18,7 +18,7 @@ use podgate_tests::real::containerd::{Containerd, SHARED};
 
 const USAGE: &str = "usage: stand containerd -- CMD ARGS… | stand try [-- CMD ARGS…]";
 
-/// For the command to end once it was told to.
+/// How long the command may take to end once it was told to.
 const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::main]
@@ -98,7 +98,7 @@ async fn try_it(command: &[OsString]) -> anyhow::Result<u8> {
     Ok(code(status))
 }
 
-/// Resolves on the first SIGHUP, SIGINT or SIGTERM; from the call on none ends the process.
+/// Resolves on the first SIGHUP, SIGINT or SIGTERM. From this call on, none of these ends the process.
 fn stop_asked() -> std::io::Result<impl Future<Output = ()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -112,13 +112,13 @@ fn stop_asked() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Passes the wish on to the command, and insists after a while.
+/// Tells the command to end, and kills it after a while.
 async fn end(child: &mut Child) -> std::io::Result<ExitStatus> {
     let pid = child
         .id()
         .and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
     if let Some(pid) = pid {
-        // It may have ended by itself; the wait will tell.
+        // It may have ended by itself. The wait shows that.
         let _ = kill_process(pid, Signal::TERM);
     }
     if let Ok(status) = timeout(GRACE, child.wait()).await {
@@ -128,7 +128,7 @@ async fn end(child: &mut Child) -> std::io::Result<ExitStatus> {
     child.wait().await
 }
 
-/// As a shell reports it.
+/// The exit code that a shell would report.
 fn code(status: ExitStatus) -> u8 {
     status
         .code()

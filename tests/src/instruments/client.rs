@@ -1,5 +1,6 @@
-//! An SSH client in this process, for what would take too many processes of OpenSSH, or too long to
-//! start one. It holds the server to its host key, and agrees on curve25519 and aes128-gcm with all.
+//! An SSH client in this process, for tests that would need too many OpenSSH processes, or that cannot
+//! wait for one to start. It checks the server's host key, and always agrees on curve25519 and
+//! aes128-gcm.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -88,7 +89,7 @@ impl Login {
     pub async fn greet(&self) -> Result<Connection> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
-        // A server that has not turned Nagle's algorithm off yet, as sshd before a session, would
+        // A server that has not yet turned off Nagle's algorithm, such as sshd before a session, would
         // wait 40 ms for each delayed acknowledgement.
         sockopt::set_tcp_quickack(&stream, true)?;
         let host = Host(self.host.clone());
@@ -118,7 +119,7 @@ impl Login {
     }
 }
 
-/// The server that is expected.
+/// The expected server.
 struct Host(PublicKey);
 
 impl client::Handler for Host {
@@ -182,7 +183,7 @@ impl Connection {
 
     /// Says goodbye, and returns when the socket is closed.
     pub async fn close(self) {
-        // One that is broken is closed already; russh ends with an error either way.
+        // A broken connection is closed already. russh ends with an error in both cases.
         let _ = self
             .handle
             .disconnect(Disconnect::ByApplication, "", "")

@@ -1,5 +1,5 @@
 //! An exec straight at the kubelet's stand-in, with nothing of Podgate between: a connection, the
-//! upgrade, four streams. What a session costs beyond this is the gateway's.
+//! upgrade, four streams. The gateway's cost is what a session takes beyond this.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::stand_ins::embedded::frame::{self, Frame};
 const ERROR: u32 = 1;
 const STDIN: u32 = 3;
 const STDOUT: u32 = 5;
-/// Stderr, or a terminal's size.
+/// The fourth stream: stderr, or a terminal's size.
 const FOURTH: u32 = 7;
 /// Bytes of a data frame, as many as the agent sends at once.
 const CHUNK: usize = 32 * 1024;

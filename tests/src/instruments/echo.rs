@@ -1,4 +1,4 @@
-//! A session that echoes lines, to see that it lives, and why it ended.
+//! A session that echoes lines. It shows that it lives, and why it ended.
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What sessions leave until they have come to rest: processes in containers, entries of the agent's
+//! What sessions have left once they have come to rest: processes in containers, entries of the agent's
 //! journal, and what both parts count.
 
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Stand {
     /// When it cannot be listed.
     pub fn journal(&self) -> Result<Vec<String>> {
         let entries = std::fs::read_dir(self.dir().join("journal"))?.flatten();
-        // One that goes meanwhile is none; the lock is empty.
+        // An entry that goes meanwhile does not count. The lock file is empty.
         let texts = entries.filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
         Ok(texts.filter(|text| !text.is_empty()).collect())
     }

@@ -1,4 +1,4 @@
-//! What tests drive and measure with: clients, terminals, counts of what is used and what is left.
+//! What tests drive and measure with: clients, terminals, and counts of what is used and what is left.
 
 pub mod client;
 pub mod dial;

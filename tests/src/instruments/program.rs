@@ -1,5 +1,5 @@
-//! A program that runs somewhere else, as its client holds it: bytes in, bytes out, an exit status.
-//! The same for whoever counts or measures, whichever way leads to it.
+//! A program that runs somewhere else, as its client sees it: bytes in, bytes out, an exit status. It
+//! is the same for all who count or measure, whichever way the program runs.
 
 use std::future::Future;
 

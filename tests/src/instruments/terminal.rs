@@ -16,7 +16,7 @@ pub struct Terminal {
     child: Child,
     read: OwnedReadPty,
     write: OwnedWritePty,
-    /// What came and was not waited for yet.
+    /// Text that has come and was not waited for yet.
     seen: String,
 }
 
@@ -54,7 +54,7 @@ impl Terminal {
                     let rest = self.seen.split_off(at + words.len());
                     return Ok(std::mem::replace(&mut self.seen, rest));
                 }
-                // A terminal whose last program has gone reads as EIO.
+                // Reading a terminal whose last program has gone fails with EIO.
                 let length = self.read.read(&mut buffer).await.unwrap_or(0);
                 let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
                     bail!("it ended");

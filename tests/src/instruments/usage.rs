@@ -1,4 +1,4 @@
-//! What a process uses of the machine, as proc(5) has it, and what a bench prepares before it looks.
+//! What a process uses of the machine, by proc(5), and what a bench prepares before it measures.
 
 use std::fs;
 use std::process::Command;
@@ -16,7 +16,8 @@ impl Part {
     /// When the process is gone.
     pub fn cpu(&self) -> Result<Duration> {
         let stat = fs::read_to_string(self.proc("stat")?)?;
-        // After the name in brackets, which may hold blanks: the state is field 3, utime 14.
+        // The fields follow the name in parentheses, which may contain spaces: the state is field 3,
+        // utime 14.
         let (_, fields) = stat.rsplit_once(") ").context("stat")?;
         let ticks = fields.split(' ').skip(11).take(2);
         let ticks: u64 = ticks.map(|ticks| ticks.parse().unwrap_or(0)).sum();

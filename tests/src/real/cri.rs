@@ -1,5 +1,5 @@
-//! The Kubernetes Container Runtime Interface, as generated from `proto/cri.proto`, and the way to
-//! a runtime that serves it on a unix socket.
+//! The Kubernetes Container Runtime Interface, generated from `proto/cri.proto`, and a connection to a
+//! runtime that serves it on a unix socket.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,4 @@
-//! A server that is another project's, as a process: what it says goes to a file, and it is killed
-//! when dropped.
+//! A server of another project, as a process. Its output goes to a file, and it is killed when dropped.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -76,7 +75,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Both fail only on a process that is gone.
+        // Both fail only if the process has gone.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

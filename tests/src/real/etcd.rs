@@ -51,7 +51,7 @@ impl Etcd {
             .args(["--initial-advertise-peer-urls", peer])
             .args(["--initial-cluster", &format!("stand={peer}")]);
         if cfg!(target_arch = "aarch64") {
-            // etcd 3.4 does not start there unless it is told to.
+            // etcd 3.4 does not start on this architecture without being told to.
             command.env("ETCD_UNSUPPORTED_ARCH", "arm64");
         }
         let process = Daemon::spawn("etcd", &mut command, dir.path())
@@ -133,7 +133,7 @@ async fn get(port: u16, path: &str) -> Result<Value> {
 async fn send(port: u16, request: http::request::Builder, body: Vec<u8>) -> Result<Incoming> {
     let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await?;
-    // It ends with the answer, or with the server.
+    // The task ends with the answer, or with the server.
     tokio::spawn(connection);
     let request = request
         .header("host", "etcd")

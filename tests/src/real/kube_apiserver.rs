@@ -1,4 +1,4 @@
-//! kube-apiserver, the one that `PODGATE_KUBE_APISERVER` names, over an etcd of its own: with RBAC,
+//! kube-apiserver, the program that `PODGATE_KUBE_APISERVER` names, over an etcd of its own: with RBAC,
 //! a file of users, and keys for ServiceAccount tokens. No controllers run beside it.
 
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::fixtures::pki::Pki;
 pub const PROGRAM: &str = "PODGATE_KUBE_APISERVER";
 /// The bearer token of a member of `system:masters`.
 const ADMIN: &str = "stand-token";
-/// Of the tokens that it issues and takes.
+/// The issuer of the tokens that it issues and accepts.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// Whom it knows by a bearer token that never changes.
@@ -123,7 +123,7 @@ fn command(dir: &Path, pki: &Pki, users: &[User]) -> Result<Command> {
     let mut command = Command::new(named_by(PROGRAM)?);
     command.args([
         "--bind-address=127.0.0.1".to_owned(),
-        // The loopback is no address that it would choose to advertise, and it need not.
+        // It would not choose to advertise the loopback.
         "--advertise-address=127.0.0.1".to_owned(),
         "--endpoint-reconciler-type=none".to_owned(),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
@@ -139,7 +139,7 @@ fn command(dir: &Path, pki: &Pki, users: &[User]) -> Result<Command> {
         format!("--service-account-issuer={ISSUER}"),
         format!("--service-account-key-file={verifying}"),
         format!("--service-account-signing-key-file={signing}"),
-        // Pods are to be as they were posted, and no controller makes ServiceAccounts.
+        // Pods must stay as they were posted, and no controller makes ServiceAccounts.
         "--disable-admission-plugins=ServiceAccount,DefaultTolerationSeconds".to_owned(),
     ]);
     Ok(command)

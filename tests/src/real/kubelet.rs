@@ -1,5 +1,5 @@
-//! A kubelet, the one that `PODGATE_KUBELET` names, over a containerd of its own. It runs without an
-//! API server: its one pod is a file, and it knows clients by their certificates alone.
+//! A kubelet, the program that `PODGATE_KUBELET` names, over a containerd of its own. It runs without
+//! an API server: its one pod is a file, and it knows clients only by their certificates.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,7 +32,7 @@ pub struct Kubelet {
     _dir: TempDir,
 }
 
-/// Its folder of pods, which it mounts on itself; unmounted on drop.
+/// Its folder of pods, which it mounts onto itself. Unmounted on drop.
 #[derive(Debug)]
 struct Root(PathBuf);
 

@@ -1,5 +1,5 @@
-//! Networks of their own for the client, the frontdoor and the node (network namespaces, joined by this
-//! machine's forwarding), so that a link can go silent: packets are dropped, and nobody says so.
+//! Separate networks for the client, the frontdoor and the node (network namespaces, joined by this
+//! machine's forwarding), so that a link can go silent: packets are dropped without a notice.
 
 use std::process::Command;
 
@@ -42,7 +42,7 @@ impl Network {
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("ip_forward")?;
         let namespaces = [Namespace::new()?, Namespace::new()?, Namespace::new()?];
         for number in 0..NETWORKS {
-            // The device's name is the lock: it can be made but once.
+            // The device's name is the lock, because it can be made only once.
             let [first, ..] = &namespaces;
             if ip(&pair(&device(number, Site::Client), first)).is_err() {
                 continue;
@@ -145,11 +145,11 @@ impl Drop for Network {
             (Site::Frontdoor, Site::Node),
             (Site::Client, Site::Node),
         ] {
-            // Most are not there.
+            // Most of these rules do not exist.
             while self.mend(one, other).is_ok() {}
         }
         for site in Site::ALL {
-            // A namespace that a process is still in goes with that; its device goes now.
+            // A namespace that a process is still in goes when that process ends. Its device goes now.
             let _ = ip(&format!("link del {}", device(self.number, site)));
         }
     }

@@ -1,4 +1,4 @@
-//! The OpenSSH client, told nothing of this machine's own configuration, keys or hosts.
+//! The OpenSSH client, without this machine's own configuration, keys or hosts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -183,7 +183,7 @@ impl Client {
         let option = format!("-oControlPath={}", path.display());
         let mut ssh = self.ssh(&["-M", "-N", &option], target);
         let master = ssh.spawn().context("ssh")?;
-        // Its socket is the sign; ssh has no other.
+        // Its socket shows that it is ready; ssh gives no other sign.
         let there = || async { path.exists().then_some(()) };
         eventually("a shared connection", WITHIN, there).await?;
         Ok(Shared {

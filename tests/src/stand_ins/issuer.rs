@@ -1,5 +1,5 @@
-//! A stand-in for an OpenID Connect issuer: discovery and keys over HTTPS, id tokens signed by RSA and
-//! EC keys that tests change. Not there: any way for a user to log in.
+//! A stand-in for an OpenID Connect issuer: discovery and keys over HTTPS, and id tokens signed by RSA
+//! and EC keys that tests change. Users cannot log in there.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,7 +80,7 @@ impl Issuer {
 
     /// The keys from now on.
     pub fn set_keys(&self, keys: &[&SigningKey]) {
-        // One that no reader knows stands before them, as RFC 7517 §5 allows.
+        // A key that no reader knows comes first, as RFC 7517 §5 allows.
         let unknown = json!({"kty": "new", "kid": "new"});
         let keys = keys.iter().map(|key| key.public());
         let keys = [unknown].into_iter().chain(keys).collect();
@@ -225,7 +225,7 @@ impl SigningKey {
     }
 }
 
-/// A JWT that nobody has signed: of what a token review believes, the stand-in's tokens alone count.
+/// A JWT that nobody has signed. Token reviews accept only the stand-in's own tokens.
 pub fn unsigned(claims: &Value) -> String {
     let header = json!({"alg": "RS256", "kid": "stand"});
     format!("{}.{}.{}", part(&header), part(claims), part(&json!(1)))

@@ -1,4 +1,4 @@
-//! What stands in for a program that this machine does not have.
+//! Stand-ins for programs that this machine does not have.
 
 pub mod apiserver;
 pub mod cluster;

@@ -236,6 +236,27 @@ mod tests {
     }
 
     #[test]
+    fn replays_the_fuzz_corpus() {
+        let corpus = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fuzz/corpus/bundle_config"
+        );
+        let start = start(Streams::Pipes, Folder::Container);
+        let (mut entered, mut described) = (0, 0);
+        for file in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            let Ok(object) = json::object(&bytes) else {
+                continue;
+            };
+            let config = Config(object);
+            let _ = config.owner();
+            entered += usize::from(config.check(&start, &Rules::default()).is_ok());
+            described += usize::from(config.describe(&start, "x").is_ok());
+        }
+        assert_eq!((entered, described), (3, 5));
+    }
+
+    #[test]
     fn ids_are_those_of_the_node() {
         assert_eq!(config("", "").owner(), None);
         let mappings = r#""uidMappings": [{"containerID": 0, "hostID": 65536, "size": 65536}],

@@ -129,6 +129,30 @@ mod tests {
     }
 
     #[test]
+    fn replays_the_fuzz_corpus() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/corpus");
+        let objects = |target: &str| {
+            let files = std::fs::read_dir(format!("{corpus}/{target}")).unwrap();
+            let bytes = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+            let objects = bytes.filter_map(|bytes| json::object(&bytes).ok());
+            objects.collect::<Vec<_>>()
+        };
+        let known = objects("bundle_options");
+        let known = known.iter().filter(|it| Runtime::new(it, None).is_ok());
+        assert_eq!(known.count(), 4);
+        let first = |program: &str| {
+            let options = Object::from_iter([("binary_name".to_owned(), program.into())]);
+            let runtime = Runtime::new(&options, None).unwrap();
+            let states = objects("runtime_state");
+            states
+                .iter()
+                .filter(|state| runtime.first(state).is_some())
+                .count()
+        };
+        assert_eq!((first("runc"), first("crun")), (1, 1));
+    }
+
+    #[test]
     fn the_state_names_the_first_process() {
         let runtime = |binary: &str| {
             let options = format!(r#"{{"binary_name":"{binary}"}}"#);

@@ -14,7 +14,9 @@ use crate::container::bundle::Bundles;
 pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) bundles: Bundles,
-    pub(crate) images: Images,
+    pub(crate) launcher: Images,
+    /// None where it was left out.
+    pub(crate) worker: Option<Images>,
     pub(crate) reaper: Arc<Reaper>,
     pub(crate) programs: Arc<Programs>,
     pub(crate) outbox: Outbox,

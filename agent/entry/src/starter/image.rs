@@ -1,4 +1,4 @@
-//! The launcher as containers run it: a sealed memfd, which nobody in them can write, nor make
+//! A program of Podgate's own as containers run it: a sealed memfd, which nobody in them can write, nor make
 //! unexecutable for others where the kernel can seal that (F_SEAL_EXEC, Linux 6.3). Before, each
 //! container has a memfd of its own.
 
@@ -14,13 +14,11 @@ use rustix::io::Errno;
 use podgate_node_entry::ids::ContainerId;
 use podgate_node_entry::reason::Reason;
 
-/// What is shown as the program's file until the launcher has made place for it.
-const NAME: &str = "podgate-launcher";
 /// Containers that have a memfd of their own, at the most. The oldest goes first; what still runs it
 /// keeps it.
 const MAX_OWN: usize = 64;
 
-/// Why there is no launcher.
+/// Why it cannot be run in containers.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("it is no program of Linux")]
@@ -31,9 +29,11 @@ pub(crate) enum Error {
     Io(#[from] io::Error),
 }
 
-/// The launcher.
+/// One program.
 #[derive(Debug)]
 pub(crate) struct Images {
+    /// What is shown as its file.
+    name: &'static str,
     program: Vec<u8>,
     sealing: Sealing,
     own: Mutex<VecDeque<(ContainerId, Arc<OwnedFd>)>>,
@@ -51,14 +51,15 @@ enum Sealing {
 }
 
 impl Images {
-    pub(crate) fn new(program: Vec<u8>) -> Result<Self, Error> {
+    pub(crate) fn new(name: &'static str, program: Vec<u8>) -> Result<Self, Error> {
         check(&program)?;
-        let sealing = match seal(&program, true) {
+        let sealing = match seal(name, &program, true) {
             Err(error) if is(&error, Errno::INVAL) => Sealing::Partial,
             Err(error) if is(&error, Errno::ACCESS) => Sealing::Forbidden,
             sealed => Sealing::Whole(Arc::new(sealed?)),
         };
         Ok(Self {
+            name,
             program,
             sealing,
             own: Mutex::default(),
@@ -89,7 +90,8 @@ impl Images {
         if let Some((_, image)) = own.iter().find(|(id, _)| id == container) {
             return Ok(image.clone());
         }
-        let sealed = seal(&self.program, false).map_err(|error| match is(&error, Errno::ACCESS) {
+        let sealed = seal(self.name, &self.program, false);
+        let sealed = sealed.map_err(|error| match is(&error, Errno::ACCESS) {
             true => Reason::MemoryProgram,
             false => Reason::Entry(error.to_string()),
         });
@@ -106,7 +108,7 @@ fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno.raw_os_error())
 }
 
-fn seal(program: &[u8], for_all: bool) -> io::Result<OwnedFd> {
+fn seal(name: &str, program: &[u8], for_all: bool) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // A kernel that does not know MFD_EXEC refuses it, and makes an executable one without it.
     let flags = if for_all {
@@ -114,7 +116,7 @@ fn seal(program: &[u8], for_all: bool) -> io::Result<OwnedFd> {
     } else {
         flags
     };
-    let mut file = File::from(memfd_create(NAME, flags)?);
+    let mut file = File::from(memfd_create(name, flags)?);
     file.write_all(program)?;
     fchmod(&file, Mode::from_raw_mode(0o555))?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
@@ -180,7 +182,7 @@ mod tests {
 
     #[test]
     fn nobody_can_change_it() {
-        let images = Images::new(program(1)).unwrap();
+        let images = Images::new("podgate-launcher", program(1)).unwrap();
         let image = images.of(&id('a')).unwrap();
         assert!(fcntl_add_seals(&image, SealFlags::SEAL).is_err());
         assert!(rustix::io::write(&image, b"x").is_err());
@@ -194,6 +196,7 @@ mod tests {
     #[test]
     fn without_the_seal_each_container_has_its_own() {
         let images = Images {
+            name: "podgate-launcher",
             program: program(1),
             sealing: Sealing::Partial,
             own: Mutex::default(),

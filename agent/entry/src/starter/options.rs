@@ -12,6 +12,7 @@ pub(crate) struct Options {
     pub(crate) socket: PathBuf,
     pub(crate) agent_uid: Option<u32>,
     pub(crate) launcher: PathBuf,
+    pub(crate) worker: PathBuf,
     /// The node's root folder, and folders of containerd's state below it.
     pub(crate) node: PathBuf,
     pub(crate) containerd: Vec<PathBuf>,

@@ -2,6 +2,7 @@
 //! that none waits for another.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -60,11 +61,19 @@ pub(crate) fn run(options: Options) -> Result<()> {
     std::process::exit(0)
 }
 
+fn program(name: &'static str, file: &Path) -> Result<Images> {
+    let told = file.display().to_string();
+    let program = std::fs::read(file).with_context(|| told.clone())?;
+    Images::new(name, program).context(told)
+}
+
 impl Server {
     fn new(options: Options) -> Result<Self> {
-        let program = std::fs::read(&options.launcher);
-        let launcher = options.launcher.display().to_string();
-        let images = Images::new(program.context(launcher.clone())?).context(launcher)?;
+        let launcher = program("podgate-launcher", &options.launcher)?;
+        let worker = match options.worker.exists() {
+            true => Some(program("podgate-worker", &options.worker)?),
+            false => None,
+        };
         let bundles =
             Bundles::new(&options.node, &options.containerd).context("the node's files")?;
         let journal = options.journal.as_deref().map(Journal::open);
@@ -75,7 +84,8 @@ impl Server {
         let programs = Programs::new(journal, orphans.unwrap_or_default(), outbox.clone());
         let context = Context {
             bundles,
-            images,
+            launcher,
+            worker,
             reaper,
             programs,
             outbox: outbox.clone(),
@@ -100,8 +110,11 @@ impl Server {
         for folder in folders {
             eprintln!("podgate-node-entry: containers are in {}", folder.display());
         }
-        let images = self.context.images.words();
+        let images = self.context.launcher.words();
         eprintln!("podgate-node-entry: serving, with {images}");
+        if self.context.worker.is_none() {
+            eprintln!("podgate-node-entry: there is no worker, so it serves no files");
+        }
         survey::look_around(&self.context);
     }
 

@@ -23,6 +23,7 @@ use super::console::{self, Console};
 use super::context::Context;
 use super::counts::Place;
 use super::fresh::fresh;
+use super::image::Images;
 use super::journal::Entry;
 use super::reaper::Flight;
 use super::scratch::Scratch;
@@ -35,10 +36,6 @@ use crate::record::{Connection, Notice};
 
 /// The launcher, as the runtime is told to run it: the first of the descriptors that are kept.
 const PROGRAM: &str = "/proc/self/fd/3";
-/// The launcher, what it reads, and its socket.
-const KEPT: &str = "3";
-/// The start's folder, the descriptor after those.
-const FOLDER: &str = "/proc/self/fd/6";
 /// Files in it.
 const PROCESS: &str = "process.json";
 const PID: &str = "pid";
@@ -135,7 +132,8 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
         .running
         .take(&start.container, &start.user)
         .map_err(Reason::TooMany)?;
-    let image = context.images.of(&start.container)?;
+    // Where the launcher may not run, nothing else is looked at.
+    context.launcher.of(&start.container)?;
     let container = context.bundles.find(&start.container)?;
     let rules = &context.options.rules;
     container.config.check(&start, rules)?;
@@ -165,19 +163,24 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     .map_err(entry_failed)?;
 
     let mut steps = shim.steps()?;
-    let folder = scratch.as_fd().try_clone_to_owned();
-    steps.descriptors = vec![
-        image.try_clone().map_err(entry_failed)?,
-        launch,
-        theirs,
-        folder.map_err(entry_failed)?,
-    ];
+    let image = |images: &Images| {
+        let image = images.of(&start.container)?;
+        image.try_clone().map_err(entry_failed)
+    };
+    let mut kept = vec![image(&context.launcher)?, launch, theirs];
+    if let Some(worker) = &context.worker {
+        kept.push(image(worker)?);
+    }
     let mut command = command(
         &container,
         &shim,
         start.container.as_ref(),
         console.is_some(),
+        kept.len(),
     )?;
+    let folder = scratch.as_fd().try_clone_to_owned();
+    kept.push(folder.map_err(entry_failed)?);
+    steps.descriptors = kept;
     streams(&mut command, pipes, &scratch).map_err(entry_failed)?;
     system::before_execve(&mut command, steps);
 
@@ -214,23 +217,28 @@ fn adopt(container: &Container, pipes: &[OwnedFd; 3]) -> Result<[u64; 3], Reason
     Ok(numbers)
 }
 
-/// The runtime's command, as containerd's shim has it (go-runc, Exec).
+/// The runtime's command, as containerd's shim has it (go-runc, Exec). The program keeps so many
+/// descriptors beside stdin, stdout and stderr: the launcher, what it reads, its socket and the worker.
+/// The next one, which is the runtime's own, is the start's folder.
 fn command(
     container: &Container,
     shim: &Shim,
     id: &str,
     with_console: bool,
+    kept: usize,
 ) -> Result<Command, Reason> {
+    let folder = system::FIRST as usize + kept;
     let runtime = &container.runtime;
     let mut command = Command::new(shim.program(&runtime.program)?);
-    let file = |name: &str| format!("{FOLDER}/{name}");
+    let kept = kept.to_string();
+    let file = |name: &str| format!("/proc/self/fd/{folder}/{name}");
     command.env_clear().env("PATH", shim.path());
     command.arg("--root").arg(&runtime.root);
     command.args(["--log", &file(LOG), "--log-format", "json"]);
     if runtime.systemd {
         command.arg("--systemd-cgroup");
     }
-    command.args(["exec", "--detach", "--preserve-fds", KEPT]);
+    command.args(["exec", "--detach", "--preserve-fds", &kept]);
     command.args(["--pid-file", &file(PID), "--process", &file(PROCESS)]);
     if with_console {
         command.args(["--console-socket", &file(console::NAME)]);

@@ -1,3 +1,5 @@
+//! What the folder keeps, counts and gives up.
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -169,6 +169,14 @@ impl Client {
         Ok(self.pods.check(granted, token.as_deref()).await?)
     }
 
+    /// Whether no rule of this node denies the granted pod.
+    pub(super) async fn allows(&self, granted: &Granted) -> Result<(), Error> {
+        if self.deny.needs_facts() {
+            grant::check_facts(&self.deny, &self.live(granted).await?)?;
+        }
+        Ok(())
+    }
+
     /// Waits until the granted container is no more, and says why. A kubelet that does not answer
     /// says nothing of its containers.
     pub(super) async fn until_gone(&self, granted: &Granted) -> pods::Error {

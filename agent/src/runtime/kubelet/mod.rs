@@ -218,6 +218,10 @@ impl Runtime for Kubelet {
         Box::new(KubeletProgram::new(client, node, session, granted, trace))
     }
 
+    async fn allows(&self, granted: &Granted) -> Result<(), legs::Error> {
+        Ok(self.client.allows(granted).await?)
+    }
+
     async fn until_gone(&self, granted: &Granted) -> String {
         self.client.until_gone(granted).await.to_string()
     }

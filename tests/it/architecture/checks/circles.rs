@@ -21,7 +21,7 @@ fn files_in_circles_are_found() {
         self::check(circles::files, &texts, expect);
     };
     check("", "", "", &[]);
-    // What a module's own file hands on from below is no way back to it.
+    // What a module's own file re-exports from below is no way back to that file.
     check("use crate::m::{self, C}; m::b::B", "use super::C;", "", &[]);
     check(
         "\nuse crate::m::C;",
@@ -34,7 +34,7 @@ fn files_in_circles_are_found() {
            agent/src/m/b.rs:1: crate::a::X",
         ],
     );
-    // The shortest way of several.
+    // The shortest of several ways.
     check(
         "use crate::m::C;",
         "use crate::a::X;",

@@ -47,7 +47,7 @@ fn finds_what_a_file_names() {
         "use super::*; fn f(_: &crate::a::B) {}",
         &["1 crate::ssh::*", "1 crate::a::B"],
     );
-    // What a `use` brought in is meant wherever it is named.
+    // A name that a `use` brought in means the same wherever it stands.
     check(
         "use super::open as way; use std::io;\nway::f(); io::stdin()",
         &[

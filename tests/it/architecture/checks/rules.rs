@@ -51,7 +51,7 @@ fn packages_can_be_breached() {
         "",
         1,
     );
-    // A row says no more than is so.
+    // A row may not allow more than what is there.
     check("", "", 1);
     let found = rules::crates(TABLE, &read(&[("other/src/lib.rs", "")]));
     count(
@@ -113,7 +113,7 @@ fn places_can_be_breached() {
         1,
     );
     check(authn, "use russh::{self, keys}; keys::A; russh::B", 2);
-    // The narrower row is not in use then, either.
+    // Then the narrower row is not in use, either.
     check(authn, "use russh::*;", 2);
     check(a, "use russh::keys::Key;", 1);
     check(a, "use crate::agents; agents::dial()", 0);

@@ -1,5 +1,5 @@
-//! containerd's configuration: nothing outside the state folder but the kernel's own tables, and
-//! only what runc needs.
+//! containerd's configuration. It uses nothing outside the state folder except the kernel's own tables,
+//! and has only what runc needs.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -18,8 +18,8 @@ pub(super) enum Snapshotter {
 }
 
 impl Snapshotter {
-    /// Mounts an overlay to see whether it can be done: containerd, asked for a snapshotter that
-    /// does not work, comes up without its CRI service and says little about it.
+    /// Mounts an overlay to see whether that works. If containerd is told to use a snapshotter that
+    /// does not work, it starts without its CRI service and says little about it.
     pub(super) fn probe(scratch: &Path) -> std::io::Result<Self> {
         let folder = |name: &str| {
             let path = scratch.join("overlay").join(name);
@@ -61,8 +61,8 @@ impl Snapshotter {
     }
 }
 
-/// What a pod's own network is made with: loopback alone, as nothing but a forward into the pod is
-/// to reach it. It stands in for CNI's `loopback` too, which containerd runs first.
+/// Makes a pod's own network: loopback alone, because only a forward into the pod must reach it. It
+/// also stands in for CNI's `loopback`, which containerd runs first.
 const NETWORK_PLUGIN: &str = r#"#!/bin/sh
 case $CNI_COMMAND in
 ADD)

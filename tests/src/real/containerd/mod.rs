@@ -1,5 +1,5 @@
-//! A containerd of the stand's own, with runc: a value. Dropped, or left behind by a process that
-//! was killed and found by the next one, it leaves no process, mount, cgroup or folder.
+//! A containerd of the stand's own, with runc, as a value. It leaves no process, mount, cgroup or
+//! folder, whether it is dropped or left behind by a killed process and found by the next one.
 
 mod config;
 mod network;
@@ -42,8 +42,8 @@ pub struct Containerd {
     owned: Option<Owned>,
 }
 
-/// What only the one that started containerd has, in the order it ends: the lock is held until
-/// all is torn down, or another process would take the folder for an orphan.
+/// What belongs to whoever started containerd, in the order in which it ends. The lock is held until
+/// everything is torn down, because otherwise another process would take the folder for an orphan.
 #[derive(Debug)]
 struct Owned {
     child: Child,
@@ -84,7 +84,7 @@ impl Containerd {
 
         let snapshotter = Snapshotter::probe(&dir).context("trying an overlay")?;
         let child = start::spawn(&dir, snapshotter)?;
-        // From here on a failure, like a panic, ends in Drop.
+        // From here on, a failure or a panic ends in Drop.
         let mut containerd = Self {
             dir: dir.clone(),
             owned: Some(Owned {
@@ -93,7 +93,7 @@ impl Containerd {
                 _lock: lock,
             }),
         };
-        // While containerd starts; a failure of the one is told before that of the other.
+        // The images are built while containerd starts. A failure of containerd is reported first.
         let images = tokio::spawn(images::archive());
         if let Some(owned) = &mut containerd.owned {
             start::answering(&dir, &mut owned.child).await?;
@@ -274,7 +274,8 @@ impl Drop for Containerd {
         let Some(mut owned) = self.owned.take() else {
             return;
         };
-        // First, or it would put back what is taken away. Both fail only on a child that is gone.
+        // The process comes first, because it would restore what is taken away. Both calls fail only if
+        // it has gone.
         let _ = owned.child.kill();
         let _ = owned.child.wait();
         teardown::everything(&self.dir);

@@ -10,7 +10,7 @@ use crate::real::namespace::Namespace;
 /// How many may be there at once.
 const BRIDGES: u8 = 60;
 
-/// The number of the node in its network.
+/// The node's number in its network.
 const NODE: u8 = 250;
 
 /// A network of pods, in which this machine has the first address; gone on drop. Root is needed.
@@ -45,9 +45,9 @@ impl Bridge {
     pub fn new() -> anyhow::Result<Self> {
         for number in 0..BRIDGES {
             let this = Self { number };
-            // The name is the lock: it can be made but once.
-            // By itself it would take the lowest address of what is joined, and be another to those who
-            // know it already.
+            // The name is the lock, because it can be made only once. The address is set here:
+            // otherwise the bridge would take the lowest address of what joins it, and would change it
+            // for those who know it already.
             let address = format!("02:70:6f:64:67:{number:02x}");
             let device = this.device();
             if ip(&format!("link add {device} address {address} type bridge")).is_err() {
@@ -120,7 +120,7 @@ impl Joined {
     pub(super) fn join(&self, pid: u32) -> anyhow::Result<()> {
         let (bridge, number) = (&self.device, self.number);
         let device = format!("{bridge}p{number}");
-        // What an earlier pod at this place left, if its network is still on its way out.
+        // Removes what an earlier pod at this place has left, if its network is still being removed.
         let _ = ip(&format!("link del {device}"));
         ip(&format!(
             "link add {device} type veth peer name eth0 netns {pid}"

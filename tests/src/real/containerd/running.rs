@@ -1,4 +1,4 @@
-//! A pod that runs: made as the kubelet makes them, a sandbox and then a container each, and
+//! A running pod. It is made as the kubelet makes pods, first a sandbox and then the containers, and
 //! removed when dropped.
 
 use std::path::{Path, PathBuf};
@@ -161,10 +161,7 @@ impl RunningPod {
         Ok(id)
     }
 
-    /// Removes the pod, to see what becomes of a session in it, or to hear of a failure.
-    ///
-    /// # Errors
-    /// The runtime's.
+    /// Removes the pod, to see what becomes of a session in it, or to get the error if that fails.
     pub async fn remove(mut self) -> anyhow::Result<()> {
         self.removed = true;
         Ok(removal(&self.dir, &self.sandbox_id).await?)
@@ -210,8 +207,8 @@ impl RunningPod {
 }
 
 impl Drop for RunningPod {
-    /// Waits for the removal, on a thread with a runtime of its own: the one that drops may be a
-    /// runtime's only worker, and the containerd may outlive this process.
+    /// Waits for the removal, on a thread with a runtime of its own: the caller may be its runtime's
+    /// only worker, and the containerd may outlive this process.
     fn drop(&mut self) {
         if self.removed {
             return;
@@ -230,7 +227,7 @@ impl Drop for RunningPod {
             removal.join()
         });
         if !matches!(removed, Ok(Ok(()))) {
-            // The stand's own end, if that was first, took the pod along.
+            // If the stand itself has ended first, the pod is gone already.
             tracing::warn!(pod = self.name, ?removed, "not removed");
         }
     }

@@ -1,5 +1,5 @@
-//! Ends all a containerd has left on the machine, without its help: it may be dead already, and
-//! its shims outlive it by design. Whatever fails is logged and the rest goes on.
+//! Ends everything that a containerd has left on the machine, without its help: it may be dead already,
+//! and its shims outlive it by design. A failure is logged, and the rest goes on.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -21,7 +21,7 @@ const GONE: Duration = Duration::from_secs(10);
 /// Takes the lock that tells other processes that this folder's owner lives: the kernel lets go of
 /// it however the owner ends.
 pub(super) fn lock(dir: &Path) -> std::io::Result<File> {
-    // Held before it has the name others look for.
+    // The lock is held before it has the name that others look for.
     let made = dir.join("lock.new");
     let lock = File::create(&made)?;
     lock.lock()?;
@@ -29,7 +29,7 @@ pub(super) fn lock(dir: &Path) -> std::io::Result<File> {
     Ok(lock)
 }
 
-/// Ends what owners left that were killed themselves.
+/// Ends what killed owners have left.
 pub(super) fn orphans() {
     for entry in std::fs::read_dir(std::env::temp_dir())
         .into_iter()
@@ -44,7 +44,7 @@ pub(super) fn orphans() {
             continue;
         }
         let dir = entry.path();
-        // No lock file: just being made, or just being removed.
+        // Without a lock file, the folder is just being made or just being removed.
         let Ok(lock) = File::open(dir.join("lock")) else {
             continue;
         };
@@ -66,8 +66,8 @@ pub(super) fn orphans() {
 /// The folder itself is the caller's.
 pub(super) fn everything(dir: &Path) {
     let cgroups = cgroups(dir);
-    // Shims first: they would report, and restart nothing, but write into the folder. A fork may
-    // slip through a look, so look until there is nothing more to see.
+    // Shims come first: they would restart nothing, but would write into the folder. A fork may slip
+    // through, so this looks until nothing is left.
     let deadline = Instant::now() + GONE;
     loop {
         let mut left = processes::serving(dir);
@@ -86,7 +86,7 @@ pub(super) fn everything(dir: &Path) {
     for cgroup in &cgroups {
         remove_cgroup(cgroup);
     }
-    // The newest first, as one may lie on another.
+    // The newest first, because one mount may lie on another.
     for target in mounts(|mount| mount.target.starts_with(dir)).iter().rev() {
         tried(unmount(target, UnmountFlags::DETACH), "mount", target);
     }
@@ -143,7 +143,7 @@ fn remove_cgroup(cgroup: &Path) {
     for child in children(cgroup) {
         remove_cgroup(&child);
     }
-    // Still busy for a moment after its last process has been reaped.
+    // A cgroup stays busy for a moment after its last process was reaped.
     let deadline = Instant::now() + GONE;
     while let Err(error) = std::fs::remove_dir(cgroup) {
         let busy = error.kind() == std::io::ErrorKind::ResourceBusy;

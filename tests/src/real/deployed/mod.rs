@@ -1,6 +1,6 @@
-//! Podgate as a chart deploys it: pods of rendered objects, run by the real runtime with exactly the
-//! arguments, files, users and capabilities that they say. This stands in for the kubelet and the
-//! controllers: what it does not know of a pod is an error, never passed over.
+//! Podgate as a chart deploys it: pods from rendered objects, run by the real runtime with exactly the
+//! arguments, files, users and capabilities that the objects say. This code stands in for the kubelet
+//! and the controllers. A field of a pod that it does not know is an error.
 
 mod objects;
 mod pod;
@@ -29,7 +29,7 @@ use pod_fields::PodFields;
 use token::Tokens;
 use volumes::Volumes;
 
-/// Between two looks at what volumes follow; the kubelet's is a minute.
+/// The pause between two updates of volumes. The kubelet's is a minute.
 const SYNC: Duration = Duration::from_millis(200);
 
 /// A node where the chart's pods run; they stop on drop.
@@ -46,7 +46,7 @@ pub struct Node {
     containerd: Arc<Containerd>,
     cluster: Cluster,
     api: Arc<ApiServer>,
-    /// Names that pods know, and the addresses of these.
+    /// Names that pods know, and their addresses.
     hosts: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     following: JoinSet<()>,
@@ -147,7 +147,7 @@ impl Node {
         self.following.spawn(async move {
             loop {
                 tokio::time::sleep(SYNC).await;
-                // What is missing now was there when the pod began.
+                // A volume that is missing now was there when the pod began.
                 let _ = volumes.sync(&api, &of);
             }
         });

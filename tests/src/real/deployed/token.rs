@@ -1,4 +1,4 @@
-//! Tokens of pods' ServiceAccounts, known to the API server before a pod has them.
+//! Tokens of pods' ServiceAccounts. The API server knows a token before the pod has it.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::stand_ins::issuer::unsigned;
 /// Whose the tokens are: a pod of a ServiceAccount, on a node (KEP-4193).
 #[derive(Clone, Copy)]
 pub(super) struct Tokens<'a> {
-    /// Who is told of each.
+    /// The API server that learns of each token.
     pub(super) api: &'a ApiServer,
     /// The pod's namespace.
     pub(super) namespace: &'a str,

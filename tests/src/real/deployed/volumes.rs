@@ -1,5 +1,6 @@
 //! A pod's volumes as folders of this machine, with the owners and modes that the kubelet gives them
-//! (`pkg/volume`). What ConfigMaps and Secrets hold follows them, one version taking another's place.
+//! (`pkg/volume`). Volumes of ConfigMaps and Secrets follow their objects; a new version replaces the
+//! old one.
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
@@ -26,7 +27,7 @@ type Data = BTreeMap<String, Vec<u8>>;
 #[derive(Debug)]
 pub(super) struct Volumes {
     folders: BTreeMap<String, PathBuf>,
-    /// Those that follow what they are of.
+    /// Volumes that follow objects.
     followed: Vec<Followed>,
     group: Option<u32>,
 }
@@ -35,13 +36,13 @@ pub(super) struct Volumes {
 struct Followed {
     folder: PathBuf,
     of: Vec<Of>,
-    /// What of them never changes, as tokens.
+    /// Files that never change, such as tokens.
     fixed: Data,
     mode: u32,
     written: Option<Data>,
 }
 
-/// Items of an object; none is all of it.
+/// Items of an object. Without any, all of it.
 #[derive(Debug)]
 struct Of {
     kind: &'static str,
@@ -115,7 +116,7 @@ impl Volumes {
         }
         std::fs::create_dir_all(&folder)?;
         if volume.empty_dir.is_some() {
-            // Kubernetes gives everybody everything, and the group by the setgid bit.
+            // Kubernetes gives everybody all rights there, and sets the group by the setgid bit.
             let mode = if self.group.is_some() { 0o2777 } else { 0o777 };
             chown(&folder, None, self.group)?;
             std::fs::set_permissions(&folder, Permissions::from_mode(mode))?;
@@ -270,7 +271,7 @@ fn write(folder: &Path, data: &Data, mode: u32, group: Option<u32>) -> Result<()
         .tempdir_in(folder)?
         .keep();
     std::fs::set_permissions(&version, Permissions::from_mode(0o755))?;
-    // With a group the volume is its, and it may read (`pkg/volume/volume_linux.go`).
+    // With a group, the volume belongs to it, and the group may read (`pkg/volume/volume_linux.go`).
     let mode = if group.is_some() { mode | 0o440 } else { mode };
     for (name, bytes) in data {
         let file = version.join(name);

@@ -1,5 +1,5 @@
-//! What a request asks for, in the words that authorization and the counters use
-//! (apiserver, `pkg/endpoints/request/requestinfo.go`).
+//! What a request asks for, in the words of authorization and of the counters (apiserver,
+//! `pkg/endpoints/request/requestinfo.go`).
 
 use std::collections::HashMap;
 
@@ -84,7 +84,7 @@ impl Query {
         self.flag(name) == Some(true)
     }
 
-    /// As Kubernetes converts a string to a bool: what is there and says nothing else is true.
+    /// As Kubernetes converts a string to a bool: any other value counts as true.
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
         let value = self.0.get(name)?;
         Some(!matches!(value.as_str(), "false" | "0"))

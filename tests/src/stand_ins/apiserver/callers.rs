@@ -1,16 +1,16 @@
-//! Who calls: bearer tokens and what is known of their users, for requests and for token reviews.
+//! Who calls: bearer tokens and their users, for requests and for token reviews.
 
 use std::collections::HashMap;
 
 use k8s_openapi::api::authentication::v1::{TokenReviewSpec, TokenReviewStatus, UserInfo};
 
-/// What a token must be for, where nothing else is said: the server itself.
+/// The audience of a token that names none: the server itself.
 pub const API_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
 const AUTHENTICATED: &str = "system:authenticated";
-/// Whose members may do everything (apiserver, `pkg/authentication/user`).
+/// The group whose members may do everything (apiserver, `pkg/authentication/user`).
 pub(super) const MASTERS: &str = "system:masters";
 
-/// What a bearer token says: of whom it is, and for whom.
+/// What a bearer token says: whose it is, and for whom.
 #[derive(Clone, Debug, Default)]
 pub struct Token {
     user: UserInfo,
@@ -43,7 +43,7 @@ impl Token {
     #[must_use]
     pub fn group(mut self, group: &str) -> Self {
         let groups = self.user.groups.get_or_insert_default();
-        // The one that every user has is the last.
+        // The group that every user has is the last.
         groups.insert(groups.len().saturating_sub(1), group.to_owned());
         self
     }
@@ -87,14 +87,14 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Of a client certificate. Its organizations are not read.
+    /// The caller with a client certificate. Its organizations are not read.
     pub(super) fn named(name: String) -> Self {
         let groups = vec![AUTHENTICATED.to_owned()];
         Self { name, groups }
     }
 }
 
-/// The tokens that are taken.
+/// The tokens that are accepted.
 #[derive(Default)]
 pub(super) struct Tokens(HashMap<String, Token>);
 
@@ -107,7 +107,7 @@ impl Tokens {
         self.0.remove(bearer);
     }
 
-    /// Gives the tokens of those who may do everything anew.
+    /// Replaces the tokens of those who may do everything.
     pub(super) fn set_masters(&mut self, bearers: &[&str]) {
         let master = |token: &Token| {
             let groups = token.user.groups.iter().flatten();

@@ -1,4 +1,4 @@
-//! What has been asked of the server, for tests to read and to wait for.
+//! How often the server was asked for what. Tests read these counts and wait for them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::asked::Asked;
 
-/// For a request to come that a test waits for.
+/// How long a test waits for a request.
 const WAIT: Duration = Duration::from_secs(30);
 
 type ByVerb = BTreeMap<(String, String), usize>;

@@ -1,5 +1,5 @@
-//! From a request to its answer, in kube-apiserver's order: who calls, whether they may, and then
-//! what was asked for.
+//! From a request to its answer, in kube-apiserver's order: who calls, whether they may, and then the
+//! answer to the request.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -47,14 +47,14 @@ pub(super) struct Front {
     pub(super) behaviour: Mutex<Behaviour>,
 }
 
-/// What tests change of it.
+/// What tests can change about it.
 #[derive(Clone, Default)]
 pub(super) struct Behaviour {
     pub(super) fault: ApiFault,
     pub(super) delay: Duration,
     pub(super) gathering: Option<Arc<Gathering>>,
     pub(super) enforce: bool,
-    /// Whose access no authorizer decides.
+    /// The user about whose access no authorizer decides.
     pub(super) troubled: Option<String>,
     /// How many of the next access reviews are answered with 429.
     pub(super) busy: Arc<AtomicUsize>,

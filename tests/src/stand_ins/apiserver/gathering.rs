@@ -1,5 +1,5 @@
-//! Requests that are held back until several of them are there, so that none of their callers has seen
-//! what another does next.
+//! Requests that are held back until several of them have come. So none of their callers has seen what
+//! another does next.
 
 use tokio::sync::watch;
 
@@ -38,7 +38,7 @@ impl Gathering {
         }
     }
 
-    /// Returns once so many are here, or have been.
+    /// Returns once this many have come, now or before.
     pub(super) async fn wait(&self, asked: &Asked) {
         if asked.verb != self.verb || asked.resource != self.resource {
             return;
@@ -49,7 +49,7 @@ impl Gathering {
             state.over |= state.here >= self.n;
         });
         let _here = Here(&self.state);
-        // Its sender is there as long as this.
+        // The sender lives as long as `self`.
         let _ = states.wait_for(|state| state.over).await;
     }
 }

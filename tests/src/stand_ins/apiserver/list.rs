@@ -1,4 +1,4 @@
-//! Lists of pods, in pages that are all of one resource version, written while they are sent.
+//! Lists of pods, in pages of one resource version, written while they are sent.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::stand_ins::cluster::Cluster;
 use crate::stand_ins::cluster::object::Object;
 use crate::stand_ins::cluster::store::Store;
 
-/// Of an answer's parts, about; a pod goes beyond it.
+/// The size of an answer's parts, roughly: the last pod goes beyond it.
 pub(super) const PART: usize = 64 * 1024;
 
 pub(super) fn list(cluster: &Cluster, options: &Options) -> Result<Answer, Failure> {
@@ -43,7 +43,7 @@ impl Page {
             .map_err(|_| expired(from))?
             .take_while(|object| object.key.starts_with(&prefix))
             .filter(|object| options.selector.selects(object));
-        // The watch cache, which answers "any", gives all there is.
+        // The watch cache, which answers "any", returns everything.
         let limit = limit.filter(|_| options.at != At::Any || from.is_some());
         let items: Vec<_> = found
             .by_ref()
@@ -123,7 +123,7 @@ fn expired(from: Option<&Continue>) -> Failure {
     }
 }
 
-/// A list as it is sent; `items` is none once its end is written.
+/// A list that is being sent. `items` is none once its end is written.
 struct Parts {
     part: Vec<u8>,
     first: bool,

@@ -1,4 +1,4 @@
-//! A mutex is taken, whether or not a test panicked while it had it.
+//! Takes a mutex, even if a test panicked while it held it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

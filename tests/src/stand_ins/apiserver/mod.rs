@@ -1,7 +1,7 @@
-//! A stand-in for the Kubernetes API server: pods of a [`Cluster`] over HTTPS, got, listed and
-//! watched, what runs them, got, Secrets and ConfigMaps, got and replaced, and reviews of tokens and of
-//! access, in the words of kube-apiserver 1.36; and a few ways to break. Not there: other resources,
-//! other writing, protobuf and tables, discovery.
+//! A stand-in for the Kubernetes API server, over HTTPS and in the words of kube-apiserver 1.36. It
+//! serves the pods of a [`Cluster`] (get, list, watch), the objects that run them (get), Secrets and
+//! ConfigMaps (get, replace), and reviews of tokens and of access. It can break in a few ways. It does
+//! not have: other resources, other writes, protobuf and tables, discovery.
 
 mod answer;
 mod asked;

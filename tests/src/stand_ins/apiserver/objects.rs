@@ -1,7 +1,7 @@
-//! Secrets and ConfigMaps: got, and replaced by their resource version, in the words of
-//! kube-apiserver (apiserver, `pkg/registry/generic/registry/store.go`). Some are mounted: their data
-//! are files, as a kubelet would write them, but at once. Not there: creating, deleting, patching,
-//! lists, watches, immutable objects, managed fields.
+//! Secrets and ConfigMaps: get, and replace by resource version, in the words of kube-apiserver
+//! (apiserver, `pkg/registry/generic/registry/store.go`). Some are mounted: their data are files, as a
+//! kubelet would write them, but at once. It does not have: create, delete, patch, lists, watches,
+//! immutable objects, managed fields.
 #![allow(
     clippy::indexing_slicing,
     reason = "what is no object with metadata is refused as it comes"
@@ -123,7 +123,7 @@ impl Objects {
                     "secrets" => STANDARD.decode(text).unwrap_or_default(),
                     _ => text.as_bytes().to_vec(),
                 };
-                // A test that reads them fails where these cannot be written.
+                // If these cannot be written, a test that reads them fails.
                 let draft = folder.join(format!("..{name}"));
                 let _ = std::fs::write(&draft, bytes);
                 let _ = std::fs::rename(draft, folder.join(name));
@@ -144,7 +144,7 @@ impl Objects {
                 asked.name
             )));
         }
-        // Without one it is taken as it is: both kinds allow unconditional updates.
+        // Without a resource version the update is unconditional, which both kinds allow.
         let of = new["metadata"]["resourceVersion"]
             .as_str()
             .unwrap_or_default();
@@ -157,7 +157,7 @@ impl Objects {
         for field in ["kind", "apiVersion"] {
             new[field] = old[field].clone();
         }
-        // What changes nothing is not written.
+        // An update that changes nothing is not written.
         if new != old {
             self.put(key.clone(), new);
         }

@@ -1,5 +1,5 @@
-//! What a list or a watch is asked with: `meta.v1.ListOptions`, held against its rules
-//! (apimachinery, `pkg/apis/meta/internalversion/validation`).
+//! The options of a list or a watch: `meta.v1.ListOptions`, checked by its rules (apimachinery,
+//! `pkg/apis/meta/internalversion/validation`).
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::answer::Failure;
 use super::asked::Query;
 use super::selector::Selector;
 
-/// Of a watch that names none, kube-apiserver chooses 30 to 60 minutes.
+/// The timeout of a watch that names none. kube-apiserver chooses 30 to 60 minutes.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// A resource version as clients say it.
@@ -120,7 +120,7 @@ impl Options {
             "" | "0" => None,
             limit => usize::try_from(number("limit", limit)?).ok(),
         };
-        // A watch that is to begin anywhere is one of initial events, and so is marked where they end
+        // A watch that may begin anywhere begins with the present state, and a bookmark marks its end
         // (apimachinery, `pkg/apis/meta/internalversion/defaults.go`).
         let anywhere = watch && !matches!(at, At::Version(_));
         let timeout = match query.get("timeoutSeconds") {

@@ -110,7 +110,7 @@ fn decide(
 ) -> Result<SubjectAccessReviewStatus, Failure> {
     let asked = match (resource, paths) {
         (Some(resource), false) => asked(resource),
-        // No rule of this server is for paths.
+        // This server has no rules for paths.
         (None, true) => Asked::default(),
         (None, false) => {
             let wrong = "Invalid value: null: exactly one of nonResourceAttributes or \

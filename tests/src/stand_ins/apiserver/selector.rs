@@ -1,5 +1,5 @@
-//! Which pods a list or a watch is of: label and field selectors
-//! (apimachinery, `pkg/labels` and `pkg/fields`).
+//! Which pods a list or a watch selects, by label and field selectors (apimachinery, `pkg/labels` and
+//! `pkg/fields`).
 
 use crate::stand_ins::cluster::object::Object;
 
@@ -14,7 +14,7 @@ pub(super) struct Selector {
 #[derive(Clone, Debug)]
 enum Label {
     In(Vec<String>),
-    /// Also where the label is not there.
+    /// True also if there is no such label.
     NotIn(Vec<String>),
     Exists,
     Absent,
@@ -34,7 +34,7 @@ enum Is {
     Other,
 }
 
-/// Why a selector is none.
+/// Why a text is not a selector.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("unable to parse requirement: {0}")]

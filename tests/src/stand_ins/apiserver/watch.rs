@@ -1,5 +1,5 @@
-//! Watches: what was, if that is asked for, and then every change, a line each. A watch has no
-//! task: its connection asks for the next lines and drops it, and one that is too slow is ended.
+//! Watches: the present state if it is asked for, and then every change, one per line. A watch has no
+//! task: its connection asks for the next lines and drops it. A watch that is too slow is ended.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use crate::stand_ins::cluster::Cluster;
 use crate::stand_ins::cluster::history::{Event, Expired};
 use crate::stand_ins::cluster::object::{Change, Object};
 
-/// Between bookmarks, and before the end of a watch for the last one (apiserver,
+/// The time between bookmarks, and before the end of a watch for the last one (apiserver,
 /// `pkg/storage/cacher`).
 const BOOKMARKS: Duration = Duration::from_secs(60);
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// Changes that are read at once, under the store's lock.
 const BATCH: usize = 256;
 
-/// What a test has in hand of a watch.
+/// What a test can do to a watch.
 pub(super) struct Control {
     pub(super) end: CancellationToken,
     pub(super) hold: watch::Receiver<bool>,
@@ -45,7 +45,7 @@ pub(super) fn watch(cluster: &Cluster, options: Options, control: Control) -> An
             Some((Ok::<_, Infallible>(Frame::data(lines)), watch))
         }))
         .boxed_unsync(),
-        // Said in the stream, as the watch cache does.
+        // The error is sent in the stream, as the watch cache does.
         Err(expired) => {
             let status = Failure::expired(expired.to_string()).status();
             let line = format!("{}\n", json!({"type": "ERROR", "object": status}));
@@ -59,10 +59,10 @@ struct Watch {
     cluster: Cluster,
     latest: watch::Receiver<u64>,
     selector: Selector,
-    /// What was, and the resource version to mark its end with.
+    /// The present state, and the resource version that marks its end.
     initial: vec::IntoIter<Arc<Object>>,
     mark: Option<u64>,
-    /// In the history.
+    /// The place in the history.
     place: u64,
     resource_version: u64,
     bookmark: Option<Instant>,
@@ -120,7 +120,7 @@ impl Watch {
             if let Some(lines) = self.initial_lines() {
                 return Some(lines);
             }
-            // Before the look, so that no change comes between.
+            // Before the look, so that no change is missed in between.
             self.latest.borrow_and_update();
             if let Some(lines) = self.changes()? {
                 return Some(lines);
@@ -168,7 +168,7 @@ impl Watch {
             let whole = events.len() < BATCH;
             self.resource_version = match events.last() {
                 Some(last) if !whole => last.object.resource_version,
-                // A resource version that is not there yet may have been asked for.
+                // The client may have asked for a resource version that does not exist yet.
                 _ => now.max(self.resource_version),
             };
             let lines = events.iter().filter_map(|event| self.line(event));
@@ -182,7 +182,7 @@ impl Watch {
         }
     }
 
-    /// What a change is to those who see these pods alone.
+    /// A change as it looks to a client that sees only these pods.
     fn line(&self, event: &Event) -> Option<Bytes> {
         let Event {
             change,

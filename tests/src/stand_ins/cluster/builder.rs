@@ -1,4 +1,4 @@
-//! Builds pods in the few words that tests need: what is not said is as of a pod that runs.
+//! Builds pods in the few words that tests need. Everything else is as in a running pod.
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,

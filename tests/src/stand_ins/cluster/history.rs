@@ -1,5 +1,5 @@
-//! The last changes of a store, bounded: what a watch is resumed from, and what an older list is
-//! told by. A place in it counts every change since the beginning, kept or not.
+//! The last changes of a store, bounded. A watch is resumed from them, and an older list is made from
+//! them. A place counts every change since the beginning, whether it is kept or not.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,13 +12,14 @@ const KEPT: usize = 16_384;
 /// A change; its resource version is its object's.
 pub(crate) struct Event {
     pub(crate) change: Change,
-    /// As it is since; of a pod that was deleted, as it was, at the resource version of its end.
+    /// The object after the change. For a deleted pod, the last state, at the resource version of its
+    /// end.
     pub(crate) object: Arc<Object>,
     /// As it was before.
     pub(crate) before: Option<Arc<Object>>,
 }
 
-/// What was asked about is forgotten; later than this is known.
+/// The requested version is forgotten; later ones are known.
 #[derive(Debug, thiserror::Error)]
 #[error("too old resource version: {asked} ({oldest})")]
 pub(crate) struct Expired {

@@ -1,5 +1,5 @@
-//! The pods of a pretended cluster, and what runs them: one shared store that the stand-ins for the API server and
-//! the kubelets read on every request, so that a change is seen at once everywhere.
+//! The pods of a made-up cluster, and the objects that run them. The stand-ins for the API server and
+//! the kubelets read this one store on every request, so a change is seen everywhere at once.
 
 mod builder;
 pub(crate) mod history;
@@ -22,8 +22,8 @@ use object::{Object, key};
 use others::Others;
 use store::Store;
 
-/// The pods, by namespace and name, and how they came to be so. Clones share one store. A pod is
-/// kept as its JSON, so that a hundred thousand of them are little more than their bytes.
+/// The pods, by namespace and name, and their history. Clones share one store. A pod is kept as its
+/// JSON, so that a hundred thousand of them take little more than their bytes.
 #[derive(Clone, Default)]
 pub struct Cluster {
     shared: Arc<Shared>,
@@ -64,7 +64,7 @@ impl Cluster {
 
     /// A copy of a pod.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Pod> {
-        // Parsed when the lock is given back.
+        // It is parsed after the lock is given back.
         let found = self.store().get(&key(namespace, name))?;
         found.pod()
     }
@@ -79,9 +79,9 @@ impl Cluster {
         self.len() == 0
     }
 
-    /// Forgets how the pods came to be so, and goes one resource version on, as etcd does at a
-    /// compaction: a watch or a list that was begun before is answered 410 from now on. Watches
-    /// that stand and have had every change go on.
+    /// Forgets the history and goes one resource version on, as etcd does at a compaction: a watch or a
+    /// list that was begun before is answered 410 from now on. Watches that stand and have had every
+    /// change go on.
     pub fn compact(&self) {
         self.change(Store::compact);
     }

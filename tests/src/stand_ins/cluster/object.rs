@@ -1,5 +1,5 @@
-//! One state of a pod: the line of the watch that told of it, written once for all who ask, and
-//! what selectors look at. An object and an item of a list are parts of that line.
+//! One state of a pod: the line of the watch that told of it, written once for all clients, and the
+//! fields that selectors look at. An object and an item of a list are parts of that line.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
-/// What an object says first, and an item of a list does not repeat.
+/// The beginning of an object, which an item of a list does not repeat.
 const HEAD: &[u8] = br#"{"kind":"Pod","apiVersion":"v1","#;
 const END: &[u8] = b"}\n";
 
-/// What has come to pass, as the line of a watch says it.
+/// A change, as the line of a watch names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Added,
@@ -28,7 +28,7 @@ pub(crate) struct Object {
     pub(crate) uid: Option<Box<str>>,
     pub(crate) node: Option<Arc<str>>,
     pub(crate) phase: Option<Box<str>>,
-    /// A few; a map's first node alone is larger.
+    /// Few labels; the first node of a map alone would be larger.
     labels: Box<[(Box<str>, Box<str>)]>,
     change: Change,
     line: Bytes,

@@ -1,5 +1,5 @@
-//! Pods by key and by node under one growing resource version, as etcd has them: at every
-//! resource version that the history reaches, not only at the last.
+//! Pods by key and by node, under one growing resource version, as in etcd: at every resource version
+//! that the history reaches, not only at the last.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;

@@ -1,6 +1,6 @@
-//! The command's side of an exec: its input and output as frames, and the frames of its end. It
-//! runs apart from the client's connection and outlives it, as a process outlives its client:
-//! without a terminal stdin ends and output goes nowhere, with one all stays as it is.
+//! The command's side of an exec: its input and output as frames, and the frames of its end. It is
+//! separate from the client's connection and outlives it, as a process outlives its client. Without a
+//! terminal, stdin then ends and output goes nowhere; with one, everything stays as it is.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -173,8 +173,8 @@ fn code(exit: ExitStatus) -> i32 {
         .unwrap_or(255)
 }
 
-/// Output to its end. Once the client has gone it is read and thrown away, so that a command
-/// that does not care for its stdin runs on.
+/// Copies output to its end. Once the client has gone, output is read and thrown away, so that a
+/// command that does not need its stdin runs on.
 async fn copy_output(
     from: Option<impl AsyncRead + Unpin>,
     stream: u32,
@@ -189,8 +189,8 @@ async fn copy_output(
     let _ = output.send(frame::data(stream, true, b"")).await;
 }
 
-/// A terminal's output to its end. Once the client has gone nothing is read any more, as the
-/// shim's queue would fill, and the terminal is held open for as long as this is not dropped.
+/// Copies a terminal's output to its end. Once the client has gone, nothing is read any more, because
+/// the shim's queue would fill. The terminal is held open until this is dropped.
 async fn copy_terminal_output(
     mut from: impl AsyncRead + Unpin,
     stream: u32,
@@ -231,7 +231,7 @@ async fn copy_input(
 ) -> Infallible {
     if let Some(mut to) = to {
         loop {
-            // Reading stops, a write that is under way does not: so in containerd.
+            // Reading stops, but a write that is under way does not, as in containerd.
             let next = match close_early {
                 Some(ended) => ended.run_until_cancelled(input.recv()).await.flatten(),
                 None => input.recv().await,
@@ -270,12 +270,12 @@ async fn copy_terminal_input(
             }
         }
     }
-    // Dropping this end must wait for the command's.
+    // This end must not be dropped before the command's.
     pending().await
 }
 
 async fn resize(terminal: &impl AsFd, sizes: &mut watch::Receiver<Option<Winsize>>) -> Infallible {
-    // The first may be there already.
+    // The first size may be there already.
     sizes.mark_changed();
     while sizes.changed().await.is_ok() {
         let size = *sizes.borrow_and_update();

@@ -1,5 +1,5 @@
-//! SPDY/3.1 frames as bytes, no I/O: what a client sends is decoded, what a server sends is
-//! encoded (spdy-protocol-draft3-1 §2.2 and §2.6).
+//! SPDY/3.1 frames as bytes, no I/O: frames of a client are decoded, frames of a server are encoded
+//! (spdy-protocol-draft3-1 §2.2 and §2.6).
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// Bytes before a frame's payload.
 pub(super) const HEADER: usize = 8;
 
-/// `RST_STREAM`'s status for a stream that is simply over.
+/// `RST_STREAM`'s status for a stream that has simply ended.
 pub(super) const CANCEL: u32 = 5;
 
 const FIN: u8 = 1;

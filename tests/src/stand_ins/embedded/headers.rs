@@ -1,5 +1,5 @@
-//! Header blocks: one continuous zlib stream a direction (spdy-protocol-draft3-1 §2.6.10). Only
-//! streams without the preset dictionary are read; they say so in the zlib header.
+//! Header blocks: one continuous zlib stream for each direction (spdy-protocol-draft3-1 §2.6.10). Only
+//! streams without the preset dictionary can be read; the zlib header says so.
 
 use std::fmt;
 

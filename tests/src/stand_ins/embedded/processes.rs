@@ -1,5 +1,5 @@
-//! Which processes the runtime has started, and their end. A process is started and noted under
-//! one lock, so that none can slip past the killing at the end.
+//! The processes that the runtime has started, and their end. A process is started and noted under one
+//! lock, so that none can escape the killing at the end.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -81,12 +81,12 @@ impl Processes {
             .await;
     }
 
-    /// Kills everything marked or in the session of a command, and reaps the commands. Blocks
-    /// for the few milliseconds that takes.
+    /// Kills everything that is marked or in the session of a command, and reaps the commands. Blocks
+    /// for the few milliseconds that this takes.
     pub(super) fn kill_all(&self) {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
         let leaders: Vec<u32> = self.running.borrow().keys().copied().collect();
-        // What forks while it is looked for is found in the next round.
+        // A process that is forked meanwhile is found in the next round.
         for _ in 0..500 {
             let alive = self.alive(&leaders);
             if alive.is_empty() {
@@ -102,7 +102,7 @@ impl Processes {
             .iter()
             .filter_map(|pid| Pid::from_raw((*pid).cast_signed()))
         {
-            // An error means that the async runtime was faster to reap it.
+            // An error means that the async runtime has reaped it first.
             let _ = waitpid(Some(pid), WaitOptions::empty());
         }
     }
@@ -122,7 +122,8 @@ impl Processes {
     fn owns(&self, pid: Pid, leaders: &[u32]) -> bool {
         let dir = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
         let stat = std::fs::read_to_string(dir.join("stat")).unwrap_or_default();
-        // After the name in brackets, which may hold blanks: state, parent, group, session.
+        // The fields follow the name in parentheses, which may contain spaces: state, parent, group,
+        // session.
         let mut fields = stat
             .rsplit(')')
             .next()

@@ -74,8 +74,8 @@ async fn serve(
         size: sizes,
         output,
     };
-    // Apart, because a command outlives its client; it ends with its process, and that with the
-    // runtime.
+    // A task of its own, because a command outlives its client. The task ends with its process, and the
+    // process with the runtime.
     tokio::spawn(exec::run(
         inner,
         container,
@@ -199,8 +199,8 @@ impl Streams {
     }
 }
 
-/// Hands a client's frames to the command. One frame after the other: a command that does not
-/// read freezes the whole connection once the queue is full, pings included.
+/// Hands a client's frames to the command, one after the other: a command that does not read freezes
+/// the whole connection once the queue is full, pings included.
 struct ToCommand {
     streams: Streams,
     input: Option<mpsc::Sender<Input>>,
@@ -232,7 +232,8 @@ impl ToCommand {
 
     async fn feed(&mut self, fin: bool, payload: Bytes) {
         let Some(input) = &self.input else { return };
-        // The queue's other end is there until the command has ended; then nobody minds.
+        // The other end of the queue lives until the command has ended. After that, nobody needs the
+        // bytes.
         if !payload.is_empty() {
             let _ = input.send(Input::Bytes(payload)).await;
         }

@@ -37,7 +37,7 @@ impl Access {
         }
     }
 
-    /// From now on bearer tokens are somebody else's to judge.
+    /// From now on, this function decides about bearer tokens.
     pub fn delegate(&self, delegate: Delegate) {
         *self.delegate.lock().unwrap_or_else(PoisonError::into_inner) = Some(delegate);
     }

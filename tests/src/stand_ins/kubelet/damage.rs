@@ -1,5 +1,5 @@
-//! An exec client's byte stream with the faults of the kubelet laid over it: read slowly, cut
-//! after so many bytes. With the faults off it only passes calls on.
+//! An exec client's byte stream with the kubelet's faults applied: read slowly, or cut after a number
+//! of bytes. Without faults it only passes calls on.
 
 use std::io;
 use std::pin::Pin;
@@ -110,8 +110,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Damaged<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
-        // The writers of this crate flush after each write and give up at an error, so the cut
-        // comes at the byte and not at the write after it.
+        // The writers of this crate flush after each write and give up at an error. So the cut comes at
+        // this byte and not at the next write.
         match this.left() {
             Some(0) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             _ => Poll::Ready(Ok(())),

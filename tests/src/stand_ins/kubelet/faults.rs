@@ -1,5 +1,5 @@
-//! What tests can break in a kubelet at run time, besides its listener. Each setting holds for
-//! the requests that come after it; those on byte streams also for execs that are open.
+//! What tests can break in a kubelet while it runs, besides its listener. Each setting applies to later
+//! requests; settings for byte streams also apply to open execs.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -154,7 +154,7 @@ async fn relay(client: Client, runtime: impl AsyncRead + AsyncWrite, faults: &Fa
         ended = down => ended,
         ended = copy(from_client, &mut to_runtime, &up) => ended,
     };
-    // After an error the sockets are only dropped: a connection that was cut must look cut.
+    // After an error the sockets are only dropped: a cut connection must look cut.
     if ended.is_ok() {
         let _ = tokio::join!(to_client.shutdown(), to_runtime.shutdown());
     }

@@ -1,5 +1,5 @@
-//! Lets through a request line as long as Go's servers take (1 MiB): a 100 KiB command is longer
-//! than any URI the `http` crate holds. The query of such a request travels in a header instead.
+//! Accepts a request line as long as Go's servers do (1 MiB). A 100 KiB command is longer than any URI
+//! that the `http` crate holds, so the query of such a request travels in a header instead.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Join, ReadHalf, WriteHalf, join, split};
 

@@ -1,6 +1,6 @@
-//! A TLS listener on a free port of the loopback that tests can break: closed, mute, restarted.
-//! Every connection, upgraded or not, is a tracked task under one token, so that all of them end
-//! when the value is dropped.
+//! A TLS listener on a free port of the loopback that tests can break: close, mute, restart. Every
+//! connection, upgraded or not, is a tracked task under one token, so all of them end when the value is
+//! dropped.
 
 mod long_uri;
 
@@ -217,12 +217,12 @@ impl<S: Service> Accept<S> {
                 order = orders.recv() => {
                     let Some(order) = order else { return };
                     let result = self.obey(order.what).await;
-                    // Whoever gave the order may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _ = order.done.send(result);
                 }
                 accepted = self.socket.accept() => match accepted {
                     Ok(tcp) => self.take(tcp),
-                    // Out of descriptors, as a rule: let some connections end.
+                    // Usually there are no descriptors left: some connections must end first.
                     Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 },
             }
@@ -342,7 +342,7 @@ async fn connection<S: Service>(
             Ok::<_, Infallible>(answer)
         }
     });
-    // Ends when the client has gone; there is nobody left to tell about an error.
+    // This ends when the client has gone, and nobody is left to be told of an error.
     let _ = hyper::server::conn::http1::Builder::new()
         .title_case_headers(true)
         .max_buf_size(2 * MAX_HEAD)

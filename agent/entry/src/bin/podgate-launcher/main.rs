@@ -35,7 +35,9 @@ fn main() -> ExitCode {
     let (Ok(launch), Ok(agent)) = (inherited(FIRST + 1), inherited(FIRST + 2)) else {
         return ExitCode::from(Failure::Launch.status());
     };
-    match run(launch, &agent) {
+    // Where there is one. What takes the launcher's place holds it no more.
+    let worker = inherited(FIRST + 3).ok();
+    match run(launch, &agent, worker) {
         Ok(never) => match never {},
         Err(Ended::Unwanted) => ExitCode::FAILURE,
         Err(Ended::Failed(failure)) => {
@@ -46,13 +48,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(launch: OwnedFd, agent: &OwnedFd) -> Result<Infallible, Ended> {
+fn run(launch: OwnedFd, agent: &OwnedFd, worker: Option<OwnedFd>) -> Result<Infallible, Ended> {
     let bytes = read(launch).map_err(|_| Ended::Failed(Failure::Launch))?;
     let launch = Launch::parse(&bytes).map_err(|_| Ended::Failed(Failure::Launch))?;
     if !has_streams() {
         return Err(Ended::Failed(Failure::Streams));
     }
-    let (program, ready) = program::prepare(launch);
+    let (program, ready) = program::prepare(launch, worker);
     tell(agent, &Report::Ready(ready)).map_err(|_| Ended::Unwanted)?;
     let mut word = [0; 16];
     let (heard, _) = recv(agent, &mut word, RecvFlags::empty()).map_err(|_| Ended::Unwanted)?;

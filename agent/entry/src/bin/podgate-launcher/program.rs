@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::IsTerminal;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -17,6 +18,8 @@ use super::passwd::{self, Account};
 
 /// For a user without a shell.
 const SHELL: &str = "/bin/sh";
+/// The worker's name for itself.
+const WORKER: &str = "podgate-worker";
 /// Shells that let nobody in.
 const NO_SHELLS: &[&str] = &["nologin", "false"];
 
@@ -25,13 +28,15 @@ const NO_SHELLS: &[&str] = &["nologin", "false"];
 pub(crate) struct Program {
     path: OsString,
     command: Command,
+    /// Open until it runs.
+    _worker: Option<OwnedFd>,
 }
 
 /// Goes to the program's folder and makes its environment.
-pub(crate) fn prepare(launch: Launch) -> (Program, Ready) {
+pub(crate) fn prepare(launch: Launch, worker: Option<OwnedFd>) -> (Program, Ready) {
     let account = passwd::account(rustix::process::geteuid().as_raw());
     let shell = shell(&account);
-    let (path, words) = words(launch.program, &shell);
+    let (path, words) = words(launch.program, &shell, worker.as_ref());
     let mut command = Command::new(&path);
     if let Some((first, others)) = words.split_first() {
         command.arg0(first).args(others);
@@ -62,7 +67,12 @@ pub(crate) fn prepare(launch: Launch) -> (Program, Ready) {
         shell: shell.into_vec(),
         folder_is_missing: !go_to(&launch.folder, &account.home),
     };
-    (Program { path, command }, ready)
+    let program = Program {
+        path,
+        command,
+        _worker: worker,
+    };
+    (program, ready)
 }
 
 /// Whether the folder is there. A home that is not is no reason to say anything.
@@ -80,7 +90,7 @@ fn go_to(folder: &Folder, home: &[u8]) -> bool {
 }
 
 /// The path of the program and its arguments, its name first.
-fn words(program: What, shell: &OsStr) -> (OsString, Vec<OsString>) {
+fn words(program: What, shell: &OsStr, worker: Option<&OwnedFd>) -> (OsString, Vec<OsString>) {
     let name = shell
         .as_bytes()
         .rsplit(|&byte| byte == b'/')
@@ -95,6 +105,13 @@ fn words(program: What, shell: &OsStr) -> (OsString, Vec<OsString>) {
             let name = OsStr::from_bytes(name).to_owned();
             let words = vec![name, "-c".into(), OsString::from_vec(command)];
             (shell.to_owned(), words)
+        }
+        What::Worker(arguments) => {
+            let path = worker.map(|worker| format!("/proc/self/fd/{}", worker.as_raw_fd()));
+            let arguments = arguments.into_iter().map(OsString::from_vec);
+            let words = [WORKER.into()].into_iter().chain(arguments).collect();
+            // Without one it is not found.
+            (path.unwrap_or_else(|| WORKER.to_owned()).into(), words)
         }
         What::Words { path, arguments } => {
             let arguments = arguments.into_iter().map(OsString::from_vec);
@@ -165,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_login_shell_is_told_so_by_its_name() {
-        let words = |what| words(what, OsStr::new("/bin/bash"));
+        let words = |what| words(what, OsStr::new("/bin/bash"), None);
         let path = OsString::from("/bin/bash");
         assert_eq!(words(What::Login), (path.clone(), vec!["-bash".into()]));
         let command = What::Command(b"echo \xff".to_vec());

@@ -1,0 +1,243 @@
+//! The worker: Podgate's own server of files, which the node entry starts in a container, so that nothing
+//! of the image is needed. It has what any program in that container has, and no more.
+
+use std::io;
+use std::sync::Arc;
+
+use podgate_node_entry::ids::{ContainerName, NotAName, PodUid, User};
+use podgate_node_entry::launch::{Folder, Launch, Program};
+use podgate_node_entry::protocol::{self, Start};
+use podgate_node_entry::report::Failure;
+use podgate_proto::v1::{FilesRights, WorkingDirectory};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::time::{Instant, timeout_at};
+
+use super::pipes::{Input, Output, from_program, to_program};
+use super::request::{FilesRequest, Service};
+use crate::grant::Granted;
+use crate::node_entry::{self, Launcher, NodeEntry};
+use crate::runtime::{self, Runtime, START_TIMEOUT};
+use crate::streams::Streams;
+
+/// Bytes of a user's name that the entry takes.
+const MAX_USER: usize = 256;
+/// Bytes of the sentence with which a worker says that it cannot serve.
+const MAX_SENTENCE: u64 = 1024;
+
+/// Starts workers; one a core.
+#[derive(Debug, Clone)]
+pub(crate) struct Workers {
+    entry: Arc<NodeEntry>,
+    /// It knows the pods.
+    runtime: Arc<dyn Runtime>,
+}
+
+/// A worker that serves.
+pub(crate) struct Worker {
+    pub(crate) streams: Streams,
+    pub(crate) program: node_entry::Program,
+}
+
+/// Why no worker serves.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoWorker {
+    #[error("this node has no node entry")]
+    None,
+    /// A rule of this node, or the container is another.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+    #[error(transparent)]
+    Name(#[from] NotAName),
+    #[error("the container's id is not one of a node's runtime")]
+    Container,
+    #[error(transparent)]
+    Entry(#[from] node_entry::Error),
+    #[error(transparent)]
+    Launcher(#[from] Failure),
+    /// In its own words.
+    #[error("{0}")]
+    Ended(String),
+    #[error("the file server did not come to run in time")]
+    Timeout,
+    #[error("the agent has no descriptor to spare: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl NoWorker {
+    /// Whether the image's own programs may serve instead. Nothing was started, or it could not serve
+    /// there.
+    pub(crate) fn leaves_the_image(&self) -> bool {
+        match self {
+            Self::None | Self::Entry(node_entry::Error::Absent) | Self::Container => true,
+            Self::Entry(node_entry::Error::Refused(reason)) => reason.leaves_the_kubelet(),
+            Self::Launcher(_) | Self::Ended(_) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Workers {
+    pub(crate) fn new(entry: Arc<NodeEntry>, runtime: Arc<dyn Runtime>) -> Self {
+        Self { entry, runtime }
+    }
+
+    /// Starts a worker, and waits until it serves.
+    pub(crate) async fn start(
+        &self,
+        granted: &Granted,
+        user: &str,
+        request: &FilesRequest,
+        folder: WorkingDirectory,
+    ) -> Result<Worker, NoWorker> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        let start = start(granted, user)?;
+        self.runtime.allows(granted).await?;
+        let launch = Launch {
+            program: Program::Worker(arguments(request)),
+            environment: Vec::new(),
+            folder: match folder {
+                WorkingDirectory::Home => Folder::Home,
+                WorkingDirectory::Image | WorkingDirectory::Unspecified => Folder::Stay,
+            },
+        };
+        let (stdin, to_stdin) = to_program()?;
+        let (stdout, mut from_stdout) = from_program()?;
+        let (stderr, from_stderr) = from_program()?;
+        let beside = vec![node_entry::sealed(&launch)?, stdin, stdout, stderr];
+        let started = self.entry.start(start, beside, deadline).await?;
+        tracing::debug!(pid = started.process.pid, "a worker is started");
+        let control = started.beside.into_iter().next();
+        let control = control.ok_or(node_entry::Error::OtherAnswer)?;
+        let run = async {
+            let launcher = Launcher::new(control)?;
+            launcher.ready().await??;
+            if let Some(failure) = launcher.go().await? {
+                return Err(failure.into());
+            }
+            serves(&mut from_stdout, from_stderr).await
+        };
+        let from_stderr = timeout_at(deadline, run)
+            .await
+            .unwrap_or(Err(NoWorker::Timeout))?;
+        let program = started.program;
+        let streams = Streams {
+            input: Box::new(Input::new(to_stdin)),
+            output: Box::new(Output::new(from_stdout, from_stderr, program.end())),
+        };
+        Ok(Worker { streams, program })
+    }
+}
+
+impl Worker {
+    /// Ends it, if it has not ended.
+    pub(crate) async fn end(self) {
+        drop(self.streams);
+        if let Err(error) = self.program.kill().await {
+            tracing::warn!(%error, "a worker was not ended; it ends with its input");
+        }
+    }
+}
+
+/// Waits for the byte by which a worker says that it serves. Without it, what it says on stderr is why.
+async fn serves(
+    stdout: &mut pipe::Receiver,
+    mut stderr: pipe::Receiver,
+) -> Result<pipe::Receiver, NoWorker> {
+    if stdout.read(&mut [0]).await? > 0 {
+        return Ok(stderr);
+    }
+    let mut words = Vec::new();
+    let mut limited = (&mut stderr).take(MAX_SENTENCE);
+    limited.read_to_end(&mut words).await?;
+    let words = String::from_utf8_lossy(&words);
+    let words = words.trim();
+    let words = words.strip_prefix("podgate: ").unwrap_or(words);
+    Err(NoWorker::Ended(match words {
+        "" => "the file server ended at once".to_owned(),
+        words => words.to_owned(),
+    }))
+}
+
+/// As the worker reads them.
+fn arguments(request: &FilesRequest) -> Vec<Vec<u8>> {
+    let mut words: Vec<&[u8]> = vec![b"--tell"];
+    match &request.service {
+        Service::Sftp => {
+            words.push(b"sftp");
+            let FilesRights { read, write, .. } = request.rights;
+            match (read, write) {
+                (true, true) => {}
+                (true, false) => words.extend([b"--only".as_slice(), b"read"]),
+                (false, _) => words.extend([b"--only".as_slice(), b"write"]),
+            }
+        }
+        Service::Scp(scp) => {
+            words.push(b"scp");
+            for (flag, set) in [
+                (b"-r".as_slice(), scp.recursive),
+                (b"-p", scp.preserve),
+                (b"-d", scp.into_folder),
+            ] {
+                words.extend(set.then_some(flag));
+            }
+            words.push(if scp.receive { b"-t" } else { b"-f" });
+            words.push(b"--");
+            words.extend(scp.paths.iter().map(|path| path.as_ref()));
+        }
+    }
+    words.into_iter().map(<[u8]>::to_vec).collect()
+}
+
+fn start(granted: &Granted, user: &str) -> Result<Start, NoWorker> {
+    let id = granted.container_id.split_once("://");
+    let id = id.and_then(|(_, id)| id.to_owned().try_into().ok());
+    // The entry only counts by it.
+    let user: String = user
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let end = user.floor_char_boundary(MAX_USER);
+    Ok(Start {
+        container: id.ok_or(NoWorker::Container)?,
+        pod: PodUid::try_from(granted.uid.clone())?,
+        name: ContainerName::try_from(granted.container.clone())?,
+        user: User::try_from(user.get(..end).unwrap_or_default().to_owned())?,
+        streams: protocol::Streams::Pipes,
+        folder: protocol::Folder::Container,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use podgate_proto::v1::Scp;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_is_told_what_it_may() {
+        let check = |service, read, write, expect: &str| {
+            let rights = FilesRights {
+                read,
+                write,
+                programs: false,
+            };
+            let words = arguments(&FilesRequest { service, rights });
+            assert_eq!(words.join(&b' '), expect.as_bytes());
+        };
+        check(Service::Sftp, true, true, "--tell sftp");
+        check(Service::Sftp, true, false, "--tell sftp --only read");
+        check(Service::Sftp, false, true, "--tell sftp --only write");
+        let scp = |receive| {
+            Service::Scp(Scp {
+                receive,
+                recursive: true,
+                preserve: receive,
+                into_folder: receive,
+                paths: vec![b"/a".as_slice().into()],
+            })
+        };
+        check(scp(true), false, true, "--tell scp -r -p -d -t -- /a");
+        check(scp(false), true, false, "--tell scp -r -f -- /a");
+    }
+}

@@ -1,0 +1,64 @@
+//! Which files a session reads and writes, as its streams of bytes show it on their way. What comes from
+//! a container is taken for no more than what a stranger says, and everything that is kept is bounded.
+
+mod done;
+mod scp;
+mod sftp;
+mod summary;
+
+use podgate_proto::v1::files::Protocol;
+use podgate_proto::v1::open::Action;
+
+#[cfg(test)]
+pub(super) use done::Direction;
+pub(super) use done::FileDone;
+use scp::ScpWatch;
+use sftp::SftpWatch;
+pub(super) use summary::{Summary, Summed};
+
+/// Watches one session of files.
+#[derive(Debug)]
+pub(super) enum FilesWatch {
+    Sftp(SftpWatch),
+    Scp(ScpWatch),
+}
+
+impl FilesWatch {
+    /// That of an action, if it is about files.
+    pub(super) fn of(action: &Action) -> Option<Self> {
+        let Action::Files(files) = action else {
+            return None;
+        };
+        Some(match files.protocol.as_ref()? {
+            Protocol::Sftp(_) => Self::Sftp(SftpWatch::default()),
+            Protocol::Scp(scp) => Self::Scp(ScpWatch::new(scp)),
+        })
+    }
+
+    /// Sees bytes from the client. Answers what is over.
+    pub(super) fn took(&mut self, bytes: &[u8]) -> Vec<FileDone> {
+        match self {
+            Self::Sftp(sftp) => {
+                sftp.took(bytes);
+                Vec::new()
+            }
+            Self::Scp(scp) => scp.took(bytes),
+        }
+    }
+
+    /// Sees bytes to the client. Answers what is over.
+    pub(super) fn gave(&mut self, bytes: &[u8]) -> Vec<FileDone> {
+        match self {
+            Self::Sftp(sftp) => sftp.gave(bytes),
+            Self::Scp(scp) => scp.gave(bytes),
+        }
+    }
+
+    /// What is not over at the end of the session.
+    pub(super) fn unfinished(&mut self) -> Vec<FileDone> {
+        match self {
+            Self::Sftp(sftp) => sftp.unfinished(),
+            Self::Scp(scp) => scp.unfinished(),
+        }
+    }
+}

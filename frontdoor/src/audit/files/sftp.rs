@@ -1,0 +1,217 @@
+//! The files of a session of SFTP: opened, moved, closed, removed, renamed.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use podgate_sftp::heads::{Answered, Asked, Heads, answered, asked};
+
+use super::done::{Direction, FileDone, shown};
+
+/// Requests in flight, files that are open, and bytes of a handle. What is more is not seen.
+const MAX_REQUESTS: usize = 4096;
+const MAX_FILES: usize = 1024;
+const MAX_HANDLE: usize = 256;
+
+#[derive(Debug, Default)]
+pub(in crate::audit) struct SftpWatch {
+    client: Heads,
+    server: Heads,
+    requests: HashMap<u32, Request>,
+    files: HashMap<Vec<u8>, FileDone>,
+}
+
+/// A request that has no answer yet.
+#[derive(Debug)]
+enum Request {
+    Open(FileDone),
+    Close(Vec<u8>),
+    Read(Vec<u8>),
+    Write(Vec<u8>, u32),
+    Change(FileDone),
+}
+
+impl SftpWatch {
+    pub(super) fn took(&mut self, bytes: &[u8]) {
+        let requests = &mut self.requests;
+        self.client.feed(bytes, |head| {
+            if let Some((number, asked)) = asked(head)
+                && requests.len() < MAX_REQUESTS
+                && let Some(request) = Request::of(&asked)
+            {
+                requests.insert(number, request);
+            }
+        });
+    }
+
+    pub(super) fn gave(&mut self, bytes: &[u8]) -> Vec<FileDone> {
+        let (requests, files) = (&mut self.requests, &mut self.files);
+        let mut done = Vec::new();
+        self.server.feed(bytes, |head| {
+            if let Some((number, answer)) = answered(head)
+                && let Some(request) = requests.remove(&number)
+            {
+                done.extend(answer_to(request, answer, files));
+            }
+        });
+        done
+    }
+
+    pub(super) fn unfinished(&mut self) -> Vec<FileDone> {
+        let files = std::mem::take(&mut self.files).into_values();
+        files
+            .map(|file| FileDone {
+                outcome: "unfinished",
+                ..file
+            })
+            .collect()
+    }
+}
+
+impl Request {
+    fn of(asked: &Asked<'_>) -> Option<Self> {
+        let handle = |handle: &[u8]| (handle.len() <= MAX_HANDLE).then(|| handle.to_vec());
+        let file = |path: &[u8], direction| FileDone {
+            path: shown(path),
+            direction,
+            bytes: 0,
+            begun: Instant::now(),
+            outcome: "done",
+        };
+        Some(match *asked {
+            Asked::Open { path, read, write } => Self::Open(file(
+                path,
+                match (read, write) {
+                    (true, true) => Direction::Both,
+                    (_, true) => Direction::Write,
+                    (_, false) => Direction::Read,
+                },
+            )),
+            Asked::Close { handle: it } => Self::Close(handle(it)?),
+            Asked::Read { handle: it } => Self::Read(handle(it)?),
+            Asked::Write { handle: it, bytes } => Self::Write(handle(it)?, bytes),
+            Asked::Remove { path } => Self::Change(file(path, Direction::Remove)),
+            Asked::Rename { from, to } => {
+                let both = [from, b" -> ", to].concat();
+                Self::Change(file(&both, Direction::Rename))
+            }
+        })
+    }
+}
+
+/// What an answer comes to. Answers what is over by it.
+fn answer_to(
+    request: Request,
+    answer: Answered<'_>,
+    files: &mut HashMap<Vec<u8>, FileDone>,
+) -> Option<FileDone> {
+    let failed = |file: FileDone| FileDone {
+        outcome: "failed",
+        ..file
+    };
+    match (request, answer) {
+        (Request::Open(file), Answered::Handle(handle)) => {
+            if files.len() < MAX_FILES && handle.len() <= MAX_HANDLE {
+                files.insert(handle.to_vec(), file);
+            }
+            None
+        }
+        (Request::Open(file), _) => Some(failed(file)),
+        (Request::Read(handle), Answered::Data(bytes)) => {
+            let file = files.get_mut(&handle)?;
+            file.bytes = file.bytes.saturating_add(bytes.into());
+            None
+        }
+        (Request::Write(handle, bytes), Answered::Done) => {
+            let file = files.get_mut(&handle)?;
+            file.bytes = file.bytes.saturating_add(bytes.into());
+            None
+        }
+        (Request::Read(handle) | Request::Write(handle, _), Answered::Failed) => {
+            files.get_mut(&handle)?.outcome = "failed";
+            None
+        }
+        (Request::Close(handle), answer) => {
+            let file = files.remove(&handle)?;
+            Some(match answer {
+                Answered::Failed => failed(file),
+                _ => file,
+            })
+        }
+        (Request::Change(file), Answered::Done) => Some(file),
+        (Request::Change(file), _) => Some(failed(file)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u8, number: u32, parts: &[&[u8]]) -> Vec<u8> {
+        let body = [&[kind][..], &number.to_be_bytes(), &parts.concat()].concat();
+        [&(body.len() as u32).to_be_bytes()[..], &body].concat()
+    }
+
+    fn string(bytes: &[u8]) -> Vec<u8> {
+        [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat()
+    }
+
+    #[test]
+    fn a_file_is_told_once_with_its_size() {
+        let mut watch = SftpWatch::default();
+        let open = |number, flags: u32| {
+            message(
+                3,
+                number,
+                &[&string(b"/a\xff"), &flags.to_be_bytes(), &[0; 4]],
+            )
+        };
+        let status = |number, code: u32| message(101, number, &[&code.to_be_bytes()]);
+        let (handle, chunk) = (string(b"h"), string(&[0; 1000]));
+        watch.took(&open(1, 0b11010));
+        assert!(watch.gave(&message(102, 1, &[&handle])).is_empty());
+        for number in 2..5 {
+            watch.took(&message(6, number, &[&handle, &[0; 8], &chunk]));
+        }
+        assert!(
+            watch
+                .gave(&[status(3, 0), status(2, 0), status(4, 4)].concat())
+                .is_empty()
+        );
+        watch.took(&message(4, 5, &[&handle]));
+        let done = watch.gave(&status(5, 0));
+        let [file] = done.as_slice() else {
+            panic!("{done:?}");
+        };
+        assert_eq!((file.path.as_str(), file.bytes), (r"/a\xff", 2000));
+        assert_eq!((file.direction, file.outcome), (Direction::Write, "failed"));
+        // It never came to be open; the other never came to be closed.
+        watch.took(&open(6, 1));
+        let done = watch.gave(&status(6, 2));
+        assert_eq!(done.len(), 1);
+        assert_eq!(
+            (done[0].direction, done[0].outcome),
+            (Direction::Read, "failed")
+        );
+        watch.took(&open(7, 3));
+        watch.gave(&message(102, 7, &[&handle]));
+        watch.took(&message(5, 8, &[&handle, &[0; 12]]));
+        watch.gave(&message(103, 8, &[&chunk]));
+        let left = watch.unfinished();
+        assert_eq!((left[0].direction, left[0].bytes), (Direction::Both, 1000));
+        assert_eq!(left[0].outcome, "unfinished");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut watch = SftpWatch::default();
+        for number in 0..3 * MAX_REQUESTS as u32 {
+            watch.took(&message(3, number, &[&string(b"a"), &[0; 8]]));
+        }
+        assert_eq!(watch.requests.len(), MAX_REQUESTS);
+        for number in 0..MAX_REQUESTS as u32 {
+            watch.gave(&message(102, number, &[&string(&number.to_be_bytes())]));
+        }
+        assert_eq!(watch.files.len(), MAX_FILES);
+    }
+}
