@@ -62,14 +62,6 @@ impl Activity {
         }
     }
 
-    /// The word of what has started it.
-    pub(crate) fn runtime(&self) -> &'static str {
-        match self {
-            Self::Program(program) => program.handle.runtime(),
-            Self::Worker(..) => "direct",
-        }
-    }
-
     /// Forgets what has ended by itself, and ends what has not.
     pub(crate) async fn end(self, is_over: bool) {
         match self {

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::audit::Audit;
 use crate::config::{Choice as Chosen, Config};
 use crate::files::Workers;
+use crate::forward::Forwards;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
 use crate::node_entry::NodeEntry;
@@ -67,6 +68,8 @@ impl Core {
         for entry in &left {
             node.claim(entry.trace());
         }
+        let entry = config.node_entry.clone();
+        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry_connected.clone()));
         let services = ProgramServices::new(
             journal,
             config.hang_up_grace,
@@ -74,7 +77,12 @@ impl Core {
             shutdown.stopped.clone(),
         );
         let shared = Shared {
-            quotas: Quotas::new(config.sessions, config.transfers, config.openings),
+            quotas: Quotas::new(
+                config.sessions,
+                config.transfers,
+                config.forwards,
+                config.openings,
+            ),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),
@@ -116,6 +124,7 @@ impl Core {
                     .entry
                     .as_ref()
                     .map(|entry| Workers::new(Arc::clone(entry), Arc::<Kubelet>::clone(&kubelet)));
+                let forwards = Forwards::new(Arc::<Kubelet>::clone(&kubelet));
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
@@ -123,7 +132,8 @@ impl Core {
                     let programs = programs.clone();
                     tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }
-                let service = Service::new(Arc::clone(&self.shared), programs, workers);
+                let services = (programs, workers, forwards);
+                let service = Service::new(Arc::clone(&self.shared), services);
                 let identity = Arc::clone(&self.identity);
                 let metrics = Arc::clone(&self.shared.metrics);
                 listener::serve(accepted, service, identity, metrics, self.closed.clone()).await;

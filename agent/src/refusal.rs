@@ -10,6 +10,7 @@ use crate::files::{self, NoWorker};
 use crate::grant;
 use crate::node_entry;
 use crate::runtime::Error;
+use crate::runtime::dialer;
 
 /// A refused session.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Refusal {
 
     /// An action of the protocol that this agent does not serve.
     pub(crate) fn unsupported() -> Self {
-        let message = "the agent on the pod's node serves only shells, commands and files";
+        let message = "the agent on the pod's node serves only shells, commands, files and connections to the pod's ports";
         Self::same(Reason::Unsupported, message.to_owned())
     }
 
@@ -100,6 +101,16 @@ impl From<grant::Error> for Refusal {
             Reason::Grant
         };
         Self::same(reason, error.to_string())
+    }
+}
+
+impl From<dialer::Error> for Refusal {
+    fn from(error: dialer::Error) -> Self {
+        match error {
+            dialer::Error::NotConnected(words) => Self::same(Reason::Connect, words),
+            dialer::Error::NeedsEntry => Self::same(Reason::Unsupported, error.to_string()),
+            dialer::Error::Runtime(error) => error.into(),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use crate::admit::{self, Admitted, Served};
 use crate::answers::{Answers, Held};
 use crate::audit::{AcceptedGrant, Audit, Ended};
 use crate::files::Workers;
+use crate::forward::Forwards;
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
 use crate::program::Programs;
@@ -68,14 +69,19 @@ pub(crate) struct Service {
     programs: Programs,
     /// Where there is a node entry.
     workers: Option<Workers>,
+    forwards: Forwards,
 }
 
 impl Service {
-    pub(crate) fn new(shared: Arc<Shared>, programs: Programs, workers: Option<Workers>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        (programs, workers, forwards): (Programs, Option<Workers>, Forwards),
+    ) -> Self {
         Self {
             shared,
             programs,
             workers,
+            forwards,
         }
     }
 
@@ -225,7 +231,16 @@ impl Service {
         };
         let streams = (inbound, outbound);
         let (granted, served) = (admitted.granted, admitted.served);
-        let outcome = self.run(&session, granted, served, opened, streams).await;
+        let outcome = match served {
+            Served::Dial(dial) => {
+                let rest = (&shared.stopped, &session.moved);
+                let carried = self.forwards.serve(&granted, &dial, opened, streams, rest);
+                let outcome = carried.await;
+                self.ended(&session, None, outcome, None);
+                outcome
+            }
+            served => self.run(&session, granted, served, opened, streams).await,
+        };
         drop(slot);
         outcome
     }
@@ -342,6 +357,11 @@ impl Service {
                     .files(granted, (user, &session.id), (&files, folder))
                     .await
             }
+            // `Forwards` carries it.
+            Served::Dial(_) => Err(NoActivity {
+                refusal: Refusal::unsupported(),
+                failed: None,
+            }),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod choice;
 mod contract;
+pub(crate) mod dialer;
 pub(crate) mod direct;
 mod error;
 pub(crate) mod kubelet;

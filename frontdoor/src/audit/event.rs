@@ -86,6 +86,8 @@ pub(crate) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     asked_sha256: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tty: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
@@ -187,6 +189,12 @@ impl<'a> Event<'a> {
             (self.asked_bytes, self.asked_sha256) = asked.whole().unzip();
         }
         self.tty = Some(*tty);
+        self
+    }
+
+    /// Adds what a forward leads to in the pod.
+    pub(super) fn address(mut self, address: &'a str) -> Self {
+        self.address = Some(self.text("address", address));
         self
     }
 

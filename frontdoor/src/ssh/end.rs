@@ -14,6 +14,8 @@ pub(super) struct Exit {
 pub(super) enum End {
     /// Its program ended.
     Exited(Exit),
+    /// It was a connection, and both of its directions have ended.
+    Closed,
     /// The client closed the channel or went away.
     ClientGone,
     /// It could not begin or go on.
@@ -31,6 +33,7 @@ impl End {
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Exited(_) => "exited",
+            Self::Closed => "closed",
             Self::ClientGone => "client_gone",
             Self::Failed(_) => "failed",
             Self::Stopped(_) => "stopped",
@@ -50,7 +53,7 @@ impl End {
     /// The line that its user reads.
     pub(super) fn line(&self) -> Option<&str> {
         match self {
-            Self::Exited(_) | Self::ClientGone => None,
+            Self::Exited(_) | Self::Closed | Self::ClientGone => None,
             Self::Failed(line) | Self::Stopped(line) | Self::Idle(line) | Self::Revoked(line) => {
                 Some(line)
             }

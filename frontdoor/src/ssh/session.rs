@@ -174,7 +174,7 @@ impl Task {
     async fn tell(&self, end: &End, write: &ChannelWriteHalf<Msg>) {
         match end {
             End::Exited(exit) => self.exited(exit, write).await,
-            End::ClientGone => {}
+            End::Closed | End::ClientGone => {}
             End::Idle(line) | End::Revoked(line) => self.fail(line, write).await,
             End::Failed(line) | End::Stopped(line) => {
                 tracing::warn!(line, "session failed");

@@ -8,6 +8,7 @@ mod error;
 mod identify;
 mod items;
 mod pods;
+mod port_forward;
 mod program;
 mod state;
 mod terminal;
@@ -20,17 +21,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use podgate_process::mtls;
+use podgate_proto::v1::Address;
 use podgate_proto::v1::exec::Program;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::contract::{NotStarted, Runtime, Start, Started};
+use super::dialer::{self, Dialer};
 use super::error::{self as legs, Failure, START_TIMEOUT};
 use super::running::Running;
 use super::trace;
 use super::trace::kubelet::{Trace, Words};
 use crate::command;
+use crate::connection::Connection;
 use crate::exec::{self, Input, Output};
 use crate::grant::{Deny, Granted};
 use crate::shell::hangup::Leader;
@@ -243,6 +247,29 @@ impl Runtime for Kubelet {
             }
         }
         None
+    }
+}
+
+#[async_trait]
+impl Dialer for Kubelet {
+    async fn dial(
+        &self,
+        granted: &Granted,
+        address: &Address,
+    ) -> Result<Connection, dialer::Error> {
+        let port = port_forward::loopback(address).ok_or(dialer::Error::NeedsEntry)?;
+        let dialled = timeout(START_TIMEOUT, self.client.port_forward(granted, port));
+        match dialled.await.unwrap_or(Err(Error::StartTimeout)) {
+            Ok(connection) => Ok(connection),
+            Err(Error::PortForward(exec::port_forward::Error::NotConnected(words))) => {
+                Err(dialer::Error::NotConnected(words))
+            }
+            Err(error) => Err(legs::Error::from(error).into()),
+        }
+    }
+
+    async fn until_gone(&self, granted: &Granted) -> String {
+        Runtime::until_gone(self, granted).await
     }
 }
 

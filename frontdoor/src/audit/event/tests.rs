@@ -63,6 +63,7 @@ fn the_page_has_every_field() {
     let mut event = Event::accepted(&identity, "d")
         .from(([192, 0, 2, 1], 1).into(), Via::Jump, "web-0")
         .program(&program)
+        .address("db:5432")
         .refusal("rule", "c")
         .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
     let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
@@ -83,7 +84,7 @@ fn the_page_has_every_field() {
         .iter()
         .flat_map(|event| event.as_object().unwrap().keys());
     let fields: std::collections::BTreeSet<_> = fields.collect();
-    assert_eq!(fields.len(), 38, "{fields:?}");
+    assert_eq!(fields.len(), 39, "{fields:?}");
     for field in fields {
         assert!(page.contains(&format!("`{field}`")), "{field}");
     }
