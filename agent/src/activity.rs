@@ -11,6 +11,9 @@ use crate::program::{FailedStart, Handle, NotStarted, Program, ProgramSupervisor
 use crate::refusal::Refusal;
 use crate::streams::Streams;
 
+/// What starts workers, in audit events: the runtime that is the node's own.
+const WORKERS: &str = "direct";
+
 /// What a session runs.
 pub(crate) enum Activity {
     Program(Program),
@@ -37,6 +40,14 @@ pub(crate) struct Starts<'a> {
 }
 
 impl Activity {
+    /// The word of what has started it.
+    pub(crate) fn runtime(&self) -> &'static str {
+        match self {
+            Self::Program(program) => program.handle.runtime(),
+            Self::Worker(..) => WORKERS,
+        }
+    }
+
     /// Its bytes, and what else it needs meanwhile.
     pub(crate) fn parts(&mut self) -> (&mut Streams, ProgramSupervisor, Attendant<'_>) {
         match self {
@@ -80,16 +91,14 @@ impl Attendant<'_> {
 }
 
 impl Starts<'_> {
-    /// Starts a program in this folder.
+    /// Starts a program in this folder, for a user in a session.
     pub(crate) async fn program(
         &self,
         granted: &Granted,
-        session: &str,
+        who: (&str, &str),
         (exec, folder): (&Exec, WorkingDirectory),
     ) -> Result<Program, NoActivity> {
-        let start = self
-            .programs
-            .start(granted.clone(), session, (exec, folder));
+        let start = self.programs.start(granted.clone(), who, (exec, folder));
         start
             .await
             .map_err(|NotStarted { error, failed }| NoActivity {
@@ -102,7 +111,7 @@ impl Starts<'_> {
     pub(crate) async fn files(
         &self,
         granted: &Granted,
-        (session, user): (&str, &str),
+        (user, session): (&str, &str),
         (files, folder): (&FilesRequest, WorkingDirectory),
     ) -> Result<Activity, NoActivity> {
         let started = match self.workers {
@@ -133,7 +142,9 @@ impl Starts<'_> {
         }
         tracing::info!(%error, "the image's own programs serve files");
         let exec = files::program(&files.service);
-        let mut program = self.program(granted, session, (&exec, folder)).await?;
+        let mut program = self
+            .program(granted, (user, session), (&exec, folder))
+            .await?;
         let output = program.streams.output;
         program.streams.output = Box::new(OrMissing::new(output, &files.service));
         Ok(Activity::Program(program))

@@ -38,6 +38,8 @@ pub struct Config {
     pub(crate) sessions: Most,
     /// How many may serve files.
     pub(crate) transfers: Most,
+    /// How many may be connections to the pods' ports.
+    pub(crate) forwards: Most,
     /// How many requests for a session may wait to become one.
     pub openings: usize,
     pub journal_bytes: u64,
@@ -124,6 +126,10 @@ struct File {
     transfers: NonZeroU16,
     #[serde(default = "default_transfers_per_user")]
     transfers_per_user: NonZeroU16,
+    #[serde(default = "default_forwards")]
+    forwards: NonZeroU16,
+    #[serde(default = "default_forwards_per_user")]
+    forwards_per_user: NonZeroU16,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -157,6 +163,14 @@ fn default_transfers() -> NonZeroU16 {
 
 fn default_transfers_per_user() -> NonZeroU16 {
     const { NonZeroU16::new(100).expect("it is not 0") }
+}
+
+fn default_forwards() -> NonZeroU16 {
+    const { NonZeroU16::new(4000).expect("it is not 0") }
+}
+
+fn default_forwards_per_user() -> NonZeroU16 {
+    const { NonZeroU16::new(2000).expect("it is not 0") }
 }
 
 fn default_openings() -> NonZeroU16 {
@@ -213,6 +227,7 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         audit: file.audit.check()?,
         sessions: most(file.sessions, file.sessions_per_user),
         transfers: most(file.transfers, file.transfers_per_user),
+        forwards: most(file.forwards, file.forwards_per_user),
         openings: usize::from(file.openings.get()),
         journal_bytes: file.journal_bytes.get(),
         drain: Duration::from_secs(file.drain_seconds),
@@ -282,6 +297,8 @@ mod tests {
             "sessionsPerUser",
         );
         check("transfers: 500", "transfers: 0", "transfers");
+        check("forwards: 4000", "forwards: 0", "forwards");
+        check("forwardsPerUser: 2000", "forwardsPerUser: 0", "PerUser");
         check("transfersPerUser: 100", "transfersPerUser: 0", "PerUser");
         check("drainSeconds: 30", "drainSeconds: soon", "drainSeconds");
         check("  level: info ", "  level: a=b=c", "log: ");

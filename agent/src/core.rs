@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
-use crate::config::Config;
+use crate::config::{Choice as Chosen, Config};
 use crate::files::Workers;
+use crate::forward::Forwards;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
 use crate::node_entry::NodeEntry;
@@ -23,7 +24,9 @@ use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
 use crate::quotas::Quotas;
+use crate::runtime::direct::Direct;
 use crate::runtime::kubelet::{self, Kubelet, NodeState};
+use crate::runtime::{Choice, Runtime};
 use crate::service::{Service, Shared};
 
 /// Between two looks at what other agents of this node have left.
@@ -34,7 +37,9 @@ pub(crate) struct Core {
     kubelet: kubelet::Config,
     identity: Arc<Identity>,
     node: Arc<NodeState>,
+    /// Unless only the kubelet starts programs.
     entry: Option<Arc<NodeEntry>>,
+    runtime: Chosen,
     services: Arc<ProgramServices>,
     /// What an earlier agent has not ended. The first core takes it.
     left: Mutex<Vec<JournalEntry>>,
@@ -60,11 +65,11 @@ impl Core {
         let helper = config.node_helper.clone();
         let helper = helper.map(|socket| NodeHelper::new(socket, metrics.helper.clone()));
         let node = NodeState::new(helper);
-        let entry = config.node_entry.clone();
-        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry_connected.clone()));
         for entry in &left {
             node.claim(entry.trace());
         }
+        let entry = config.node_entry.clone();
+        let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry_connected.clone()));
         let services = ProgramServices::new(
             journal,
             config.hang_up_grace,
@@ -72,7 +77,12 @@ impl Core {
             shutdown.stopped.clone(),
         );
         let shared = Shared {
-            quotas: Quotas::new(config.sessions, config.transfers, config.openings),
+            quotas: Quotas::new(
+                config.sessions,
+                config.transfers,
+                config.forwards,
+                config.openings,
+            ),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),
@@ -86,6 +96,7 @@ impl Core {
             identity: Arc::new(identity),
             node: Arc::new(node),
             entry,
+            runtime: config.runtime,
             services: Arc::new(services),
             left: Mutex::new(left),
             stays: AtomicBool::new(false),
@@ -108,14 +119,12 @@ impl Core {
         match kubelet {
             Ok(kubelet) => {
                 let kubelet = Arc::new(kubelet);
-                let programs =
-                    Programs::new(Arc::<Kubelet>::clone(&kubelet), Arc::clone(&self.services));
-                let workers = self.entry.as_ref().map(|entry| {
-                    let (entry, closed) = (Arc::clone(entry), self.closed.clone());
-                    let stays = Arc::clone(&entry);
-                    tasks.spawn(async move { stays.stay(&closed).await });
-                    Workers::new(entry, Arc::<Kubelet>::clone(&kubelet))
-                });
+                let programs = self.programs(Arc::clone(&kubelet));
+                let workers = self
+                    .entry
+                    .as_ref()
+                    .map(|entry| Workers::new(Arc::clone(entry), Arc::<Kubelet>::clone(&kubelet)));
+                let forwards = Forwards::new(Arc::<Kubelet>::clone(&kubelet));
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
@@ -123,7 +132,8 @@ impl Core {
                     let programs = programs.clone();
                     tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }
-                let service = Service::new(Arc::clone(&self.shared), programs, workers);
+                let services = (programs, workers, forwards);
+                let service = Service::new(Arc::clone(&self.shared), services);
                 let identity = Arc::clone(&self.identity);
                 let metrics = Arc::clone(&self.shared.metrics);
                 listener::serve(accepted, service, identity, metrics, self.closed.clone()).await;
@@ -132,6 +142,22 @@ impl Core {
         }
         tasks.close();
         tasks.wait().await;
+    }
+
+    /// What starts programs: the node entry before the kubelet, where there is one.
+    fn programs(&self, kubelet: Arc<Kubelet>) -> Programs {
+        let starts = self.shared.metrics.starts.clone();
+        let direct = self.entry.as_ref();
+        let choice = match direct.filter(|_| self.runtime != Chosen::Kubelet) {
+            None => Choice::new(Arc::clone(&kubelet) as Arc<dyn Runtime>, None, starts),
+            Some(entry) => {
+                let direct = Direct::new(Arc::clone(entry), Arc::clone(&kubelet));
+                let other = (self.runtime == Chosen::Auto)
+                    .then(|| Arc::clone(&kubelet) as Arc<dyn Runtime>);
+                Choice::new(Arc::new(direct), other, starts)
+            }
+        };
+        Programs::new(choice, kubelet, Arc::clone(&self.services))
     }
 
     /// Ends what an earlier agent has left. It counts as sessions.

@@ -4,11 +4,15 @@ pub mod config;
 
 mod activity;
 mod admit;
+mod answers;
 mod audit;
+mod command;
+mod connection;
 mod core;
 mod exec;
 mod exit;
 mod files;
+mod forward;
 mod grant;
 mod listener;
 mod metrics;

@@ -22,14 +22,13 @@ pub(crate) struct Metrics {
     pub bytes: Bytes,
     /// From the request to the running program.
     pub start_seconds: Histogram,
+    pub starts: StartMetrics,
     pub hangups: Outcomes,
     pub hangups_waiting: Gauge,
     /// Sessions that a limit refused.
     pub refused: Family<Limit, Counter>,
     /// What serves files, by what it is.
     pub file_servers: Outcomes,
-    /// 1 while the node entry is connected.
-    pub entry_connected: Gauge,
     pub helper: HelperMetrics,
     pub audit_events: Outcomes,
     /// Sessions that are not in the journal.
@@ -47,6 +46,61 @@ pub(crate) struct Metrics {
 pub(crate) struct Limit {
     /// The limit's key in the configuration.
     limit: &'static str,
+}
+
+/// Starts of programs, by what starts them.
+#[derive(Debug, Clone)]
+pub(crate) struct StartMetrics {
+    starts: Family<StartLabels, Counter>,
+    seconds: Family<RuntimeLabel, Histogram, fn() -> Histogram>,
+    /// Starts that the node entry has left to the kubelet, by reason.
+    pub instead: Outcomes,
+}
+
+/// The labels `runtime` and `outcome`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StartLabels {
+    runtime: &'static str,
+    outcome: &'static str,
+}
+
+/// The label `runtime`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RuntimeLabel {
+    runtime: &'static str,
+}
+
+impl StartMetrics {
+    fn new(registry: &mut Registry) -> Self {
+        let seconds = Family::new_with_constructor(start_buckets as fn() -> Histogram);
+        Self {
+            starts: registry.add("starts", "Starts of programs, by runtime and outcome"),
+            seconds: registry.put_in(
+                Unit::Seconds,
+                "start",
+                "Time that a runtime takes to start a program",
+                seconds,
+            ),
+            instead: registry.add(
+                "kubelet_instead",
+                "Starts that were left to the kubelet, by reason",
+            ),
+        }
+    }
+
+    /// Counts a start that a runtime has tried.
+    pub(crate) fn tried(&self, runtime: &'static str, outcome: &'static str, after: Duration) {
+        let labels = StartLabels { runtime, outcome };
+        self.starts.get_or_create(&labels).inc();
+        if outcome == "started" {
+            let seconds = self.seconds.get_or_create(&RuntimeLabel { runtime });
+            seconds.observe(after.as_secs_f64());
+        }
+    }
+}
+
+fn start_buckets() -> Histogram {
+    Histogram::new(exponential_buckets(0.005, 2.0, 12))
 }
 
 /// The node helper, as the agent sees it.
@@ -102,7 +156,7 @@ impl<'a> Moved<'a> {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::new("podgate_agent");
-        let start = Histogram::new(exponential_buckets(0.005, 2.0, 12));
+        let start = start_buckets();
         Self {
             sessions_active: registry.add("sessions_active", "Running sessions"),
             sessions: EndedSessions::new(&mut registry),
@@ -116,6 +170,7 @@ impl Metrics {
                 "Time from the request until the program runs",
                 start,
             ),
+            starts: StartMetrics::new(&mut registry),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),
             hangups_waiting: registry.add(
                 "hangups_waiting",
@@ -126,7 +181,6 @@ impl Metrics {
                 "file_servers",
                 "Starts of what serves files, by outcome: the worker, or the image's own programs",
             ),
-            entry_connected: registry.add("entry_connected", "Whether the node entry is connected"),
             helper: HelperMetrics {
                 replaced: registry.add(
                     "helper_replaced",

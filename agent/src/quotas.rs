@@ -19,6 +19,7 @@ pub(crate) enum Full {
 pub(crate) enum Kind {
     Exec,
     Files,
+    Dial,
 }
 
 impl Kind {
@@ -26,6 +27,7 @@ impl Kind {
         match served {
             Served::Exec(..) => Self::Exec,
             Served::Files(..) => Self::Files,
+            Served::Dial(_) => Self::Dial,
         }
     }
 
@@ -33,6 +35,7 @@ impl Kind {
         match self {
             Self::Exec => "sessions",
             Self::Files => "file transfers",
+            Self::Dial => "forwarded connections",
         }
     }
 }
@@ -45,6 +48,8 @@ impl Full {
             Self::Node(Kind::Exec) => "sessions",
             Self::User(Kind::Files) => "transfersPerUser",
             Self::Node(Kind::Files) => "transfers",
+            Self::User(Kind::Dial) => "forwardsPerUser",
+            Self::Node(Kind::Dial) => "forwards",
         }
     }
 }
@@ -70,6 +75,7 @@ pub(crate) struct Most {
 pub(crate) struct Quotas {
     exec: Arc<Quota>,
     files: Arc<Quota>,
+    dial: Arc<Quota>,
     openings: Arc<Quota>,
 }
 
@@ -94,10 +100,11 @@ struct Taken {
 }
 
 impl Quotas {
-    pub(crate) fn new(exec: Most, files: Most, openings: usize) -> Self {
+    pub(crate) fn new(exec: Most, files: Most, dial: Most, openings: usize) -> Self {
         Self {
             exec: Quota::new(exec),
             files: Quota::new(files),
+            dial: Quota::new(dial),
             openings: Quota::new(Most {
                 all: openings,
                 of_a_user: openings,
@@ -107,7 +114,7 @@ impl Quotas {
 
     /// How many sessions and requests there may be together.
     pub(crate) fn most(&self) -> usize {
-        let quotas = [&self.exec, &self.files, &self.openings];
+        let quotas = [&self.exec, &self.files, &self.dial, &self.openings];
         quotas.into_iter().map(|quota| quota.most.all).sum()
     }
 
@@ -122,6 +129,7 @@ impl Quotas {
         let quota = match kind {
             Kind::Exec => &self.exec,
             Kind::Files => &self.files,
+            Kind::Dial => &self.dial,
         };
         Quota::claim(quota, user, kind)
     }
@@ -181,7 +189,7 @@ mod tests {
     #[test]
     fn a_user_has_a_share_of_the_node() {
         let most = |all, of_a_user| Most { all, of_a_user };
-        let quotas = Quotas::new(most(3, 2), most(1, 1), 1);
+        let quotas = Quotas::new(most(3, 2), most(1, 1), most(1, 1), 1);
         let claim = |user| {
             quotas.claim(
                 &Served::Exec(Exec::default(), WorkingDirectory::Image),
@@ -216,7 +224,7 @@ mod tests {
             all: 1,
             of_a_user: 1,
         };
-        let quotas = Quotas::new(one, one, 1);
+        let quotas = Quotas::new(one, one, one, 1);
         let slot = quotas.open().unwrap();
         let other = slot.clone();
         drop(slot);

@@ -10,6 +10,7 @@ use crate::files::{self, NoWorker};
 use crate::grant;
 use crate::node_entry;
 use crate::runtime::Error;
+use crate::runtime::dialer;
 
 /// A refused session.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Refusal {
 
     /// An action of the protocol that this agent does not serve.
     pub(crate) fn unsupported() -> Self {
-        let message = "the agent on the pod's node serves only shells, commands and files";
+        let message = "the agent on the pod's node serves only shells, commands, files and connections to the pod's ports";
         Self::same(Reason::Unsupported, message.to_owned())
     }
 
@@ -103,6 +104,16 @@ impl From<grant::Error> for Refusal {
     }
 }
 
+impl From<dialer::Error> for Refusal {
+    fn from(error: dialer::Error) -> Self {
+        match error {
+            dialer::Error::NotConnected(words) => Self::same(Reason::Connect, words),
+            dialer::Error::NeedsEntry => Self::same(Reason::Unsupported, error.to_string()),
+            dialer::Error::Runtime(error) => error.into(),
+        }
+    }
+}
+
 impl From<files::Error> for Refusal {
     fn from(error: files::Error) -> Self {
         let reason = match error {
@@ -142,7 +153,10 @@ impl From<Error> for Refusal {
             Error::Changed(failure) => (Reason::PodChanged, failure.sentence),
             Error::Denied(error) => return error.into(),
             Error::Invalid(failure) => (Reason::Command, failure.sentence),
-            Error::Runtime(failure) => (Reason::Exec, failure.sentence),
+            Error::Runtime(failure) | Error::Elsewhere { failure, .. } => {
+                (Reason::Exec, failure.sentence)
+            }
+            Error::Full(failure) => (Reason::Full, failure.sentence),
             Error::NoShell => (
                 Reason::NoShell,
                 "this image has no shell; run one of its programs instead: ssh TARGET /path/to/program ARGUMENTS".into(),

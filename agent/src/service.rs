@@ -12,12 +12,11 @@ use podgate_proto::limits::RELEASE;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::agent_server::Agent;
 use podgate_proto::v1::frontdoor_message::Message as FromFrontdoor;
-use podgate_proto::v1::{Action, AgentMessage, FrontdoorMessage, Open, Opened, open};
+use podgate_proto::v1::{Action, FrontdoorMessage, Open, Opened, open};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,8 +26,10 @@ use tracing::Instrument;
 
 use crate::activity::{Activity, NoActivity, Starts};
 use crate::admit::{self, Admitted, Served};
+use crate::answers::{Answers, Held};
 use crate::audit::{AcceptedGrant, Audit, Ended};
 use crate::files::Workers;
+use crate::forward::Forwards;
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
 use crate::program::Programs;
@@ -68,14 +69,19 @@ pub(crate) struct Service {
     programs: Programs,
     /// Where there is a node entry.
     workers: Option<Workers>,
+    forwards: Forwards,
 }
 
 impl Service {
-    pub(crate) fn new(shared: Arc<Shared>, programs: Programs, workers: Option<Workers>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        (programs, workers, forwards): (Programs, Option<Workers>, Forwards),
+    ) -> Self {
         Self {
             shared,
             programs,
             workers,
+            forwards,
         }
     }
 
@@ -96,13 +102,14 @@ struct Session<'a> {
 
 #[tonic::async_trait]
 impl Agent for Service {
-    type SessionStream = ReceiverStream<Result<AgentMessage, Status>>;
+    type SessionStream = Answers;
 
     async fn session(
         &self,
         request: Request<Streaming<FrontdoorMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbound, messages) = mpsc::channel(OUTBOUND);
+        let answers = Answers::new(messages);
         let this = self.clone();
         let from = request.extensions().get::<Peer>();
         let from = from.and_then(|peer| peer.get_ref().remote_addr());
@@ -118,14 +125,17 @@ impl Agent for Service {
             })
             .await,
             slot: None,
+            held: answers.held(),
         };
         if opening.first.is_none() {
-            opening.slot = Some(self.shared.quotas.open().ok_or_else(|| self.overrun())?);
+            let slot = self.shared.quotas.open().ok_or_else(|| self.overrun())?;
+            opening.held.hold(&slot);
+            opening.slot = Some(slot);
         }
         self.shared
             .sessions
             .spawn(async move { this.serve(opening, inbound, outbound, from).await });
-        Ok(Response::new(ReceiverStream::new(messages)))
+        Ok(Response::new(answers))
     }
 }
 
@@ -135,6 +145,8 @@ struct Opening {
     first: Option<Option<Result<FrontdoorMessage, Status>>>,
     /// The slot of a stream whose first message did not come with it.
     slot: Option<Slot>,
+    /// What the session's answers hold until they are read.
+    held: Held,
 }
 
 impl Service {
@@ -203,6 +215,7 @@ impl Service {
                 return "refused";
             }
         };
+        opening.held.hold(&slot);
         drop(opening);
         let opened = Opened {
             version: admitted.version,
@@ -218,7 +231,16 @@ impl Service {
         };
         let streams = (inbound, outbound);
         let (granted, served) = (admitted.granted, admitted.served);
-        let outcome = self.run(&session, granted, served, opened, streams).await;
+        let outcome = match served {
+            Served::Dial(dial) => {
+                let rest = (&shared.stopped, &session.moved);
+                let carried = self.forwards.serve(&granted, &dial, opened, streams, rest);
+                let outcome = carried.await;
+                self.ended(&session, None, outcome, None);
+                outcome
+            }
+            served => self.run(&session, granted, served, opened, streams).await,
+        };
         drop(slot);
         outcome
     }
@@ -227,6 +249,7 @@ impl Service {
     async fn refuse(&self, opening: Opening, outbound: &session::Outbound, refusal: Refusal) {
         match opening.slot.or_else(|| self.shared.quotas.open()) {
             Some(slot) => {
+                opening.held.hold(&slot);
                 refuse(outbound, refusal).await;
                 drop(slot);
             }
@@ -269,7 +292,7 @@ impl Service {
         let mut activity = match started {
             Ok(started) => started,
             Err(NoActivity { refusal, failed }) => {
-                self.ended(session, "refused", None);
+                self.ended(session, None, "refused", None);
                 refuse(&outbound, refusal).await;
                 if let Some(failed) = failed {
                     Box::pin(failed.end()).await;
@@ -279,7 +302,7 @@ impl Service {
         };
         self.shared.metrics.started(session.begun.elapsed());
         tracing::info!(
-            user = session.user, action = session.action.word(),
+            user = session.user, action = session.action.word(), runtime = activity.runtime(),
             namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
             "session begins"
         );
@@ -302,7 +325,8 @@ impl Service {
             }
         };
         tracing::info!(?end, "session ends");
-        self.ended(session, end.word(), end.status());
+        let runtime = Some(activity.runtime());
+        self.ended(session, runtime, end.word(), end.status());
         // A hang-up takes time, and the frontdoor need not wait for it.
         drop((inbound, outbound));
         Box::pin(activity.end(end.is_over())).await;
@@ -323,15 +347,21 @@ impl Service {
         };
         match served {
             Served::Exec(exec, folder) => {
-                let program = starts.program(granted, &session.id, (&exec, folder));
+                let program =
+                    starts.program(granted, (&session.user, &session.id), (&exec, folder));
                 program.await.map(Activity::Program)
             }
             Served::Files(files, folder) => {
                 let user = &session.user;
                 starts
-                    .files(granted, (&session.id, user), (&files, folder))
+                    .files(granted, (user, &session.id), (&files, folder))
                     .await
             }
+            // `Forwards` carries it.
+            Served::Dial(_) => Err(NoActivity {
+                refusal: Refusal::unsupported(),
+                failed: None,
+            }),
         }
     }
 
@@ -350,9 +380,15 @@ impl Service {
     }
 
     /// Records a session's end.
-    fn ended(&self, session: &Session<'_>, outcome: &'static str, status: Option<u8>) {
+    fn ended(
+        &self,
+        session: &Session<'_>,
+        runtime: Option<&'static str>,
+        outcome: &'static str,
+        status: Option<u8>,
+    ) {
         let (moved, after) = (session.moved.both(), session.begun.elapsed());
-        let end = Ended::new(&session.id, outcome, status, moved, after);
+        let end = Ended::new(&session.id, (outcome, status), runtime, moved, after);
         self.shared.audit.ended(&end);
     }
 }

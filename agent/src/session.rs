@@ -1,6 +1,8 @@
 //! One session: the frontdoor's stream on one side, the input and output of any action on the other.
 //! Each direction has its own credit, and waits only for its own reader.
 
+mod connection;
+mod cut_short;
 mod end;
 mod input;
 mod outbound;
@@ -10,7 +12,6 @@ mod supervisor;
 use std::future::pending;
 
 use podgate_proto::flow::MAX_WAITING;
-use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::{FrontdoorMessage, TerminalSize};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
@@ -19,18 +20,22 @@ use tonic::Status;
 
 use crate::metrics::Moved;
 use crate::streams::{Input, Output};
+pub(crate) use connection::carry;
+use cut_short::cut_short;
 pub(crate) use end::End;
 use input::{Flow, feed, receive};
 pub(crate) use outbound::{Outbound, last_words, tell};
 use output::give;
 pub(crate) use supervisor::Supervisor;
-use supervisor::over;
+
+/// What a frontdoor sends.
+pub(crate) type Message = Result<FrontdoorMessage, Status>;
 
 /// Carries a session from its start to its end.
 pub(crate) async fn run(
     (input, output): (&mut dyn Input, &mut dyn Output),
     supervisor: &impl Supervisor,
-    mut inbound: impl Stream<Item = Result<FrontdoorMessage, Status>> + Unpin,
+    mut inbound: impl Stream<Item = Message> + Unpin,
     outbound: &Outbound,
     stopped: &CancellationToken,
     moved: &Moved<'_>,
@@ -53,15 +58,6 @@ pub(crate) async fn run(
             pending().await
         } => End::Abandoned,
         // A runtime does not always end an exec whose container is gone (kubernetes issue 129144).
-        why = supervisor.until_gone() => {
-            last_words(outbound, Reason::PodChanged, &over(&why)).await;
-            End::Gone
-        }
-        () = outbound.closed() => End::Abandoned,
-        () = stopped.cancelled() => {
-            let text = "the agent on the pod's node is being stopped";
-            last_words(outbound, Reason::Shutdown, text).await;
-            End::Stopped
-        }
+        end = cut_short(supervisor.until_gone(), outbound, stopped) => end,
     }
 }

@@ -42,6 +42,15 @@ pub(crate) trait Input: Send {
 pub(crate) trait Output: Send {
     /// The next event. There is none after [`Event::Exit`].
     async fn next(&mut self) -> Result<Event, Lost>;
+
+    /// Whether stdout can be closed, so that the program learns that nobody reads it. Then
+    /// [`next`](Self::next) can be dropped half way.
+    fn can_close_stdout(&self) -> bool {
+        false
+    }
+
+    /// Closes stdout, where that is possible.
+    fn close_stdout(&mut self) {}
 }
 
 /// What a program gives.

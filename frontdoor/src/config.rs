@@ -3,6 +3,7 @@
 mod authn;
 mod authorization;
 mod cluster;
+mod forwards;
 mod hostkeys;
 mod limits;
 mod rules;
@@ -24,6 +25,7 @@ use serde::Deserialize;
 pub use authn::{Authn, Certificates, OnFailure, UserFrom};
 pub use authorization::Authorization;
 pub use cluster::ClusterBounds;
+pub use forwards::Forwards;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use rules::{Rule, Selectors, What};
@@ -48,6 +50,7 @@ pub struct Config {
     /// How often logins and rights are checked again.
     pub recheck: Duration,
     pub sessions: Sessions,
+    pub forwards: Forwards,
     pub greetings: Greetings,
     pub limits: Limits,
     pub cluster: ClusterBounds,
@@ -136,6 +139,8 @@ struct File {
     motd: Option<PathBuf>,
     #[serde(default)]
     working_directory: working_directory::Folder,
+    #[serde(default)]
+    forwards: forwards::File,
     #[serde(default)]
     limits: limits::File,
     #[serde(default)]
@@ -279,6 +284,7 @@ fn check(file: File) -> Result<Config, Invalid> {
             banner: file.banner,
             motd: file.motd,
         },
+        forwards: file.forwards.check()?,
         limits: file.limits.check()?,
         cluster: file.cluster.check()?,
         authorization: file.authorization.check(),

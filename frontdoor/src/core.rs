@@ -122,6 +122,7 @@ impl Core {
             quotas: Arc::clone(&self.quotas),
             turns: PreAuthTurns::default(),
             sessions: self.config.sessions.clone(),
+            forwards: self.config.forwards.clone(),
             greetings: Arc::clone(&self.greetings),
             authenticator: Arc::clone(&self.authenticator),
             recheck: self.config.recheck,

@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     /// Connections to the admin address that it had no place for.
     pub refused_connections: RefusedConnections,
     pub sessions_active: Gauge,
+    /// Forwarded connections that stand or are being opened.
+    pub forwards_active: Gauge,
     pub sessions: EndedSessions,
     pub audit_events: Outcomes,
     /// Look-ups of objects that are too large to be kept, by the bound.
@@ -65,6 +67,7 @@ impl Metrics {
             refused: registry.add("refused", "Refused or ended by a limit, by limit"),
             refused_connections: RefusedConnections::new(&mut registry),
             sessions_active: registry.add("sessions_active", "Running sessions"),
+            forwards_active: registry.add("forwards_active", "Forwarded connections"),
             sessions: EndedSessions::new(&mut registry),
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             live_lookups: registry.add(

@@ -29,6 +29,12 @@ pub(crate) enum Full {
     SessionsPerUser,
     #[error("this frontdoor has reached its limit of sessions; try again later")]
     Sessions,
+    #[error(
+        "you have reached the limit of forwarded connections per user; close one, then try again"
+    )]
+    ForwardsPerUser,
+    #[error("this frontdoor has reached its limit of forwarded connections; try again later")]
+    Forwards,
 }
 
 impl Full {
@@ -42,6 +48,8 @@ impl Full {
             Self::Connections => "connections",
             Self::SessionsPerUser => "sessionsPerUser",
             Self::Sessions => "sessions",
+            Self::ForwardsPerUser => "forwardsPerUser",
+            Self::Forwards => "forwards",
         }
     }
 }
@@ -53,6 +61,9 @@ pub(crate) type ConnectionSlot = Slot<String>;
 /// The slot of a running session.
 pub(crate) type SessionSlot = Slot<String>;
 
+/// Held by a forwarded connection.
+pub(crate) type ForwardSlot = Slot<String>;
+
 /// All quotas of this frontdoor.
 #[derive(Debug)]
 pub(crate) struct Quotas {
@@ -60,6 +71,7 @@ pub(crate) struct Quotas {
     proxied: Arc<Quota<Network>>,
     connections: Arc<Quota<String>>,
     sessions: Arc<Quota<String>>,
+    forwards: Arc<Quota<String>>,
     early: LoginPressure,
     /// The time to log in, at most and at least.
     grace: (Duration, Duration),
@@ -83,6 +95,10 @@ impl Quotas {
             sessions: Quota::new(
                 (limits.sessions, Full::Sessions),
                 (limits.sessions_per_user, Full::SessionsPerUser),
+            ),
+            forwards: Quota::new(
+                (limits.forwards, Full::Forwards),
+                (limits.forwards_per_user, Full::ForwardsPerUser),
             ),
         }
     }
@@ -123,6 +139,11 @@ impl Quotas {
     /// A slot for one more session of `user`.
     pub(crate) fn session(&self, user: &str) -> Result<SessionSlot, Full> {
         Quota::take(&self.sessions, user.to_owned())
+    }
+
+    /// For one more forwarded connection of `user`.
+    pub(crate) fn forward(&self, user: &str) -> Result<ForwardSlot, Full> {
+        Quota::take(&self.forwards, user.to_owned())
     }
 }
 

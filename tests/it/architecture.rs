@@ -141,6 +141,7 @@ const ONLY_IN: &[OnlyIn] = &[
         what: "agent/src/runtime",
         places: &[
             "agent/src/program",
+            "agent/src/forward",
             "agent/src/refusal",
             "agent/src/files/worker",
         ],

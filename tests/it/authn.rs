@@ -2,6 +2,7 @@
 //! clients, keys and certificates.
 
 mod certificates;
+mod hardware;
 mod keys;
 mod recheck;
 mod steps;

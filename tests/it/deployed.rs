@@ -78,9 +78,30 @@ async fn what_the_chart_renders_serves_sessions() {
         ssh.kill().await.unwrap();
         runs(false).await.unwrap();
     }
+    the_entry_serves(&installed).await;
     denied_elsewhere(&installed).await;
     by_token(&installed).await;
     without_its_rights(&installed).await;
+}
+
+/// The node entry has all that it needs as it is rendered, and finds the node's containers and their runtime.
+async fn the_entry_serves(installed: &Installed) {
+    let said = || installed.node.log("podgate-agent", "node-entry");
+    let expect = [
+        "serving, with ",
+        "containers are in ",
+        "containers run under ",
+    ];
+    let serves = eventually("the node entry", SOON, || {
+        let said = said();
+        std::future::ready(
+            expect
+                .iter()
+                .all(|words| said.contains(words))
+                .then_some(()),
+        )
+    });
+    assert!(serves.await.is_ok(), "{}", said());
 }
 
 /// Shows that the rendered rights are the ones in use: without the agents' role nothing works.

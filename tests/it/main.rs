@@ -25,6 +25,7 @@ mod entry;
 mod errors;
 mod files;
 mod flow;
+mod forwards;
 mod gone;
 mod greetings;
 mod hangup;

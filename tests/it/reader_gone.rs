@@ -31,8 +31,8 @@ async fn head(stand: &Stand, target: &str, command: &str) -> (String, Option<i32
 /// A program that writes as much as it can, one that writes now and then, and one that checks whether
 /// its writing succeeded.
 async fn ends(stand: &Stand, target: &str) {
-    // 128 + SIGPIPE.
-    let piped = Some(141);
+    // SIGPIPE.
+    let piped = Some(stand.killed_by(13));
     let endless = "exec yes";
     assert_eq!(head(stand, target, endless).await, ("y\n".into(), piped));
     let now_and_then = "while :; do echo x; sleep 0.3; done";

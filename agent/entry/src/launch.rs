@@ -25,6 +25,8 @@ pub struct Launch {
 pub enum Program {
     /// The user's shell as a login shell.
     Login,
+    /// The user's shell.
+    Shell,
     /// A command for the user's shell.
     Command(Vec<u8>),
     /// A program by its path, or by its name in PATH.
@@ -73,6 +75,7 @@ impl Launch {
         let mut add = |letter: u8, rest: &[u8]| strings.push([&[letter], rest].concat());
         match &self.program {
             Program::Login => add(b'l', b""),
+            Program::Shell => add(b's', b""),
             Program::Command(command) => add(b'c', command),
             Program::Words { path, arguments } => {
                 add(b'x', path);
@@ -123,6 +126,7 @@ impl Launch {
             let rest = rest.to_vec();
             let named = match letter {
                 b'l' => Some(Program::Login),
+                b's' => Some(Program::Shell),
                 b'c' => Some(Program::Command(rest)),
                 b'w' => Some(Program::Worker(Vec::new())),
                 b'x' => Some(Program::Words {
@@ -189,7 +193,7 @@ mod tests {
         };
         let worker = Program::Worker(vec![b"sftp".to_vec(), b"".to_vec()]);
         let command = Program::Command(b"a\nb".to_vec());
-        for program in [Program::Login, command, words, worker] {
+        for program in [Program::Login, Program::Shell, command, words, worker] {
             for folder in [Folder::Stay, Folder::Home, Folder::Path(b"/".to_vec())] {
                 let mut launch = launch(program.clone());
                 launch.folder = folder;

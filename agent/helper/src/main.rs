@@ -4,6 +4,7 @@
 
 mod agents;
 mod background;
+mod control_groups;
 mod descriptors;
 mod find;
 mod look;

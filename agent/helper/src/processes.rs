@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use procfs::process::{Process as Entry, Stat};
 
+use crate::control_groups;
 use crate::look::{self, Hangs};
 use podgate_helper::protocol::{ContainerId, Process};
 
@@ -49,13 +50,7 @@ pub(crate) fn is_in(pid: i32, container: &ContainerId) -> bool {
 
 /// The container of a process as each hierarchy of control groups has it.
 fn containers(pid: i32) -> Vec<String> {
-    let theirs = groups(&pid.to_string());
-    let found = theirs.lines().filter_map(|line| {
-        let (hierarchy, path) = group(line)?;
-        let mine = OWN.lines().filter_map(group).find(|one| one.0 == hierarchy);
-        container_of(path, mine.unwrap_or_default().1).map(str::to_owned)
-    });
-    found.collect()
+    control_groups::containers(&groups(&pid.to_string()), &OWN)
 }
 
 /// This program's own control groups. They stay as they were at its start.
@@ -66,35 +61,6 @@ static OWN: LazyLock<String> = LazyLock::new(|| groups("self"));
 fn groups(pid: &str) -> String {
     let bytes = read(pid, "cgroup", MAX_GROUPS);
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Hierarchy and path of a line of /proc/PID/cgroup (cgroups(7)).
-fn group(line: &str) -> Option<(&str, &str)> {
-    let (hierarchy, rest) = line.split_once(':')?;
-    Some((hierarchy, rest.split_once(':')?.1))
-}
-
-/// The container's id in a control group's path. A container may make groups of any name below its own
-/// group, so the first id counts. A path that this process has too names something that holds the whole
-/// node (a node that is itself a container).
-fn container_of<'a>(path: &'a str, own: &str) -> Option<&'a str> {
-    let (path, own) = (path.split('/'), own.split('/'));
-    let mut shared = own.map(Some).chain(std::iter::repeat(None));
-    let mut below = path.skip_while(move |word| shared.next() == Some(Some(*word)));
-    below.find_map(id)
-}
-
-/// The id in one component: `ID`, `cri-containerd-ID.scope`, `crio-ID.scope`, and `POD:cri-containerd:ID`
-/// where the runtime makes the groups itself below systemd's.
-fn id(component: &str) -> Option<&str> {
-    let word = component.trim_end_matches(".scope");
-    let (front, id) = match word.rsplit_once(['-', ':']) {
-        Some((front, id)) => (front, id),
-        None => ("", word),
-    };
-    // cri-o has a group for a container's monitor beside the container's own.
-    let sound = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    (sound && front != "crio-conmon").then_some(id)
 }
 
 /// Whether a process is in any container.
@@ -190,40 +156,6 @@ pub(crate) fn ignores(pid: i32, signals: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_control_group_names_its_container() {
-        let (a, b) = ("a".repeat(64), "b".repeat(64));
-        let check = |path: &str, own: &str, expect: Option<&str>| {
-            assert_eq!(container_of(path, own), expect, "{path} seen from {own}");
-        };
-        check(&format!("/k8s.io/{a}"), "/", Some(&a));
-        let pod = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice";
-        check(&format!("{pod}/cri-containerd-{a}.scope"), "/", Some(&a));
-        check(&format!("{pod}/crio-{a}.scope/container"), "/", Some(&a));
-        check(&format!("{pod}:cri-containerd:{a}"), "/", Some(&a));
-        check(&format!("{pod}/crio-conmon-{a}.scope"), "/", None);
-        // A group of another's name, made in one's own container.
-        check(&format!("/k8s.io/{a}/{b}"), "/", Some(&a));
-        // A node that runs in a container.
-        check(
-            &format!("/docker/{b}/k8s.io/{a}"),
-            &format!("/docker/{b}"),
-            Some(&a),
-        );
-        check(&format!("/docker/{b}/x"), &format!("/docker/{b}"), None);
-        check("/system.slice/ssh.service", "/", None);
-        check(&format!("/../../{a}"), "/", Some(&a));
-    }
-
-    #[test]
-    fn a_group_of_any_bytes_is_in_its_container() {
-        let a = "a".repeat(64);
-        let line = [b"0::/kubepods/", a.as_bytes(), b"/\xff\xfe\n"].concat();
-        let line = String::from_utf8_lossy(&line).into_owned();
-        let (_, path) = group(line.trim_end()).unwrap();
-        assert_eq!(container_of(path, "/"), Some(a.as_str()));
-    }
 
     #[test]
     fn this_process_is_found_and_no_other_of_its_pid() {

@@ -301,4 +301,23 @@ mod tests {
         );
         check(r#"{"run":{}}"#, false);
     }
+
+    #[test]
+    fn replays_the_fuzz_corpus() {
+        let corpus = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fuzz/corpus/helper_request"
+        );
+        let mut seen = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            // Whatever it is, it is read or refused.
+            if let Ok(request) = serde_json::from_slice::<Request>(&bytes) {
+                let again = serde_json::to_vec(&request).unwrap();
+                assert_eq!(serde_json::from_slice::<Request>(&again).unwrap(), request);
+            }
+            seen += 1;
+        }
+        assert!(seen > 0, "the corpus is gone");
+    }
 }

@@ -49,6 +49,9 @@ pub(crate) struct Ended<'a> {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_status: Option<u8>,
+    /// What has run it; absent if nothing came to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<&'static str>,
     input_bytes: u64,
     output_bytes: u64,
     duration_ms: u64,
@@ -109,8 +112,8 @@ impl<'a> AcceptedGrant<'a> {
 impl<'a> Ended<'a> {
     pub(crate) fn new(
         session: &'a str,
-        outcome: &'static str,
-        exit_status: Option<u8>,
+        (outcome, exit_status): (&'static str, Option<u8>),
+        runtime: Option<&'static str>,
         (input, output): (u64, u64),
         duration: Duration,
     ) -> Self {
@@ -121,6 +124,7 @@ impl<'a> Ended<'a> {
             session,
             outcome,
             exit_status,
+            runtime,
             input_bytes: input,
             output_bytes: output,
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),

@@ -59,7 +59,7 @@ impl Input {
     pub(super) async fn open(&mut self, streams: &[(u32, &str)]) -> io::Result<()> {
         let mut encoder = headers::Encoder::default();
         for (id, kind) in streams {
-            let block = encoder.block("streamtype", kind);
+            let block = encoder.block(&[("streamtype", kind)]);
             frame::put_syn_stream(&mut self.buffer, *id, &block);
         }
         self.flush().await

@@ -7,6 +7,7 @@ mod input;
 mod marker;
 mod open;
 mod output;
+pub(crate) mod port_forward;
 mod spdy;
 pub(crate) mod status;
 mod window;

@@ -36,6 +36,14 @@ impl OrMissing {
 
 #[async_trait]
 impl Output for OrMissing {
+    fn can_close_stdout(&self) -> bool {
+        self.output.can_close_stdout()
+    }
+
+    fn close_stdout(&mut self) {
+        self.output.close_stdout();
+    }
+
     async fn next(&mut self) -> Result<Event, Lost> {
         let event = self.output.next().await?;
         match event {

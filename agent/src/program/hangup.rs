@@ -107,7 +107,7 @@ async fn try_to_end(
                 return Ok(Outcome::Gone);
             };
             tracked.hang_up = Some(hang_up.clone());
-            services.write(&tracked.entry()).await;
+            services.write(tracked.entry()).await;
             hang_up
         }
     };

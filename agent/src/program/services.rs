@@ -45,8 +45,9 @@ impl ProgramServices {
         }
     }
 
-    pub(super) async fn write(&self, entry: &JournalEntry) {
-        if let Some(journal) = &self.journal {
+    /// Writes down what the next agent is to know, if anything.
+    pub(super) async fn write(&self, entry: Option<JournalEntry>) {
+        if let (Some(journal), Some(entry)) = (&self.journal, &entry) {
             journal.write(entry).await;
         }
     }

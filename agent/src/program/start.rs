@@ -12,13 +12,15 @@ use super::signals::Signals;
 use super::supervisor::ProgramSupervisor;
 use super::tracked::Tracked;
 use crate::grant::Granted;
-use crate::runtime::{self, Record, Running, Runtime, Start, Trace};
+use crate::runtime::{self, Choice, Record, Running, Runtime, Start, Trace, Tried};
 use crate::streams::Streams;
 
 /// Starts programs. There is one per core.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
-    runtime: Arc<dyn Runtime>,
+    choice: Choice,
+    /// That of the programs in the journal. It notices when any container of this node is gone.
+    resumes: Arc<dyn Runtime>,
     services: Arc<ProgramServices>,
 }
 
@@ -31,6 +33,8 @@ pub(crate) struct Program {
 /// What is known of a program that runs.
 pub(crate) struct Handle {
     programs: Programs,
+    /// What has started it.
+    runtime: Arc<dyn Runtime>,
     tracked: Tracked,
     signals: Arc<Signals>,
 }
@@ -51,15 +55,23 @@ pub(crate) struct FailedStart {
 }
 
 impl Programs {
-    pub(crate) fn new(runtime: Arc<dyn Runtime>, services: Arc<ProgramServices>) -> Self {
-        Self { runtime, services }
+    pub(crate) fn new(
+        choice: Choice,
+        resumes: Arc<dyn Runtime>,
+        services: Arc<ProgramServices>,
+    ) -> Self {
+        Self {
+            choice,
+            resumes,
+            services,
+        }
     }
 
     /// Starts what `exec` asks for, in this folder.
     pub(crate) async fn start(
         &self,
         granted: Granted,
-        session: &str,
+        (user, session): (&str, &str),
         (exec, folder): (&Exec, WorkingDirectory),
     ) -> Result<Program, NotStarted> {
         let record = Intent {
@@ -69,13 +81,15 @@ impl Programs {
         };
         let start = Start {
             granted: &granted,
+            user,
             session,
             exec,
             folder,
             record: &record,
         };
         let (programs, session) = (self.clone(), session.to_owned());
-        match self.runtime.start(&start).await {
+        let Tried { runtime, outcome } = self.choice.start(&start).await;
+        match outcome {
             Ok(runtime::Started { streams, running }) => {
                 let tracked = Tracked {
                     session,
@@ -85,6 +99,7 @@ impl Programs {
                 };
                 let handle = Handle {
                     programs,
+                    runtime,
                     tracked,
                     signals: Arc::default(),
                 };
@@ -105,7 +120,7 @@ impl Programs {
     /// Watches over a container for what takes no signals.
     pub(crate) fn watch(&self, granted: &Granted) -> ProgramSupervisor {
         ProgramSupervisor {
-            runtime: Arc::clone(&self.runtime),
+            runtime: Arc::clone(&self.resumes),
             granted: granted.clone(),
             signals: Arc::default(),
         }
@@ -120,7 +135,7 @@ impl Programs {
             trace,
             hang_up,
         } = entry;
-        let running = self.runtime.resume(&session, &granted, &trace);
+        let running = self.resumes.resume(&session, &granted, &trace);
         let tracked = Tracked {
             session,
             granted,
@@ -147,7 +162,7 @@ impl Record for Intent<'_> {
             trace,
             hang_up: None,
         };
-        self.services.write(&entry).await;
+        self.services.write(Some(entry)).await;
     }
 }
 
@@ -170,10 +185,15 @@ impl FailedStart {
 }
 
 impl Handle {
+    /// The word of what has started it.
+    pub(crate) fn runtime(&self) -> &'static str {
+        self.runtime.word()
+    }
+
     /// What a session asks of it, apart from this handle, which is busy with signals.
     pub(crate) fn supervisor(&self) -> ProgramSupervisor {
         ProgramSupervisor {
-            runtime: Arc::clone(&self.programs.runtime),
+            runtime: Arc::clone(&self.runtime),
             granted: self.tracked.granted.clone(),
             signals: Arc::clone(&self.signals),
         }

@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::grant::Granted;
 use crate::metrics::Metrics;
 use crate::runtime::running::Error;
-use crate::runtime::{self, HangUp, Running, Runtime, Start, Started, Trace};
+use crate::runtime::{self, Choice, HangUp, Running, Runtime, Start, Started, Trace};
 use crate::streams::{Event, Input, Lost, Output, Streams};
 use podgate_helper::protocol::Signal;
 
@@ -54,6 +54,10 @@ fn trace() -> Trace {
 
 #[async_trait]
 impl Runtime for Fake {
+    fn word(&self) -> &'static str {
+        "fake"
+    }
+
     async fn start(&self, start: &Start<'_>) -> Result<Started, runtime::NotStarted> {
         start.record.record(trace()).await;
         self.ask("start");
@@ -95,8 +99,8 @@ impl Runtime for Fake {
 
 #[async_trait]
 impl Running for Fake {
-    fn trace(&self) -> Trace {
-        trace()
+    fn trace(&self) -> Option<Trace> {
+        Some(trace())
     }
 
     async fn settle(&mut self) -> bool {
@@ -205,7 +209,9 @@ impl Node {
             asked: Arc::clone(&asked),
             closed: Arc::default(),
         };
-        let programs = Programs::new(Arc::new(fake), Arc::new(services));
+        let fake: Arc<dyn Runtime> = Arc::new(fake);
+        let choice = Choice::new(Arc::clone(&fake), None, metrics.starts.clone());
+        let programs = Programs::new(choice, fake, Arc::new(services));
         Self {
             folder,
             asked,
@@ -224,7 +230,11 @@ impl Node {
             container_id: "containerd://c1".into(),
         };
         self.programs
-            .start(granted, "a", (&Exec::default(), WorkingDirectory::Image))
+            .start(
+                granted,
+                ("ada", "a"),
+                (&Exec::default(), WorkingDirectory::Image),
+            )
             .await
     }
 

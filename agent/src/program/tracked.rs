@@ -17,18 +17,17 @@ impl Tracked {
     /// Finds out who leads the session, as far as that can be known.
     pub(super) async fn settle(&mut self, services: &ProgramServices) {
         if self.running.settle().await {
-            let entry = self.entry();
-            services.write(&entry).await;
+            services.write(self.entry()).await;
         }
     }
 
-    /// What the journal keeps of it.
-    pub(super) fn entry(&self) -> JournalEntry {
-        JournalEntry {
+    /// What the journal keeps of it, if anything.
+    pub(super) fn entry(&self) -> Option<JournalEntry> {
+        Some(JournalEntry {
             session: self.session.clone(),
             granted: self.granted.clone(),
-            trace: self.running.trace(),
+            trace: self.running.trace()?,
             hang_up: self.hang_up.clone(),
-        }
+        })
     }
 }

@@ -15,6 +15,9 @@ use crate::streams::Streams;
 /// Runs programs in containers.
 #[async_trait]
 pub(crate) trait Runtime: Debug + Send + Sync {
+    /// Its word in audit events and metrics.
+    fn word(&self) -> &'static str;
+
     /// Starts a program, or gives up after [`START_TIMEOUT`](super::error::START_TIMEOUT).
     async fn start(&self, start: &Start<'_>) -> Result<Started, NotStarted>;
 
@@ -24,7 +27,8 @@ pub(crate) trait Runtime: Debug + Send + Sync {
     /// Whether no rule of this node denies what is granted, by what is known of the pod.
     async fn allows(&self, granted: &Granted) -> Result<(), Error>;
 
-    /// Waits until the granted container is no more, and says why in words for the user.
+    /// Waits until the granted container is no more, and says why in words for the user. A runtime whose
+    /// programs surely end with their container need not notice.
     async fn until_gone(&self, granted: &Granted) -> String;
 
     /// Why the granted container is no more, or `None` if it is the live one. Called when a program
@@ -35,6 +39,8 @@ pub(crate) trait Runtime: Debug + Send + Sync {
 /// A program that is to be started.
 pub(crate) struct Start<'a> {
     pub(crate) granted: &'a Granted,
+    /// Who acts.
+    pub(crate) user: &'a str,
     /// The session's id, 32 hex digits.
     pub(crate) session: &'a str,
     pub(crate) exec: &'a Exec,

@@ -32,6 +32,16 @@ pub(crate) enum Error {
     Invalid(Failure),
     #[error("the image has no shell")]
     NoShell,
+    /// This runtime does not start it, for a reason that has a word in metrics. Nothing was started, and
+    /// another runtime may.
+    #[error("{failure}")]
+    Elsewhere {
+        reason: &'static str,
+        failure: Failure,
+    },
+    /// As many programs run, or start, as may.
+    #[error(transparent)]
+    Full(Failure),
     /// The runtime could not start the program.
     #[error(transparent)]
     Runtime(Failure),

@@ -10,8 +10,8 @@ use podgate_helper::protocol::Signal;
 /// signalled.
 #[async_trait]
 pub(crate) trait Running: Send {
-    /// What finds it again after a crash of this agent.
-    fn trace(&self) -> Trace;
+    /// What finds it again after a crash of this agent. None if another part of the node then ends it.
+    fn trace(&self) -> Option<Trace>;
 
     /// Waits until it is known which process leads the session, as far as that can be known. Answers
     /// whether the trace has changed. If it is dropped half way, it can be called again.

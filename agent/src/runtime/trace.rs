@@ -1,5 +1,6 @@
 //! What the journal keeps of a program for its runtime. There is one file per runtime.
 
+pub(crate) mod direct;
 pub(crate) mod kubelet;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ pub(crate) enum Trace {
 #[serde(untagged)]
 pub(crate) enum HangUp {
     Kubelet(kubelet::HangUp),
+    Direct(direct::HangUp),
 }
 
 impl HangUp {
@@ -23,6 +25,7 @@ impl HangUp {
     pub(crate) fn at(&self) -> u64 {
         match self {
             Self::Kubelet(hang_up) => hang_up.at(),
+            Self::Direct(hang_up) => hang_up.at,
         }
     }
 }

@@ -4,6 +4,8 @@
 pub(crate) enum End {
     /// The process ended, and the frontdoor was told how.
     Exited(u8),
+    /// It was a connection, and both of its directions have ended.
+    Closed,
     /// The runtime failed to start it, and the frontdoor was told.
     NotStarted,
     /// Its container is no more, and the frontdoor was told.
@@ -23,6 +25,7 @@ impl End {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Exited(_) => "exited",
+            Self::Closed => "closed",
             Self::NotStarted => "refused",
             Self::Gone => "gone",
             Self::Broken => "broken",
@@ -42,6 +45,9 @@ impl End {
 
     /// Whether the process has ended, too, so that nothing has to be hung up.
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self, Self::Exited(_) | Self::NotStarted | Self::Gone)
+        matches!(
+            self,
+            Self::Exited(_) | Self::Closed | Self::NotStarted | Self::Gone
+        )
     }
 }

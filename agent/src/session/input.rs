@@ -24,7 +24,7 @@ use crate::streams::Input;
 
 /// How often an idle program is kept alive. Runtimes cut it off after 4 h by default. Hardened ones
 /// (containerd's `stream_idle_timeout`), and proxies in front of a kubelet, do so earlier.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// The credit of both directions.
 #[derive(Default)]

@@ -12,12 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::end::End;
 use super::outbound::{Gone, Outbound, last_words, tell};
 use super::supervisor::{Supervisor, over};
-use crate::exit::Exit;
+use crate::exit::{self, Exit, SIGNALLED};
 use crate::metrics::Moved;
 use crate::streams::{Event, Output};
-
-/// The status of a process that was killed by SIGKILL, as all are in a container that ends.
-const KILLED: u8 = 128 + 9;
 
 /// How often a process is signalled that goes on writing although nobody reads.
 const PIPE: Duration = Duration::from_secs(1);
@@ -32,9 +29,19 @@ pub(super) async fn give(
 ) -> End {
     let mut sent = Sent::default();
     let mut piped: Option<Instant> = None;
+    let mut closes = output.can_close_stdout();
     loop {
-        let given = match output.next().await {
-            // No runtime gives the process a closed pipe. It gets SIGPIPE instead, when it writes.
+        let event = tokio::select! {
+            biased;
+            () = unread.cancelled(), if closes => {
+                closes = false;
+                output.close_stdout();
+                continue;
+            }
+            event = output.next() => event,
+        };
+        let given = match event {
+            // A program whose pipe cannot be closed gets SIGPIPE instead, when it writes.
             Ok(Event::Stdout(_)) if unread.is_cancelled() => {
                 if piped.is_none_or(|last| last.elapsed() >= PIPE) {
                     piped = Some(Instant::now());
@@ -51,7 +58,7 @@ pub(super) async fn give(
                 send(bytes, to, outbound, credit, moved).await
             }
             Ok(Event::Exit(exit)) => {
-                if exit == Exit::Code(KILLED)
+                if exit.is_kill()
                     && let Some(why) = Box::pin(supervisor.why_gone()).await
                 {
                     last_words(outbound, Reason::PodChanged, &over(&why)).await;
@@ -103,8 +110,16 @@ async fn ended(
     credit: &flow::Sender,
     moved: &Moved<'_>,
 ) -> End {
+    let (mut signal, mut core_dumped) = ("", false);
     let (line, code) = match exit {
         Exit::Code(code) => (None, code),
+        Exit::Signalled {
+            signal: number,
+            core,
+        } => {
+            (signal, core_dumped) = (exit::signal_name(number), core);
+            (None, SIGNALLED.saturating_add(number))
+        }
         Exit::NotFound(text) => (Some(text), 127),
         Exit::NotExecutable(text) => (Some(text), 126),
         Exit::Missing(line) => {
@@ -129,6 +144,8 @@ async fn ended(
         status: code.into(),
         output_offset: sent.output.get(),
         stderr_offset: sent.stderr.get(),
+        signal: signal.to_owned(),
+        core_dumped,
     };
     match tell(outbound, ToFrontdoor::Exited(exited)).await {
         Ok(()) => End::Exited(code),

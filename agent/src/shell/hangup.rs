@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::exec::{self, Input, Output};
-use crate::exit::Exit;
+use crate::exit::{Exit, SIGNALLED};
 use crate::streams::{Event, Input as _};
 
 /// The script's status if the process is not the session's, or no longer.
@@ -270,6 +270,9 @@ pub(crate) async fn answer(mut input: Input, mut output: Output) -> Result<Optio
             Event::Exit(Exit::NotFound(_)) => return Err(Error::NoShell),
             Event::Exit(Exit::Code(IN_DOUBT)) => return Err(Error::InDoubt),
             Event::Exit(Exit::Code(code)) => return Err(Error::Status(code)),
+            Event::Exit(Exit::Signalled { signal, .. }) => {
+                return Err(Error::Status(SIGNALLED.saturating_add(signal)));
+            }
             Event::Exit(Exit::NotExecutable(text) | Exit::Failed(text)) => {
                 return Err(Error::Runtime(text));
             }

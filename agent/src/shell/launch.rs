@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::hangup::Leader;
 use super::trouble::{self, Trouble};
 use crate::exec::{self, Output, status};
-use crate::exit::Exit;
+use crate::exit::{Exit, SIGNALLED};
 use crate::streams::Event;
 
 /// The most bytes that come before the program's own: the wrapper's marker with a line of
@@ -120,6 +120,7 @@ impl PendingStart {
         match exit {
             Exit::NotFound(_) => Error::NoShell,
             Exit::Code(code) => Error::Ended(code),
+            Exit::Signalled { signal, .. } => Error::Ended(SIGNALLED.saturating_add(signal)),
             Exit::Missing(line) => Error::Runtime(line.to_owned()),
             Exit::NotExecutable(text) | Exit::Failed(text) => {
                 trouble::in_words(&text).map_or(Error::Runtime(text), Error::Trouble)

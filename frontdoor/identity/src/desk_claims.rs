@@ -91,4 +91,20 @@ mod tests {
             assert!(DeskClaims::read(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn replays_the_fuzz_corpus() {
+        let corpus = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fuzz/corpus/desk_claims"
+        );
+        let mut seen = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            // Whatever it is, it is read or refused.
+            let _ = DeskClaims::read(&String::from_utf8_lossy(&bytes));
+            seen += 1;
+        }
+        assert!(seen > 0, "the corpus is gone");
+    }
 }

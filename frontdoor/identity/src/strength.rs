@@ -13,9 +13,6 @@ pub fn weakness(key: &KeyData) -> Option<&'static str> {
             Some("RSA keys need 2048 bits or more")
         }
         KeyData::Dsa(_) => Some("DSA keys are too weak"),
-        KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => {
-            Some("hardware-backed keys are not supported yet")
-        }
         _ => None,
     }
 }

@@ -44,7 +44,7 @@ impl Command {
 }
 
 /// What a session runs, or would under sshd.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Program {
     /// `None` for a shell.
     pub(super) command: Option<Command>,

@@ -43,6 +43,8 @@ pub(crate) struct Session<'a> {
     from: (SocketAddr, Via, &'a str),
     kind: v1::Action,
     program: Program,
+    /// What a forward leads to in the pod.
+    address: Option<&'a str>,
     /// Of files.
     watched: Option<Mutex<Watched>>,
     location: OnceLock<Location>,
@@ -69,6 +71,7 @@ impl<'a> Session<'a> {
             from,
             kind: action.kind(),
             program,
+            address: None,
             watched: watch.map(|watch| {
                 let summary = Summary::new(Instant::now());
                 Mutex::new(Watched { watch, summary })
@@ -78,6 +81,20 @@ impl<'a> Session<'a> {
             refused: AtomicBool::new(false),
             input: AtomicU64::new(0),
             output: AtomicU64::new(0),
+        }
+    }
+
+    /// Of a connection to an address in the pod.
+    pub(crate) fn forward(
+        audit: &'a AuditLog,
+        id: &'a str,
+        identity: &'a Identity,
+        from: (SocketAddr, Via, &'a str),
+        (action, address): (&Action, &'a str),
+    ) -> Self {
+        Self {
+            address: Some(address),
+            ..Self::new(audit, id, identity, from, (action, Program::default()))
         }
     }
 
@@ -171,8 +188,11 @@ impl<'a> Session<'a> {
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
         let (client, via, target) = self.from;
         let location = self.location.get();
-        Event::session(event, self.id, self.kind, self.identity, location)
-            .from(client, via, target)
-            .program(&self.program)
+        let event = Event::session(event, self.id, self.kind, self.identity, location);
+        let event = event.from(client, via, target);
+        match self.address {
+            Some(address) => event.address(address),
+            None => event.program(&self.program),
+        }
     }
 }

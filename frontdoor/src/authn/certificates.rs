@@ -14,6 +14,7 @@ use podgate_process::reload::Reloaded;
 use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
+use super::options::Required;
 use super::restrictions::Restrictions;
 use crate::config::{self, UserFrom};
 
@@ -186,13 +187,14 @@ fn restrictions(
     certificate: &Certificate,
     from: IpAddr,
 ) -> Result<Restrictions, CertificateRefusal> {
-    let mut command = None;
+    let (mut command, mut verification) = (None, false);
     for (name, value) in certificate.critical_options().iter() {
         match name.as_str() {
             "force-command" if value.is_empty() || value.contains('\0') => {
                 return Err(CertificateRefusal::Command);
             }
             "force-command" => command = Some(value.clone()),
+            "verify-required" => verification = true,
             "source-address" => {
                 let networks =
                     Addresses::networks(value).map_err(|_| CertificateRefusal::Networks)?;
@@ -212,6 +214,10 @@ fn restrictions(
         agent_forwarding: permits("permit-agent-forwarding"),
         open: vec![],
         listen: vec![],
+        presence: Required {
+            touch: !permits("no-touch-required"),
+            verification,
+        },
         // The largest number is for ever (PROTOCOL.certkeys, valid before).
         expires: (certificate.valid_before() != u64::MAX)
             .then(|| certificate.valid_before_time())

@@ -6,16 +6,31 @@ use std::sync::Arc;
 use podgate_identity::Identity;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
+use super::options::Required;
+use super::presence::{self, NotPresent, Presence};
 use super::refusal::Refusal;
 use super::restrictions::Restrictions;
 
-/// A credential that a client has proved. russh has verified the signature.
+/// A credential that a client has proved. russh has verified the signature. A hardware-backed key has
+/// said whether its user was there.
 #[derive(Debug, Clone)]
 pub(crate) enum Credential {
     /// A plain public key.
-    Key(PublicKey),
+    Key(PublicKey, Option<Presence>),
     /// A certificate, proved by its key.
-    Certificate(Box<Certificate>),
+    Certificate(Box<Certificate>, Option<Presence>),
+}
+
+impl Credential {
+    /// Checks that a hardware-backed key has said what is required of it.
+    pub(super) fn check_presence(&self, required: Required) -> Result<(), NotPresent> {
+        match self {
+            Self::Key(key, presence) => presence::check(key.key_data(), *presence, required),
+            Self::Certificate(certificate, presence) => {
+                presence::check(certificate.public_key(), *presence, required)
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -50,8 +65,8 @@ impl std::fmt::Display for Credential {
     /// As sshd logs it: fingerprints, and a certificate's id and serial number.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Key(key) => write!(f, "{}", key.fingerprint(HashAlg::Sha256)),
-            Self::Certificate(certificate) => write!(
+            Self::Key(key, _) => write!(f, "{}", key.fingerprint(HashAlg::Sha256)),
+            Self::Certificate(certificate, _) => write!(
                 f,
                 "{} id {:?} serial {} CA {}",
                 certificate.public_key().fingerprint(HashAlg::Sha256),

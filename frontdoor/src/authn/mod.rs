@@ -5,6 +5,7 @@ pub(crate) mod certificates;
 pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod options;
+pub(crate) mod presence;
 mod refusal;
 pub(crate) mod restrictions;
 pub(crate) mod revoked;
@@ -15,7 +16,7 @@ use std::time::SystemTime;
 
 use futures_util::future::join_all;
 use podgate_identity::{Identity, Source, strength};
-use russh::keys::{Algorithm, PublicKey};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
 
 use crate::config::{Authn, OnFailure};
 use certificates::Certificates;
@@ -102,11 +103,11 @@ impl Authenticator {
         if !self.certificates.is_empty() {
             return true;
         }
-        let key = Credential::Key(key.clone());
-        match self.judge(&key, from, SystemTime::now()) {
+        match self.judge_key(key, from, SystemTime::now()) {
             Ok(_) => true,
             Err(Refusal::Key(keys::KeyRefusal::Unknown)) => false,
             Err(reason) => {
+                let key = key.fingerprint(HashAlg::Sha256);
                 tracing::info!(%key, %reason, %from, "a known key is refused");
                 false
             }
@@ -178,6 +179,7 @@ impl Authenticator {
         let mut all: Option<(Identity, Restrictions)> = None;
         for credential in credentials {
             let one = self.judge(credential, from, now)?;
+            credential.check_presence(one.1.presence)?;
             all = Some(match all {
                 None => one,
                 Some(before) => both(before, one)?,
@@ -193,17 +195,10 @@ impl Authenticator {
         from: IpAddr,
         now: SystemTime,
     ) -> Result<(Identity, Restrictions), Refusal> {
-        let revoked = |on: &dyn Fn(&Revoked) -> bool| self.revoked.as_ref().is_some_and(on);
         match credential {
-            Credential::Key(key) => {
-                if revoked(&|list| list.key(key.key_data())) {
-                    return Err(Refusal::Revoked);
-                }
-                let users = self.users.as_ref().ok_or(keys::KeyRefusal::Unknown)?;
-                Ok(users.find(key, from, now)?)
-            }
-            Credential::Certificate(certificate) => {
-                if revoked(&|list| list.certificate(certificate)) {
+            Credential::Key(key, _) => self.judge_key(key, from, now),
+            Credential::Certificate(certificate, _) => {
+                if self.is_revoked(|list| list.certificate(certificate)) {
                     return Err(Refusal::Revoked);
                 }
                 let mut why = certificates::CertificateRefusal::Authority;
@@ -218,6 +213,23 @@ impl Authenticator {
                 Err(why.into())
             }
         }
+    }
+
+    fn judge_key(
+        &self,
+        key: &PublicKey,
+        from: IpAddr,
+        now: SystemTime,
+    ) -> Result<(Identity, Restrictions), Refusal> {
+        if self.is_revoked(|list| list.key(key.key_data())) {
+            return Err(Refusal::Revoked);
+        }
+        let users = self.users.as_ref().ok_or(keys::KeyRefusal::Unknown)?;
+        Ok(users.find(key, from, now)?)
+    }
+
+    fn is_revoked(&self, on: impl FnOnce(&Revoked) -> bool) -> bool {
+        self.revoked.as_ref().is_some_and(on)
     }
 }
 

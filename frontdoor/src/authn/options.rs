@@ -41,6 +41,8 @@ pub(crate) struct Options {
     pub port_forwarding: bool,
     /// Whether an agent may be forwarded.
     pub agent_forwarding: bool,
+    /// What a hardware-backed key must say of its user.
+    pub presence: Required,
     /// Where `ssh -L` may lead; anywhere, if none is named.
     pub open: Option<Vec<Endpoint>>,
     /// Where `ssh -R` may listen; anywhere, if none is named.
@@ -69,6 +71,35 @@ pub(crate) struct Endpoint {
     pub port: Option<u16>,
 }
 
+/// What a hardware-backed key must say of its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Required {
+    /// That it was touched.
+    pub touch: bool,
+    /// That it has verified its user, by a PIN or a finger.
+    pub verification: bool,
+}
+
+impl Default for Required {
+    /// As in sshd.
+    fn default() -> Self {
+        Self {
+            touch: true,
+            verification: false,
+        }
+    }
+}
+
+impl Required {
+    /// What both demand together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            touch: self.touch || other.touch,
+            verification: self.verification || other.verification,
+        }
+    }
+}
+
 impl Default for Options {
     /// A key without options may do everything.
     fn default() -> Self {
@@ -79,6 +110,7 @@ impl Default for Options {
             pty: true,
             port_forwarding: true,
             agent_forwarding: true,
+            presence: Required::default(),
             open: None,
             listen: None,
         }
@@ -181,6 +213,8 @@ impl Options {
             "pty" => self.pty = yes,
             "port-forwarding" => self.port_forwarding = yes,
             "agent-forwarding" => self.agent_forwarding = yes,
+            "touch-required" => self.presence.touch = yes,
+            "verify-required" => self.presence.verification = yes,
             // Podgate has neither X11 nor a user's rc file.
             "x11-forwarding" | "user-rc" => {}
             _ => return None,

@@ -1,6 +1,6 @@
 //! Why a login is refused, as the log tells it.
 
-use super::{certificates, keys};
+use super::{certificates, keys, presence};
 
 /// Why a credential does not let someone in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +10,8 @@ pub(crate) enum Refusal {
     Key(#[from] keys::KeyRefusal),
     #[error("the certificate: {0}")]
     Certificate(#[from] certificates::CertificateRefusal),
+    #[error(transparent)]
+    Presence(#[from] presence::NotPresent),
     #[error("it is revoked")]
     Revoked,
     #[error("the revocation list cannot be read, so nobody may log in (authn.revokedOnFailure)")]

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use super::options::Endpoint;
+use super::options::{Endpoint, Required};
 
 /// The restrictions of a login. Each is enforced for keys and for certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,16 +20,14 @@ pub(crate) struct Restrictions {
     pub open: Vec<Vec<Endpoint>>,
     /// Where `ssh -R` may listen, in the same way. Ask [`may_listen`](Self::may_listen).
     pub listen: Vec<Vec<Endpoint>>,
+    /// What a hardware-backed key must say of its user.
+    pub presence: Required,
     /// When the credential expires.
     pub expires: Option<SystemTime>,
 }
 
 impl Restrictions {
     /// Whether the client may connect to a host and port (`ssh -L`).
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no agent serves forwards yet, so all are refused")
-    )]
     pub(crate) fn may_open(&self, host: &str, port: u16) -> bool {
         self.port_forwarding && self.may_jump(host, port)
     }
@@ -44,7 +42,7 @@ impl Restrictions {
     /// Whether the client may listen on this host and port (`ssh -R`).
     #[cfg_attr(
         not(test),
-        expect(dead_code, reason = "no agent serves forwards yet, so all are refused")
+        expect(dead_code, reason = "no agent listens yet, so all are refused")
     )]
     pub(crate) fn may_listen(&self, host: &str, port: u16) -> bool {
         let allows = |list: &Vec<Endpoint>| list.iter().any(|one| one.listens(host, port));
@@ -65,8 +63,26 @@ impl Restrictions {
             agent_forwarding: self.agent_forwarding && other.agent_forwarding,
             open: [self.open, other.open].concat(),
             listen: [self.listen, other.listen].concat(),
+            presence: self.presence.and(other.presence),
             expires: self.expires.into_iter().chain(other.expires).min(),
         })
+    }
+}
+
+#[cfg(test)]
+impl Restrictions {
+    /// Everything is permitted.
+    pub(crate) fn none() -> Self {
+        Self {
+            command: None,
+            pty: true,
+            port_forwarding: true,
+            agent_forwarding: true,
+            open: vec![],
+            listen: vec![],
+            presence: Required::default(),
+            expires: None,
+        }
     }
 }
 
@@ -75,18 +91,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    fn restrictions() -> Restrictions {
-        Restrictions {
-            command: None,
-            pty: true,
-            port_forwarding: true,
-            agent_forwarding: true,
-            open: vec![],
-            listen: vec![],
-            expires: None,
-        }
-    }
 
     #[test]
     fn two_allow_what_both_allow() {
@@ -100,30 +104,30 @@ mod tests {
             pty: false,
             open: vec![vec![endpoint("db"), endpoint("cache")]],
             expires: at(2),
-            ..restrictions()
+            ..Restrictions::none()
         };
         let other = Restrictions {
             agent_forwarding: false,
             open: vec![vec![endpoint("db")]],
             expires: at(1),
-            ..restrictions()
+            ..Restrictions::none()
         };
         let both = one.clone().and(other.clone()).unwrap();
         assert!(!both.pty && both.port_forwarding && !both.agent_forwarding);
         assert_eq!(both.command.as_deref(), Some("a"));
         assert_eq!(both.expires, at(1));
         assert!(both.may_open("db", 80) && !both.may_open("cache", 80));
-        assert!(one.may_open("cache", 80) && restrictions().may_open("any", 80));
+        assert!(one.may_open("cache", 80) && Restrictions::none().may_open("any", 80));
         assert!(both.may_listen("localhost", 80));
         let forced = |command: &str| Restrictions {
             command: Some(command.into()),
-            ..restrictions()
+            ..Restrictions::none()
         };
         assert!(one.clone().and(forced("a")).is_some());
         assert_eq!(one.and(forced("b")), None);
         let none = Restrictions {
             port_forwarding: false,
-            ..restrictions()
+            ..Restrictions::none()
         };
         assert!(!none.may_open("db", 80) && !none.may_listen("localhost", 80));
         assert!(none.may_jump("web", 22));

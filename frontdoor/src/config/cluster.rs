@@ -1,7 +1,8 @@
-//! The `cluster` of the configuration: what is kept in memory of the cluster's objects, in bytes, and how
-//! often one user may make this frontdoor ask the API server.
+//! The `cluster` of the configuration: what is kept in memory of the cluster's objects, in bytes, how
+//! often one user may make this frontdoor ask the API server, and for how long users get the same pod.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use podgate_process::config::Invalid;
 use serde::Deserialize;
@@ -14,6 +15,7 @@ pub struct ClusterBounds {
     pub selector_bytes: usize,
     pub uid_bytes: usize,
     pub lookups_per_user_per_minute: u32,
+    pub affinity: Duration,
 }
 
 #[derive(Deserialize)]
@@ -23,6 +25,7 @@ pub(super) struct File {
     selector_bytes: u32,
     uid_bytes: u32,
     lookups_per_user_per_minute: u32,
+    affinity_seconds: u32,
 }
 
 impl Default for File {
@@ -32,16 +35,18 @@ impl Default for File {
             selector_bytes: 4096,
             uid_bytes: 64,
             lookups_per_user_per_minute: 6000,
+            affinity_seconds: 0,
         }
     }
 }
 
 const MIB: u32 = 1024 * 1024;
+const DAY: u32 = 24 * 3600;
 
 impl File {
     /// Checks each value against its range. An error names the key.
     pub(super) fn check(self) -> Result<ClusterBounds, Invalid> {
-        let table: [(&str, u32, RangeInclusive<u32>); 4] = [
+        let table: [(&str, u32, RangeInclusive<u32>); 5] = [
             ("cluster.podBytes", self.pod_bytes, 0..=2 * MIB),
             ("cluster.selectorBytes", self.selector_bytes, 0..=2 * MIB),
             // From the length of a UUID to what an agent takes.
@@ -50,6 +55,11 @@ impl File {
                 "cluster.lookupsPerUserPerMinute",
                 self.lookups_per_user_per_minute,
                 1..=1_000_000,
+            ),
+            (
+                "cluster.affinitySeconds",
+                self.affinity_seconds,
+                0..=30 * DAY,
             ),
         ];
         if let Some((key, value, range)) = table.into_iter().find(|(_, v, r)| !r.contains(v)) {
@@ -62,6 +72,7 @@ impl File {
             selector_bytes: self.selector_bytes as usize,
             uid_bytes: self.uid_bytes as usize,
             lookups_per_user_per_minute: self.lookups_per_user_per_minute,
+            affinity: Duration::from_secs(self.affinity_seconds.into()),
         })
     }
 }
@@ -90,6 +101,10 @@ mod tests {
             "cluster.podBytes: must be from 0 to 2097152",
         );
         check(|f| f.selector_bytes = u32::MAX, "cluster.selectorBytes: ");
+        check(
+            |f| f.affinity_seconds = u32::MAX,
+            "cluster.affinitySeconds: ",
+        );
         check(|f| f.uid_bytes = 35, "cluster.uidBytes: ");
         check(
             |f| f.lookups_per_user_per_minute = 0,

@@ -23,6 +23,9 @@ pub struct Limits {
     pub rekeys_per_minute: u32,
     pub auth_tries: usize,
     pub channels_per_connection: usize,
+    pub forwards_per_connection: usize,
+    pub forwards_per_user: usize,
+    pub forwards: usize,
     pub connections_per_user: usize,
     pub connections: usize,
     pub sessions_per_user: usize,
@@ -56,6 +59,9 @@ pub(super) struct File {
     rekeys_per_minute: u32,
     auth_tries: u32,
     channels_per_connection: u32,
+    forwards_per_connection: u32,
+    forwards_per_user: u32,
+    forwards: u32,
     connections_per_user: u32,
     connections: u32,
     sessions_per_user: u32,
@@ -81,6 +87,9 @@ impl Default for File {
             rekeys_per_minute: 300,
             auth_tries: 6,
             channels_per_connection: 100,
+            forwards_per_connection: 1000,
+            forwards_per_user: 2000,
+            forwards: 20_000,
             connections_per_user: 1000,
             connections: 10_000,
             sessions_per_user: 1000,
@@ -178,9 +187,27 @@ impl File {
         ]
     }
 
+    /// The same of forwards.
+    fn ranges_of_forwards(&self) -> [(&'static str, u32, RangeInclusive<u32>); 3] {
+        [
+            (
+                "limits.forwardsPerConnection",
+                self.forwards_per_connection,
+                1..=100_000,
+            ),
+            (
+                "limits.forwardsPerUser",
+                self.forwards_per_user,
+                1..=MILLION,
+            ),
+            ("limits.forwards", self.forwards, 1..=MILLION),
+        ]
+    }
+
     /// Checks each value against its range. An error names the key.
     pub(super) fn check(self) -> Result<Limits, Invalid> {
-        for (key, value, range) in self.ranges() {
+        let ranges = self.ranges().into_iter().chain(self.ranges_of_forwards());
+        for (key, value, range) in ranges {
             if !range.contains(&value) {
                 let (least, most) = range.into_inner();
                 return Err(Invalid::new(
@@ -205,6 +232,9 @@ impl File {
             starts: self.starts as usize,
             auth_tries: self.auth_tries as usize,
             channels_per_connection: self.channels_per_connection as usize,
+            forwards_per_connection: self.forwards_per_connection as usize,
+            forwards_per_user: self.forwards_per_user as usize,
+            forwards: self.forwards as usize,
             connections_per_user: self.connections_per_user as usize,
             connections: self.connections as usize,
             sessions_per_user: self.sessions_per_user as usize,

@@ -22,7 +22,7 @@ fn the_examples_limits_are_the_defaults() {
     let (before, rest) = EXAMPLE.split_once("\nlimits:\n").unwrap();
     let (given, after) = rest.split_once("\n\n# At SIGTERM").unwrap();
     let keys = given.lines().filter(|line| !line.starts_with("  #"));
-    assert_eq!(keys.count(), 20, "{given}");
+    assert_eq!(keys.count(), 23, "{given}");
     let bare = read(&format!("{before}\n# At SIGTERM{after}")).unwrap();
     let full = read(EXAMPLE).unwrap();
     assert_eq!(format!("{:?}", full.limits), format!("{:?}", bare.limits));
@@ -33,7 +33,7 @@ fn the_examples_bounds_of_the_cluster_are_the_defaults() {
     let (before, rest) = EXAMPLE.split_once("\ncluster:\n").unwrap();
     let (given, after) = rest.split_once("\n\n").unwrap();
     let keys = given.lines().filter(|line| !line.starts_with("  #"));
-    assert_eq!(keys.count(), 4, "{given}");
+    assert_eq!(keys.count(), 5, "{given}");
     let bare = read(&format!("{before}\n{after}")).unwrap();
     let full = read(EXAMPLE).unwrap();
     assert_eq!(format!("{:?}", full.cluster), format!("{:?}", bare.cluster));

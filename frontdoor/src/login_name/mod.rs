@@ -153,6 +153,18 @@ impl Target {
         })
     }
 
+    /// The same target, whichever container was given.
+    pub(crate) fn without_container(&self) -> Self {
+        let mut target = self.clone();
+        match &mut target {
+            Self::Pod { container, .. }
+            | Self::Workload { container, .. }
+            | Self::Labels { container, .. } => *container = None,
+            Self::Reserved(_) => {}
+        }
+        target
+    }
+
     /// The container, if one was given.
     pub(crate) fn container(&self) -> Option<&str> {
         match self {

@@ -1,5 +1,5 @@
-//! Picks one of several pods for a session: the ready one with the fewest sessions. The order of the
-//! candidates does not matter.
+//! Picks one of several pods for a session: the first of the ready ones. Where the candidates stand does
+//! not matter.
 
 /// A pod that a target may lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub(crate) struct Candidate<'a> {
     pub ready: bool,
     /// Whether it is being deleted (`metadata.deletionTimestamp`). Such a pod may still be ready.
     pub deleted: bool,
-    /// Sessions that it has now.
-    pub sessions: usize,
+    /// Its place in the order, the lowest first: the number of its sessions, say.
+    pub order: u64,
 }
 
 /// No session can go to any of the candidates.
@@ -24,12 +24,12 @@ pub(crate) enum NoneReady {
     OfSome(usize),
 }
 
-/// The ready pod with the fewest sessions; among equals, the first by name.
+/// The ready pod of the lowest order; among equals, the first by name.
 pub(crate) fn pick<'a>(candidates: &[Candidate<'a>]) -> Result<Candidate<'a>, NoneReady> {
     candidates
         .iter()
         .filter(|pod| pod.ready && !pod.deleted)
-        .min_by_key(|pod| (pod.sessions, pod.name))
+        .min_by_key(|pod| (pod.order, pod.name))
         .copied()
         .ok_or(match candidates.len() {
             0 => NoneReady::NoPods,
@@ -42,15 +42,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ready_pod_with_the_fewest_sessions() {
-        let check = |pods: &[(&'static str, &str, usize)], expect: Result<&str, NoneReady>| {
+    fn the_first_ready_pod() {
+        let check = |pods: &[(&'static str, &str, u64)], expect: Result<&str, NoneReady>| {
             let mut candidates: Vec<_> = pods
                 .iter()
-                .map(|&(name, state, sessions)| Candidate {
+                .map(|&(name, state, order)| Candidate {
                     name,
                     ready: state != "starts",
                     deleted: state == "goes",
-                    sessions,
+                    order,
                 })
                 .collect();
             let picked = pick(&candidates).map(|pod| pod.name);

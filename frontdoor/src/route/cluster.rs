@@ -9,6 +9,7 @@ use podgate_process::cache::Ages;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::affinity::Affinity;
 use super::answers::{self, AnswerCache};
 use super::loads::Loads;
 use super::pod_object::PodObject;
@@ -42,6 +43,7 @@ pub(crate) struct Cluster {
     pub(super) watched: bool,
     pub(super) pods: Pods,
     pub(super) loads: Arc<Loads>,
+    pub(super) affinity: Option<Affinity>,
     /// By namespace and name.
     read: AnswerCache<(String, String), Arc<Record>>,
     listed: AnswerCache<Selected, Arc<[Arc<Record>]>>,
@@ -67,6 +69,7 @@ impl Cluster {
             watched,
             pods: Pods::default(),
             loads: Arc::default(),
+            affinity: Affinity::new(bounds.affinity),
             read: answers::cache(),
             listed: answers::cache(),
             selectors: answers::cache(),

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::affinity::Preference;
 use super::ids::Uid;
 use super::record::Record;
 use crate::login_name::{Candidate, NoneReady, pick};
@@ -26,19 +27,27 @@ impl Loads {
         self.take(&mut self.lock(), uid)
     }
 
-    /// Picks one of these pods, and counts a session for it before another caller picks.
+    /// Picks one of these pods, the preferred one or else the one with the fewest sessions, and counts a
+    /// session for it before another caller picks.
     pub(super) fn pick<'a>(
         self: &Arc<Self>,
         pods: &'a [Arc<Record>],
+        preferred: Option<&Preference>,
     ) -> Result<(&'a Record, PodSlot), NoneReady> {
+        // Hashes are computed before others have to wait.
+        let orders = preferred.map(|preferred| pods.iter().map(|pod| preferred.order(&pod.uid)));
+        let orders: Option<Vec<_>> = orders.map(Iterator::collect);
         let mut loads = self.lock();
+        let sessions = |pod: &Record| loads.get(&pod.uid).copied().unwrap_or_default() as u64;
+        let orders = orders.unwrap_or_else(|| pods.iter().map(|pod| sessions(pod)).collect());
         let candidates: Vec<_> = pods
             .iter()
-            .map(|pod| Candidate {
+            .zip(orders)
+            .map(|(pod, order)| Candidate {
                 name: &pod.name,
                 ready: pod.ready,
                 deleted: pod.deleted,
-                sessions: loads.get(&pod.uid).copied().unwrap_or_default(),
+                order,
             })
             .collect();
         let picked = pick(&candidates)?;

@@ -2,6 +2,7 @@
 //! not seen, or whose container does not run there, is read from the API server. Without a watch every
 //! pod is. For a workload, a service or labels it picks a ready pod.
 
+mod affinity;
 mod agent_pods;
 mod answers;
 mod cluster;
@@ -170,7 +171,9 @@ impl Router {
         let known = self.cluster.pods.select(namespace, &selector);
         let known = known.unwrap_or_default();
         let listed;
-        let (record, pod_slot) = match loads.pick(&known) {
+        let affinity = self.cluster.affinity.as_ref();
+        let preferred = affinity.map(|affinity| affinity.preference(user, target));
+        let (record, pod_slot) = match loads.pick(&known, preferred.as_ref()) {
             Ok(picked) => picked,
             Err(_) => {
                 if self.cluster.pods.has_parts(namespace) {
@@ -178,18 +181,21 @@ impl Router {
                 }
                 let list = self.cluster.list(&self.client, user, namespace, &selector);
                 listed = list.await.map_err(|error| failed(target, error))?;
-                loads
-                    .pick(&listed)
-                    .map_err(|reason| match (target, reason) {
+                loads.pick(&listed, preferred.as_ref()).map_err(|reason| {
+                    match (target, reason) {
                         // To a user who may enter none of them, this must look the same.
                         (Target::Labels { .. }, NoneReady::NoPods) => {
                             Error::Absent(target.absent())
                         }
                         _ => no_pods(target, &reason),
-                    })?
+                    }
+                })?
             }
         };
         let destination = Destination::new(namespace, record, target.container(), pod_slot)?;
+        if let (Some(affinity), Some(preferred)) = (affinity, preferred) {
+            affinity.led_to(preferred, record);
+        }
         Ok(Destination {
             selector: Some(selector),
             ..destination

@@ -7,7 +7,10 @@ use podgate_proto::limits::{LINK_VERSIONS, RELEASE};
 use podgate_proto::shown;
 use podgate_proto::v1::AgentMessage;
 use podgate_proto::v1::agent_message::Message;
+use podgate_proto::v1::failed::Reason;
 use tokio::sync::mpsc;
+
+use super::end::Exit;
 
 /// The credit of both directions.
 #[derive(Default)]
@@ -22,8 +25,22 @@ pub(super) enum Received {
     Opened(u32),
     Output(Bytes),
     Stderr(Bytes),
-    Exited(u32),
-    Failed(String),
+    Exited(Exit),
+    /// A connection's.
+    EndOfOutput,
+    /// Both directions of a connection have ended.
+    Closed,
+    Failed {
+        reason: Reason,
+        line: String,
+    },
+}
+
+/// What a stream carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carries {
+    Program,
+    Connection,
 }
 
 /// Why the agent's stream ends the session, in the user's sentence.
@@ -51,9 +68,11 @@ pub(super) enum Error {
 }
 
 /// What the agent has sent so far.
-#[derive(Default)]
 struct Sent {
+    carries: Carries,
     opened: bool,
+    /// A connection's output.
+    ended: bool,
     output: Offset,
     stderr: Offset,
 }
@@ -64,8 +83,15 @@ pub(super) async fn receive(
     from_agent: &mut tonic::Streaming<AgentMessage>,
     queue: mpsc::Sender<Result<Received, Error>>,
     flow: &Flow,
+    carries: Carries,
 ) -> Error {
-    let mut sent = Sent::default();
+    let mut sent = Sent {
+        carries,
+        opened: false,
+        ended: false,
+        output: Offset::default(),
+        stderr: Offset::default(),
+    };
     loop {
         let received = match from_agent.message().await {
             Ok(Some(AgentMessage { message })) => match check(message, &mut sent, flow) {
@@ -78,7 +104,7 @@ pub(super) async fn receive(
         };
         let over = matches!(
             received,
-            Err(_) | Ok(Received::Exited(_) | Received::Failed(_))
+            Err(_) | Ok(Received::Exited(_) | Received::Closed | Received::Failed { .. })
         );
         if queue.send(received).await.is_err() || over {
             return std::future::pending().await;
@@ -101,14 +127,17 @@ fn check(
         Message::Opened(opened) => return Err(Error::Version(opened.version)),
         Message::Failed(failed) => {
             tracing::debug!(reason = ?failed.reason(), "the agent says why");
-            Received::Failed(shown::sentence(&failed.message))
+            Received::Failed {
+                reason: failed.reason(),
+                line: shown::sentence(&failed.message),
+            }
         }
         _ if !sent.opened => return Err(Error::Misplaced),
-        Message::Output(data) => {
+        Message::Output(data) if !sent.ended => {
             flow.output.received(data.bytes.len())?;
             Received::Output(sent.output.check(&data)?)
         }
-        Message::Stderr(data) => {
+        Message::Stderr(data) if sent.carries == Carries::Program => {
             flow.output.received(data.bytes.len())?;
             Received::Stderr(sent.stderr.check(&data)?)
         }
@@ -116,13 +145,30 @@ fn check(
             flow.input.credit(&credit)?;
             return Ok(None);
         }
-        Message::Exited(exited) => {
+        Message::Exited(exited) if sent.carries == Carries::Program => {
             sent.output.check_end(exited.output_offset)?;
             sent.stderr.check_end(exited.stderr_offset)?;
             let status = u8::try_from(exited.status);
-            Received::Exited(status.map_err(|_| Error::Status(exited.status))?.into())
+            let status = status.map_err(|_| Error::Status(exited.status))?;
+            Received::Exited(Exit {
+                status: status.into(),
+                signal: (!exited.signal.is_empty())
+                    .then(|| shown::release(&exited.signal).to_owned()),
+                core_dumped: exited.core_dumped,
+            })
         }
-        Message::EndOfOutput(_) | Message::Incoming(_) | Message::Closed(_) => {
+        Message::EndOfOutput(end) if sent.carries == Carries::Connection && !sent.ended => {
+            sent.output.check_end(end.offset)?;
+            sent.ended = true;
+            Received::EndOfOutput
+        }
+        Message::Closed(_) if sent.ended => Received::Closed,
+        Message::Output(_)
+        | Message::Stderr(_)
+        | Message::Exited(_)
+        | Message::EndOfOutput(_)
+        | Message::Incoming(_)
+        | Message::Closed(_) => {
             return Err(Error::Misplaced);
         }
     }))

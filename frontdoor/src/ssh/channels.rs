@@ -1,7 +1,7 @@
 //! The registry of a connection's channels. Its invariants:
 //!
 //! - A channel is here from the moment when either end asks for it until one end has closed it. All of
-//!   them count against the limit, also those that are still opening.
+//!   them count against a limit, also those that are still opening. Forwards have a limit of their own.
 //! - A channel is `Opening` until both ends have agreed to it. Only then does it have a kind, and takes
 //!   requests and signals.
 //! - Each has a token, which is cancelled when the channel closes or the connection ends. So a task that
@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 const SIGNALS: usize = 32;
 
 pub(super) struct Channels {
-    /// How many channels there may be.
+    /// How many forwards there may be.
+    most_forwards: usize,
+    /// How many other channels there may be.
     most: usize,
     /// Cancelled when the connection is gone.
     ended: CancellationToken,
@@ -28,6 +30,7 @@ pub(super) struct Channels {
 
 struct Channel {
     closed: CancellationToken,
+    forward: bool,
     state: State,
 }
 
@@ -45,6 +48,7 @@ enum Kind {
         unread: CancellationToken,
     },
     Jump,
+    Forward,
 }
 
 /// What reaches a session beside its channel's data, so that it does not wait behind the data.
@@ -65,12 +69,27 @@ pub(super) struct Opening {
 
 /// The limit is reached.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection has as many channels as it may have")]
-pub(super) struct Full;
+pub(super) enum Full {
+    #[error("the connection has as many channels as it may have")]
+    Channels,
+    #[error("the connection has as many forwarded connections as it may have")]
+    Forwards,
+}
+
+impl Full {
+    /// The limit's key in the configuration.
+    pub(super) fn limit(&self) -> &'static str {
+        match self {
+            Self::Channels => "channelsPerConnection",
+            Self::Forwards => "forwardsPerConnection",
+        }
+    }
+}
 
 impl Channels {
-    pub(super) fn new(most: usize, ended: CancellationToken) -> Self {
+    pub(super) fn new((most, most_forwards): (usize, usize), ended: CancellationToken) -> Self {
         Self {
+            most_forwards,
             most,
             ended,
             known: HashMap::new(),
@@ -79,16 +98,22 @@ impl Channels {
 
     /// Enters a channel that was asked for. Its token is cancelled when the channel closes; this end
     /// cancels the token when it closes the channel itself.
-    pub(super) fn opening(&mut self, id: ChannelId) -> Result<Opening, Full> {
+    pub(super) fn opening(&mut self, id: ChannelId, forward: bool) -> Result<Opening, Full> {
         // russh does not tell of a channel that this end closes first.
         self.known
             .retain(|_, channel| !channel.closed.is_cancelled());
-        if self.known.len() >= self.most {
-            return Err(Full);
+        let alike = self.known.values().filter(|one| one.forward == forward);
+        let (most, full) = match forward {
+            true => (self.most_forwards, Full::Forwards),
+            false => (self.most, Full::Channels),
+        };
+        if alike.count() >= most {
+            return Err(full);
         }
         let closed = self.ended.child_token();
         let channel = Channel {
             closed: closed.clone(),
+            forward,
             state: State::Opening,
         };
         self.known.insert(id, channel);
@@ -117,6 +142,11 @@ impl Channels {
     /// The channel is open, and carries another connection. It takes no requests.
     pub(super) fn jump(&mut self, opening: Opening) -> CancellationToken {
         self.open(opening, Kind::Jump)
+    }
+
+    /// The channel carries a connection to an address, once that stands. It takes no requests.
+    pub(super) fn forward(&mut self, opening: Opening) -> CancellationToken {
+        self.open(opening, Kind::Forward)
     }
 
     fn open(&mut self, opening: Opening, kind: Kind) -> CancellationToken {

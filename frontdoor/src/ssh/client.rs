@@ -11,7 +11,7 @@ use super::context::Context;
 use super::id;
 use crate::audit::{Event, Via};
 use crate::authn::Login;
-use crate::quotas::{ConnectionSlot, Full};
+use crate::quotas::{ConnectionSlot, Full, PreAuthSlot};
 
 /// Why nobody logged in, as the audit log has it.
 const UNKNOWN: &str = "no key or certificate that is known was shown";
@@ -79,6 +79,20 @@ impl Client {
     /// Whether it has logged in beyond a limit of connections. It is then only told so.
     pub(super) fn is_over_limit(&self) -> bool {
         matches!(self.slot.get(), Some(Err(_)))
+    }
+
+    /// Whether sessions may still start on this connection.
+    pub(super) fn may_begin(&self) -> bool {
+        !self.context.draining.is_cancelled() && !self.revoked.is_cancelled()
+    }
+
+    /// A slot for the login inside a jump.
+    pub(super) fn inner_slot(&self) -> Result<PreAuthSlot, Full> {
+        if let Some(Err(full)) = self.slot.get() {
+            return Err(*full);
+        }
+        let slot = self.context.quotas.pre_auth(self.peer.ip());
+        slot.inspect_err(|full| self.refused(full.limit()))
     }
 
     /// Logs and counts that a limit refused or ended something. `limit` is its key in the configuration.

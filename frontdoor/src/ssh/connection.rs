@@ -135,6 +135,9 @@ fn start(client: &Client, opened: Opened) {
         Opened::Jump(task, channel) => {
             client.tasks.spawn(inner(task, channel));
         }
+        Opened::Forward(task, channel, reply) => {
+            client.tasks.spawn(task.run(channel, reply));
+        }
     }
 }
 

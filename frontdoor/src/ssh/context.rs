@@ -9,7 +9,7 @@ use crate::agents::Agents;
 use crate::audit::Audit;
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
-use crate::config::{Limits, Sessions};
+use crate::config::{Forwards, Limits, Sessions};
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::route::Router;
@@ -26,6 +26,7 @@ pub(crate) struct Context {
     /// Of this core.
     pub(crate) turns: PreAuthTurns,
     pub(crate) sessions: Sessions,
+    pub(crate) forwards: Forwards,
     pub(crate) greetings: Arc<Greetings>,
     pub(crate) authenticator: Arc<Authenticator>,
     /// How often a login is checked again.

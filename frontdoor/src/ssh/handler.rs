@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use podgate_proto::v1::TerminalSize;
 use russh::keys::Certificate;
+#[cfg(not(stock_russh))]
+use russh::keys::ssh_key::Signature;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
@@ -13,24 +15,29 @@ use tokio_util::sync::DropGuard;
 
 use super::auth::Attempts;
 use super::channels::{Aside, Channels, Opening};
-use super::client::{Client, Jump};
+use super::client::Client;
+use super::destination::Destination;
 use super::rekeys::Rekeys;
 use super::request::SFTP;
-use super::{jump, session};
+use super::{forward, jump, session};
 use crate::audit::Event;
+use crate::authn::presence::Presence;
 use crate::authn::{Credential, Login};
-use crate::quotas::{Full, PreAuthSlot};
 
-/// A channel that has just been opened, with what its task needs.
+/// A channel, with what its task begins with.
 pub(super) enum Opened {
     Session(session::Task, Channel<Msg>, Aside),
     Jump(jump::Task, Channel<Msg>),
+    /// Not open yet: the answer is the task's.
+    Forward(forward::Task, Channel<Msg>, ChannelOpenHandle),
 }
 
 /// The handler of one connection.
 pub(super) struct ConnectionHandler {
     client: Arc<Client>,
     attempts: Attempts,
+    /// What a hardware-backed key has said with the signature that was verified last.
+    presence: Option<Presence>,
     channels: Channels,
     #[cfg_attr(
         stock_russh,
@@ -48,12 +55,16 @@ pub(super) struct ConnectionHandler {
 impl ConnectionHandler {
     pub(super) fn new(client: Arc<Client>, start: fn(&Client, Opened)) -> Self {
         let limits = &client.context.limits;
-        let most = limits.channels_per_connection;
+        let most = (
+            limits.channels_per_connection,
+            limits.forwards_per_connection,
+        );
         let rekeys = Rekeys::new(limits.rekeys_per_minute);
         let ended = client.ended.clone();
         Self {
             client,
             attempts: Attempts::default(),
+            presence: None,
             channels: Channels::new(most, ended.clone()),
             rekeys,
             told: false,
@@ -63,24 +74,33 @@ impl ConnectionHandler {
     }
 
     /// Whether the client may open one more channel.
-    fn opening(&mut self, id: ChannelId, login: &Login) -> Option<Opening> {
+    fn opening(&mut self, id: ChannelId, login: &Login, forward: bool) -> Option<Opening> {
         let client = &self.client;
         if client.is_over_limit() && std::mem::replace(&mut self.told, true) {
             return None;
         }
-        match self.channels.opening(id) {
+        match self.channels.opening(id, forward) {
             Err(full) => {
-                client.refused("channelsPerConnection");
+                client.refused(full.limit());
                 let reason = full.to_string();
                 let event = Event::channel_refused(&login.identity, &reason);
                 client.record(event, self.attempts.login_name());
                 None
             }
-            Ok(opening) if may_begin(client) => Some(opening),
+            Ok(opening) if client.may_begin() => Some(opening),
             Ok(opening) => {
                 self.channels.refuse(&opening);
                 None
             }
+        }
+    }
+
+    /// The login name that says where to, and in a jump that of the inner connection.
+    fn names(&self) -> (String, Option<String>) {
+        let name = self.attempts.login_name().to_owned();
+        match &self.client.jump {
+            None => (name, None),
+            Some(jump) => (jump.target.clone(), Some(name)),
         }
     }
 
@@ -96,20 +116,6 @@ impl ConnectionHandler {
             session.channel_failure(channel)
         }
     }
-}
-
-/// Whether sessions may still start on this connection.
-fn may_begin(client: &Client) -> bool {
-    !client.context.draining.is_cancelled() && !client.revoked.is_cancelled()
-}
-
-/// A slot for the login inside a jump.
-fn inner_slot(client: &Client) -> Result<PreAuthSlot, Full> {
-    if let Some(Err(full)) = client.slot.get() {
-        return Err(*full);
-    }
-    let slot = client.context.quotas.pre_auth(client.peer.ip());
-    slot.inspect_err(|full| client.refused(full.limit()))
 }
 
 impl Handler for ConnectionHandler {
@@ -140,12 +146,18 @@ impl Handler for ConnectionHandler {
         Ok(self.attempts.reject(&self.client))
     }
 
+    #[cfg(not(stock_russh))]
+    fn signature_verified(&mut self, signature: &Signature) {
+        self.presence = Presence::of(signature);
+    }
+
     async fn auth_openssh_certificate(
         &mut self,
         login_name: &str,
         certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
-        let credential = Credential::Certificate(Box::new(certificate.clone()));
+        let certificate = Box::new(certificate.clone());
+        let credential = Credential::Certificate(certificate, self.presence.take());
         Ok(self
             .attempts
             .verified(&self.client, login_name, credential)
@@ -168,7 +180,7 @@ impl Handler for ConnectionHandler {
         login_name: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        let credential = Credential::Key(key.public_key.clone());
+        let credential = Credential::Key(key.public_key.clone(), self.presence.take());
         Ok(self
             .attempts
             .verified(&self.client, login_name, credential)
@@ -179,24 +191,20 @@ impl Handler for ConnectionHandler {
         &mut self,
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
         let client = Arc::clone(&self.client);
         // russh asks this only after the login.
         let Some(login) = client.login.get() else {
             return Ok(());
         };
-        let Some(opening) = self.opening(channel.id(), login) else {
+        let Some(opening) = self.opening(channel.id(), login, false) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };
         reply.accept().await;
         let (closed, aside) = self.channels.session(opening);
-        let name = self.attempts.login_name().to_owned();
-        let (login_name, inner) = match &client.jump {
-            None => (name, None),
-            Some(jump) => (jump.target.clone(), Some(name)),
-        };
+        let (login_name, inner) = self.names();
         let task = session::Task {
             client: Arc::clone(&client),
             identity: Arc::clone(&login.identity),
@@ -204,6 +212,7 @@ impl Handler for ConnectionHandler {
             login_name,
             inner,
             closed,
+            connection: session.handle(),
         };
         (self.start)(&client, Opened::Session(task, channel, aside));
         Ok(())
@@ -223,19 +232,38 @@ impl Handler for ConnectionHandler {
         let Some(login) = client.login.get() else {
             return Ok(());
         };
-        let jump = match Jump::parse(&client, login, host, port) {
-            Ok(jump) => jump,
+        let names = (login, self.attempts.login_name());
+        let destination = match Destination::of(&client, names, host, port) {
+            Ok(destination) => destination,
             Err(refusal) => {
                 tracing::info!(user = login.identity.user, host, port, reason = %refusal, "jump refused");
                 reply.reject(refusal.into()).await;
                 return Ok(());
             }
         };
-        let Some(opening) = self.opening(channel.id(), login) else {
+        let forward = matches!(destination, Destination::Forward(_));
+        let Some(opening) = self.opening(channel.id(), login, forward) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };
-        let slot = match inner_slot(&client) {
+        let jump = match destination {
+            Destination::Jump(jump) => jump,
+            Destination::Forward(endpoint) => {
+                let (login_name, inner) = self.names();
+                let task = forward::Task {
+                    client: Arc::clone(&client),
+                    identity: Arc::clone(&login.identity),
+                    restrictions: Arc::clone(&login.restrictions),
+                    login_name,
+                    inner,
+                    endpoint,
+                    closed: self.channels.forward(opening),
+                };
+                (self.start)(&client, Opened::Forward(task, channel, reply));
+                return Ok(());
+            }
+        };
+        let slot = match client.inner_slot() {
             Ok(slot) => slot,
             Err(full) => {
                 self.channels.refuse(&opening);

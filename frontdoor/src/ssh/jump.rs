@@ -14,14 +14,14 @@ use crate::pod::{Container, Pod};
 use crate::quotas::{Full, PreAuthSlot};
 
 /// The one port of every target: ssh's default.
-const PORT: u32 = 22;
+pub(super) const PORT: u32 = 22;
 
 /// Why a jump is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JumpRefusal {
-    #[error("a jump cannot lead to another jump")]
-    Nested,
-    #[error("only port 22 of a target can be reached")]
+    #[error(
+        "this connection's login name is no target, so only jumps are served: port 22 of a target"
+    )]
     Port,
     #[error("this login may not be used to reach that host (permitopen)")]
     PermitOpen,
@@ -35,9 +35,7 @@ impl From<JumpRefusal> for ChannelOpenFailure {
     /// Adds the reason, which ssh prints (RFC 4254 §5.1).
     fn from(refusal: JumpRefusal) -> Self {
         let code = match refusal {
-            JumpRefusal::Nested | JumpRefusal::Port | JumpRefusal::PermitOpen => {
-                Self::AdministrativelyProhibited
-            }
+            JumpRefusal::Port | JumpRefusal::PermitOpen => Self::AdministrativelyProhibited,
             JumpRefusal::Target(_) => Self::ConnectFailed,
             JumpRefusal::Full(_) => Self::ResourceShortage,
         };
@@ -65,9 +63,6 @@ impl Jump {
         host: &str,
         port: u32,
     ) -> Result<Self, JumpRefusal> {
-        if client.jump.is_some() {
-            return Err(JumpRefusal::Nested);
-        }
         if port != PORT {
             return Err(JumpRefusal::Port);
         }
@@ -100,7 +95,7 @@ impl Jump {
 }
 
 /// A host name without the suffix that marks pods in users' ssh_config.
-fn without_suffix<'a>(host: &'a str, suffix: &str) -> &'a str {
+pub(super) fn without_suffix<'a>(host: &'a str, suffix: &str) -> &'a str {
     let bare = host.strip_suffix(suffix);
     let bare = bare.and_then(|bare| bare.strip_suffix('.'));
     bare.filter(|bare| !bare.is_empty() && !suffix.is_empty())

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use podgate_proto::v1;
 use podgate_proto::v1::open::Action;
 
 use super::context::Context;
@@ -27,6 +28,10 @@ pub(super) enum Error {
     Agents(#[from] agents::Error),
     #[error(transparent)]
     Audit(#[from] Unwritable),
+    #[error(
+        "the pod shares its node's network, and connections into such pods are not allowed here (forwards.hostNetwork)"
+    )]
+    HostNetwork,
 }
 
 impl Error {
@@ -34,7 +39,7 @@ impl Error {
     pub(super) fn refused_by(&self) -> Option<RefusedBy> {
         match self {
             error if error.limit().is_some() => Some(RefusedBy::Limit),
-            Self::Authz(authz::Error::Rule(_)) => Some(RefusedBy::Rule),
+            Self::Authz(authz::Error::Rule(_)) | Self::HostNetwork => Some(RefusedBy::Rule),
             Self::Authz(authz::Error::Denied(_) | authz::Error::Review(_)) => {
                 Some(RefusedBy::Authorization)
             }
@@ -49,7 +54,7 @@ impl Error {
         match self {
             Self::Authz(authz::Error::TooMany(_)) => Some(TooMany::LIMIT),
             Self::Route(error) => error.limit(),
-            Self::Authz(_) | Self::Audit(_) | Self::Agents(_) => None,
+            Self::Authz(_) | Self::Audit(_) | Self::Agents(_) | Self::HostNetwork => None,
         }
     }
 }
@@ -97,6 +102,10 @@ pub(super) async fn open(
     };
     record.found(&pod, &container);
     let permit = authorizer.narrow(permit, &pod, selector.as_ref()).await?;
+    let opens_ports = matches!(action.kind(), v1::Action::Dial | v1::Action::Listen);
+    if opens_ports && pod.host_network && !context.forwards.host_network {
+        return Err(Error::HostNetwork);
+    }
     let rights = authorizer.watch(&permit);
     let agent = context.router.agent(&pod)?;
     let grant = permit.grant(&pod, &container)?;

@@ -13,7 +13,7 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::agent_messages::{Error, Flow, Received, receive};
+use super::agent_messages::{Carries, Error, Flow, Received, receive};
 use super::channels::Aside;
 use super::context::Context;
 use super::end::End;
@@ -52,8 +52,8 @@ pub(super) async fn run(
         end = download(
             waiting, (write, unread), (&to_agent, opened), &flow.output, context, (&idle, record), tty
         ) => end,
-        error = receive(&mut from_agent, queue, &flow) => failed(&error),
-        () = upload(read, &to_agent, &flow.input, context, (&idle, record)) => End::ClientGone,
+        error = receive(&mut from_agent, queue, &flow, Carries::Program) => failed(&error),
+        _ = upload(read, &to_agent, &flow.input, context, (&idle, record)) => End::ClientGone,
         () = pass_on((signals, sizes), &to_agent, tty) => End::ClientGone,
         () = closed_output(unread, version, &to_agent) => End::ClientGone,
         limit = idle.over() => {
@@ -104,10 +104,10 @@ async fn download(
                 context.metrics.leg("start", begun);
                 continue;
             }
-            Some(Ok(Received::Exited(status))) => return End::Exited(status),
-            Some(Ok(Received::Failed(line))) => return End::Failed(line),
+            Some(Ok(Received::Exited(exit))) => return End::Exited(exit),
+            Some(Ok(Received::Failed { line, .. })) => return End::Failed(line),
             Some(Err(error)) => return failed(&error),
-            None => return End::ClientGone,
+            Some(Ok(Received::EndOfOutput | Received::Closed)) | None => return End::ClientGone,
         };
         let length = bytes.len();
         let given = tokio::select! {
@@ -131,9 +131,12 @@ async fn download(
 }
 
 /// The agent's stream is over.
-struct Over;
+pub(super) struct Over;
 
-async fn tell(to_agent: &mpsc::Sender<FrontdoorMessage>, message: ToAgent) -> Result<(), Over> {
+pub(super) async fn tell(
+    to_agent: &mpsc::Sender<FrontdoorMessage>,
+    message: ToAgent,
+) -> Result<(), Over> {
     let message = FrontdoorMessage {
         message: Some(message),
     };
@@ -153,14 +156,27 @@ async fn give(
     }
 }
 
+/// What was sent to the agent when the client went.
+pub(super) struct Uploaded {
+    offset: Offset,
+    ended: bool,
+}
+
+impl Uploaded {
+    /// How many bytes there were, if the client has not said that no more come.
+    pub(super) fn not_ended(&self) -> Option<u64> {
+        (!self.ended).then_some(self.offset.get())
+    }
+}
+
 /// From the client to the agent, until the client goes.
-async fn upload(
+pub(super) async fn upload(
     read: &mut ChannelReadHalf,
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     credit: &flow::Sender,
     context: &Context,
     (idle, record): (&Idle, &Session<'_>),
-) {
+) -> Uploaded {
     let (mut offset, mut ended) = (Offset::default(), false);
     while let Some(message) = read.wait().await {
         let told = match message {
@@ -177,7 +193,7 @@ async fn upload(
                 let offset = offset.get();
                 tell(to_agent, ToAgent::EndOfInput(EndOfInput { offset })).await
             }
-            ChannelMsg::Close => return,
+            ChannelMsg::Close => break,
             _ => continue,
         };
         if told.is_err() {
@@ -188,9 +204,10 @@ async fn upload(
                 .await
                 .is_some_and(|message| !matches!(message, ChannelMsg::Close))
             {}
-            return;
+            break;
         }
     }
+    Uploaded { offset, ended }
 }
 
 /// Sends input as credit allows, in as many messages as it needs: a client's packet may be longer than

@@ -10,7 +10,7 @@ use russh::server::Msg;
 use tokio::time::timeout;
 
 use super::context::Context;
-use super::end::End;
+use super::end::{End, Exit};
 use super::open;
 use crate::login_name::{HELP, Reserved};
 use crate::{authz, route};
@@ -83,7 +83,7 @@ async fn say(
             Err(_) => return End::Failed("your ssh client does not read the answer".to_owned()),
         }
     }
-    End::Exited(0)
+    End::Exited(Exit::default())
 }
 
 /// A name may come from a certificate and hold any character, so each is escaped to stay on one line.

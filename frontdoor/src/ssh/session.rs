@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use podgate_proto::v1::open::Action;
 use podgate_proto::v1::{self, exec::Program};
-use russh::server::Msg;
-use russh::{Channel, ChannelReadHalf, ChannelWriteHalf};
+use russh::server::{Handle, Msg};
+use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::channels::Aside;
 use super::client::Client;
-use super::end::End;
+use super::end::{End, Exit};
 use super::request::{self, Asked, ORIGINAL_COMMAND};
 use super::{channels, id, open, pump, recheck, reserved};
 use crate::agents::Ids;
@@ -41,6 +41,8 @@ pub(super) struct Task {
     pub(super) inner: Option<String>,
     /// Cancelled when the client closes the channel, or goes.
     pub(super) closed: CancellationToken,
+    /// Tells the client what the channel has no words for.
+    pub(super) connection: Handle,
 }
 
 /// A session that is about to be opened.
@@ -171,16 +173,28 @@ impl Task {
     /// Tells the client how its session ended.
     async fn tell(&self, end: &End, write: &ChannelWriteHalf<Msg>) {
         match end {
-            End::Exited(status) => {
-                let _ = write.exit_status(*status).await;
-            }
-            End::ClientGone => {}
+            End::Exited(exit) => self.exited(exit, write).await,
+            End::Closed | End::ClientGone => {}
             End::Idle(line) | End::Revoked(line) => self.fail(line, write).await,
             End::Failed(line) | End::Stopped(line) => {
                 tracing::warn!(line, "session failed");
                 self.fail(line, write).await;
             }
         }
+    }
+
+    /// As sshd: what a signal has ended has no status (RFC 4254 §6.10).
+    async fn exited(&self, exit: &Exit, write: &ChannelWriteHalf<Msg>) {
+        let Some(signal) = exit.signal.clone() else {
+            let _ = write.exit_status(exit.status).await;
+            return;
+        };
+        let (id, signal) = (write.id(), Sig::Custom(signal));
+        let (text, language) = (String::new(), String::new());
+        let told =
+            self.connection
+                .exit_signal_request(id, signal, exit.core_dumped, text, language);
+        let _ = told.await;
     }
 
     /// Tells the user why there is no session, or no longer one. A client that does not read the line

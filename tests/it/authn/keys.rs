@@ -117,7 +117,6 @@ async fn an_unknown_option_refuses_its_key_alone() {
         "tunnel=\"0\"",
         "cert-authority",
         "principals=\"ada\"",
-        "verify-required",
         "from=\"db.example.com\"",
         "expiry-time=\"tomorrow\"",
         "no-pty,",

@@ -80,9 +80,11 @@ impl Installed {
             all[key] = value.clone();
         }
         let containerd = Arc::new(Containerd::shared().await.unwrap());
-        // This machine's containerd is not where a node has it.
-        let state = containerd.dir().join("state");
-        all["nodeEntry"]["arguments"] = json!(["--containerd", state]);
+        // This machine's containerd is not where a node has it, and its first process may have more capabilities than
+        // there are to give here.
+        let (state, own) = (containerd.dir().join("state"), std::process::id());
+        let root = format!("/proc/{own}/root");
+        all["nodeEntry"]["arguments"] = json!(["--containerd", state, "--node-root", root]);
         let objects = rendered(&all);
 
         let bridge = Bridge::new().unwrap();

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use podgate_node_entry::protocol::Signal;
 use podgate_node_entry::status::Status;
 use podgate_tests::instruments::eventually::eventually;
-use podgate_tests::instruments::holder::{Holder, command, of, with_terminal};
+use podgate_tests::instruments::holder::{Holder, command, of, with_terminal, words};
 use podgate_tests::real::containerd::PodSpec;
 
-use super::{Stage, stage, stage_with};
+use super::{Stage, field, stage, stage_with};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -151,8 +151,9 @@ async fn it_ends_when_asked_only_once_its_agent_is_gone_and_all_is_hung_up() {
     drop((program, holder));
     assert!(entry.ended().await.unwrap().success(), "{}", entry.log());
     let id = pod.container_id("app").unwrap();
-    let left = containerd.processes_in(id);
-    assert_eq!(left.len(), 1, "{left:?}");
+    // What was killed may take a moment to be gone.
+    let alone = || std::future::ready((containerd.processes_in(id).len() == 1).then_some(()));
+    eventually("nothing left", SOON, alone).await.unwrap();
     assert!(entry.journal().is_empty());
 }
 
@@ -251,4 +252,46 @@ async fn nothing_is_left_of_many() {
         front.to_string()
     );
     assert_eq!(stage.in_pod("ls /tmp").await, "");
+}
+
+/// The end of a process that is traced is heard of by its tracer first, and by its parent only after that.
+#[tokio::test]
+async fn root_in_a_container_holds_back_no_hang_up() {
+    let arguments = ["--grace", "1", "--programs-per-user", "1"];
+    let mut stage = stage_with(PodSpec::distroless("traced"), &arguments).await;
+    let start = of(&stage.pod).unwrap();
+    let sleeps = words(&["/probe", "sleep", "1001"]);
+    let traced = stage.holder.run(start.clone(), &sleeps).unwrap();
+    // The launcher has given its place to it.
+    assert_eq!(traced.report().unwrap(), None);
+    let inside = field(traced.process.pid as u32, "NSpid:");
+    let inside = inside.split_whitespace().last().unwrap();
+    let mut other = Holder::connect(&stage.entry.socket(), &[]).unwrap();
+    let mut evil = start.clone();
+    evil.user = "bob".to_owned().try_into().unwrap();
+    let traces = words(&["/probe", "trace", inside]);
+    let mut tracer = other.run(evil, &traces).unwrap();
+    let mut said = [0; 8];
+    let stdout = tracer.stdout.as_mut().unwrap();
+    std::io::Read::read_exact(stdout, &mut said).unwrap();
+    assert_eq!(&said, b"tracing\n");
+
+    stage.holder = Holder::connect(&stage.entry.socket(), &[]).unwrap();
+    let over = || {
+        let log = stage.entry.log();
+        std::future::ready(log.contains("hung up 1 programs").then_some(()))
+    };
+    let over = eventually("the end of the hang-up", SOON, over);
+    over.await.unwrap();
+    // Nobody has reaped it, and its user's place is free all the same.
+    let path = format!("/proc/{}", traced.process.pid);
+    assert!(std::fs::exists(&path).unwrap());
+    let exits = words(&["/probe", "exit", "7"]);
+    let left = stage.holder.whole(start, &exits, b"").unwrap();
+    assert_eq!(left.status, Some(Status::Exited(7)));
+    assert!(other.kill(tracer.handle).is_ok());
+    let gone = || std::future::ready((!std::fs::exists(&path).unwrap()).then_some(()));
+    eventually("the traced one's end", SOON, gone)
+        .await
+        .unwrap();
 }

@@ -56,6 +56,31 @@ async fn the_log_says_which_runtimes_there_are_and_warns_of_an_old_runc() {
     );
 }
 
+/// CVE-2024-21626: a descriptor of the runtime's own is one of the node's, and a working folder may lead through it.
+#[tokio::test]
+async fn no_working_folder_leads_out_of_the_container() {
+    let mut stage = stage(PodSpec::busybox("folders")).await;
+    let start = of(&stage.pod).unwrap();
+    let links = "for n in $(seq 3 12); do ln -s /proc/self/fd/$n /tmp/$n; done";
+    stage.in_pod(links).await;
+    let bundle = "state/io.containerd.runtime.v2.task/k8s.io";
+    let bundle = stage.containerd.dir().join(bundle);
+    let config = bundle.join(start.container.as_ref()).join("config.json");
+    let whole = std::fs::read_to_string(&config).unwrap();
+    for number in 3..=12 {
+        for folder in [format!("/proc/self/fd/{number}"), format!("/tmp/{number}")] {
+            let mut changed: serde_json::Value = serde_json::from_str(&whole).unwrap();
+            changed["process"]["cwd"] = folder.clone().into();
+            std::fs::write(&config, changed.to_string()).unwrap();
+            let started = stage.holder.start(start.clone(), &command("pwd")).unwrap();
+            assert!(started.is_err(), "{folder}");
+        }
+    }
+    std::fs::write(&config, whole).unwrap();
+    let done = stage.holder.whole(start, &command("pwd"), b"").unwrap();
+    assert_eq!(done.stdout, "/srv\n");
+}
+
 /// vm.memfd_noexec is of a pid namespace (Linux 6.3), so the entry gets one of its own.
 #[tokio::test]
 async fn where_programs_from_memory_are_forbidden_the_kubelets_way_is_left() {

@@ -118,33 +118,48 @@ async fn what_is_no_target_is_refused_with_the_reason() {
     let jumper = Jumper::new(&stand, "");
     for (words, why) in [
         (
-            &["-p", "80", "demo.pod"][..],
-            "administratively prohibited: only port 22 of a target",
-        ),
-        (
-            &["web_0.pod"],
+            &["web_0.pod"][..],
             "connect failed: the pod's name is not valid in Kubernetes",
         ),
         (&["cronjob~web.pod"], "connect failed: the kind is unknown"),
-        (
-            &["-J", "frontdoor,demo.pod", "web-0.prod.pod"],
-            "administratively prohibited: a jump cannot lead to another jump",
-        ),
     ] {
         let words = [words, &["echo ran"]].concat();
         let text = jumper.refused(&words).await;
         assert!(text.contains(why), "{words:?}: {text}");
     }
-    // No other way leads to a port.
-    let text = jumper.refused(&["-W", "demo:8080", "frontdoor"]).await;
-    assert!(text.contains("only port 22"), "{text}");
-    let text = jumper.refused(&["-W", "demo:22", "demo.pod"]).await;
-    assert!(
-        text.contains("a jump cannot lead to another jump"),
-        "{text}"
-    );
+    // A login name that is no target has no pod whose ports could be reached.
+    for (address, login) in [("demo:8080", "help"), ("localhost:80", "pods")] {
+        let login = format!("{login}@frontdoor");
+        let text = jumper.refused(&["-W", address, &login]).await;
+        assert!(
+            text.contains("administratively prohibited: this connection's login name is no target"),
+            "{text}"
+        );
+    }
     // No node and no API server was asked.
     assert_eq!(stand.api.requests("create", "subjectaccessreviews"), 0);
+    // Any other port is one of the pod that the login name leads to, and so is every address in a jump.
+    for words in [
+        &["-p", "80", "demo.pod"][..],
+        &["-W", "demo:8080", "frontdoor"],
+        &["-W", "localhost:22", "frontdoor"],
+    ] {
+        let text = jumper.refused(&[words, &["echo ran"]].concat()).await;
+        assert!(
+            text.contains("connect failed: no pod whoever in namespace default"),
+            "{words:?}: {text}"
+        );
+    }
+    for words in [
+        &["-J", "frontdoor,demo.pod", "web-0.prod.pod"][..],
+        &["-W", "web-0.prod.pod:22", "demo.pod"],
+    ] {
+        let text = jumper.refused(&[words, &["echo ran"]].concat()).await;
+        assert!(
+            text.contains("only 127.0.0.1 and localhost of the pod can be reached"),
+            "{words:?}: {text}"
+        );
+    }
     stand.until_quiet(SOON).await.unwrap();
 }
 

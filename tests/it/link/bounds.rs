@@ -16,6 +16,7 @@ use podgate_proto::v1::{
     AgentMessage, Data, FrontdoorMessage, Open, Opened, TerminalSize, exec, open,
 };
 use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::eventually::eventually;
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -347,6 +348,35 @@ async fn an_agent_that_stops_does_not_wait_for_a_peer_that_does_not_read() {
     let ended = timeout(SOON, stand.agent.ended()).await;
     ended.expect("it waits").unwrap();
     drop(answers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_has_its_slot_for_as_long_as_its_end_is_unread() {
+    let stand = Stand::embedded(Changes {
+        agent: "sessions: 1\nsessionsPerUser: 1\n".to_owned(),
+        ..Changes::default()
+    });
+    let stand = stand.await.unwrap();
+    let names = ["frontdoor.podgate"];
+    let deaf = connect_with_window(&stand, &stand.pki, &names, 0).await;
+    let (sender, messages) = mpsc::channel(1);
+    sender.send(told(ToAgent::Open(request()))).await.unwrap();
+    let mut client = AgentClient::new(deaf.unwrap());
+    let unread = client.session(ReceiverStream::new(messages)).await.unwrap();
+    let over = |line: &serde_json::Value| line["message"] == "session ends";
+    stand.agent.wait_log(SOON, over).await.unwrap();
+
+    let channel = connect(&stand, &stand.pki, &names).await.unwrap();
+    let (_, said) = super::refusal(&channel, request()).await;
+    assert!(said.contains("sessions"), "{said}");
+    drop((unread, client, sender));
+    // It is free as soon as the agent hears of that.
+    let works = async || {
+        let answers = super::answer(&channel, ToAgent::Open(request())).await;
+        matches!(answers.last(), Some(FromAgent::Exited(exited)) if exited.status == 3)
+            .then_some(())
+    };
+    eventually("a session", SOON, works).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

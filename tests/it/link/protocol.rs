@@ -137,9 +137,8 @@ async fn a_frontdoor_ends_the_session_of_an_agent_that_breaks_it() {
     let output = |offset, length| Some(FromAgent::Output(data(offset, length)));
     let exited = |output_offset| {
         Some(FromAgent::Exited(Exited {
-            status: 0,
             output_offset,
-            stderr_offset: 0,
+            ..Exited::default()
         }))
     };
     let version = Some(FromAgent::Opened(Opened {

@@ -8,10 +8,11 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::instruments::eventually::eventually;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
-use super::{app, deployment, knows, leads, metadata, refused, watched, web};
+use super::{SOON, app, deployment, knows, leads, metadata, refused, watched, web};
 
 /// One object of each kind, named as the `app` of its pods.
 fn one_of_each(stand: &Stand) {
@@ -204,6 +205,42 @@ async fn the_one_with_the_fewest_sessions() {
     assert_eq!(leads(&stand.client, "deploy/web.prod").await, place);
     assert_eq!(leads(&stand.client, "deploy/web.prod").await, place);
     drop(next);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_comes_back_gets_the_same() {
+    let stand = watched("cluster: {affinitySeconds: 3600}\n").await;
+    stand.cluster.put(deployment("prod", "web"));
+    let names: Vec<_> = (0..8).map(|n| format!("web-{n}")).collect();
+    for name in &names {
+        stand.cluster.add(web(&stand, "prod", name, "web"));
+    }
+    knows(&stand, 9).await;
+    let (_other, other) = stand.another_frontdoor().await.unwrap();
+    stand.api.wait_watches(2).await.unwrap();
+    let first = leads(&stand.client, "deploy/web.prod").await;
+    // Other sessions there make no difference, and neither does another frontdoor.
+    let (_stays, place) = stays(&stand, "deploy/web.prod").await;
+    assert_eq!(place, first);
+    assert_eq!(leads(&other, "deploy/web.prod").await, first);
+    // Pods that come do not move who was there a moment ago.
+    for n in 8..16 {
+        stand
+            .cluster
+            .add(web(&stand, "prod", &format!("web-{n}"), "web"));
+    }
+    knows(&stand, 17).await;
+    assert_eq!(leads(&stand.client, "deploy/web.prod").await, first);
+    // One that is not ready any more is left.
+    let name = first.strip_suffix(".prod").unwrap();
+    let not_ready = web(&stand, "prod", name, "web").unready();
+    stand.cluster.replace(not_ready);
+    let elsewhere = || async {
+        let now = leads(&stand.client, "deploy/web.prod").await;
+        (now != first).then_some(now)
+    };
+    let next = eventually("another pod", SOON, elsewhere).await.unwrap();
+    assert_eq!(leads(&stand.client, "deploy/web.prod").await, next);
 }
 
 #[tokio::test(flavor = "multi_thread")]

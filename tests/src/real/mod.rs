@@ -9,4 +9,5 @@ pub mod kube_apiserver;
 pub mod kubelet;
 mod namespace;
 pub mod network;
+pub mod security_key;
 pub mod ssh;

@@ -8,7 +8,7 @@ use super::options::Options;
 use super::outbox::Outbox;
 use super::programs::Programs;
 use super::reaper::Reaper;
-use super::survey::Survey;
+use super::told::Told;
 use crate::container::bundle::Bundles;
 
 pub(crate) struct Context {
@@ -24,6 +24,5 @@ pub(crate) struct Context {
     pub(crate) starts: Arc<Counts>,
     /// Programs that have not ended.
     pub(crate) running: Arc<Counts>,
-    /// The runtimes that were seen.
-    pub(crate) survey: Survey,
+    pub(crate) told: Told,
 }

@@ -19,5 +19,6 @@ mod session;
 mod signals;
 mod start;
 mod survey;
+mod told;
 
 pub(crate) use counts::Most;

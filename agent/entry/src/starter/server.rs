@@ -29,7 +29,8 @@ use super::programs::{HangUp, Programs};
 use super::reaper::Reaper;
 use super::signals::{Signals, What};
 use super::start::{self, Given};
-use super::survey::{self, Survey};
+use super::survey;
+use super::told::Told;
 use crate::container::bundle::Bundles;
 use crate::front::socket;
 use crate::record::{Connection, Notice, Record};
@@ -91,7 +92,7 @@ impl Server {
             outbox: outbox.clone(),
             starts: Counts::new(STARTS, options.starts),
             running: Counts::new(PROGRAMS, options.programs),
-            survey: Survey::default(),
+            told: Told::default(),
             options,
         };
         Ok(Self {

@@ -13,7 +13,7 @@ use rustix::fs::{Gid, Uid, fchown, fstat};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
-use podgate_node_entry::ids::Handle;
+use podgate_node_entry::ids::{ContainerId, Handle};
 use podgate_node_entry::protocol::{Answer, Message, Process, Start, Streams};
 use podgate_node_entry::reason::Reason;
 use podgate_node_entry::status::Status;
@@ -31,7 +31,7 @@ use super::survey;
 use crate::container::bundle::Container;
 use crate::container::failure;
 use crate::container::shim::Shim;
-use crate::processes;
+use crate::processes::{self, Stat};
 use crate::record::{Connection, Notice};
 
 /// The launcher, as the runtime is told to run it: the first of the descriptors that are kept.
@@ -122,6 +122,17 @@ fn entry_failed(error: impl std::fmt::Display) -> Reason {
     Reason::Entry(error.to_string())
 }
 
+/// The first process of a container that is the one meant and may be entered.
+fn may_enter(context: &Context, container: &Container, start: &Start) -> Result<Stat, Reason> {
+    let rules = &context.options.rules;
+    container.config.check(start, rules)?;
+    let first = container.live()?;
+    if !rules.host_processes && container.sees_the_node() {
+        return Err(Reason::HostProcesses);
+    }
+    Ok(first)
+}
+
 fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     let Given {
         start,
@@ -135,12 +146,7 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     // Where the launcher may not run, nothing else is looked at.
     context.launcher.of(&start.container)?;
     let container = context.bundles.find(&start.container)?;
-    let rules = &context.options.rules;
-    container.config.check(&start, rules)?;
-    let first = container.live()?;
-    if !rules.host_processes && container.sees_the_node() {
-        return Err(Reason::HostProcesses);
-    }
+    let first = may_enter(context, &container, &start)?;
     let shim = Shim::of(&first)?;
     survey::note(context, &container, &shim);
     let scratch = Scratch::new().map_err(entry_failed)?;
@@ -163,14 +169,7 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     .map_err(entry_failed)?;
 
     let mut steps = shim.steps()?;
-    let image = |images: &Images| {
-        let image = images.of(&start.container)?;
-        image.try_clone().map_err(entry_failed)
-    };
-    let mut kept = vec![image(&context.launcher)?, launch, theirs];
-    if let Some(worker) = &context.worker {
-        kept.push(image(worker)?);
-    }
+    let mut kept = kept(context, &start.container, [launch, theirs])?;
     let mut command = command(
         &container,
         &shim,
@@ -202,6 +201,23 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
         place,
         _flight: flight,
     })
+}
+
+/// What a program keeps: the launcher, what that reads, its socket, and the worker where there is one.
+fn kept(
+    context: &Context,
+    container: &ContainerId,
+    [launch, control]: [OwnedFd; 2],
+) -> Result<Vec<OwnedFd>, Reason> {
+    let image = |images: &Images| {
+        let image = images.of(container)?;
+        image.try_clone().map_err(entry_failed)
+    };
+    let mut kept = vec![image(&context.launcher)?, launch, control];
+    if let Some(worker) = &context.worker {
+        kept.push(image(worker)?);
+    }
+    Ok(kept)
 }
 
 /// The numbers of the pipes, which are given to the container's user where it is another on the node.

@@ -1,10 +1,9 @@
 //! Which runtimes the node's containers have, and their versions: said once each, at the start of this program or at
 //! the first start under one. An old runc is warned of.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -18,26 +17,12 @@ use crate::container::bundle::Container;
 use crate::container::runtime::Kind;
 use crate::container::shim::Shim;
 
-/// Runtimes that are told of, at the most.
-const MOST: usize = 16;
 /// Containers that are looked at when this program starts.
 const LOOKS: usize = 64;
 /// What a runtime says.
 const SAID: &str = "version";
 /// runc before it lets the working folder of an exec be one of the node's (CVE-2024-21626).
 const SOUND: [u32; 3] = [1, 1, 12];
-
-/// The runtimes that were told of.
-#[derive(Debug, Default)]
-pub(crate) struct Survey(Mutex<HashSet<PathBuf>>);
-
-impl Survey {
-    /// Whether a runtime is seen for the first time.
-    fn is_new(&self, program: &Path) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.len() < MOST && seen.insert(program.to_owned())
-    }
-}
 
 /// Looks at some containers that are there already.
 pub(crate) fn look_around(context: &Arc<Context>) {
@@ -62,7 +47,7 @@ pub(crate) fn note(context: &Arc<Context>, container: &Container, shim: &Shim) {
     let Ok(program) = shim.program(&runtime.program) else {
         return;
     };
-    if !context.survey.is_new(&program) {
+    if !context.told.is_new(&program) {
         return;
     }
     let (kind, root) = (runtime.kind, runtime.root.clone());

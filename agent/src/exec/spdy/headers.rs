@@ -16,12 +16,12 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// The block for one stream with a single header. Name (lower case) and value are short: both
+    /// The block for one stream with these headers. Names (lower case) and values are short: all
     /// together below 64 KiB, the greatest stored block.
-    pub(crate) fn block(&mut self, name: &str, value: &str) -> BytesMut {
+    pub(crate) fn block(&mut self, headers: &[(&str, &str)]) -> BytesMut {
         let mut plain = BytesMut::new();
-        plain.put_u32(1); // number of headers
-        for text in [name, value] {
+        plain.put_u32(headers.len() as u32);
+        for text in headers.iter().flat_map(|(name, value)| [name, value]) {
             plain.put_u32(text.len() as u32);
             plain.put_slice(text.as_bytes());
         }
@@ -50,7 +50,7 @@ mod tests {
         let mut encoder = Encoder::default();
         let mut inflate = Decompress::new(true);
         for value in ["error", "stdin", "resize"] {
-            let block = encoder.block("streamtype", value);
+            let block = encoder.block(&[("streamtype", value)]);
             let mut plain = Vec::with_capacity(256);
             inflate
                 .decompress_vec(&block, &mut plain, FlushDecompress::Sync)

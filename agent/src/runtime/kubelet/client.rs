@@ -1,9 +1,10 @@
-//! A client of the kubelet: opens execs in granted containers, and says which containers live. No
+//! A client of the kubelet: opens execs and port-forwards in granted containers, and says which containers live. No
 //! exec's streams are opened before the live container is the granted one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use podgate_process::mtls;
 use podgate_proto::v1::Terminal;
 use tokio::time::{sleep, timeout};
@@ -11,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::Config;
-use super::dial::Dialer;
+use super::dial::{self, Dialer};
 use super::error::Error;
 use super::pods::{self, Lists, Pods};
 use super::token::TokenFile;
 use super::upgrade;
-use crate::exec;
+use crate::connection::Connection;
+use crate::exec::{self, port_forward};
 use crate::grant::{self, Deny, Facts, Granted};
 use crate::shell::hangup::{self, Script};
 use crate::shell::sh;
@@ -79,7 +81,6 @@ impl Client {
         argv: &[String],
         terminal: Option<&Terminal>,
     ) -> Result<(exec::Input, exec::Output), Error> {
-        let token = self.token().await?;
         let path = upgrade::exec_path(
             &granted.namespace,
             &granted.pod,
@@ -88,9 +89,32 @@ impl Client {
             argv,
             terminal.is_some(),
         );
+        let (connection, bytes) = self.upgraded(granted, (&path, upgrade::EXEC)).await?;
+        Ok(exec::open(connection, bytes, terminal).await?)
+    }
+
+    /// Connects to a port of the pod's loopback.
+    pub(super) async fn port_forward(
+        &self,
+        granted: &Granted,
+        port: u16,
+    ) -> Result<Connection, Error> {
+        let path = upgrade::port_forward_path(&granted.namespace, &granted.pod, &granted.uid);
+        let asked = (path.as_str(), port_forward::PROTOCOL);
+        let (connection, bytes) = self.upgraded(granted, asked).await?;
+        Ok(port_forward::open(connection, bytes, port).await?)
+    }
+
+    /// Turns a connection into what is asked for by path and protocol. The bytes have come on it already.
+    async fn upgraded(
+        &self,
+        granted: &Granted,
+        asked: (&str, &str),
+    ) -> Result<(dial::Connection, BytesMut), Error> {
+        let token = self.token().await?;
         let mut connection = self.dialer.connect().await?;
         let host = self.config.server_name.to_str();
-        let asked = upgrade::upgrade(&mut connection, &host, &path, token.as_deref()).await;
+        let asked = upgrade::upgrade(&mut connection, &host, asked, token.as_deref()).await;
         let bytes = match asked {
             Err(error @ upgrade::Error::Refused { status: 404, .. }) => {
                 // A kubelet that has just started refuses every pod.
@@ -103,7 +127,7 @@ impl Client {
         };
         // By now the kubelet has bound the connection to one container, but the runtime starts
         // nothing until the streams are there. A pod of another UID is never entered: the list of
-        // pods is what the exec's path was looked up in. Container ids in it are as the kubelet last
+        // pods is what the request's path was looked up in. Container ids in it are as the kubelet last
         // reported them, a moment behind a restart, so a first mismatch is looked at again.
         let live = match self.pods.check(granted, token.as_deref()).await {
             Err(pods::Error::NotRunning | pods::Error::Restarted) => {
@@ -113,7 +137,7 @@ impl Client {
             checked => checked?,
         };
         grant::check_facts(&self.deny, &live)?;
-        Ok(exec::open(connection, bytes, terminal).await?)
+        Ok((connection, bytes))
     }
 
     /// Runs the hang-up script; `None` if the process is gone.

@@ -27,6 +27,8 @@ pub(super) enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(transparent)]
+    PortForward(#[from] exec::port_forward::Error),
     #[error("the program did not start within {START_TIMEOUT:?}")]
     StartTimeout,
     /// Reported by a shell that goes on trying.
@@ -85,6 +87,7 @@ impl From<Error> for error::Error {
                 "the agent cannot read its token for the kubelet; see the agent's log".into(),
             ),
             Error::Exec(error) => unreachable(error),
+            Error::PortForward(error) => unreachable(error),
             Error::StartTimeout => (
                 Self::TimedOut,
                 format!(

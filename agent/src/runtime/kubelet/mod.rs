@@ -8,6 +8,7 @@ mod error;
 mod identify;
 mod items;
 mod pods;
+mod port_forward;
 mod program;
 mod state;
 mod terminal;
@@ -20,16 +21,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use podgate_process::mtls;
+use podgate_proto::v1::Address;
 use podgate_proto::v1::exec::Program;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::contract::{NotStarted, Runtime, Start, Started};
+use super::dialer::{self, Dialer};
 use super::error::{self as legs, Failure, START_TIMEOUT};
 use super::running::Running;
 use super::trace;
 use super::trace::kubelet::{Trace, Words};
+use crate::command;
+use crate::connection::Connection;
 use crate::exec::{self, Input, Output};
 use crate::grant::{Deny, Granted};
 use crate::shell::hangup::Leader;
@@ -105,7 +110,7 @@ impl Kubelet {
         let since = Some(ticks::now());
         let leader = None;
         let mut program = self.program(start, Trace::Wrapped { leader, since });
-        start.record.record(program.trace()).await;
+        start.record.record(program.known()).await;
         let (mut input, output) = match self.open(start, &wrapped.argv, deadline).await {
             Ok(opened) => opened,
             Err(error) => return Some(Err(not_started(error, program))),
@@ -144,7 +149,7 @@ impl Kubelet {
         let Some(Program::Command(command)) = &start.exec.program else {
             return Err(legs::Error::NoShell.into());
         };
-        let words = wrapper::split(command).map_err(invalid)?;
+        let words = command::split(command).map_err(invalid)?;
         tracing::debug!("no shell in the image, running the command's words");
         let unidentified = match (&self.node.helper, container(start.granted)) {
             (Some(_), Some(container)) => self.node.starts.begin(container).await,
@@ -158,7 +163,7 @@ impl Kubelet {
             seen: None,
         };
         let mut program = self.program(start, Trace::Words(trace.clone()));
-        start.record.record(program.trace()).await;
+        start.record.record(program.known()).await;
         let (input, output) = match self.open(start, &trace.words, deadline).await {
             Ok(opened) => opened,
             Err(error) => return Err(not_started(error, program)),
@@ -195,6 +200,10 @@ impl Kubelet {
 
 #[async_trait]
 impl Runtime for Kubelet {
+    fn word(&self) -> &'static str {
+        "kubelet"
+    }
+
     async fn start(&self, start: &Start<'_>) -> Result<Started, NotStarted> {
         let deadline = Instant::now() + START_TIMEOUT;
         for shell in sh::NAMES {
@@ -241,7 +250,30 @@ impl Runtime for Kubelet {
     }
 }
 
-fn invalid(error: wrapper::Error) -> legs::Error {
+#[async_trait]
+impl Dialer for Kubelet {
+    async fn dial(
+        &self,
+        granted: &Granted,
+        address: &Address,
+    ) -> Result<Connection, dialer::Error> {
+        let port = port_forward::loopback(address).ok_or(dialer::Error::NeedsEntry)?;
+        let dialled = timeout(START_TIMEOUT, self.client.port_forward(granted, port));
+        match dialled.await.unwrap_or(Err(Error::StartTimeout)) {
+            Ok(connection) => Ok(connection),
+            Err(Error::PortForward(exec::port_forward::Error::NotConnected(words))) => {
+                Err(dialer::Error::NotConnected(words))
+            }
+            Err(error) => Err(legs::Error::from(error).into()),
+        }
+    }
+
+    async fn until_gone(&self, granted: &Granted) -> String {
+        Runtime::until_gone(self, granted).await
+    }
+}
+
+fn invalid(error: command::Error) -> legs::Error {
     legs::Error::Invalid(Failure::of(error))
 }
 
@@ -253,7 +285,7 @@ async fn started(
     start: &Start<'_>,
 ) -> Started {
     program.doubtful = false;
-    start.record.record(program.trace()).await;
+    start.record.record(program.known()).await;
     Started {
         streams: Streams {
             input,

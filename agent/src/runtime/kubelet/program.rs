@@ -76,6 +76,11 @@ impl KubeletProgram {
         }
     }
 
+    /// What finds it again.
+    pub(super) fn known(&self) -> trace::Trace {
+        trace::Trace::Kubelet(self.trace.clone())
+    }
+
     fn helper(&self) -> Result<&NodeHelper, Error> {
         self.node.helper.as_ref().ok_or(Error::InDoubt)
     }
@@ -185,8 +190,8 @@ impl KubeletProgram {
 
 #[async_trait]
 impl Running for KubeletProgram {
-    fn trace(&self) -> trace::Trace {
-        trace::Trace::Kubelet(self.trace.clone())
+    fn trace(&self) -> Option<trace::Trace> {
+        Some(self.known())
     }
 
     async fn settle(&mut self) -> bool {
@@ -260,7 +265,9 @@ impl Running for KubeletProgram {
     }
 
     async fn kill(&mut self, hang_up: &trace::HangUp) -> Result<bool, Error> {
-        let trace::HangUp::Kubelet(hang_up) = hang_up;
+        let trace::HangUp::Kubelet(hang_up) = hang_up else {
+            return Err(Error::InDoubt);
+        };
         let script = match hang_up {
             HangUp::ByNode { leader, hung_up } => {
                 let helper = self.helper()?;

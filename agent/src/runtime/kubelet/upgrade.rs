@@ -28,13 +28,13 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
 /// Why the kubelet did not switch to SPDY.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("connection lost while asking for an exec: {0}")]
+    #[error("connection lost while asking: {0}")]
     Io(#[from] std::io::Error),
-    #[error("no answer to the exec request within {ANSWER_TIMEOUT:?}")]
+    #[error("no answer to the request within {ANSWER_TIMEOUT:?}")]
     Timeout,
-    #[error("the answer to the exec request is not HTTP: {0}")]
+    #[error("the answer to the request is not HTTP: {0}")]
     Http(#[from] httparse::Error),
-    #[error("the answer to the exec request is longer than {MAX_HEAD} bytes")]
+    #[error("the answer to the request is longer than {MAX_HEAD} bytes")]
     TooLong,
     #[error("status {status}: {text}")]
     Refused {
@@ -63,17 +63,25 @@ pub(super) fn exec_path(
     path
 }
 
+/// The protocol of an exec.
+pub(super) const EXEC: &str = "v4.channel.k8s.io";
+
+/// A port-forward's URL path.
+pub(super) fn port_forward_path(namespace: &str, pod: &str, uid: &str) -> String {
+    format!("/portForward/{namespace}/{pod}/{uid}")
+}
+
 /// Sends the request and reads the answer's head. Answers the bytes behind the head, which are SPDY.
 pub(super) async fn upgrade(
     connection: &mut Connection,
     host: &str,
-    path: &str,
+    (path, protocol): (&str, &str),
     token: Option<&str>,
 ) -> Result<BytesMut, Error> {
     let mut request = format!(
         "POST {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: podgate-agent\r\n\
          Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\
-         X-Stream-Protocol-Version: v4.channel.k8s.io\r\nContent-Length: 0\r\n"
+         X-Stream-Protocol-Version: {protocol}\r\nContent-Length: 0\r\n"
     );
     if let Some(token) = token {
         request.push_str(&format!("Authorization: Bearer {token}\r\n"));

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use podgate_proto::v1::{EnvironmentVariable, Shell};
 
 use super::*;
+use crate::command::MAX_COMMAND;
 
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
 /// What a container's sh may be. busybox is installed by `tests/all`.
@@ -192,15 +193,6 @@ fn pieces_that_begin_with_a_dash_are_no_options() {
         assert_eq!(output.status.code(), Some(0), "{shell}");
         assert!(out.ends_with(b"x-n--end"), "{shell}");
     });
-}
-
-#[test]
-fn words_for_an_image_without_a_shell() {
-    let expect = ["/probe", "args", "a b", "c"].map(str::to_owned).to_vec();
-    assert_eq!(split(b"/probe args 'a b' c"), Ok(expect));
-    assert_eq!(split(b"/probe 'a"), Err(Error::Quotes));
-    assert_eq!(split(b"  "), Err(Error::Empty));
-    assert_eq!(split(b"/probe \xff"), Err(Error::NotUtf8));
 }
 
 #[test]

@@ -190,15 +190,12 @@ impl ScpWatch {
 
 /// A pattern without its backslashes.
 fn unescaped(pattern: &[u8]) -> Vec<u8> {
-    let mut bytes = pattern.iter().copied();
-    let mut path = Vec::new();
-    while let Some(byte) = bytes.next() {
-        path.push(match byte {
-            b'\\' => bytes.next().unwrap_or(byte),
-            byte => byte,
-        });
-    }
-    path
+    let mut escaped = false;
+    let is_literal = |byte: &&u8| {
+        escaped = **byte == b'\\' && !escaped;
+        !escaped
+    };
+    pattern.iter().filter(is_literal).copied().collect()
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ impl AuthorizedKey {
             agent_forwarding: options.agent_forwarding,
             open: options.open.iter().cloned().collect(),
             listen: options.listen.iter().cloned().collect(),
+            presence: options.presence,
             expires: self.expires,
         }
     }
@@ -84,7 +85,11 @@ pub(super) fn parse(
         Err(error) => {
             let (text, rest) = options::part(line);
             // A text that begins like a key but is none has no options.
-            if text.starts_with("ssh-") || text.starts_with("ecdsa-") || rest.is_empty() {
+            if ["ssh-", "ecdsa-", "sk-"]
+                .iter()
+                .any(|kind| text.starts_with(kind))
+                || rest.is_empty()
+            {
                 return Err(error.into());
             }
             (Options::parse(text)?, rest.trim_start().parse()?)

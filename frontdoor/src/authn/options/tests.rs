@@ -30,6 +30,11 @@ fn what_each_option_means() {
     check("no-pty,pty", |_| {});
     check("no-port-forwarding", |o| o.port_forwarding = false);
     check("no-agent-forwarding", |o| o.agent_forwarding = false);
+    check("no-touch-required", |o| o.presence.touch = false);
+    check("verify-required,no-touch-required", |o| {
+        (o.presence.touch, o.presence.verification) = (false, true);
+    });
+    check("no-verify-required,touch-required", |_| {});
     check("no-X11-forwarding,no-user-rc", |_| {});
     check("X11-forwarding,user-rc", |_| {});
     check("restrict", restricted);
@@ -97,8 +102,6 @@ fn what_is_not_honoured_is_refused() {
         "",
         "tunnel",
         "cert-authority",
-        "verify-required",
-        "no-touch-required",
         "no-restrict",
         "no-no-pty",
         "nopty",

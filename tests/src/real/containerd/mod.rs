@@ -195,6 +195,23 @@ impl Containerd {
             .url)
     }
 
+    /// The id of the sandbox that a container is in.
+    ///
+    /// # Errors
+    /// The runtime's status.
+    pub async fn sandbox_of(&self, container_id: &str) -> Result<String, Status> {
+        let request = cri::ContainerStatusRequest {
+            container_id: container_id.to_owned(),
+            verbose: true,
+        };
+        let status = self.runtime().await?.container_status(request).await?;
+        let info = status.into_inner().info.remove("info").unwrap_or_default();
+        let info: serde_json::Value = serde_json::from_str(&info).unwrap_or_default();
+        let id = info.get("sandboxID").and_then(serde_json::Value::as_str);
+        id.map(str::to_owned)
+            .ok_or_else(|| Status::internal("containerd names no sandbox"))
+    }
+
     /// Runs a command in a container to its end, beside whatever a test looks at.
     ///
     /// # Errors

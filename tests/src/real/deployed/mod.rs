@@ -185,6 +185,15 @@ impl Node {
         Some(self.bridge.place(u8::try_from(number).ok()? + 2).address)
     }
 
+    /// What a container of a workload's pod has written; empty if there is none.
+    pub fn log(&self, workload: &str, container: &str) -> String {
+        let pod = self.pods.iter().find(|pod| pod.name.starts_with(workload));
+        let logs = pod.map(|pod| self.dir.path().join(&pod.name).join("logs"));
+        let log = logs.map(|logs| logs.join(format!("{container}.log")));
+        let read = log.and_then(|log| std::fs::read_to_string(log).ok());
+        read.unwrap_or_default()
+    }
+
     /// Has pods that are run from now on know a Service by its name, at a pod's address.
     ///
     /// # Errors

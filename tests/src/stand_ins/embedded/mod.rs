@@ -2,6 +2,7 @@
 //! behind the same SPDY exec streams as containerd's. For tests of the streams, not of isolation.
 
 mod exec;
+mod forward;
 pub(crate) mod frame;
 mod headers;
 mod process;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 
+pub(crate) use forward::serve as forward;
 use processes::Processes;
 pub use processes::RunningExec;
 use server::Serving;

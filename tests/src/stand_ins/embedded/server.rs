@@ -97,14 +97,14 @@ async fn serve(
 }
 
 /// Decoded frames of a client.
-struct Frames<R> {
+pub(super) struct Frames<R> {
     read: R,
     buffer: BytesMut,
-    headers: HeaderReader,
+    pub(super) headers: HeaderReader,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
-    fn new(read: R) -> Self {
+    pub(super) fn new(read: R) -> Self {
         Self {
             read,
             buffer: BytesMut::new(),
@@ -118,7 +118,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     }
 
     /// The next frame; `None` when the client has gone.
-    async fn next(&mut self) -> Result<Option<Frame>> {
+    pub(super) async fn next(&mut self) -> Result<Option<Frame>> {
         loop {
             if let Some(frame) = self.ready()? {
                 return Ok(Some(frame));

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::damage::{Client, Damaged};
 use super::routes::{Answer, faulty, plain, sniffless};
-use super::upgrade::{connection_upgrades, negotiate};
+use super::upgrade::{EXEC, connection_upgrades, negotiate};
 use super::{ExecFault, Front, Runtime, relay};
 use crate::stand_ins::cluster::running_container;
 use crate::stand_ins::embedded::Exec;
@@ -71,7 +71,7 @@ impl Front {
             .clone();
         match runtime {
             Some(Runtime::Embedded(embedded)) => {
-                let answer = negotiate(request.headers());
+                let answer = negotiate(request.headers(), &EXEC);
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     let (serving, faults) = (embedded.serving(id, exec), self.faults.clone());
                     self.upgraded(&peer, upgrade, |client| async move {
@@ -88,7 +88,7 @@ impl Front {
     }
 
     fn mute(&self, peer: &Peer, request: &Request<Incoming>, upgrade: OnUpgrade) -> Answer {
-        let answer = negotiate(request.headers());
+        let answer = negotiate(request.headers(), &EXEC);
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.upgraded(peer, upgrade, |mut client| async move {
                 let mut buffer = vec![0; 16 * 1024];

@@ -1,10 +1,11 @@
-//! A stand-in for the kubelet's front: TLS, access, `/exec`, `/pods` and `/healthz`, answered as
+//! A stand-in for the kubelet's front: TLS, access, `/exec`, `/portForward`, `/pods` and `/healthz`, answered as
 //! a kubelet 1.36 does. Behind it stands a real containerd or the embedded runtime.
 
 mod access;
 mod damage;
 mod exec;
 mod faults;
+mod port_forward;
 mod relay;
 mod routes;
 mod upgrade;

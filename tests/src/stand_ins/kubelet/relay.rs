@@ -1,4 +1,4 @@
-//! Exec in containerd: the kubelet only passes bytes between its client and the runtime's
+//! Exec and port-forward in containerd: the kubelet only passes bytes between its client and the runtime's
 //! streaming server, and closes both as soon as either ends.
 
 use std::sync::Arc;
@@ -43,6 +43,17 @@ pub(super) async fn exec(
     let url = containerd
         .exec_url(container, argv, *stdin, *stdout, *stderr, *tty)
         .await;
+    to(front, url, peer, request, upgrade).await
+}
+
+/// Passes a request on to the runtime's streaming server.
+pub(super) async fn to(
+    front: Arc<Front>,
+    url: Result<String, tonic::Status>,
+    peer: &Peer,
+    request: &Request<Incoming>,
+    upgrade: OnUpgrade,
+) -> Answer {
     let url = match url {
         Ok(url) => url,
         Err(status) => return refused(&status),

@@ -32,7 +32,10 @@ impl Service for Front {
             Some("exec") if *method == Method::GET || *method == Method::POST => {
                 return self.exec(peer, request).await;
             }
-            Some("exec") => None,
+            Some("portForward") if *method == Method::POST => {
+                return self.port_forward(peer, request).await;
+            }
+            Some("exec" | "portForward") => None,
             Some("healthz") => Some(sniffless(plain(StatusCode::OK, "ok"))),
             Some("pods") => Some(self.pods()),
             _ => return plain(StatusCode::NOT_FOUND, "404: Page Not Found"),

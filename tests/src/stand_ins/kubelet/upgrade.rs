@@ -7,12 +7,15 @@ use http_body_util::Full;
 
 use super::routes::{Answer, plain, sniffless};
 
-const PROTOCOLS: [&str; 4] = [
+/// The protocols of an exec. Only the first is spoken here.
+pub(super) const EXEC: [&str; 4] = [
     "v4.channel.k8s.io",
     "v3.channel.k8s.io",
     "v2.channel.k8s.io",
     "channel.k8s.io",
 ];
+/// The protocol of a port-forward.
+pub(super) const PORT_FORWARD: [&str; 1] = ["portforward.k8s.io"];
 const VERSION: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 const ACCEPTED: HeaderName = HeaderName::from_static("x-accepted-stream-protocol-versions");
 
@@ -28,9 +31,9 @@ fn contains(value: &HeaderValue, word: &str) -> bool {
         .is_ok_and(|value| value.to_ascii_lowercase().contains(word))
 }
 
-/// What the runtime's streaming server answers: 101, or why not. Of its protocols only v4 is
-/// spoken here.
-pub(super) fn negotiate(headers: &HeaderMap) -> Answer {
+/// What the runtime's streaming server, which has these protocols, answers: 101, or why not. The first
+/// protocol must be offered.
+pub(super) fn negotiate(headers: &HeaderMap, protocols: &[&'static str]) -> Answer {
     let offered: Vec<&str> = headers
         .get_all(VERSION)
         .iter()
@@ -42,21 +45,21 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Answer {
         let text = "unable to upgrade: X-Stream-Protocol-Version is required\n";
         return bad_request(text);
     }
-    if !offered.contains(&"v4.channel.k8s.io") {
+    let Some(spoken) = protocols.first().filter(|first| offered.contains(first)) else {
         let line = format!(
             "unable to upgrade: unable to negotiate protocol: client supports [{}], server accepts [{}]\n",
             offered.join(" "),
-            PROTOCOLS.join(" ")
+            protocols.join(" ")
         );
         // The server writes it twice: once in the handshake, once where that failed.
         let mut answer = sniffless(plain(StatusCode::FORBIDDEN, line.repeat(2)));
-        for protocol in PROTOCOLS {
+        for protocol in protocols {
             answer
                 .headers_mut()
                 .append(ACCEPTED, HeaderValue::from_static(protocol));
         }
         return answer;
-    }
+    };
     if !headers
         .get_all(header::UPGRADE)
         .iter()
@@ -70,6 +73,6 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Answer {
     let headers = answer.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("SPDY/3.1"));
-    headers.insert(VERSION, HeaderValue::from_static("v4.channel.k8s.io"));
+    headers.insert(VERSION, HeaderValue::from_static(spoken));
     answer
 }

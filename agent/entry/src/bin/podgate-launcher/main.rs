@@ -5,18 +5,16 @@
 
 mod passwd;
 mod program;
+mod streams;
 
 use std::convert::Infallible;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 
-use rustix::fs::{FileType, fstat};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-
-use rustix::termios::isatty;
 
 use podgate_node_entry::launch::{Launch, MAX_LAUNCH};
 use podgate_node_entry::report::{Failure, GO, Report};
@@ -51,7 +49,7 @@ fn main() -> ExitCode {
 fn run(launch: OwnedFd, agent: &OwnedFd, worker: Option<OwnedFd>) -> Result<Infallible, Ended> {
     let bytes = read(launch).map_err(|_| Ended::Failed(Failure::Launch))?;
     let launch = Launch::parse(&bytes).map_err(|_| Ended::Failed(Failure::Launch))?;
-    if !has_streams() {
+    if !streams::are_given() {
         return Err(Ended::Failed(Failure::Streams));
     }
     let (program, ready) = program::prepare(launch, worker);
@@ -62,18 +60,6 @@ fn run(launch: OwnedFd, agent: &OwnedFd, worker: Option<OwnedFd>) -> Result<Infa
         return Err(Ended::Unwanted);
     }
     Err(Ended::Failed(program.execute()))
-}
-
-/// Whether stdin, stdout and stderr are what the agent has given. SELinux puts /dev/null in the place of what a
-/// container may not have, and a program would run with empty input and output.
-fn has_streams() -> bool {
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]
-        .into_iter()
-        .all(|stream| {
-            let kind = fstat(stream).map(|found| FileType::from_raw_mode(found.st_mode));
-            kind == Ok(FileType::Fifo) || isatty(stream)
-        })
 }
 
 /// The memfd's bytes, from its beginning wherever its position is.

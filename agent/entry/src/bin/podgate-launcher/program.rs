@@ -1,5 +1,5 @@
-//! The program with its environment and folder, as sshd gives them: USER, LOGNAME, HOME and SHELL of the
-//! container's passwd where the container has none of its own, and SSH_TTY.
+//! The program with its environment and folder, as sshd gives them: USER, LOGNAME and SHELL of the
+//! container's passwd, its HOME where the container has none of its own, and SSH_TTY.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use podgate_node_entry::launch::{Folder, Launch, Program as What};
@@ -16,8 +16,14 @@ use podgate_node_entry::report::{Failure, Ready};
 
 use super::passwd::{self, Account};
 
-/// For a user without a shell.
+/// For a user without a shell, where none is found in PATH.
 const SHELL: &str = "/bin/sh";
+/// Shells for people, from the best on.
+const FOR_PEOPLE: &[&str] = &["bash", "ash", "sh"];
+/// For commands.
+const FOR_COMMANDS: &[&str] = &["sh"];
+/// Where programs are looked for without a PATH.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The worker's name for itself.
 const WORKER: &str = "podgate-worker";
 /// Shells that let nobody in.
@@ -35,21 +41,23 @@ pub(crate) struct Program {
 /// Goes to the program's folder and makes its environment.
 pub(crate) fn prepare(launch: Launch, worker: Option<OwnedFd>) -> (Program, Ready) {
     let account = passwd::account(rustix::process::geteuid().as_raw());
-    let shell = shell(&account);
+    let shell = shell(&account, others(&launch.program));
     let (path, words) = words(launch.program, &shell, worker.as_ref());
     let mut command = Command::new(&path);
     if let Some((first, others)) = words.split_first() {
         command.arg0(first).args(others);
     }
     let mut own = |name: &str, value: &[u8]| {
-        if !value.is_empty() && std::env::var_os(name).is_none() {
+        if !value.is_empty() {
             command.env(name, OsStr::from_bytes(value));
         }
     };
     own("USER", &account.name);
     own("LOGNAME", &account.name);
-    own("HOME", &account.home);
     own("SHELL", shell.as_bytes());
+    if std::env::var_os("HOME").is_none_or(|home| home.is_empty()) {
+        own("HOME", &account.home);
+    }
     if std::io::stdin().is_terminal()
         && let Ok(terminal) = fs::read_link("/proc/self/fd/0")
     {
@@ -61,11 +69,12 @@ pub(crate) fn prepare(launch: Launch, worker: Option<OwnedFd>) -> (Program, Read
             command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
         }
     }
+    let is_known = !account.name.is_empty();
     let ready = Ready {
         user: account.name,
         home: account.home.clone(),
         shell: shell.into_vec(),
-        folder_is_missing: !go_to(&launch.folder, &account.home),
+        folder_is_missing: !go_to(&launch.folder, is_known, &account.home),
     };
     let program = Program {
         path,
@@ -76,9 +85,11 @@ pub(crate) fn prepare(launch: Launch, worker: Option<OwnedFd>) -> (Program, Read
 }
 
 /// Whether the folder is there. A home that is not is no reason to say anything.
-fn go_to(folder: &Folder, home: &[u8]) -> bool {
+fn go_to(folder: &Folder, is_known: bool, home: &[u8]) -> bool {
     match folder {
         Folder::Stay => true,
+        // A runtime gives a user who is not in passwd a home, too: the root folder.
+        Folder::Home if !is_known => true,
         Folder::Home => {
             let home =
                 std::env::var_os("HOME").unwrap_or_else(|| OsString::from_vec(home.to_vec()));
@@ -101,6 +112,7 @@ fn words(program: What, shell: &OsStr, worker: Option<&OwnedFd>) -> (OsString, V
             let name = OsString::from_vec([b"-", name].concat());
             (shell.to_owned(), vec![name])
         }
+        What::Shell => (shell.to_owned(), vec![shell.to_owned()]),
         What::Command(command) => {
             let name = OsStr::from_bytes(name).to_owned();
             let words = vec![name, "-c".into(), OsString::from_vec(command)];
@@ -120,19 +132,34 @@ fn words(program: What, shell: &OsStr, worker: Option<&OwnedFd>) -> (OsString, V
     }
 }
 
-/// The user's shell, if it is there and lets one in.
-fn shell(account: &Account) -> OsString {
+/// The shells that may stand in for a user's own.
+fn others(program: &What) -> &'static [&'static str] {
+    match program {
+        What::Login | What::Shell => FOR_PEOPLE,
+        What::Command(_) | What::Words { .. } | What::Worker(_) => FOR_COMMANDS,
+    }
+}
+
+/// The user's shell, if it is there and lets one in, or the first of others in PATH.
+fn shell(account: &Account, others: &[&str]) -> OsString {
     let path = Path::new(OsStr::from_bytes(&account.shell));
     let lets_in = path
         .file_name()
         .is_some_and(|name| NO_SHELLS.iter().all(|it| name != *it));
-    let is_program = fs::metadata(path)
-        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
-    if lets_in && is_program {
-        path.into()
-    } else {
-        SHELL.into()
+    if lets_in && is_program(path) {
+        return path.into();
     }
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
+    let folders: Vec<PathBuf> = std::env::split_paths(&folders).collect();
+    let mut paths = others
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let found = paths.find(|path| path.is_absolute() && is_program(path));
+    found.map_or_else(|| SHELL.into(), PathBuf::into_os_string)
+}
+
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
 }
 
 impl Program {
@@ -165,7 +192,12 @@ mod tests {
                 shell: path.into(),
                 ..Account::default()
             };
-            assert_eq!(shell(&account), expect, "{path}");
+            assert_eq!(shell(&account, &["none"]), expect, "{path}");
+            let found = shell(&account, &["none", "sh"]);
+            assert!(
+                found == expect || found.as_bytes().ends_with(b"/sh"),
+                "{path}"
+            );
         };
         check("/bin/cat", "/bin/cat");
         for path in [

@@ -158,4 +158,22 @@ mod tests {
             assert_eq!(of(&email, claims), Err(Error::Email));
         }
     }
+
+    #[test]
+    fn replays_the_fuzz_corpus() {
+        let corpus = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fuzz/corpus/oidc_claims"
+        );
+        let mut seen = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            // Whatever it is, it names somebody or is refused.
+            if let Ok(claims) = serde_json::from_slice::<Map<String, Value>>(&bytes) {
+                let _ = mapping("sub", "", "").identity(&claims);
+            }
+            seen += 1;
+        }
+        assert!(seen > 0, "the corpus is gone");
+    }
 }

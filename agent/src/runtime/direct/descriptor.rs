@@ -1,0 +1,97 @@
+//! Reading and writing descriptors that do not block, straight from and into the buffers of the link.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use bytes::Bytes;
+use podgate_proto::limits::MAX_CHUNK;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, ioctl_fionbio};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::watched::watch;
+
+/// Bytes that are read at once from a program that says little.
+const MIN_ROOM: usize = 1024;
+
+/// A descriptor that tells when it is ready.
+pub(super) type Watched = AsyncFd<OwnedFd>;
+
+/// What a read has found.
+#[derive(Debug)]
+pub(super) enum Read {
+    Bytes(Bytes),
+    /// Nothing yet.
+    Nothing,
+    /// Nobody writes there any more.
+    End,
+}
+
+/// How much is read at once: more from a program that says much. While it says nothing, no memory is held.
+#[derive(Debug)]
+pub(super) struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(MIN_ROOM)
+    }
+}
+
+pub(super) fn watched(descriptor: OwnedFd, interest: Interest) -> io::Result<Watched> {
+    ioctl_fionbio(&descriptor, true)?;
+    watch(descriptor, interest)
+}
+
+impl Room {
+    /// Reads what is there, if anything.
+    pub(super) fn read(&mut self, from: &OwnedFd) -> io::Result<Read> {
+        let mut bytes = Vec::with_capacity(self.0);
+        loop {
+            match rustix::io::read(from, spare_capacity(&mut bytes)) {
+                Ok(0) => return Ok(Read::End),
+                Ok(read) => {
+                    if read >= self.0 {
+                        self.0 = MAX_CHUNK.min(self.0 * 2);
+                    } else if read < self.0 / 4 {
+                        self.0 = MIN_ROOM.max(self.0 / 2);
+                    }
+                    return Ok(Read::Bytes(bytes.into()));
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(Read::Nothing),
+                // A terminal that nobody has open.
+                Err(Errno::IO) => return Ok(Read::End),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Waits until there is something to read. Nothing is lost if it is dropped half way.
+    pub(super) async fn next(&mut self, from: &Watched) -> io::Result<Option<Bytes>> {
+        loop {
+            let mut ready = from.readable().await?;
+            match self.read(from.get_ref())? {
+                Read::Bytes(bytes) => return Ok(Some(bytes)),
+                Read::Nothing => ready.clear_ready(),
+                Read::End => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Writes what fits; how much that was. None if nobody reads there any more.
+pub(super) fn write(to: &OwnedFd, bytes: &[u8]) -> io::Result<Option<usize>> {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::write(to, rest) {
+            Ok(0) => break,
+            Ok(more) => written += more,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => break,
+            Err(Errno::PIPE | Errno::IO) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some(written))
+}

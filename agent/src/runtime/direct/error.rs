@@ -1,0 +1,143 @@
+//! Why a program did not come to run, in a user's words; and whether the kubelet may start it instead.
+
+use podgate_node_entry::reason::Reason;
+use podgate_node_entry::report::Failure as LauncherFailure;
+
+use super::program::DirectProgram;
+use crate::command;
+use crate::node_entry::Error;
+use crate::runtime::contract::NotStarted;
+use crate::runtime::error::{self as legs, Failure};
+use crate::runtime::running::Running;
+
+/// What cannot be run at all.
+pub(super) fn invalid(error: command::Error) -> legs::Error {
+    legs::Error::Invalid(Failure::of(error))
+}
+
+/// Nothing has run.
+pub(super) fn not_started(error: Error) -> NotStarted {
+    leg(error).into()
+}
+
+/// It may have begun to run.
+pub(super) fn unknown(error: Error, program: DirectProgram) -> NotStarted {
+    NotStarted {
+        error: leg(error),
+        running: Some(Box::new(program) as Box<dyn Running>),
+    }
+}
+
+/// The launcher was there, and could not run the program.
+pub(super) fn launcher_failed(failure: LauncherFailure) -> NotStarted {
+    let sentence = format!("the program could not be started: {failure}");
+    legs::Error::Runtime(Failure::new(sentence, failure)).into()
+}
+
+fn leg(error: Error) -> legs::Error {
+    if let Some(reason) = elsewhere(&error) {
+        let sentence = format!(
+            "the agent on the pod's node starts programs by the node entry alone, and {error}"
+        );
+        let failure = Failure::new(sentence, error);
+        return legs::Error::Elsewhere { reason, failure };
+    }
+    let leg: fn(Failure) -> legs::Error = match &error {
+        Error::Timeout | Error::Refused(Reason::Slow) => legs::Error::TimedOut,
+        Error::Full | Error::Refused(Reason::TooMany(_)) => legs::Error::Full,
+        _ => legs::Error::Runtime,
+    };
+    leg(Failure::new(sentence(&error), error))
+}
+
+/// The word for what leaves a start to the kubelet, where that is allowed. Nothing was started.
+fn elsewhere(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::Absent => "absent",
+        Error::Refused(reason) => match reason {
+            // It may be of a runtime whose containers are not where those of runc and crun are.
+            Reason::Gone => "not_found",
+            // A static pod has another UID at its runtime than at the API server.
+            Reason::OtherPod => "other_pod",
+            Reason::OtherRuntime(_) => "runtime",
+            Reason::Privileged => "privileged",
+            Reason::HostProcesses => "host_processes",
+            Reason::Namespace => "namespace",
+            Reason::MemoryProgram => "memory_program",
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+fn sentence(error: &Error) -> String {
+    let limit = |of: &str, what: &str| {
+        format!(
+            "the container has reached its limit of {of}, so that nothing can be started in it; end {what}, or raise the limit"
+        )
+    };
+    match error {
+        Error::Refused(Reason::ProcessLimit) => limit("processes", "some of them"),
+        Error::Refused(Reason::MemoryLimit) => limit("memory", "a process of it"),
+        Error::Refused(Reason::TooMany(bound)) => {
+            format!("the pod's node has reached its limit: too many {bound}; try again later")
+        }
+        Error::Timeout | Error::Refused(Reason::Slow) => {
+            "the runtime on the pod's node did not start the program in time".to_owned()
+        }
+        Error::LauncherEnded => "the session's first process died in the container before it ran anything; the container may have reached its limit of processes or of memory".to_owned(),
+        Error::Refused(reason) => reason.to_string(),
+        error => format!("the program could not be started on the pod's node: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use podgate_node_entry::reason::Bound;
+
+    #[test]
+    fn what_another_runtime_may_start_is_left_to_it() {
+        let reason = |error| match leg(error) {
+            legs::Error::Elsewhere { reason, .. } => Some(reason),
+            _ => None,
+        };
+        assert_eq!(reason(Error::Absent), Some("absent"));
+        for reason_of in [
+            Reason::OtherRuntime("runsc".into()),
+            Reason::Privileged,
+            Reason::HostProcesses,
+            Reason::Namespace,
+            Reason::MemoryProgram,
+        ] {
+            assert!(reason_of.leaves_the_kubelet());
+            assert!(reason(reason_of.into()).is_some());
+        }
+        // A start that was cut off is never repeated.
+        for error in [
+            Error::Lost,
+            Error::Timeout,
+            Error::Refused(Reason::CutOff),
+            Error::Refused(Reason::Slow),
+            Error::Refused(Reason::Paused),
+        ] {
+            assert_eq!(reason(error), None);
+        }
+    }
+
+    #[test]
+    fn a_user_reads_what_to_do() {
+        let check = |error: Error, expect: &str| {
+            let said = sentence(&error);
+            assert!(said.contains(expect), "{said}");
+        };
+        check(Reason::ProcessLimit.into(), "limit of processes");
+        check(Reason::MemoryLimit.into(), "limit of memory");
+        check(
+            Reason::TooMany(Bound::StartsOfUser).into(),
+            "too many starts of this user; try again later",
+        );
+        check(Reason::Paused.into(), "paused");
+        check(Error::Timeout, "in time");
+    }
+}

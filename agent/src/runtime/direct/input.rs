@@ -1,0 +1,143 @@
+//! What a program reads: its own pipe or terminal. A write never waits, so that a terminal's size goes
+//! ahead of all input; the rest that did not fit is written before more is taken.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use podgate_proto::v1::TerminalSize;
+use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::descriptor::{self, Watched};
+use crate::streams;
+
+/// The kernel may call a terminal writable that takes nothing, and each try to write makes it say so
+/// again. So there is a pause after a try in vain.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The input of a program.
+pub(super) struct Input {
+    /// None once nobody reads there any more, or its end was given. What comes then is dropped.
+    to: Option<Arc<Watched>>,
+    terminal: bool,
+    /// What did not fit.
+    rest: Vec<u8>,
+    /// Whether no more comes after the rest.
+    ends: bool,
+}
+
+impl Input {
+    pub(super) fn pipe(to: Watched) -> Self {
+        Self::new(Arc::new(to), false)
+    }
+
+    pub(super) fn terminal(master: Arc<Watched>) -> Self {
+        Self::new(master, true)
+    }
+
+    fn new(to: Arc<Watched>, terminal: bool) -> Self {
+        Self {
+            to: Some(to),
+            terminal,
+            rest: Vec::new(),
+            ends: false,
+        }
+    }
+
+    fn close(&mut self) {
+        self.to = None;
+        self.rest = Vec::new();
+    }
+}
+
+#[async_trait]
+impl streams::Input for Input {
+    async fn ready(&mut self) -> io::Result<()> {
+        let mut pause = FIRST_PAUSE;
+        while let Some(to) = self.to.clone()
+            && !self.rest.is_empty()
+        {
+            let mut ready = to.writable().await?;
+            match descriptor::write(to.get_ref(), &self.rest)? {
+                None => self.close(),
+                Some(written) => {
+                    self.rest.drain(..written);
+                    if self.rest.is_empty() {
+                        break;
+                    }
+                    ready.clear_ready();
+                    if written > 0 {
+                        pause = FIRST_PAUSE;
+                    } else {
+                        sleep(pause).await;
+                        pause = LAST_PAUSE.min(pause * 2);
+                    }
+                }
+            }
+        }
+        self.rest = Vec::new();
+        if self.ends {
+            self.close();
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.rest.is_empty() {
+            self.ready().await?;
+        }
+        let Some(to) = &self.to else {
+            return Ok(());
+        };
+        match descriptor::write(to.get_ref(), bytes)? {
+            None => self.close(),
+            Some(written) => self
+                .rest
+                .extend_from_slice(bytes.get(written..).unwrap_or_default()),
+        }
+        Ok(())
+    }
+
+    /// A terminal's input has no end: as under sshd, the program there goes on to wait for keys.
+    async fn end(&mut self) -> io::Result<()> {
+        if !self.terminal {
+            self.ends = true;
+            if self.rest.is_empty() {
+                self.close();
+            }
+        }
+        Ok(())
+    }
+
+    /// Never cancelled: the end of the program itself is known.
+    fn unwanted(&self) -> CancellationToken {
+        CancellationToken::new()
+    }
+
+    async fn discard(&mut self) -> io::Result<()> {
+        self.close();
+        Ok(())
+    }
+
+    async fn resize(&mut self, size: &TerminalSize) -> io::Result<()> {
+        let Some(master) = self.to.as_ref().filter(|_| self.terminal) else {
+            return Ok(());
+        };
+        let length = |length: u32| u16::try_from(length).unwrap_or(u16::MAX);
+        let now = tcgetwinsize(master.get_ref())?;
+        let size = Winsize {
+            ws_row: length(size.rows),
+            ws_col: length(size.columns),
+            ..now
+        };
+        Ok(tcsetwinsize(master.get_ref(), size)?)
+    }
+
+    async fn keep_alive(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

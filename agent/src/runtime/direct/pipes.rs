@@ -1,0 +1,126 @@
+//! A program's pipes. This agent makes them, so that they count as its own and not as root's: the kernel
+//! gives each user a share of memory for pipes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::io::Interest;
+
+use super::descriptor::{Room, Watched, watched};
+use super::input::Input;
+use super::output::{Ending, Error, lost};
+use crate::streams::{self, Event, Lost, Streams};
+
+/// This agent's ends.
+pub(super) struct Pipes {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+/// Pipes for stdin, stdout and stderr: this agent's ends, and the program's.
+pub(super) fn make() -> io::Result<(Pipes, [OwnedFd; 3])> {
+    let (in_reader, in_writer) = io::pipe()?;
+    let (out_reader, out_writer) = io::pipe()?;
+    let (err_reader, err_writer) = io::pipe()?;
+    let ours = Pipes {
+        stdin: in_writer.into(),
+        stdout: out_reader.into(),
+        stderr: err_reader.into(),
+    };
+    Ok((
+        ours,
+        [in_reader.into(), out_writer.into(), err_writer.into()],
+    ))
+}
+
+/// Both ends of a program on these pipes. The remark comes first.
+pub(super) fn streams(
+    pipes: Pipes,
+    ending: Ending,
+    remark: Option<&'static str>,
+) -> io::Result<Streams> {
+    let input = Input::pipe(watched(pipes.stdin, Interest::WRITABLE)?);
+    let remark = remark.map(|text| Event::Stderr(Bytes::from_static(text.as_bytes())));
+    let output = Output {
+        first: remark.into_iter().collect(),
+        stdout: Source::new(pipes.stdout)?,
+        stderr: Source::new(pipes.stderr)?,
+        ending,
+    };
+    Ok(Streams {
+        input: Box::new(input),
+        output: Box::new(output),
+    })
+}
+
+/// Gives what a program writes. As under sshd, its end is told once nobody can write to the pipes any
+/// more.
+struct Output {
+    first: VecDeque<Event>,
+    stdout: Source,
+    stderr: Source,
+    ending: Ending,
+}
+
+/// One pipe.
+struct Source {
+    /// None at its end.
+    from: Option<Watched>,
+    room: Room,
+}
+
+impl Source {
+    fn new(from: OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            from: Some(watched(from, Interest::READABLE)?),
+            room: Room::default(),
+        })
+    }
+
+    /// The next bytes; none at the end. Never returns after it.
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let Some(from) = &self.from else {
+            return std::future::pending().await;
+        };
+        let bytes = self.room.next(from).await?;
+        if bytes.is_none() {
+            self.from = None;
+        }
+        Ok(bytes)
+    }
+}
+
+#[async_trait]
+impl streams::Output for Output {
+    async fn next(&mut self) -> Result<Event, Lost> {
+        loop {
+            if let Some(event) = self.first.pop_front() {
+                return Ok(event);
+            }
+            if self.stdout.from.is_none() && self.stderr.from.is_none() {
+                let status = self.ending.wait().await;
+                return self.ending.event(status);
+            }
+            let (stdout, stderr) = (&mut self.stdout, &mut self.stderr);
+            let (bytes, kind) = tokio::select! {
+                bytes = stdout.next() => (bytes, Event::Stdout as fn(Bytes) -> _),
+                bytes = stderr.next() => (bytes, Event::Stderr as fn(Bytes) -> _),
+            };
+            if let Some(bytes) = bytes.map_err(|error| lost(Error::Io(error)))? {
+                return Ok(kind(bytes));
+            }
+        }
+    }
+
+    fn can_close_stdout(&self) -> bool {
+        true
+    }
+
+    fn close_stdout(&mut self) {
+        self.stdout.from = None;
+    }
+}

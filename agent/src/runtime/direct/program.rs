@@ -1,0 +1,87 @@
+//! A program that the node entry has started: signalled and hung up by its parent and its terminal, as
+//! under sshd.
+
+use async_trait::async_trait;
+use podgate_helper::protocol::Signal;
+use podgate_helper::ticks;
+use podgate_node_entry::reason::Reason;
+
+use crate::node_entry::{self, Program};
+use crate::runtime::running::{Error, Running};
+use crate::runtime::trace::{HangUp, Trace, direct};
+use crate::streams::Streams;
+
+/// A program, until nothing of it is to be hung up.
+pub(super) struct DirectProgram {
+    /// None of one that only an earlier agent has held: the entry has ended it.
+    program: Option<Program>,
+    terminal: bool,
+}
+
+impl DirectProgram {
+    pub(super) fn new(program: Program, terminal: bool) -> Self {
+        Self {
+            program: Some(program),
+            terminal,
+        }
+    }
+
+    pub(super) fn forgotten() -> Self {
+        Self {
+            program: None,
+            terminal: false,
+        }
+    }
+
+    fn hung_up() -> HangUp {
+        let at = ticks::now();
+        HangUp::Direct(direct::HangUp { at })
+    }
+}
+
+/// How many processes were reached; none of a program that is over.
+fn reached(asked: Result<usize, node_entry::Error>) -> Result<usize, Error> {
+    match asked {
+        Err(node_entry::Error::Refused(Reason::NoProgram)) => Ok(0),
+        asked => asked.map_err(|error| Error::Failed(Box::new(error))),
+    }
+}
+
+#[async_trait]
+impl Running for DirectProgram {
+    fn trace(&self) -> Option<Trace> {
+        None
+    }
+
+    async fn settle(&mut self) -> bool {
+        false
+    }
+
+    async fn signal(&mut self, signal: Signal) -> Result<(), Error> {
+        if let Some(program) = &self.program {
+            let processes = reached(program.signal(signal).await)?;
+            tracing::debug!(signal = signal.name(), processes, "signalled");
+        }
+        Ok(())
+    }
+
+    /// A terminal hangs up by its closing. Pipes stay, so that what a program still writes is taken.
+    async fn hang_up(&mut self, streams: &mut Option<Streams>) -> Result<Option<HangUp>, Error> {
+        let Some(program) = &self.program else {
+            return Ok(None);
+        };
+        if self.terminal {
+            drop(streams.take());
+            return Ok(Some(Self::hung_up()));
+        }
+        let processes = reached(program.signal(Signal::Hup).await)?;
+        Ok((processes > 0).then(Self::hung_up))
+    }
+
+    async fn kill(&mut self, _: &HangUp) -> Result<bool, Error> {
+        match &self.program {
+            Some(program) => Ok(reached(program.kill().await)? > 0),
+            None => Ok(false),
+        }
+    }
+}
