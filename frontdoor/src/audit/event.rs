@@ -105,6 +105,12 @@ pub(crate) struct Event<'a> {
     exit_status: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording_sha256: Option<&'a str>,
     /// The names of fields that were shortened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cut: Vec<&'static str>,
@@ -135,6 +141,19 @@ impl<'a> Event<'a> {
         event.outcome = Some("refused");
         event.credential = credential.map(|text| event.text("credential", text));
         event.reason = Some(event.text("reason", reason));
+        event
+    }
+
+    /// Somebody reads a recording. `how` is a fixed word.
+    pub(crate) fn watched(
+        identity: &'a Identity,
+        session: &'a str,
+        how: &'static str,
+        (recording, namespace): (&'a str, &'a str),
+    ) -> Self {
+        let mut event = Self::new("watch").identity(identity);
+        (event.session, event.outcome) = (Some(session), Some(how));
+        (event.recording, event.namespace) = (Some(recording), Some(namespace));
         event
     }
 
@@ -187,6 +206,17 @@ impl<'a> Event<'a> {
             (self.asked_bytes, self.asked_sha256) = asked.whole().unzip();
         }
         self.tty = Some(*tty);
+        self
+    }
+
+    /// Adds how the session is recorded, where, and the hash of the whole recording.
+    pub(super) fn recording(
+        mut self,
+        how: Option<&'static str>,
+        recording: Option<&'a str>,
+        whole: Option<&'a str>,
+    ) -> Self {
+        (self.recorded, self.recording, self.recording_sha256) = (how, recording, whole);
         self
     }
 
@@ -298,115 +328,4 @@ fn millis(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::command::Command;
-    use super::super::files::Direction;
-    use super::*;
-    use podgate_identity::Source;
-    use serde_json::{Value, json};
-
-    fn identity() -> Identity {
-        Identity {
-            user: "ada".into(),
-            groups: vec!["dev".into()],
-            extra: BTreeMap::from([("example.com/team".into(), vec!["core".into()])]),
-            source: Source::Key,
-        }
-    }
-
-    fn read(event: Event<'_>) -> Value {
-        let line = serde_json::to_string(&event).unwrap();
-        assert!(!line.contains('\n'));
-        serde_json::from_str(&line).unwrap()
-    }
-
-    #[test]
-    fn an_event_is_a_flat_object_of_what_is_known() {
-        let identity = identity();
-        let client = SocketAddr::from(([192, 0, 2, 1], 5000));
-        let mut value =
-            read(Event::accepted(&identity, "SHA256:x").from(client, Via::Direct, "web-0.prod"));
-        let time = value["time"].take();
-        let time: jiff::Timestamp = time.as_str().unwrap().parse().unwrap();
-        assert!(jiff::Timestamp::now().duration_since(time).as_secs() < 60);
-        assert_eq!(
-            value,
-            json!({
-                "v": 1, "time": null, "event": "login", "outcome": "accepted", "user": "ada",
-                "groups": ["dev"], "extra": {"example.com/team": ["core"]}, "source": "key",
-                "credential": "SHA256:x", "client": "192.0.2.1:5000", "way": "direct",
-                "target": "web-0.prod",
-            })
-        );
-    }
-
-    #[test]
-    fn the_page_has_every_field() {
-        let page = include_str!("../../../docs/audit.md");
-        let (identity, location) = (
-            identity(),
-            Location {
-                namespace: "prod".into(),
-                pod: "web-0".into(),
-                uid: "u1".into(),
-                node: "node-a".into(),
-                container: "main".into(),
-            },
-        );
-        let long = || Some(Command::new(&[b'x'; MAX_COMMAND + 1]));
-        let program = Program {
-            command: long(),
-            asked: long(),
-            tty: true,
-        };
-        let mut event = Event::accepted(&identity, "d")
-            .from(([192, 0, 2, 1], 1).into(), Via::Jump, "web-0")
-            .program(&program)
-            .refusal("rule", "c")
-            .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
-        let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
-        event.session = session.session;
-        event.mark("groups");
-        let file = FileDone {
-            path: "/a".to_owned(),
-            direction: Direction::Read,
-            bytes: 1,
-            begun: std::time::Instant::now(),
-            outcome: "done",
-        };
-        let one = Event::session("file", "id", Action::Files, &identity, None).file(&file);
-        let many = Event::session("files", "id", Action::Files, &identity, None);
-        let many = many.files(Summed::default());
-        let fields = [read(event), read(session), read(one), read(many)];
-        let fields = fields
-            .iter()
-            .flat_map(|event| event.as_object().unwrap().keys());
-        let fields: std::collections::BTreeSet<_> = fields.collect();
-        assert_eq!(fields.len(), 38, "{fields:?}");
-        for field in fields {
-            assert!(page.contains(&format!("`{field}`")), "{field}");
-        }
-    }
-
-    #[test]
-    fn what_is_too_long_is_cut_and_named() {
-        let mut identity = identity();
-        identity.groups = (0..1000).map(|n| format!("group-{n:04}")).collect();
-        identity.extra = BTreeMap::from([("k".repeat(5000), vec!["v".into()])]);
-        let command = format!("{}é", "\u{1}".repeat(MAX_COMMAND - 1));
-        let program = Program {
-            command: Some(Command::new(command.as_bytes())),
-            asked: None,
-            tty: false,
-        };
-        let event = Event::session("start", "id", Action::Exec, &identity, None);
-        let event = event.program(&program);
-        // The least that a queue may have room for.
-        assert!(serde_json::to_vec(&event).unwrap().len() < 128 * 1024);
-        let value = read(event);
-        assert_eq!(value["cut"], json!(["groups", "extra", "command"]));
-        assert_eq!(value["command"], "\u{1}".repeat(MAX_COMMAND - 1));
-        assert_eq!(value["groups"].as_array().unwrap().len(), MAX_LIST / 11);
-        assert_eq!(value["extra"], json!({}));
-    }
-}
+mod tests;

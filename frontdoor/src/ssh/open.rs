@@ -12,8 +12,9 @@ use crate::audit::{RefusedBy, Session, Unwritable};
 use crate::authz::Rights;
 use crate::login_name::Target;
 use crate::lookups::TooMany;
+use crate::recordings::{Plan, Recording};
 use crate::route::PodSlot;
-use crate::{authz, route};
+use crate::{authz, recordings, route};
 use podgate_identity::Identity;
 
 /// Which step failed.
@@ -27,12 +28,15 @@ pub(super) enum Error {
     Agents(#[from] agents::Error),
     #[error(transparent)]
     Audit(#[from] Unwritable),
+    #[error(transparent)]
+    Recording(#[from] recordings::Impossible),
 }
 
 impl Error {
     /// `None` if the session had begun, because then nobody refused it.
     pub(super) fn refused_by(&self) -> Option<RefusedBy> {
         match self {
+            Self::Recording(_) => Some(RefusedBy::Recording),
             error if error.limit().is_some() => Some(RefusedBy::Limit),
             Self::Authz(authz::Error::Rule(_)) => Some(RefusedBy::Rule),
             Self::Authz(authz::Error::Denied(_) | authz::Error::Review(_)) => {
@@ -49,6 +53,7 @@ impl Error {
         match self {
             Self::Authz(authz::Error::TooMany(_)) => Some(TooMany::LIMIT),
             Self::Route(error) => error.limit(),
+            Self::Recording(_) => Some(recordings::Impossible::LIMIT),
             Self::Authz(_) | Self::Audit(_) | Self::Agents(_) => None,
         }
     }
@@ -62,6 +67,7 @@ pub(super) struct Opened {
     pub(super) pod_slot: PodSlot,
     /// A notice to print on a terminal.
     pub(super) notice: Option<String>,
+    pub(super) recording: Option<Recording>,
 }
 
 /// Takes all steps. In a jump `inner` is the login name of the inner connection.
@@ -100,6 +106,8 @@ pub(super) async fn open(
     let rights = authorizer.watch(&permit);
     let agent = context.router.agent(&pod)?;
     let grant = permit.grant(&pod, &container)?;
+    let (recordings, place) = (context.recordings.as_deref(), (&pod, &container));
+    let plan = recordings::plan(recordings, identity, place, &action, record, ids.session)?;
     record.begins()?;
     tracing::info!(
         namespace = %pod.namespace, pod = %pod.name, container = %container.name, node = %pod.node,
@@ -114,6 +122,7 @@ pub(super) async fn open(
         rights,
         pod_slot,
         notice,
+        recording: plan.map(Plan::begin),
     })
 }
 
