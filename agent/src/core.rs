@@ -129,6 +129,10 @@ impl Core {
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
                     tasks.spawn(async move { this.node.stay(&this.closed).await });
+                    if let Some(entry) = self.entry.clone() {
+                        let closed = self.closed.clone();
+                        tasks.spawn(async move { entry.stay(&closed).await });
+                    }
                     let programs = programs.clone();
                     tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }

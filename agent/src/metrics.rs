@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     /// From the request to the running program.
     pub start_seconds: Histogram,
     pub starts: StartMetrics,
+    /// 1 while the node entry is connected.
+    pub entry_connected: Gauge,
     pub hangups: Outcomes,
     pub hangups_waiting: Gauge,
     /// Sessions that a limit refused.
@@ -171,6 +173,7 @@ impl Metrics {
                 start,
             ),
             starts: StartMetrics::new(&mut registry),
+            entry_connected: registry.add("entry_connected", "1 while the node entry is connected"),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),
             hangups_waiting: registry.add(
                 "hangups_waiting",

@@ -285,9 +285,8 @@ impl Service {
         opened: Opened,
         (mut inbound, outbound): (Streaming<FrontdoorMessage>, session::Outbound),
     ) -> &'static str {
-        // A start is never abandoned half way, because its program would stay behind: a frontdoor that
-        // leaves meanwhile is noticed after it. Start and end are boxed, so that a running session does
-        // not hold their memory.
+        // A start is never abandoned half way, because its program would stay behind. Start and end are
+        // boxed, so that a running session does not hold their memory.
         let started = Box::pin(self.start(session, &granted, served)).await;
         let mut activity = match started {
             Ok(started) => started,

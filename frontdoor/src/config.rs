@@ -6,6 +6,7 @@ mod cluster;
 mod forwards;
 mod hostkeys;
 mod limits;
+mod recordings;
 mod rules;
 mod working_directory;
 
@@ -28,6 +29,7 @@ pub use cluster::ClusterBounds;
 pub use forwards::Forwards;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
+pub use recordings::{Keep, RecordingRule, Recordings};
 pub use rules::{Rule, Selectors, What};
 
 use crate::login_name;
@@ -57,6 +59,7 @@ pub struct Config {
     pub authorization: Authorization,
     pub rules: Vec<Rule>,
     pub audit: audit::Config,
+    pub recordings: Option<Recordings>,
     pub watch_pods: bool,
     pub drain: Duration,
     pub workers: usize,
@@ -151,6 +154,7 @@ struct File {
     rules: Vec<rules::File>,
     #[serde(default)]
     audit: audit::File,
+    recordings: Option<recordings::File>,
     #[serde(default = "default_watch")]
     watch_pods: bool,
     #[serde(default = "default_drain")]
@@ -290,6 +294,7 @@ fn check(file: File) -> Result<Config, Invalid> {
         authorization: file.authorization.check(),
         rules: rules::check(file.rules)?,
         audit: file.audit.check()?,
+        recordings: file.recordings.map(recordings::File::check).transpose()?,
         watch_pods: file.watch_pods,
         drain: Duration::from_secs(file.drain_seconds),
         workers: file.workers.unwrap_or_else(workers::default),

@@ -18,6 +18,7 @@ use crate::config::{Config, Rule};
 use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
+use crate::recordings::Recordings;
 use crate::route::{AgentPods, Cluster, Router};
 use crate::ssh::{self, Accepted, Context, Greetings, HostIdentity, PreAuthTurns};
 
@@ -36,6 +37,7 @@ pub(crate) struct Core {
     rules: Arc<[Rule]>,
     metrics: Arc<Metrics>,
     audit: Arc<Audit>,
+    recordings: Option<Arc<Recordings>>,
     shutdown: Shutdown,
     /// The reason of the first core that could not begin.
     failure: Mutex<Option<kubernetes::Error>>,
@@ -46,7 +48,7 @@ impl Core {
         config: &Config,
         (identity, authenticator): (Identity, Authenticator),
         (host, greetings): (HostIdentity, Greetings),
-        (audit, metrics): (Audit, Arc<Metrics>),
+        (audit, recordings, metrics): (Audit, Option<Arc<Recordings>>, Arc<Metrics>),
         shutdown: Shutdown,
     ) -> Self {
         let agent_pods = config.agents.pods.clone();
@@ -75,6 +77,7 @@ impl Core {
             rules: config.rules.clone().into(),
             metrics,
             audit: Arc::new(audit),
+            recordings,
             shutdown,
             failure: Mutex::default(),
         }
@@ -130,6 +133,7 @@ impl Core {
             router,
             agents: Agents::new(Arc::clone(&self.identity), self.config.agents.port),
             audit: Arc::clone(&self.audit),
+            recordings: self.recordings.clone(),
             metrics: Arc::clone(&self.metrics),
             draining: self.shutdown.draining.clone(),
             stopped: self.shutdown.stopped.clone(),
@@ -149,8 +153,11 @@ impl Core {
         self.metrics.render()
     }
 
-    /// Writes the last of the audit log. Returns the error of a core that could not start.
+    /// Writes the last of the recordings and of the audit log. Returns the error of a core that could not start.
     pub(crate) async fn finish(&self) -> Result<(), kubernetes::Error> {
+        if let Some(recordings) = &self.recordings {
+            recordings.finish().await;
+        }
         self.audit.finish().await;
         self.lock_failure().take().map_or(Ok(()), Err)
     }

@@ -14,6 +14,7 @@ mod lookups;
 mod metrics;
 mod pod;
 mod quotas;
+mod recordings;
 mod route;
 mod ssh;
 
@@ -29,6 +30,7 @@ use podgate_process::ready::{Ready, Waiting};
 use podgate_process::shutdown::Shutdown;
 use podgate_process::workers::Workers;
 use podgate_process::{descriptors, mtls};
+use podgate_recording::Recorder;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +39,7 @@ use authn::Authenticator;
 use config::{Config, HostKeys};
 use core::Core;
 use metrics::Metrics;
+use recordings::Recordings;
 use route::Router;
 use ssh::{Accepted, Greetings, HostCertificateError, HostIdentity, greetings, hostkeys};
 
@@ -58,6 +61,8 @@ pub enum Error {
     Authn(#[from] authn::Error),
     #[error("audit: {0}")]
     Audit(#[from] podgate_process::audit::Error),
+    #[error("recordings.store: {0}")]
+    Recordings(#[from] podgate_recording::Error),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] kubernetes::Error),
     #[error("cannot start a worker: {0}")]
@@ -76,6 +81,7 @@ pub struct Frontdoor {
     pods: Option<Waiting>,
     /// The router that follows the cluster for all cores.
     router: Router,
+    recordings: Option<Arc<Recordings>>,
     shutdown: Shutdown,
     metrics: Arc<Metrics>,
     core: Arc<Core>,
@@ -109,7 +115,9 @@ impl Daemon for Frontdoor {
         let ssh = (host, Greetings::load(&config.greetings)?);
         let metrics = Arc::new(Metrics::new());
         let audit = Audit::start(&config.audit, metrics.audit_events.clone())?;
-        let (who, counted) = ((identity, authenticator), (audit, Arc::clone(&metrics)));
+        let recordings = Recordings::start(config.recordings.as_ref(), &metrics)?;
+        let counted = (audit, recordings.clone(), Arc::clone(&metrics));
+        let who = (identity, authenticator);
         let core = Arc::new(Core::new(&config, who, ssh, counted, shutdown.clone()));
         let router = core.router().await?;
         let listener = listen(config.listen).await?;
@@ -122,10 +130,18 @@ impl Daemon for Frontdoor {
             ready,
             pods,
             router,
+            recordings,
             shutdown,
             metrics,
             core,
         })
+    }
+
+    async fn check(config: Config) -> Result<(), Error> {
+        if let Some(recordings) = &config.recordings {
+            Recorder::check(&recordings.recorder).await?;
+        }
+        Ok(())
     }
 
     async fn run(mut self) -> Result<(), Error> {
@@ -152,11 +168,16 @@ impl Daemon for Frontdoor {
         let pods = self.pods.take();
         let follow = async {
             let follow = follow(&self.router, &self.metrics, &self.core, pods);
+            let stored = async {
+                if let Some(recordings) = &self.recordings {
+                    recordings.tell(&self.ready).await;
+                }
+            };
             let enrol = self
                 .enrolment
                 .keep(|event| self.metrics.enrolment.count(event));
             served
-                .run_until_cancelled(async { tokio::join!(follow, enrol) })
+                .run_until_cancelled(async { tokio::join!(follow, enrol, stored) })
                 .await;
         };
         let (limit, draining) = (self.config.drain, &self.shutdown.draining);

@@ -39,6 +39,9 @@ pub(crate) struct Metrics {
     /// Time of each leg of a session's start.
     pub leg_seconds: Family<Leg, Histogram, fn() -> Histogram>,
     pub enrolment: EnrolmentMetrics,
+    /// Recordings of sessions, and sessions that may be without.
+    pub recordings: podgate_recording::Metrics,
+    pub unrecorded: Counter,
     pub tasks: TaskMetrics,
 }
 
@@ -88,6 +91,11 @@ impl Metrics {
                 Family::new_with_constructor(histogram),
             ),
             enrolment: EnrolmentMetrics::new(&mut registry),
+            recordings: recordings(&mut registry),
+            unrecorded: registry.add(
+                "recordings_break_glass",
+                "Sessions that began unrecorded by recordings.breakGlass",
+            ),
             tasks: TaskMetrics::new(&mut registry),
             registry,
         }
@@ -118,5 +126,37 @@ impl Metrics {
     pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
         self.tasks.update();
         self.registry.render()
+    }
+}
+
+fn recordings(registry: &mut Registry) -> podgate_recording::Metrics {
+    podgate_recording::Metrics {
+        active: registry.add(
+            "recordings_active",
+            "Recordings that are not stored whole yet",
+        ),
+        stored: registry.add(
+            "recordings_stored_objects",
+            "Objects that the recordings' store took",
+        ),
+        stored_bytes: registry.add_in(Unit::Bytes, "recordings_stored", "Bytes of these"),
+        failures: registry.add(
+            "recordings_store_failures",
+            "Objects that the recordings' store did not take at once",
+        ),
+        lost_bytes: registry.add_in(
+            Unit::Bytes,
+            "recordings_lost",
+            "Bytes of sessions that no recording has: the store was away too long",
+        ),
+        spool_bytes: registry.add_in(
+            Unit::Bytes,
+            "recordings_spool",
+            "Bytes that wait for the recordings' store",
+        ),
+        failing: registry.add(
+            "recordings_store_failing",
+            "1 while the recordings' store fails",
+        ),
     }
 }

@@ -42,9 +42,11 @@ const CRATES: &[(&str, &[&str])] = &[
             "podgate_identity",
             "podgate_process",
             "podgate_proto",
+            "podgate_recording",
             "podgate_sftp",
         ],
     ),
+    ("podgate_recording", &[]),
     ("podgate_tests", &["podgate_node_entry", "podgate_proto"]),
 ];
 

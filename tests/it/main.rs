@@ -40,6 +40,7 @@ mod many;
 mod proxy_protocol;
 mod rbac;
 mod reader_gone;
+mod recordings;
 mod reload;
 mod rules;
 mod seen;

@@ -107,6 +107,12 @@ pub(crate) struct Event<'a> {
     exit_status: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording_sha256: Option<&'a str>,
     /// The names of fields that were shortened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cut: Vec<&'static str>,
@@ -137,6 +143,19 @@ impl<'a> Event<'a> {
         event.outcome = Some("refused");
         event.credential = credential.map(|text| event.text("credential", text));
         event.reason = Some(event.text("reason", reason));
+        event
+    }
+
+    /// Somebody reads a recording. `how` is a fixed word.
+    pub(crate) fn watched(
+        identity: &'a Identity,
+        session: &'a str,
+        how: &'static str,
+        (recording, namespace): (&'a str, &'a str),
+    ) -> Self {
+        let mut event = Self::new("watch").identity(identity);
+        (event.session, event.outcome) = (Some(session), Some(how));
+        (event.recording, event.namespace) = (Some(recording), Some(namespace));
         event
     }
 
@@ -195,6 +214,17 @@ impl<'a> Event<'a> {
     /// Adds what a forward leads to in the pod.
     pub(super) fn address(mut self, address: &'a str) -> Self {
         self.address = Some(self.text("address", address));
+        self
+    }
+
+    /// Adds how the session is recorded, where, and the hash of the whole recording.
+    pub(super) fn recording(
+        mut self,
+        how: Option<&'static str>,
+        recording: Option<&'a str>,
+        whole: Option<&'a str>,
+    ) -> Self {
+        (self.recorded, self.recording, self.recording_sha256) = (how, recording, whole);
         self
     }
 

@@ -12,8 +12,10 @@ pub(crate) enum RefusedBy {
     Limit,
     /// A restriction of the login.
     Restriction,
-    /// The session cannot be recorded.
+    /// The audit log cannot be written.
     Audit,
+    /// The session must be recorded and cannot be.
+    Recording,
     /// The session ended before it began; this is the outcome of its end.
     End(&'static str),
 }
@@ -27,6 +29,7 @@ impl RefusedBy {
             Self::Limit => "limit",
             Self::Restriction => "restriction",
             Self::Audit => "audit",
+            Self::Recording => "recording",
             Self::End(word) => word,
         }
     }

@@ -52,6 +52,10 @@ pub(crate) struct Session<'a> {
     refused: AtomicBool,
     input: AtomicU64,
     output: AtomicU64,
+    /// How it is recorded, and the recording's name.
+    recorded: OnceLock<(&'static str, Option<String>)>,
+    /// The SHA-256 of the whole recording.
+    whole: OnceLock<String>,
 }
 
 impl<'a> Session<'a> {
@@ -81,6 +85,8 @@ impl<'a> Session<'a> {
             refused: AtomicBool::new(false),
             input: AtomicU64::new(0),
             output: AtomicU64::new(0),
+            recorded: OnceLock::new(),
+            whole: OnceLock::new(),
         }
     }
 
@@ -107,6 +113,21 @@ impl<'a> Session<'a> {
             node: pod.node.clone(),
             container: container.name.clone(),
         });
+    }
+
+    /// The client's address.
+    pub(crate) fn client(&self) -> SocketAddr {
+        self.from.0
+    }
+
+    /// Notes how the session is recorded, and where.
+    pub(crate) fn is_recorded(&self, how: &'static str, recording: Option<String>) {
+        let _ = self.recorded.set((how, recording));
+    }
+
+    /// Notes the SHA-256 of the whole recording.
+    pub(crate) fn is_whole(&self, sha256: String) {
+        let _ = self.whole.set(sha256);
     }
 
     /// Records the start. If this fails, the session must not start.
@@ -188,11 +209,19 @@ impl<'a> Session<'a> {
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
         let (client, via, target) = self.from;
         let location = self.location.get();
+        let (how, recording) = self
+            .recorded
+            .get()
+            .map(|(how, id)| (*how, id.as_deref()))
+            .unzip();
+        let whole = self.whole.get().map(String::as_str);
         let event = Event::session(event, self.id, self.kind, self.identity, location);
         let event = event.from(client, via, target);
         match self.address {
             Some(address) => event.address(address),
-            None => event.program(&self.program),
+            None => event
+                .program(&self.program)
+                .recording(how, recording.flatten(), whole),
         }
     }
 }

@@ -96,7 +96,7 @@ impl Question {
             put(text);
         }
         let (group, resource, subresource) = self.right.resource();
-        for text in [group, resource, subresource] {
+        for text in [group, resource, subresource, self.right.verb()] {
             put(text);
         }
         put(&self.groups.len().to_string());
@@ -117,7 +117,7 @@ impl Question {
                 groups: Some(self.groups.clone()),
                 extra: (!self.extra.is_empty()).then(|| self.extra.clone()),
                 resource_attributes: Some(ResourceAttributes {
-                    verb: Some("create".to_owned()),
+                    verb: Some(self.right.verb().to_owned()),
                     group: Some(group.to_owned()),
                     resource: Some(resource.to_owned()),
                     subresource: Some(subresource.to_owned()),

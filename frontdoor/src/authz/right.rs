@@ -1,4 +1,5 @@
-//! The rights that actions need, as RBAC names them. The verb is always `create`.
+//! The rights that actions need, as RBAC names them. The verb is `create` but for
+//! recordings.
 
 use podgate_proto::v1::files::Protocol;
 use podgate_proto::v1::open::Action;
@@ -12,6 +13,14 @@ pub(super) enum Right {
     PortForward,
     ReadFiles,
     WriteFiles,
+    Recordings(OfRecordings),
+}
+
+/// A right to recordings of a namespace.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(crate) enum OfRecordings {
+    List,
+    Get,
 }
 
 impl Right {
@@ -22,6 +31,15 @@ impl Right {
             Self::PortForward => ("", "pods", "portforward"),
             Self::ReadFiles => ("podgate.io", "files", "read"),
             Self::WriteFiles => ("podgate.io", "files", "write"),
+            Self::Recordings(_) => ("podgate.io", "recordings", ""),
+        }
+    }
+
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Recordings(OfRecordings::List) => "list",
+            Self::Recordings(OfRecordings::Get) => "get",
+            Self::Exec | Self::PortForward | Self::ReadFiles | Self::WriteFiles => "create",
         }
     }
 

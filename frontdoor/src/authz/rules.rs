@@ -53,7 +53,13 @@ pub(super) fn check(
     })
 }
 
-fn matches(selectors: &Selectors, identity: &Identity, pod: &Pod, container: &Container) -> bool {
+/// Whether a session there matches all selectors.
+pub(crate) fn matches(
+    selectors: &Selectors,
+    identity: &Identity,
+    pod: &Pod,
+    container: &Container,
+) -> bool {
     let Selectors {
         namespaces,
         pods,

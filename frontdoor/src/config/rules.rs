@@ -59,7 +59,7 @@ struct RequireFile {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct SelectorsFile {
+pub(super) struct SelectorsFile {
     namespaces: Option<Vec<String>>,
     pod_selector: Option<PodSelectorFile>,
     containers: Option<Vec<String>>,
@@ -125,7 +125,7 @@ impl File {
 }
 
 impl SelectorsFile {
-    fn check(self) -> Result<Selectors, String> {
+    pub(super) fn check(self) -> Result<Selectors, String> {
         for (key, list) in [
             ("namespaces", &self.namespaces),
             ("containers", &self.containers),

@@ -12,10 +12,12 @@ pub(crate) enum Reserved {
     WhoAmI,
     /// Lists the pods that the user may enter.
     Pods,
+    /// Does what the command says: so far, with recordings.
+    Podgate,
 }
 
 impl Reserved {
-    const ALL: [Self; 3] = [Self::Help, Self::WhoAmI, Self::Pods];
+    const ALL: [Self; 4] = [Self::Help, Self::WhoAmI, Self::Pods, Self::Podgate];
 
     /// The reserved name that this is, if it is one.
     pub(super) fn named(login: &str) -> Option<Self> {
@@ -27,6 +29,7 @@ impl Reserved {
             Self::Help => "help",
             Self::WhoAmI => "whoami",
             Self::Pods => "pods",
+            Self::Podgate => "podgate",
         }
     }
 }

@@ -44,6 +44,9 @@ fn meaning(login: &str) -> String {
         Target::Reserved(Reserved::Help) => return "this text".into(),
         Target::Reserved(Reserved::WhoAmI) => return "who you are here, and what says so".into(),
         Target::Reserved(Reserved::Pods) => return "the pods that you may enter".into(),
+        Target::Reserved(Reserved::Podgate) => {
+            return "its command is for the frontdoor: recordings, play, verify, export".into();
+        }
     };
     let namespace = match namespace.as_str() {
         "default" => "the default namespace".to_owned(),

@@ -12,6 +12,7 @@ use crate::authz::Authorizer;
 use crate::config::{Forwards, Limits, Sessions};
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
+use crate::recordings::Recordings;
 use crate::route::Router;
 
 use super::greetings::Greetings;
@@ -35,6 +36,7 @@ pub(crate) struct Context {
     pub(crate) router: Router,
     pub(crate) agents: Agents,
     pub(crate) audit: Arc<Audit>,
+    pub(crate) recordings: Option<Arc<Recordings>>,
     pub(crate) metrics: Arc<Metrics>,
     /// Cancelled when no session may begin any more.
     pub(crate) draining: CancellationToken,

@@ -188,6 +188,8 @@ impl Task {
             rights,
             pod_slot: _pod_slot,
             notice: _,
+            // Programs alone are recorded.
+            recording: _,
         } = opened;
         let Stream {
             to_agent,
@@ -310,7 +312,7 @@ impl Task {
         let idle = Idle::new(None);
         let context = &self.client.context;
         let sending = async {
-            let sent = pump::upload(read, to_agent, credit, context, (&idle, record)).await;
+            let sent = pump::upload(read, to_agent, credit, context, (&idle, record, None)).await;
             if let Some(offset) = sent.not_ended() {
                 let _ = pump::tell(to_agent, ToAgent::EndOfInput(EndOfInput { offset })).await;
             }

@@ -26,6 +26,7 @@ mod proxied;
 mod proxy_protocol;
 mod pump;
 mod recheck;
+mod recordings;
 mod rekeys;
 mod request;
 mod reserved;

@@ -13,8 +13,9 @@ use crate::audit::{RefusedBy, Session, Unwritable};
 use crate::authz::Rights;
 use crate::login_name::Target;
 use crate::lookups::TooMany;
+use crate::recordings::{Plan, Recording};
 use crate::route::PodSlot;
-use crate::{authz, route};
+use crate::{authz, recordings, route};
 use podgate_identity::Identity;
 
 /// Which step failed.
@@ -32,12 +33,15 @@ pub(super) enum Error {
         "the pod shares its node's network, and connections into such pods are not allowed here (forwards.hostNetwork)"
     )]
     HostNetwork,
+    #[error(transparent)]
+    Recording(#[from] recordings::Impossible),
 }
 
 impl Error {
     /// `None` if the session had begun, because then nobody refused it.
     pub(super) fn refused_by(&self) -> Option<RefusedBy> {
         match self {
+            Self::Recording(_) => Some(RefusedBy::Recording),
             error if error.limit().is_some() => Some(RefusedBy::Limit),
             Self::Authz(authz::Error::Rule(_)) | Self::HostNetwork => Some(RefusedBy::Rule),
             Self::Authz(authz::Error::Denied(_) | authz::Error::Review(_)) => {
@@ -54,6 +58,7 @@ impl Error {
         match self {
             Self::Authz(authz::Error::TooMany(_)) => Some(TooMany::LIMIT),
             Self::Route(error) => error.limit(),
+            Self::Recording(_) => Some(recordings::Impossible::LIMIT),
             Self::Authz(_) | Self::Audit(_) | Self::Agents(_) | Self::HostNetwork => None,
         }
     }
@@ -67,6 +72,7 @@ pub(super) struct Opened {
     pub(super) pod_slot: PodSlot,
     /// A notice to print on a terminal.
     pub(super) notice: Option<String>,
+    pub(super) recording: Option<Recording>,
 }
 
 /// Takes all steps. In a jump `inner` is the login name of the inner connection.
@@ -109,6 +115,8 @@ pub(super) async fn open(
     let rights = authorizer.watch(&permit);
     let agent = context.router.agent(&pod)?;
     let grant = permit.grant(&pod, &container)?;
+    let (recordings, place) = (context.recordings.as_deref(), (&pod, &container));
+    let plan = recordings::plan(recordings, identity, place, &action, record, ids.session)?;
     record.begins()?;
     tracing::info!(
         namespace = %pod.namespace, pod = %pod.name, container = %container.name, node = %pod.node,
@@ -123,6 +131,7 @@ pub(super) async fn open(
         rights,
         pod_slot,
         notice,
+        recording: plan.map(Plan::begin),
     })
 }
 

@@ -8,6 +8,7 @@ use podgate_proto::flow::{self, MAX_WAITING, Offset};
 use podgate_proto::limits::OUTPUT_UNREAD_SINCE;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
 use podgate_proto::v1::{EndOfInput, FrontdoorMessage, OutputUnread, Signal, TerminalSize};
+use podgate_recording::{Tape, cast};
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{mpsc, watch};
@@ -32,7 +33,7 @@ pub(super) async fn run(
     aside: &mut Aside,
     context: &Context,
     tty: bool,
-    record: &Session<'_>,
+    (record, tape): (&Session<'_>, Option<&Tape>),
 ) -> End {
     let Stream {
         to_agent,
@@ -50,11 +51,11 @@ pub(super) async fn run(
     let (queue, waiting) = mpsc::channel(MAX_WAITING + 2);
     tokio::select! {
         end = download(
-            waiting, (write, unread), (&to_agent, opened), &flow.output, context, (&idle, record), tty
+            waiting, (write, unread), (&to_agent, opened), &flow.output, context, (&idle, record, tape), tty
         ) => end,
         error = receive(&mut from_agent, queue, &flow, Carries::Program) => failed(&error),
-        _ = upload(read, &to_agent, &flow.input, context, (&idle, record)) => End::ClientGone,
-        () = pass_on((signals, sizes), &to_agent, tty) => End::ClientGone,
+        _ = upload(read, &to_agent, &flow.input, context, (&idle, record, tape)) => End::ClientGone,
+        () = pass_on((signals, sizes), &to_agent, tty, tape) => End::ClientGone,
         () = closed_output(unread, version, &to_agent) => End::ClientGone,
         limit = idle.over() => {
             context.metrics.refused("idleSeconds");
@@ -76,7 +77,7 @@ async fn download(
     (to_agent, opened): (&mpsc::Sender<FrontdoorMessage>, watch::Sender<u32>),
     credit: &flow::Receiver,
     context: &Context,
-    (idle, record): (&Idle, &Session<'_>),
+    (idle, record, tape): (&Idle, &Session<'_>, Option<&Tape>),
     tty: bool,
 ) -> End {
     let begun = Instant::now();
@@ -110,6 +111,11 @@ async fn download(
             Some(Ok(Received::EndOfOutput | Received::Closed)) | None => return End::ClientGone,
         };
         let length = bytes.len();
+        if let Some(tape) = tape {
+            let stream = code.map_or(cast::Stream::Stdout, |_| cast::Stream::Stderr);
+            tape.record(cast::Event::Output(stream, bytes.clone()))
+                .await;
+        }
         let given = tokio::select! {
             biased;
             () = unread.cancelled(), if code.is_none() => None,
@@ -175,7 +181,7 @@ pub(super) async fn upload(
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     credit: &flow::Sender,
     context: &Context,
-    (idle, record): (&Idle, &Session<'_>),
+    (idle, record, tape): (&Idle, &Session<'_>, Option<&Tape>),
 ) -> Uploaded {
     let (mut offset, mut ended) = (Offset::default(), false);
     while let Some(message) = read.wait().await {
@@ -186,6 +192,9 @@ pub(super) async fn upload(
                 context.metrics.input.inc_by(data.len() as u64);
                 record.took(&data);
                 idle.moved();
+                if let Some(tape) = tape.filter(|tape| tape.takes_input()) {
+                    tape.record(cast::Event::Input(data.clone())).await;
+                }
                 send(data, &mut offset, to_agent, credit).await
             }
             ChannelMsg::Eof => {
@@ -244,6 +253,7 @@ async fn pass_on(
     (signals, sizes): (&mut mpsc::Receiver<Sig>, &mut watch::Receiver<TerminalSize>),
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     tty: bool,
+    tape: Option<&Tape>,
 ) {
     loop {
         let message = tokio::select! {
@@ -252,6 +262,10 @@ async fn pass_on(
             Ok(()) = sizes.changed(), if tty => ToAgent::Resize(*sizes.borrow_and_update()),
             else => break,
         };
+        if let (Some(tape), ToAgent::Resize(size)) = (tape, &message) {
+            let (columns, rows) = (size.columns, size.rows);
+            tape.record(cast::Event::Resize { columns, rows }).await;
+        }
         if tell(to_agent, message).await.is_err() {
             break;
         }

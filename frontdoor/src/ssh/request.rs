@@ -181,6 +181,17 @@ fn force(command: &str, exec: &mut Exec) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// The command that an action runs, if it runs one.
+pub(super) fn command(action: &Action) -> Option<String> {
+    match action {
+        Action::Exec(Exec {
+            program: Some(Program::Command(command)),
+            ..
+        }) => Some(String::from_utf8_lossy(command).into_owned()),
+        _ => None,
+    }
+}
+
 /// Adds the variables by which sshd tells a program of its connection. Debian's bash reads ~/.bashrc
 /// for a command only if it finds SSH_CLIENT.
 pub(super) fn tell_connection(exec: &mut Exec, client: SocketAddr, server: SocketAddr) {

@@ -39,7 +39,8 @@ pub(super) async fn answer(
     tty: bool,
 ) -> End {
     let listing = match word {
-        Reserved::Help => return say([HELP.to_owned()], write, tty).await,
+        // Without a command, that is.
+        Reserved::Help | Reserved::Podgate => return say([HELP.to_owned()], write, tty).await,
         Reserved::WhoAmI => return say([whoami(identity)], write, tty).await,
         Reserved::Pods => pods(identity, context).await,
     };

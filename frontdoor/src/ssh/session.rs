@@ -1,7 +1,7 @@
 //! A session channel's task: it waits until the client asks for something, and then carries the session
 //! from its admission to its end.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use podgate_proto::v1::open::Action;
@@ -16,12 +16,13 @@ use super::channels::Aside;
 use super::client::Client;
 use super::end::{End, Exit};
 use super::request::{self, Asked, ORIGINAL_COMMAND};
-use super::{channels, id, open, pump, recheck, reserved};
+use super::{channels, id, open, pump, recheck, recordings, reserved};
 use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
 use crate::authn::restrictions::Restrictions;
-use crate::login_name::Target;
+use crate::login_name::{Reserved, Target};
 use crate::quotas::SessionSlot;
+use crate::recordings::Recording;
 use podgate_identity::Identity;
 
 /// How long a client may take to accept the line that says why its session failed.
@@ -55,6 +56,7 @@ struct Session<'a> {
     tty: bool,
     /// Whether a shell opens on a terminal, which shows the message of the day.
     greet: bool,
+    recording: OnceLock<Recording>,
 }
 
 impl Task {
@@ -117,6 +119,7 @@ impl Task {
             write,
             tty,
             greet: tty && shell,
+            recording: OnceLock::new(),
         };
         metrics.sessions_active.inc();
         let end = tokio::select! {
@@ -126,6 +129,9 @@ impl Task {
         metrics.sessions_active.dec();
         tracing::info!(outcome = end.word(), "session ends");
         metrics.sessions.count(kind, end.word());
+        if let Some(recording) = session.recording.into_inner() {
+            recording.finish(end.status(), &record).await;
+        }
         record.ended(end.word(), end.status(), end.line());
         // Before the client hears of the end, because it may start the next session at once.
         drop(slot);
@@ -219,6 +225,17 @@ impl Session<'_> {
                 let line = "this login name answers a question; it has no files".to_owned();
                 return self.refused(RefusedBy::Route, line);
             }
+            Ok(Target::Reserved(Reserved::Podgate))
+                if let Some(command) = request::command(&action) =>
+            {
+                let asked = recordings::Asked {
+                    client: &task.client,
+                    identity,
+                    session: self.id,
+                    tty: self.tty,
+                };
+                return recordings::answer(&command, &asked, read, write).await;
+            }
             Ok(Target::Reserved(word)) => {
                 return reserved::answer(word, identity, context, write, self.tty).await;
             }
@@ -236,6 +253,7 @@ impl Session<'_> {
             rights,
             pod_slot: _pod_slot,
             notice,
+            recording,
         } = match opened.await {
             Ok(opened) => opened,
             Err(error) => {
@@ -249,6 +267,8 @@ impl Session<'_> {
                 };
             }
         };
+        let recording = recording.map(|recording| self.recording.get_or_init(|| recording));
+        let tape = recording.and_then(Recording::tape);
         tokio::select! {
             // Built in place, so that its large future is stored once.
             end = async {
@@ -261,9 +281,10 @@ impl Session<'_> {
                     let tell = write.extended_data_bytes(pump::STDERR, line);
                     let _ = timeout(LAST_WORDS, tell).await;
                 }
-                pump::run(stream, read, write, aside, context, self.tty, record).await
+                pump::run(stream, read, write, aside, context, self.tty, (record, tape)).await
             } => end,
             () = rights.lost() => End::Revoked(REVOKED.to_owned()),
+            line = recording_lost(recording, write, self.tty) => End::Failed(line),
         }
     }
 
@@ -271,4 +292,27 @@ impl Session<'_> {
         self.record.refused(by, &line);
         End::Failed(line)
     }
+}
+
+/// Waits until a session that must be recorded no longer can be, and warns its terminal halfway. Returns
+/// the line that the user reads.
+async fn recording_lost(
+    recording: Option<&Recording>,
+    write: &ChannelWriteHalf<Msg>,
+    tty: bool,
+) -> String {
+    let Some((tape, limit)) = recording.and_then(Recording::strict) else {
+        return std::future::pending().await;
+    };
+    tape.impossible_for(limit / 2).await;
+    if tty {
+        let left = (limit / 2).as_secs();
+        let line = format!(
+            "podgate: this session is not being recorded; unless that changes it ends in {left} s\r\n"
+        );
+        let tell = write.extended_data_bytes(pump::STDERR, line);
+        let _ = timeout(LAST_WORDS, tell).await;
+    }
+    tape.impossible_for(limit).await;
+    "this session must be recorded and cannot be any more; it is ended".to_owned()
 }

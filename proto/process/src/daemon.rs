@@ -19,7 +19,7 @@ pub struct Options {
     /// The configuration (YAML).
     #[arg(long)]
     config: PathBuf,
-    /// Check the configuration and exit with 0 if it is valid, 2 if not.
+    /// Check the configuration, and what it says can be reached, and exit with 0 if it is valid, 2 if not.
     #[arg(long)]
     check: bool,
 }
@@ -40,6 +40,11 @@ pub trait Daemon: Sized {
         config: Self::Config,
         shutdown: Shutdown,
     ) -> impl Future<Output = Result<Self, Self::Error>>;
+
+    /// Checks, for `--check`, what a valid configuration names and only the program can try.
+    fn check(_config: Self::Config) -> impl Future<Output = Result<(), Self::Error>> {
+        async { Ok(()) }
+    }
 
     /// Serves until `shutdown` drains, and ends in order.
     fn run(self) -> impl Future<Output = Result<(), Self::Error>>;
@@ -68,7 +73,13 @@ pub fn run<D: Daemon>(options: &Options) -> ExitCode {
         }
     };
     if options.check {
-        return ExitCode::SUCCESS;
+        return match check::<D>(config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{}: {error}", D::NAME);
+                ExitCode::from(2)
+            }
+        };
     }
     let started = log::start(config.log(), D::LOG).map_err(Error::Log);
     match started.and_then(|()| serve::<D>(config)) {
@@ -78,6 +89,16 @@ pub fn run<D: Daemon>(options: &Options) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn check<D: Daemon>(config: D::Config) -> Result<(), Error<D::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let checked = runtime.block_on(D::check(config)).map_err(Error::Daemon);
+    // A file call may hang.
+    runtime.shutdown_background();
+    checked
 }
 
 fn serve<D: Daemon>(config: D::Config) -> Result<(), Error<D::Error>> {

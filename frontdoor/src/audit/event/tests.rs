@@ -65,6 +65,7 @@ fn the_page_has_every_field() {
         .program(&program)
         .address("db:5432")
         .refusal("rule", "c")
+        .recording(Some("strict"), Some("r"), Some("h"))
         .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
     let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
     event.session = session.session;
@@ -84,7 +85,7 @@ fn the_page_has_every_field() {
         .iter()
         .flat_map(|event| event.as_object().unwrap().keys());
     let fields: std::collections::BTreeSet<_> = fields.collect();
-    assert_eq!(fields.len(), 39, "{fields:?}");
+    assert_eq!(fields.len(), 42, "{fields:?}");
     for field in fields {
         assert!(page.contains(&format!("`{field}`")), "{field}");
     }

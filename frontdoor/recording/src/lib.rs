@@ -1,0 +1,28 @@
+//! Recordings of sessions: their format, and how they are stored, checked and found again. It knows
+//! nothing of SSH or Kubernetes.
+
+pub mod cast;
+
+mod chunk;
+mod digest;
+mod health;
+mod index;
+mod library;
+mod name;
+mod recorder;
+mod spool;
+mod store;
+mod tape;
+mod upload;
+mod verify;
+mod writer;
+
+pub use chunk::Whole;
+pub use health::Metrics;
+pub use index::{Ending, Entry};
+pub use library::{Found, Library, Query, Reader};
+pub use name::Id;
+pub use recorder::{Config, Recorder};
+pub use store::{Error, StoreConfig};
+pub use tape::{Settings, Tape};
+pub use verify::{Broken, Verdict, Verifier};

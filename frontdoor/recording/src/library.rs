@@ -1,0 +1,240 @@
+//! What is stored, for reading. All calls of the store run on the recorder's runtime: a folder that hangs
+//! then holds up no other thread.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::chunk;
+use crate::index::{self, Entry};
+use crate::name::{self, Id, Indexed, user_hash};
+use crate::store::{Error, Store};
+
+/// Days that a list looks back at most.
+const DAYS: usize = 400;
+/// Objects that one request reads at the same time.
+const AT_ONCE: usize = 16;
+/// Recordings in a list at most.
+const LISTED: usize = 10_000;
+
+/// Which recordings. What is `None` fits all.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "each name says it")]
+pub struct Query {
+    pub user: Option<String>,
+    pub pod: Option<String>,
+    /// The newest so many, at most 10,000.
+    pub limit: usize,
+}
+
+/// The recordings in a store.
+#[derive(Clone, Debug)]
+pub struct Library {
+    store: Store,
+    runtime: Handle,
+    tasks: TaskTracker,
+}
+
+/// A recording that a list has found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    name: Indexed,
+    namespace: String,
+}
+
+impl Found {
+    /// Its name.
+    pub fn id(&self) -> &Id {
+        &self.name.id
+    }
+}
+
+/// Reads one recording's chunks in order.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    library: Library,
+    day: Date,
+    namespace: String,
+    id: Id,
+    next: u32,
+}
+
+impl Library {
+    pub(crate) fn new(store: Store, runtime: Handle, tasks: TaskTracker) -> Self {
+        Self {
+            store,
+            runtime,
+            tasks,
+        }
+    }
+
+    /// The days since then, newest first.
+    pub fn days(since: Timestamp) -> Vec<Date> {
+        let day = |time: Timestamp| time.to_zoned(TimeZone::UTC).date();
+        let first = day(since);
+        let days = std::iter::successors(Some(day(Timestamp::now())), |day| day.yesterday().ok());
+        days.take(DAYS).take_while(|day| *day >= first).collect()
+    }
+
+    /// The namespaces that have recordings of these days.
+    pub async fn namespaces(&self, days: Vec<Date>) -> Result<BTreeSet<String>, Error> {
+        let store = self.store.clone();
+        self.run(async move {
+            let folders = days.into_iter().map(|day| {
+                let store = store.clone();
+                async move { store.folders(&name::day(day)).await }
+            });
+            let folders: Vec<_> = stream::iter(folders)
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+            Ok(folders.into_iter().flatten().collect())
+        })
+        .await
+    }
+
+    /// The recordings of these days and namespaces that fit, newest first.
+    pub async fn list(
+        &self,
+        days: Vec<Date>,
+        namespaces: Vec<String>,
+        query: Query,
+    ) -> Result<Vec<Found>, Error> {
+        let store = self.store.clone();
+        self.run(async move {
+            let user = query.user.as_deref().map(user_hash);
+            let limit = query.limit.min(LISTED);
+            let mut newest = BTreeSet::new();
+            for day in days {
+                for namespace in &namespaces {
+                    let each = |file: &str| {
+                        let Some(name) = Indexed::parse(file) else {
+                            return;
+                        };
+                        let fits = user.as_ref().is_none_or(|user| *user == name.user)
+                            && query.pod.as_ref().is_none_or(|pod| *pod == name.pod);
+                        if fits {
+                            newest.insert(Found {
+                                name,
+                                namespace: namespace.clone(),
+                            });
+                            if newest.len() > limit {
+                                newest.pop_first();
+                            }
+                        }
+                    };
+                    store.files(&name::index(day, namespace), each).await?;
+                }
+                // Older days have nothing newer.
+                if newest.len() >= limit {
+                    break;
+                }
+            }
+            Ok(newest.into_iter().rev().collect())
+        })
+        .await
+    }
+
+    /// What the index has of these recordings, in their order. One whose index object is gone or
+    /// unreadable is left out.
+    pub async fn entries(&self, found: Vec<Found>) -> Result<Vec<Entry>, Error> {
+        let store = self.store.clone();
+        self.run(async move {
+            let entries = found.into_iter().map(|found| {
+                let store = store.clone();
+                async move {
+                    let Some(day) = found.name.id.day() else {
+                        return Ok(None);
+                    };
+                    let name = format!(
+                        "{}/{}",
+                        name::index(day, &found.namespace),
+                        found.name.file()
+                    );
+                    let object = store.get(&name, index::MAX).await?;
+                    Ok::<_, Error>(object.and_then(|object| serde_json::from_slice(&object).ok()))
+                }
+            });
+            let entries: Vec<_> = stream::iter(entries)
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+            Ok(entries.into_iter().flatten().collect())
+        })
+        .await
+    }
+
+    /// Finds a recording in one of these namespaces.
+    pub async fn find(&self, id: Id, namespaces: Vec<String>) -> Result<Option<Reader>, Error> {
+        let Some(day) = id.day() else { return Ok(None) };
+        let library = self.clone();
+        self.run(async move {
+            let tries = namespaces.into_iter().map(|namespace| {
+                let (library, id) = (library.clone(), id.clone());
+                async move {
+                    let name = name::chunk(day, &namespace, &id, 0);
+                    let first = library.store.get(&name, chunk::MAX_OBJECT).await?;
+                    Ok::<_, Error>(first.map(|_| Reader {
+                        library,
+                        day,
+                        namespace,
+                        id,
+                        next: 0,
+                    }))
+                }
+            });
+            let mut tries = stream::iter(tries).buffer_unordered(AT_ONCE);
+            while let Some(found) = tries.try_next().await? {
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Runs this on the recorder's runtime until the caller gives up.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let given_up = CancellationToken::new();
+        let _guard = given_up.clone().drop_guard();
+        let work = async move { given_up.run_until_cancelled(work).await };
+        let done = self.tasks.spawn_on(work, &self.runtime).await;
+        let over = || Error::Url("the recorder has ended".to_owned());
+        done.ok().flatten().unwrap_or_else(|| Err(over()))
+    }
+}
+
+impl Reader {
+    /// The recording.
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// The namespace of its pod.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The next chunk, for a verifier; `None` if it is not there, or not yet.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let name = name::chunk(self.day, &self.namespace, &self.id, self.next);
+        let store = self.library.store.clone();
+        let object = self
+            .library
+            .run(async move { store.get(&name, chunk::MAX_OBJECT).await });
+        let object = object.await?;
+        self.next += u32::from(object.is_some());
+        Ok(object)
+    }
+}

@@ -1,0 +1,147 @@
+//! The names of a recording and of its objects: by day and namespace, so that the store's own life cycle
+//! rules can tell them apart.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::digest::sha256;
+
+/// The tree of recordings' chunks.
+const CHUNKS: &str = "recordings";
+/// The tree of index objects.
+const INDEX: &str = "index";
+/// Characters of a user's hash in the name of an index object.
+const USER: usize = 16;
+
+/// A recording's name: when it began, and its session. Names sort by time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id(String);
+
+/// A text is no recording's name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not a recording's name, such as 20261126T205800Z-0123456789abcdef0123456789abcdef")]
+pub struct NoId;
+
+impl Id {
+    /// The recording of a session that begins now. A session's name is 32 hex digits.
+    pub fn new(begins: Timestamp, session: &str) -> Self {
+        Self(format!("{}-{session}", begins.strftime("%Y%m%dT%H%M%SZ")))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// When it began, to the second.
+    pub fn begins(&self) -> Option<Timestamp> {
+        let (time, _) = self.0.split_once('-')?;
+        let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", time).ok()?;
+        Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    }
+
+    /// The day on which it began, in UTC.
+    pub fn day(&self) -> Option<Date> {
+        let begins = self.begins()?;
+        Some(begins.to_zoned(jiff::tz::TimeZone::UTC).date())
+    }
+}
+
+impl FromStr for Id {
+    type Err = NoId;
+
+    fn from_str(text: &str) -> Result<Self, NoId> {
+        let (_, session) = text.split_once('-').ok_or(NoId)?;
+        let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let id = Self(text.to_owned());
+        let known = session.len() == 32 && session.bytes().all(hex) && id.begins().is_some();
+        if known { Ok(id) } else { Err(NoId) }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A chunk's object.
+pub(crate) fn chunk(day: Date, namespace: &str, id: &Id, number: u32) -> String {
+    format!("{CHUNKS}/{day}/{namespace}/{id}/{number:08}")
+}
+
+/// A day's index, by namespace.
+pub(crate) fn day(day: Date) -> String {
+    format!("{INDEX}/{day}")
+}
+
+/// A namespace's index of a day.
+pub(crate) fn index(day: Date, namespace: &str) -> String {
+    format!("{INDEX}/{day}/{namespace}")
+}
+
+/// What the name of an index object says, so that most need not be read to be found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Indexed {
+    pub(crate) id: Id,
+    pub(crate) pod: String,
+    /// Of the user's name only a hash: a list of objects should not tell who was where.
+    pub(crate) user: String,
+}
+
+impl Indexed {
+    pub(crate) fn new(id: Id, pod: &str, user: &str) -> Self {
+        let (pod, user) = (pod.to_owned(), user_hash(user));
+        Self { id, pod, user }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.strip_suffix(".json")?.split('_');
+        let (id, pod, user) = (parts.next()?, parts.next()?, parts.next()?);
+        let (id, pod, user) = (id.parse().ok()?, pod.to_owned(), user.to_owned());
+        Some(Self { id, pod, user })
+    }
+
+    pub(crate) fn file(&self) -> String {
+        let Self { id, pod, user } = self;
+        format!("{id}_{pod}_{user}.json")
+    }
+}
+
+pub(crate) fn user_hash(user: &str) -> String {
+    let mut hash = sha256(user.as_bytes());
+    hash.truncate(USER);
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_when_and_is_read_back() {
+        let begins: Timestamp = "2026-11-26T23:58:00.5Z".parse().unwrap();
+        let id = Id::new(begins, "0123456789abcdef0123456789abcdef");
+        assert_eq!(
+            id.as_str(),
+            "20261126T235800Z-0123456789abcdef0123456789abcdef"
+        );
+        assert_eq!(id.as_str().parse(), Ok(id.clone()));
+        let day = id.day().unwrap();
+        let path = chunk(day, "prod", &id, 3);
+        assert_eq!(path, format!("recordings/2026-11-26/prod/{id}/00000003"));
+        let name = Indexed::new(id, "web-0", "ada@example.com");
+        assert_eq!(Indexed::parse(&name.file()), Some(name));
+        for text in [
+            "",
+            "../x-0123456789abcdef0123456789abcdef",
+            "20261126T235800Z-",
+            "20261326T235800Z-0123456789abcdef0123456789abcdef",
+        ] {
+            assert_eq!(text.parse::<Id>(), Err(NoId), "{text}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Memory for what is not stored yet: bounded for each recording and for all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What all recordings may hold.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    held: AtomicUsize,
+    most: usize,
+    most_each: usize,
+}
+
+impl Spool {
+    pub(crate) fn new(most: usize, most_each: usize) -> Arc<Self> {
+        let held = AtomicUsize::new(0);
+        Arc::new(Self {
+            held,
+            most,
+            most_each,
+        })
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether another recording has room.
+    pub(crate) fn has_room(&self) -> bool {
+        self.held() < self.most
+    }
+
+    pub(crate) fn share(self: &Arc<Self>) -> Share {
+        Share {
+            spool: Arc::clone(self),
+            held: 0,
+        }
+    }
+}
+
+/// What one recording holds.
+#[derive(Debug)]
+pub(crate) struct Share {
+    spool: Arc<Spool>,
+    held: usize,
+}
+
+impl Share {
+    /// Whether it may hold this much more.
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
+        self.held + bytes <= self.spool.most_each && self.spool.held() + bytes <= self.spool.most
+    }
+
+    /// Sets what it holds.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        // The order keeps the sum from going below zero.
+        self.spool.held.fetch_add(bytes, Ordering::Relaxed);
+        self.spool.held.fetch_sub(self.held, Ordering::Relaxed);
+        self.held = bytes;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}

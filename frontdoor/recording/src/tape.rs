@@ -1,0 +1,91 @@
+//! A session's end of its recording: it queues what happens, and waits for nothing but room in the queue.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::cast::Event;
+use crate::chunk::Whole;
+use crate::health::{Health, wait};
+use crate::name::Id;
+
+/// Messages in a session's queue. Each is as long as a message of the link at most.
+pub(crate) const QUEUE: usize = 16;
+/// How long the end waits for the hash of the whole, which the recorder has at once unless the machine
+/// is very busy.
+const SEALED: Duration = Duration::from_secs(2);
+
+/// What is recorded of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of output and input; beyond them only their length and hash are kept.
+    pub most: u64,
+    /// Whether what the user types is recorded.
+    pub input: bool,
+}
+
+pub(crate) enum Message {
+    Event(Duration, Event),
+    End(Duration, Option<u32>, oneshot::Sender<Whole>),
+}
+
+/// One session's recording.
+pub struct Tape {
+    pub(crate) id: Id,
+    pub(crate) input: bool,
+    pub(crate) begun: Instant,
+    pub(crate) messages: mpsc::Sender<Message>,
+    /// When the first byte was lost.
+    pub(crate) lost: watch::Receiver<Option<Instant>>,
+    pub(crate) health: Health,
+}
+
+impl Tape {
+    /// The recording's name.
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// Whether what the user types is to be recorded.
+    pub fn takes_input(&self) -> bool {
+        self.input
+    }
+
+    /// Records an event. It waits only for the recorder's own thread, never for the store.
+    pub async fn record(&self, event: Event) {
+        // The recorder ends after its sessions.
+        let _ = self
+            .messages
+            .send(Message::Event(self.begun.elapsed(), event))
+            .await;
+    }
+
+    /// Waits until the recording has been impossible for as long as this: the store takes nothing, or
+    /// something is lost already.
+    pub async fn impossible_for(&self, time: Duration) {
+        tokio::select! {
+            () = self.health.failing_for(time) => {}
+            () = wait(self.lost.clone(), time) => {}
+        }
+    }
+
+    /// Ends the recording, and returns what its last chunk says of the whole.
+    pub async fn finish(self, status: Option<u32>) -> Option<Whole> {
+        let (tell, told) = oneshot::channel();
+        let end = Message::End(self.begun.elapsed(), status, tell);
+        let sealed = async {
+            self.messages.send(end).await.ok()?;
+            told.await.ok()
+        };
+        timeout(SEALED, sealed).await.ok().flatten()
+    }
+}
+
+impl std::fmt::Debug for Tape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tape")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

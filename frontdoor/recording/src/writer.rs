@@ -1,0 +1,261 @@
+//! One recording, from its first event until all of it is stored. It has two bounds: what it may hold
+//! while the store is away, and how much of a session is recorded.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, OptionFuture};
+use jiff::civil::Date;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::cast::{Encoder, Event, Header};
+use crate::chunk::{Chain, FULL, Whole};
+use crate::digest::Running;
+use crate::index::{Ending, Entry};
+use crate::name::{self, Id, Indexed};
+use crate::spool::Share;
+use crate::tape::{Message, Settings};
+use crate::upload::{Object, Shared};
+
+/// How long an event waits for its chunk.
+const SEAL_AFTER: Duration = Duration::from_secs(5);
+/// Bytes of a line beside its data.
+const LINE: usize = 64;
+
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    share: Share,
+    header: Header,
+    day: Date,
+    id: Id,
+    encoder: Encoder,
+    chain: Chain,
+    /// Lines that are in no chunk yet.
+    text: Vec<u8>,
+    /// When they are to be sealed.
+    due: Option<Instant>,
+    /// The time of the last event.
+    until: Duration,
+    waiting: VecDeque<Object>,
+    /// Bytes of all that waits.
+    waiting_bytes: usize,
+    /// Bytes that the recording may still have.
+    left: u64,
+    /// All output, recorded or not.
+    output: (u64, Running),
+    left_out: bool,
+    /// Bytes that there was no room for, since the last that there was.
+    gap: usize,
+    lost: watch::Sender<Option<Instant>>,
+    ended: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        (id, day): (Id, Date),
+        header: Header,
+        settings: Settings,
+        lost: watch::Sender<Option<Instant>>,
+    ) -> Self {
+        let mut text = Vec::new();
+        Encoder::header(&header, &mut text);
+        shared.metrics.active.inc();
+        Self {
+            share: shared.spool.share(),
+            shared,
+            header,
+            day,
+            chain: Chain::new(id.as_str().to_owned()),
+            id,
+            encoder: Encoder::default(),
+            text,
+            due: Some(Instant::now() + SEAL_AFTER),
+            until: Duration::ZERO,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            left: settings.most,
+            output: (0, Running::new()),
+            left_out: false,
+            gap: 0,
+            lost,
+            ended: false,
+        }
+    }
+
+    /// Takes messages until the session's end, and stores until nothing is left.
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        let mut upload: Option<BoxFuture<'static, ()>> = None;
+        while !self.ended || upload.is_some() {
+            let due = self.due.filter(|_| upload.is_none());
+            tokio::select! {
+                message = messages.recv(), if !self.ended => self.take(message),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.seal(false);
+                }
+                Some(()) = OptionFuture::from(upload.as_mut()) => {
+                    upload = None;
+                    self.stored();
+                }
+            }
+            if self.text.len() >= FULL {
+                self.seal(false);
+            }
+            if upload.is_none()
+                && let Some(object) = self.waiting.front().cloned()
+            {
+                let shared = Arc::clone(&self.shared);
+                upload = Some(Box::pin(async move { shared.put(object).await }));
+            }
+            self.account();
+        }
+    }
+
+    fn take(&mut self, message: Option<Message>) {
+        match message {
+            Some(Message::Event(at, event)) => self.event(at, event),
+            Some(Message::End(at, status, tell)) => {
+                let whole = self.end(at, status);
+                // The session may have gone.
+                let _ = tell.send(whole);
+            }
+            None => {
+                self.end(self.until, None);
+            }
+        }
+    }
+
+    fn event(&mut self, at: Duration, event: Event) {
+        let length = match &event {
+            Event::Output(_, data) => {
+                self.output.0 += data.len() as u64;
+                self.output.1.add(data);
+                data.len()
+            }
+            Event::Input(data) => data.len(),
+            Event::Resize { .. } | Event::Marker(_) | Event::Exit(_) => 0,
+        };
+        if length as u64 > self.left {
+            if !self.left_out {
+                self.left_out = true;
+                self.left = 0;
+                let text =
+                    "podgate: from here on the session is left out: it is longer than maxBytes";
+                self.write(at, &Event::Marker(text.to_owned()));
+            }
+            return;
+        }
+        if !self.share.fits(length + LINE) {
+            self.gap += length;
+            self.shared.metrics.lost_bytes.inc_by(length as u64);
+            self.lost.send_if_modified(|since| {
+                let first = since.is_none();
+                since.get_or_insert_with(Instant::now);
+                first
+            });
+            return;
+        }
+        self.left -= length as u64;
+        self.close_gap(at);
+        self.write(at, &event);
+    }
+
+    fn close_gap(&mut self, at: Duration) {
+        if self.gap > 0 {
+            let bytes = std::mem::take(&mut self.gap);
+            let text =
+                format!("podgate: {bytes} bytes are missing here: the store was away too long");
+            self.write(at, &Event::Marker(text));
+        }
+    }
+
+    fn write(&mut self, at: Duration, event: &Event) {
+        self.encoder.event(at, event, &mut self.text);
+        self.until = self.until.max(at);
+        self.due.get_or_insert_with(|| Instant::now() + SEAL_AFTER);
+    }
+
+    fn end(&mut self, at: Duration, status: Option<u32>) -> Whole {
+        self.close_gap(at);
+        self.encoder.flush(at, &mut self.text);
+        if self.left_out {
+            let (bytes, hash) = (self.output.0, self.output.1.hex());
+            let text = format!("podgate: the output had {bytes} bytes in all, of SHA-256 {hash}");
+            self.write(at, &Event::Marker(text));
+        }
+        if let Some(status) = status {
+            self.write(at, &Event::Exit(status));
+        }
+        self.until = at;
+        self.ended = true;
+        self.seal(true);
+        let whole = self.chain.whole();
+        let end = Ending {
+            duration_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+            chunks: self.chain.chunks(),
+            status,
+            whole: whole.clone(),
+        };
+        self.index(Some(end));
+        whole
+    }
+
+    /// Makes a chunk of the text.
+    fn seal(&mut self, last: bool) {
+        self.due = None;
+        let number = self.chain.chunks();
+        let name = name::chunk(self.day, &self.header.podgate.namespace, &self.id, number);
+        match self
+            .chain
+            .seal(&std::mem::take(&mut self.text), self.until, last)
+        {
+            Ok(bytes) => self.wait(name, bytes),
+            // Memory for compression is all that may be missing.
+            Err(error) => tracing::error!(%error, recording = %self.id, "a chunk is lost"),
+        }
+        if number == 0 && !last {
+            self.index(None);
+        }
+    }
+
+    fn index(&mut self, end: Option<Ending>) {
+        let about = &self.header.podgate;
+        let file = Indexed::new(self.id.clone(), &about.pod, &about.user).file();
+        let name = format!("{}/{file}", name::index(self.day, &about.namespace));
+        let header = self.header.clone();
+        if let Ok(bytes) = serde_json::to_vec(&Entry { header, end }) {
+            self.wait(name, bytes.into());
+        }
+    }
+
+    fn wait(&mut self, name: String, bytes: bytes::Bytes) {
+        self.waiting_bytes += bytes.len();
+        self.waiting.push_back(Object { name, bytes });
+    }
+
+    fn stored(&mut self) {
+        if let Some(object) = self.waiting.pop_front() {
+            self.waiting_bytes -= object.bytes.len();
+        }
+    }
+
+    fn account(&mut self) {
+        self.share.set(self.waiting_bytes + self.text.len());
+        let held = self.shared.spool.held();
+        self.shared
+            .metrics
+            .spool_bytes
+            .set(i64::try_from(held).unwrap_or(i64::MAX));
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.metrics.active.dec();
+        if !self.waiting.is_empty() {
+            tracing::error!(recording = %self.id, objects = self.waiting.len(), "a recording is not stored whole");
+        }
+    }
+}

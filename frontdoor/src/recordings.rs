@@ -1,0 +1,256 @@
+//! Which sessions are recorded, and how: by the configuration's rules, once the pod of a session is known
+//! and before its node is asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use podgate_identity::{Identity, wildcard};
+use podgate_process::ready::Ready;
+use podgate_proto::v1::open::Action;
+use podgate_proto::v1::{Exec, exec::Program};
+use podgate_recording::cast::{About, Header, Term};
+use podgate_recording::{Id, Library, Recorder, Settings, Tape};
+use prometheus_client::metrics::counter::Counter;
+
+use crate::audit;
+use crate::authz;
+use crate::config::{self, Keep};
+use crate::metrics::Metrics;
+use crate::pod::{Container, Pod};
+
+/// Bytes of a command in a header. The audit log has its hash if it is longer.
+const MAX_COMMAND: usize = 4096;
+/// How long a frontdoor that ends waits until all is stored.
+const STORED: Duration = Duration::from_secs(10);
+
+/// The session must be recorded and cannot be. Its user reads this.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "sessions here must be recorded, and the store of recordings does not answer; try again later"
+)]
+pub(crate) struct Impossible;
+
+impl Impossible {
+    /// The key of the limit that it counts for.
+    pub(crate) const LIMIT: &'static str = "strictSeconds";
+}
+
+/// The recorder and its rules, for all cores.
+#[derive(Debug)]
+pub(crate) struct Recordings {
+    recorder: Recorder,
+    config: config::Recordings,
+    unrecorded: Counter,
+}
+
+/// How a session will be recorded.
+pub(crate) struct Plan<'a> {
+    recordings: &'a Recordings,
+    /// `None` if it enters unrecorded, by `breakGlass`.
+    tape: Option<(Id, Header, Settings)>,
+    /// After this time without a recording the session ends.
+    strict: Option<Duration>,
+}
+
+/// A session's recording.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    tape: Option<Tape>,
+    strict: Option<Duration>,
+}
+
+impl Recordings {
+    /// Starts the recorder, if one is configured.
+    pub(crate) fn start(
+        config: Option<&config::Recordings>,
+        metrics: &Metrics,
+    ) -> Result<Option<Arc<Self>>, podgate_recording::Error> {
+        let Some(config) = config else {
+            return Ok(None);
+        };
+        let recorder = Recorder::start(&config.recorder, metrics.recordings.clone())?;
+        Ok(Some(Arc::new(Self {
+            recorder,
+            config: config.clone(),
+            unrecorded: metrics.unrecorded.clone(),
+        })))
+    }
+
+    pub(crate) fn library(&self) -> Library {
+        self.recorder.library()
+    }
+
+    /// Keeps this frontdoor from being ready while sessions that must be recorded cannot be. Does not
+    /// return.
+    pub(crate) async fn tell(&self, ready: &Ready) {
+        if !self
+            .config
+            .rules
+            .iter()
+            .any(|rule| rule.keep == Keep::Strict)
+        {
+            return;
+        }
+        loop {
+            let waiting = ready.wait_for("the recordings' store");
+            self.recorder.recovers().await;
+            drop(waiting);
+            self.recorder.failing_for(self.config.strict).await;
+        }
+    }
+
+    /// Waits, for a bounded time, until all is stored.
+    pub(crate) async fn finish(&self) {
+        self.recorder.finish(STORED).await;
+    }
+
+    /// The first rule that fits.
+    fn rule(
+        &self,
+        identity: &Identity,
+        (pod, container): (&Pod, &Container),
+    ) -> Option<&config::RecordingRule> {
+        let fits = |rule: &&config::RecordingRule| {
+            let user = |pattern: &String| wildcard::matches(pattern, &identity.user);
+            rule.users
+                .as_ref()
+                .is_none_or(|users| users.iter().any(user))
+                && authz::matches(&rule.selectors, identity, pod, container)
+        };
+        self.config.rules.iter().find(fits)
+    }
+}
+
+/// Decides how a session is recorded, and notes it for the audit log; `None` if it is not.
+pub(crate) fn plan<'a>(
+    recordings: Option<&'a Recordings>,
+    identity: &Identity,
+    place: (&Pod, &Container),
+    action: &Action,
+    record: &audit::Session<'_>,
+    session: &str,
+) -> Result<Option<Plan<'a>>, Impossible> {
+    // Files and forwards are in the audit log alone.
+    let (Some(recordings), Action::Exec(exec)) = (recordings, action) else {
+        return Ok(None);
+    };
+    let rule = recordings.rule(identity, place);
+    let Some(rule) = rule.filter(|rule| rule.keep != Keep::Off) else {
+        return Ok(None);
+    };
+    let config = &recordings.config;
+    let mut strict = (rule.keep == Keep::Strict).then_some(config.strict);
+    if strict.is_some()
+        && identity
+            .groups
+            .iter()
+            .any(|group| config.break_glass.contains(group))
+    {
+        // They go on when the store fails, too.
+        strict = None;
+        if recordings.recorder.is_impossible(config.strict) {
+            recordings.unrecorded.inc();
+            record.is_recorded("breakGlass", None);
+            return Ok(Some(Plan {
+                recordings,
+                tape: None,
+                strict,
+            }));
+        }
+    }
+    if strict.is_some() && recordings.recorder.is_impossible(config.strict) {
+        return Err(Impossible);
+    }
+    let id = Id::new(Timestamp::now(), session);
+    let how = match rule.keep {
+        Keep::Strict => "strict",
+        Keep::BestEffort | Keep::Off => "bestEffort",
+    };
+    record.is_recorded(how, Some(id.to_string()));
+    let about = about((identity, session, &id), place, record, rule.settings.input);
+    let tape = Some((id, header(exec, about), rule.settings));
+    Ok(Some(Plan {
+        recordings,
+        tape,
+        strict,
+    }))
+}
+
+fn about(
+    (identity, session, id): (&Identity, &str, &Id),
+    (pod, container): (&Pod, &Container),
+    record: &audit::Session<'_>,
+    input: bool,
+) -> About {
+    About {
+        recording: id.to_string(),
+        session: session.to_owned(),
+        user: identity.user.clone(),
+        groups: identity.groups.clone(),
+        client: record.client().to_string(),
+        namespace: pod.namespace.clone(),
+        pod: pod.name.clone(),
+        uid: pod.uid.clone(),
+        container: container.name.clone(),
+        node: pod.node.clone(),
+        tty: false,
+        input,
+    }
+}
+
+fn header(exec: &Exec, about: About) -> Header {
+    let command = match &exec.program {
+        Some(Program::Command(command)) => {
+            let text = String::from_utf8_lossy(command);
+            let end = text.floor_char_boundary(MAX_COMMAND);
+            Some(text.get(..end).unwrap_or_default().to_owned())
+        }
+        Some(Program::Shell(_)) | None => None,
+    };
+    let terminal = exec.terminal.as_ref();
+    let size = terminal.and_then(|terminal| terminal.size);
+    let size = size.filter(|size| size.columns > 0 && size.rows > 0);
+    let term = Term {
+        cols: size.map_or(80, |size| size.columns),
+        rows: size.map_or(24, |size| size.rows),
+        kind: terminal.map(|terminal| terminal.term.clone()),
+    };
+    let tty = terminal.is_some();
+    let seconds = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+    Header::new(term, seconds, command, About { tty, ..about })
+}
+
+impl Plan<'_> {
+    /// Begins the recording.
+    pub(crate) fn begin(self) -> Recording {
+        let Self {
+            recordings,
+            tape,
+            strict,
+        } = self;
+        let record = |(id, header, settings)| recordings.recorder.record(id, header, settings);
+        let tape = tape.and_then(record);
+        Recording { tape, strict }
+    }
+}
+
+impl Recording {
+    pub(crate) fn tape(&self) -> Option<&Tape> {
+        self.tape.as_ref()
+    }
+
+    /// Of a session that must be recorded: its tape, and how long it may go on without.
+    pub(crate) fn strict(&self) -> Option<(&Tape, Duration)> {
+        self.tape.as_ref().zip(self.strict)
+    }
+
+    /// Ends the recording, and notes its hash for the audit log.
+    pub(crate) async fn finish(self, status: Option<u32>, record: &audit::Session<'_>) {
+        if let Some(tape) = self.tape
+            && let Some(whole) = tape.finish(status).await
+        {
+            record.is_whole(whole.sha256);
+        }
+    }
+}

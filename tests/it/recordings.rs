@@ -1,0 +1,345 @@
+//! Recordings as users and auditors meet them: by ssh alone, in a folder, with a store that fails, and
+//! after a frontdoor was killed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use podgate_tests::fixtures::gateway;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::echo::Echo;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::ssh::Client;
+use podgate_tests::stand_ins::apiserver::{Rbac, group, rule, user};
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A stand whose sessions in all namespaces are recorded in a folder, and the folder. Its audit log is
+/// there, too.
+async fn stand(rules: &str) -> (Stand, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("store")).unwrap();
+    let path = dir.path().display();
+    let frontdoor = format!(
+        "audit: {{to: '{path}/audit'}}\nrecordings:\n  store: file://{path}/store\n{rules}"
+    );
+    let changes = Changes {
+        frontdoor,
+        ..Changes::default()
+    };
+    let stand = Stand::embedded(changes).await.unwrap();
+    let enter = rule(&["create"], &[""], &["pods/exec"]);
+    let see = rule(&["list", "get"], &["podgate.io"], &["recordings"]);
+    let rbac = Rbac::default()
+        .cluster_role("enter", &[enter])
+        .cluster_role("see", &[see])
+        .bind(
+            "default",
+            "dev",
+            "ClusterRole/enter",
+            &[group("dev"), user("bo")],
+        )
+        .bind("default", "audit", "ClusterRole/see", &[group("dev")]);
+    stand.api.set_rbac(rbac);
+    (stand, dir)
+}
+
+/// Runs a command of login name `podgate`: its status, stdout and stderr.
+async fn ask(client: &Client, command: &str) -> (Option<i32>, String, String) {
+    let output = client.run(&[], "podgate", command).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// The recordings that are ended, newest first, once there are so many.
+async fn list(client: &Client, count: usize) -> Vec<Value> {
+    let listed = || async {
+        let (status, lines, error) = ask(client, "recordings --json").await;
+        assert_eq!(status, Some(0), "{error}");
+        let entries = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let ended = entries.filter(|entry| !entry["end"].is_null());
+        let ended: Vec<_> = ended.collect();
+        (ended.len() == count).then_some(ended)
+    };
+    eventually("recordings", SOON, listed).await.unwrap()
+}
+
+fn id(entry: &Value) -> String {
+    entry["header"]["podgate"]["recording"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// Events of the audit log.
+fn audit(dir: &Path, event: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(dir.join("audit")).unwrap();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["event"] == event).collect()
+}
+
+async fn sha256(bytes: &str) -> String {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(path.path(), bytes).unwrap();
+    let output = Command::new("sha256sum")
+        .arg(path.path())
+        .output()
+        .await
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_recorded_found_played_and_verified_by_ssh_alone() {
+    let (stand, dir) = stand("  rules: [{record: strict, input: true}]\n").await;
+    let command = "printf 'one\\ntw\\377o'; echo no >&2; cat; exit 3";
+    let output = stand.client.feed("demo", command, b"typed").await.unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let [entry] = &list(&stand.client, 1).await[..] else {
+        panic!()
+    };
+    let id = id(entry);
+    assert_eq!(entry["end"]["status"], 3);
+
+    let (status, cast, _) = ask(&stand.client, &format!("export {id}")).await;
+    assert_eq!(status, Some(0));
+    let mut lines = cast
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let header = lines.next().unwrap();
+    let about = &header["podgate"];
+    assert_eq!(
+        (&header["version"], &header["command"]),
+        (&3.into(), &command.into())
+    );
+    assert_eq!(
+        (&about["user"], &about["pod"]),
+        (&"ada".into(), &"demo".into())
+    );
+    let events: Vec<_> = lines
+        .map(|event| (event[1].clone(), event[2].clone()))
+        .collect();
+    for expect in [("i", "typed"), ("o", "no\n"), ("e", ""), ("x", "3")] {
+        let expect = (expect.0.into(), expect.1.into());
+        assert!(events.contains(&expect), "{expect:?} {events:?}");
+    }
+    // The byte that is no UTF-8 is whole in base64 (of "one\ntw\xffo", however it was cut).
+    assert!(events.iter().any(|(code, _)| code == "b"), "{events:?}");
+
+    // The audit log's hash is the exported file's.
+    let sha256 = sha256(&cast).await;
+    let end = || async {
+        let end = audit(dir.path(), "end");
+        end.first().cloned()
+    };
+    let end = eventually("the end", SOON, end).await.unwrap();
+    assert_eq!(end["recording"], id.as_str());
+    assert_eq!(
+        (&end["recorded"], &end["recordingSha256"]),
+        (&"strict".into(), &sha256.into())
+    );
+    assert_eq!(audit(dir.path(), "start")[0]["recording"], id.as_str());
+
+    let output = stand
+        .client
+        .run(&[], "podgate", &format!("play {id}"))
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let played = output
+        .stdout
+        .iter()
+        .filter(|byte| !b"typedno\n".contains(byte));
+    assert_eq!(
+        played.copied().collect::<Vec<_>>(),
+        b"w\xff",
+        "{:?}",
+        output.stdout
+    );
+    let (status, words, _) = ask(&stand.client, &format!("verify {id}")).await;
+    assert_eq!(status, Some(0), "{words}");
+    assert!(words.starts_with(&format!("{id}: whole: ")), "{words}");
+
+    // Whoever may enter the pod but not see its recordings is told nothing.
+    let bo = stand.add_user("bo").await.unwrap();
+    assert_eq!(
+        ask(&bo, "recordings").await,
+        (Some(0), String::new(), String::new())
+    );
+    let unknown = "20260101T000000Z-0123456789abcdef0123456789abcdef";
+    for asked in [&id, unknown] {
+        let (status, out, error) = ask(&bo, &format!("play {asked}")).await;
+        assert_eq!((status, out.as_str()), (Some(255), ""));
+        assert_eq!(
+            error,
+            format!("podgate: there is no recording {asked} that you may see\r\n")
+        );
+    }
+    let watched = audit(dir.path(), "watch");
+    let watched: Vec<_> = watched
+        .iter()
+        .map(|event| {
+            (
+                event["user"].as_str().unwrap(),
+                event["outcome"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        watched,
+        [("ada", "export"), ("ada", "play"), ("ada", "verify")]
+    );
+
+    // A changed chunk is seen.
+    let chunk = chunks(&dir.path().join("store/recordings")).remove(0);
+    let mut bytes = std::fs::read(&chunk).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&chunk, bytes).unwrap();
+    let (status, words, _) = ask(&stand.client, &format!("verify {id}")).await;
+    assert_eq!(status, Some(2), "{words}");
+    assert!(words.contains("changed"), "{words}");
+}
+
+/// All files below a folder.
+fn chunks(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                chunks(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_session_is_followed_and_one_of_a_killed_frontdoor_is_right_up_to_its_end() {
+    let (mut stand, _dir) = stand("  rules: [{record: bestEffort}]\n").await;
+    let mut ssh = stand.client.ssh(&[], "demo");
+    ssh.arg("cat");
+    let mut echo = Echo::start(ssh).await.unwrap();
+    echo.says("followed").await.unwrap();
+    let open = || async {
+        let (_, lines, _) = ask(&stand.client, "recordings --json").await;
+        let entry = lines.lines().next()?;
+        Some(id(&serde_json::from_str(entry).unwrap()))
+    };
+    let id = eventually("an open recording", SOON, open).await.unwrap();
+    let mut follow = stand
+        .client
+        .terminal("podgate", &[&format!("play --follow {id}")], 24, 80)
+        .unwrap();
+    follow.expect("followed").await.unwrap();
+    echo.says("later").await.unwrap();
+    follow.expect("later").await.unwrap();
+    follow.send("q").await.unwrap();
+    let (seen, status) = follow.end().await.unwrap();
+    assert_eq!(status, 0, "{seen}");
+
+    stand.frontdoor.signal(Signal::KILL).unwrap();
+    stand.frontdoor.ended().await.unwrap();
+    stand.restart_frontdoor().await.unwrap();
+    let (status, words, _) = ask(&stand.client, &format!("verify {id}")).await;
+    assert_eq!(status, Some(1), "{words}");
+    assert!(words.contains("without its end"), "{words}");
+    let output = stand
+        .client
+        .run(&[], "podgate", &format!("play {id}"))
+        .await
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    let played = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        played.contains("followed") && played.contains("later"),
+        "{played}"
+    );
+    assert!(told.contains("has no end"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_recording_is_strict_a_store_that_fails_lets_nobody_in_but_by_breaking_the_glass() {
+    let more = "  strictSeconds: 2\n  breakGlass: [oncall]\n  rules: [{record: strict}]\n";
+    let (stand, dir) = stand(more).await;
+    let ready = || async {
+        let (status, _) = stand.frontdoor.admin("/readyz").await.ok()?;
+        (status == 200).then_some(())
+    };
+    eventually("readiness", SOON, ready).await.unwrap();
+    let mut ssh = stand.client.ssh(&[], "demo");
+    ssh.arg("cat");
+    let running = Echo::start(ssh).await.unwrap();
+    // A file where the folder was: nothing can be written, and root is no exception.
+    let store = dir.path().join("store");
+    std::fs::rename(&store, dir.path().join("away")).unwrap();
+    std::fs::write(&store, "").unwrap();
+    let (told, status) = running.ended().await.unwrap();
+    assert_eq!(status, Some(255));
+    let line = "podgate: this session must be recorded and cannot be any more; it is ended\r\n";
+    assert_eq!(told, line);
+    let refused = stand.client.run(&[], "demo", "true").await.unwrap();
+    assert_eq!(refused.status.code(), Some(255));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("must be recorded, and the store"), "{told}");
+    let waits = || async {
+        let (status, text) = stand.frontdoor.admin("/readyz").await.ok()?;
+        (status == 503 && text.contains("the recordings' store")).then_some(())
+    };
+    eventually("unreadiness", SOON, waits).await.unwrap();
+    let counted = ["podgate_frontdoor_refused_total{limit=\"strictSeconds\"} 1"];
+    stand.frontdoor.counts(SOON, &counted).await.unwrap();
+
+    std::fs::remove_file(&store).unwrap();
+    std::fs::rename(dir.path().join("away"), &store).unwrap();
+    eventually("readiness", SOON * 2, ready).await.unwrap();
+    let again = stand.client.run(&[], "demo", "echo in").await.unwrap();
+    assert_eq!(again.stdout, b"in\n");
+    // What waited is stored, too.
+    list(&stand.client, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_tries_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("frontdoor.yaml");
+    let check = async |store: &str| {
+        let yaml = format!(
+            "hostKeys: [k]\ntls: {{cert: c, key: k, ca: a}}\nusers: u\nrecordings: {{store: '{store}', rules: []}}\n"
+        );
+        std::fs::write(&config, yaml).unwrap();
+        let mut program = Command::new(gateway::binary("podgate-frontdoor").unwrap());
+        let output = program
+            .args(["--check", "--config"])
+            .arg(&config)
+            .output()
+            .await
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let there = format!("file://{}", dir.path().display());
+    assert_eq!(check(&there).await, (Some(0), String::new()));
+    let (status, told) = check(&format!("{there}/missing")).await;
+    assert_eq!(status, Some(2));
+    assert!(
+        told.starts_with("podgate-frontdoor: recordings.store: "),
+        "{told}"
+    );
+}
