@@ -123,7 +123,11 @@ impl Attempts {
             }
         };
         let identity = &login.identity;
-        let slot = client.context.quotas.connection(&identity.user);
+        let quotas = &client.context.quotas;
+        let slot = match jump {
+            None => quotas.connection(&identity.user).map(Some),
+            Some(_) => Ok(None),
+        };
         match &slot {
             Ok(_) => {
                 tracing::info!(

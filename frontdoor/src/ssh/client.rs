@@ -31,8 +31,8 @@ pub(super) struct Client {
     pub(super) tried: OnceLock<String>,
     /// Set at the login.
     pub(super) login: OnceLock<Login>,
-    /// Set at the login: its slot, or why there is none.
-    pub(super) slot: OnceLock<Result<ConnectionSlot, Full>>,
+    /// Set at the login: its slot, or why there is none. Inside a jump the jump's task has the slot.
+    pub(super) slot: OnceLock<Result<Option<ConnectionSlot>, Full>>,
     /// Cancelled at the login.
     pub(super) logged_in: CancellationToken,
     /// Cancelled when the key or certificate of its login is no longer valid.
@@ -42,6 +42,9 @@ pub(super) struct Client {
     /// Set if the connection runs inside another.
     pub(super) jump: Option<Jump>,
 }
+
+/// The slot of a jump until its login, and its slot as a connection of its user, held to its end.
+pub(super) type JumpSlots = (PreAuthSlot, ConnectionSlot);
 
 /// What belongs to a connection that runs inside another (`ssh -J`).
 pub(super) struct Jump {
@@ -86,13 +89,14 @@ impl Client {
         !self.context.draining.is_cancelled() && !self.revoked.is_cancelled()
     }
 
-    /// A slot for the login inside a jump.
-    pub(super) fn inner_slot(&self) -> Result<PreAuthSlot, Full> {
+    /// Slots for a jump inside this connection, and for the login inside it.
+    pub(super) fn jump_slots(&self, login: &Login, login_name: &str) -> Result<JumpSlots, Full> {
         if let Some(Err(full)) = self.slot.get() {
             return Err(*full);
         }
         let slot = self.context.quotas.pre_auth(self.peer.ip());
-        slot.inspect_err(|full| self.refused(full.limit()))
+        let slot = slot.inspect_err(|full| self.refused(full.limit()))?;
+        Ok((slot, self.jump_slot(login, login_name)?))
     }
 
     /// Logs and counts that a limit refused or ended something. `limit` is its key in the configuration.
@@ -107,6 +111,17 @@ impl Client {
         let target = self.jump.as_ref().map_or(login_name, |jump| &jump.target);
         let event = event.from(self.peer, self.via, target);
         let _ = self.context.audit.record(&event);
+    }
+
+    /// A slot for a jump inside this connection. The jump counts from its opening on: it takes memory
+    /// before anybody logs in inside.
+    fn jump_slot(&self, login: &Login, login_name: &str) -> Result<ConnectionSlot, Full> {
+        let slot = self.context.quotas.connection(&login.identity.user);
+        slot.inspect_err(|full| {
+            self.refused(full.limit());
+            let reason = full.to_string();
+            self.record(Event::channel_refused(&login.identity, &reason), login_name);
+        })
     }
 
     /// Records that somebody tried to log in and nobody did. A client never proves a key that is not

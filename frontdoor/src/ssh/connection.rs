@@ -105,12 +105,13 @@ async fn inner(task: jump::Task, channel: Channel<Msg>) {
     let jump::Task {
         outer,
         jump,
-        slot,
+        slots: (slot, _connection),
         closed,
     } = task;
     let cut = closed.child_token();
     let (read, write) = channel.split();
-    let stream = Tunnel::new(read, write.make_writer(), &cut);
+    let silence = outer.context.limits.silence();
+    let stream = Tunnel::new(read, write.make_writer(), &cut, silence);
     let (context, revoked) = (Arc::clone(&outer.context), outer.revoked.child_token());
     let ends = (outer.peer, outer.server);
     match Client::new(ends, context, revoked, Some(jump)) {
@@ -194,7 +195,7 @@ async fn attend(
     let reason = tokio::select! {
         ended = &mut session => {
             if let Err(error) = ended {
-                if matches!(error, russh::Error::KeepaliveTimeout) {
+                if is_silence(&error) {
                     client.refused("keepalives");
                 }
                 tracing::debug!(%error, "connection ended");
@@ -216,6 +217,15 @@ async fn attend(
         let _ = session.await;
     };
     let _ = timeout(LAST_WORDS, goodbye).await;
+}
+
+/// Whether the client has left keepalives unanswered, or bytes untaken.
+fn is_silence(error: &russh::Error) -> bool {
+    match error {
+        russh::Error::KeepaliveTimeout => true,
+        russh::Error::IO(error) => error.kind() == io::ErrorKind::TimedOut,
+        _ => false,
+    }
 }
 
 /// Returns if nobody logs in within the grace time. Gives the slot back at the login, unless the client

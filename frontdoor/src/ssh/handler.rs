@@ -263,8 +263,8 @@ impl Handler for ConnectionHandler {
                 return Ok(());
             }
         };
-        let slot = match client.inner_slot() {
-            Ok(slot) => slot,
+        let slots = match client.jump_slots(login, self.attempts.login_name()) {
+            Ok(slots) => slots,
             Err(full) => {
                 self.channels.refuse(&opening);
                 reply.reject(jump::JumpRefusal::from(full).into()).await;
@@ -276,7 +276,7 @@ impl Handler for ConnectionHandler {
         let task = jump::Task {
             outer: Arc::clone(&client),
             jump,
-            slot,
+            slots,
             closed,
         };
         (self.start)(&client, Opened::Jump(task, channel));

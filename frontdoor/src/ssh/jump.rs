@@ -7,11 +7,11 @@ use std::sync::Arc;
 use russh::ChannelOpenFailure;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Client, Jump};
+use super::client::{Client, Jump, JumpSlots};
 use crate::authn::Login;
 use crate::login_name::{self, Target};
 use crate::pod::{Container, Pod};
-use crate::quotas::{Full, PreAuthSlot};
+use crate::quotas::Full;
 
 /// The one port of every target: ssh's default.
 pub(super) const PORT: u32 = 22;
@@ -107,7 +107,7 @@ pub(super) struct Task {
     /// The client of the outer connection.
     pub(super) outer: Arc<Client>,
     pub(super) jump: Jump,
-    pub(super) slot: PreAuthSlot,
+    pub(super) slots: JumpSlots,
     /// Cancelled when the client closes the channel, or goes.
     pub(super) closed: CancellationToken,
 }

@@ -1,16 +1,18 @@
 //! A channel as the stream that another SSH connection runs on. Bytes are read from the channel only
 //! when they are asked for, and written only into the client's window. Once it is cut, both directions
-//! end.
+//! end. A client that gives no window for too long makes writing fail, as over TCP.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use russh::{ChannelMsg, ChannelReadHalf};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Reads a channel's data, and writes to `W`.
@@ -21,10 +23,19 @@ pub(super) struct Tunnel<W> {
     output: W,
     /// Ends writing; `input` has one of its own.
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// How long the client may leave a write without any window.
+    silence: Duration,
+    /// Set while a write waits: over once it has waited for `silence`.
+    overdue: Option<Pin<Box<Sleep>>>,
 }
 
 impl<W> Tunnel<W> {
-    pub(super) fn new(read: ChannelReadHalf, output: W, cut: &CancellationToken) -> Self {
+    pub(super) fn new(
+        read: ChannelReadHalf,
+        output: W,
+        cut: &CancellationToken,
+        silence: Duration,
+    ) -> Self {
         let data = stream::unfold(read, |mut read| async {
             loop {
                 match read.wait().await? {
@@ -34,6 +45,15 @@ impl<W> Tunnel<W> {
                 }
             }
         });
+        Self::of(data, output, cut, silence)
+    }
+
+    fn of(
+        data: impl Stream<Item = Bytes> + Send + 'static,
+        output: W,
+        cut: &CancellationToken,
+        silence: Duration,
+    ) -> Self {
         let data = data.take_until(cut.clone().cancelled_owned());
         Self {
             // russh reads once more after the end.
@@ -41,6 +61,8 @@ impl<W> Tunnel<W> {
             rest: Bytes::new(),
             output,
             cut: Box::pin(cut.clone().cancelled_owned()),
+            silence,
+            overdue: None,
         }
     }
 }
@@ -65,14 +87,22 @@ impl<W: Unpin> AsyncRead for Tunnel<W> {
 
 impl<W: AsyncWrite + Unpin> AsyncWrite for Tunnel<W> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.cut.as_mut().poll(cx).is_ready() {
+        let this = self.get_mut();
+        if this.cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        Pin::new(&mut self.output).poll_write(cx, bytes)
+        if let Poll::Ready(written) = Pin::new(&mut this.output).poll_write(cx, bytes) {
+            this.overdue = None;
+            return Poll::Ready(written);
+        }
+        let silence = this.silence;
+        let overdue = this.overdue.get_or_insert_with(|| Box::pin(sleep(silence)));
+        ready!(overdue.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -81,5 +111,39 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Tunnel<W> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.output).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    fn tunnel(silence: Duration) -> (Tunnel<DuplexStream>, DuplexStream) {
+        let (output, client) = tokio::io::duplex(4);
+        let cut = CancellationToken::new();
+        (Tunnel::of(stream::pending(), output, &cut, silence), client)
+    }
+
+    #[tokio::test]
+    async fn a_write_that_gets_no_window_fails_in_time() {
+        let (mut tunnel, _client) = tunnel(Duration::from_millis(20));
+        tunnel.write_all(b"four").await.unwrap();
+        let failed = tunnel.write_all(b"lost").await.unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_gets_through_ends_the_wait() {
+        let (mut tunnel, mut client) = tunnel(Duration::from_secs(3600));
+        tunnel.write_all(b"four").await.unwrap();
+        let mut taken = [0; 4];
+        // The write is polled first, and waits.
+        let (written, read) =
+            tokio::join!(tunnel.write_all(b"more"), client.read_exact(&mut taken));
+        written.unwrap();
+        read.unwrap();
+        assert!(tunnel.overdue.is_none());
     }
 }

@@ -81,6 +81,26 @@ async fn jumps_log_in_within_the_bounds_of_all_logins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_jump_is_a_connection_of_its_user_before_anybody_logs_in_inside() {
+    let stand = stand("limits: {connectionsPerUser: 2}\n").await;
+    let jumper = Jumper::new(&stand, &shared(&stand));
+    let _master = master(&jumper).await;
+    // One that does not log in.
+    let mut first = jumper.ssh(&["-W", "demo:22", "frontdoor"]);
+    let mut first = first.stdin(Stdio::piped()).spawn().unwrap();
+    let one = ["podgate_frontdoor_jumps 1"];
+    stand.frontdoor.counts(SOON, &one).await.unwrap();
+    let text = jumper.refused(&["demo.pod", "echo ran"]).await;
+    assert!(!text.contains("podgate: "), "a session was begun: {text}");
+    let refused = ["podgate_frontdoor_refused_total{limit=\"connectionsPerUser\"} 1"];
+    stand.frontdoor.counts(SOON, &refused).await.unwrap();
+    first.kill().await.unwrap();
+    let none = ["podgate_frontdoor_jumps 0"];
+    stand.frontdoor.counts(SOON, &none).await.unwrap();
+    assert_eq!(jumper.prints(&["demo.pod", "echo works"]).await, "works\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_jump_whose_client_stops_reading_holds_up_no_other() {
     const BYTES: usize = 64 * 1024 * 1024;
     let stand = stand("").await;
