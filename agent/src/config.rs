@@ -68,6 +68,11 @@ const HANDSHAKES: Bounds = Bounds {
     per_second_and_address: 20,
 };
 
+/// The defaults of one user's limits.
+const SESSIONS_PER_USER: u16 = 1000;
+const TRANSFERS_PER_USER: u16 = 100;
+const FORWARDS_PER_USER: u16 = 2000;
+
 /// What the configuration may leave to the pod's own environment (the downward API), so that all nodes
 /// share one file.
 #[derive(Default)]
@@ -120,16 +125,13 @@ struct File {
     sessions: NonZeroU16,
     #[serde(default = "default_openings")]
     openings: NonZeroU16,
-    #[serde(default = "default_sessions_per_user")]
-    sessions_per_user: NonZeroU16,
+    sessions_per_user: Option<NonZeroU16>,
     #[serde(default = "default_transfers")]
     transfers: NonZeroU16,
-    #[serde(default = "default_transfers_per_user")]
-    transfers_per_user: NonZeroU16,
+    transfers_per_user: Option<NonZeroU16>,
     #[serde(default = "default_forwards")]
     forwards: NonZeroU16,
-    #[serde(default = "default_forwards_per_user")]
-    forwards_per_user: NonZeroU16,
+    forwards_per_user: Option<NonZeroU16>,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -153,24 +155,12 @@ fn default_sessions() -> NonZeroU16 {
     const { NonZeroU16::new(2000).expect("it is not 0") }
 }
 
-fn default_sessions_per_user() -> NonZeroU16 {
-    const { NonZeroU16::new(1000).expect("it is not 0") }
-}
-
 fn default_transfers() -> NonZeroU16 {
     const { NonZeroU16::new(500).expect("it is not 0") }
 }
 
-fn default_transfers_per_user() -> NonZeroU16 {
-    const { NonZeroU16::new(100).expect("it is not 0") }
-}
-
 fn default_forwards() -> NonZeroU16 {
     const { NonZeroU16::new(4000).expect("it is not 0") }
-}
-
-fn default_forwards_per_user() -> NonZeroU16 {
-    const { NonZeroU16::new(2000).expect("it is not 0") }
 }
 
 fn default_openings() -> NonZeroU16 {
@@ -225,9 +215,21 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
         deny: file.deny,
         audit: file.audit.check()?,
-        sessions: most(file.sessions, file.sessions_per_user),
-        transfers: most(file.transfers, file.transfers_per_user),
-        forwards: most(file.forwards, file.forwards_per_user),
+        sessions: most(
+            file.sessions,
+            (file.sessions_per_user, SESSIONS_PER_USER),
+            "sessionsPerUser",
+        )?,
+        transfers: most(
+            file.transfers,
+            (file.transfers_per_user, TRANSFERS_PER_USER),
+            "transfersPerUser",
+        )?,
+        forwards: most(
+            file.forwards,
+            (file.forwards_per_user, FORWARDS_PER_USER),
+            "forwardsPerUser",
+        )?,
         openings: usize::from(file.openings.get()),
         journal_bytes: file.journal_bytes.get(),
         drain: Duration::from_secs(file.drain_seconds),
@@ -236,11 +238,24 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
     })
 }
 
-fn most(all: NonZeroU16, of_a_user: NonZeroU16) -> Most {
-    Most {
-        all: usize::from(all.get()),
-        of_a_user: usize::from(of_a_user.get()),
+/// The limits of a node and of one user, who must not be able to take the whole node. If `key` is absent,
+/// a user has the default, and at most half of the node.
+fn most(
+    all: NonZeroU16,
+    (given, default): (Option<NonZeroU16>, u16),
+    key: &'static str,
+) -> Result<Most, Invalid> {
+    let all = all.get();
+    let of_a_user = given.map_or(default.min(all / 2).max(1), NonZeroU16::get);
+    if given.is_some() && of_a_user >= all {
+        let why =
+            format!("must be below {all}, the limit of the node: else one user can take it all");
+        return Err(Invalid::new(key, why));
     }
+    Ok(Most {
+        all: all.into(),
+        of_a_user: of_a_user.into(),
+    })
 }
 
 #[cfg(test)]
@@ -258,6 +273,19 @@ mod tests {
         let config = read(include_str!("../agent.example.yaml")).unwrap();
         assert_eq!(config.node, "node-a");
         assert_eq!(config.kubelet.address, "127.0.0.1:10250");
+    }
+
+    #[test]
+    fn a_user_has_half_of_a_small_node() {
+        let check = |sessions: u16, of_a_user: usize| {
+            let yaml = include_str!("../agent.example.yaml")
+                .replace("sessions: 2000", &format!("sessions: {sessions}"))
+                .replace("\nsessionsPerUser: 1000", "");
+            assert_eq!(read(&yaml).unwrap().sessions.of_a_user, of_a_user);
+        };
+        check(5000, 1000);
+        check(400, 200);
+        check(1, 1);
     }
 
     #[test]
@@ -296,7 +324,10 @@ mod tests {
             "sessionsPerUser: 0",
             "sessionsPerUser",
         );
+        check("sessions: 2000", "sessions: 1000", "sessionsPerUser: ");
         check("transfers: 500", "transfers: 0", "transfers");
+        check("transfers: 500", "transfers: 50", "transfersPerUser: ");
+        check("forwards: 4000", "forwards: 2000", "forwardsPerUser: ");
         check("forwards: 4000", "forwards: 0", "forwards");
         check("forwardsPerUser: 2000", "forwardsPerUser: 0", "PerUser");
         check("transfersPerUser: 100", "transfersPerUser: 0", "PerUser");
