@@ -28,6 +28,7 @@ use crate::runtime::direct::Direct;
 use crate::runtime::kubelet::{self, Kubelet, NodeState};
 use crate::runtime::{Choice, Runtime};
 use crate::service::{Service, Shared};
+use crate::session_ids::SessionIds;
 
 /// Between two looks at what other agents of this node have left.
 const LOOK: Duration = Duration::from_secs(10);
@@ -87,6 +88,7 @@ impl Core {
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),
             metrics,
+            ids: SessionIds::default(),
             sessions: TaskTracker::new(),
             draining: shutdown.draining.clone(),
             stopped: shutdown.stopped.clone(),

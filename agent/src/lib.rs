@@ -24,6 +24,7 @@ mod refusal;
 mod runtime;
 mod service;
 mod session;
+mod session_ids;
 mod shell;
 mod streams;
 mod watched;

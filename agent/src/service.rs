@@ -36,6 +36,7 @@ use crate::program::Programs;
 use crate::quotas::{Quotas, Slot};
 use crate::refusal::Refusal;
 use crate::session::{self, End};
+use crate::session_ids::SessionIds;
 
 /// Messages to a frontdoor that wait in this process. Together with the stream's window, they are all
 /// that a session can hold while its reader stalls.
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) audit: Arc<Audit>,
     pub metrics: Arc<Metrics>,
     pub(crate) quotas: Quotas,
+    pub(crate) ids: SessionIds,
     /// Every session's task, and every hang-up's.
     pub sessions: TaskTracker,
     /// Cancelled when no session may begin any more.
@@ -201,21 +203,19 @@ impl Service {
             // Held until nothing is left of the session.
             let user = &admitted.identity.user;
             let slot = shared.quotas.claim(&admitted.served, user);
-            let slot = slot.map_err(|full| {
-                shared.metrics.refused(full.limit());
-                Refusal::from(full)
-            })?;
+            let slot = slot.inspect_err(|full| shared.metrics.refused(full.limit()))?;
+            let id = shared.ids.claim(&admitted.id)?;
             self.record(&admitted, from)?;
-            Ok((admitted, slot))
+            Ok((admitted, (slot, id)))
         });
-        let (admitted, slot) = match admitted {
+        let (admitted, held) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 self.refuse(opening, &outbound, refusal).await;
                 return "refused";
             }
         };
-        opening.held.hold(&slot);
+        opening.held.hold(&held.0);
         drop(opening);
         let opened = Opened {
             version: admitted.version,
@@ -241,7 +241,7 @@ impl Service {
             }
             served => self.run(&session, granted, served, opened, streams).await,
         };
-        drop(slot);
+        drop(held);
         outcome
     }
 

@@ -18,7 +18,9 @@ use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::agent_message::Message as FromAgent;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
-use podgate_proto::v1::{Action, Data, Dial, Failed, FrontdoorMessage, Open, Versions, open};
+use podgate_proto::v1::{
+    Action, Data, Dial, EndOfInput, Failed, FrontdoorMessage, Open, Versions, open,
+};
 use podgate_tests::fixtures::pki::Pki;
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use tonic::transport::Channel;
@@ -82,6 +84,43 @@ async fn only_a_frontdoor_by_name_is_served() {
         "podgate_agent_refused_peers_total{outcome=\"handshake\"} 1",
     ];
     stand.agent.counts(SOON, &refused).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_belongs_to_one_session_at_a_time() {
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    let channel = connect(&stand, &stand.pki, &["frontdoor.podgate"])
+        .await
+        .unwrap();
+    let first = bounds::run("read line; exit 4");
+    let mut again = request();
+    again.session_id.clone_from(&first.session_id);
+    let (sender, messages) = tokio::sync::mpsc::channel(1);
+    let say = async |message| {
+        let message = Some(message);
+        sender.send(FrontdoorMessage { message }).await.unwrap();
+    };
+    say(ToAgent::Open(first)).await;
+    let stream = tokio_stream::wrappers::ReceiverStream::new(messages);
+    let answers = AgentClient::new(channel.clone()).session(stream).await;
+    let mut answers = answers.unwrap().into_inner();
+    let mut next = async || answers.message().await.unwrap().unwrap().message.unwrap();
+    assert!(matches!(next().await, FromAgent::Opened(_)));
+    let (reason, message) = refusal(&channel, again.clone()).await;
+    let in_use = (Reason::Protocol, "the session's id is in use");
+    assert_eq!((reason, message.as_str()), in_use);
+    // The first goes on, and then gives its id back.
+    say(ToAgent::EndOfInput(EndOfInput { offset: 0 })).await;
+    let exited = loop {
+        if let FromAgent::Exited(exited) = next().await {
+            break exited;
+        }
+    };
+    assert_eq!(exited.status, 4);
+    let none = ["podgate_agent_sessions_active 0"];
+    stand.agent.counts(SOON, &none).await.unwrap();
+    let answers = answer(&channel, ToAgent::Open(again)).await;
+    assert!(matches!(answers.last(), Some(FromAgent::Exited(exited)) if exited.status == 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -162,7 +162,7 @@ async fn padding_costs_a_frontdoor_nothing() {
 }
 
 /// A request to run this.
-fn run(command: &str) -> Open {
+pub(super) fn run(command: &str) -> Open {
     let mut open = request();
     if let Some(open::Action::Exec(exec)) = &mut open.action {
         exec.program = Some(exec::Program::Command(command.to_owned().into()));

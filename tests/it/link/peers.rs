@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -25,6 +26,8 @@ use tonic::transport::{Channel, Endpoint, Server};
 
 /// 32 hex digits, for any id.
 pub(super) const ID: &str = "0123456789abcdef0123456789abcdef";
+/// The number of the next request, in the place of a random id.
+static SESSION: AtomicU32 = AtomicU32::new(0);
 
 /// Connects to the stand's agent with a certificate for these names.
 pub(super) async fn connect(
@@ -74,7 +77,7 @@ pub(super) fn request() -> Open {
             highest: *LINK_VERSIONS.end(),
         }),
         release: RELEASE.into(),
-        session_id: ID.into(),
+        session_id: format!("{:032x}", SESSION.fetch_add(1, Ordering::Relaxed)),
         connection_id: ID.into(),
         grant: Some(Grant {
             identity: Some(Identity {
