@@ -5,12 +5,40 @@ use crate::limits::MAX_SENTENCE;
 /// The longest name of a release, in bytes.
 const MAX_RELEASE: usize = 32;
 
-/// A sentence for the user, on one line of at most [`MAX_SENTENCE`] bytes.
+/// What the user reads where the other end gives no reason.
+const NO_REASON: &str = "no reason was given";
+
+/// A sentence for the user, on one line of at most [`MAX_SENTENCE`] bytes, and never blank.
 pub fn sentence(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_SENTENCE);
     let kept = text.get(..end).unwrap_or_default();
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
-    kept.chars().map(visible).collect()
+    let visible = |c: char| if is_invisible(c) { ' ' } else { c };
+    let line: String = kept.chars().map(visible).collect();
+    if line.trim().is_empty() {
+        NO_REASON.to_owned()
+    } else {
+        line
+    }
+}
+
+/// Whether a character shows nothing itself but acts on the terminal or on the text around it: controls,
+/// and Unicode's invisible formatting characters and separators of lines (Cf, Zl, Zp).
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// The name of a release, if it can be one.
@@ -30,6 +58,19 @@ mod tests {
     #[test]
     fn a_sentence_is_short_and_on_one_line() {
         assert_eq!(sentence("it\r\nis \u{1b}[2Jso"), "it  is  [2Jso");
+        for odd in [
+            '\u{202e}',
+            '\u{2066}',
+            '\u{2028}',
+            '\u{200b}',
+            '\u{feff}',
+            '\u{e0041}',
+        ] {
+            assert_eq!(sentence(&format!("a{odd}b")), "a b", "{odd:?}");
+        }
+        for blank in ["", " \r\n", "\u{202e}"] {
+            assert_eq!(sentence(blank), NO_REASON, "{blank:?}");
+        }
         let long = "é".repeat(MAX_SENTENCE);
         assert_eq!(sentence(&long), "é".repeat(MAX_SENTENCE / 2));
     }
