@@ -317,8 +317,14 @@ fn is_pattern(pattern: &str) -> bool {
 }
 
 impl Sessions {
+    /// Whether a client may set this variable to this value. No program can be given a NUL, so a variable
+    /// with one is left out.
+    pub fn takes(&self, name: &str, value: &str) -> bool {
+        self.accepts(name) && !value.contains('\0')
+    }
+
     /// Whether a client may set this variable. TERM comes with a terminal and not this way.
-    pub fn accepts(&self, name: &str) -> bool {
+    fn accepts(&self, name: &str) -> bool {
         is_variable(name)
             && (name == "LANG"
                 || name.starts_with("LC_")

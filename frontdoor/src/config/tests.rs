@@ -121,6 +121,7 @@ fn variables_beyond_the_list_are_not_accepted() {
         ("LD_PRELOAD", false),
         ("", false),
     ] {
-        assert_eq!(sessions.accepts(name), expect, "{name}");
+        assert_eq!(sessions.takes(name, "a b"), expect, "{name}");
+        assert!(!sessions.takes(name, "a\0b"), "{name}");
     }
 }

@@ -362,10 +362,11 @@ impl Handler for ConnectionHandler {
         &mut self,
         channel: ChannelId,
         name: &str,
-        _value: &str,
+        value: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        Self::answer(channel, self.client.context.sessions.accepts(name), session)
+        let sessions = &self.client.context.sessions;
+        Self::answer(channel, sessions.takes(name, value), session)
     }
 
     async fn shell_request(
@@ -373,8 +374,7 @@ impl Handler for ConnectionHandler {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let first = self.channels.start(channel);
-        Self::answer(channel, first, session)
+        Self::answer(channel, self.channels.start(channel), session)
     }
 
     async fn exec_request(
@@ -383,8 +383,7 @@ impl Handler for ConnectionHandler {
         _command: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let first = self.channels.start(channel);
-        Self::answer(channel, first, session)
+        Self::answer(channel, self.channels.start(channel), session)
     }
 
     async fn subsystem_request(

@@ -55,11 +55,7 @@ pub(super) async fn gather(
                 ..
             } if restrictions.pty => {
                 exec.terminal = Some(Terminal {
-                    term: if term.len() <= MAX_TERM {
-                        term
-                    } else {
-                        String::new()
-                    },
+                    term: if is_term(&term) { term } else { String::new() },
                     size: Some(TerminalSize {
                         columns: col_width,
                         rows: row_height,
@@ -85,7 +81,7 @@ pub(super) async fn gather(
                 ..
             } => {
                 let size = name.len() + value.len() + 2;
-                if sessions.accepts(&name) && size <= left {
+                if sessions.takes(&name, &value) && size <= left {
                     left -= size;
                     exec.environment.push(EnvironmentVariable { name, value });
                 }
@@ -108,6 +104,11 @@ pub(super) async fn gather(
             _ => {}
         }
     }
+}
+
+/// Whether a program can be given this as TERM. If not, the session has a terminal without a name.
+fn is_term(term: &str) -> bool {
+    term.len() <= MAX_TERM && !term.contains('\0')
 }
 
 fn mode((code, argument): (Pty, u32)) -> Option<TerminalMode> {
@@ -233,6 +234,14 @@ mod tests {
             "SSH_CONNECTION=192.0.2.7 49153 2001:db8::1 22",
         ];
         assert_eq!(words, expect);
+    }
+
+    #[test]
+    fn a_terminal_has_a_name_that_a_program_can_be_given() {
+        let long = "x".repeat(MAX_TERM + 1);
+        for (term, expect) in [("xterm", true), ("", true), ("x\0y", false), (&long, false)] {
+            assert_eq!(is_term(term), expect, "{term:?}");
+        }
     }
 
     #[test]
