@@ -239,15 +239,20 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
 }
 
 /// The limits of a node and of one user, who must not be able to take the whole node. If `key` is absent,
-/// a user has the default, and at most half of the node.
+/// a user has the default, and at most half of the node. A limit of 1 cannot be shared.
 fn most(
     all: NonZeroU16,
     (given, default): (Option<NonZeroU16>, u16),
     key: &'static str,
 ) -> Result<Most, Invalid> {
     let all = all.get();
-    let of_a_user = given.map_or(default.min(all / 2).max(1), NonZeroU16::get);
-    if given.is_some() && of_a_user >= all {
+    let share = if all == 1 {
+        default
+    } else {
+        default.min(all / 2)
+    };
+    let of_a_user = given.map_or(share, NonZeroU16::get);
+    if all > 1 && of_a_user >= all {
         let why =
             format!("must be below {all}, the limit of the node: else one user can take it all");
         return Err(Invalid::new(key, why));
@@ -285,7 +290,8 @@ mod tests {
         };
         check(5000, 1000);
         check(400, 200);
-        check(1, 1);
+        check(3, 1);
+        check(1, 1000);
     }
 
     #[test]
