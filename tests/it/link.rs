@@ -18,45 +18,13 @@ use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::agent_message::Message as FromAgent;
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
-use podgate_proto::v1::{
-    Action, Data, Dial, EndOfInput, Failed, FrontdoorMessage, Open, Versions, open,
-};
+use podgate_proto::v1::{Action, Data, Dial, EndOfInput, FrontdoorMessage, Open, Versions, open};
 use podgate_tests::fixtures::pki::Pki;
 use podgate_tests::fixtures::stand::{Changes, Stand};
-use tonic::transport::Channel;
 
-use peers::{connect, request};
+use peers::{answer, connect, refusal, request};
 
 const SOON: Duration = Duration::from_secs(5);
-
-/// The messages that an agent sends in answer to a first message.
-async fn answer(channel: &Channel, first: ToAgent) -> Vec<FromAgent> {
-    let (sender, messages) = tokio::sync::mpsc::channel(1);
-    sender
-        .send(FrontdoorMessage {
-            message: Some(first),
-        })
-        .await
-        .unwrap();
-    let stream = tokio_stream::wrappers::ReceiverStream::new(messages);
-    let mut answers = AgentClient::new(channel.clone())
-        .session(stream)
-        .await
-        .unwrap()
-        .into_inner();
-    let mut all = Vec::new();
-    while let Some(answer) = answers.message().await.unwrap() {
-        all.extend(answer.message);
-    }
-    all
-}
-
-async fn refusal(channel: &Channel, open: Open) -> (Reason, String) {
-    match answer(channel, ToAgent::Open(open)).await.as_slice() {
-        [FromAgent::Failed(failed @ Failed { message, .. })] => (failed.reason(), message.clone()),
-        other => panic!("{other:?}"),
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_frontdoor_by_name_is_served() {
@@ -188,8 +156,8 @@ async fn a_request_that_does_not_fit_is_refused_with_the_reason() {
             o.action = Some(open::Action::Dial(Dial::default()));
             o.grant.as_mut().unwrap().action = Action::Dial.into();
         },
-        Reason::Unsupported,
-        "serves only shells, commands and files",
+        Reason::Protocol,
+        "without an address",
     )
     .await;
     check(

@@ -26,7 +26,7 @@ use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::NamedService;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::peers::{connect, connect_with_window, replace_agent, request};
+use super::peers::{answer, connect, connect_with_window, refusal, replace_agent, request};
 
 const SOON: Duration = Duration::from_secs(20);
 /// A peer that can go on never takes this long.
@@ -367,12 +367,12 @@ async fn a_session_has_its_slot_for_as_long_as_its_end_is_unread() {
     stand.agent.wait_log(SOON, over).await.unwrap();
 
     let channel = connect(&stand, &stand.pki, &names).await.unwrap();
-    let (_, said) = super::refusal(&channel, request()).await;
+    let (_, said) = refusal(&channel, request()).await;
     assert!(said.contains("sessions"), "{said}");
     drop((unread, client, sender));
     // It is free as soon as the agent hears of that.
     let works = async || {
-        let answers = super::answer(&channel, ToAgent::Open(request())).await;
+        let answers = answer(&channel, ToAgent::Open(request())).await;
         matches!(answers.last(), Some(FromAgent::Exited(exited)) if exited.status == 3)
             .then_some(())
     };
@@ -395,7 +395,7 @@ async fn what_a_peer_says_of_itself_is_cut_in_the_log() {
     ] {
         let mut open = request();
         change(&mut open, &long);
-        let (_, said) = super::refusal(&channel, open).await;
+        let (_, said) = refusal(&channel, open).await;
         assert!(said.len() < 512, "{said}");
     }
     let longest = stand.agent.log().iter().map(String::len).max().unwrap();

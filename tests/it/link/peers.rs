@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use podgate_proto::limits::{self, LINK_VERSIONS, RELEASE};
+use podgate_proto::v1::agent_client::AgentClient;
+use podgate_proto::v1::agent_message::Message as FromAgent;
+use podgate_proto::v1::failed::Reason;
+use podgate_proto::v1::frontdoor_message::Message as ToAgent;
 use podgate_proto::v1::{
-    Action, Container, Exec, Grant, Identity, Open, Pod, Versions, WorkingDirectory, exec, open,
+    Action, Container, Exec, Failed, FrontdoorMessage, Grant, Identity, Open, Pod, Versions,
+    WorkingDirectory, exec, open,
 };
 use podgate_tests::fixtures::pki::Pki;
 use podgate_tests::fixtures::stand::{NODE, NODE_IP, Stand};
@@ -143,4 +148,34 @@ where
     });
     let server = Server::builder().add_service(service);
     tokio::spawn(server.serve_with_incoming(ReceiverStream::new(connections)));
+}
+
+/// The messages that an agent sends in answer to a first message.
+pub(super) async fn answer(channel: &Channel, first: ToAgent) -> Vec<FromAgent> {
+    let (sender, messages) = mpsc::channel(1);
+    sender
+        .send(FrontdoorMessage {
+            message: Some(first),
+        })
+        .await
+        .unwrap();
+    let stream = ReceiverStream::new(messages);
+    let mut answers = AgentClient::new(channel.clone())
+        .session(stream)
+        .await
+        .unwrap()
+        .into_inner();
+    let mut all = Vec::new();
+    while let Some(answer) = answers.message().await.unwrap() {
+        all.extend(answer.message);
+    }
+    all
+}
+
+/// Why an agent refuses a session.
+pub(super) async fn refusal(channel: &Channel, open: Open) -> (Reason, String) {
+    match answer(channel, ToAgent::Open(open)).await.as_slice() {
+        [FromAgent::Failed(failed @ Failed { message, .. })] => (failed.reason(), message.clone()),
+        other => panic!("{other:?}"),
+    }
 }
