@@ -128,11 +128,12 @@ const EVALUATE: &str = " -c 'eval \"$__run\"' \"$0\"";
 /// The shell that stays keeps stdout and stderr open: a runtime closes stdin as soon as either has
 /// ended, which cuts `cat > file` short (containerd issue 13934). The traps let it outlive a signal to
 /// the group and report the program's status. In the program itself they are reset (POSIX sh, exec). Its
-/// own stderr is moved, so that it prints nothing about how the program died. The subshell makes dash
-/// change only the program's descriptors.
+/// own stderr is moved, so that it prints nothing about how the program died. A fork that fails ends it, and
+/// the trap on EXIT says so. The subshell makes dash change only the program's descriptors.
 const STAY: &str = "\
 __s=$__shell; set -- \"$__command\"; unset __run __shell __command
 case $KSH_VERSION in *93*) ;; *) unset SHLVL;; esac
+trap '[ -n \"$__e\" ] || echo Cannot fork >&3' EXIT
 trap __h=1 HUP; trap : INT QUIT ILL ABRT FPE USR1 SEGV USR2 PIPE ALRM TERM; exec 3>&2 2>/dev/null
 ";
 
