@@ -273,7 +273,7 @@ async fn a_running_session_is_followed_and_one_of_a_killed_frontdoor_is_right_up
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_recording_is_strict_a_store_that_fails_lets_nobody_in_but_by_breaking_the_glass() {
+async fn where_recording_is_strict_a_store_that_fails_ends_sessions_and_lets_nobody_in() {
     let more = "  strictSeconds: 2\n  breakGlass: [oncall]\n  rules: [{record: strict}]\n";
     let (stand, dir) = stand(more).await;
     let ready = || async {

@@ -22,7 +22,9 @@ pub struct Id(String);
 
 /// A text is no recording's name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is not a recording's name, such as 20261126T205800Z-0123456789abcdef0123456789abcdef")]
+#[error(
+    "not a recording's name; such a name looks like 20261126T205800Z-0123456789abcdef0123456789abcdef"
+)]
 pub struct NoId;
 
 impl Id {

@@ -1,3 +1,5 @@
+//! What a permit covers, and that a grant is only for what was authorized and runs.
+
 use super::*;
 
 fn pod() -> Pod {

@@ -45,7 +45,7 @@ fn meaning(login: &str) -> String {
         Target::Reserved(Reserved::WhoAmI) => return "who you are here, and what says so".into(),
         Target::Reserved(Reserved::Pods) => return "the pods that you may enter".into(),
         Target::Reserved(Reserved::Podgate) => {
-            return "its command is for the frontdoor: recordings, play, verify, export".into();
+            return "recordings of sessions".into();
         }
     };
     let namespace = match namespace.as_str() {

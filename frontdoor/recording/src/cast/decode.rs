@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
-use super::{Event, Header, Stream, VERSION};
+use super::event::{Event, Stream};
+use super::first_line::{Header, VERSION};
 
 /// A line is not of a recording.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{Event, Header, Stream};
+use super::event::{Event, Stream};
+use super::first_line::Header;
 
 /// What data is of: its event's code.
 #[derive(Clone, Copy, PartialEq, Eq)]

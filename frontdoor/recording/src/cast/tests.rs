@@ -1,4 +1,8 @@
+//! Lines as the format's page has them, any bytes there and back, and lines that are wrong.
+
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::*;
 

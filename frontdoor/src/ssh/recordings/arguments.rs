@@ -114,7 +114,7 @@ fn only_id<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Id, String> {
 }
 
 fn named(word: &str) -> Result<Id, String> {
-    word.parse().map_err(|error| format!("{word}: {error}"))
+    word.parse().map_err(|error| format!("{word:?} is {error}"))
 }
 
 /// `90s`, `30m`, `12h` or `2d`, in seconds.
@@ -185,7 +185,10 @@ mod tests {
         error("recordings --since 9999999999999d", "no time");
         error("recordings --limit 0", "from 1 to 10000");
         error("play", "needs a recording's name");
-        error("play x", "no recording's name");
+        error(
+            "play x",
+            "\"x\" is not a recording's name; such a name looks like 2026",
+        );
         error(&format!("play {ID} --speed nan"), "from 0.1");
         error(&format!("verify {ID} {ID}"), "takes one");
     }

@@ -5,8 +5,10 @@ use podgate_recording::{Entry, Library, Query};
 use tokio::time::timeout;
 
 use super::arguments::List;
+use super::asked::Asked;
+use super::error::Error;
+use super::find::FOUND;
 use super::reply::Reply;
-use super::{Asked, Error, FOUND};
 use crate::authz::OfRecordings;
 
 pub(super) async fn list(

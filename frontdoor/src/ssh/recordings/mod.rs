@@ -3,64 +3,28 @@
 //! recorded pod. To others a recording looks like one that does not exist.
 
 mod arguments;
+mod asked;
+mod error;
+mod find;
 mod list;
 mod play;
 mod reply;
 
-use std::time::Duration;
-
-use podgate_identity::Identity;
-use podgate_recording::{Broken, Id, Library, Reader, Verifier};
+use podgate_recording::{Id, Library, Verifier};
 use russh::server::Msg;
 use russh::{ChannelReadHalf, ChannelWriteHalf};
-use tokio::time::timeout;
 
-use super::client::Client;
 use super::end::{End, Exit};
 use super::open;
-use crate::audit::Event;
-use crate::authz::{self, OfRecordings};
 use arguments::Command;
-use reply::{Gone, Reply};
+pub(super) use asked::Asked;
+use error::Error;
+use find::find;
+use reply::Reply;
 
-/// How long the API server and the store may take to say what may be seen.
-const FOUND: Duration = Duration::from_secs(30);
 /// The exit status of `verify` for a recording without its end, and for one that was changed.
 const CUT: u32 = 1;
 const CHANGED: u32 = 2;
-/// The login name, as the audit log has it.
-const LOGIN_NAME: &str = "podgate";
-
-/// Who asks.
-pub(super) struct Asked<'a> {
-    pub(super) client: &'a Client,
-    pub(super) identity: &'a Identity,
-    pub(super) session: &'a str,
-    pub(super) tty: bool,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Authz(#[from] authz::Error),
-    #[error("the store of recordings: {0}")]
-    Store(#[from] podgate_recording::Error),
-    #[error("there is no recording {0} that you may see")]
-    Unknown(Id),
-    #[error("the recording was changed: {0}")]
-    Broken(#[from] Broken),
-    #[error("the recording cannot be read: {0}")]
-    Cast(#[from] podgate_recording::cast::Error),
-    #[error("this frontdoor cannot write its audit log, so it shows no recording")]
-    Audit,
-    #[error(
-        "the store of recordings or the Kubernetes API server did not answer in time; try again"
-    )]
-    Late,
-    #[error(transparent)]
-    Gone(#[from] Gone),
-}
 
 /// Carries out a command.
 pub(super) async fn answer(
@@ -99,32 +63,6 @@ pub(super) async fn answer(
         }
         Err(error) => End::Failed(error.to_string()),
     }
-}
-
-/// Finds a recording that the user may get, and records in the audit log that it is read.
-async fn find(
-    id: Id,
-    how: &'static str,
-    asked: &Asked<'_>,
-    library: &Library,
-) -> Result<Reader, Error> {
-    let (client, identity) = (asked.client, asked.identity);
-    let find = async {
-        let days = id.day().into_iter().collect();
-        let namespaces = library.namespaces(days).await?;
-        let namespaces = namespaces.into_iter().collect();
-        let authorizer = &client.context.authorizer;
-        let may = authorizer.recorded(identity, OfRecordings::Get, namespaces);
-        let found = library.find(id.clone(), may.await?).await?;
-        found.ok_or(Error::Unknown(id))
-    };
-    let reader = timeout(FOUND, find).await.map_err(|_| Error::Late)??;
-    let recording = (reader.id().as_str(), reader.namespace());
-    let event = Event::watched(identity, asked.session, how, recording);
-    let event = event.from(client.peer, client.via, LOGIN_NAME);
-    let audit = &client.context.audit;
-    audit.require(&event).map_err(|_| Error::Audit)?;
-    Ok(reader)
 }
 
 async fn verify(

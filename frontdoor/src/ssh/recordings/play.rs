@@ -9,8 +9,10 @@ use russh::{ChannelMsg, ChannelReadHalf};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::arguments::Play;
+use super::asked::Asked;
+use super::error::Error;
+use super::find::find;
 use super::reply::Reply;
-use super::{Asked, Error, find};
 
 /// How often the store is asked for the next chunk.
 const POLL: Duration = Duration::from_millis(500);

@@ -1,0 +1,29 @@
+//! Why a command about recordings has no answer, as its user is told.
+
+use podgate_recording::{Broken, Id};
+
+use super::reply::Gone;
+use crate::authz;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Authz(#[from] authz::Error),
+    #[error("the store of recordings: {0}")]
+    Store(#[from] podgate_recording::Error),
+    #[error("there is no recording {0} that you may see")]
+    Unknown(Id),
+    #[error("the recording was changed: {0}")]
+    Broken(#[from] Broken),
+    #[error("the recording cannot be read: {0}")]
+    Cast(#[from] podgate_recording::cast::Error),
+    #[error("this frontdoor cannot write its audit log, so it shows no recording")]
+    Audit,
+    #[error(
+        "the store of recordings or the Kubernetes API server did not answer in time; try again"
+    )]
+    Late,
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
