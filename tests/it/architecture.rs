@@ -120,6 +120,7 @@ const ONLY_IN: &[OnlyIn] = &[
             "frontdoor/src/agents",
             "frontdoor/signer",
             "frontdoor/src/ssh/agent_messages",
+            "agent/src/answers",
             "agent/src/service",
             "agent/src/session",
         ],
@@ -146,12 +147,19 @@ const ONLY_IN: &[OnlyIn] = &[
             "agent/src/forward",
             "agent/src/refusal",
             "agent/src/files/worker",
+            "agent/src/core",
         ],
         why: "a session moves bytes, of whatever runs",
     },
     OnlyIn {
         what: "agent/src/runtime/kubelet",
-        places: &["agent/src/lib", "agent/src/core", "agent/src/config"],
+        places: &[
+            "agent/src/lib",
+            "agent/src/core",
+            "agent/src/config",
+            // The kubelet knows what the pods of this node are.
+            "agent/src/runtime/direct",
+        ],
         why: "only what composes the agent says which runtime it has",
     },
     OnlyIn {
@@ -173,6 +181,7 @@ const ONLY_IN: &[OnlyIn] = &[
 
 /// Files that compute and do nothing else, so that tests and fuzzers need bytes alone.
 const PURE: &[&str] = &[
+    "agent/src/command",
     "agent/src/exec/ending",
     "agent/src/exec/spdy",
     "agent/src/exec/status",

@@ -212,7 +212,7 @@ async fn the_kubelet_refuses() {
         (answer(429, "too many"), "refused the exec (429): too many"),
         (
             ExecFault::Unanswered,
-            "cannot be reached: no answer to the exec request",
+            "cannot be reached: no answer to the request",
         ),
         (
             ExecFault::Mute,

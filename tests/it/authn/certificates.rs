@@ -90,11 +90,6 @@ async fn what_makes_a_certificate_worth_nothing() {
             "-I ada -n ada -O critical:what@example.com=x",
             "its critical option \"what@example.com\"",
         ),
-        (
-            "ca",
-            "-I ada -n ada -O verify-required",
-            "its critical option \"verify-required\"",
-        ),
     ];
     let words = |options: &'static str| options.split(' ').collect::<Vec<_>>();
     for (number, (ca, options, reason)) in table.into_iter().enumerate() {

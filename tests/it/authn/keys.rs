@@ -61,8 +61,10 @@ async fn a_forced_command_runs_whatever_is_asked_for() {
         .ssh(&["-oSetEnv=SSH_ORIGINAL_COMMAND=lie"], "demo");
     let output = shell.output().await.unwrap();
     assert_eq!(output.stdout, b"forced:none\n");
-    // There is no subsystem, whatever its name.
+    // It takes the place of the subsystem that there is; others are refused.
     let output = ada.run(&["-s"], "sftp").await;
+    assert_eq!(output.stdout, b"forced:internal-sftp\n", "{output:?}");
+    let output = ada.run(&["-s"], "netconf").await;
     assert!(!output.status.success() && output.stdout.is_empty());
     let output = ada.client.feed("demo", "echo \u{fffd}", b"").await.unwrap();
     assert_eq!(output.stdout, "forced:echo \u{fffd}\n".as_bytes());
