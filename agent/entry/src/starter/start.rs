@@ -23,7 +23,6 @@ use super::console::{self, Console};
 use super::context::Context;
 use super::counts::Place;
 use super::fresh::fresh;
-use super::image::Images;
 use super::journal::Entry;
 use super::reaper::Flight;
 use super::scratch::Scratch;
@@ -144,7 +143,7 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
         .take(&start.container, &start.user)
         .map_err(Reason::TooMany)?;
     // Where the launcher may not run, nothing else is looked at.
-    context.launcher.of(&start.container)?;
+    let launcher = context.launcher.of(&start.container)?;
     let container = context.bundles.find(&start.container)?;
     let first = may_enter(context, &container, &start)?;
     let shim = Shim::of(&first)?;
@@ -169,7 +168,7 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
     .map_err(entry_failed)?;
 
     let mut steps = shim.steps()?;
-    let mut kept = kept(context, &start.container, [launch, theirs])?;
+    let mut kept = kept(context, &start.container, (&launcher, launch, theirs))?;
     let mut command = command(
         &container,
         &shim,
@@ -207,15 +206,12 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
 fn kept(
     context: &Context,
     container: &ContainerId,
-    [launch, control]: [OwnedFd; 2],
+    (launcher, launch, control): (&OwnedFd, OwnedFd, OwnedFd),
 ) -> Result<Vec<OwnedFd>, Reason> {
-    let image = |images: &Images| {
-        let image = images.of(container)?;
-        image.try_clone().map_err(entry_failed)
-    };
-    let mut kept = vec![image(&context.launcher)?, launch, control];
+    let image = |image: &OwnedFd| image.try_clone().map_err(entry_failed);
+    let mut kept = vec![image(launcher)?, launch, control];
     if let Some(worker) = &context.worker {
-        kept.push(image(worker)?);
+        kept.push(image(&*worker.of(container)?)?);
     }
     Ok(kept)
 }
