@@ -3,6 +3,7 @@
 //! only as fast as its output is taken.
 
 mod ending;
+mod frames;
 mod input;
 mod marker;
 mod open;

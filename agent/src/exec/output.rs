@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 use tokio::time::{Instant, sleep_until};
 
 use super::ending::Ending;
+use super::frames::FrameReader;
 use super::marker::Marker;
-use super::spdy::frame::{self, Decoder, Frame};
+use super::spdy::frame::{self, Frame};
 use super::status;
 use super::window::Window;
 use crate::exit::Exit;
@@ -28,9 +29,6 @@ pub(super) const STDERR: u32 = 7;
 const MAX_STATUS: usize = 4 * 1024 * 1024;
 /// The most frames of output that may come before all streams are accepted.
 const MAX_EARLY: usize = 64;
-/// Bytes that are read at once: from a program that says little, and from one that says much.
-const MIN_ROOM: usize = 1024;
-const MAX_ROOM: usize = 64 * 1024;
 /// How long a runtime may hold unread input after its program's output has ended. After that it is
 /// taken to wait for a reader that is gone.
 const UNREAD: Duration = Duration::from_secs(10);
@@ -76,11 +74,7 @@ pub(crate) enum Error {
 
 /// Gives the output of an exec.
 pub(crate) struct Output {
-    io: Box<dyn AsyncRead + Send + Sync + Unpin>,
-    decoder: Decoder,
-    bytes: BytesMut,
-    /// Bytes to make room for before a read.
-    room: usize,
+    frames: FrameReader,
     /// Events to give before anything else is read.
     early: VecDeque<Event>,
     status: Vec<u8>,
@@ -117,10 +111,7 @@ impl Output {
             &[ERROR, STDOUT, STDERR]
         };
         Self {
-            io,
-            decoder: Decoder::default(),
-            bytes,
-            room: MIN_ROOM,
+            frames: FrameReader::new(io, bytes),
             early: VecDeque::new(),
             status: Vec::new(),
             open: open.to_vec(),
@@ -301,28 +292,8 @@ impl Output {
     }
 
     async fn frame(&mut self) -> Result<Frame, Error> {
-        loop {
-            if let Some(frame) = self.decoder.next(&mut self.bytes)? {
-                return Ok(frame);
-            }
-            if self.bytes.is_empty() && self.bytes.capacity() > self.room {
-                self.bytes = BytesMut::new();
-            }
-            self.bytes.reserve(self.room);
-            let room = self.bytes.capacity() - self.bytes.len();
-            match self.io.read_buf(&mut self.bytes).await {
-                Ok(0) => return Err(Error::Closed),
-                // A busy stream reads much at once, and an idle one holds little memory.
-                Ok(read) if read == room => self.room = MAX_ROOM.min(self.room * 2),
-                Ok(read) if read < self.room / 4 => self.room = MIN_ROOM.max(self.room / 2),
-                Ok(_) => {}
-                // A peer that was killed does not close TLS properly.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Err(Error::Closed);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let frame: Result<_, Error> = self.frames.next().await;
+        frame?.ok_or(Error::Closed)
     }
 
     fn take(&mut self, frame: Frame) -> Result<Option<Event>, Error> {

@@ -9,10 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
 use podgate_proto::limits::MAX_CHUNK;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::spdy::frame::{self, Decoder, Frame};
+use super::frames::FrameReader;
+use super::spdy::frame::{self, Frame};
 use super::spdy::headers;
 use crate::connection::{Connection, Read, Write};
 use crate::streams::Lost;
@@ -24,8 +25,6 @@ const ERROR: u32 = 1;
 const DATA: u32 = 3;
 /// Bytes of the runtime's words that are kept.
 const MAX_WORDS: usize = 4096;
-/// Bytes that are read at once.
-const ROOM: usize = 16 * 1024;
 /// A refused connection is known within milliseconds. Later it breaks off.
 const REFUSED: Duration = Duration::from_millis(25);
 
@@ -45,7 +44,7 @@ pub(crate) enum Error {
 
 /// Opens the streams of a port-forward. `bytes` has come on the connection already.
 pub(crate) async fn open(
-    connection: impl AsyncRead + AsyncWrite + Send + 'static,
+    connection: impl AsyncRead + AsyncWrite + Send + Sync + 'static,
     bytes: BytesMut,
     port: u16,
 ) -> Result<Connection, Error> {
@@ -56,9 +55,7 @@ pub(crate) async fn open(
         ping: 1,
     };
     let mut output = Output {
-        io: Box::new(read),
-        decoder: Decoder::default(),
-        bytes,
+        frames: FrameReader::new(Box::new(read), bytes),
         early: VecDeque::new(),
         said: Vec::new(),
         ended: false,
@@ -120,9 +117,7 @@ impl Write for Input {
 }
 
 struct Output {
-    io: Box<dyn AsyncRead + Send + Unpin>,
-    decoder: Decoder,
-    bytes: BytesMut,
+    frames: FrameReader,
     /// Read before anybody asked for it.
     early: VecDeque<Bytes>,
     /// What the runtime says of a failure.
@@ -188,20 +183,8 @@ impl Output {
     }
 
     async fn frame(&mut self) -> Result<Frame, Error> {
-        loop {
-            if let Some(frame) = self.decoder.next(&mut self.bytes)? {
-                return Ok(frame);
-            }
-            self.bytes.reserve(ROOM);
-            match self.io.read_buf(&mut self.bytes).await {
-                Ok(0) => return Err(Error::Closed),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Err(Error::Closed);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let frame: Result<_, Error> = self.frames.next().await;
+        frame?.ok_or(Error::Closed)
     }
 }
 
@@ -228,7 +211,7 @@ fn words(said: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
     use super::*;
 
