@@ -72,6 +72,8 @@ struct Group {
 #[derive(Debug, PartialEq, Eq)]
 enum MaySend {
     Now,
+    /// Only after more pings, and there is room for them.
+    Ask,
     /// Only after an answer to a ping, or at this time.
     Wait(Option<Instant>),
 }
@@ -89,11 +91,13 @@ impl Window {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a frame may be sent.
-    pub(super) async fn free(&self) {
+    /// Waits until a frame may be sent, or until pings have to be sent first: then this is false, and
+    /// the caller [asks](Self::ask) and waits again.
+    pub(super) async fn free(&self) -> bool {
         loop {
             let until = match self.state().may_send(Instant::now()) {
-                MaySend::Now => return,
+                MaySend::Now => return true,
+                MaySend::Ask => return false,
                 MaySend::Wait(until) => until,
             };
             // This is not forever: a change wakes the wait, too.
@@ -101,7 +105,7 @@ impl Window {
             tokio::select! {
                 () = self.changed.notified() => {}
                 () = alarm => {}
-                () = self.unwanted.cancelled() => return,
+                () = self.unwanted.cancelled() => return true,
             }
         }
     }
@@ -155,13 +159,19 @@ impl State {
         let until = [silent, paused].into_iter().flatten().min();
         match until {
             Some(until) if until <= now => MaySend::Now,
+            // Input that went on without answers is more than the pings ask for.
+            _ if self.is_due() => MaySend::Ask,
             until => MaySend::Wait(until),
         }
     }
 
+    /// Whether enough frames were sent after the last pings, and there is room for others.
+    fn is_due(&self) -> bool {
+        self.loose >= GROUP && self.asked.len() < GROUPS
+    }
+
     fn ask(&mut self, at_once: bool, now: Instant) -> Option<u32> {
-        let due = self.loose >= GROUP || at_once && self.asked.is_empty();
-        if !due || self.asked.len() >= GROUPS {
+        if !self.is_due() && !(at_once && self.asked.is_empty()) {
             return None;
         }
         let first = self.ping;
@@ -249,7 +259,13 @@ mod tests {
         // Output is taken again. What was sent meanwhile is asked for, too.
         state.paused = None;
         assert_eq!(state.may_send(later), MaySend::Wait(None));
-        for ping in 0..20 {
+        for ping in 0..WORKERS {
+            assert_eq!(state.may_send(later), MaySend::Wait(None));
+            state.answered(ping);
+        }
+        // Whoever waits for room has to ask first: no other answer would wake it.
+        assert_eq!(state.may_send(later), MaySend::Ask);
+        for ping in WORKERS..20 {
             state.answered(ping);
         }
         let first = state.ask(false, later).unwrap();
