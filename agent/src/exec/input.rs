@@ -86,13 +86,16 @@ impl Input {
 #[async_trait]
 impl streams::Input for Input {
     async fn ready(&mut self) -> io::Result<()> {
-        // More may have been sent than was asked for.
-        self.ask(false);
-        if !self.buffer.is_empty() {
-            self.flush().await?;
+        loop {
+            // More may have been sent than was asked for.
+            self.ask(false);
+            if !self.buffer.is_empty() {
+                self.flush().await?;
+            }
+            if self.window.free().await {
+                return Ok(());
+            }
         }
-        self.window.free().await;
-        Ok(())
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
