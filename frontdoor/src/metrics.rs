@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     pub logins: Outcomes,
     /// What limits refused or ended, by the limit.
     pub refused: Family<Limit, Counter>,
+    /// Requests of SFTP beyond what their session may do.
+    pub files_refused: Counter,
     /// Connections to the admin address that it had no place for.
     pub refused_connections: RefusedConnections,
     pub sessions_active: Gauge,
@@ -68,6 +70,10 @@ impl Metrics {
             jumps: registry.add("jumps", "Open connections inside of these (ssh -J)"),
             logins: registry.add("logins", "Logins, by outcome"),
             refused: registry.add("refused", "Refused or ended by a limit, by limit"),
+            files_refused: registry.add(
+                "files_refused",
+                "Requests of SFTP beyond what their session may do",
+            ),
             refused_connections: RefusedConnections::new(&mut registry),
             sessions_active: registry.add("sessions_active", "Running sessions"),
             forwards_active: registry.add("forwards_active", "Forwarded connections"),

@@ -254,6 +254,7 @@ impl Session<'_> {
             pod_slot: _pod_slot,
             notice,
             recording,
+            gate,
         } = match opened.await {
             Ok(opened) => opened,
             Err(error) => {
@@ -281,7 +282,7 @@ impl Session<'_> {
                     let tell = write.extended_data_bytes(pump::STDERR, line);
                     let _ = timeout(LAST_WORDS, tell).await;
                 }
-                pump::run(stream, read, write, aside, context, self.tty, (record, tape)).await
+                pump::run(stream, read, write, aside, context, self.tty, (record, tape, gate)).await
             } => end,
             () = rights.lost() => End::Revoked(REVOKED.to_owned()),
             line = recording_lost(recording, write, self.tty) => End::Failed(line),
