@@ -1,6 +1,7 @@
 //! Files by OpenSSH's own clients: SFTP and scp, in pods whose image brings a server of its own, and in
 //! those that have none.
 
+mod clients;
 mod filters;
 mod image;
 mod rights;

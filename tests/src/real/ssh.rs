@@ -83,6 +83,13 @@ impl Client {
         self
     }
 
+    /// What clients that are not OpenSSH's need: the frontdoor's address and port, the key, and the file of
+    /// known hosts.
+    pub fn parts(&self) -> (&str, u16, PathBuf, PathBuf) {
+        let (key, known) = (self.dir.join("id"), self.dir.join("known_hosts"));
+        (&self.host, self.port, key, known)
+    }
+
     /// Options that every program of OpenSSH takes.
     pub fn options(&self) -> Vec<String> {
         let dir = self.dir.display();
