@@ -4,6 +4,7 @@
 mod clients;
 mod filters;
 mod image;
+mod rates;
 mod rights;
 mod worker;
 

@@ -35,7 +35,7 @@ impl FilesGate {
     pub(super) fn pass(&mut self, bytes: &Bytes, metrics: &Metrics) -> Bytes {
         let mut out = Vec::with_capacity(bytes.len());
         let refused = self.0.pass(bytes, &mut out);
-        metrics.files_refused.inc_by(refused);
+        metrics.files.refused.inc_by(refused);
         out.into()
     }
 

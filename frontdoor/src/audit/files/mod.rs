@@ -54,6 +54,14 @@ impl FilesWatch {
         }
     }
 
+    /// How many files are open.
+    pub(super) fn open(&self) -> usize {
+        match self {
+            Self::Sftp(sftp) => sftp.open(),
+            Self::Scp(scp) => scp.open(),
+        }
+    }
+
     /// What is not over at the end of the session.
     pub(super) fn unfinished(&mut self) -> Vec<FileDone> {
         match self {

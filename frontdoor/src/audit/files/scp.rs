@@ -73,6 +73,10 @@ impl ScpWatch {
         }
     }
 
+    pub(super) fn open(&self) -> usize {
+        usize::from(self.file.is_some())
+    }
+
     pub(super) fn unfinished(&mut self) -> Vec<FileDone> {
         self.finish("unfinished").into_iter().collect()
     }

@@ -56,6 +56,10 @@ impl SftpWatch {
         done
     }
 
+    pub(super) fn open(&self) -> usize {
+        self.files.len()
+    }
+
     pub(super) fn unfinished(&mut self) -> Vec<FileDone> {
         let files = std::mem::take(&mut self.files).into_values();
         files
