@@ -346,18 +346,13 @@ impl Service {
             throttles: &self.shared.throttles,
             metrics: &self.shared.metrics,
         };
+        let who = (session.user.as_str(), session.id.as_str());
         match served {
             Served::Exec(exec, folder) => {
-                let program =
-                    starts.program(granted, (&session.user, &session.id), (&exec, folder));
+                let program = starts.program(granted, who, (&exec, folder));
                 program.await.map(Activity::Program)
             }
-            Served::Files(files, folder) => {
-                let user = &session.user;
-                starts
-                    .files(granted, (user, &session.id), (&files, folder))
-                    .await
-            }
+            Served::Files(files, folder) => starts.files(granted, who, (&files, folder)).await,
             // `Forwards` carries it.
             Served::Dial(_) => Err(NoActivity {
                 refusal: Refusal::unsupported(),

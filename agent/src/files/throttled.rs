@@ -51,26 +51,26 @@ impl streams::Input for Input {
         self.input.ready().await
     }
 
+    fn unwanted(&self) -> CancellationToken {
+        self.input.unwanted()
+    }
+
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let waited = self.throttle.wait(bytes.len()).await;
         self.waited.inc_by(waited.as_secs_f64());
         self.input.write(bytes).await
     }
 
+    async fn resize(&mut self, size: &TerminalSize) -> io::Result<()> {
+        self.input.resize(size).await
+    }
+
     async fn end(&mut self) -> io::Result<()> {
         self.input.end().await
     }
 
-    fn unwanted(&self) -> CancellationToken {
-        self.input.unwanted()
-    }
-
     async fn discard(&mut self) -> io::Result<()> {
         self.input.discard().await
-    }
-
-    async fn resize(&mut self, size: &TerminalSize) -> io::Result<()> {
-        self.input.resize(size).await
     }
 
     async fn keep_alive(&mut self) -> io::Result<()> {
