@@ -96,10 +96,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Counts its files in the metrics, too.
-    pub(crate) fn counting(mut self, metrics: &FileMetrics) -> Self {
+    /// Counts its files in the metrics, too, and makes their SHA-256, if that is wanted.
+    pub(crate) fn counting(mut self, metrics: &FileMetrics, hash: bool) -> Self {
         if let Some(watched) = &mut self.watched {
             let watched = watched.get_mut().unwrap_or_else(PoisonError::into_inner);
+            watched.watch.hash(hash);
             watched.counted = Some((metrics.clone(), metrics.open()));
         }
         self

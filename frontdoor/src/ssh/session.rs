@@ -108,7 +108,7 @@ impl Task {
         let from = (self.client.peer, self.client.via, self.login_name.as_str());
         let audit = &self.client.context.audit;
         let record = audit::Session::new(audit, id, &self.identity, from, (&action, program));
-        let record = record.counting(&metrics.files);
+        let record = record.counting(&metrics.files, self.client.context.sessions.file_sha256);
         let slot = match self.admit(forced.unwrap_or(Ok(())), &record) {
             Ok(slot) => slot,
             Err(line) => return self.fail(&line, write).await,

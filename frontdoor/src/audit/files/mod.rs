@@ -9,9 +9,9 @@ mod summary;
 use podgate_proto::v1::files::Protocol;
 use podgate_proto::v1::open::Action;
 
-#[cfg(test)]
-pub(super) use done::Direction;
 pub(super) use done::FileDone;
+#[cfg(test)]
+pub(super) use done::{Direction, FileHash};
 use scp::ScpWatch;
 use sftp::SftpWatch;
 pub(super) use summary::{Summary, Summed};
@@ -33,6 +33,14 @@ impl FilesWatch {
             Protocol::Sftp(_) => Self::Sftp(SftpWatch::default()),
             Protocol::Scp(scp) => Self::Scp(ScpWatch::new(scp)),
         })
+    }
+
+    /// Makes the SHA-256 of what is read and written from now on, or does not.
+    pub(super) fn hash(&mut self, wanted: bool) {
+        match self {
+            Self::Sftp(sftp) => sftp.hash(wanted),
+            Self::Scp(scp) => scp.hash(wanted),
+        }
     }
 
     /// Sees bytes from the client. Answers what is over.
