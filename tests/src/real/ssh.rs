@@ -237,8 +237,9 @@ impl Client {
         Terminal::start(&program, &args, rows, columns)
     }
 
-    /// The line to type for the same.
-    pub fn line(&self, target: &str) -> String {
-        format!("ssh {} {target}@{}", self.options().join(" "), self.host)
+    /// The line to type for the same with a program of OpenSSH.
+    pub fn line(&self, program: &str, target: &str) -> String {
+        let options = self.options().join(" ");
+        format!("{program} {options} {target}@{}", self.host)
     }
 }

@@ -19,6 +19,7 @@ use anyhow::Result;
 
 pub(crate) use forward::serve as forward;
 use processes::Processes;
+pub use process::PATH;
 pub use processes::RunningExec;
 use server::Serving;
 pub use shared::{EmbeddedContainer, Exec};
