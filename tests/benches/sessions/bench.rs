@@ -9,7 +9,6 @@ use podgate_tests::instruments::sshd::Sshd;
 use podgate_tests::real::containerd::{ContainerSpec, PodSpec, RunningPod};
 use tokio::runtime::{Builder, Runtime};
 
-
 /// The ways, in the table's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Via {

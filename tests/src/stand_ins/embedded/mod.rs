@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex};
 use anyhow::Result;
 
 pub(crate) use forward::serve as forward;
-use processes::Processes;
 pub use process::PATH;
+use processes::Processes;
 pub use processes::RunningExec;
 use server::Serving;
 pub use shared::{EmbeddedContainer, Exec};
