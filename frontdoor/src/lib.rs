@@ -8,6 +8,7 @@ mod audit;
 mod authn;
 mod authz;
 mod core;
+mod file_metrics;
 mod login_name;
 mod login_pressure;
 mod lookups;

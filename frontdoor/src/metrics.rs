@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Unit;
 
+use crate::file_metrics::FileMetrics;
+
 /// All metrics of the frontdoor.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -20,6 +22,7 @@ pub(crate) struct Metrics {
     pub logins: Outcomes,
     /// What limits refused or ended, by the limit.
     pub refused: Family<Limit, Counter>,
+    pub files: FileMetrics,
     /// Connections to the admin address that it had no place for.
     pub refused_connections: RefusedConnections,
     pub sessions_active: Gauge,
@@ -70,6 +73,7 @@ impl Metrics {
             jumps: registry.add("jumps", "Open connections inside of these (ssh -J)"),
             logins: registry.add("logins", "Logins, by outcome"),
             refused: registry.add("refused", "Refused or ended by a limit, by limit"),
+            files: FileMetrics::new(&mut registry),
             refused_connections: RefusedConnections::new(&mut registry),
             sessions_active: registry.add("sessions_active", "Running sessions"),
             forwards_active: registry.add("forwards_active", "Forwarded connections"),

@@ -12,6 +12,7 @@ mod context;
 mod destination;
 mod end;
 mod forward;
+mod gate;
 mod grace;
 pub(crate) mod greetings;
 mod handler;

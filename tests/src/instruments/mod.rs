@@ -10,6 +10,7 @@ pub mod holder;
 pub mod http;
 pub mod left;
 pub mod program;
+pub mod sshd;
 pub mod terminal;
 pub mod upper;
 pub mod usage;

@@ -32,7 +32,7 @@ pub use limits::Frozen;
 pub use network::{Bridge, HostNetwork, Joined};
 pub use pod::{ContainerSpec, PodSpec};
 pub use running::{RunningContainer, RunningPod};
-pub use security::Security;
+pub use security::{Seccomp, Security};
 
 /// Names the state folder of a running stand, for [`Containerd::shared`].
 pub const SHARED: &str = "PODGATE_TEST_CONTAINERD";
