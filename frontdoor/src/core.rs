@@ -119,6 +119,7 @@ impl Core {
 
     fn context(&self, router: Router) -> Context {
         let (reviews, rules) = (Arc::clone(&self.reviews), Arc::clone(&self.rules));
+        let exec_suffices = self.config.forwards.exec_suffices;
         Context {
             host: Arc::clone(&self.host),
             limits: self.config.limits.clone(),
@@ -129,7 +130,7 @@ impl Core {
             greetings: Arc::clone(&self.greetings),
             authenticator: Arc::clone(&self.authenticator),
             recheck: self.config.recheck,
-            authorizer: Authorizer::new(router.client(), reviews, rules),
+            authorizer: Authorizer::new(router.client(), reviews, rules, exec_suffices),
             router,
             agents: Agents::new(Arc::clone(&self.identity), self.config.agents.port),
             audit: Arc::clone(&self.audit),
