@@ -98,6 +98,9 @@ pub const ENROL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of a request for a certificate, at the most.
 pub const MAX_ENROL_REQUEST: usize = 32 * 1024;
 
+/// Host keys that the signer certifies for a frontdoor at once.
+pub const MAX_HOST_KEYS: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
