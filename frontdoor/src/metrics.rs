@@ -35,6 +35,8 @@ pub(crate) struct Metrics {
     pub pods: Gauge,
     /// Files with users, CAs or revocations that cannot be read now.
     pub stale_files: Gauge,
+    /// When the first of the host certificates expires.
+    pub host_certificate_expiry: Gauge,
     /// Bytes from clients.
     pub input: Counter,
     /// Bytes to clients.
@@ -82,6 +84,11 @@ impl Metrics {
                 "Look-ups of objects that are too large to be kept, by limit",
             ),
             pods: registry.add("pods", "Pods that the watch knows"),
+            host_certificate_expiry: registry.add_in(
+                Unit::Seconds,
+                "host_certificate_expiry_timestamp",
+                "When the first of the host certificates expires; 0 without one",
+            ),
             stale_files: registry.add(
                 "stale_files",
                 "Files with users, CAs or revocations that cannot be read now",

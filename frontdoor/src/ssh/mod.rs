@@ -5,6 +5,7 @@ mod admit;
 mod agent_messages;
 mod auth;
 mod channels;
+mod clear_text;
 mod client;
 mod connection;
 mod context;

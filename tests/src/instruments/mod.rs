@@ -5,6 +5,7 @@ pub mod dial;
 pub mod direct;
 pub mod echo;
 pub mod eventually;
+pub mod headers;
 pub mod holder;
 pub mod http;
 pub mod left;

@@ -2,6 +2,7 @@
 //! folder, whether it is dropped or left behind by a killed process and found by the next one.
 
 mod config;
+mod limits;
 mod network;
 mod pod;
 mod processes;
@@ -26,6 +27,8 @@ use crate::real::cri::runtime_service_client::RuntimeServiceClient;
 use config::Snapshotter;
 use service::{runtime, socket};
 
+pub use config::IDLE;
+pub use limits::Frozen;
 pub use network::{Bridge, HostNetwork, Joined};
 pub use pod::{ContainerSpec, PodSpec};
 pub use running::{RunningContainer, RunningPod};
