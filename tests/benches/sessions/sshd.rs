@@ -17,7 +17,10 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// A running server; killed on drop.
 pub(crate) struct Sshd {
+    #[allow(dead_code, reason = "a bench uses one of the two")]
     pub(crate) login: Login,
+    #[allow(dead_code, reason = "a bench uses one of the two")]
+    pub(crate) port: u16,
     _child: Child,
 }
 
@@ -58,6 +61,7 @@ impl Sshd {
         let login = Login::new(port, &user, &dir.join("id"), &dir.join("host.pub"))?;
         Ok(Some(Self {
             login,
+            port,
             _child: child,
         }))
     }
