@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     pub refused: Family<Limit, Counter>,
     /// What serves files, by what it is.
     pub file_servers: Outcomes,
+    /// What opens connections, by what it is.
+    pub dials: Outcomes,
     pub helper: HelperMetrics,
     pub audit_events: Outcomes,
     /// Sessions that are not in the journal.
@@ -183,6 +185,10 @@ impl Metrics {
             file_servers: registry.add(
                 "file_servers",
                 "Starts of what serves files, by outcome: the worker, or the image's own programs",
+            ),
+            dials: registry.add(
+                "dials",
+                "Connections into pods, by outcome: opened by the worker or the kubelet, or failed",
             ),
             helper: HelperMetrics {
                 replaced: registry.add(

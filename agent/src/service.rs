@@ -234,9 +234,10 @@ impl Service {
         let outcome = match served {
             Served::Dial(dial) => {
                 let rest = (&shared.stopped, &session.moved);
-                let carried = self.forwards.serve(&granted, &dial, opened, streams, rest);
-                let outcome = carried.await;
-                self.ended(&session, None, outcome, None);
+                let who = (session.user.as_str(), admitted.connection.as_str());
+                let carry = (self.forwards).serve((&granted, who), &dial, opened, streams, rest);
+                let (outcome, by) = carry.await;
+                self.ended(&session, by, outcome, None);
                 outcome
             }
             served => self.run(&session, granted, served, opened, streams).await,
@@ -351,10 +352,8 @@ impl Service {
                 program.await.map(Activity::Program)
             }
             Served::Files(files, folder) => {
-                let user = &session.user;
-                starts
-                    .files(granted, (user, &session.id), (&files, folder))
-                    .await
+                let who = (session.user.as_str(), session.id.as_str());
+                starts.files(granted, who, (&files, folder)).await
             }
             // `Forwards` carries it.
             Served::Dial(_) => Err(NoActivity {

@@ -4,6 +4,7 @@
 mod limits;
 mod pods;
 mod rights;
+mod worker;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
