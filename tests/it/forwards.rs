@@ -1,6 +1,7 @@
 //! `ssh -L`, `-W` and `-D` by OpenSSH's own client: connections to ports in the pod, how they end, and
 //! who may open which.
 
+mod ides;
 mod limits;
 mod pods;
 mod rights;
