@@ -151,6 +151,9 @@ impl Core {
         let stale = self.authenticator.stale();
         let stale = i64::try_from(stale).unwrap_or(i64::MAX);
         self.metrics.stale_files.set(stale);
+        let expires = i64::try_from(self.host.expires().unwrap_or(0));
+        let expiry = &self.metrics.host_certificate_expiry;
+        expiry.set(expires.unwrap_or(i64::MAX));
         self.metrics.render()
     }
 

@@ -309,6 +309,11 @@ fn extra((key, values): (String, Vec<String>)) -> v1::Extra {
 }
 
 impl Grant {
+    /// What it allows of files.
+    pub(crate) fn files(&self) -> FilesRights {
+        self.0.files.unwrap_or_default()
+    }
+
     /// The node that it is for.
     pub(crate) fn node(&self) -> &str {
         self.0

@@ -4,8 +4,6 @@
 #![allow(clippy::indexing_slicing)]
 
 mod server;
-#[path = "../sessions/sshd.rs"]
-mod sshd;
 mod ways;
 
 use std::process::ExitCode;

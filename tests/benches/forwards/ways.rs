@@ -9,11 +9,10 @@ use anyhow::{Context, Result};
 use podgate_tests::fixtures::entry::Entry;
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::instruments::sshd::Sshd;
 use podgate_tests::real::containerd::{Containerd, PodSpec, RunningPod};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-
-use crate::sshd::Sshd;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -52,7 +51,6 @@ pub(crate) struct Ways {
     worker: Place,
     kubelet: Place,
     sshd: Sshd,
-    user: String,
     _entry: Entry,
 }
 
@@ -74,12 +72,10 @@ impl Ways {
         let connected = ["podgate_agent_entry_connected 1"];
         worker.stand.agent.counts(SOON, &connected).await?;
         let sshd = Sshd::start(worker.stand.dir()).await?;
-        let user = Command::new("id").arg("-un").output().await?;
         Ok(Self {
             worker,
             kubelet,
             sshd: sshd.context("sshd is not installed")?,
-            user: String::from_utf8(user.stdout)?.trim().to_owned(),
             _entry: entry,
         })
     }
@@ -112,7 +108,7 @@ impl Ways {
             .arg("-i")
             .arg(dir.join("id"))
             .arg(format!("-p{}", self.sshd.port))
-            .arg(format!("{}@127.0.0.1", self.user))
+            .arg(format!("{}@127.0.0.1", self.sshd.user))
             .stdin(Stdio::null())
             .kill_on_drop(true);
         ssh
