@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::audit::Audit;
 use crate::config::{Choice as Chosen, Config};
 use crate::files::{Throttles, Workers};
-use crate::forward::Forwards;
+use crate::forward::{Forwards, Makers};
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
 use crate::node_entry::NodeEntry;
@@ -127,7 +127,13 @@ impl Core {
                     .entry
                     .as_ref()
                     .map(|entry| Workers::new(Arc::clone(entry), Arc::<Kubelet>::clone(&kubelet)));
-                let forwards = Forwards::new(Arc::<Kubelet>::clone(&kubelet));
+                let makers = workers.clone().map(Makers::new).map(Arc::new);
+                if let Some(makers) = makers.clone() {
+                    let closed = self.closed.clone();
+                    tasks.spawn(async move { makers.keep(&closed).await });
+                }
+                let metrics = Arc::clone(&self.shared.metrics);
+                let forwards = Forwards::new(Arc::<Kubelet>::clone(&kubelet), makers, metrics);
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));

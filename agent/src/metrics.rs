@@ -34,6 +34,8 @@ pub(crate) struct Metrics {
     pub workers: WorkerMetrics,
     /// How long files waited for their rates.
     pub throttled: Throttled,
+    /// What opens connections, by what it is.
+    pub dials: Outcomes,
     pub helper: HelperMetrics,
     pub audit_events: Outcomes,
     /// Sessions that are not in the journal.
@@ -244,6 +246,10 @@ impl Metrics {
                     "Time that files from pods waited for transferRates",
                 ),
             },
+            dials: registry.add(
+                "dials",
+                "Connections into pods, by outcome: opened by the worker or the kubelet, or failed",
+            ),
             helper: HelperMetrics {
                 replaced: registry.add(
                     "helper_replaced",
