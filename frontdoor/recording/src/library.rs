@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::chunk;
 use crate::index::{self, Entry};
-use crate::name::{self, Id, Indexed, user_hash};
+use crate::name::{self, Id, Indexed, pod_part, user_hash};
 use crate::store::{Error, Store};
 
 /// Days that a list looks back at most.
@@ -110,6 +110,7 @@ impl Library {
         let store = self.store.clone();
         self.run(async move {
             let user = query.user.as_deref().map(user_hash);
+            let pod = query.pod.as_deref().map(pod_part);
             let limit = query.limit.min(LISTED);
             let mut newest = BTreeSet::new();
             for day in days {
@@ -119,7 +120,7 @@ impl Library {
                             return;
                         };
                         let fits = user.as_ref().is_none_or(|user| *user == name.user)
-                            && query.pod.as_ref().is_none_or(|pod| *pod == name.pod);
+                            && pod.as_ref().is_none_or(|pod| *pod == name.pod);
                         if fits {
                             newest.insert(Found {
                                 name,
