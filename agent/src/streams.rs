@@ -1,6 +1,8 @@
 //! The two ends of what runs in a container: one takes its input, the other gives its output. A
 //! session moves bytes between these and the link, and knows nothing of what is behind them.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 
 use async_trait::async_trait;
@@ -42,6 +44,12 @@ pub(crate) trait Input: Send {
 pub(crate) trait Output: Send {
     /// The next event. There is none after [`Event::Exit`].
     async fn next(&mut self) -> Result<Event, Lost>;
+
+    /// To be waited for while the last event waits to be taken: where input and output share a
+    /// connection, it keeps the output from holding up the input. If this is dropped half way, nothing is lost.
+    async fn read_ahead(&mut self) -> Infallible {
+        pending().await
+    }
 
     /// Whether stdout can be closed, so that the program learns that nobody reads it. Then
     /// [`next`](Self::next) can be dropped half way.

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::instruments::terminal::Terminal;
 use podgate_tests::real::containerd::{PodSpec, RunningPod};
 use rustix::process::Signal;
@@ -68,10 +69,16 @@ impl Running {
         let sessions = 3 * this.pods.len();
         let begun = format!("podgate_agent_sessions_active {sessions}");
         this.stand.agent.counts(SOON, &[&begun]).await.unwrap();
-        if helper {
+        if helper && !this.is_direct() {
             this.in_journal(r#""leader":{"container""#, 3).await;
         }
         this
+    }
+
+    /// Whether the sessions run by the node entry. Nothing of them is in the agent's journal then: the
+    /// entry hangs up what its agent has held.
+    fn is_direct(&self) -> bool {
+        self.stand.entry.is_some()
     }
 
     fn other(&mut self, pod: &RunningPod, bare: bool) {
@@ -125,7 +132,16 @@ impl Running {
         for other in &mut self.others {
             assert!(other.try_wait().unwrap().is_none(), "another's session");
         }
+        self.nothing_is_in_a_journal().await;
+    }
+
+    async fn nothing_is_in_a_journal(&self) {
         self.in_journal("session", 0).await;
+        if let Some(entry) = &self.stand.entry {
+            let empty = || std::future::ready(entry.journal().is_empty().then_some(()));
+            let empty = eventually("an empty journal of the node entry", SOON, empty);
+            empty.await.unwrap();
+        }
     }
 }
 
@@ -164,7 +180,12 @@ async fn an_agent_that_is_killed_in_mid_hang_up_leaves_the_kill_to_the_next(help
     let mut stubborn = stubborn.spawn().unwrap();
     running.run(&running.pods[0], 5).await;
     stubborn.kill().await.unwrap();
-    running.in_journal(r#""begun":{"#, 1).await;
+    if running.is_direct() {
+        let ends = |line: &serde_json::Value| line["message"] == "session ends";
+        running.stand.agent.wait_log(SOON, ends).await.unwrap();
+    } else {
+        running.in_journal(r#""begun":{"#, 1).await;
+    }
     running.stand.agent.signal(Signal::KILL).unwrap();
     running.stand.agent.ended().await.unwrap();
     running.stand.restart_agent().await.unwrap();
@@ -217,11 +238,14 @@ async fn a_helper_that_is_killed_disturbs_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_helper_that_is_away_is_waited_for() {
+async fn a_helper_or_an_entry_that_is_away_is_waited_for() {
     let mut running = Running::start(true).await;
     let helper = running.stand.helper.take().unwrap();
     let socket = helper.socket().to_owned();
     drop(helper);
+    if let Some(entry) = &mut running.stand.entry {
+        entry.kill().unwrap();
+    }
     for ssh in &mut running.ssh {
         ssh.start_kill().unwrap();
     }
@@ -231,17 +255,24 @@ async fn a_helper_that_is_away_is_waited_for() {
     let helper = podgate_tests::fixtures::helper::Helper::start(&socket)
         .await
         .unwrap();
+    if let Some(entry) = &mut running.stand.entry {
+        entry.start_again().unwrap();
+    }
     running.only_others_are_left().await;
     drop(helper);
 }
 
-/// The wrapper in front of the command that begins with `sleep 7101`.
-async fn wrapper(running: &Running, pod: &RunningPod) -> u32 {
+/// The first process of the session whose command begins with `sleep 7101`: the wrapper in front of its
+/// shell, or by the node entry that shell itself.
+async fn first(running: &Running, pod: &RunningPod) -> u32 {
     let id = pod.container_id("app").unwrap();
     let look = |all: &[(u32, String)]| {
         let (pid, _) = all
             .iter()
             .find(|(_, line)| line.ends_with("sleep 7101; sleep 7100"))?;
+        if running.is_direct() {
+            return Some(*pid);
+        }
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (_, rest) = stat.rsplit_once(") ")?;
         let parent = rest.split(' ').nth(1)?.parse().ok()?;
@@ -252,7 +283,8 @@ async fn wrapper(running: &Running, pod: &RunningPod) -> u32 {
 }
 
 /// A runtime kills only the process that it has started, as soon as the connection breaks. This does
-/// the same.
+/// the same. By the node entry there is no such connection; the session goes on as long as something
+/// has its output, as under sshd.
 async fn what_a_killed_wrapper_has_left_is_ended(helper: bool, by_the_next_agent: bool) {
     let mut running = Running::start(helper).await;
     for name in ["bb", "deb"] {
@@ -265,16 +297,17 @@ async fn what_a_killed_wrapper_has_left_is_ended(helper: bool, by_the_next_agent
     for pod in &running.pods[..2] {
         running.count(pod, 1, sleeps).await;
     }
-    running
-        .in_journal(r#""start_time""#, 3 * running.pods.len() + 2)
-        .await;
+    if !running.is_direct() {
+        let expect = 3 * running.pods.len() + 2;
+        running.in_journal(r#""start_time""#, expect).await;
+    }
     running.stand.kubelet.faults().set_frozen(true);
     for pod in &running.pods[..2] {
-        let wrapper = wrapper(&running, pod).await;
-        let pid = rustix::process::Pid::from_raw(wrapper as i32).unwrap();
+        let first = first(&running, pod).await;
+        let pid = rustix::process::Pid::from_raw(first as i32).unwrap();
         rustix::process::kill_process(pid, Signal::KILL).unwrap();
         let id = pod.container_id("app").unwrap();
-        let gone = |all: &[(u32, String)]| all.iter().all(|(one, _)| *one != wrapper).then_some(());
+        let gone = |all: &[(u32, String)]| all.iter().all(|(one, _)| *one != first).then_some(());
         running.stand.until_processes(SOON, id, gone).await.unwrap();
         running.count(pod, 1, sleeps).await;
     }
@@ -286,6 +319,12 @@ async fn what_a_killed_wrapper_has_left_is_ended(helper: bool, by_the_next_agent
     } else {
         running.stand.kubelet.faults().set_frozen(false);
         running.stand.kubelet.cut().await.unwrap();
+        if running.is_direct() {
+            for ssh in &mut running.ssh {
+                ssh.start_kill().unwrap();
+            }
+            running.terminals.clear();
+        }
     }
     for pod in &running.pods[..2] {
         running.count(pod, 0, sleeps).await;
@@ -306,17 +345,23 @@ async fn what_a_killed_wrapper_has_left_is_ended_by_the_helper() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_helper_that_is_told_to_end_serves_the_agents_last_hang_up() {
+async fn a_helper_or_an_entry_that_is_told_to_end_serves_the_agents_last_hang_up() {
     let mut running = Running::start(true).await;
     let helper = running.stand.helper.as_ref().unwrap();
     helper.signal(Signal::TERM).unwrap();
+    if let Some(entry) = &running.stand.entry {
+        entry.terminate().unwrap();
+    }
     running.stand.agent.signal(Signal::TERM).unwrap();
     let ended = running.stand.agent.ended().await.unwrap();
     assert!(ended.success());
     for pod in &running.pods {
         running.count(pod, 1, |line| line.contains(WORD)).await;
     }
-    running.in_journal("session", 0).await;
+    running.nothing_is_in_a_journal().await;
     let helper = running.stand.helper.as_mut().unwrap();
     assert!(helper.ended().await.unwrap().success());
+    if let Some(entry) = &mut running.stand.entry {
+        assert!(entry.ended().await.unwrap().success());
+    }
 }

@@ -136,23 +136,30 @@ async fn a_killed_shim_is_no_failure_to_start() {
     for helper in [false, true] {
         let (stand, pod, sessions) = start(helper).await;
         let id = pod.container_id("app").unwrap();
-        // The shim is the parent of the session's first process, and of all others in the pod.
-        let leads = |all: &[(u32, String)]| {
-            let wrapper = all.iter().find(|(_, line)| line.contains("podgate:"));
-            wrapper.map(|(pid, _)| *pid)
+        // The shim is the parent of the container's first process.
+        let first = |all: &[(u32, String)]| {
+            let first = all.iter().find(|(_, line)| line == "/bin/sleep infinity");
+            first.map(|(pid, _)| *pid)
         };
-        let leader = stand.until_processes(WITHIN, id, leads).await.unwrap();
-        let stat = std::fs::read_to_string(format!("/proc/{leader}/stat")).unwrap();
+        let first = stand.until_processes(WITHIN, id, first).await.unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{first}/stat")).unwrap();
         let (_, rest) = stat.rsplit_once(") ").unwrap();
         let shim: i32 = rest.split(' ').nth(1).unwrap().parse().unwrap();
         let shim = rustix::process::Pid::from_raw(shim).unwrap();
         rustix::process::kill_process(shim, rustix::process::Signal::KILL).unwrap();
-        sessions
-            .say("podgate: the session was lost on the pod's node: the runtime lost the program")
-            .await;
-        let hung_up = |line: &serde_json::Value| line["message"] == "hung up";
-        if stand.agent.wait_log(3 * WITHIN, hung_up).await.is_err() {
-            panic!("not hung up:\n{}", stand.agent.log().join("\n"));
+        if stand.entry.is_some() {
+            // The runtime kills the container, and the programs' own ends are told: a signal.
+            sessions.say("").await;
+        } else {
+            sessions
+                .say(
+                    "podgate: the session was lost on the pod's node: the runtime lost the program",
+                )
+                .await;
+            let hung_up = |line: &serde_json::Value| line["message"] == "hung up";
+            if stand.agent.wait_log(3 * WITHIN, hung_up).await.is_err() {
+                panic!("not hung up:\n{}", stand.agent.log().join("\n"));
+            }
         }
         let ended = |all: &[(u32, String)]| with_sleep(all).is_none().then_some(());
         stand.until_processes(WITHIN, id, ended).await.unwrap();

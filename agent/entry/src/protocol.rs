@@ -55,6 +55,20 @@ pub enum Action {
         /// What to send.
         signal: Signal,
     },
+    /// Gives the entry a copy of the other end of a program's terminal, which an earlier entry has had.
+    /// Descriptor: that end. Answered with [`Answer::Lent`].
+    Lend {
+        /// The program.
+        handle: Handle,
+    },
+    /// Hangs the program up. On pipes it gets SIGHUP and SIGCONT. A terminal hangs up once nobody has its
+    /// other end: the agent has closed its own before, and the entry closes its copy. What is left can
+    /// be [killed](Action::Kill) until it is [released](Action::Release). Answered with
+    /// [`Answer::Reached`], which counts what that leaves of a terminal's.
+    HangUp {
+        /// The program.
+        handle: Handle,
+    },
     /// Kills what is left of the program's foreground. Answered with [`Answer::Reached`].
     Kill {
         /// The program.
@@ -157,11 +171,13 @@ pub enum Answer {
         /// The program's first process.
         process: Process,
     },
-    /// To [`Action::Signal`] and [`Action::Kill`].
+    /// To [`Action::Signal`], [`Action::HangUp`] and [`Action::Kill`].
     Reached {
         /// How many processes were signalled.
         processes: usize,
     },
+    /// To [`Action::Lend`].
+    Lent,
     /// To [`Action::Release`].
     Released,
     /// The request was not carried out.
@@ -190,7 +206,7 @@ mod tests {
                 read += 1;
             }
         }
-        assert_eq!(read, 6, "all but those that are none");
+        assert_eq!(read, 8, "all but those that are none");
     }
 
     #[test]
@@ -218,6 +234,8 @@ mod tests {
         check(&start(r#""streams":"pipes","path":"/bin/sh""#), false);
         check(r#"{"signal":{"handle":9,"signal":"HUP"}}"#, true);
         check(r#"{"signal":{"handle":9,"signal":"STOP"}}"#, false);
+        check(r#"{"hang_up":{"handle":9}}"#, true);
+        check(r#"{"lend":{"handle":9}}"#, true);
         check(r#"{"kill":{"handle":9}}"#, true);
         check(r#"{"kill":{"pid":9}}"#, false);
         check(r#"{"hold":{"version":1,"handles":[1,2]}}"#, true);

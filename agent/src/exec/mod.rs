@@ -1,7 +1,8 @@
 //! One exec over SPDY/3.1, sub-protocol v4: its streams, in two halves that live in different
 //! tasks. The peer has no flow control but TCP's, so a connection carries one exec alone and is read
-//! only as fast as its output is taken.
+//! only as fast as its output is taken, but for what holds up input.
 
+mod ahead;
 mod ending;
 mod frames;
 mod input;

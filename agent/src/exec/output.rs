@@ -1,6 +1,8 @@
 //! The side of an exec that gives bytes, and its end.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio::time::{Instant, sleep_until};
 
+use super::ahead::Ahead;
 use super::ending::Ending;
 use super::frames::FrameReader;
 use super::marker::Marker;
@@ -34,7 +37,6 @@ const MAX_EARLY: usize = 64;
 const UNREAD: Duration = Duration::from_secs(10);
 /// How long an exec may take to come to the end of its input after it has said that the program has ended.
 const LAST: Duration = Duration::from_secs(30);
-
 /// Why an exec broke. A program's exit status is none of these.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -77,6 +79,10 @@ pub(crate) struct Output {
     frames: FrameReader,
     /// Events to give before anything else is read.
     early: VecDeque<Event>,
+    /// What `early` holds because nobody takes it.
+    ahead: Ahead,
+    /// What reading ahead came upon.
+    broken: Option<Error>,
     status: Vec<u8>,
     /// Streams that the peer has not ended.
     open: Vec<u32>,
@@ -113,6 +119,8 @@ impl Output {
         Self {
             frames: FrameReader::new(io, bytes),
             early: VecDeque::new(),
+            ahead: Ahead::default(),
+            broken: None,
             status: Vec::new(),
             open: open.to_vec(),
             going_away: false,
@@ -171,6 +179,7 @@ impl Output {
                     None => continue,
                 }
             }
+            self.ahead = Ahead::default();
             if self.open.is_empty() || self.going_away {
                 if let Some(event) = self.release() {
                     return Ok(event);
@@ -208,6 +217,9 @@ impl Output {
 
     /// The next frame, or `None` if what is held back has waited long enough for its rest.
     async fn frame_in_time(&mut self) -> Result<Option<Frame>, Error> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
         let now = Instant::now();
         let patience = self.marker.as_ref().and_then(Marker::patience);
         let release = patience.map(|patience| now + patience);
@@ -227,6 +239,21 @@ impl Output {
             () = until(last) => Err(error),
             () = window.stuck(UNREAD), if output_ended => Err(Error::Unread),
         }
+    }
+
+    /// Reads on while input is held up by output that nobody takes. Returns when no more may be held.
+    async fn free_input(&mut self) -> Result<(), Error> {
+        let window = Arc::clone(&self.window);
+        while !self.ahead.is_full() {
+            window.held_up().await;
+            self.ahead.place().await;
+            let frame = self.frame().await?;
+            if let Some(event) = self.take(frame)? {
+                self.ahead.hold(&event);
+                self.early.push_back(event);
+            }
+        }
+        Ok(())
     }
 
     /// What a user sees of an event: all but the words. On a terminal nothing comes after them but the
@@ -350,6 +377,13 @@ impl streams::Output for Output {
             }
             Err(error) => Err(Lost(Box::new(error))),
         }
+    }
+
+    async fn read_ahead(&mut self) -> Infallible {
+        if self.broken.is_none() {
+            self.broken = self.free_input().await.err();
+        }
+        pending().await
     }
 }
 

@@ -6,6 +6,9 @@
 //! pings in turn. So of every [`WORKERS`] pings, one is queued behind the input. Once all of them are
 //! answered, the runtime has passed on all input that was sent before them. Input waits here while too
 //! much is unanswered. So no queue is ever full, and the runtime reads on.
+//!
+//! A ping that cannot be answered blocks its queue, and the answers come behind the output. So output
+//! that nobody takes must not hold them up for good: it is read [ahead](super::ahead) then.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,11 +29,12 @@ const GROUPS: usize = (FRAMES / GROUP) as usize;
 /// A peer that answers no ping at all in this time has no such queues.
 const SILENT: Duration = Duration::from_secs(2);
 /// Answers to pings wait behind output. If nobody takes the output for this long, input goes on without
-/// the answers: the program may be one that reads everything before its client reads.
+/// the answers, and nothing more is asked: the program may be one that reads everything before its
+/// client reads.
 const PAUSED: Duration = Duration::from_millis(500);
 /// How long input waits before it looks again, if it does not know of a time.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// The pause between two checks whether a runtime is stuck.
+/// The pause between two checks whether a runtime is stuck, or input held up.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// The input that a runtime holds, as both halves of an exec know it.
@@ -42,7 +46,7 @@ pub(super) struct Window {
     pub(super) unwanted: CancellationToken,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct State {
     /// Frames of input that were sent after the last pings.
     loose: u32,
@@ -59,7 +63,7 @@ struct State {
 }
 
 /// Frames of input, and the pings behind them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Group {
     frames: u32,
     first: u32,
@@ -138,6 +142,14 @@ impl Window {
         self.changed.notify_one();
     }
 
+    /// Waits until input waits for answers behind output that nobody takes. Its queue in the runtime is
+    /// blocked by a ping, so the input goes on only if somebody reads the output.
+    pub(super) async fn held_up(&self) {
+        while !self.state().is_held_up(Instant::now()) {
+            sleep(LOOK).await;
+        }
+    }
+
     /// Waits until the runtime has held input for this long without passing it on.
     pub(super) async fn stuck(&self, limit: Duration) {
         while !self.state().is_stuck(limit, Instant::now()) {
@@ -160,18 +172,19 @@ impl State {
         match until {
             Some(until) if until <= now => MaySend::Now,
             // Input that went on without answers is more than the pings ask for.
-            _ if self.is_due() => MaySend::Ask,
+            _ if self.is_due(now) => MaySend::Ask,
             until => MaySend::Wait(until),
         }
     }
 
-    /// Whether enough frames were sent after the last pings, and there is room for others.
-    fn is_due(&self) -> bool {
-        self.loose >= GROUP && self.asked.len() < GROUPS
+    /// Whether enough frames were sent after the last pings, and others may be sent.
+    fn is_due(&self, now: Instant) -> bool {
+        self.loose >= GROUP && self.asked.len() < GROUPS && !self.is_paused(now)
     }
 
     fn ask(&mut self, at_once: bool, now: Instant) -> Option<u32> {
-        if !self.is_due() && !(at_once && self.asked.is_empty()) {
+        let at_once = at_once && self.asked.is_empty() && !self.is_paused(now);
+        if !at_once && !self.is_due(now) {
             return None;
         }
         let first = self.ping;
@@ -196,6 +209,15 @@ impl State {
         while self.asked.front().is_some_and(|group| group.missing == 0) {
             self.asked.pop_front();
         }
+    }
+
+    fn is_paused(&self, now: Instant) -> bool {
+        self.paused
+            .is_some_and(|paused| now.duration_since(paused) >= PAUSED)
+    }
+
+    fn is_held_up(&self, now: Instant) -> bool {
+        self.full.is_some() && !self.asked.is_empty() && self.is_paused(now)
     }
 
     fn is_stuck(&self, limit: Duration, now: Instant) -> bool {
@@ -254,8 +276,16 @@ mod tests {
         state.answered(0);
         state.paused = Some(now);
         assert_eq!(state.may_send(now), MaySend::Wait(Some(now + PAUSED)));
+        assert!(!state.is_held_up(now));
         let later = now + PAUSED;
-        assert_eq!(fill(&mut state, later).0, 1000);
+        assert!(state.is_held_up(later));
+        assert_eq!(fill(&mut state, later), (1000, vec![]));
+        // Once the answers are read, no others are asked for that would block the input.
+        let mut answered = state.clone();
+        (0..20).for_each(|ping| answered.answered(ping));
+        assert_eq!(fill(&mut answered, later), (1000, vec![]));
+        assert_eq!(answered.ask(true, later), None);
+        assert!(!answered.is_held_up(later));
         // Output is taken again. What was sent meanwhile is asked for, too.
         state.paused = None;
         assert_eq!(state.may_send(later), MaySend::Wait(None));

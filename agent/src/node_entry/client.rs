@@ -82,6 +82,11 @@ impl NodeEntry {
         self.reach(Action::Signal { handle, signal }).await
     }
 
+    /// Hangs a program up; how many processes are left of it. A terminal is closed here before.
+    pub(super) async fn hang_up(&self, handle: Handle) -> Result<usize, Error> {
+        self.reach(Action::HangUp { handle }).await
+    }
+
     /// Kills what is left of a program's foreground; how many processes that reached.
     pub(super) async fn kill(&self, handle: Handle) -> Result<usize, Error> {
         self.reach(Action::Kill { handle }).await

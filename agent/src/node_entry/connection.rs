@@ -170,7 +170,13 @@ impl Connection {
                 }
             }
         };
-        timeout(SOON, known).await.unwrap_or(Err(Broken::Stuck))
+        timeout(SOON, known).await.unwrap_or(Err(Broken::Stuck))?;
+        // So that this entry, too, knows what is in the foreground when this agent is gone.
+        for (handle, master) in self.held.masters() {
+            let master = master.get_ref().try_clone()?;
+            send(channel, waiting.next(), Action::Lend { handle }, &[master]).await?;
+        }
+        Ok(())
     }
 
     fn hear(&self, message: Message, beside: Vec<OwnedFd>, waiting: &mut Waiting) {

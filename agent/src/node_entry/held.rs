@@ -1,11 +1,13 @@
 //! The programs that this agent holds, by their handles: what is known of the end of each.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use podgate_node_entry::ids::Handle;
 use podgate_node_entry::protocol::MAX_HELD;
 use podgate_node_entry::status::Status;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 
 /// What the entry has said of a program's end.
@@ -25,11 +27,33 @@ pub(super) struct Held {
     more: Notify,
 }
 
+/// The other end of a program's terminal. Whoever has the session closes it.
+pub(crate) type Master = AsyncFd<OwnedFd>;
+
+#[derive(Debug)]
+struct Program {
+    told: watch::Sender<Told>,
+    master: Weak<Master>,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    programs: HashMap<Handle, watch::Sender<Told>>,
+    programs: HashMap<Handle, Program>,
     /// Of which the entry has not been told yet.
     released: Vec<Handle>,
+}
+
+impl Program {
+    /// What is said first counts.
+    fn tell(&self, said: Told) {
+        self.told.send_if_modified(|told| {
+            let first = *told == Told::Nothing;
+            if first {
+                *told = said;
+            }
+            first
+        });
+    }
 }
 
 impl Held {
@@ -43,33 +67,38 @@ impl Held {
     }
 
     pub(super) fn add(&self, handle: Handle) -> watch::Receiver<Told> {
-        let (sender, receiver) = watch::channel(Told::Nothing);
-        self.lock().programs.insert(handle, sender);
+        let (told, receiver) = watch::channel(Told::Nothing);
+        let master = Weak::new();
+        let program = Program { told, master };
+        self.lock().programs.insert(handle, program);
         receiver
+    }
+
+    /// Lends the other end of a program's terminal to each entry to come, while the session has it.
+    pub(super) fn lend(&self, handle: Handle, master: &Arc<Master>) {
+        if let Some(program) = self.lock().programs.get_mut(&handle) {
+            program.master = Arc::downgrade(master);
+        }
+    }
+
+    /// What is lent.
+    pub(super) fn masters(&self) -> Vec<(Handle, Arc<Master>)> {
+        let state = self.lock();
+        let all = state.programs.iter();
+        all.filter_map(|(handle, program)| Some((*handle, program.master.upgrade()?)))
+            .collect()
     }
 
     pub(super) fn ended(&self, handle: Handle, status: Option<Status>) {
         if let Some(program) = self.lock().programs.get(&handle) {
-            program.send_if_modified(|told| {
-                let first = *told == Told::Nothing;
-                if first {
-                    *told = Told::Ended(status);
-                }
-                first
-            });
+            program.tell(Told::Ended(status));
         }
     }
 
     /// The entry that has started all of them is gone.
     pub(super) fn lost(&self) {
         for program in self.lock().programs.values() {
-            program.send_if_modified(|told| {
-                let first = *told == Told::Nothing;
-                if first {
-                    *told = Told::Lost;
-                }
-                first
-            });
+            program.tell(Told::Lost);
         }
     }
 

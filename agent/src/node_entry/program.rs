@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::client::NodeEntry;
 use super::error::Error;
-use super::held::Told;
+use super::held::{Master, Told};
 use crate::watched::watch;
 
 /// How often a process that has ended is looked at again until its parent has taken its status, and the
@@ -94,9 +94,19 @@ impl Program {
         self.end.clone()
     }
 
+    /// Lends the other end of its terminal to the entries to come. The session closes it.
+    pub(crate) fn lend(&self, master: &Arc<Master>) {
+        self.entry.held.lend(self.handle, master);
+    }
+
     /// Sends a signal to its foreground; how many processes that reached.
     pub(crate) async fn signal(&self, signal: Signal) -> Result<usize, Error> {
         self.entry.signal(self.handle, signal).await
+    }
+
+    /// Hangs it up; how many processes that leaves. Its terminal is closed before.
+    pub(crate) async fn hang_up(&self) -> Result<usize, Error> {
+        self.entry.hang_up(self.handle).await
     }
 
     /// Kills what is left of its foreground; how many processes that reached.

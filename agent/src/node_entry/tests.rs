@@ -16,12 +16,15 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with,
 };
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::pty::{OpenptFlags, openpt};
 use tempfile::TempDir;
+use tokio::io::Interest;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::watched::watch;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -222,6 +225,45 @@ async fn a_lost_connection_is_made_again_for_what_is_held() {
     })
     .await;
     assert_eq!(held, (vec![], vec![Handle(5), Handle(6)]));
+}
+
+#[tokio::test]
+async fn the_next_entry_is_lent_the_terminals_that_are_open() {
+    let entry = |fake: Fake| {
+        let (channel, _) = fake.accept();
+        let mut child = child("exit 0");
+        for handle in [5, 6] {
+            started(&channel, next(&channel).number, handle, &child);
+        }
+        let _unanswered = next(&channel);
+        drop(channel);
+        child.wait().unwrap();
+        let (channel, _) = fake.accept();
+        let lent = channel.receive::<Request>().unwrap().unwrap();
+        // Until the agent's end.
+        while let Ok(Some(_)) = channel.receive::<Request>() {}
+        (lent.0.action, lent.1.len())
+    };
+    let lent = beside(entry, async |client, gauge| {
+        there(&gauge).await;
+        let one = client.start(start(), Vec::new(), deadline()).await.unwrap();
+        let closed = client.start(start(), Vec::new(), deadline()).await.unwrap();
+        let master = || {
+            let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+            let master = openpt(flags).unwrap();
+            std::sync::Arc::new(watch(master, Interest::READABLE).unwrap())
+        };
+        let (open, gone) = (master(), master());
+        one.program.lend(&open);
+        closed.program.lend(&gone);
+        drop(gone);
+        let lost = client.start(start(), Vec::new(), deadline()).await;
+        assert!(matches!(lost, Err(Error::Lost)), "{lost:?}");
+        there(&gauge).await;
+        drop((one, closed, open));
+    })
+    .await;
+    assert_eq!(lent, (Action::Lend { handle: Handle(5) }, 1));
 }
 
 #[tokio::test]

@@ -51,11 +51,11 @@ pub(super) async fn give(
             }
             Ok(Event::Stdout(bytes)) => {
                 let to = (&mut sent.output, ToFrontdoor::Output as fn(Data) -> _);
-                send(bytes, to, outbound, credit, moved).await
+                take(send(bytes, to, outbound, credit, moved), output).await
             }
             Ok(Event::Stderr(bytes)) => {
                 let to = (&mut sent.stderr, ToFrontdoor::Stderr as fn(Data) -> _);
-                send(bytes, to, outbound, credit, moved).await
+                take(send(bytes, to, outbound, credit, moved), output).await
             }
             Ok(Event::Exit(exit)) => {
                 if exit.is_kill()
@@ -76,6 +76,15 @@ pub(super) async fn give(
         if given.is_err() {
             return End::Abandoned;
         }
+    }
+}
+
+/// Waits until an event is taken. Meanwhile its output reads ahead where it must.
+async fn take<T>(taken: impl Future<Output = T>, output: &mut dyn Output) -> T {
+    tokio::select! {
+        biased;
+        taken = taken => taken,
+        never = output.read_ahead() => match never {},
     }
 }
 

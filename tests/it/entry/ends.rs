@@ -1,12 +1,15 @@
 //! Whichever ends first, what was started is hung up as a terminal hangs up, what detached itself lives
 //! on, and nothing stays behind.
 
+use std::fs::File;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use podgate_node_entry::protocol::Signal;
+use podgate_node_entry::ids::Handle;
+use podgate_node_entry::launch::Program as What;
 use podgate_node_entry::status::Status;
 use podgate_tests::instruments::eventually::eventually;
-use podgate_tests::instruments::holder::{Holder, command, of, with_terminal, words};
+use podgate_tests::instruments::holder::{Holder, command, launch, of, with_terminal, words};
 use podgate_tests::real::containerd::PodSpec;
 
 use super::{Stage, field, stage, stage_with};
@@ -78,7 +81,7 @@ async fn a_client_that_is_gone_has_a_hang_up_a_grace_and_a_kill() {
         assert_eq!(line, expect);
     };
     line("ready\n");
-    assert!(stage.holder.signal(program.handle, Signal::Hup).unwrap() > 0);
+    assert!(stage.holder.hang_up(program.handle).unwrap() > 0);
     line("hup\n");
     assert!(stage.holder.kill(program.handle).unwrap() > 0);
     let killed = Status::Signalled {
@@ -88,7 +91,7 @@ async fn a_client_that_is_gone_has_a_hang_up_a_grace_and_a_kill() {
     assert_eq!(stage.holder.ended(program.handle).unwrap(), Some(killed));
     only_these_are_left(&stage, &[]).await;
 
-    // A terminal needs no more than to be closed; what another one has is not touched.
+    // A terminal is closed by both who have it; what another one has is not touched.
     let terminal = with_terminal(&stage.pod).unwrap();
     let shell = stage
         .holder
@@ -102,6 +105,7 @@ async fn a_client_that_is_gone_has_a_hang_up_a_grace_and_a_kill() {
     runs(&stage, "sleep 1003").await;
     let (handle, before) = (shell.handle, Instant::now());
     drop(shell);
+    stage.holder.hang_up(handle).unwrap();
     assert!(matches!(
         stage.holder.ended(handle).unwrap(),
         Some(Status::Signalled { signal: 1, .. })
@@ -112,8 +116,61 @@ async fn a_client_that_is_gone_has_a_hang_up_a_grace_and_a_kill() {
         before.elapsed()
     );
     only_these_are_left(&stage, &["sleep 1003", "sh -c sleep 1003; sleep 1004"]).await;
+    let handle = other.handle;
     drop(other);
+    stage.holder.hang_up(handle).unwrap();
     only_these_are_left(&stage, &[]).await;
+}
+
+/// A shell that hears the hang-up, a job in its foreground that does not, and one in its background.
+async fn with_a_stubborn_job(stage: &mut Stage) -> (Handle, File) {
+    let terminal = with_terminal(&stage.pod).unwrap();
+    let shell = stage.holder.run(terminal, &launch(What::Shell)).unwrap();
+    let mut master = shell.master.unwrap();
+    let line = b"(trap '' HUP; exec sleep 1001) & (trap '' HUP; exec sleep 1002)\n";
+    master.write_all(line).unwrap();
+    for line in ["sleep 1001", "sleep 1002"] {
+        runs(stage, line).await;
+    }
+    (shell.handle, master)
+}
+
+#[tokio::test]
+async fn a_job_in_the_foreground_of_a_terminal_that_bears_the_hang_up_is_killed() {
+    let arguments = ["--grace", "1"];
+    let mut stage = stage_with(PodSpec::busybox("stubborn"), &arguments).await;
+    // Its client is gone.
+    let (handle, master) = with_a_stubborn_job(&mut stage).await;
+    drop(master);
+    assert!(stage.holder.hang_up(handle).unwrap() > 0);
+    stage.holder.ended(handle).unwrap();
+    only_these_are_left(&stage, &["sleep 1001", "sleep 1002"]).await;
+    assert_eq!(stage.holder.kill(handle).unwrap(), 1);
+    only_these_are_left(&stage, &["sleep 1001"]).await;
+
+    // Its client is gone, and then its entry.
+    let (handle, master) = with_a_stubborn_job(&mut stage).await;
+    drop(master);
+    stage.holder.hang_up(handle).unwrap();
+    stage.holder.ended(handle).unwrap();
+    stage.holder = stage.entry.restart_holding(&[handle]).await.unwrap();
+    assert_eq!(stage.holder.kill(handle).unwrap(), 1);
+    only_these_are_left(&stage, &["sleep 1001"; 2]).await;
+
+    // Its agent is gone.
+    let (_, master) = with_a_stubborn_job(&mut stage).await;
+    drop(master);
+    stage.holder = Holder::connect(&stage.entry.socket(), &[]).unwrap();
+    only_these_are_left(&stage, &["sleep 1001"; 3]).await;
+
+    // Its entry is gone, and then its agent, which has lent the next one its terminal.
+    let (handle, master) = with_a_stubborn_job(&mut stage).await;
+    stage.holder = stage.entry.restart_holding(&[handle]).await.unwrap();
+    stage.holder.lend(handle, &master).unwrap();
+    drop(master);
+    stage.holder = Holder::connect(&stage.entry.socket(), &[]).unwrap();
+    only_these_are_left(&stage, &["sleep 1001"; 4]).await;
+    assert!(stage.entry.journal().is_empty());
 }
 
 #[tokio::test]

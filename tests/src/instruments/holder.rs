@@ -316,6 +316,25 @@ impl Holder {
         reached(self.ask(Action::Signal { handle, signal }, &[])?.0)
     }
 
+    /// Hangs a program up; how many processes that reached. Its terminal is closed before.
+    ///
+    /// # Errors
+    /// When the entry does not.
+    pub fn hang_up(&mut self, handle: Handle) -> Result<usize> {
+        reached(self.ask(Action::HangUp { handle }, &[])?.0)
+    }
+
+    /// Gives an entry a copy of the other end of a terminal that an earlier one has opened.
+    ///
+    /// # Errors
+    /// When the entry does not take it.
+    pub fn lend(&mut self, handle: Handle, master: &File) -> Result<()> {
+        match self.ask(Action::Lend { handle }, &[master.as_fd()])?.0 {
+            Answer::Lent => Ok(()),
+            other => bail!("{other:?}"),
+        }
+    }
+
     /// Kills what is left of a program; how many processes that reached.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{FileType, OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat};
+use rustix::fs::{FileType, OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat, makedev};
 
 use podgate_node_entry::launch::MAX_LAUNCH;
 use podgate_node_entry::protocol::{Action, MAX_HELD, Streams, VERSION};
@@ -20,6 +20,8 @@ pub(crate) enum Wrong {
     Count,
     #[error("the launch is not a sealed memfd of at most {MAX_LAUNCH} bytes")]
     Launch,
+    #[error("it is not the other end of a terminal")]
+    Terminal,
     #[error("stdin is not the reading end of a pipe, or stdout or stderr not a writing one")]
     Pipe,
 }
@@ -45,7 +47,16 @@ pub(crate) fn check(action: &Action, beside: &[OwnedFd], is_first: bool) -> Resu
             }
         }
         Action::Start(start) => return of_start(start.streams, beside),
-        Action::Signal { .. } | Action::Kill { .. } | Action::Release { .. } => {}
+        Action::Lend { .. } => {
+            return match beside {
+                [master] => terminal(master),
+                _ => Err(Wrong::Count),
+            };
+        }
+        Action::Signal { .. }
+        | Action::HangUp { .. }
+        | Action::Kill { .. }
+        | Action::Release { .. } => {}
     }
     if beside.is_empty() {
         Ok(())
@@ -64,6 +75,17 @@ fn of_start(streams: Streams, beside: &[OwnedFd]) -> Result<(), Wrong> {
             pipe(stderr, OFlags::WRONLY)
         }
         _ => Err(Wrong::Count),
+    }
+}
+
+/// The other end of any terminal is the one device, opened once more for each (pts(4)).
+fn terminal(master: &OwnedFd) -> Result<(), Wrong> {
+    let stat = fstat(master).map_err(|_| Wrong::Terminal)?;
+    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    if is_device && stat.st_rdev == makedev(5, 2) {
+        Ok(())
+    } else {
+        Err(Wrong::Terminal)
     }
 }
 
@@ -132,6 +154,17 @@ mod tests {
         assert_eq!(check(&kill, &[], true), Err(Wrong::Order));
         assert_eq!(check(&kill, &[], false), Ok(()));
         assert_eq!(check(&kill, &[memfd(1, SEALED)], false), Err(Wrong::Count));
+    }
+
+    #[test]
+    fn only_the_other_end_of_a_terminal_is_lent() {
+        let lend = Action::Lend { handle: Handle(1) };
+        let check = |beside: &[OwnedFd]| check(&lend, beside, false);
+        let open = |path| OwnedFd::from(std::fs::File::open(path).unwrap());
+        assert_eq!(check(&[open("/dev/ptmx")]), Ok(()));
+        assert_eq!(check(&[open("/dev/null")]), Err(Wrong::Terminal));
+        assert_eq!(check(&[memfd(1, SEALED)]), Err(Wrong::Terminal));
+        assert_eq!(check(&[]), Err(Wrong::Count));
     }
 
     #[test]

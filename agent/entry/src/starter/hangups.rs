@@ -25,7 +25,8 @@ pub(crate) fn start(hangup: HangUp, grace: Duration, over: &Arc<Wake>) {
     let over = over.clone();
     let thread = thread::Builder::new().name("hang-up".into());
     let spawned = thread.spawn(move || {
-        let killed = run(&hangup, grace);
+        let mut hangup = hangup;
+        let killed = run(&mut hangup, grace);
         let count = hangup.sessions.len();
         // Its places are free before it is said to be over.
         drop(hangup);
@@ -38,8 +39,9 @@ pub(crate) fn start(hangup: HangUp, grace: Duration, over: &Arc<Wake>) {
 }
 
 /// How many processes had to be killed.
-fn run(hangup: &HangUp, grace: Duration) -> usize {
-    // A terminal has hung up by its closing, and a second signal would be one too many.
+fn run(hangup: &mut HangUp, grace: Duration) -> usize {
+    // A terminal hangs up by its closing, and a second signal would be one too many.
+    hangup.masters.clear();
     let on_pipes = hangup.sessions.iter().filter(|(_, it)| it.pipes.is_some());
     for (_, session) in on_pipes {
         session.hang_up();

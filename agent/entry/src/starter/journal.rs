@@ -20,7 +20,7 @@ use podgate_node_entry::ids::{ContainerId, Handle, User};
 use podgate_node_entry::protocol::Process;
 
 use super::fresh::fresh;
-use super::session::Session;
+use super::session::{HungUp, Session};
 
 /// Processes of an earlier boot are gone, and their numbers mean nothing (proc(5)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -51,6 +51,8 @@ pub(crate) struct Entry {
     pub(crate) user: User,
     pub(crate) leader: Process,
     pub(crate) pipes: Option<[u64; 3]>,
+    #[serde(default)]
+    pub(crate) hung_up: Option<HungUp>,
 }
 
 impl Entry {
@@ -58,6 +60,7 @@ impl Entry {
         Session {
             leader: self.leader,
             pipes: self.pipes,
+            hung_up: self.hung_up,
         }
     }
 }
@@ -133,6 +136,19 @@ impl Journal {
         let sent = self.calls.try_send(Call::Put(Box::new(entry), done));
         if sent.is_err() || written.recv_timeout(TIME).is_err() {
             eprintln!("podgate-node-entry: program {handle} is not in the journal yet");
+        }
+    }
+
+    /// Writes an entry anew, and does not wait.
+    pub(crate) fn update(&self, entry: Entry) {
+        let (done, _) = sync_channel(1);
+        let handle = entry.handle;
+        if self
+            .calls
+            .try_send(Call::Put(Box::new(entry), done))
+            .is_err()
+        {
+            eprintln!("podgate-node-entry: the hang-up of program {handle} is not in the journal");
         }
     }
 
@@ -255,6 +271,7 @@ mod tests {
                 start_time: 9,
             },
             pipes: Some([1, 2, 3]),
+            hung_up: None,
         }
     }
 

@@ -1,22 +1,28 @@
 //! The programs that have been started and may still have to be hung up, each with who holds it.
 
 use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use podgate_helper::ticks;
 use podgate_node_entry::ids::Handle;
 use podgate_node_entry::protocol::Message;
 use podgate_node_entry::status::Status;
+use rustix::termios::tcgetpgrp;
 
 use super::counts::Place;
 use super::journal::{Entry, Journal};
 use super::outbox::Outbox;
-use super::session::Session;
+use super::session::{HungUp, Session};
+use crate::processes;
 use crate::record::Connection;
 
 /// A program.
 #[derive(Debug)]
 struct Program {
-    session: Session,
+    entry: Entry,
+    /// A copy of its terminal's other end, until that hangs up: it tells which group is in the foreground.
+    master: Option<OwnedFd>,
     /// None once nobody holds it.
     holder: Option<Connection>,
     has_ended: bool,
@@ -46,6 +52,35 @@ pub(crate) struct Programs {
 pub(crate) struct HangUp {
     programs: Arc<Programs>,
     pub(crate) sessions: Vec<(Handle, Session)>,
+    /// Terminals that hang up as these are closed.
+    pub(crate) masters: Vec<OwnedFd>,
+}
+
+impl Program {
+    /// Whether its terminal's other end is not here.
+    fn needs_master(&self) -> bool {
+        self.entry.pipes.is_none() && self.entry.hung_up.is_none() && self.master.is_none()
+    }
+
+    /// Takes what is to be closed so that its terminal hangs up, and keeps in mind what that one's
+    /// foreground is. None if it has no terminal, or that has hung up.
+    fn hang_up(&mut self) -> Option<OwnedFd> {
+        if self.entry.pipes.is_some() || self.entry.hung_up.is_some() {
+            return None;
+        }
+        let master = self.master.take();
+        let by_terminal = master.as_ref().and_then(|it| tcgetpgrp(it).ok());
+        // Nobody has lent a copy to this entry yet, but the terminal may not have hung up either.
+        let foreground = match by_terminal {
+            Some(group) => Some(group.as_raw_nonzero().get()),
+            None => processes::find(self.entry.leader).map(|leader| leader.foreground),
+        };
+        self.entry.hung_up = Some(HungUp {
+            foreground: foreground.filter(|group| *group > 0).unwrap_or(0),
+            at: ticks::now(),
+        });
+        master
+    }
 }
 
 impl Programs {
@@ -82,15 +117,22 @@ impl Programs {
             .collect()
     }
 
-    /// Adds one that was started; false if its connection has closed meanwhile.
-    pub(crate) fn add(&self, entry: &Entry, holder: Connection, place: Option<Place>) -> bool {
-        let (handle, session) = (entry.handle, entry.session());
+    /// Adds one that was started, with a copy of its terminal's other end; false if its connection has
+    /// closed meanwhile.
+    pub(crate) fn add(
+        &self,
+        entry: Entry,
+        holder: Connection,
+        (place, master): (Option<Place>, Option<OwnedFd>),
+    ) -> bool {
+        let handle = entry.handle;
         let mut state = self.lock();
         if !state.connections.contains(&holder) {
             return false;
         }
         let program = Program {
-            session,
+            entry,
+            master,
             holder: Some(holder),
             has_ended: false,
             place,
@@ -113,10 +155,44 @@ impl Programs {
     pub(crate) fn of(&self, handle: Handle, holder: Connection) -> Option<Session> {
         let state = self.lock();
         let program = state.programs.get(&handle);
-        Some(program.filter(|it| it.holder == Some(holder))?.session)
+        let program = program.filter(|it| it.holder == Some(holder))?;
+        Some(program.entry.session())
     }
 
-    /// Its leader has ended. What it has left may still have to be hung up, unless a terminal did that.
+    /// The same of one that is to be hung up. Its terminal is by then.
+    pub(crate) fn hang_up(&self, handle: Handle, holder: Connection) -> Option<Session> {
+        let mut state = self.lock();
+        let program = state.programs.get_mut(&handle);
+        let program = program.filter(|it| it.holder == Some(holder))?;
+        let master = program.hang_up();
+        self.update(&program.entry);
+        let session = program.entry.session();
+        drop(state);
+        drop(master);
+        Some(session)
+    }
+
+    /// Keeps a copy of the other end of a program's terminal; false if it needs none.
+    pub(crate) fn lend(&self, handle: Handle, holder: Connection, master: OwnedFd) -> bool {
+        let mut state = self.lock();
+        let program = state.programs.get_mut(&handle);
+        let program = program.filter(|it| it.holder == Some(holder) && it.needs_master());
+        match program {
+            Some(program) => program.master = Some(master),
+            None => return false,
+        }
+        true
+    }
+
+    /// Writes down for the next entry that a terminal has hung up.
+    fn update(&self, entry: &Entry) {
+        if let (Some(journal), Some(_)) = (&self.journal, entry.hung_up) {
+            journal.update(entry.clone());
+        }
+    }
+
+    /// Its leader has ended. What it has left may still have to be hung up, but for a terminal's: the
+    /// kernel has done that at the leader's end. If it ended by the hang-up, the rest has its grace.
     pub(crate) fn ended(&self, handle: Handle, status: Option<Status>) {
         let mut state = self.lock();
         let Some(program) = state.programs.get_mut(&handle) else {
@@ -126,13 +202,21 @@ impl Programs {
         if let Some(holder) = program.holder {
             self.outbox.tell(holder, Message::Ended { handle, status });
         }
-        if program.holder.is_none() || program.session.pipes.is_none() {
-            state.programs.remove(&handle);
+        let is_hung_up = program.entry.hung_up.is_some();
+        let over = if program.holder.is_none() {
+            // It is out of the journal once it is released, or its hang-up is over.
+            state.programs.remove(&handle)
+        } else if program.entry.pipes.is_none() && !is_hung_up {
             self.forget(handle);
+            state.programs.remove(&handle)
         } else {
             // What its user may start at a time is no more than what runs.
             program.place = None;
-        }
+            None
+        };
+        drop(state);
+        // A terminal is closed while nobody waits.
+        drop(over);
     }
 
     /// Nothing of it is to be hung up any more. A leader that has not ended still has its place.
@@ -145,10 +229,13 @@ impl Programs {
             return;
         }
         program.holder = None;
+        let master = program.master.take();
         self.forget(handle);
         if program.has_ended {
             state.programs.remove(&handle);
         }
+        drop(state);
+        drop(master);
     }
 
     /// Waits for a bounded time until the journal knows of all ends.
@@ -172,12 +259,15 @@ impl Programs {
             .programs
             .iter_mut()
             .filter(|(_, it)| it.holder == Some(connection));
+        let mut masters = Vec::new();
         let sessions = held.map(|(handle, program)| {
             program.holder = None;
-            (*handle, program.session)
+            masters.extend(program.hang_up());
+            self.update(&program.entry);
+            (*handle, program.entry.session())
         });
         let sessions = sessions.collect();
-        self.begin(&mut state, sessions)
+        self.begin(&mut state, sessions, masters)
     }
 
     /// What is to be hung up because no agent holds it.
@@ -187,13 +277,21 @@ impl Programs {
         let sessions = orphans
             .map(|(handle, entry)| (handle, entry.session()))
             .collect();
-        self.begin(&mut state, sessions)
+        self.begin(&mut state, sessions, Vec::new())
     }
 
-    fn begin(self: &Arc<Self>, state: &mut State, sessions: Vec<(Handle, Session)>) -> HangUp {
+    fn begin(
+        self: &Arc<Self>,
+        state: &mut State,
+        sessions: Vec<(Handle, Session)>,
+        masters: Vec<OwnedFd>,
+    ) -> HangUp {
         state.hangups += 1;
-        let programs = self.clone();
-        HangUp { programs, sessions }
+        HangUp {
+            programs: self.clone(),
+            sessions,
+            masters,
+        }
     }
 
     /// Whether nobody is connected and nothing is left to be hung up.

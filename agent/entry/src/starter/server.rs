@@ -179,6 +179,18 @@ impl Server {
             Action::Hold { handles, .. } => self.hold(connection, number, &handles),
             Action::Start(start) => self.start(connection, number, start, beside),
             Action::Signal { handle, signal } => send(handle, What::Signal(signal)),
+            Action::Lend { handle } => {
+                let master = beside.into_iter().next();
+                let lent = master.is_some_and(|it| programs.lend(handle, connection, it));
+                match lent {
+                    true => outbox.answer(connection, number, Answer::Lent),
+                    false => outbox.refuse(connection, number, Reason::NoProgram),
+                }
+            }
+            Action::HangUp { handle } => match programs.hang_up(handle, connection) {
+                Some(session) => self.signals.send(connection, number, session, What::HangUp),
+                None => outbox.refuse(connection, number, Reason::NoProgram),
+            },
             Action::Kill { handle } => send(handle, What::Kill),
             Action::Release { handle } => {
                 programs.release(handle, connection);
@@ -194,7 +206,7 @@ impl Server {
         let held = programs.orphans(handles);
         let handles = held.iter().map(|entry| entry.handle).collect();
         for entry in &held {
-            programs.add(entry, connection, None);
+            programs.add(entry.clone(), connection, (None, None));
         }
         let answer = Answer::Held { handles };
         self.context.outbox.answer(connection, number, answer);

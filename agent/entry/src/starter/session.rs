@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
 
 use podgate_node_entry::protocol::Process;
 
@@ -21,6 +22,18 @@ pub(crate) struct Session {
     pub(crate) leader: Process,
     /// The numbers of the pipes that it was given; none with a terminal.
     pub(crate) pipes: Option<[u64; 3]>,
+    /// Set once its terminal has hung up.
+    pub(crate) hung_up: Option<HungUp>,
+}
+
+/// A terminal that has hung up. The kernel shows no foreground of it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HungUp {
+    /// The group that was in its foreground; 0 if there was none.
+    pub(crate) foreground: i32,
+    /// When, in clock ticks since boot.
+    pub(crate) at: u64,
 }
 
 impl Session {
@@ -40,7 +53,7 @@ impl Session {
         })
     }
 
-    /// As a terminal that hangs up: once. What a handler starts is not signalled.
+    /// Signals as a terminal that hangs up does: once. What a handler starts is not signalled.
     pub(crate) fn hang_up(&self) -> usize {
         self.send(&[Signal::HUP, Signal::CONT], 1, Self::foreground)
     }
@@ -53,6 +66,12 @@ impl Session {
     /// Whether there is anything to hang up among all processes of the node.
     pub(crate) fn is_over(&self, all: &[Stat]) -> bool {
         self.foreground(&self.members(all)).is_empty()
+    }
+
+    /// How many processes there are to hang up.
+    pub(crate) fn left(&self) -> usize {
+        let all: Vec<Stat> = processes::all().collect();
+        self.foreground(&self.members(&all)).len()
     }
 
     fn members(&self, all: &[Stat]) -> Vec<Stat> {
@@ -69,8 +88,8 @@ impl Session {
     fn foreground(&self, members: &[Stat]) -> Vec<Stat> {
         let leader = members.iter().find(|it| it.process() == self.leader);
         let Some(pipes) = &self.pipes else {
-            let groups = leader.map(|it| [it.group, it.foreground]);
-            let is_in = |it: &&Stat| groups.is_some_and(|groups| groups.contains(&it.group));
+            let groups = self.groups(leader, members);
+            let is_in = |it: &&Stat| groups.contains(&it.group);
             return members.iter().filter(is_in).copied().collect();
         };
         let detached: HashSet<i32> = members
@@ -100,6 +119,21 @@ impl Session {
         } else {
             Vec::new()
         }
+    }
+
+    /// With a terminal, the groups that end with the session. Without its leader, only a process that
+    /// is older than the hang-up shows that the session's number still is this one's: it has kept the
+    /// number in use since.
+    fn groups(&self, leader: Option<&Stat>, members: &[Stat]) -> Vec<i32> {
+        let mut groups: Vec<i32> = leader
+            .map(|it| vec![it.group, it.foreground])
+            .unwrap_or_default();
+        if let Some(hung_up) = self.hung_up
+            && (leader.is_some() || members.iter().any(|it| it.start_time <= hung_up.at))
+        {
+            groups.extend([self.leader.pid, hung_up.foreground]);
+        }
+        groups
     }
 
     /// Sends signals once to each process that is wanted, until a look finds no other.
@@ -214,6 +248,7 @@ mod tests {
             session: Session {
                 leader,
                 pipes: Some(pipes),
+                hung_up: None,
             },
             lines,
             _input: input,
@@ -271,6 +306,49 @@ mod tests {
             ..run.session
         };
         assert_eq!(other.kill(), 0);
+    }
+
+    #[test]
+    fn a_terminals_foreground_is_known_after_it_has_hung_up_as_long_as_its_session_is() {
+        let leader = Process {
+            pid: 10,
+            start_time: 100,
+        };
+        let stat = |pid, group, start_time| Stat {
+            pid,
+            state: b'S',
+            parent: 1,
+            group,
+            session: 10,
+            terminal: 0,
+            foreground: -1,
+            start_time,
+        };
+        let hung_up = Some(HungUp {
+            foreground: 20,
+            at: 200,
+        });
+        let session = |hung_up| Session {
+            leader,
+            pipes: None,
+            hung_up,
+        };
+        let check = |hung_up, all: &[Stat], expect: &[i32]| {
+            let session = session(hung_up);
+            let found = session.foreground(&session.members(all));
+            let found: Vec<i32> = found.iter().map(|it| it.pid).collect();
+            assert_eq!(found, expect, "{all:?}");
+        };
+        let (shell, job, forked) = (stat(10, 10, 100), stat(20, 20, 150), stat(21, 20, 250));
+        let (background, older) = (stat(30, 30, 150), stat(10, 10, 90));
+        check(hung_up, &[shell, job, forked, background], &[10, 20, 21]);
+        check(None, &[shell, job, background], &[10]);
+        check(hung_up, &[job, forked, background], &[20, 21]);
+        check(hung_up, &[forked, background], &[21]);
+        check(None, &[job, background], &[]);
+        // Nothing from before the hang-up is left, so the number may be another session's by now.
+        check(hung_up, &[forked], &[]);
+        check(hung_up, &[older], &[]);
     }
 
     #[test]

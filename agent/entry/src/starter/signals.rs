@@ -20,6 +20,8 @@ const MOST: usize = 1024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum What {
     Signal(Named),
+    /// A terminal has hung up by its closing.
+    HangUp,
     Kill,
 }
 
@@ -66,6 +68,8 @@ fn serve(queue: &Receiver<Job>, outbox: &Outbox) {
         let processes = match job.what {
             What::Signal(Named::Hup) => job.session.hang_up(),
             What::Signal(named) => job.session.signal(number(named)),
+            What::HangUp if job.session.pipes.is_none() => job.session.left(),
+            What::HangUp => job.session.hang_up(),
             What::Kill => job.session.kill(),
         };
         outbox.answer(job.connection, job.number, Answer::Reached { processes });

@@ -81,15 +81,15 @@ pub(crate) fn serve(context: &Arc<Context>, connection: Connection, number: u64,
         user,
         leader: begun.leader,
         pipes: begun.pipes,
+        hung_up: None,
     };
     let entry = context.programs.note(entry);
-    let cloned = begun.pidfd.try_clone();
-    let watched =
-        cloned.as_ref().is_ok() && context.programs.add(&entry, connection, Some(begun.place));
-    let Ok(pidfd) = cloned else {
+    let master = begun.master.as_ref().map(OwnedFd::try_clone).transpose();
+    let (Ok(pidfd), Ok(master)) = (begun.pidfd.try_clone(), master) else {
         return give_up(context, connection, number, handle);
     };
-    if !watched {
+    let held = (Some(begun.place), master);
+    if !context.programs.add(entry, connection, held) {
         return give_up(context, connection, number, handle);
     }
     let answer = Answer::Started {

@@ -108,7 +108,10 @@ impl Begun {
         }
         let streams = match self.ends {
             Ends::Pipes(pipes) => pipes::streams(pipes, ending, remark),
-            Ends::Terminal(master) => terminal::streams(master, ending, remark),
+            Ends::Terminal(master) => terminal::watched(master).map(|master| {
+                program.lend(&master);
+                terminal::streams(master, ending, remark)
+            }),
         };
         let streams = streams.map_err(|error| not_started(error.into()))?;
         Ok(Went::Runs(streams, program))

@@ -1,11 +1,14 @@
 //! A program that the node entry has started: signalled and hung up by its parent and its terminal, as
 //! under sshd.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use podgate_helper::protocol::Signal;
 use podgate_helper::ticks;
 use podgate_node_entry::reason::Reason;
 
+use super::descriptor::Watched;
 use crate::node_entry::{self, Program};
 use crate::runtime::running::{Error, Running};
 use crate::runtime::trace::{HangUp, Trace, direct};
@@ -23,6 +26,13 @@ impl DirectProgram {
         Self {
             program: Some(program),
             terminal,
+        }
+    }
+
+    /// Lends the other end of its terminal to the node entry, should that start anew.
+    pub(super) fn lend(&self, master: &Arc<Watched>) {
+        if let Some(program) = &self.program {
+            program.lend(master);
         }
     }
 
@@ -65,17 +75,22 @@ impl Running for DirectProgram {
         Ok(())
     }
 
-    /// A terminal hangs up by its closing. Pipes stay, so that what a program still writes is taken.
+    /// A terminal hangs up once both its master and the entry's copy of that are closed. Pipes stay, so
+    /// that what a program still writes is taken.
     async fn hang_up(&mut self, streams: &mut Option<Streams>) -> Result<Option<HangUp>, Error> {
         let Some(program) = &self.program else {
             return Ok(None);
         };
         if self.terminal {
             drop(streams.take());
-            return Ok(Some(Self::hung_up()));
         }
-        let processes = reached(program.signal(Signal::Hup).await)?;
-        Ok((processes > 0).then(Self::hung_up))
+        let left = match program.hang_up().await {
+            Err(node_entry::Error::Refused(Reason::NoProgram)) => false,
+            // What a terminal leaves may be forking, and not be found by one look.
+            Ok(left) => left > 0 || self.terminal,
+            Err(error) => return Err(Error::Failed(Box::new(error))),
+        };
+        Ok(left.then(Self::hung_up))
     }
 
     async fn kill(&mut self, _: &HangUp) -> Result<bool, Error> {

@@ -12,7 +12,7 @@ use podgate_node_entry::status::Status;
 use tokio::io::Interest;
 use tokio::time::sleep;
 
-use super::descriptor::{Read, Room, Watched, watched};
+use super::descriptor::{self, Read, Room, Watched};
 use super::input::Input;
 use super::output::{Ending, Error, lost};
 use crate::streams::{self, Event, Lost, Streams};
@@ -23,13 +23,18 @@ const MAX_REST: usize = 256 * 1024;
 /// How often a terminal is looked at that nobody has open: its leader may open it again.
 const CLOSED: Duration = Duration::from_secs(1);
 
+/// A terminal's master, for reading and writing.
+pub(super) fn watched(master: OwnedFd) -> io::Result<Arc<Watched>> {
+    let both = Interest::READABLE | Interest::WRITABLE;
+    Ok(Arc::new(descriptor::watched(master, both)?))
+}
+
 /// Both ends of a program on the terminal of this master. The remark comes first.
 pub(super) fn streams(
-    master: OwnedFd,
+    master: Arc<Watched>,
     ending: Ending,
     remark: Option<&'static str>,
-) -> io::Result<Streams> {
-    let master = Arc::new(watched(master, Interest::READABLE | Interest::WRITABLE)?);
+) -> Streams {
     let output = Output {
         first: remark.map(|text| Bytes::from_static(text.as_bytes())),
         master: Arc::clone(&master),
@@ -38,10 +43,10 @@ pub(super) fn streams(
         ended: None,
         is_closed: false,
     };
-    Ok(Streams {
+    Streams {
         input: Box::new(Input::terminal(master)),
         output: Box::new(output),
-    })
+    }
 }
 
 struct Output {
