@@ -158,6 +158,41 @@ fn chunks(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_gone_is_made_again_by_whoever_may() {
+    let (stand, dir) = stand("  rules: [{record: bestEffort}]\n").await;
+    for command in ["exit 3", "seq 20"] {
+        stand.client.run(&[], "demo", command).await.unwrap();
+    }
+    let before = list(&stand.client, 2).await;
+    std::fs::remove_dir_all(dir.path().join("store/index")).unwrap();
+    let (status, lines, error) = ask(&stand.client, "recordings").await;
+    assert_eq!((status, lines.as_str()), (Some(0), ""), "{error}");
+    let bo = stand.add_user("bo").await.unwrap();
+    // Who may not learns nothing of the namespaces.
+    let reindex = "reindex --since 2d";
+    let answer = ask(&bo, reindex).await;
+    assert_eq!(answer, (Some(0), String::new(), String::new()));
+    let (status, lines, error) = ask(&stand.client, reindex).await;
+    assert_eq!(status, Some(0), "{error}");
+    assert!(
+        lines.contains(" default: 2 made, 0 unreadable\n"),
+        "{lines}"
+    );
+    assert_eq!(list(&stand.client, 2).await, before);
+
+    // What is there stays; what cannot be read is told.
+    let chunk = chunks(&dir.path().join("store/recordings")).remove(0);
+    std::fs::remove_dir_all(dir.path().join("store/index")).unwrap();
+    std::fs::write(chunk, "no chunk").unwrap();
+    for made in [1, 0] {
+        let (status, lines, _) = ask(&stand.client, reindex).await;
+        assert_eq!(status, Some(1), "{lines}");
+        let expect = format!(" default: {made} made, 1 unreadable\n");
+        assert!(lines.contains(&expect), "{lines}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_running_session_is_followed_and_one_of_a_killed_frontdoor_is_right_up_to_its_end() {
     let (mut stand, _dir) = stand("  rules: [{record: bestEffort}]\n").await;
     let mut ssh = stand.client.ssh(&[], "demo");

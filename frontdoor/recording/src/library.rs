@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::chunk;
 use crate::index::{self, Entry};
 use crate::name::{self, Id, Indexed, pod_part, user_hash};
+use crate::rebuild::{Rebuilt, rebuild};
 use crate::store::{Error, Store};
 
 /// Days that a list looks back at most.
@@ -98,6 +99,20 @@ impl Library {
             Ok(folders.into_iter().flatten().collect())
         })
         .await
+    }
+
+    /// The namespaces that have recordings of a day, whether or not these are in the index.
+    pub async fn recorded(&self, day: Date) -> Result<Vec<String>, Error> {
+        let store = self.store.clone();
+        self.run(async move { store.folders(&name::recorded(day)).await })
+            .await
+    }
+
+    /// Makes the index objects that a day and a namespace lack.
+    pub async fn rebuild(&self, day: Date, namespace: String) -> Result<Rebuilt, Error> {
+        let store = self.store.clone();
+        self.run(async move { rebuild(&store, day, &namespace).await })
+            .await
     }
 
     /// The recordings of these days and namespaces that fit, newest first.
@@ -239,3 +254,6 @@ impl Reader {
         Ok(object)
     }
 }
+
+#[cfg(test)]
+mod tests;

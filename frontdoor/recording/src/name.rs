@@ -85,6 +85,16 @@ pub(crate) fn chunk(day: Date, namespace: &str, id: &Id, number: u32) -> String 
     format!("{CHUNKS}/{day}/{namespace}/{id}/{number:08}")
 }
 
+/// A namespace's recordings of a day.
+pub(crate) fn chunks(day: Date, namespace: &str) -> String {
+    format!("{}/{namespace}", recorded(day))
+}
+
+/// A day's recordings, by namespace.
+pub(crate) fn recorded(day: Date) -> String {
+    format!("{CHUNKS}/{day}")
+}
+
 /// A day's index, by namespace.
 pub(crate) fn day(day: Date) -> String {
     format!("{INDEX}/{day}")

@@ -31,7 +31,7 @@ pub(super) async fn stand(rules: &str) -> (Stand, TempDir) {
     };
     let stand = Stand::embedded(changes).await.unwrap();
     let enter = rule(&["create"], &[""], &["pods/exec"]);
-    let see = rule(&["list", "get"], &["podgate.io"], &["recordings"]);
+    let see = rule(&["list", "get", "update"], &["podgate.io"], &["recordings"]);
     let rbac = Rbac::default()
         .cluster_role("enter", &[enter])
         .cluster_role("see", &[see])
