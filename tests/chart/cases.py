@@ -29,6 +29,10 @@ MODES = {
 # A CA of users that is no desk's.
 OWN_CA = {"config": {"authn": {"certificates": [{"authorities": "/etc/podgate/site/ca.pub"}]}}}
 
+RULES = [{"record": "strict", "where": {"namespaces": ["prod"]}}, {"record": "bestEffort", "input": True}]
+BUCKET = {"store": "s3://bucket/podgate", "options": {"region": "eu-central-1"}, "rules": RULES}
+READERS = [{"kind": "Group", "name": "auditors", "apiGroup": "rbac.authorization.k8s.io"}]
+
 # Switches that change one place: each by itself.
 SWITCHES = {
     "names": {"nameOverride": "gate", "image": {"registry": "images.example", "tag": "1", "pullSecrets": ["pull"]}},
@@ -115,6 +119,17 @@ SWITCHES = {
         },
         "signer": DESK,
     },
+    # The configurations of all these are checked, and --check asks the store: a bucket is among the claims.
+    "recordings in a folder": {
+        "recordings": {
+            "store": "file:///var/lib/podgate/recordings",
+            "rules": RULES,
+            "config": {"strictSeconds": 30, "breakGlass": ["oncall"]},
+            "volume": {"persistentVolumeClaim": {"claimName": "recordings"}},
+            "spool": {"volume": {"persistentVolumeClaim": {"claimName": "spool"}}, "bytes": 33554432},
+            "readers": READERS,
+        }
+    },
     "host certificates": {"signer": HOSTS},
     "monitor": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
     "test": {"test": {"publicKey": KEY, "keySecret": "podgate-test"}},
@@ -199,6 +214,38 @@ CLAIMS = [
         "frontdoor/configmap.yaml",
         ["- authorities: /etc/podgate/site/ca.pub", "!user_ca.pub"],
     ),
+    (
+        {"recordings": BUCKET | {"config": {"strictSeconds": 30}}},
+        "frontdoor/configmap.yaml",
+        [
+            "store: s3://bucket/podgate strictSeconds: 30",
+            "options: region: eu-central-1",
+            "spoolFolder: /var/lib/podgate/spool spoolFolderBytes: 1073741824",
+        ],
+    ),
+    (
+        {"recordings": BUCKET | {"credentialsSecret": "store"}},
+        "frontdoor/deployment.yaml",
+        ["envFrom: # For the recordings' store. - secretRef: name: store", "name: recordings-spool emptyDir: {}", "!- name: recordings "],
+    ),
+    ({"recordings": {"credentialsSecret": "store"}}, "frontdoor/deployment.yaml", ["!envFrom", "!recordings"]),
+    (
+        {"recordings": BUCKET | {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:x"}}},
+        "frontdoor/serviceaccount.yaml",
+        ["annotations: eks.amazonaws.com/role-arn: arn:x"],
+    ),
+    (
+        {"recordings": BUCKET, "networkPolicy": {"recordingsStore": {"cidrs": ["192.0.2.0/24"], "ports": [9000]}}},
+        "frontdoor/networkpolicy.yaml",
+        ["# The recordings' store. - ports: - port: 9000 protocol: TCP to: - ipBlock: cidr: 192.0.2.0/24"],
+    ),
+    ({}, "frontdoor/networkpolicy.yaml", ["!recordings"]),
+    ({"recordings": BUCKET}, "frontdoor/recordings.yaml", ["resources: [recordings] verbs: [list, get]", "!Binding"]),
+    (
+        {"recordings": BUCKET | {"readers": READERS}},
+        "frontdoor/recordings.yaml",
+        ["kind: ClusterRoleBinding", "kind: Group name: auditors"],
+    ),
     ({"signer": DESK}, "frontdoor/configmap.yaml", ["- authorities: /etc/podgate/user-ca/user_ca.pub"]),
     ({"signer": HOSTS}, "signer/configmap.yaml", ["names: - ssh.example.com - 192.0.2.7", "name: podgate-host-ca"]),
     ({"signer": HOSTS}, "signer/rbac.yaml", ["resourceNames: [podgate-host-ca]"]),
@@ -227,6 +274,14 @@ REFUSED = [
     ({"signer": {"config": {"listen": "0.0.0.0:443"}}}, "signer.port"),
     ({"agent": {"config": {"runtime": "direct"}}}, "set agent.runtime"),
     ({"agent": {"config": {"nodeEntry": "/run/entry.sock"}}}, "set nodeEntry.enabled"),
+    ({"frontdoor": {"config": {"recordings": {}}}}, "set recordings.store"),
+    ({"recordings": BUCKET | {"config": {"rules": []}}}, "set recordings.rules"),
+    ({"recordings": BUCKET | {"rules": []}}, "rules"),
+    # What `off` without quotes is in a file of values.
+    ({"recordings": BUCKET | {"rules": [{"record": False}]}}, "record"),
+    ({"recordings": BUCKET | {"store": "file:///var/lib/podgate/recordings"}}, "volume"),
+    ({"recordings": BUCKET | {"store": "file:///tmp"}}, "store"),
+    ({"recordings": BUCKET | {"spool": {"bytes": 1}}}, "bytes"),
     ({"agent": {"maxUnavailable": "10%"}}, "agent.maxSurge"),
     ({"agent": {"maxSurge": 0}}, "agent.maxSurge"),
     ({"agent": {"runtime": "shim"}}, "runtime"),
