@@ -54,4 +54,5 @@ mod store;
 mod target;
 mod targets;
 mod unread;
+mod upgrade;
 mod worker;
