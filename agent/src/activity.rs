@@ -1,11 +1,13 @@
 //! What a session runs in its container: a program, or a worker that serves files. Where no worker can
 //! serve, the image's own programs do, for those who may run them.
 
+use std::time::Instant;
+
 use podgate_proto::v1::{Exec, WorkingDirectory};
 
-use crate::files::{self, FilesRequest, NoWorker, OrMissing, Worker, Workers};
+use crate::files::{self, FilesRequest, NoWorker, OrMissing, Throttles, Worker, Workers};
 use crate::grant::Granted;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RunningWorker};
 use crate::node_entry;
 use crate::program::{FailedStart, Handle, NotStarted, Program, ProgramSupervisor, Programs};
 use crate::refusal::Refusal;
@@ -17,7 +19,7 @@ const WORKERS: &str = "direct";
 /// What a session runs.
 pub(crate) enum Activity {
     Program(Program),
-    Worker(Worker, ProgramSupervisor),
+    Worker(Worker, ProgramSupervisor, RunningWorker),
 }
 
 /// Why it runs nothing, and what may be left of the start.
@@ -36,6 +38,7 @@ pub(crate) enum Attendant<'a> {
 pub(crate) struct Starts<'a> {
     pub(crate) programs: &'a Programs,
     pub(crate) workers: Option<&'a Workers>,
+    pub(crate) throttles: &'a Throttles,
     pub(crate) metrics: &'a Metrics,
 }
 
@@ -55,7 +58,7 @@ impl Activity {
                 let supervisor = handle.supervisor();
                 (streams, supervisor, Attendant::Program(handle))
             }
-            Self::Worker(Worker { streams, program }, supervisor) => {
+            Self::Worker(Worker { streams, program }, supervisor, _) => {
                 let attendant = Attendant::Worker(program, supervisor.clone());
                 (streams, supervisor.clone(), attendant)
             }
@@ -68,7 +71,7 @@ impl Activity {
             Self::Program(program) if is_over => program.ended(),
             Self::Program(program) => program.hang_up().await,
             Self::Worker(..) if is_over => {}
-            Self::Worker(worker, _) => worker.end().await,
+            Self::Worker(worker, ..) => worker.end().await,
         }
     }
 }
@@ -107,13 +110,35 @@ impl Starts<'_> {
             })
     }
 
-    /// Starts what serves files.
+    /// Starts what serves files, at the rates that this user may have.
     pub(crate) async fn files(
+        &self,
+        granted: &Granted,
+        who: (&str, &str),
+        request: (&FilesRequest, WorkingDirectory),
+    ) -> Result<Activity, NoActivity> {
+        let activity = self.server(granted, who, request).await?;
+        let throttles = self.throttles.session(who.0);
+        let throttled = |streams| files::throttled(streams, throttles, &self.metrics.throttled);
+        Ok(match activity {
+            Activity::Program(mut program) => {
+                program.streams = throttled(program.streams);
+                Activity::Program(program)
+            }
+            Activity::Worker(mut worker, supervisor, counted) => {
+                worker.streams = throttled(worker.streams);
+                Activity::Worker(worker, supervisor, counted)
+            }
+        })
+    }
+
+    async fn server(
         &self,
         granted: &Granted,
         (user, session): (&str, &str),
         (files, folder): (&FilesRequest, WorkingDirectory),
     ) -> Result<Activity, NoActivity> {
+        let begun = Instant::now();
         let started = match self.workers {
             Some(workers) => workers.start(granted, user, files, folder).await,
             None => Err(NoWorker::None),
@@ -130,7 +155,9 @@ impl Starts<'_> {
             .inc();
         let error = match started {
             Ok(worker) => {
-                return Ok(Activity::Worker(worker, self.programs.watch(granted)));
+                let counted = self.metrics.workers.started(begun.elapsed());
+                let supervisor = self.programs.watch(granted);
+                return Ok(Activity::Worker(worker, supervisor, counted));
             }
             Err(error) => error,
         };

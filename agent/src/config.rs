@@ -12,6 +12,7 @@ use podgate_process::config::{Configuration, Error, Invalid, read};
 use podgate_process::{admin, audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
+use crate::files::TransferRates;
 use crate::grant::Deny;
 use crate::quotas::Most;
 
@@ -38,6 +39,7 @@ pub struct Config {
     pub(crate) sessions: Most,
     /// How many may serve files.
     pub(crate) transfers: Most,
+    pub(crate) transfer_rates: TransferRates,
     /// How many may be connections to the pods' ports.
     pub(crate) forwards: Most,
     /// How many requests for a session may wait to become one.
@@ -129,6 +131,8 @@ struct File {
     #[serde(default = "default_transfers")]
     transfers: NonZeroU16,
     transfers_per_user: Option<NonZeroU16>,
+    #[serde(default)]
+    transfer_rates: TransferRates,
     #[serde(default = "default_forwards")]
     forwards: NonZeroU16,
     forwards_per_user: Option<NonZeroU16>,
@@ -225,6 +229,7 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
             (file.transfers_per_user, TRANSFERS_PER_USER),
             "transfersPerUser",
         )?,
+        transfer_rates: file.transfer_rates,
         forwards: most(
             file.forwards,
             (file.forwards_per_user, FORWARDS_PER_USER),
@@ -337,6 +342,7 @@ mod tests {
         check("forwards: 4000", "forwards: 0", "forwards");
         check("forwardsPerUser: 2000", "forwardsPerUser: 0", "PerUser");
         check("transfersPerUser: 100", "transfersPerUser: 0", "PerUser");
+        check("    perUser: 100000000", "    perUser: 0", "transferRates");
         check("drainSeconds: 30", "drainSeconds: soon", "drainSeconds");
         check("  level: info ", "  level: a=b=c", "log: ");
     }

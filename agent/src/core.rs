@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::config::{Choice as Chosen, Config};
-use crate::files::Workers;
+use crate::files::{Throttles, Workers};
 use crate::forward::Forwards;
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
@@ -86,6 +86,7 @@ impl Core {
                 config.forwards,
                 config.openings,
             ),
+            throttles: Throttles::new(&config.transfer_rates),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),

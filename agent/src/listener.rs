@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_process::connection_slots::{ConnectionSlot, Ended};
+use podgate_process::link::LinkStream;
 use podgate_process::mtls::{self, FRONTDOOR_NAME, Identity};
 use podgate_proto::limits;
 use podgate_proto::v1::agent_server::AgentServer;
-use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -127,11 +127,8 @@ pub(crate) async fn serve(
 async fn handshake(
     connection: std::net::TcpStream,
     identity: &Identity,
-) -> Result<TlsStream<TcpStream>, Error> {
-    let tcp = TcpStream::from_std(connection)?;
-    tcp.set_nodelay(true)?;
-    // A socket that cannot have it still works.
-    let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(limits::NOT_SENT);
+) -> Result<TlsStream<LinkStream<TcpStream>>, Error> {
+    let tcp = LinkStream::new(TcpStream::from_std(connection)?)?;
     let stream = TlsAcceptor::from(identity.server().await?)
         .accept(tcp)
         .await?;

@@ -33,6 +33,9 @@ pub(crate) struct Metrics {
     pub refused: Family<Limit, Counter>,
     /// What serves files, by what it is.
     pub file_servers: Outcomes,
+    pub workers: WorkerMetrics,
+    /// How long files waited for their rates.
+    pub throttled: Throttled,
     pub helper: HelperMetrics,
     pub audit_events: Outcomes,
     /// Sessions that are not in the journal.
@@ -105,6 +108,42 @@ impl StartMetrics {
 
 fn start_buckets() -> Histogram {
     Histogram::new(exponential_buckets(0.005, 2.0, 12))
+}
+
+/// The workers that serve files.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerMetrics {
+    active: Gauge,
+    start_seconds: Histogram,
+}
+
+/// Counts as a running worker until it is dropped.
+#[derive(Debug)]
+pub(crate) struct RunningWorker(Gauge);
+
+impl WorkerMetrics {
+    /// Counts a worker that has started.
+    pub(crate) fn started(&self, after: Duration) -> RunningWorker {
+        self.start_seconds.observe(after.as_secs_f64());
+        self.active.inc();
+        RunningWorker(self.active.clone())
+    }
+}
+
+impl Drop for RunningWorker {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Seconds.
+pub(crate) type Waited = Counter<f64, AtomicU64>;
+
+/// How long files have waited for their rates, all together.
+#[derive(Debug, Clone)]
+pub(crate) struct Throttled {
+    pub upload: Waited,
+    pub download: Waited,
 }
 
 /// The node helper, as the agent sees it.
@@ -190,6 +229,27 @@ impl Metrics {
                 "file_servers",
                 "Starts of what serves files, by outcome: the worker, or the image's own programs",
             ),
+            workers: WorkerMetrics {
+                active: registry.add("workers_active", "Workers that serve files"),
+                start_seconds: registry.put_in(
+                    Unit::Seconds,
+                    "worker_start",
+                    "Time that a worker takes to start",
+                    start_buckets(),
+                ),
+            },
+            throttled: Throttled {
+                upload: registry.add_in(
+                    Unit::Seconds,
+                    "upload_wait",
+                    "Time that files to pods waited for transferRates",
+                ),
+                download: registry.add_in(
+                    Unit::Seconds,
+                    "download_wait",
+                    "Time that files from pods waited for transferRates",
+                ),
+            },
             helper: HelperMetrics {
                 replaced: registry.add(
                     "helper_replaced",

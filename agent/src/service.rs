@@ -28,7 +28,7 @@ use crate::activity::{Activity, NoActivity, Starts};
 use crate::admit::{self, Admitted, Served};
 use crate::answers::{Answers, Held};
 use crate::audit::{AcceptedGrant, Audit, Ended};
-use crate::files::Workers;
+use crate::files::{Throttles, Workers};
 use crate::forward::Forwards;
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
@@ -55,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) audit: Arc<Audit>,
     pub metrics: Arc<Metrics>,
     pub(crate) quotas: Quotas,
+    pub(crate) throttles: Throttles,
     pub(crate) ids: SessionIds,
     /// Every session's task, and every hang-up's.
     pub sessions: TaskTracker,
@@ -342,20 +343,16 @@ impl Service {
         let starts = Starts {
             programs: &self.programs,
             workers: self.workers.as_ref(),
+            throttles: &self.shared.throttles,
             metrics: &self.shared.metrics,
         };
+        let who = (session.user.as_str(), session.id.as_str());
         match served {
             Served::Exec(exec, folder) => {
-                let program =
-                    starts.program(granted, (&session.user, &session.id), (&exec, folder));
+                let program = starts.program(granted, who, (&exec, folder));
                 program.await.map(Activity::Program)
             }
-            Served::Files(files, folder) => {
-                let user = &session.user;
-                starts
-                    .files(granted, (user, &session.id), (&files, folder))
-                    .await
-            }
+            Served::Files(files, folder) => starts.files(granted, who, (&files, folder)).await,
             // `Forwards` carries it.
             Served::Dial(_) => Err(NoActivity {
                 refusal: Refusal::unsupported(),

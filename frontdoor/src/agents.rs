@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
+use podgate_process::link::LinkStream;
 use podgate_process::mtls::{self, Identity};
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::frontdoor_message::Message;
 use podgate_proto::v1::{AgentMessage, FrontdoorMessage, Open, Versions, WorkingDirectory, open};
 use podgate_proto::{limits, shown};
 use rustls::ClientConfig;
-use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -247,13 +247,11 @@ async fn dial(
     address: SocketAddr,
     name: rustls::pki_types::ServerName<'static>,
     config: Arc<ClientConfig>,
-) -> Result<TlsStream<TcpStream>, Dial> {
+) -> Result<TlsStream<LinkStream<TcpStream>>, Dial> {
     let connect = |error| Dial::Connect(Arc::new(error));
     let tls = |error| Dial::Tls(Arc::new(error));
     let tcp = TcpStream::connect(address).await.map_err(connect)?;
-    tcp.set_nodelay(true).map_err(connect)?;
-    // A socket that cannot have it still works.
-    let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(limits::NOT_SENT);
+    let tcp = LinkStream::new(tcp).map_err(connect)?;
     let shaken = TlsConnector::from(config).connect(name.clone(), tcp).await;
     let stream = shaken.map_err(|error| match error.get_ref() {
         Some(cause) if cause.is::<rustls::Error>() => tls(error),

@@ -95,6 +95,7 @@ pub struct Sessions {
     pub accept_env: Vec<String>,
     pub login_shell: bool,
     pub working_directory: WorkingDirectory,
+    pub file_sha256: bool,
 }
 
 /// Files with what users read when they come.
@@ -154,6 +155,8 @@ struct File {
     rules: Vec<rules::File>,
     #[serde(default)]
     audit: audit::File,
+    #[serde(default)]
+    file_sha256: bool,
     recordings: Option<recordings::File>,
     #[serde(default = "default_watch")]
     watch_pods: bool,
@@ -283,6 +286,7 @@ fn check(file: File) -> Result<Config, Invalid> {
             accept_env: file.accept_env,
             login_shell: file.login_shell,
             working_directory: file.working_directory.into(),
+            file_sha256: file.file_sha256,
         },
         greetings: Greetings {
             banner: file.banner,

@@ -119,6 +119,7 @@ impl Core {
 
     fn context(&self, router: Router) -> Context {
         let (reviews, rules) = (Arc::clone(&self.reviews), Arc::clone(&self.rules));
+        let exec_suffices = self.config.forwards.exec_suffices;
         Context {
             host: Arc::clone(&self.host),
             limits: self.config.limits.clone(),
@@ -129,7 +130,7 @@ impl Core {
             greetings: Arc::clone(&self.greetings),
             authenticator: Arc::clone(&self.authenticator),
             recheck: self.config.recheck,
-            authorizer: Authorizer::new(router.client(), reviews, rules),
+            authorizer: Authorizer::new(router.client(), reviews, rules, exec_suffices),
             router,
             agents: Agents::new(Arc::clone(&self.identity), self.config.agents.port),
             audit: Arc::clone(&self.audit),
@@ -150,6 +151,9 @@ impl Core {
         let stale = self.authenticator.stale();
         let stale = i64::try_from(stale).unwrap_or(i64::MAX);
         self.metrics.stale_files.set(stale);
+        let expires = i64::try_from(self.host.expires().unwrap_or(0));
+        let expiry = &self.metrics.host_certificate_expiry;
+        expiry.set(expires.unwrap_or(i64::MAX));
         self.metrics.render()
     }
 

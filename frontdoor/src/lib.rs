@@ -8,6 +8,7 @@ mod audit;
 mod authn;
 mod authz;
 mod core;
+mod file_metrics;
 mod login_name;
 mod login_pressure;
 mod lookups;
@@ -98,7 +99,7 @@ impl Daemon for Frontdoor {
     async fn bind(config: Config, shutdown: Shutdown) -> Result<Self, Error> {
         descriptors::raise();
         let ready = Ready::default();
-        let (identity, enrolment) = config.certificate.clone().open(&ready)?;
+        let (identity, mut enrolment) = config.certificate.clone().open(&ready)?;
         let pods = config.watch_pods;
         let pods = pods.then(|| ready.wait_for("the cluster's pods"));
         let authenticator = Authenticator::load(&config.authn)?;
@@ -110,8 +111,12 @@ impl Daemon for Frontdoor {
             }
         };
         hostkeys::tell(&keys);
-        let certificates = config.host_certificates.clone();
-        let host = HostIdentity::load(keys, certificates, &config.limits)?;
+        let host = if config.host_certificates.is_empty() {
+            let issued = enrolment.certify(hostkeys::public(&keys)?);
+            HostIdentity::certified(keys, issued, &config.limits)
+        } else {
+            HostIdentity::load(keys, config.host_certificates.clone(), &config.limits)?
+        };
         let ssh = (host, Greetings::load(&config.greetings)?);
         let metrics = Arc::new(Metrics::new());
         let audit = Audit::start(&config.audit, metrics.audit_events.clone())?;

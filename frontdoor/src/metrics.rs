@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Unit;
 
+use crate::file_metrics::FileMetrics;
+
 /// All metrics of the frontdoor.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -20,6 +22,7 @@ pub(crate) struct Metrics {
     pub logins: Outcomes,
     /// What limits refused or ended, by the limit.
     pub refused: Family<Limit, Counter>,
+    pub files: FileMetrics,
     /// Connections to the admin address that it had no place for.
     pub refused_connections: RefusedConnections,
     pub sessions_active: Gauge,
@@ -32,6 +35,8 @@ pub(crate) struct Metrics {
     pub pods: Gauge,
     /// Files with users, CAs or revocations that cannot be read now.
     pub stale_files: Gauge,
+    /// When the first of the host certificates expires.
+    pub host_certificate_expiry: Gauge,
     /// Bytes from clients.
     pub input: Counter,
     /// Bytes to clients.
@@ -68,6 +73,7 @@ impl Metrics {
             jumps: registry.add("jumps", "Open connections inside of these (ssh -J)"),
             logins: registry.add("logins", "Logins, by outcome"),
             refused: registry.add("refused", "Refused or ended by a limit, by limit"),
+            files: FileMetrics::new(&mut registry),
             refused_connections: RefusedConnections::new(&mut registry),
             sessions_active: registry.add("sessions_active", "Running sessions"),
             forwards_active: registry.add("forwards_active", "Forwarded connections"),
@@ -78,6 +84,11 @@ impl Metrics {
                 "Look-ups of objects that are too large to be kept, by limit",
             ),
             pods: registry.add("pods", "Pods that the watch knows"),
+            host_certificate_expiry: registry.add_in(
+                Unit::Seconds,
+                "host_certificate_expiry_timestamp",
+                "When the first of the host certificates expires; 0 without one",
+            ),
             stale_files: registry.add(
                 "stale_files",
                 "Files with users, CAs or revocations that cannot be read now",

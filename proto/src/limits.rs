@@ -70,11 +70,24 @@ pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// Sessions on one connection, at the most.
 pub const MAX_STREAMS: u32 = 10_000;
 
-/// A peer that sends nothing for this long is asked for a sign of life …
+/// A peer that sends nothing for this long is asked for a sign of life: its program by HTTP/2, its system
+/// by TCP.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 
-/// … and is taken for lost after this long without one.
-pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A peer whose system acknowledges nothing for this long is taken for lost. A system answers however busy
+/// its processors are.
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(6);
+
+/// Between two looks at a silent peer.
+pub const LISTEN: Duration = Duration::from_secs(2);
+
+/// A peer whose system answers is taken for lost at this many looks in a row without a byte: 30 s. Its
+/// program may be stopped, or get no processor, and loses no session meanwhile.
+pub const SILENT: u32 = 15;
+
+/// The time in which HTTP/2 itself gives up a peer, so long that it never does. It looks at a timer before
+/// it reads what has come, so a busy machine would lose links whose peers have answered.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// The limit for connecting, TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,6 +97,9 @@ pub const ENROL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Bytes of a request for a certificate, at the most.
 pub const MAX_ENROL_REQUEST: usize = 32 * 1024;
+
+/// Host keys that the signer certifies for a frontdoor at once.
+pub const MAX_HOST_KEYS: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ FILES = {
     "mode": "files",
     "files": {"frontdoorSecret": "frontdoor-tls", "agentSecret": "agents-tls"},
 }
+HOSTS = {"hostCertificates": {"names": ["ssh.example.com", "192.0.2.7"]}}
 DESK = {"desk": {"enabled": True, "tlsSecret": "desk-tls"}}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB2kXc6Dzw7HtAQ2YUJAQ1QvCbCNZGSGrS1aWQT9AkVS"
 
@@ -114,6 +115,7 @@ SWITCHES = {
         },
         "signer": DESK,
     },
+    "host certificates": {"signer": HOSTS},
     "monitor": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
     "test": {"test": {"publicKey": KEY, "keySecret": "podgate-test"}},
 }
@@ -198,6 +200,10 @@ CLAIMS = [
         ["- authorities: /etc/podgate/site/ca.pub", "!user_ca.pub"],
     ),
     ({"signer": DESK}, "frontdoor/configmap.yaml", ["- authorities: /etc/podgate/user-ca/user_ca.pub"]),
+    ({"signer": HOSTS}, "signer/configmap.yaml", ["names: - ssh.example.com - 192.0.2.7", "name: podgate-host-ca"]),
+    ({"signer": HOSTS}, "signer/rbac.yaml", ["resourceNames: [podgate-host-ca]"]),
+    ({"signer": HOSTS}, "NOTES.txt", ["@cert-authority ssh.example.com,192.0.2.7 $(", "podgate-ca, podgate-host-ca."]),
+    ({"signer": {}}, "NOTES.txt", ["!cert-authority"]),
     ({"kubelet": {"fineGrainedAuthorization": True}}, "agent/rbac.yaml", ["!resources: [nodes/proxy] verbs: [get]"]),
     ({"kubelet": {"fineGrainedAuthorization": False}}, "agent/rbac.yaml", ["resources: [nodes/proxy] verbs: [get]"]),
     (
@@ -238,6 +244,8 @@ REFUSED = [
     ({"certificates": {"mode": "files"}}, "frontdoorSecret"),
     ({"certificates": {"mode": "files", "files": {"frontdoorSecret": "a"}}}, "agent"),
     ({"signer": {"desk": {"enabled": True}}}, "tlsSecret"),
+    ({"signer": HOSTS, "certificates": FILES}, "certificates.mode enrolment"),
+    ({"signer": {"hostCertificates": {"names": "ssh.example.com"}}}, "names"),
     ({"frontdoor": {"service": {"type": "ExternalName"}}}, "type"),
     ({"frontdoor": {"service": {"port": 70000}}}, "port"),
     ({"frontdoor": {"proxyProtocol": {"from": ["anywhere"]}}}, "from"),

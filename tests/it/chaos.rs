@@ -3,9 +3,11 @@
 //! behind.
 //!
 //! `PODGATE_CHAOS=300` runs it for this many seconds, `PODGATE_CHAOS_SEED=…` repeats the disturbances.
+//! `PODGATE_CHAOS_LIMITS=1` adds containers at their limits of processes and memory, and a full disk of the journal.
 
 mod disk;
 mod disturb;
+mod limits;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -49,7 +51,7 @@ async fn nothing_is_lost_and_nothing_is_left() {
     let mut random = fastrand::Rng::with_seed(seed);
 
     let network = Arc::new(Network::new().unwrap());
-    let disk = Arc::new(disk::Disk::mount());
+    let disk = Arc::new(disk::Disk::for_audit());
     let (agent, frontdoor) = (disk.audit("agent"), disk.audit("frontdoor"));
     let changes = Changes {
         helper: true,
@@ -67,6 +69,12 @@ async fn nothing_is_lost_and_nothing_is_left() {
     ] {
         pods.push(stand.run_pod(spec).await.unwrap());
     }
+    let pods = Arc::new(pods);
+    let limited = limits::Count::default();
+    let limits = number("PODGATE_CHAOS_LIMITS").map(|_| {
+        let journal = disk::Disk::for_journal(&stand.dir().join("journal"));
+        limits::Limits::new(Arc::clone(&pods), journal, limited.clone())
+    });
     let first = stand.client.run(&[], "bb", "exit 3").await.unwrap();
     assert_eq!(first.status.code(), Some(3), "{first:?}");
     let (frontdoor, agent) = (
@@ -78,19 +86,19 @@ async fn nothing_is_lost_and_nothing_is_left() {
     let mut workers = JoinSet::new();
     for _ in 0..WORKERS {
         let (client, random, stop) = (stand.client.clone(), random.fork(), stop.clone());
-        workers.spawn(sessions::run(client, random, stop));
+        workers.spawn(sessions::run(client, random, limited.clone(), stop));
     }
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut disturbed = BTreeMap::new();
-    let mut disturber = disturb::Disturber::new(Arc::clone(&network), disk);
+    let mut disturber = disturb::Disturber::new(Arc::clone(&network), disk, limits);
     while Instant::now() < deadline {
         let what = disturber.disturb(&mut stand, &mut random).await;
         eprintln!("{what}");
         *disturbed.entry(what).or_insert(0) += 1;
         sleep(Duration::from_millis(random.u64(300..2500))).await;
-        disturber.mend(&stand, Instant::now());
+        disturber.mend(&stand, Instant::now()).await;
     }
-    disturber.mend_all(&stand);
+    disturber.mend_all(&stand).await;
     stop.cancel();
 
     let mut ended: BTreeMap<(Kind, &str), u32> = BTreeMap::new();

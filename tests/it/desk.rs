@@ -1,5 +1,6 @@
 //! The desk: a token and a public key become a certificate, by real curl, and ssh logs in with it.
 
+mod hosts;
 mod oidc;
 mod plugin;
 mod refusals;

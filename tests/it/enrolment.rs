@@ -2,6 +2,7 @@
 //! which, how they are renewed, and what holds while the signer is away or its CA is replaced.
 
 mod files;
+mod hosts;
 mod refused;
 mod rotation;
 mod shared;

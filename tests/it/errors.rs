@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use podgate_tests::fixtures::images::Image;
 use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
-use podgate_tests::real::containerd::{ContainerSpec, PodSpec, RunningPod};
+use podgate_tests::real::containerd::{ContainerSpec, PodSpec};
 use podgate_tests::stand_ins::apiserver::ApiFault;
 use podgate_tests::stand_ins::cluster::pod;
 use podgate_tests::stand_ins::kubelet::{ExecFault, Leg, ServerCertificate};
@@ -376,28 +376,13 @@ async fn a_link_lost_in_mid_session_is_said() {
     stand.agent.ended().await.unwrap();
 }
 
-/// A limit of a container's cgroup, by its name in version 1, else in version 2.
-async fn limit(pod: &RunningPod, controller: &str, names: [&str; 2], value: &str) {
-    let pid = pod.pid("app").await.unwrap();
-    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-    let group = |controllers: &str| {
-        let mut lines = groups.lines().map(|line| line.splitn(3, ':'));
-        lines.find_map(|mut line| (line.nth(1)? == controllers).then(|| line.next())?)
-    };
-    let file = match group(controller) {
-        Some(path) => format!("/sys/fs/cgroup/{controller}{path}/{}", names[0]),
-        None => format!("/sys/fs/cgroup{}/{}", group("").unwrap(), names[1]),
-    };
-    std::fs::write(&file, value).unwrap_or_else(|error| panic!("{file}: {error}"));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_at_its_limit_of_processes() {
     let (stand, pods) = Stand::with_shells(Changes::default()).await.unwrap();
     for pod in &pods {
         // The program by which the image sleeps, and one more that can start nothing itself.
-        for most in ["1", "2"] {
-            limit(pod, "pids", ["pids.max"; 2], most).await;
+        for most in [1, 2] {
+            pod.limit_processes("app", Some(most)).await.unwrap();
             for options in [&[][..], &["-tt"]] {
                 let output = stand
                     .client
@@ -417,7 +402,7 @@ async fn a_container_at_its_limit_of_processes() {
                 );
             }
         }
-        limit(pod, "pids", ["pids.max"; 2], "max").await;
+        pod.limit_processes("app", None).await.unwrap();
         let output = stand
             .client
             .run(&[], &pod.name, "echo works")
@@ -430,9 +415,8 @@ async fn a_container_at_its_limit_of_processes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_at_its_limit_of_memory() {
     let (stand, pods) = Stand::with_shells(Changes::default()).await.unwrap();
-    let names = ["memory.limit_in_bytes", "memory.max"];
     for pod in &pods {
-        limit(pod, "memory", names, "16777216").await;
+        pod.limit_memory("app", Some(16 << 20)).await.unwrap();
         // tail holds a line without an end in memory.
         let command = "tail -n 1 /dev/zero";
         let output = stand.client.run(&[], &pod.name, command).await.unwrap();

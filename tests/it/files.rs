@@ -1,7 +1,10 @@
 //! Files by OpenSSH's own clients: SFTP and scp, in pods whose image brings a server of its own, and in
 //! those that have none.
 
+mod clients;
+mod filters;
 mod image;
+mod rates;
 mod rights;
 mod worker;
 

@@ -8,6 +8,7 @@
 mod bounds;
 mod peers;
 mod protocol;
+mod stopped;
 mod strangers;
 mod version_1;
 

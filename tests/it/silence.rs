@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Child;
 use tokio::time::timeout;
 
-/// The link's keepalive gives up after 8 s; a client's, as set here, in less.
+/// A link gives up after 8 s; a client's keepalive, as set here, in less.
 const NOTICED: Duration = Duration::from_secs(15);
 
 struct Silent {

@@ -1,12 +1,15 @@
 //! Login names lead where they say: kinds of containers, the default container, namespaces.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use podgate_tests::fixtures::stand::{Changes, NODE, NODE_IP, Stand};
 use podgate_tests::stand_ins::apiserver::ApiFault;
 use podgate_tests::stand_ins::cluster::pod;
 use podgate_tests::stand_ins::embedded::EmbeddedContainer;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -129,7 +132,7 @@ async fn what_tests_try_does() {
     // As a user sees it: the command's own streams and status.
     let stand = podgate_tests::fixtures::gateway::binary("stand").unwrap();
     let run = |command: &'static str| {
-        let mut process = tokio::process::Command::new(&stand);
+        let mut process = Command::new(&stand);
         process.args(["try", "--", command]);
         async move { process.output().await.unwrap() }
     };
@@ -137,4 +140,37 @@ async fn what_tests_try_does() {
     assert_eq!(output.status.code(), Some(7));
     assert_eq!(output.stdout, b"out\n");
     assert_eq!(run("true").await.status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_of_tests_try_work() {
+    let stand = podgate_tests::fixtures::gateway::binary("stand").unwrap();
+    let mut stand = Command::new(stand);
+    let stand = stand.arg("try").stdout(Stdio::piped()).kill_on_drop(true);
+    let mut stand = stand.spawn().unwrap();
+    let mut lines = BufReader::new(stand.stdout.take().unwrap()).lines();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("here"), "words").unwrap();
+    let mut outputs = Vec::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let words = match line.trim() {
+            line if line.starts_with("ssh ") => format!("{line} cat {}", path("here")),
+            line if line.starts_with("sftp ") => {
+                let put = format!("put {} {}", path("here"), path("there"));
+                format!("echo '{put}' | {line} >&2")
+            }
+            line if line.starts_with("Ctrl-C") => break,
+            _ => continue,
+        };
+        outputs.push(Command::new("sh").arg("-c").arg(words).output().await);
+    }
+    // So that it ends what it has started.
+    let pid = stand.id().and_then(|pid| Pid::from_raw(pid as i32));
+    kill_process(pid.unwrap(), Signal::TERM).unwrap();
+    assert!(stand.wait().await.unwrap().success());
+    let outputs = outputs.into_iter().map(Result::unwrap);
+    let all: Vec<_> = outputs.map(|it| (it.status.code(), it.stdout)).collect();
+    assert_eq!(all, [(Some(0), b"words".to_vec()), (Some(0), Vec::new())]);
+    assert_eq!(std::fs::read(path("there")).unwrap(), b"words");
 }

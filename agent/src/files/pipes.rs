@@ -24,7 +24,7 @@ const SIGSYS: u8 = 31;
 
 /// A worker ended in a way that nobody was told of.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+pub(super) enum Broken {
     #[error("the file server in the container was ended by signal {0}{hint}", hint = hint(*.0))]
     Signalled(u8),
     #[error("how the file server in the container has ended is not known")]

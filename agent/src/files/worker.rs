@@ -8,15 +8,16 @@ use podgate_node_entry::ids::{ContainerName, NotAName, PodUid, User};
 use podgate_node_entry::launch::{Folder, Launch, Program};
 use podgate_node_entry::protocol::{self, Start};
 use podgate_node_entry::report::Failure;
+use podgate_node_entry::status::Status;
 use podgate_proto::v1::{FilesRights, WorkingDirectory};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout_at};
 
-use super::pipes::{Input, Output, from_program, to_program};
+use super::pipes::{Broken, Input, Output, from_program, to_program};
 use super::request::{FilesRequest, Service};
 use crate::grant::Granted;
-use crate::node_entry::{self, Launcher, NodeEntry};
+use crate::node_entry::{self, End, Launcher, NodeEntry};
 use crate::runtime::{self, Runtime, START_TIMEOUT};
 use crate::streams::Streams;
 
@@ -109,13 +110,14 @@ impl Workers {
         tracing::debug!(pid = started.process.pid, "a worker is started");
         let control = started.beside.into_iter().next();
         let control = control.ok_or(node_entry::Error::OtherAnswer)?;
+        let mut end = started.program.end();
         let run = async {
             let launcher = Launcher::new(control)?;
             launcher.ready().await??;
             if let Some(failure) = launcher.go().await? {
                 return Err(failure.into());
             }
-            serves(&mut from_stdout, from_stderr).await
+            serves(&mut from_stdout, from_stderr, &mut end).await
         };
         let from_stderr = timeout_at(deadline, run)
             .await
@@ -139,10 +141,12 @@ impl Worker {
     }
 }
 
-/// Waits for the byte by which a worker says that it serves. Without it, what it says on stderr is why.
+/// Waits for the byte by which a worker says that it serves. Without it, what it says on stderr is why, or
+/// how it ended.
 async fn serves(
     stdout: &mut pipe::Receiver,
     mut stderr: pipe::Receiver,
+    end: &mut End,
 ) -> Result<pipe::Receiver, NoWorker> {
     if stdout.read(&mut [0]).await? > 0 {
         return Ok(stderr);
@@ -153,9 +157,12 @@ async fn serves(
     let words = String::from_utf8_lossy(&words);
     let words = words.trim();
     let words = words.strip_prefix("podgate: ").unwrap_or(words);
-    Err(NoWorker::Ended(match words {
-        "" => "the file server ended at once".to_owned(),
-        words => words.to_owned(),
+    if !words.is_empty() {
+        return Err(NoWorker::Ended(words.to_owned()));
+    }
+    Err(NoWorker::Ended(match end.wait().await {
+        Some(Status::Signalled { signal, .. }) => Broken::Signalled(signal).to_string(),
+        _ => "the file server in the container ended at once".to_owned(),
     }))
 }
 

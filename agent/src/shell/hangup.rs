@@ -2,8 +2,7 @@
 //! reaches what a session runs. A process is known by its pid and start time together, so another one
 //! that took over the pid is never signalled.
 
-use serde::{Deserialize, Serialize};
-
+use super::leader::Leader;
 use crate::exec::{self, Input, Output};
 use crate::exit::{Exit, SIGNALLED};
 use crate::streams::{Event, Input as _};
@@ -161,25 +160,6 @@ exit 0
 
 /// Prints the modes of the terminal that process `$1` reads. Exits with 3 if they cannot be known.
 const MODES: &str = "stty -a <\"/proc/$1/fd/0\" 2>/dev/null || exit 3";
-
-/// The process that leads a session, as its own container sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Leader {
-    /// Its pid in there.
-    pub(crate) pid: u32,
-    /// In clock ticks since boot.
-    pub(crate) start_time: u64,
-}
-
-impl Leader {
-    /// Reads a line of /proc/PID/stat (proc(5)).
-    pub(crate) fn from_stat(line: &str) -> Option<Self> {
-        let pid = line.split(' ').next()?.parse().ok()?;
-        let (_, rest) = line.rsplit_once(") ")?;
-        let start_time = rest.split(' ').nth(19)?.parse().ok()?;
-        Some(Self { pid, start_time })
-    }
-}
 
 /// Why the script did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

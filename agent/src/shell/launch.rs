@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 
-use super::hangup::Leader;
+use super::leader::Leader;
 use super::trouble::{self, Trouble};
 use crate::exec::{self, Output, status};
 use crate::exit::{Exit, SIGNALLED};

@@ -3,6 +3,7 @@
 
 pub(crate) mod hangup;
 pub(crate) mod launch;
+pub(crate) mod leader;
 mod leave;
 mod lone;
 pub(crate) mod sh;

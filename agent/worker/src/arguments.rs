@@ -1,7 +1,8 @@
 //! The arguments. Only the agent gives them, so there is one way to write each.
 
+use podgate_sftp::access::Access;
+
 use crate::scp::Options;
-use crate::sftp::Access;
 
 /// What to serve.
 pub(crate) enum Service {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::stdin;
+use std::mem::MaybeUninit;
 
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, Timestamps};
 use rustix::io::Errno;
@@ -45,10 +46,17 @@ fn check() -> Result<(), Error> {
         last_modification: rustix::fs::Timespec::default(),
     };
     let mut buffer = [0];
+    let mut entries = [MaybeUninit::uninit(); 1024];
     let tried = [
         (
             "openat",
             fs::open(none, OFlags::RDONLY, Mode::empty()).map(drop),
+        ),
+        (
+            "getdents64",
+            fs::RawDir::new(&stdin, &mut entries)
+                .next()
+                .map_or(Ok(()), |entry| entry.map(drop)),
         ),
         ("newfstatat", fs::lstat(none).map(drop)),
         ("readlinkat", fs::readlink(none, Vec::new()).map(drop)),
@@ -63,6 +71,13 @@ fn check() -> Result<(), Error> {
             "utimensat",
             fs::utimensat(CWD, none, &times, AtFlags::empty()),
         ),
+        (
+            "lseek",
+            fs::seek(&stdin, fs::SeekFrom::Current(0)).map(drop),
+        ),
+        // No file can have that length.
+        ("ftruncate", fs::ftruncate(&stdin, u64::MAX)),
+        ("fsync", fs::fsync(&stdin)),
         (
             "pread64",
             rustix::io::pread(&stdin, &mut buffer, 0).map(drop),

@@ -66,6 +66,7 @@ imagePullSecrets:
 {{- define "podgate.bundle" -}}{{ include "podgate.fullname" . }}-ca{{- end }}
 {{- define "podgate.caSecret" -}}{{ include "podgate.fullname" . }}-ca{{- end }}
 {{- define "podgate.userCaSecret" -}}{{ include "podgate.fullname" . }}-user-ca{{- end }}
+{{- define "podgate.hostCaSecret" -}}{{ include "podgate.fullname" . }}-host-ca{{- end }}
 {{- define "podgate.hostKeys" -}}
 {{ .Values.frontdoor.hostKeysSecret | default (printf "%s-host-keys" (include "podgate.fullname" .)) }}
 {{- end }}

@@ -11,6 +11,7 @@ use podgate_process::{admin, log};
 use serde::Deserialize;
 
 use crate::desk;
+use crate::hosts;
 use crate::token_claims::own_audience;
 
 /// A checked configuration. Each field is explained in `signer.example.yaml`.
@@ -25,6 +26,7 @@ pub struct Config {
     pub bundle: Reference,
     pub enrolment: Enrolment,
     pub(crate) desk: Option<desk::Config>,
+    pub(crate) hosts: Option<hosts::Config>,
     pub drain: Duration,
     pub log: log::Config,
 }
@@ -101,6 +103,7 @@ struct File {
     admin_connections: bounds::File,
     enrolment: EnrolmentFile,
     desk: Option<desk::File>,
+    hosts: Option<hosts::File>,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     #[serde(default)]
@@ -205,6 +208,8 @@ fn check(file: File) -> Result<Config, Invalid> {
             "is enrolment's audience: every part's token would be good for the desk".to_owned();
         return Err(Invalid::new("desk.audience", reason));
     }
+    let lifetime = seconds(lifetime_seconds);
+    let hosts = file.hosts.map(|hosts| hosts.check(lifetime)).transpose()?;
     file.log
         .check()
         .map_err(|error| Invalid::new("log", error))?;
@@ -222,11 +227,12 @@ fn check(file: File) -> Result<Config, Invalid> {
             audience,
             agents,
             frontdoors,
-            lifetime: seconds(lifetime_seconds),
+            lifetime,
             connections: connections.or(CONNECTIONS),
             refused_a_minute: refused_per_minute_and_address,
         },
         desk,
+        hosts,
         drain: Duration::from_secs(file.drain_seconds),
         log: file.log,
     })
@@ -247,7 +253,7 @@ mod tests {
         let config = read(EXAMPLE).unwrap();
         assert_eq!(config.enrolment.lifetime, Duration::from_secs(86_400));
         assert!(matches!(config.ca.source, Source::Secret(_)));
-        assert!(config.desk.is_some());
+        assert!(config.desk.is_some() && config.hosts.is_some());
     }
 
     #[test]

@@ -6,14 +6,16 @@ mod config;
 mod connections;
 mod desk;
 mod enrol;
+mod hosts;
 mod metrics;
+mod ssh_ca;
 mod token_claims;
 mod token_rates;
 mod token_reviews;
 
 use std::sync::Arc;
 
-use podgate_identity::kubernetes;
+use podgate_identity::kubernetes::{self, Client};
 use podgate_process::admin::{self, Admin};
 use podgate_process::connection_slots::ConnectionSlots;
 use podgate_process::daemon::Daemon;
@@ -30,6 +32,7 @@ pub use config::Config;
 use ca::Ca;
 use desk::DeskThread;
 use enrol::Enrol;
+use hosts::Hosts;
 use metrics::Metrics;
 use token_claims::Claims;
 
@@ -45,6 +48,8 @@ pub enum Error {
     Audience(&'static str, String),
     #[error("desk: {0}")]
     Desk(#[from] desk::Error),
+    #[error("hosts.ca: {0}")]
+    Hosts(#[from] ssh_ca::Error),
 }
 
 /// A signer that listens, and does not serve yet.
@@ -55,6 +60,8 @@ pub struct Signer {
     metrics: Arc<Metrics>,
     ca: Arc<Ca>,
     enrol: Enrol,
+    client: Client,
+    hosts: Option<Arc<Hosts>>,
     desk: Option<DeskThread>,
     ready: Ready,
     /// Held until there is a CA that issues.
@@ -80,10 +87,13 @@ impl Daemon for Signer {
             config.clone(),
             Arc::clone(&metrics),
         ));
+        let hosts = config.hosts.clone();
+        let hosts = hosts.map(|hosts| Hosts::new(hosts, Arc::clone(&metrics)));
+        let hosts = hosts.transpose()?.map(Arc::new);
         let enrol = Enrol::new(
             config.enrolment.clone(),
-            client,
-            Arc::clone(&ca),
+            client.clone(),
+            (Arc::clone(&ca), hosts.clone()),
             Arc::clone(&metrics),
         );
         let listener = listen(config.listen).await?;
@@ -92,7 +102,7 @@ impl Daemon for Signer {
             Some(desk) => {
                 let metrics = Arc::clone(&metrics);
                 let (kubeconfig, bundle) = (config.kubeconfig.clone(), config.bundle.clone());
-                Some(DeskThread::bind(desk, kubeconfig, bundle, metrics).await?)
+                Some(DeskThread::bind(desk, kubeconfig, bundle, hosts.clone(), metrics).await?)
             }
             None => None,
         };
@@ -104,6 +114,8 @@ impl Daemon for Signer {
             metrics,
             ca,
             enrol,
+            client,
+            hosts,
             desk,
             issuer: ready.wait_for("a CA that issues"),
             ready,
@@ -132,7 +144,12 @@ impl Daemon for Signer {
             ca.issues().await;
             drop(waiting);
         };
-        let follow = async { tokio::join!(ca.follow(), issues) };
+        let certify = async {
+            if let Some(hosts) = &self.hosts {
+                hosts.follow(&self.client, &self.config.bundle).await;
+            }
+        };
+        let follow = async { tokio::join!(ca.follow(), issues, certify) };
         let follow = served.run_until_cancelled(follow);
         let parts = TaskTracker::new();
         if let Some(desk) = self.desk {

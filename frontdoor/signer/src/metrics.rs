@@ -18,6 +18,8 @@ pub(crate) struct Metrics {
     ca_expiry: Gauge,
     /// Requests to the desk, by source and outcome.
     certificates: Family<Exchanged, Counter>,
+    /// Host keys of frontdoors, by outcome.
+    host_certificates: Outcomes,
 }
 
 /// The labels `source` and `outcome`.
@@ -46,6 +48,10 @@ impl Metrics {
                 "certificates",
                 "Requests to the desk for a certificate, by source and outcome",
             ),
+            host_certificates: registry.add(
+                "host_certificates",
+                "Requests of frontdoors for a certificate of a host key, by outcome",
+            ),
             registry,
         }
     }
@@ -70,6 +76,11 @@ impl Metrics {
     pub(crate) fn certificate(&self, source: &'static str, outcome: &'static str) {
         let labels = Exchanged { source, outcome };
         self.certificates.get_or_create(&labels).inc();
+    }
+
+    /// Counts a host key that a frontdoor wants a certificate for.
+    pub(crate) fn host_certificate(&self, outcome: &'static str) {
+        self.host_certificates.get_or_create(&outcome.into()).inc();
     }
 
     /// In the OpenMetrics text format.

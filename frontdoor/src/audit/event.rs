@@ -100,6 +100,8 @@ pub(crate) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     file_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     input_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_bytes: Option<u64>,
@@ -234,6 +236,8 @@ impl<'a> Event<'a> {
         self.direction = Some(file.direction.word());
         self.outcome = Some(file.outcome);
         self.file_bytes = Some(file.bytes);
+        let whole = file.outcome == "done";
+        self.sha256 = whole.then(|| file.hash.hex(file.bytes)).flatten();
         self.duration_ms = Some(millis(file.begun.elapsed()));
         self
     }

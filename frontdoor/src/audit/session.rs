@@ -14,6 +14,7 @@ use super::command::Program;
 use super::event::{Event, Location, Via};
 use super::files::{FileDone, FilesWatch, Summary};
 use super::refused_by::RefusedBy;
+use crate::file_metrics::{FileMetrics, OpenFiles};
 use crate::pod::{Container, Pod};
 
 /// The audit log cannot be written, so no session starts. The session's user reads this.
@@ -32,6 +33,7 @@ impl From<audit::Unwritable> for Unwritable {
 struct Watched {
     watch: FilesWatch,
     summary: Summary,
+    counted: Option<(FileMetrics, OpenFiles)>,
 }
 
 /// One session's record.
@@ -78,7 +80,11 @@ impl<'a> Session<'a> {
             address: None,
             watched: watch.map(|watch| {
                 let summary = Summary::new(Instant::now());
-                Mutex::new(Watched { watch, summary })
+                Mutex::new(Watched {
+                    watch,
+                    summary,
+                    counted: None,
+                })
             }),
             location: OnceLock::new(),
             began: OnceLock::new(),
@@ -88,6 +94,16 @@ impl<'a> Session<'a> {
             recorded: OnceLock::new(),
             whole: OnceLock::new(),
         }
+    }
+
+    /// Counts its files in the metrics, too, and makes their SHA-256, if that is wanted.
+    pub(crate) fn counting(mut self, metrics: &FileMetrics, hash: bool) -> Self {
+        if let Some(watched) = &mut self.watched {
+            let watched = watched.get_mut().unwrap_or_else(PoisonError::into_inner);
+            watched.watch.hash(hash);
+            watched.counted = Some((metrics.clone(), metrics.open()));
+        }
+        self
     }
 
     /// Of a connection to an address in the pod.
@@ -190,12 +206,23 @@ impl<'a> Session<'a> {
             return;
         };
         let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-        for file in see(&mut watched.watch) {
-            if watched.summary.admits(&file, Instant::now()) {
-                self.sum_up(&mut watched.summary);
+        let Watched {
+            watch,
+            summary,
+            counted,
+        } = &mut *watched;
+        for file in see(watch) {
+            if let Some((metrics, _)) = counted {
+                metrics.done(file.direction.word(), file.outcome, file.bytes);
+            }
+            if summary.admits(&file, Instant::now()) {
+                self.sum_up(summary);
                 // As above.
                 let _ = self.audit.record(&self.event("file").file(&file));
             }
+        }
+        if let Some((_, open)) = counted {
+            open.set(watch.open());
         }
     }
 

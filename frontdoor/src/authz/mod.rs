@@ -81,6 +81,8 @@ pub(crate) struct Authorizer {
     client: kube::Client,
     reviews: Arc<Reviews>,
     rules: Arc<[Rule]>,
+    /// Whether the right to exec is enough for forwards.
+    exec_suffices: bool,
     watch: Arc<RightsWatch>,
 }
 
@@ -105,11 +107,17 @@ pub(crate) struct Grant(v1::Grant);
 
 impl Authorizer {
     /// Asks through `client`. All cores share the answers in `reviews`.
-    pub(crate) fn new(client: kube::Client, reviews: Arc<Reviews>, rules: Arc<[Rule]>) -> Self {
+    pub(crate) fn new(
+        client: kube::Client,
+        reviews: Arc<Reviews>,
+        rules: Arc<[Rule]>,
+        exec_suffices: bool,
+    ) -> Self {
         Self {
             client,
             reviews,
             rules,
+            exec_suffices,
             watch: Arc::default(),
         }
     }
@@ -131,7 +139,7 @@ impl Authorizer {
         let mut questions = vec![ask(Right::of(action))];
         if !self.may(&questions).await? {
             questions.clear();
-            for right in Right::parts(action) {
+            for right in Right::parts(action, self.exec_suffices) {
                 let question = [ask(*right)];
                 if self.may(&question).await? {
                     questions.extend(question);
@@ -301,6 +309,11 @@ fn extra((key, values): (String, Vec<String>)) -> v1::Extra {
 }
 
 impl Grant {
+    /// What it allows of files.
+    pub(crate) fn files(&self) -> FilesRights {
+        self.0.files.unwrap_or_default()
+    }
+
     /// The node that it is for.
     pub(crate) fn node(&self) -> &str {
         self.0

@@ -51,10 +51,14 @@ impl Right {
         }
     }
 
-    /// Rights of which each allows a part of an action, to those who may not do all of it.
-    pub(super) fn parts(action: &Action) -> &'static [Self] {
+    /// Rights of which each allows a part of an action, to those who do not have the right to all of it. If
+    /// the right to exec suffices for forwards, it allows all of one.
+    pub(super) fn parts(action: &Action, exec_suffices: bool) -> &'static [Self] {
         let Action::Files(Files { protocol }) = action else {
-            return &[];
+            return match Self::of(action) {
+                Self::PortForward if exec_suffices => &[Self::Exec],
+                _ => &[],
+            };
         };
         match protocol {
             Some(Protocol::Sftp(_)) => &[Self::ReadFiles, Self::WriteFiles],

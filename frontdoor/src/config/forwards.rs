@@ -15,6 +15,7 @@ const METADATA: &str = "169.254.169.254,fd00:ec2::254";
 #[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
 pub struct Forwards {
     pub host_network: bool,
+    pub exec_suffices: bool,
     refused: Addresses,
 }
 
@@ -22,6 +23,7 @@ pub struct Forwards {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct File {
     host_network: bool,
+    exec_suffices: bool,
     refuse: Vec<String>,
 }
 
@@ -37,6 +39,7 @@ impl File {
             refused.map_err(|error| Invalid::new("forwards.refuse", error.to_string()))?;
         Ok(Forwards {
             host_network: self.host_network,
+            exec_suffices: self.exec_suffices,
             refused,
         })
     }

@@ -21,6 +21,7 @@ use super::context::Context;
 use super::grace::Grace;
 use super::handler::{ConnectionHandler, Opened};
 use super::pre_auth_stream::PreAuthStream;
+use super::socket::QuickAck;
 use super::tunnel::Tunnel;
 use super::{admit, channels, jump, proxied, recheck, socket};
 use crate::quotas::PreAuthSlot;
@@ -94,8 +95,11 @@ async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
         let _ = socket.shutdown(std::net::Shutdown::Both);
     };
     let same = Arc::clone(&socket);
-    let acknowledge = move || socket::acknowledge(&*same);
-    let stream = socket::quick_ack(stream, client.logged_in.clone(), acknowledge);
+    let stream = QuickAck {
+        stream,
+        logged_in: client.logged_in.clone(),
+        acknowledge: move || socket::acknowledge(&*same),
+    };
     converse(stream, &client, &grace, slot, cut).await;
     Ok(())
 }

@@ -190,6 +190,7 @@ impl Task {
             notice: _,
             // Programs alone are recorded.
             recording: _,
+            gate: _,
         } = opened;
         let Stream {
             to_agent,
@@ -312,7 +313,8 @@ impl Task {
         let idle = Idle::new(None);
         let context = &self.client.context;
         let sending = async {
-            let sent = pump::upload(read, to_agent, credit, context, (&idle, record, None)).await;
+            let sent =
+                pump::upload(read, to_agent, credit, context, (&idle, record, None, None)).await;
             if let Some(offset) = sent.not_ended() {
                 let _ = pump::tell(to_agent, ToAgent::EndOfInput(EndOfInput { offset })).await;
             }

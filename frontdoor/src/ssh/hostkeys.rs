@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use podgate_identity::kubernetes::{self, Reference};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey, PublicKey, key::safe_rng};
@@ -80,6 +81,12 @@ pub(crate) async fn shared(
         return Err(Error::NoKey { secret });
     }
     Ok(keys)
+}
+
+/// The public halves, in the format of RFC 4253 §6.6.
+pub(crate) fn public(keys: &[PrivateKey]) -> Result<Vec<Bytes>, Error> {
+    let blobs = keys.iter().map(|key| key.public_key().to_bytes());
+    blobs.map(|blob| Ok(blob?.into())).collect()
 }
 
 /// Logs the public halves, in full, for users' known_hosts.

@@ -7,6 +7,7 @@ use podgate_proto::v1;
 use podgate_proto::v1::open::Action;
 
 use super::context::Context;
+use super::gate::FilesGate;
 use super::jump;
 use crate::agents::{self, Ids, Stream};
 use crate::audit::{RefusedBy, Session, Unwritable};
@@ -73,6 +74,8 @@ pub(super) struct Opened {
     /// A notice to print on a terminal.
     pub(super) notice: Option<String>,
     pub(super) recording: Option<Recording>,
+    /// Where the session may do only a part of what its protocol can.
+    pub(super) gate: Option<FilesGate>,
 }
 
 /// Takes all steps. In a jump `inner` is the login name of the inner connection.
@@ -123,6 +126,7 @@ pub(super) async fn open(
         "session begins"
     );
     let begun = Instant::now();
+    let gate = FilesGate::of(&action, grant.files());
     let asked = (action, context.sessions.working_directory);
     let stream = context.agents.open(grant, agent, ids, asked).await?;
     context.metrics.leg("agent", begun);
@@ -132,6 +136,7 @@ pub(super) async fn open(
         pod_slot,
         notice,
         recording: plan.map(Plan::begin),
+        gate,
     })
 }
 

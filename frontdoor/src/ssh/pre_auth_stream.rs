@@ -12,6 +12,7 @@ use podgate_process::network::Network;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::clear_text::ClearText;
 use super::client::Client;
 
 /// russh reads a packet in two steps: first its length, with at most one block of a cipher, then the rest.
@@ -19,8 +20,6 @@ const LENGTH: usize = 16;
 /// Bytes of a packet before keys are exchanged, at most. Clients send some 2 KiB, a list of what they
 /// support. Comparing 32 KiB of names with ours would take longer than the key exchange.
 const CLEAR: usize = 8 * 1024;
-/// SSH_MSG_NEWKEYS, the client's last packet that is not encrypted (RFC 4253 §7.3).
-const NEWKEYS: u8 = 21;
 /// Bytes that are taken from the socket at once.
 const PIECE: usize = 4096;
 
@@ -55,10 +54,8 @@ struct Bounds {
     address: Network,
     /// Bytes that may still come.
     left: usize,
-    /// Whether packets are not encrypted yet.
-    clear: bool,
-    /// Whether the length of such a packet was read last, so that the packet comes next.
-    length_read: bool,
+    /// How far what was given is not encrypted.
+    clear: ClearText,
     /// Bytes that wait for their turn.
     held: Vec<u8>,
     turn: Option<oneshot::Receiver<()>>,
@@ -71,8 +68,7 @@ impl<S> PreAuthStream<S> {
         let bounds = Bounds {
             address: Network::of(client.peer.ip()),
             left: client.context.limits.login_bytes,
-            clear: true,
-            length_read: false,
+            clear: ClearText::Line,
             held: Vec::new(),
             turn: None,
             begun: None,
@@ -140,7 +136,11 @@ impl Bounds {
         wanted: usize,
     ) -> Poll<io::Result<Result<(), Excess>>> {
         let most = client.context.limits.login_packet;
-        if wanted > if self.clear { most.min(CLEAR) } else { most } {
+        let most = match self.clear.has_ended() {
+            true => most,
+            false => most.min(CLEAR),
+        };
+        if wanted > most {
             return Poll::Ready(Ok(Err(Excess::Packet(wanted))));
         }
         let mut bytes = [0; PIECE];
@@ -158,13 +158,8 @@ impl Bounds {
 
     /// Gives bytes to the reader, and holds those that it has no room for.
     fn give(&mut self, mut bytes: Vec<u8>, buffer: &mut ReadBuf<'_>) {
-        if self.clear {
-            // The packet begins with the length of its padding.
-            self.clear = !self.length_read || bytes.get(1) != Some(&NEWKEYS);
-            let wanted = buffer.remaining();
-            self.length_read = wanted == size_of::<u32>() && bytes.len() >= wanted;
-        }
         let rest = bytes.split_off(bytes.len().min(buffer.remaining()));
+        self.clear.pass(&bytes);
         buffer.put_slice(&bytes);
         self.held = rest;
     }

@@ -18,6 +18,7 @@ use super::agent_messages::{Carries, Error, Flow, Received, receive};
 use super::channels::Aside;
 use super::context::Context;
 use super::end::End;
+use super::gate::FilesGate;
 use super::idle::Idle;
 use crate::agents::Stream;
 use crate::audit::Session;
@@ -33,7 +34,7 @@ pub(super) async fn run(
     aside: &mut Aside,
     context: &Context,
     tty: bool,
-    (record, tape): (&Session<'_>, Option<&Tape>),
+    (record, tape, gate): (&Session<'_>, Option<&Tape>, Option<FilesGate>),
 ) -> End {
     let Stream {
         to_agent,
@@ -54,7 +55,7 @@ pub(super) async fn run(
             waiting, (write, unread), (&to_agent, opened), &flow.output, context, (&idle, record, tape), tty
         ) => end,
         error = receive(&mut from_agent, queue, &flow, Carries::Program) => failed(&error),
-        _ = upload(read, &to_agent, &flow.input, context, (&idle, record, tape)) => End::ClientGone,
+        _ = upload(read, &to_agent, &flow.input, context, (&idle, record, tape, gate)) => End::ClientGone,
         () = pass_on((signals, sizes), &to_agent, tty, tape) => End::ClientGone,
         () = closed_output(unread, version, &to_agent) => End::ClientGone,
         limit = idle.over() => {
@@ -181,7 +182,7 @@ pub(super) async fn upload(
     to_agent: &mpsc::Sender<FrontdoorMessage>,
     credit: &flow::Sender,
     context: &Context,
-    (idle, record, tape): (&Idle, &Session<'_>, Option<&Tape>),
+    (idle, record, tape, mut gate): (&Idle, &Session<'_>, Option<&Tape>, Option<FilesGate>),
 ) -> Uploaded {
     let (mut offset, mut ended) = (Offset::default(), false);
     while let Some(message) = read.wait().await {
@@ -195,10 +196,18 @@ pub(super) async fn upload(
                 if let Some(tape) = tape.filter(|tape| tape.takes_input()) {
                     tape.record(cast::Event::Input(data.clone())).await;
                 }
+                let data = match &mut gate {
+                    Some(gate) => gate.pass(&data, &context.metrics),
+                    None => data,
+                };
                 send(data, &mut offset, to_agent, credit).await
             }
             ChannelMsg::Eof => {
                 ended = true;
+                if let Some(gate) = &mut gate {
+                    // If this fails, the end is not told either.
+                    let _ = send(gate.rest(), &mut offset, to_agent, credit).await;
+                }
                 let offset = offset.get();
                 tell(to_agent, ToAgent::EndOfInput(EndOfInput { offset })).await
             }

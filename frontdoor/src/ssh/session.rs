@@ -108,6 +108,7 @@ impl Task {
         let from = (self.client.peer, self.client.via, self.login_name.as_str());
         let audit = &self.client.context.audit;
         let record = audit::Session::new(audit, id, &self.identity, from, (&action, program));
+        let record = record.counting(&metrics.files, self.client.context.sessions.file_sha256);
         let slot = match self.admit(forced.unwrap_or(Ok(())), &record) {
             Ok(slot) => slot,
             Err(line) => return self.fail(&line, write).await,
@@ -254,6 +255,7 @@ impl Session<'_> {
             pod_slot: _pod_slot,
             notice,
             recording,
+            gate,
         } = match opened.await {
             Ok(opened) => opened,
             Err(error) => {
@@ -281,7 +283,7 @@ impl Session<'_> {
                     let tell = write.extended_data_bytes(pump::STDERR, line);
                     let _ = timeout(LAST_WORDS, tell).await;
                 }
-                pump::run(stream, read, write, aside, context, self.tty, (record, tape)).await
+                pump::run(stream, read, write, aside, context, self.tty, (record, tape, gate)).await
             } => end,
             () = rights.lost() => End::Revoked(REVOKED.to_owned()),
             line = recording_lost(recording, write, self.tty) => End::Failed(line),

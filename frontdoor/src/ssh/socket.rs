@@ -2,14 +2,16 @@
 //! for our acknowledgement goes on, and how soon a dead peer is noticed. A socket without one of them still works,
 //! so a failure is no error.
 
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::net::sockopt;
 use socket2::SockRef;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes that may wait in the socket. A shell's echo waits behind those of bulk channels on the same
@@ -31,19 +33,60 @@ pub(super) fn acknowledge(stream: impl AsFd) {
     let _ = sockopt::set_tcp_quickack(stream, true);
 }
 
-/// Calls `acknowledge` for each read that gives bytes, until the login. OpenSSH's packets of the key exchange wait
-/// in its Nagle buffer for our acknowledgement, and a delayed one costs a login 40 ms. The kernel returns to
-/// delaying them by itself (tcp(7), TCP_QUICKACK), so this is asked for after each read.
-pub(super) fn quick_ack<S: AsyncRead>(
-    stream: S,
-    logged_in: CancellationToken,
-    acknowledge: impl Fn(),
-) -> InspectReader<S, impl FnMut(&[u8])> {
-    InspectReader::new(stream, move |bytes: &[u8]| {
-        if !bytes.is_empty() && !logged_in.is_cancelled() {
-            acknowledge();
+/// Calls `acknowledge` for each read that gives bytes, until the login, and after it for each that gives fewer than
+/// were wanted: the rest of a packet may wait in the client's Nagle buffer for our acknowledgement, and a delayed one
+/// costs 40 ms. OpenSSH's packets of the key exchange do, and each packet of a client that writes it in two pieces
+/// (node's ssh2). The kernel returns to delaying by itself (tcp(7), TCP_QUICKACK), so this is asked for each time.
+pub(super) struct QuickAck<S, F> {
+    pub(super) stream: S,
+    pub(super) logged_in: CancellationToken,
+    pub(super) acknowledge: F,
+}
+
+impl<S: AsyncRead + Unpin, F: Fn() + Unpin> AsyncRead for QuickAck<S, F> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        let some = buffer.filled().len() > before;
+        if some && (buffer.remaining() > 0 || !self.logged_in.is_cancelled()) {
+            (self.acknowledge)();
         }
-    })
+        Poll::Ready(read)
+    }
+}
+
+impl<S: AsyncWrite + Unpin, F: Unpin> AsyncWrite for QuickAck<S, F> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 #[cfg(test)]
@@ -55,13 +98,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_read_is_acknowledged_until_the_login() {
+    async fn each_read_is_acknowledged_until_the_login_and_then_short_ones() {
         let (mut client, ours) = duplex(64);
         let (count, logged_in) = (AtomicUsize::new(0), CancellationToken::new());
         let acknowledge = || {
             count.fetch_add(1, Ordering::Relaxed);
         };
-        let mut stream = quick_ack(ours, logged_in.clone(), acknowledge);
+        let mut stream = QuickAck {
+            stream: ours,
+            logged_in: logged_in.clone(),
+            acknowledge,
+        };
         client.write_all(b"four more").await.unwrap();
         for (bytes, expect) in [(4, 1), (4, 2), (1, 3)] {
             stream.read_exact(&mut vec![0; bytes]).await.unwrap();
@@ -70,7 +117,10 @@ mod tests {
         logged_in.cancel();
         client.write_all(b"later").await.unwrap();
         stream.read_exact(&mut [0; 5]).await.unwrap();
-        assert_eq!(count.load(Ordering::Relaxed), 3, "after the login");
+        assert_eq!(count.load(Ordering::Relaxed), 3, "it is whole");
+        client.write_all(b"lat").await.unwrap();
+        assert_eq!(stream.read(&mut [0; 5]).await.unwrap(), 3);
+        assert_eq!(count.load(Ordering::Relaxed), 4, "the rest is to come");
     }
 
     #[tokio::test]
@@ -80,7 +130,11 @@ mod tests {
         let acknowledge = || {
             count.fetch_add(1, Ordering::Relaxed);
         };
-        let mut stream = quick_ack(ours, CancellationToken::new(), acknowledge);
+        let mut stream = QuickAck {
+            stream: ours,
+            logged_in: CancellationToken::new(),
+            acknowledge,
+        };
         drop(client);
         assert_eq!(stream.read(&mut [0; 4]).await.unwrap(), 0);
         assert_eq!(count.load(Ordering::Relaxed), 0);

@@ -13,6 +13,7 @@ pub mod descriptors;
 pub mod enrolment;
 pub mod file_thread;
 pub mod jitter;
+pub mod link;
 pub mod listener;
 pub mod log;
 pub mod metrics;

@@ -31,6 +31,17 @@ pub struct Heads {
     head: Vec<u8>,
     /// Bytes of the message that are still to come; `None` while its length is.
     due: Option<usize>,
+    /// Bytes of the message that have come.
+    come: usize,
+}
+
+/// What is seen of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen<'a> {
+    /// Bytes of a file, of a message whose head this is; so many of it came before them.
+    Data(&'a [u8], usize, &'a [u8]),
+    /// All of it has come, and this is its head.
+    Whole(&'a [u8]),
 }
 
 /// What a client asks, as far as it is about the contents or the names of files.
@@ -47,9 +58,11 @@ pub enum Asked<'a> {
     },
     Read {
         handle: &'a [u8],
+        offset: u64,
     },
     Write {
         handle: &'a [u8],
+        offset: u64,
         bytes: u32,
     },
     Remove {
@@ -78,7 +91,16 @@ pub enum Answered<'a> {
 
 impl Heads {
     /// Takes the next bytes, and shows each message that ends in them.
-    pub fn feed(&mut self, mut bytes: &[u8], mut see: impl FnMut(&[u8])) {
+    pub fn feed(&mut self, bytes: &[u8], mut see: impl FnMut(&[u8])) {
+        self.feed_all(bytes, |seen| {
+            if let Seen::Whole(head) = seen {
+                see(head);
+            }
+        });
+    }
+
+    /// The same, and shows the bytes of files, too.
+    pub fn feed_all(&mut self, mut bytes: &[u8], mut see: impl FnMut(Seen<'_>)) {
         while !bytes.is_empty() {
             let due = match self.due {
                 Some(due) => due,
@@ -98,13 +120,27 @@ impl Heads {
             let (taken, rest) = bytes.split_at(due.min(bytes.len()));
             self.keep(taken);
             bytes = rest;
+            if let Some((before, data)) = self.data(taken) {
+                see(Seen::Data(&self.head, before, data));
+            }
+            self.come += taken.len();
             self.due = Some(due - taken.len());
             if self.due == Some(0) {
-                see(&self.head);
+                see(Seen::Whole(&self.head));
                 self.head.clear();
                 self.due = None;
+                self.come = 0;
             }
         }
+    }
+
+    /// The bytes of a file among those of a message that come now, and how many came before.
+    fn data<'a>(&self, taken: &'a [u8]) -> Option<(usize, &'a [u8])> {
+        let (start, length) = data_field(&self.head)?;
+        let end = start.checked_add(length)?.saturating_sub(self.come);
+        let skipped = start.saturating_sub(self.come);
+        let data = taken.get(skipped..end.min(taken.len()))?;
+        (!data.is_empty()).then_some((self.come.saturating_sub(start), data))
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -116,6 +152,23 @@ impl Heads {
         self.head
             .extend_from_slice(bytes.get(..room).unwrap_or_default());
     }
+}
+
+/// Where in a message the bytes of a file are, and how many.
+fn data_field(head: &[u8]) -> Option<(usize, usize)> {
+    let mut fields = Fields(head);
+    let kind = fields.u8().ok()?;
+    fields.u32().ok()?;
+    match kind {
+        WRITE => {
+            fields.string().ok()?;
+            fields.u64().ok()?;
+        }
+        DATA => {}
+        _ => return None,
+    }
+    let length = fields.u32().ok()? as usize;
+    Some((head.len() - fields.0.len(), length))
 }
 
 /// The number of a client's request and what it asks. `None` for all else.
@@ -132,12 +185,20 @@ pub fn asked(head: &[u8]) -> Option<(u32, Asked<'_>)> {
             Asked::Open { path, read, write }
         }
         CLOSE => Asked::Close { handle: string()? },
-        READ => Asked::Read { handle: string()? },
+        READ => {
+            let handle = string()?;
+            let offset = fields.u64().ok()?;
+            Asked::Read { handle, offset }
+        }
         WRITE => {
             let handle = string()?;
-            fields.u64().ok()?;
+            let offset = fields.u64().ok()?;
             let bytes = fields.u32().ok()?;
-            Asked::Write { handle, bytes }
+            Asked::Write {
+                handle,
+                offset,
+                bytes,
+            }
         }
         REMOVE => Asked::Remove { path: string()? },
         RENAME => Asked::Rename {
@@ -203,7 +264,7 @@ mod tests {
         .concat();
         let expect = [
             "Open { path: [47, 97], read: false, write: true }",
-            "Write { handle: [104], bytes: 100000 }",
+            "Write { handle: [104], offset: 0, bytes: 100000 }",
             "Close { handle: [104] }",
             "Rename { from: [120], to: [121] }",
         ];
@@ -217,6 +278,39 @@ mod tests {
                 assert!(heads.head.len() <= MAX_HEAD);
             }
             assert_eq!(seen, expect, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_files_are_seen_however_they_are_cut() {
+        let data: Vec<u8> = (0..1000_u32).map(|n| n as u8).collect();
+        // What follows the field is none of it.
+        let stream = [
+            message(
+                WRITE,
+                &[&string(b"handle"), &[0; 8], &string(&data), b"more"],
+            ),
+            message(DATA, &[&string(&data)]),
+            message(DATA, &[&string(b"")]),
+            message(OPEN, &[&string(&data)]),
+            message(DATA, &[&9u32.to_be_bytes(), b"less"]),
+        ]
+        .concat();
+        let expect = [data.as_slice(), &data, b"", b"less"];
+        for size in [1, 3, 4, 7, 300, stream.len()] {
+            let (mut heads, mut all) = (Heads::default(), Vec::new());
+            let mut now: Vec<u8> = Vec::new();
+            for piece in stream.chunks(size) {
+                heads.feed_all(piece, |seen| match seen {
+                    Seen::Data(_, before, bytes) => {
+                        assert_eq!(before, now.len());
+                        now.extend_from_slice(bytes);
+                    }
+                    Seen::Whole(head) if head[0] != OPEN => all.push(std::mem::take(&mut now)),
+                    Seen::Whole(_) => assert!(now.is_empty()),
+                });
+            }
+            assert_eq!(all, expect, "in pieces of {size}");
         }
     }
 

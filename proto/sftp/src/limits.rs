@@ -8,3 +8,7 @@ pub const MAX_DATA: usize = MAX_MESSAGE - 1024;
 
 /// The version of the protocol.
 pub const VERSION: u32 = 3;
+
+/// The type of a request that a [`Gate`](crate::gate::Gate) has refused. The draft leaves types from 210 on
+/// to extensions.
+pub const REFUSED: u8 = 241;

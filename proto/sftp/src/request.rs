@@ -1,6 +1,7 @@
 //! What a client sends (draft-ietf-secsh-filexfer-02 §6, OpenSSH's PROTOCOL §4).
 
 use crate::attributes::Attributes;
+use crate::limits::REFUSED;
 use crate::wire::{Error, Fields};
 
 /// How a file is opened: the flags of SSH_FXP_OPEN.
@@ -127,6 +128,8 @@ pub enum Request<'a> {
         link: &'a [u8],
     },
     Extended(Extended<'a>),
+    /// On its way the request was found to be beyond the session's rights.
+    Refused,
     /// A type of message that version 3 does not have.
     Unknown(u8),
 }
@@ -269,6 +272,7 @@ impl<'a> Request<'a> {
                 link: fields.string()?,
             },
             200 => Self::Extended(Extended::take(fields)?),
+            REFUSED => Self::Refused,
             other => Self::Unknown(other),
         })
     }

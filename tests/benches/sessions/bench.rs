@@ -5,10 +5,9 @@ use podgate_tests::fixtures::images::Image;
 use podgate_tests::fixtures::stand::{Changes, Runs, Stand};
 use podgate_tests::instruments::client::{Connection, Login, Session};
 use podgate_tests::instruments::direct::{Direct, Exec};
+use podgate_tests::instruments::sshd::Sshd;
 use podgate_tests::real::containerd::{ContainerSpec, PodSpec, RunningPod};
 use tokio::runtime::{Builder, Runtime};
-
-use crate::sshd::Sshd;
 
 /// The ways, in the table's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,6 @@ mod idle;
 mod keystroke;
 mod load;
 mod sizes;
-mod sshd;
 mod storm;
 mod strangers;
 mod table;

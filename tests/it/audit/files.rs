@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::Records;
 
+/// Of 100,000 bytes of 7.
+const SHA256: &str = "2c4b101169bf328cd4a882e640a8b57eb3acf76518b3d105869905cf629e791c";
+
 /// Runs a program of OpenSSH, which must succeed.
 async fn run(stand: &Stand, program: &str, words: &[&str]) {
     let output = stand.client.tool(program).args(words).output().await;
@@ -17,7 +20,7 @@ async fn run(stand: &Stand, program: &str, words: &[&str]) {
 async fn each_file_is_recorded() {
     let records = Records::new();
     let changes = Changes {
-        frontdoor: records.to("frontdoor", ""),
+        frontdoor: records.to("frontdoor", "") + "fileSha256: true\n",
         ..Changes::default()
     };
     let stand = Stand::embedded(changes).await.unwrap();
@@ -43,6 +46,7 @@ async fn each_file_is_recorded() {
         json!({
             "event": "file", "action": "files", "user": "ada", "pod": "demo", "path": path,
             "direction": direction, "fileBytes": bytes, "outcome": "done",
+            "sha256": (bytes > 0).then_some(SHA256),
         })
     };
     let shown = format!("{old} here");

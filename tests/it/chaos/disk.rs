@@ -1,4 +1,4 @@
-//! A small disk of its own for the audit logs, which can be full.
+//! Small disks of their own for what parts write, which can be full.
 
 use std::fs;
 use std::io::Write;
@@ -8,31 +8,52 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// More than all audit lines of a run.
-const SIZE: &str = "size=64m,mode=700";
-const CHUNK: usize = 1024 * 1024;
+const AUDIT: &str = "size=64m,mode=700";
+/// More than all entries of a journal at a time.
+const JOURNAL: &str = "size=8m,mode=700";
+const CHUNK: usize = 4096;
 
 /// A tmpfs; gone on drop. Needs root.
-pub(super) struct Disk(TempDir);
+pub(super) struct Disk {
+    path: PathBuf,
+    /// Removed after the disk.
+    _folder: Option<TempDir>,
+}
 
 impl Disk {
-    pub(super) fn mount() -> Self {
+    /// For audit logs.
+    pub(super) fn for_audit() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let mut disk = Self::mount(folder.path(), AUDIT);
+        disk._folder = Some(folder);
+        disk
+    }
+
+    /// For the journal in this folder.
+    pub(super) fn for_journal(folder: &Path) -> Self {
+        Self::mount(folder, JOURNAL)
+    }
+
+    fn mount(path: &Path, options: &str) -> Self {
         let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", SIZE, "none"])
-            .arg(folder.path())
+            .args(["-t", "tmpfs", "-o", options, "none"])
+            .arg(path)
             .status();
         assert!(mount.unwrap().success());
-        Self(folder)
+        Self {
+            path: path.to_owned(),
+            _folder: None,
+        }
     }
 
     /// The lines of a configuration that send a part's audit log here.
     pub(super) fn audit(&self, part: &str) -> String {
-        let path = self.0.path().join(part);
+        let path = self.path.join(part);
         format!("audit: {{to: '{}'}}\n", path.display())
     }
 
     fn filler(&self) -> PathBuf {
-        self.0.path().join("filler")
+        self.path.join(".filler")
     }
 
     /// Takes all room.
@@ -46,14 +67,10 @@ impl Disk {
         // It may not be full.
         let _ = fs::remove_file(self.filler());
     }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.path()).output();
+        let _ = Command::new("umount").arg("-l").arg(&self.path).output();
     }
 }

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
 use super::disk::Disk;
+use super::limits::Limits;
 
 /// Seconds of a pause or a cut, at the most: longer than any part waits for another's sign of life.
 const LONGEST: f64 = 12.0;
@@ -21,17 +22,20 @@ pub(super) struct Disturber {
     paused: Vec<(Instant, Pid)>,
     cut: Vec<(Instant, (Site, Site))>,
     full: Option<Instant>,
+    /// What limits of containers and a full disk of the journal are done with, if they are wanted.
+    limits: Option<Limits>,
     slow: Option<Instant>,
 }
 
 impl Disturber {
-    pub(super) fn new(network: Arc<Network>, disk: Arc<Disk>) -> Self {
+    pub(super) fn new(network: Arc<Network>, disk: Arc<Disk>, limits: Option<Limits>) -> Self {
         Self {
             network,
             disk,
             paused: Vec::new(),
             cut: Vec::new(),
             full: None,
+            limits,
             slow: None,
         }
     }
@@ -45,6 +49,11 @@ impl Disturber {
         // Mostly short, at times longer than any time-out.
         let length = Duration::from_secs_f64(LONGEST * random.f64().powi(3) + 0.1);
         let until = Instant::now() + length;
+        if let Some(limits) = &mut self.limits
+            && random.u8(0..5) == 0
+        {
+            return limits.disturb(until, random).await;
+        }
         match random.u8(0..12) {
             0 => {
                 kill(&mut stand.frontdoor).await;
@@ -114,7 +123,10 @@ impl Disturber {
     }
 
     /// Ends what has lasted until `now`.
-    pub(super) fn mend(&mut self, stand: &Stand, now: Instant) {
+    pub(super) async fn mend(&mut self, stand: &Stand, now: Instant) {
+        if let Some(limits) = &mut self.limits {
+            limits.mend(now).await;
+        }
         if self.slow.take_if(|until| *until <= now).is_some() {
             stand.kubelet.faults().set_read_rate(0);
         }
@@ -137,8 +149,9 @@ impl Disturber {
     }
 
     /// Ends all of it.
-    pub(super) fn mend_all(&mut self, stand: &Stand) {
-        self.mend(stand, Instant::now() + Duration::from_secs(3600));
+    pub(super) async fn mend_all(&mut self, stand: &Stand) {
+        self.mend(stand, Instant::now() + Duration::from_secs(3600))
+            .await;
     }
 }
 

@@ -8,6 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::limits::Count;
+
 /// For one session, every time-out on its way included.
 const WITHIN: Duration = Duration::from_secs(90);
 /// A client that notices a silent server, and says so.
@@ -20,6 +22,8 @@ const OPTIONS: [&str; 4] = [
 /// What bulk sessions carry, repeated. Its length is no power of two, so a lost buffer shows.
 const PATTERN: &[u8] = b"0123456789\n";
 const MOST: usize = 6 * 1024 * 1024;
+/// What is said of a session that does not end.
+const HANGS: &str = "it hangs";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -66,6 +70,8 @@ pub(super) enum Ended {
     Said(String),
     /// The client was killed.
     Killed,
+    /// In some other way, while limits of the container or of a disk were reached.
+    Limited(String),
 }
 
 impl Ended {
@@ -75,6 +81,7 @@ impl Ended {
             Self::Whole => "whole",
             Self::Said(_) => "said",
             Self::Killed => "killed",
+            Self::Limited(_) => "limited",
         }
     }
 }
@@ -83,12 +90,18 @@ impl Ended {
 pub(super) async fn run(
     client: Client,
     mut random: fastrand::Rng,
+    limits: Count,
     stop: CancellationToken,
 ) -> Vec<(Kind, Result<Ended, String>)> {
     let mut all = Vec::new();
     while !stop.is_cancelled() {
         let kind = random.choice(Kind::ALL).unwrap();
-        all.push((kind, one(&client, kind, &mut random).await));
+        let before = limits.now();
+        let ended = match one(&client, kind, &mut random).await {
+            Err(why) if why != HANGS && limits.now() != before => Ok(Ended::Limited(why)),
+            ended => ended,
+        };
+        all.push((kind, ended));
     }
     all
 }
@@ -102,7 +115,7 @@ pub(super) async fn one(
     let started = Instant::now();
     let session = session(client, kind, random);
     let ended = timeout(WITHIN, session).await;
-    let ended = ended.unwrap_or_else(|_| Err("it hangs".to_owned()));
+    let ended = ended.unwrap_or_else(|_| Err(HANGS.to_owned()));
     eprintln!("{kind:?} of {:?}: {ended:?}", started.elapsed());
     ended
 }

@@ -14,6 +14,7 @@ async fn a_ca_in_files_serves_and_is_followed() {
         lifetime: 6,
         spread: 2,
         keys: Keys::Files,
+        ..Config::default()
     };
     let stand = stand(config).await;
     let signer = stand.signer.as_ref().unwrap();

@@ -6,14 +6,16 @@ use podgate_tests::fixtures::pki::Pki;
 use podgate_tests::fixtures::stand::enrolled::{self, AUDIENCE, Config, token};
 use podgate_tests::instruments::dial::from;
 use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::instruments::headers::without_end;
 use podgate_tests::stand_ins::apiserver::ApiServer;
 use podgate_tests::stand_ins::cluster::Cluster;
 use podgate_tests::stand_ins::issuer::unsigned;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tonic::Code;
 
-use super::{SOON, call, count, ready};
+use super::{SOON, call, count, dial, ready};
 
 struct Signer {
     part: Part,
@@ -73,6 +75,37 @@ async fn silent_connections_keep_nobody_out() {
     let enrolled = || async { signer.call(&agent).await.ok() };
     eventually("an enrolment", SOON, enrolled).await.unwrap();
     drop(silent);
+}
+
+/// Connections with header fields that never end, and the most bytes of them that each sends: far more than
+/// the kernel holds for both ends.
+const MANY: usize = 24;
+const FIELDS: usize = 32 * 1024 * 1024;
+/// Bytes by which the signer may grow meanwhile.
+const GROWN: u64 = 16 * 1024 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn header_fields_without_end_are_cut_off_and_not_kept() {
+    let signer = Signer::start().await;
+    let agent = signer.agent();
+    let bundle = signer.dir.path().join("bundle/ca.crt");
+    let port = signer.part.port();
+    signer.part.reset_peak().unwrap();
+    let before = signer.part.peak().unwrap();
+    let mut floods = JoinSet::new();
+    for _ in 0..MANY {
+        let bundle = bundle.clone();
+        floods.spawn(async move {
+            let dialled = dial(("127.0.0.1", port), "signer.podgate", &bundle, None);
+            without_end(dialled.await, FIELDS).await
+        });
+    }
+    while let Some(sent) = floods.join_next().await {
+        sent.unwrap().expect("the signer takes everything");
+    }
+    let grown = signer.part.peak().unwrap() - before;
+    assert!(grown < GROWN, "{grown} bytes");
+    assert_eq!(signer.call(&agent).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use podgate_tests::fixtures::images::Image;
 use podgate_tests::instruments::holder::{command, of};
-use podgate_tests::real::containerd::{ContainerSpec, PodSpec};
+use podgate_tests::real::containerd::{ContainerSpec, PodSpec, Seccomp};
 
 use super::{Stage, field, stage_with};
 
@@ -80,7 +80,7 @@ async fn in_a_restricted_pod() {
     app.security.drop = vec!["ALL".into()];
     app.security.read_only_root = true;
     app.security.no_new_privileges = true;
-    app.security.seccomp = true;
+    app.security.seccomp = Seccomp::RuntimeDefault;
     compare("restricted", app, &[]).await;
 }
 

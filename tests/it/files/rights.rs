@@ -10,13 +10,13 @@ use super::worker::Node;
 use super::*;
 
 /// Waits until a client is told this: what was answered before counts for a second.
-async fn told(line: &str, client: impl AsyncFn() -> Output) {
+pub(super) async fn told(line: &str, client: impl AsyncFn() -> Output) {
     let new = || async { text(&client().await.stderr).contains(line).then_some(()) };
     let new = eventually("the new rights", SOON, new).await;
     new.unwrap_or_else(|error| panic!("{error}: {line}"));
 }
 
-fn dev_may(rules: &[(&str, &str)]) -> Rbac {
+pub(super) fn dev_may(rules: &[(&str, &str)]) -> Rbac {
     let rules: Vec<_> = rules
         .iter()
         .map(|(api, resource)| rule(&["create"], &[api], &[resource]))
@@ -102,6 +102,9 @@ async fn reading_and_writing_are_rights_of_their_own() {
         let said = fails(&sftp(stand, "none", &format!("{change}\n")).await);
         assert!(said.contains("ermission denied"), "{change}: {said}");
     }
+
+    let refused = ["podgate_frontdoor_files_refused_total 5"];
+    stand.frontdoor.counts(SOON, &refused).await.unwrap();
 
     stand.api.set_rbac(dev_may(&[write]));
     told(denied, async || scp(stand, &["-O", &at, back]).await).await;

@@ -197,7 +197,11 @@ async fn a_worker_ends_with_its_client() {
     };
     let there = || async { runs().await.then_some(()) };
     eventually("a worker", SOON, there).await.unwrap();
+    let counts = ["podgate_agent_workers_active 1"];
+    stand.agent.counts(SOON, &counts).await.unwrap();
     ssh.kill().await.unwrap();
     let gone = || async { (!runs().await).then_some(()) };
     eventually("no worker", SOON, gone).await.unwrap();
+    let counts = ["podgate_agent_workers_active 0"];
+    stand.agent.counts(SOON, &counts).await.unwrap();
 }

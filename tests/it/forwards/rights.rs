@@ -114,6 +114,43 @@ async fn portforward_is_a_right_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_right_to_exec_suffices_where_it_is_so_configured() {
+    let lines = "authorization: {allowedSeconds: 1, deniedSeconds: 1}\nrecheckSeconds: 1\n\
+                 forwards: {execSuffices: true}\n";
+    let stand = stand(lines).await;
+    let server = Upper::start().await.unwrap();
+    let address = format!("127.0.0.1:{}", server.port());
+    let may = |resource: &str| {
+        let rules = [rule(&["create"], &[""], &[resource])];
+        let rbac = Rbac::default().cluster_role("some", &rules);
+        rbac.bind("default", "dev", "ClusterRole/some", &[group("dev")])
+    };
+    for resource in ["pods/exec", "pods/portforward"] {
+        stand.api.set_rbac(may(resource));
+        let allowed = || async {
+            let output = through(&stand, "demo", &address, b"hi").await;
+            (output.stdout == b"HI").then_some(())
+        };
+        eventually(resource, SOON, allowed).await.unwrap();
+    }
+    // What stands by the right to exec ends with it.
+    stand.api.set_rbac(may("pods/exec"));
+    let mut ssh = stand.client.ssh(&[SAY, "-W", &address], "demo");
+    let mut child = ssh.stdin(Stdio::piped()).spawn().unwrap();
+    let active = ["podgate_frontdoor_forwards_active 1"];
+    stand.frontdoor.counts(SOON, &active).await.unwrap();
+    stand.api.set_rbac(may("pods/attach"));
+    let ended = timeout(SOON, child.wait()).await;
+    ended.expect("the forward ends").unwrap();
+    let denied = || async {
+        let output = through(&stand, "demo", &address, b"hi").await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        said.contains(DENIED).then_some(())
+    };
+    eventually("the refusal", SOON, denied).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pods_on_the_nodes_network_are_closed_unless_they_are_allowed() {
     let server = Upper::start().await.unwrap();
     let address = format!("127.0.0.1:{}", server.port());

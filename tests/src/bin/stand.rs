@@ -3,18 +3,23 @@
 //! Podgate that needs no root.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
+use podgate_tests::fixtures::gateway::binary;
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::real::containerd::{Containerd, SHARED};
+use podgate_tests::stand_ins::embedded::{EmbeddedContainer, PATH};
 
 const USAGE: &str = "usage: stand containerd -- CMD ARGS… | stand try [-- CMD ARGS…]";
 
@@ -77,9 +82,12 @@ async fn try_it(command: &[OsString]) -> anyhow::Result<u8> {
         started = Stand::embedded(Changes::default()) => started?,
         () = &mut stop => bail!("stopped"),
     };
+    let programs = sftp_server(&stand)?;
     if command.is_empty() {
         println!("Pod demo is there. Its containers are plain processes of this machine.\n");
-        println!("  {}\n", stand.client.line("demo"));
+        println!("  {}\n", stand.client.line("ssh", "demo"));
+        println!("It serves files, too:\n");
+        println!("  {}\n", stand.client.line("sftp", "demo"));
         println!("Ctrl-C ends it.");
         stop.await;
         return Ok(0);
@@ -95,7 +103,25 @@ async fn try_it(command: &[OsString]) -> anyhow::Result<u8> {
         status = child.wait() => status?,
         () = &mut stop => end(&mut child).await?,
     };
+    drop(programs);
     Ok(code(status))
+}
+
+/// Gives the pod an sftp-server, the worker, in case this machine has none.
+fn sftp_server(stand: &Stand) -> anyhow::Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    let worker = binary("podgate-worker")?;
+    let script = format!("#!/bin/sh\nexec '{}' sftp\n", worker.display());
+    let program = folder.path().join("sftp-server");
+    std::fs::write(&program, script)?;
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    let container = EmbeddedContainer {
+        path: Some(format!("{PATH}:{}", folder.path().display())),
+        ..EmbeddedContainer::default()
+    };
+    let embedded = stand.embedded.as_ref().context("plain processes")?;
+    embedded.container("demo", container);
+    Ok(folder)
 }
 
 /// Resolves on the first SIGHUP, SIGINT or SIGTERM. From this call on, none of these ends the process.

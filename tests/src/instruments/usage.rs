@@ -60,6 +60,47 @@ pub fn raise_descriptors() -> Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
+/// Builds what the node entry starts in containers, in the same profile.
+///
+/// # Errors
+/// As of [`build_binaries`].
+pub fn build_static() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    for words in [
+        [
+            "build",
+            "-p",
+            "podgate-node-entry",
+            "--bin",
+            "podgate-node-entry",
+        ]
+        .as_slice(),
+        &[
+            "rustc",
+            "-p",
+            "podgate-node-entry",
+            "--bin",
+            "podgate-launcher",
+        ],
+        &["rustc", "-p", "podgate-worker", "--bin", "podgate-worker"],
+    ] {
+        let mut build = Command::new(&cargo);
+        build.current_dir(root).args(words);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        if words.first() == Some(&"rustc") {
+            build.args(["--target-dir", &format!("{target}/launcher"), "--"]);
+            build.args(["-C", "target-feature=+crt-static", "-C", "strip=symbols"]);
+        }
+        let status = build.status().context("cargo")?;
+        ensure!(status.success(), "{words:?} failed");
+    }
+    Ok(())
+}
+
 /// Builds the binaries that a bench measures, in its own profile: cargo builds no other package's.
 ///
 /// # Errors

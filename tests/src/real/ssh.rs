@@ -83,6 +83,13 @@ impl Client {
         self
     }
 
+    /// What clients that are not OpenSSH's need: the frontdoor's address and port, the key, and the file of
+    /// known hosts.
+    pub fn parts(&self) -> (&str, u16, PathBuf, PathBuf) {
+        let (key, known) = (self.dir.join("id"), self.dir.join("known_hosts"));
+        (&self.host, self.port, key, known)
+    }
+
     /// Options that every program of OpenSSH takes.
     pub fn options(&self) -> Vec<String> {
         let dir = self.dir.display();
@@ -230,8 +237,9 @@ impl Client {
         Terminal::start(&program, &args, rows, columns)
     }
 
-    /// The line to type for the same.
-    pub fn line(&self, target: &str) -> String {
-        format!("ssh {} {target}@{}", self.options().join(" "), self.host)
+    /// The line to type for the same with a program of OpenSSH.
+    pub fn line(&self, program: &str, target: &str) -> String {
+        let options = self.options().join(" ");
+        format!("{program} {options} {target}@{}", self.host)
     }
 }

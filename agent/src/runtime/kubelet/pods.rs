@@ -276,7 +276,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Keeps of each pod the labels of the keys that rules are about, and the containers that run.
+    /// Keeps of each pod the labels of the keys that rules are about, and the containers that run or were
+    /// killed for want of memory.
     fn feed(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let (list, labels) = (&mut self.list, self.labels);
         self.items.feed(bytes, |item| {
@@ -288,7 +289,7 @@ impl<'a> Reading<'a> {
                 &mut status.init_container_statuses,
                 &mut status.ephemeral_container_statuses,
             ] {
-                containers.retain(|container| container.state.running.is_some());
+                containers.retain(Container::counts);
                 containers.shrink_to_fit();
             }
             list.0.push(pod);
@@ -299,6 +300,30 @@ impl<'a> Reading<'a> {
     fn end(self) -> Result<PodList, Error> {
         self.items.end()?;
         Ok(self.list)
+    }
+}
+
+impl Container {
+    /// Whether there is anything to say of it but that it does not run.
+    fn counts(&self) -> bool {
+        let killed = [&self.state, &self.last].map(State::killed);
+        self.state.running.is_some() || killed.iter().any(Option::is_some)
+    }
+
+    /// Whether the one of this id was killed for want of memory.
+    fn was_killed(&self, id: &str) -> bool {
+        [&self.state, &self.last]
+            .map(State::killed)
+            .contains(&Some(id))
+    }
+}
+
+impl State {
+    /// The id of a container that was killed for want of memory.
+    fn killed(&self) -> Option<&str> {
+        let ended = self.terminated.as_ref();
+        let killed = ended.filter(|ended| ended.reason == "OOMKilled");
+        killed.map(|killed| &*killed.id)
     }
 }
 
@@ -335,12 +360,7 @@ fn find<'a>(list: &'a PodList, granted: &Granted) -> Result<&'a Pod, Error> {
         .chain(&status.ephemeral_container_statuses)
         .find(|container| container.name == granted.container)
         .ok_or(Error::NotRunning)?;
-    let killed = |state: &State| {
-        state.terminated.as_ref().is_some_and(|terminated| {
-            terminated.reason == "OOMKilled" && terminated.id == granted.container_id
-        })
-    };
-    if killed(&container.state) || killed(&container.last) {
+    if container.was_killed(&granted.container_id) {
         return Err(Error::OutOfMemory);
     }
     if container.state.running.is_none() {

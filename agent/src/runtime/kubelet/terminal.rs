@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::client::Client;
 use crate::exec;
 use crate::grant::Granted;
-use crate::shell::hangup::{Leader, Script};
+use crate::shell::hangup::Script;
+use crate::shell::leader::Leader;
 use crate::streams::Input;
 
 /// How stty shows that a terminal gives single keys rather than lines.

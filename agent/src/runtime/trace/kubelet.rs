@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::shell::hangup::Leader;
+use crate::shell::leader::Leader;
 use podgate_helper::protocol::{HungUp, Process};
 
 /// How a program was started, which is how it can be found.

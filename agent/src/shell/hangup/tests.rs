@@ -213,17 +213,3 @@ fn a_process_that_started_at_another_time_is_not_signalled() {
         child.wait().unwrap();
     }
 }
-
-#[test]
-fn a_name_with_spaces_and_parentheses_does_not_confuse() {
-    let fields = "S 1 7 7 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 987654 0";
-    let leader = Leader::from_stat(&format!("7 (a) b (c) {fields}"));
-    assert_eq!(
-        leader,
-        Some(Leader {
-            pid: 7,
-            start_time: 987_654
-        })
-    );
-    assert_eq!(Leader::from_stat("7 (sh"), None);
-}

@@ -1,7 +1,6 @@
 //! An SFTP server: one session on one thread, like OpenSSH's. Files that a request opens stay open
 //! until they are closed; nothing else is kept from one request to the next.
 
-mod access;
 mod failure;
 mod files;
 mod folder;
@@ -12,6 +11,5 @@ mod output;
 mod paths;
 mod server;
 
-pub(crate) use access::Access;
 pub(crate) use names::home;
 pub(crate) use server::{Error, Server};

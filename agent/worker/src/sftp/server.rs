@@ -2,13 +2,13 @@
 
 use std::io::{self, Read, Write};
 
+use podgate_sftp::access::Access;
 use podgate_sftp::attributes::Attributes;
 use podgate_sftp::reply::{Code, Name, Reply};
 use podgate_sftp::request::{Extended, Message, Request};
 use podgate_sftp::{MAX_DATA, MAX_MESSAGE, frame};
 use rustix::fs;
 
-use super::access::Access;
 use super::failure::Failure;
 use super::folder::Folder;
 use super::handles::{Handles, MAX_HANDLES};
@@ -177,6 +177,7 @@ impl Server {
             }
             Request::SymbolicLink { target, link } => fs::symlink(target, link)?,
             Request::Extended(ref extended) => return self.serve_extended(extended),
+            Request::Refused => return Err(Failure::ACCESS),
             Request::Unknown(_) => return Err(Failure::UNSUPPORTED),
         }
         Ok(Answer::Done)

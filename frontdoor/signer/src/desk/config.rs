@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use jsonwebtoken::Algorithm;
 use podgate_identity::Names;
-use podgate_identity::kubernetes::Reference;
 use podgate_process::bounds::{self, Bounds};
 use podgate_process::config::Invalid;
 use serde::Deserialize;
 
 use super::issue::{Permit, Terms};
 use super::oidc;
+use crate::ssh_ca;
 use crate::token_claims::own_audience;
 
 /// A checked section. Each field is explained in `signer.example.yaml`.
@@ -21,7 +21,7 @@ use crate::token_claims::own_audience;
 pub(crate) struct Config {
     pub(super) listen: SocketAddr,
     pub(super) tls: Tls,
-    pub(super) ca: Ca,
+    pub(super) ca: ssh_ca::Ca,
     pub(crate) audience: String,
     pub(super) terms: Terms,
     pub(super) each_a_minute: u32,
@@ -47,23 +47,13 @@ pub(super) struct Tls {
     pub(super) key: PathBuf,
 }
 
-/// Where the key is that signs users' certificates.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Ca {
-    /// In a Secret, filled once.
-    Secret(Reference),
-    /// In a file, which may be replaced.
-    File(PathBuf),
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct File {
     #[serde(default = "default_listen")]
     listen: SocketAddr,
     tls: Tls,
-    ca: CaFile,
+    ca: ssh_ca::File,
     #[serde(default = "default_audience")]
     audience: String,
     #[serde(default = "default_lifetime")]
@@ -80,13 +70,6 @@ pub(crate) struct File {
     connections: bounds::File,
     #[serde(default)]
     oidc: Vec<IssuerFile>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CaFile {
-    secret: Option<Reference>,
-    file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -149,11 +132,7 @@ fn default_algorithms() -> Vec<String> {
 impl File {
     /// Checks the section. An error names the key.
     pub(crate) fn check(self) -> Result<Config, Invalid> {
-        let ca = match (self.ca.secret, self.ca.file) {
-            (Some(secret), None) => Ca::Secret(secret),
-            (None, Some(file)) => Ca::File(file),
-            _ => return Err(Invalid::new("desk.ca", "needs one of secret and file")),
-        };
+        let ca = self.ca.check("desk.ca")?;
         own_audience(&self.audience).map_err(|reason| Invalid::new("desk.audience", reason))?;
         for (key, number) in [
             ("desk.lifetimeSeconds", self.lifetime_seconds),

@@ -11,12 +11,12 @@ use ssh_key::HashAlg;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::authority::Authority;
 use super::issue::{self, Terms};
 use super::kubernetes::{self, Kubernetes};
 use super::oidc::{self, Issuer};
 use super::rates::{Rates, Spent};
 use crate::metrics::Metrics;
+use crate::ssh_ca::Authority;
 use crate::token_claims::{self, Claims};
 
 /// The limit for a whole exchange. Calls within it have shorter limits and errors of their own.

@@ -1,5 +1,5 @@
-//! `POST /v1/certificate` over HTTPS: one request a connection, each bounded in time and size. Answers
-//! are lines of text.
+//! `POST /v1/certificate` and `GET /v1/host-ca` over HTTPS: one request a connection, each bounded in time
+//! and size. Answers are lines of text.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::config::Tls;
 use super::exchange::{Exchange, Refusal};
 use crate::connections::{self, Peer};
+use crate::hosts::Hosts;
 
 /// Bytes of a body, at most: several times the longest public key.
 const MAX_BODY: usize = 16 * 1024;
@@ -59,13 +60,18 @@ pub(super) fn certificate(files: Tls) -> Result<Certificate, mtls::Error> {
 pub(super) async fn serve(
     (listener, slots): (TcpListener, Arc<ConnectionSlots>),
     certificate: Certificate,
-    exchange: Arc<Exchange>,
+    (exchange, hosts): (Arc<Exchange>, Option<Arc<Hosts>>),
     shutdown: Shutdown,
 ) {
     let router = Router::new()
         .route("/v1/certificate", post(answer))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(exchange);
+        .with_state(exchange)
+        .merge(
+            Router::new()
+                .route("/v1/host-ca", get(host_ca))
+                .with_state(hosts),
+        );
     let certificate = Arc::new(certificate);
     let tls = move || {
         let certificate = Arc::clone(&certificate);
@@ -104,6 +110,28 @@ async fn answer(
     {
         Ok(line) => line.into_response(),
         Err(refusal) => refused(&refusal),
+    }
+}
+
+/// The CA of the frontdoors' host certificates: its public keys, a line each. They are no secret.
+async fn host_ca(
+    State(hosts): State<Option<Arc<Hosts>>>,
+    Extension(peer): Extension<Peer>,
+) -> Response {
+    peer.slot.settle();
+    let Some(hosts) = hosts else {
+        return (
+            StatusCode::NOT_FOUND,
+            "podgate: this signer certifies no hosts\n",
+        )
+            .into_response();
+    };
+    match hosts.lines() {
+        Some(lines) => lines.to_string().into_response(),
+        None => {
+            let words = "podgate: there is no CA for hosts yet; try again in a moment\n";
+            (StatusCode::SERVICE_UNAVAILABLE, words).into_response()
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The desk: a bearer token and a public key become an SSH user certificate, for the identity that the
 //! API server or an OIDC issuer vouches for.
 
-mod authority;
 mod config;
 mod exchange;
 mod http;
@@ -11,7 +10,6 @@ mod oidc;
 mod rates;
 mod service;
 mod thread;
-mod trusted;
 
 pub(crate) use config::{Config, File};
 pub(crate) use service::Error;

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use podgate_identity::kubernetes::{self, Client, Reference};
 use podgate_process::connection_slots::ConnectionSlots;
 use podgate_process::listener::{self, address, listen};
@@ -13,19 +12,15 @@ use podgate_process::mtls;
 use podgate_process::shutdown::Shutdown;
 use tokio::net::TcpListener;
 
-use super::authority::{self, Authority};
 use super::config::Config;
 use super::exchange::Exchange;
 use super::http;
 use super::kubernetes::Kubernetes;
 use super::oidc::{self, Issuer};
 use super::rates::Rates;
+use crate::hosts::Hosts;
 use crate::metrics::Metrics;
-
-/// The pause between two looks at the CA's key and the bundle, which others change, too.
-const PUBLISH: Duration = Duration::from_secs(10);
-/// The pause after a look that failed.
-const AGAIN: Duration = Duration::from_secs(5);
+use crate::ssh_ca::{self, Authority, Kind};
 
 /// Why the desk does not run.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +31,7 @@ pub enum Error {
     #[error("tls: {0}")]
     Tls(#[from] mtls::Error),
     #[error("ca: {0}")]
-    Authority(#[from] authority::Error),
+    Authority(#[from] ssh_ca::Error),
     #[error("oidc: {0}")]
     Issuer(#[from] oidc::FetchError),
     #[error("kubeconfig: {0}")]
@@ -54,6 +49,7 @@ pub(super) struct Desk {
     exchange: Arc<Exchange>,
     client: Client,
     bundle: Reference,
+    hosts: Option<Arc<Hosts>>,
     slots: Arc<ConnectionSlots>,
 }
 
@@ -63,12 +59,13 @@ impl Desk {
         config: Config,
         kubeconfig: Option<&Path>,
         bundle: Reference,
+        hosts: Option<Arc<Hosts>>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         // The desk has a client of its own, so that it shares no connection with enrolment.
         let client = kubernetes::connect(kubeconfig).await?;
         let certificate = http::certificate(config.tls)?;
-        let authority = Authority::new(config.ca)?;
+        let authority = Authority::new(Kind::Users, config.ca)?;
         let issuers = config.oidc.into_iter().map(Issuer::new);
         let issuers = issuers.collect::<Result<_, _>>()?;
         let refused = metrics.refused_connections.clone();
@@ -92,6 +89,7 @@ impl Desk {
             exchange: Arc::new(exchange),
             client,
             bundle,
+            hosts,
             slots,
         })
     }
@@ -104,26 +102,12 @@ impl Desk {
     /// Serves until `draining`. Requests under way then end by themselves, or are ended at `stopped`.
     /// Meanwhile it follows the CA's key, and keeps its public half in the bundle.
     pub(super) async fn serve(self, shutdown: Shutdown) {
-        // Another signer may sign with the old key until its next look.
-        let lifetime = Duration::from_secs(self.exchange.terms.lifetime) + PUBLISH;
-        let lasts = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
-        let keep = async {
-            loop {
-                let authority = &self.exchange.authority;
-                let next = match authority.keep(&self.client, &self.bundle, lasts).await {
-                    Ok(()) => PUBLISH,
-                    Err(error) => {
-                        let serves = authority.current().await.is_some();
-                        tracing::warn!(%error, serves, "the desk's CA or the bundle cannot be read or updated");
-                        AGAIN
-                    }
-                };
-                tokio::time::sleep(next).await;
-            }
-        };
+        let lifetime = Duration::from_secs(self.exchange.terms.lifetime);
+        let authority = &self.exchange.authority;
+        let keep = authority.follow(&self.client, &self.bundle, lifetime);
         let exchange = Arc::clone(&self.exchange);
         tokio::select! {
-            () = http::serve((self.listener, self.slots), self.certificate, exchange, shutdown) => {}
+            () = http::serve((self.listener, self.slots), self.certificate, (exchange, self.hosts), shutdown) => {}
             () = keep => {}
         }
     }

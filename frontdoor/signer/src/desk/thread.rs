@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::config::Config;
 use super::service::{Desk, Error};
+use crate::hosts::Hosts;
 use crate::metrics::Metrics;
 
 /// The thread's nice value (nice(2)). Of a processor that both want, enrolment gets nine times as much.
@@ -30,13 +31,14 @@ impl DeskThread {
         config: Config,
         kubeconfig: Option<PathBuf>,
         bundle: Reference,
+        hosts: Option<Arc<Hosts>>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let (tell, bound) = oneshot::channel();
         let (start, started) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let desk = async move {
-            let bound = Desk::bind(config, kubeconfig.as_deref(), bundle, metrics).await;
+            let bound = Desk::bind(config, kubeconfig.as_deref(), bundle, hosts, metrics).await;
             let (address, desk) = match bound {
                 Ok(desk) => (Ok(desk.address()), Some(desk)),
                 Err(error) => (Err(error), None),

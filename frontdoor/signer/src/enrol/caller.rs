@@ -34,6 +34,12 @@ pub(super) struct Caller {
     pub(super) pod: String,
 }
 
+impl Caller {
+    pub(super) fn is_frontdoor(&self) -> bool {
+        self.name == FRONTDOOR_NAME
+    }
+}
+
 /// Finds the part that this user is.
 pub(super) fn caller(user: &UserInfo, config: &Enrolment) -> Result<Caller, Error> {
     let is = |account: &Account| {

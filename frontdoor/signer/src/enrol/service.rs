@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use bytes::Bytes;
 use podgate_identity::kubernetes::Client;
 use podgate_process::bucket::Bucket;
 use podgate_proto::limits::ENROLMENT_VERSIONS;
@@ -14,10 +15,12 @@ use podgate_proto::v1::{EnrolRequest, EnrolResponse};
 use rustls::ServerConfig;
 use tonic::{Request, Response, Status};
 
-use super::{caller, version};
+use super::caller::{self, Caller};
+use super::version;
 use crate::ca::{Ca, Point, SignError};
 use crate::config;
 use crate::connections::Peer;
+use crate::hosts::Hosts;
 use crate::metrics::Metrics;
 use crate::token_rates::TokenRates;
 use crate::token_reviews::{self, TokenReviews};
@@ -28,6 +31,9 @@ const REVIEWS: usize = 64;
 const BURST: u32 = 500;
 /// Calls a second in the long run: a cluster of 5,000 nodes enrols in a minute and a half.
 const STEADY: f64 = 50.0;
+
+/// Seconds after which a frontdoor asks again if there was no CA for its host keys.
+const ASK_AGAIN: u32 = 60;
 
 /// Why a call gave no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +63,7 @@ struct Inner {
     config: config::Enrolment,
     tokens: TokenReviews,
     ca: Arc<Ca>,
+    hosts: Option<Arc<Hosts>>,
     metrics: Arc<Metrics>,
     rates: Mutex<Rates>,
 }
@@ -79,7 +86,7 @@ impl Enrol {
     pub(crate) fn new(
         config: config::Enrolment,
         client: Client,
-        ca: Arc<Ca>,
+        (ca, hosts): (Arc<Ca>, Option<Arc<Hosts>>),
         metrics: Arc<Metrics>,
     ) -> Self {
         let rates = Rates {
@@ -90,6 +97,7 @@ impl Enrol {
             config,
             tokens: TokenReviews::new(client, REVIEWS),
             ca,
+            hosts,
             metrics,
             rates: Mutex::new(rates),
         }))
@@ -140,12 +148,27 @@ impl Enrol {
         let (certificate, lifetime) = issued?;
         let lifetime = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
         tracing::info!(name = caller.name, pod = caller.pod, lifetime, "enrolled");
+        let (host_certificates, ask_again) = self.certify(&caller, &request.host_keys).await;
         Ok(EnrolResponse {
             certificate: certificate.to_vec().into(),
             issuer: authority.certificate().to_vec().into(),
             lifetime,
             version,
+            host_certificates,
+            ask_again,
         })
+    }
+
+    /// Host certificates, which frontdoors alone get. While their CA is missing, a frontdoor gets none and
+    /// is told when to ask again: the link works without them.
+    async fn certify(&self, caller: &Caller, keys: &[Bytes]) -> (Vec<Bytes>, u32) {
+        match &self.0.hosts {
+            Some(hosts) if caller.is_frontdoor() && !keys.is_empty() => {
+                let certified = hosts.certify(keys).await;
+                certified.map_or((Vec::new(), ASK_AGAIN), |certified| (certified, 0))
+            }
+            _ => (Vec::new(), 0),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is in an event, and what is cut.
 
 use super::super::command::Command;
-use super::super::files::Direction;
+use super::super::files::{Direction, FileHash};
 use super::*;
 use podgate_identity::Source;
 use serde_json::{Value, json};
@@ -70,12 +70,15 @@ fn the_page_has_every_field() {
     let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
     event.session = session.session;
     event.mark("groups");
+    let mut hash = FileHash::new(true);
+    hash.add(0, b"a");
     let file = FileDone {
         path: "/a".to_owned(),
         direction: Direction::Read,
         bytes: 1,
         begun: std::time::Instant::now(),
         outcome: "done",
+        hash,
     };
     let one = Event::session("file", "id", Action::Files, &identity, None).file(&file);
     let many = Event::session("files", "id", Action::Files, &identity, None);
@@ -85,7 +88,7 @@ fn the_page_has_every_field() {
         .iter()
         .flat_map(|event| event.as_object().unwrap().keys());
     let fields: std::collections::BTreeSet<_> = fields.collect();
-    assert_eq!(fields.len(), 42, "{fields:?}");
+    assert_eq!(fields.len(), 43, "{fields:?}");
     for field in fields {
         assert!(page.contains(&format!("`{field}`")), "{field}");
     }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use sha2::{Digest as _, Sha256};
+
 /// Bytes of a path that are kept.
 const MAX_PATH: usize = 1024;
 
@@ -13,6 +15,7 @@ pub(in crate::audit) struct FileDone {
     pub(in crate::audit) bytes: u64,
     pub(in crate::audit) begun: Instant,
     pub(in crate::audit) outcome: &'static str,
+    pub(in crate::audit) hash: FileHash,
 }
 
 /// What was to be done.
@@ -35,6 +38,35 @@ impl Direction {
             Self::Remove => "remove",
             Self::Rename => "rename",
         }
+    }
+}
+
+/// The SHA-256 of a file's bytes, as long as they pass from its beginning on without a gap.
+#[derive(Clone, Debug, Default)]
+pub(in crate::audit) struct FileHash(Option<(Sha256, u64)>);
+
+impl FileHash {
+    /// None is made unless it is wanted.
+    pub(in crate::audit) fn new(wanted: bool) -> Self {
+        Self(wanted.then(|| (Sha256::new(), 0)))
+    }
+
+    /// Bytes at this offset of the file.
+    pub(in crate::audit) fn add(&mut self, offset: u64, bytes: &[u8]) {
+        match &mut self.0 {
+            Some((hasher, next)) if *next == offset => {
+                hasher.update(bytes);
+                *next = next.saturating_add(bytes.len() as u64);
+            }
+            _ => self.0 = None,
+        }
+    }
+
+    /// In hex digits, of so many bytes.
+    pub(in crate::audit) fn hex(&self, bytes: u64) -> Option<String> {
+        let (hasher, next) = self.0.as_ref()?;
+        let digest = (*next == bytes).then(|| hasher.clone().finalize())?;
+        Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 

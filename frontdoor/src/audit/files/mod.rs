@@ -9,9 +9,9 @@ mod summary;
 use podgate_proto::v1::files::Protocol;
 use podgate_proto::v1::open::Action;
 
-#[cfg(test)]
-pub(super) use done::Direction;
 pub(super) use done::FileDone;
+#[cfg(test)]
+pub(super) use done::{Direction, FileHash};
 use scp::ScpWatch;
 use sftp::SftpWatch;
 pub(super) use summary::{Summary, Summed};
@@ -35,6 +35,14 @@ impl FilesWatch {
         })
     }
 
+    /// Makes the SHA-256 of what is read and written from now on, or does not.
+    pub(super) fn hash(&mut self, wanted: bool) {
+        match self {
+            Self::Sftp(sftp) => sftp.hash(wanted),
+            Self::Scp(scp) => scp.hash(wanted),
+        }
+    }
+
     /// Sees bytes from the client. Answers what is over.
     pub(super) fn took(&mut self, bytes: &[u8]) -> Vec<FileDone> {
         match self {
@@ -51,6 +59,14 @@ impl FilesWatch {
         match self {
             Self::Sftp(sftp) => sftp.gave(bytes),
             Self::Scp(scp) => scp.gave(bytes),
+        }
+    }
+
+    /// How many files are open.
+    pub(super) fn open(&self) -> usize {
+        match self {
+            Self::Sftp(sftp) => sftp.open(),
+            Self::Scp(scp) => scp.open(),
         }
     }
 

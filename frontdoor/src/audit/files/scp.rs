@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use podgate_proto::v1::Scp;
 
-use super::done::{Direction, FileDone, shown};
+use super::done::{Direction, FileDone, FileHash, shown};
 
 /// Bytes of a line, and folders within folders. What is more is not seen.
 const MAX_LINE: usize = 8 * 1024;
@@ -20,6 +20,7 @@ pub(in crate::audit) struct ScpWatch {
     step: Step,
     line: Vec<u8>,
     file: Option<FileDone>,
+    hash: bool,
     /// Whether the receiver is in the words of a failure.
     in_words: bool,
 }
@@ -55,6 +56,7 @@ impl ScpWatch {
             step: Step::Line,
             line: Vec::new(),
             file: None,
+            hash: false,
             in_words: false,
         }
     }
@@ -73,6 +75,14 @@ impl ScpWatch {
         }
     }
 
+    pub(super) fn hash(&mut self, wanted: bool) {
+        self.hash = wanted;
+    }
+
+    pub(super) fn open(&self) -> usize {
+        usize::from(self.file.is_some())
+    }
+
     pub(super) fn unfinished(&mut self) -> Vec<FileDone> {
         self.finish("unfinished").into_iter().collect()
     }
@@ -85,6 +95,8 @@ impl ScpWatch {
                 Step::Bytes(due) => {
                     let taken = usize::try_from(due).unwrap_or(usize::MAX).min(bytes.len());
                     if let Some(file) = &mut self.file {
+                        let data = bytes.get(..taken).unwrap_or_default();
+                        file.hash.add(file.bytes, data);
                         file.bytes = file.bytes.saturating_add(taken as u64);
                     }
                     bytes = bytes.get(taken..).unwrap_or_default();
@@ -159,6 +171,7 @@ impl ScpWatch {
                     bytes: 0,
                     begun: Instant::now(),
                     outcome: "unfinished",
+                    hash: FileHash::new(self.hash),
                 });
                 self.step = Step::Told(size.unwrap_or(0));
             }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use podgate_sftp::heads::{Answered, Asked, Heads, answered, asked};
+use podgate_sftp::heads::{Answered, Asked, Heads, Seen, answered, asked};
 
-use super::done::{Direction, FileDone, shown};
+use super::done::{Direction, FileDone, FileHash, shown};
 
 /// Requests in flight, files that are open, and bytes of a handle. What is more is not seen.
 const MAX_REQUESTS: usize = 4096;
@@ -18,6 +18,7 @@ pub(in crate::audit) struct SftpWatch {
     server: Heads,
     requests: HashMap<u32, Request>,
     files: HashMap<Vec<u8>, FileDone>,
+    hash: bool,
 }
 
 /// A request that has no answer yet.
@@ -25,35 +26,64 @@ pub(in crate::audit) struct SftpWatch {
 enum Request {
     Open(FileDone),
     Close(Vec<u8>),
-    Read(Vec<u8>),
+    Read(Vec<u8>, u64),
     Write(Vec<u8>, u32),
     Change(FileDone),
 }
 
 impl SftpWatch {
     pub(super) fn took(&mut self, bytes: &[u8]) {
-        let requests = &mut self.requests;
-        self.client.feed(bytes, |head| {
-            if let Some((number, asked)) = asked(head)
-                && requests.len() < MAX_REQUESTS
-                && let Some(request) = Request::of(&asked)
-            {
-                requests.insert(number, request);
+        let (requests, files, hash) = (&mut self.requests, &mut self.files, self.hash);
+        self.client.feed_all(bytes, |seen| match seen {
+            Seen::Whole(head) => {
+                if let Some((number, asked)) = asked(head)
+                    && requests.len() < MAX_REQUESTS
+                    && let Some(request) = Request::of(&asked, hash)
+                {
+                    requests.insert(number, request);
+                }
             }
+            Seen::Data(head, before, data) if hash => {
+                if let Some((_, Asked::Write { handle, offset, .. })) = asked(head)
+                    && let Some(file) = files.get_mut(handle)
+                {
+                    file.hash.add(offset.saturating_add(before as u64), data);
+                }
+            }
+            Seen::Data(..) => {}
         });
     }
 
     pub(super) fn gave(&mut self, bytes: &[u8]) -> Vec<FileDone> {
-        let (requests, files) = (&mut self.requests, &mut self.files);
+        let (requests, files, hash) = (&mut self.requests, &mut self.files, self.hash);
         let mut done = Vec::new();
-        self.server.feed(bytes, |head| {
-            if let Some((number, answer)) = answered(head)
-                && let Some(request) = requests.remove(&number)
-            {
-                done.extend(answer_to(request, answer, files));
+        self.server.feed_all(bytes, |seen| match seen {
+            Seen::Whole(head) => {
+                if let Some((number, answer)) = answered(head)
+                    && let Some(request) = requests.remove(&number)
+                {
+                    done.extend(answer_to(request, answer, files));
+                }
             }
+            Seen::Data(head, before, data) if hash => {
+                if let Some((number, _)) = answered(head)
+                    && let Some(Request::Read(handle, offset)) = requests.get(&number)
+                    && let Some(file) = files.get_mut(handle)
+                {
+                    file.hash.add(offset.saturating_add(before as u64), data);
+                }
+            }
+            Seen::Data(..) => {}
         });
         done
+    }
+
+    pub(super) fn hash(&mut self, wanted: bool) {
+        self.hash = wanted;
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.files.len()
     }
 
     pub(super) fn unfinished(&mut self) -> Vec<FileDone> {
@@ -68,7 +98,7 @@ impl SftpWatch {
 }
 
 impl Request {
-    fn of(asked: &Asked<'_>) -> Option<Self> {
+    fn of(asked: &Asked<'_>, hash: bool) -> Option<Self> {
         let handle = |handle: &[u8]| (handle.len() <= MAX_HANDLE).then(|| handle.to_vec());
         let file = |path: &[u8], direction| FileDone {
             path: shown(path),
@@ -76,6 +106,8 @@ impl Request {
             bytes: 0,
             begun: Instant::now(),
             outcome: "done",
+            // Of one that is read and written there is none.
+            hash: FileHash::new(hash && matches!(direction, Direction::Read | Direction::Write)),
         };
         Some(match *asked {
             Asked::Open { path, read, write } => Self::Open(file(
@@ -87,8 +119,10 @@ impl Request {
                 },
             )),
             Asked::Close { handle: it } => Self::Close(handle(it)?),
-            Asked::Read { handle: it } => Self::Read(handle(it)?),
-            Asked::Write { handle: it, bytes } => Self::Write(handle(it)?, bytes),
+            Asked::Read { handle: it, offset } => Self::Read(handle(it)?, offset),
+            Asked::Write {
+                handle: it, bytes, ..
+            } => Self::Write(handle(it)?, bytes),
             Asked::Remove { path } => Self::Change(file(path, Direction::Remove)),
             Asked::Rename { from, to } => {
                 let both = [from, b" -> ", to].concat();
@@ -116,7 +150,7 @@ fn answer_to(
             None
         }
         (Request::Open(file), _) => Some(failed(file)),
-        (Request::Read(handle), Answered::Data(bytes)) => {
+        (Request::Read(handle, _), Answered::Data(bytes)) => {
             let file = files.get_mut(&handle)?;
             file.bytes = file.bytes.saturating_add(bytes.into());
             None
@@ -126,7 +160,7 @@ fn answer_to(
             file.bytes = file.bytes.saturating_add(bytes.into());
             None
         }
-        (Request::Read(handle) | Request::Write(handle, _), Answered::Failed) => {
+        (Request::Read(handle, _) | Request::Write(handle, _), Answered::Failed) => {
             files.get_mut(&handle)?.outcome = "failed";
             None
         }
@@ -200,6 +234,33 @@ mod tests {
         let left = watch.unfinished();
         assert_eq!((left[0].direction, left[0].bytes), (Direction::Both, 1000));
         assert_eq!(left[0].outcome, "unfinished");
+    }
+
+    #[test]
+    fn a_hash_is_of_whole_files_in_order() {
+        let check = |offsets: [u64; 2], expect: bool| {
+            let mut watch = SftpWatch::default();
+            watch.hash(true);
+            let handle = string(b"h");
+            let open = [&string(b"/a"), &26u32.to_be_bytes()[..], &[0; 4]].concat();
+            watch.took(&message(3, 1, &[&open]));
+            watch.gave(&message(102, 1, &[&handle]));
+            for (number, offset) in (2..).zip(offsets) {
+                let parts = [&handle, &offset.to_be_bytes()[..], &string(b"abc")];
+                watch.took(&message(6, number, &parts));
+                watch.gave(&message(101, number, &[&[0; 4]]));
+            }
+            watch.took(&message(4, 9, &[&handle]));
+            let done = watch.gave(&message(101, 9, &[&[0; 4]]));
+            // printf abcabc | sha256sum
+            let whole = "bbb59da3af939f7af5f360f2ceb80a496e3bae1cd87dde426db0ae40677e1c2c";
+            let hash = done[0].hash.hex(done[0].bytes);
+            assert_eq!(hash.as_deref(), expect.then_some(whole), "{offsets:?}");
+        };
+        check([0, 3], true);
+        check([3, 0], false);
+        check([0, 4], false);
+        check([3, 6], false);
     }
 
     #[test]

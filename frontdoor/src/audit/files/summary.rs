@@ -54,7 +54,7 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    use super::super::done::Direction;
+    use super::super::done::{Direction, FileHash};
     use super::*;
 
     #[test]
@@ -67,6 +67,7 @@ mod tests {
             bytes: 10,
             begun,
             outcome,
+            hash: FileHash::default(),
         };
         let own = (0..1000).filter(|n| {
             let outcome = if n % 2 == 0 { "done" } else { "failed" };

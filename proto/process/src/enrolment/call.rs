@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use bytes::Bytes;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use podgate_proto::limits::{CONNECT_TIMEOUT, ENROL_TIMEOUT, ENROLMENT_VERSIONS, RELEASE};
@@ -25,6 +26,12 @@ use tonic::{Code, Status};
 
 use super::config::Config;
 use crate::mtls::{self, ALPN, IssuedCertificate, SIGNER_NAME, Trusted};
+
+/// The fewest seconds between two requests, whatever a signer asks for.
+const SOONEST: u32 = 10;
+
+/// SSH certificates of host keys, in the format of OpenSSH's PROTOCOL.certkeys.
+pub type HostCertificates = Arc<[Bytes]>;
 
 /// The signer gave no certificate this time.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +64,18 @@ pub(super) struct Signer {
     config: Config,
     uri: Uri,
     trusted: Arc<Trusted>,
+    /// SSH host keys that are to be certified.
+    host_keys: Vec<Bytes>,
+}
+
+/// What the signer gave.
+pub(super) struct Issued {
+    pub(super) certificate: IssuedCertificate,
+    /// In seconds.
+    pub(super) lifetime: u32,
+    pub(super) host_certificates: HostCertificates,
+    /// When to ask again because the signer could not certify the host keys.
+    pub(super) ask_again: Option<Duration>,
 }
 
 impl Signer {
@@ -66,18 +85,25 @@ impl Signer {
             config,
             uri,
             trusted,
+            host_keys: Vec::new(),
         }
     }
 
-    /// Makes a new key, and gets a certificate for it and its lifetime in seconds.
-    pub(super) async fn enrol(&self) -> Result<(IssuedCertificate, u32), Error> {
+    /// Has these SSH host keys certified, too.
+    pub(super) fn certify(&mut self, host_keys: Vec<Bytes>) {
+        self.host_keys = host_keys;
+    }
+
+    /// Makes a new key, and gets a certificate for it.
+    pub(super) async fn enrol(&self) -> Result<Issued, Error> {
         let path = &self.config.token_file;
         let token = std::fs::read_to_string(path).map_err(|source| Error::Token {
             path: path.clone(),
             source,
         })?;
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)?;
-        let request = request(&ENROLMENT_VERSIONS, token.trim(), key.public_key().as_ref());
+        let mut request = request(&ENROLMENT_VERSIONS, token.trim(), key.public_key().as_ref());
+        request.host_keys.clone_from(&self.host_keys);
         let asked = Instant::now();
         let answer = timeout(ENROL_TIMEOUT, self.call(request))
             .await
@@ -98,7 +124,12 @@ impl Signer {
         if held.certificate.is_empty() || answer.lifetime == 0 {
             return Err(Error::Answer);
         }
-        Ok((held, answer.lifetime))
+        Ok(Issued {
+            certificate: held,
+            lifetime: answer.lifetime,
+            host_certificates: answer.host_certificates.into(),
+            ask_again: ask_again(answer.ask_again),
+        })
     }
 
     /// Whether a CA is in the bundle now.
@@ -171,7 +202,14 @@ fn request(versions: &RangeInclusive<u32>, token: &str, public_key: &[u8]) -> En
         public_key: public_key.to_vec().into(),
         highest_version: *versions.end(),
         release: RELEASE.to_owned(),
+        host_keys: Vec::new(),
     }
+}
+
+/// The pause until the next request that a signer asks for.
+fn ask_again(seconds: u32) -> Option<Duration> {
+    let seconds = (seconds > 0).then(|| seconds.max(SOONEST));
+    seconds.map(|seconds| Duration::from_secs(u64::from(seconds)))
 }
 
 /// Checks that the signer used one of these versions.
@@ -213,6 +251,12 @@ mod tests {
         assert_eq!(request.protocol_version, 1);
         assert_eq!((request.highest_version, &*request.release), (3, RELEASE));
         assert_eq!((&*request.token, request.public_key.len()), ("token", 65));
+    }
+
+    #[test]
+    fn a_signer_cannot_ask_for_requests_without_end() {
+        let seconds = |asked| ask_again(asked).map(|pause| pause.as_secs());
+        assert_eq!([0, 1, 60].map(seconds), [None, Some(10), Some(60)]);
     }
 
     #[test]

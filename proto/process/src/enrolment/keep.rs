@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
-use super::call::{Error, Signer};
+use super::call::{Error, HostCertificates, Issued, Signer};
 use crate::jitter;
 use crate::mtls::IssuedCertificate;
 use crate::ready::{Ready, Waiting};
@@ -37,6 +38,7 @@ pub enum EnrolmentEvent {
 pub struct Enrolment {
     signer: Option<Signer>,
     held: watch::Sender<Option<Arc<IssuedCertificate>>>,
+    host_certificates: watch::Sender<HostCertificates>,
     ready: Ready,
     /// The guard until the first certificate.
     waiting: Mutex<Option<Waiting>>,
@@ -52,9 +54,19 @@ impl Enrolment {
         Self {
             signer,
             held,
+            host_certificates: watch::channel(HostCertificates::from([])).0,
             ready: ready.clone(),
             waiting: Mutex::new(waiting),
         }
+    }
+
+    /// Has these SSH host keys (RFC 4253 §6.6) certified with each enrolment. Returns their certificates
+    /// as they are renewed; there are none before [`Self::enrolled`], or if the signer gives none.
+    pub fn certify(&mut self, host_keys: Vec<Bytes>) -> watch::Receiver<HostCertificates> {
+        if let Some(signer) = &mut self.signer {
+            signer.certify(host_keys);
+        }
+        self.host_certificates.subscribe()
     }
 
     /// Waits until there is a certificate.
@@ -80,13 +92,22 @@ impl Enrolment {
         let mut pause = FIRST_PAUSE;
         loop {
             match signer.enrol().await {
-                Ok((held, lifetime)) => {
+                Ok(Issued {
+                    certificate,
+                    lifetime,
+                    host_certificates,
+                    ask_again,
+                }) => {
                     pause = FIRST_PAUSE;
                     tracing::info!(lifetime, "enrolled");
-                    let held = Arc::new(held);
+                    // Until there are others, the last ones are valid.
+                    if ask_again.is_none() {
+                        self.host_certificates.send_replace(host_certificates);
+                    }
+                    let held = Arc::new(certificate);
                     self.held.send_replace(Some(Arc::clone(&held)));
                     tell(EnrolmentEvent::Enrolled { lifetime });
-                    until_due(signer, &held, lifetime).await;
+                    until_due(signer, &held, lifetime, ask_again).await;
                 }
                 Err(error) => {
                     tell(EnrolmentEvent::Failed);
@@ -141,11 +162,18 @@ fn report(error: &Error, serves: bool) {
 }
 
 /// Returns after two thirds of the lifetime, or a little less, so that programs that began together
-/// spread out. Returns at once when the CA is not trusted any more.
-async fn until_due(signer: &Signer, held: &IssuedCertificate, lifetime: u32) {
+/// spread out. Returns when the signer wants to be asked again, and at once when the CA is not trusted
+/// any more.
+async fn until_due(
+    signer: &Signer,
+    held: &IssuedCertificate,
+    lifetime: u32,
+    ask_again: Option<Duration>,
+) {
     let life = Duration::from_secs(u64::from(lifetime));
     let latest = life * 2 / 3;
-    let due = Instant::now() + jitter::between(latest - life / 10, latest);
+    let due = jitter::between(latest - life / 10, latest);
+    let due = Instant::now() + ask_again.map_or(due, |again| again.min(due));
     loop {
         let left = due.saturating_duration_since(Instant::now());
         if left.is_zero() {

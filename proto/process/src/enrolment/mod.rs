@@ -6,6 +6,7 @@ mod config;
 mod keep;
 mod source;
 
+pub use call::HostCertificates;
 pub use config::Config;
 pub use keep::{Enrolment, EnrolmentEvent};
 pub use source::Source;

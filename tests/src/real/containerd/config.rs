@@ -84,6 +84,9 @@ mountpoint -q /sys/fs/cgroup/unified || exec crun "$@"
 exec unshare --mount sh -c 'umount /sys/fs/cgroup/unified; exec crun "$@"' crun "$@"
 "#;
 
+/// Seconds after which a stream that is silent is cut. Some signs of life of the agent come in that time.
+pub const IDLE: u64 = 45;
+
 /// Writes the configuration of a containerd whose every path is below `dir`, and answers its path.
 pub(super) fn write(dir: &Path, snapshotter: Snapshotter) -> std::io::Result<PathBuf> {
     let (plugins, networks) = (dir.join("cni/bin"), dir.join("cni/conf"));
@@ -133,6 +136,8 @@ path = "{dir}/opt"
 sandbox_image = "{sandbox}"
 stream_server_address = "127.0.0.1"
 stream_server_port = "0"
+# Hardened profiles of the runtime cut what is silent, and so does this one.
+stream_idle_timeout = "{IDLE}s"
 # Without CAP_SYS_RESOURCE runc may not lower the score, and dies while it tries.
 restrict_oom_score_adj = true
 netns_mounts_under_state_dir = true

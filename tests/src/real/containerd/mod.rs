@@ -2,6 +2,7 @@
 //! folder, whether it is dropped or left behind by a killed process and found by the next one.
 
 mod config;
+mod limits;
 mod network;
 mod pod;
 mod processes;
@@ -26,10 +27,12 @@ use crate::real::cri::runtime_service_client::RuntimeServiceClient;
 use config::Snapshotter;
 use service::{runtime, socket};
 
+pub use config::IDLE;
+pub use limits::Frozen;
 pub use network::{Bridge, HostNetwork, Joined};
 pub use pod::{ContainerSpec, PodSpec};
 pub use running::{RunningContainer, RunningPod};
-pub use security::Security;
+pub use security::{Seccomp, Security};
 
 /// Names the state folder of a running stand, for [`Containerd::shared`].
 pub const SHARED: &str = "PODGATE_TEST_CONTAINERD";

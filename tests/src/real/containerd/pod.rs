@@ -8,8 +8,8 @@ use super::teardown;
 use crate::fixtures::images::Image;
 use crate::real::cri::{
     ContainerConfig, ContainerMetadata, ImageSpec, KeyValue, LinuxContainerConfig,
-    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount, NamespaceMode, NamespaceOption,
-    PodSandboxConfig, PodSandboxMetadata,
+    LinuxContainerResources, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount,
+    NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
 };
 
 /// A pod to be run.
@@ -55,6 +55,8 @@ pub struct ContainerSpec {
     pub security: Security,
     /// What of this machine it sees.
     pub mounts: Vec<Mount>,
+    /// Bytes of memory, at most; 0 is no limit.
+    pub memory: i64,
 }
 
 impl PodSpec {
@@ -188,7 +190,15 @@ impl ContainerSpec {
             working_dir: None,
             security: Security::default(),
             mounts: Vec::new(),
+            memory: 0,
         }
+    }
+
+    /// Limits its memory.
+    #[must_use]
+    pub fn memory(mut self, bytes: i64) -> Self {
+        self.memory = bytes;
+        self
     }
 
     /// Runs this instead of sleeping.
@@ -241,6 +251,9 @@ impl ContainerSpec {
             mounts: self.mounts.clone(),
             log_path: String::new(),
             linux: Some(LinuxContainerConfig {
+                resources: Some(LinuxContainerResources {
+                    memory_limit_in_bytes: self.memory,
+                }),
                 security_context: Some(self.security.context(self.user, namespaces)),
             }),
         }

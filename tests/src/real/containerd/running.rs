@@ -130,6 +130,20 @@ impl RunningPod {
         pid(status.info.get("info")).with_context(|| format!("container {name} does not run"))
     }
 
+    /// Why a container has ended, in the runtime's word; `None` while it runs.
+    ///
+    /// # Errors
+    /// There is no such container.
+    pub async fn end(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let request = ContainerStatusRequest {
+            container_id: self.container_id(name)?.to_owned(),
+            verbose: false,
+        };
+        let status = runtime(&self.dir).await?.container_status(request).await?;
+        let status = status.into_inner().status.unwrap_or_default();
+        Ok((status.finished_at > 0).then_some(status.reason))
+    }
+
     /// Kills a container and starts it anew, as the kubelet does after a crash, and answers its
     /// new id.
     ///

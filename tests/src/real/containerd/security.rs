@@ -1,5 +1,7 @@
 //! What a container may do, as the kubelet tells the runtime from a pod's securityContext.
 
+use std::path::PathBuf;
+
 use crate::real::cri::security_profile::ProfileType;
 use crate::real::cri::{
     Capability, Int64Value, LinuxContainerSecurityContext, NamespaceOption, SecurityProfile,
@@ -22,8 +24,20 @@ pub struct Security {
     pub read_only_root: bool,
     /// Whether no program of it can have more than itself (`allowPrivilegeEscalation: false`).
     pub no_new_privileges: bool,
-    /// Whether system calls are filtered by the runtime's own list (`RuntimeDefault`).
-    pub seccomp: bool,
+    /// How its system calls are filtered.
+    pub seccomp: Seccomp,
+}
+
+/// How its system calls are filtered.
+#[derive(Debug, Clone, Default)]
+pub enum Seccomp {
+    /// Not at all.
+    #[default]
+    Unconfined,
+    /// By the runtime's own list.
+    RuntimeDefault,
+    /// By this file.
+    Localhost(PathBuf),
 }
 
 /// What the kubelet hides from every container, or keeps from being written (ProcMountType Default); the
@@ -56,9 +70,17 @@ impl Security {
         namespaces: NamespaceOption,
     ) -> LinuxContainerSecurityContext {
         let id = |id: Option<i64>| id.map(|value| Int64Value { value });
-        let seccomp = self.seccomp.then(|| SecurityProfile {
-            profile_type: ProfileType::RuntimeDefault.into(),
-        });
+        let profile = |profile_type: ProfileType, localhost_ref| SecurityProfile {
+            profile_type: profile_type.into(),
+            localhost_ref,
+        };
+        let seccomp = match &self.seccomp {
+            Seccomp::Unconfined => None,
+            Seccomp::RuntimeDefault => Some(profile(ProfileType::RuntimeDefault, String::new())),
+            Seccomp::Localhost(file) => {
+                Some(profile(ProfileType::Localhost, file.display().to_string()))
+            }
+        };
         LinuxContainerSecurityContext {
             capabilities: Some(Capability {
                 add_capabilities: self.add.clone(),

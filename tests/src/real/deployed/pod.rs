@@ -12,7 +12,7 @@ use super::volumes::Volumes;
 use crate::fixtures::entry::launcher;
 use crate::fixtures::gateway::binary;
 use crate::fixtures::images::Image;
-use crate::real::containerd::{ContainerSpec, PodSpec, Security};
+use crate::real::containerd::{ContainerSpec, PodSpec, Seccomp, Security};
 use crate::real::cri::Mount;
 
 /// What the runtime is told. Each container has `environment` beside its own, and the machine's
@@ -121,8 +121,8 @@ fn security(own: &core::SecurityContext, of_pod: &core::PodSecurityContext) -> R
         .as_ref()
         .or(of_pod.seccomp_profile.as_ref());
     let seccomp = match seccomp.map(|profile| profile.type_.as_str()) {
-        None | Some("Unconfined") => false,
-        Some("RuntimeDefault") => true,
+        None | Some("Unconfined") => Seccomp::Unconfined,
+        Some("RuntimeDefault") => Seccomp::RuntimeDefault,
         Some(other) => bail!("the seccomp profile {other} is not known here"),
     };
     let groups = of_pod.supplemental_groups.iter().flatten().copied();

@@ -8,6 +8,9 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 
+/// Why a container has ended that did what it was to do.
+const COMPLETED: &str = "Completed";
+
 /// Starts a pod that runs on a node: phase `Running`, ready, no container yet.
 pub fn pod(namespace: &str, name: &str, uid: &str, node: &str, host_ip: &str) -> PodBuilder {
     let metadata = ObjectMeta {
@@ -60,12 +63,18 @@ impl PodBuilder {
 
     /// A container that has ended with exit code 0.
     #[must_use]
-    pub fn ended_container(mut self, name: &str, id: &str) -> Self {
+    pub fn ended_container(self, name: &str, id: &str) -> Self {
+        self.container_ended_by(name, id, COMPLETED)
+    }
+
+    /// A container that has ended for this reason.
+    #[must_use]
+    pub fn container_ended_by(mut self, name: &str, id: &str, reason: &str) -> Self {
         self.spec.containers.push(spec(name));
         self.status
             .container_statuses
             .get_or_insert_default()
-            .push(ended(name, id));
+            .push(ended(name, id, reason));
         self
     }
 
@@ -79,7 +88,7 @@ impl PodBuilder {
         self.status
             .init_container_statuses
             .get_or_insert_default()
-            .push(ended(name, id));
+            .push(ended(name, id, COMPLETED));
         self
     }
 
@@ -264,10 +273,10 @@ fn running(name: &str, id: &str) -> ContainerStatus {
     }
 }
 
-fn ended(name: &str, id: &str) -> ContainerStatus {
+fn ended(name: &str, id: &str, reason: &str) -> ContainerStatus {
     let terminated = ContainerStateTerminated {
         container_id: Some(format!("containerd://{id}")),
-        reason: Some("Completed".to_owned()),
+        reason: Some(reason.to_owned()),
         ..ContainerStateTerminated::default()
     };
     ContainerStatus {

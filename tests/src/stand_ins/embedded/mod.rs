@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Result;
 
 pub(crate) use forward::serve as forward;
+pub use process::PATH;
 use processes::Processes;
 pub use processes::RunningExec;
 use server::Serving;

@@ -13,7 +13,8 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use super::processes::{MARKER, RunningExec};
 use super::shared::{EmbeddedContainer, Exec, Inner};
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The `PATH` of a container that has none of its own.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The near ends of a command's input and output.
 pub(super) enum Io {

@@ -10,7 +10,9 @@ const PODS: &str = r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":
        "containerStatuses":[
          {"name":"main","containerID":"containerd://c1","state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}},
          {"name":"done","containerID":"containerd://c2","state":{"terminated":{"exitCode":0,"reason":"Completed","containerID":"containerd://c2"}}},
-         {"name":"big","containerID":"containerd://b2","state":{"running":{}},"lastState":{"terminated":{"exitCode":137,"reason":"OOMKilled","containerID":"containerd://b1"}}}],
+         {"name":"big","containerID":"containerd://b2","state":{"running":{}},"lastState":{"terminated":{"exitCode":137,"reason":"OOMKilled","containerID":"containerd://b1"}}},
+         {"name":"killed","containerID":"containerd://k1","state":{"terminated":{"exitCode":137,"reason":"OOMKilled","containerID":"containerd://k1"}}},
+         {"name":"waits","containerID":"containerd://w1","state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":137,"reason":"OOMKilled","containerID":"containerd://w1"}}}],
        "ephemeralContainerStatuses":[
          {"name":"debug","containerID":"containerd://c3","state":{"running":{}}}]}}]}"#;
 
@@ -54,6 +56,9 @@ fn only_the_granted_container_is_live() {
         ("web-0", "u1", "none", "c1", Error::NotRunning),
         ("web-0", "u1", "big", "b1", Error::OutOfMemory),
         ("web-0", "u1", "big", "b0", Error::Restarted),
+        ("web-0", "u1", "killed", "k1", Error::OutOfMemory),
+        ("web-0", "u1", "killed", "k0", Error::NotRunning),
+        ("web-0", "u1", "waits", "w1", Error::OutOfMemory),
     ] {
         assert_eq!(check(pod, uid, container, id), Err(error.to_string()));
     }

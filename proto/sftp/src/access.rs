@@ -1,10 +1,12 @@
 //! What a session may do, within what the container's user may do: everything, or only one half of it.
 
-use podgate_sftp::request::{Extended, Request};
+use crate::limits::REFUSED;
+use crate::request::{Extended, Request};
 
 /// What a session may do with files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
+pub enum Access {
+    /// All of it.
     ReadAndWrite,
     /// Read, list and look at them.
     Read,
@@ -24,13 +26,20 @@ enum Need {
 
 impl Access {
     /// Whether this session may make this request.
-    pub(crate) fn allows(self, request: &Request<'_>) -> bool {
+    pub fn allows(self, request: &Request<'_>) -> bool {
         match (self, need(request)) {
             (_, Need::Look) | (Self::ReadAndWrite, _) => true,
             (Self::Read, need) => need == Need::Read,
             (Self::Write, need) => need == Need::Write,
         }
     }
+}
+
+/// Whether everybody may make a request of this type, so that nothing but the type need be known of it.
+/// An extension's name says what it is, and is not looked at here.
+pub(crate) fn is_free(kind: u8) -> bool {
+    // INIT, CLOSE, READ, WRITE, LSTAT, FSTAT, READDIR, REALPATH, STAT.
+    matches!(kind, 1 | 4..=8 | 12 | 16 | 17 | REFUSED)
 }
 
 fn need(request: &Request<'_>) -> Need {
@@ -57,6 +66,7 @@ fn need(request: &Request<'_>) -> Need {
         | Request::FileStat { .. }
         | Request::RealPath { .. }
         | Request::Stat { .. }
+        | Request::Refused
         | Request::Unknown(_) => Need::Look,
         Request::Extended(extended) => match extended {
             Extended::PosixRename { .. }
@@ -72,5 +82,29 @@ fn need(request: &Request<'_>) -> Need {
             | Extended::Names { .. }
             | Extended::Unknown => Need::Look,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Message;
+
+    /// The list of types says the same as the requests do.
+    #[test]
+    fn what_is_free_needs_nothing() {
+        for kind in 0..=u8::MAX {
+            if kind == 1 || kind == 200 {
+                continue;
+            }
+            // Enough of everything for every request's fields.
+            let message = [&[kind][..], &[0; 200]].concat();
+            let Ok(Message::Request(_, request)) = Message::read(&message) else {
+                panic!("{kind}");
+            };
+            let looks = need(&request) == Need::Look;
+            let unknown = matches!(request, Request::Unknown(_));
+            assert_eq!(is_free(kind), looks && !unknown, "{kind}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The keys in the bundle that frontdoors trust: first the one that signs, then earlier ones, each
-//! until its certificates have expired. A line that somebody has removed stays out.
+//! The public keys of a CA in the bundle: first the one that signs, then earlier ones, each until its
+//! certificates have expired. A line that somebody has removed stays out.
 
 use jiff::{SignedDuration, Timestamp};
 use podgate_identity::strength;

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::instruments::client::Login;
+use crate::instruments::eventually::eventually;
 use anyhow::{Context, Result};
-use podgate_tests::instruments::client::Login;
-use podgate_tests::instruments::eventually::eventually;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -16,14 +16,22 @@ const PATH: &str = "/usr/sbin/sshd";
 const SOON: Duration = Duration::from_secs(5);
 
 /// A running server; killed on drop.
-pub(crate) struct Sshd {
-    pub(crate) login: Login,
+pub struct Sshd {
+    /// Where to log in.
+    pub login: Login,
+    /// Where it listens.
+    pub port: u16,
+    /// Who logs in.
+    pub user: String,
     _child: Child,
 }
 
 impl Sshd {
     /// Starts it, with the keys in `dir`. `None` if it is not installed.
-    pub(crate) async fn start(dir: &Path) -> Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// When it does not come to listen.
+    pub async fn start(dir: &Path) -> Result<Option<Self>> {
         if !Path::new(PATH).exists() {
             return Ok(None);
         }
@@ -37,7 +45,7 @@ impl Sshd {
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {path}/host\nPidFile none\n\
              AuthorizedKeysFile {path}/id.pub\nStrictModes no\nPermitRootLogin yes\nUsePAM no\n\
              PasswordAuthentication no\nMaxStartups 2000\nMaxSessions 100\nLogLevel FATAL\n\
-             SetEnv HOME={path}\n\
+             SetEnv HOME={path}\nSubsystem sftp internal-sftp\n\
              KexAlgorithms curve25519-sha256\nCiphers aes128-gcm@openssh.com\n"
         );
         let file = dir.join("sshd_config");
@@ -58,6 +66,8 @@ impl Sshd {
         let login = Login::new(port, &user, &dir.join("id"), &dir.join("host.pub"))?;
         Ok(Some(Self {
             login,
+            port,
+            user,
             _child: child,
         }))
     }

@@ -1,0 +1,8 @@
+//! CAs of SSH certificates: one for users, at the desk, and one for the frontdoors' host keys.
+
+mod authority;
+mod config;
+mod trusted;
+
+pub(crate) use authority::{Authority, Error, Kind};
+pub(crate) use config::{Ca, File};
