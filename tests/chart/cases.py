@@ -88,7 +88,7 @@ SWITCHES = {
     "neither helper nor entry": {"nodeEntry": {"enabled": False}, "nodeHelper": {"enabled": False}},
     "direct": {"agent": {"runtime": "direct"}},
     "direct at old kubelets": {"agent": {"runtime": "direct"}, "kubelet": {"fineGrainedAuthorization": False}},
-    "by the node entry": {"agent": {"runtime": "auto"}},
+    "by the kubelet": {"agent": {"runtime": "kubelet"}},
     "agents' own files": {
         "certificates": {
             "mode": "files",
@@ -199,7 +199,7 @@ CLAIMS = [
         ["- --no-namespace - \"kube-system\"", "!--allow-", "maxSurge: 10% maxUnavailable: 0"],
     ),
     ({"nodeEntry": {"enabled": False}}, "agent/daemonset.yaml", ["!privileged", "!podgate-entry", "hostPID: true"]),
-    ({"nodeEntry": {"enabled": False}}, "agent/configmap.yaml", ["!nodeEntry", "runtime: kubelet"]),
+    ({"nodeEntry": {"enabled": False}}, "agent/configmap.yaml", ["!nodeEntry", "runtime: auto"]),
     # With `direct` there is no right to exec.
     ({"agent": {"runtime": "direct"}}, "agent/rbac.yaml", ["!proxy", "resources: [nodes/pods] verbs: [get]"]),
     ({"agent": {"runtime": "kubelet"}}, "agent/rbac.yaml", ["resources: [nodes/proxy] verbs: [create]"]),
