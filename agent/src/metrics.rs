@@ -124,6 +124,18 @@ pub(crate) struct WorkerMetrics {
 pub(crate) struct RunningWorker(Gauge);
 
 impl WorkerMetrics {
+    fn new(registry: &mut Registry) -> Self {
+        Self {
+            active: registry.add("workers_active", "Workers that serve files"),
+            start_seconds: registry.put_in(
+                Unit::Seconds,
+                "worker_start",
+                "Time that a worker takes to start",
+                start_buckets(),
+            ),
+        }
+    }
+
     /// Counts a worker that has started.
     pub(crate) fn started(&self, after: Duration) -> RunningWorker {
         self.start_seconds.observe(after.as_secs_f64());
@@ -146,6 +158,22 @@ pub(crate) type Waited = Counter<f64, AtomicU64>;
 pub(crate) struct Throttled {
     pub upload: Waited,
     pub download: Waited,
+}
+
+impl Throttled {
+    fn new(registry: &mut Registry) -> Self {
+        let mut waited = |name, help| registry.add_in(Unit::Seconds, name, help);
+        Self {
+            upload: waited(
+                "upload_wait",
+                "Time that files to pods waited for transferRates",
+            ),
+            download: waited(
+                "download_wait",
+                "Time that files from pods waited for transferRates",
+            ),
+        }
+    }
 }
 
 /// The node helper, as the agent sees it.
@@ -231,27 +259,8 @@ impl Metrics {
                 "file_servers",
                 "Starts of what serves files, by outcome: the worker, or the image's own programs",
             ),
-            workers: WorkerMetrics {
-                active: registry.add("workers_active", "Workers that serve files"),
-                start_seconds: registry.put_in(
-                    Unit::Seconds,
-                    "worker_start",
-                    "Time that a worker takes to start",
-                    start_buckets(),
-                ),
-            },
-            throttled: Throttled {
-                upload: registry.add_in(
-                    Unit::Seconds,
-                    "upload_wait",
-                    "Time that files to pods waited for transferRates",
-                ),
-                download: registry.add_in(
-                    Unit::Seconds,
-                    "download_wait",
-                    "Time that files from pods waited for transferRates",
-                ),
-            },
+            workers: WorkerMetrics::new(&mut registry),
+            throttled: Throttled::new(&mut registry),
             dials: registry.add(
                 "dials",
                 "Connections into pods, by outcome: opened by the worker or the kubelet, or failed",

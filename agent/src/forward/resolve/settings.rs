@@ -36,7 +36,7 @@ impl Settings {
                 }
                 Some("options") => {
                     let options = words.filter_map(|word| word.strip_prefix("ndots:"));
-                    let last = options.filter_map(|number| number.parse().ok()).last();
+                    let last = options.filter_map(|number| number.parse().ok()).next_back();
                     ndots = last.unwrap_or(ndots).min(MAX_NDOTS);
                 }
                 _ => {}
