@@ -1,5 +1,7 @@
 //! The output of an image's own server of files, or a line that says that the image has none.
 
+use std::convert::Infallible;
+
 use async_trait::async_trait;
 
 use super::request::Service;
@@ -36,6 +38,10 @@ impl OrMissing {
 
 #[async_trait]
 impl Output for OrMissing {
+    async fn read_ahead(&mut self) -> Infallible {
+        self.output.read_ahead().await
+    }
+
     fn can_close_stdout(&self) -> bool {
         self.output.can_close_stdout()
     }

@@ -1,6 +1,7 @@
 //! The streams of a session of files at the rates that it may have. While they wait, the session's credit
 //! holds up its other end.
 
+use std::convert::Infallible;
 use std::io;
 
 use async_trait::async_trait;
@@ -96,7 +97,10 @@ impl streams::Output for Output {
         if let Event::Stdout(bytes) = &held {
             let length = bytes.len();
             self.held = Some(held);
-            let waited = self.throttle.wait(length).await;
+            let waited = tokio::select! {
+                waited = self.throttle.wait(length) => waited,
+                never = self.output.read_ahead() => match never {},
+            };
             self.waited.inc_by(waited.as_secs_f64());
             return match self.held.take() {
                 Some(held) => Ok(held),
@@ -104,6 +108,10 @@ impl streams::Output for Output {
             };
         }
         Ok(held)
+    }
+
+    async fn read_ahead(&mut self) -> Infallible {
+        self.output.read_ahead().await
     }
 
     fn can_close_stdout(&self) -> bool {

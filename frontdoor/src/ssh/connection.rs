@@ -99,6 +99,7 @@ async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
         stream,
         logged_in: client.logged_in.clone(),
         acknowledge: move || socket::acknowledge(&*same),
+        done: false,
     };
     converse(stream, &client, &grace, slot, cut).await;
     Ok(())

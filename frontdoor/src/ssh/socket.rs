@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::sockopt;
@@ -33,14 +33,19 @@ pub(super) fn acknowledge(stream: impl AsFd) {
     let _ = sockopt::set_tcp_quickack(stream, true);
 }
 
-/// Calls `acknowledge` for each read that gives bytes, until the login, and after it for each that gives fewer than
-/// were wanted: the rest of a packet may wait in the client's Nagle buffer for our acknowledgement, and a delayed one
-/// costs 40 ms. OpenSSH's packets of the key exchange do, and each packet of a client that writes it in two pieces
-/// (node's ssh2). The kernel returns to delaying by itself (tcp(7), TCP_QUICKACK), so this is asked for each time.
+/// What is read of a packet before its rest: its length, or a cipher's first block.
+const FIRST: usize = 16;
+
+/// Calls `acknowledge` for each read that gives bytes, until the login, and after it where the rest of a packet is not
+/// there yet: it may wait in the client's Nagle buffer for our acknowledgement, and a delayed one costs 40 ms. OpenSSH's
+/// packets of the key exchange do, and each packet of a client that writes it in pieces (node's ssh2). The kernel returns
+/// to delaying by itself (tcp(7), TCP_QUICKACK), so this is asked for each time.
 pub(super) struct QuickAck<S, F> {
     pub(super) stream: S,
     pub(super) logged_in: CancellationToken,
     pub(super) acknowledge: F,
+    /// Whether nothing has come since it was called.
+    pub(super) done: bool,
 }
 
 impl<S: AsyncRead + Unpin, F: Fn() + Unpin> AsyncRead for QuickAck<S, F> {
@@ -50,16 +55,31 @@ impl<S: AsyncRead + Unpin, F: Fn() + Unpin> AsyncRead for QuickAck<S, F> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
-        let some = buffer.filled().len() > before;
-        if some && (buffer.remaining() > 0 || !self.logged_in.is_cancelled()) {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let due = if read.is_pending() {
+            !self.done && self.logged_in.is_cancelled() && buffer.remaining() > FIRST
+        } else {
+            let some = buffer.filled().len() > before;
+            self.done &= !some;
+            some && (buffer.remaining() > 0 || !self.logged_in.is_cancelled())
+        };
+        if due {
+            self.done = true;
             (self.acknowledge)();
         }
-        Poll::Ready(read)
+        read
     }
 }
 
 impl<S: AsyncWrite + Unpin, F: Unpin> AsyncWrite for QuickAck<S, F> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -79,20 +99,13 @@ impl<S: AsyncWrite + Unpin, F: Unpin> AsyncWrite for QuickAck<S, F> {
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use futures_util::FutureExt as _;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
@@ -108,6 +121,7 @@ mod tests {
             stream: ours,
             logged_in: logged_in.clone(),
             acknowledge,
+            done: false,
         };
         client.write_all(b"four more").await.unwrap();
         for (bytes, expect) in [(4, 1), (4, 2), (1, 3)] {
@@ -121,6 +135,19 @@ mod tests {
         client.write_all(b"lat").await.unwrap();
         assert_eq!(stream.read(&mut [0; 5]).await.unwrap(), 3);
         assert_eq!(count.load(Ordering::Relaxed), 4, "the rest is to come");
+        // The length of a packet, and then nothing.
+        client.write_all(b"four").await.unwrap();
+        stream.read_exact(&mut [0; 4]).await.unwrap();
+        assert_eq!(count.load(Ordering::Relaxed), 4, "it is whole");
+        for _ in 0..2 {
+            let mut rest = [0; 32];
+            assert!(stream.read(&mut rest).now_or_never().is_none());
+            assert_eq!(count.load(Ordering::Relaxed), 5, "once");
+        }
+        client.write_all(&[0; 32]).await.unwrap();
+        stream.read_exact(&mut [0; 32]).await.unwrap();
+        assert!(stream.read(&mut [0; 4]).now_or_never().is_none());
+        assert_eq!(count.load(Ordering::Relaxed), 5, "no packet has begun");
     }
 
     #[tokio::test]
@@ -134,6 +161,7 @@ mod tests {
             stream: ours,
             logged_in: CancellationToken::new(),
             acknowledge,
+            done: false,
         };
         drop(client);
         assert_eq!(stream.read(&mut [0; 4]).await.unwrap(), 0);

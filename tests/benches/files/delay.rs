@@ -8,6 +8,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::TaskTracker;
 
 /// Half of the round trip.
 const ONE_WAY: Duration = Duration::from_millis(25);
@@ -19,7 +20,9 @@ const PIECE: usize = 64 * 1024;
 pub(crate) async fn relay(port: u16) -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let own = listener.local_addr()?.port();
-    tokio::spawn(async move {
+    let tasks = TaskTracker::new();
+    let each = tasks.clone();
+    tasks.spawn(async move {
         while let Ok((near, _)) = listener.accept().await {
             let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await else {
                 continue;
@@ -28,8 +31,8 @@ pub(crate) async fn relay(port: u16) -> Result<u16> {
                 let _ = stream.set_nodelay(true);
             }
             let (near, far) = (near.into_split(), far.into_split());
-            tokio::spawn(pass(near.0, far.1));
-            tokio::spawn(pass(far.0, near.1));
+            each.spawn(pass(near.0, far.1));
+            each.spawn(pass(far.0, near.1));
         }
     });
     Ok(own)

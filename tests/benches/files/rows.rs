@@ -37,8 +37,8 @@ pub(crate) async fn print(stage: &Stage, sizes: &Sizes) -> Result<()> {
     for command in ["get -r", "put -r"] {
         let what = format!("sftp {command}, {} files of 1 KiB", sizes.small);
         row(&what, Target(1.0 / 0.8), sizes.rounds, async |via| {
-            let took = stage.sftp(via, false, &[], &transfer(stage, via, command, "small"));
-            let took = took.await?;
+            let batch = transfer(stage, via, command, "small");
+            let took = stage.sftp(via, false, &[], &batch).await?;
             let _ = fs::remove_dir_all(stage.local("got"));
             Ok(took)
         })

@@ -16,8 +16,9 @@ use tokio::process::Command;
 use super::worker::Node;
 use super::*;
 
-/// For one client, on a machine that builds beside it.
+/// For one client, on a machine that builds beside it; and for each of many files.
 const WITHIN: Duration = Duration::from_secs(300);
+const EACH: Duration = Duration::from_millis(200);
 /// The pod.
 const POD: &str = "none";
 /// Where the tree goes in the pod.
@@ -86,7 +87,7 @@ async fn runs(command: &mut Command) -> String {
     command
         .stdin(std::process::Stdio::null())
         .kill_on_drop(true);
-    let output = tokio::time::timeout(WITHIN, command.output()).await;
+    let output = tokio::time::timeout(WITHIN + EACH * many(), command.output()).await;
     let output = output.expect("the client does not end").unwrap();
     let told = text(&output.stdout) + &text(&output.stderr);
     assert!(output.status.success(), "{:?}: {told}", output.status);
@@ -105,10 +106,14 @@ fn installed(name: &str) -> PathBuf {
     path
 }
 
+/// How many small files.
+fn many() -> u32 {
+    std::env::var("PODGATE_CLIENT_FILES").map_or(100, |many| many.parse().unwrap())
+}
+
 /// Names that tools stumble over, links, empty ones, a large file and many small ones: as many as
 /// `PODGATE_CLIENT_FILES` says.
 fn tree(dir: &Path, lacks: Lacks) {
-    let many = std::env::var("PODGATE_CLIENT_FILES").map_or(100, |many| many.parse().unwrap());
     std::fs::create_dir_all(dir.join("sub/empty folder")).unwrap();
     std::fs::create_dir(dir.join("many")).unwrap();
     let write = |name: &OsStr, bytes: &[u8]| std::fs::write(dir.join(name), bytes).unwrap();
@@ -119,7 +124,7 @@ fn tree(dir: &Path, lacks: Lacks) {
     write("empty".as_ref(), b"");
     let large: Vec<u8> = (0..2_000_000_u32).map(|n| (n % 251) as u8).collect();
     write("sub/large".as_ref(), &large);
-    for number in 0..many {
+    for number in 0..many() {
         write(format!("many/{number}").as_ref(), b"one of many");
     }
     if !lacks.bytes {
