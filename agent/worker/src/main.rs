@@ -60,11 +60,7 @@ fn serve(arguments: &Arguments) -> Result<bool, Error> {
     let open = |fd: &dyn AsFd| io::Result::Ok(File::from(fd.as_fd().try_clone_to_owned()?));
     let (from, mut to) = (open(&stdin())?, open(&stdout())?);
     match &arguments.service {
-        Service::Sockets => {
-            // As sshd's: paths of unix sockets are relative to it.
-            std::env::set_current_dir("/")?;
-            sandbox::narrow_to_sockets()?;
-        }
+        Service::Sockets => sandbox::narrow_to_sockets()?,
         _ => sandbox::narrow()?,
     }
     if arguments.tell {
@@ -75,10 +71,7 @@ fn serve(arguments: &Arguments) -> Result<bool, Error> {
             Server::new(*access).serve(from, to)?;
             true
         }
-        Service::Sockets => {
-            make::serve(&stdin())?;
-            true
-        }
+        Service::Sockets => make::serve(&stdin()).map(|()| true)?,
         Service::ScpReceive(path, options) => scp::receive(from, to, path, *options)?,
         Service::ScpSend(paths, options) => scp::send(from, to, paths, *options)?,
     })

@@ -33,8 +33,10 @@ pub(crate) fn narrow() -> Result<(), Error> {
     narrow_to(FILES)
 }
 
-/// Narrows it to sockets. The error of the first that cannot be made says what is forbidden.
+/// Narrows it to sockets, whose paths are relative to the root folder as sshd's are. The error of the first that
+/// cannot be made says what is forbidden.
 pub(crate) fn narrow_to_sockets() -> Result<(), Error> {
+    rustix::process::chdir("/")?;
     narrow_to(SOCKETS)
 }
 

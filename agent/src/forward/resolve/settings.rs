@@ -65,7 +65,7 @@ impl Settings {
                 domain => format!("{name}.{domain}"),
             }
         });
-        let itself = std::iter::once(name.to_owned());
+        let itself = [name.to_owned()].into_iter();
         match name.matches('.').count() >= self.ndots {
             true => itself.chain(searched).collect(),
             false => searched.chain(itself).collect(),
