@@ -15,6 +15,8 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) id: String,
+    /// The client's SSH connection.
+    pub(crate) connection: String,
     pub(crate) identity: Identity,
     pub(crate) granted: Granted,
     /// The link's version in this session.
@@ -71,6 +73,7 @@ pub(crate) fn admit(open: Open, node: &str, deny: &Deny) -> Result<Admitted, Ref
     };
     Ok(Admitted {
         id: open.session_id,
+        connection: open.connection_id,
         identity,
         granted,
         version,

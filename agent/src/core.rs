@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::audit::Audit;
 use crate::config::{Choice as Chosen, Config};
 use crate::files::{Throttles, Workers};
-use crate::forward::Forwards;
+use crate::forward::{Forwards, Makers};
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
 use crate::node_entry::NodeEntry;
@@ -24,7 +24,7 @@ use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
 use crate::quotas::Quotas;
-use crate::runtime::direct::Direct;
+use crate::runtime::direct::{Direct, PipeShare};
 use crate::runtime::kubelet::{self, Kubelet, NodeState};
 use crate::runtime::{Choice, Runtime};
 use crate::service::{Service, Shared};
@@ -41,6 +41,7 @@ pub(crate) struct Core {
     /// Unless only the kubelet starts programs.
     entry: Option<Arc<NodeEntry>>,
     runtime: Chosen,
+    pipes: Arc<PipeShare>,
     services: Arc<ProgramServices>,
     /// What an earlier agent has not ended. The first core takes it.
     left: Mutex<Vec<JournalEntry>>,
@@ -71,6 +72,7 @@ impl Core {
         }
         let entry = config.node_entry.clone();
         let entry = entry.map(|socket| NodeEntry::new(socket, metrics.entry_connected.clone()));
+        let pipes = PipeShare::of_node(metrics.pipes_enlarged.clone());
         let services = ProgramServices::new(
             journal,
             config.hang_up_grace,
@@ -100,6 +102,7 @@ impl Core {
             node: Arc::new(node),
             entry,
             runtime: config.runtime,
+            pipes,
             services: Arc::new(services),
             left: Mutex::new(left),
             stays: AtomicBool::new(false),
@@ -127,7 +130,13 @@ impl Core {
                     .entry
                     .as_ref()
                     .map(|entry| Workers::new(Arc::clone(entry), Arc::<Kubelet>::clone(&kubelet)));
-                let forwards = Forwards::new(Arc::<Kubelet>::clone(&kubelet));
+                let makers = workers.clone().map(Makers::new).map(Arc::new);
+                if let Some(makers) = makers.clone() {
+                    let closed = self.closed.clone();
+                    tasks.spawn(async move { makers.keep(&closed).await });
+                }
+                let metrics = Arc::clone(&self.shared.metrics);
+                let forwards = Forwards::new(Arc::<Kubelet>::clone(&kubelet), makers, metrics);
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));
@@ -158,7 +167,8 @@ impl Core {
         let choice = match direct.filter(|_| self.runtime != Chosen::Kubelet) {
             None => Choice::new(Arc::clone(&kubelet) as Arc<dyn Runtime>, None, starts),
             Some(entry) => {
-                let direct = Direct::new(Arc::clone(entry), Arc::clone(&kubelet));
+                let pipes = Arc::clone(&self.pipes);
+                let direct = Direct::new(Arc::clone(entry), Arc::clone(&kubelet), pipes);
                 let other = (self.runtime == Chosen::Auto)
                     .then(|| Arc::clone(&kubelet) as Arc<dyn Runtime>);
                 Choice::new(Arc::new(direct), other, starts)

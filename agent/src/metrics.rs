@@ -25,6 +25,8 @@ pub(crate) struct Metrics {
     pub starts: StartMetrics,
     /// 1 while the node entry is connected.
     pub entry_connected: Gauge,
+    /// Of programs that the node entry has started.
+    pub pipes_enlarged: Gauge,
     pub hangups: Outcomes,
     pub hangups_waiting: Gauge,
     /// Sessions that a limit refused.
@@ -34,6 +36,8 @@ pub(crate) struct Metrics {
     pub workers: WorkerMetrics,
     /// How long files waited for their rates.
     pub throttled: Throttled,
+    /// What opens connections, by what it is.
+    pub dials: Outcomes,
     pub helper: HelperMetrics,
     pub audit_events: Outcomes,
     /// Sessions that are not in the journal.
@@ -213,6 +217,10 @@ impl Metrics {
             ),
             starts: StartMetrics::new(&mut registry),
             entry_connected: registry.add("entry_connected", "1 while the node entry is connected"),
+            pipes_enlarged: registry.add(
+                "pipes_enlarged",
+                "Pipes that are enlarged while much goes through them",
+            ),
             hangups: registry.add("hangups", "Hang-ups, by outcome"),
             hangups_waiting: registry.add(
                 "hangups_waiting",
@@ -244,6 +252,10 @@ impl Metrics {
                     "Time that files from pods waited for transferRates",
                 ),
             },
+            dials: registry.add(
+                "dials",
+                "Connections into pods, by outcome: opened by the worker or the kubelet, or failed",
+            ),
             helper: HelperMetrics {
                 replaced: registry.add(
                     "helper_replaced",

@@ -84,6 +84,11 @@ impl Refusal {
         Self::same(Reason::Shutdown, message.to_owned())
     }
 
+    /// This node, or its frontdoor, does not allow it.
+    pub(crate) fn denied(message: String) -> Self {
+        Self::same(Reason::Denied, message)
+    }
+
     fn same(reason: Reason, message: String) -> Self {
         Self {
             reason,

@@ -235,9 +235,10 @@ impl Service {
         let outcome = match served {
             Served::Dial(dial) => {
                 let rest = (&shared.stopped, &session.moved);
-                let carried = self.forwards.serve(&granted, &dial, opened, streams, rest);
-                let outcome = carried.await;
-                self.ended(&session, None, outcome, None);
+                let who = (session.user.as_str(), admitted.connection.as_str());
+                let carry = (self.forwards).serve((&granted, who), &dial, opened, streams, rest);
+                let (outcome, by) = carry.await;
+                self.ended(&session, by, outcome, None);
                 outcome
             }
             served => self.run(&session, granted, served, opened, streams).await,

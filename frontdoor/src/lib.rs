@@ -62,8 +62,8 @@ pub enum Error {
     Authn(#[from] authn::Error),
     #[error("audit: {0}")]
     Audit(#[from] podgate_process::audit::Error),
-    #[error("recordings.store: {0}")]
-    Recordings(#[from] podgate_recording::Error),
+    #[error("recordings.{0}")]
+    Recordings(#[from] podgate_recording::RecorderError),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] kubernetes::Error),
     #[error("cannot start a worker: {0}")]

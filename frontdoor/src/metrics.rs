@@ -144,7 +144,7 @@ fn recordings(registry: &mut Registry) -> podgate_recording::Metrics {
     podgate_recording::Metrics {
         active: registry.add(
             "recordings_active",
-            "Recordings that are not stored whole yet",
+            "Recordings that are neither in the store nor in spoolFolder yet",
         ),
         stored: registry.add(
             "recordings_stored_objects",
@@ -163,11 +163,24 @@ fn recordings(registry: &mut Registry) -> podgate_recording::Metrics {
         spool_bytes: registry.add_in(
             Unit::Bytes,
             "recordings_spool",
-            "Bytes that wait for the recordings' store",
+            "Bytes that wait in memory for the recordings' store",
         ),
         failing: registry.add(
             "recordings_store_failing",
             "1 while the recordings' store fails",
+        ),
+        folder_bytes: registry.add_in(
+            Unit::Bytes,
+            "recordings_spool_folder",
+            "Bytes that wait in recordings.spoolFolder for the store",
+        ),
+        folder_failures: registry.add(
+            "recordings_spool_folder_failures",
+            "Objects that recordings.spoolFolder did not take at once",
+        ),
+        folder_failing: registry.add(
+            "recordings_spool_folder_failing",
+            "1 while recordings.spoolFolder fails or is full",
         ),
     }
 }

@@ -21,7 +21,7 @@ use crate::pod::{Container, Pod};
 
 /// Bytes of a command in a header. The audit log has its hash if it is longer.
 const MAX_COMMAND: usize = 4096;
-/// How long a frontdoor that ends waits until all is stored.
+/// How long a frontdoor that ends waits until all is stored. What is in `spoolFolder` then stays there.
 const STORED: Duration = Duration::from_secs(10);
 
 /// The session must be recorded and cannot be. Its user reads this.
@@ -65,7 +65,7 @@ impl Recordings {
     pub(crate) fn start(
         config: Option<&config::Recordings>,
         metrics: &Metrics,
-    ) -> Result<Option<Arc<Self>>, podgate_recording::Error> {
+    ) -> Result<Option<Arc<Self>>, podgate_recording::RecorderError> {
         let Some(config) = config else {
             return Ok(None);
         };
@@ -169,7 +169,12 @@ pub(crate) fn plan<'a>(
     };
     record.is_recorded(how, Some(id.to_string()));
     let about = about((identity, session, &id), place, record, rule.settings.input);
-    let tape = Some((id, header(exec, about), rule.settings));
+    let settings = Settings {
+        // Whoever may break the glass waits for nothing.
+        waits: strict.is_some(),
+        ..rule.settings
+    };
+    let tape = Some((id, header(exec, about), settings));
     Ok(Some(Plan {
         recordings,
         tape,

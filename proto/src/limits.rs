@@ -63,6 +63,10 @@ pub const MAX_INCOMING: usize = 32;
 /// How long a listener's connection waits to be accepted.
 pub const INCOMING_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Where clouds tell a machine its credentials. Nobody may connect there: a pod that cannot be kept from
+/// there must not be a way to it.
+pub const METADATA: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
+
 /// HTTP/2 window of a connection: the largest there is, so that only streams push back. With a
 /// smaller one a second stalled session freezes every other on its connection.
 pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;

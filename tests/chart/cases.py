@@ -29,6 +29,10 @@ MODES = {
 # A CA of users that is no desk's.
 OWN_CA = {"config": {"authn": {"certificates": [{"authorities": "/etc/podgate/site/ca.pub"}]}}}
 
+RULES = [{"record": "strict", "where": {"namespaces": ["prod"]}}, {"record": "bestEffort", "input": True}]
+BUCKET = {"store": "s3://bucket/podgate", "options": {"region": "eu-central-1"}, "rules": RULES}
+READERS = [{"kind": "Group", "name": "auditors", "apiGroup": "rbac.authorization.k8s.io"}]
+
 # Switches that change one place: each by itself.
 SWITCHES = {
     "names": {"nameOverride": "gate", "image": {"registry": "images.example", "tag": "1", "pullSecrets": ["pull"]}},
@@ -84,7 +88,7 @@ SWITCHES = {
     "neither helper nor entry": {"nodeEntry": {"enabled": False}, "nodeHelper": {"enabled": False}},
     "direct": {"agent": {"runtime": "direct"}},
     "direct at old kubelets": {"agent": {"runtime": "direct"}, "kubelet": {"fineGrainedAuthorization": False}},
-    "by the node entry": {"agent": {"runtime": "auto"}},
+    "by the kubelet": {"agent": {"runtime": "kubelet"}},
     "agents' own files": {
         "certificates": {
             "mode": "files",
@@ -114,6 +118,17 @@ SWITCHES = {
             "nodes": ["198.51.100.0/24"],
         },
         "signer": DESK,
+    },
+    # The configurations of all these are checked, and --check asks the store: a bucket is among the claims.
+    "recordings in a folder": {
+        "recordings": {
+            "store": "file:///var/lib/podgate/recordings",
+            "rules": RULES,
+            "config": {"strictSeconds": 30, "breakGlass": ["oncall"]},
+            "volume": {"persistentVolumeClaim": {"claimName": "recordings"}},
+            "spool": {"volume": {"persistentVolumeClaim": {"claimName": "spool"}}, "bytes": 33554432},
+            "readers": READERS,
+        }
     },
     "host certificates": {"signer": HOSTS},
     "monitor": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
@@ -184,7 +199,7 @@ CLAIMS = [
         ["- --no-namespace - \"kube-system\"", "!--allow-", "maxSurge: 10% maxUnavailable: 0"],
     ),
     ({"nodeEntry": {"enabled": False}}, "agent/daemonset.yaml", ["!privileged", "!podgate-entry", "hostPID: true"]),
-    ({"nodeEntry": {"enabled": False}}, "agent/configmap.yaml", ["!nodeEntry", "runtime: kubelet"]),
+    ({"nodeEntry": {"enabled": False}}, "agent/configmap.yaml", ["!nodeEntry", "runtime: auto"]),
     # With `direct` there is no right to exec.
     ({"agent": {"runtime": "direct"}}, "agent/rbac.yaml", ["!proxy", "resources: [nodes/pods] verbs: [get]"]),
     ({"agent": {"runtime": "kubelet"}}, "agent/rbac.yaml", ["resources: [nodes/proxy] verbs: [create]"]),
@@ -198,6 +213,38 @@ CLAIMS = [
         {"frontdoor": OWN_CA},
         "frontdoor/configmap.yaml",
         ["- authorities: /etc/podgate/site/ca.pub", "!user_ca.pub"],
+    ),
+    (
+        {"recordings": BUCKET | {"config": {"strictSeconds": 30}}},
+        "frontdoor/configmap.yaml",
+        [
+            "store: s3://bucket/podgate strictSeconds: 30",
+            "options: region: eu-central-1",
+            "spoolFolder: /var/lib/podgate/spool spoolFolderBytes: 1073741824",
+        ],
+    ),
+    (
+        {"recordings": BUCKET | {"credentialsSecret": "store"}},
+        "frontdoor/deployment.yaml",
+        ["envFrom: # For the recordings' store. - secretRef: name: store", "name: recordings-spool emptyDir: {}", "!- name: recordings "],
+    ),
+    ({"recordings": {"credentialsSecret": "store"}}, "frontdoor/deployment.yaml", ["!envFrom", "!recordings"]),
+    (
+        {"recordings": BUCKET | {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:x"}}},
+        "frontdoor/serviceaccount.yaml",
+        ["annotations: eks.amazonaws.com/role-arn: arn:x"],
+    ),
+    (
+        {"recordings": BUCKET, "networkPolicy": {"recordingsStore": {"cidrs": ["192.0.2.0/24"], "ports": [9000]}}},
+        "frontdoor/networkpolicy.yaml",
+        ["# The recordings' store. - ports: - port: 9000 protocol: TCP to: - ipBlock: cidr: 192.0.2.0/24"],
+    ),
+    ({}, "frontdoor/networkpolicy.yaml", ["!recordings"]),
+    ({"recordings": BUCKET}, "frontdoor/recordings.yaml", ["resources: [recordings] verbs: [list, get]", "!Binding"]),
+    (
+        {"recordings": BUCKET | {"readers": READERS}},
+        "frontdoor/recordings.yaml",
+        ["kind: ClusterRoleBinding", "kind: Group name: auditors"],
     ),
     ({"signer": DESK}, "frontdoor/configmap.yaml", ["- authorities: /etc/podgate/user-ca/user_ca.pub"]),
     ({"signer": HOSTS}, "signer/configmap.yaml", ["names: - ssh.example.com - 192.0.2.7", "name: podgate-host-ca"]),
@@ -227,6 +274,14 @@ REFUSED = [
     ({"signer": {"config": {"listen": "0.0.0.0:443"}}}, "signer.port"),
     ({"agent": {"config": {"runtime": "direct"}}}, "set agent.runtime"),
     ({"agent": {"config": {"nodeEntry": "/run/entry.sock"}}}, "set nodeEntry.enabled"),
+    ({"frontdoor": {"config": {"recordings": {}}}}, "set recordings.store"),
+    ({"recordings": BUCKET | {"config": {"rules": []}}}, "set recordings.rules"),
+    ({"recordings": BUCKET | {"rules": []}}, "rules"),
+    # What `off` without quotes is in a file of values.
+    ({"recordings": BUCKET | {"rules": [{"record": False}]}}, "record"),
+    ({"recordings": BUCKET | {"store": "file:///var/lib/podgate/recordings"}}, "volume"),
+    ({"recordings": BUCKET | {"store": "file:///tmp"}}, "store"),
+    ({"recordings": BUCKET | {"spool": {"bytes": 1}}}, "bytes"),
     ({"agent": {"maxUnavailable": "10%"}}, "agent.maxSurge"),
     ({"agent": {"maxSurge": 0}}, "agent.maxSurge"),
     ({"agent": {"runtime": "shim"}}, "runtime"),

@@ -1,9 +1,11 @@
 //! `ssh -L`, `-W` and `-D` by OpenSSH's own client: connections to ports in the pod, how they end, and
 //! who may open which.
 
+mod ides;
 mod limits;
 mod pods;
 mod rights;
+mod worker;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;

@@ -57,4 +57,5 @@ mod store;
 mod target;
 mod targets;
 mod unread;
+mod upgrade;
 mod worker;

@@ -1,93 +1,22 @@
 //! Recordings as users and auditors meet them: by ssh alone, in a folder, with a store that fails, and
 //! after a frontdoor was killed.
 
+mod kept;
+mod stand;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_tests::fixtures::gateway;
-use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::echo::Echo;
 use podgate_tests::instruments::eventually::eventually;
-use podgate_tests::real::ssh::Client;
-use podgate_tests::stand_ins::apiserver::{Rbac, group, rule, user};
 use rustix::process::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::process::Command;
 
+use stand::{ask, audit, away, back, id, list, stand};
+
 const SOON: Duration = Duration::from_secs(30);
-
-/// A stand whose sessions in all namespaces are recorded in a folder, and the folder. Its audit log is
-/// there, too.
-async fn stand(rules: &str) -> (Stand, TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("store")).unwrap();
-    let path = dir.path().display();
-    let frontdoor = format!(
-        "audit: {{to: '{path}/audit'}}\nrecordings:\n  store: file://{path}/store\n{rules}"
-    );
-    let changes = Changes {
-        frontdoor,
-        ..Changes::default()
-    };
-    let stand = Stand::embedded(changes).await.unwrap();
-    let enter = rule(&["create"], &[""], &["pods/exec"]);
-    let see = rule(&["list", "get"], &["podgate.io"], &["recordings"]);
-    let rbac = Rbac::default()
-        .cluster_role("enter", &[enter])
-        .cluster_role("see", &[see])
-        .bind(
-            "default",
-            "dev",
-            "ClusterRole/enter",
-            &[group("dev"), user("bo")],
-        )
-        .bind("default", "audit", "ClusterRole/see", &[group("dev")]);
-    stand.api.set_rbac(rbac);
-    (stand, dir)
-}
-
-/// Runs a command of login name `podgate`: its status, stdout and stderr.
-async fn ask(client: &Client, command: &str) -> (Option<i32>, String, String) {
-    let output = client.run(&[], "podgate", command).await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
-}
-
-/// The recordings that are ended, newest first, once there are so many.
-async fn list(client: &Client, count: usize) -> Vec<Value> {
-    let listed = || async {
-        let (status, lines, error) = ask(client, "recordings --json").await;
-        assert_eq!(status, Some(0), "{error}");
-        let entries = lines
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let ended = entries.filter(|entry| !entry["end"].is_null());
-        let ended: Vec<_> = ended.collect();
-        (ended.len() == count).then_some(ended)
-    };
-    eventually("recordings", SOON, listed).await.unwrap()
-}
-
-fn id(entry: &Value) -> String {
-    entry["header"]["podgate"]["recording"]
-        .as_str()
-        .unwrap()
-        .to_owned()
-}
-
-/// Events of the audit log.
-fn audit(dir: &Path, event: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(dir.join("audit")).unwrap();
-    let lines = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.filter(|line| line["event"] == event).collect()
-}
 
 async fn sha256(bytes: &str) -> String {
     let path = tempfile::NamedTempFile::new().unwrap();
@@ -229,6 +158,41 @@ fn chunks(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_gone_is_made_again_by_whoever_may() {
+    let (stand, dir) = stand("  rules: [{record: bestEffort}]\n").await;
+    for command in ["exit 3", "seq 20"] {
+        stand.client.run(&[], "demo", command).await.unwrap();
+    }
+    let before = list(&stand.client, 2).await;
+    std::fs::remove_dir_all(dir.path().join("store/index")).unwrap();
+    let (status, lines, error) = ask(&stand.client, "recordings").await;
+    assert_eq!((status, lines.as_str()), (Some(0), ""), "{error}");
+    let bo = stand.add_user("bo").await.unwrap();
+    // Who may not learns nothing of the namespaces.
+    let reindex = "reindex --since 2d";
+    let answer = ask(&bo, reindex).await;
+    assert_eq!(answer, (Some(0), String::new(), String::new()));
+    let (status, lines, error) = ask(&stand.client, reindex).await;
+    assert_eq!(status, Some(0), "{error}");
+    assert!(
+        lines.contains(" default: 2 made, 0 unreadable\n"),
+        "{lines}"
+    );
+    assert_eq!(list(&stand.client, 2).await, before);
+
+    // What is there stays; what cannot be read is told.
+    let chunk = chunks(&dir.path().join("store/recordings")).remove(0);
+    std::fs::remove_dir_all(dir.path().join("store/index")).unwrap();
+    std::fs::write(chunk, "no chunk").unwrap();
+    for made in [1, 0] {
+        let (status, lines, _) = ask(&stand.client, reindex).await;
+        assert_eq!(status, Some(1), "{lines}");
+        let expect = format!(" default: {made} made, 1 unreadable\n");
+        assert!(lines.contains(&expect), "{lines}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_running_session_is_followed_and_one_of_a_killed_frontdoor_is_right_up_to_its_end() {
     let (mut stand, _dir) = stand("  rules: [{record: bestEffort}]\n").await;
     let mut ssh = stand.client.ssh(&[], "demo");
@@ -284,10 +248,7 @@ async fn where_recording_is_strict_a_store_that_fails_ends_sessions_and_lets_nob
     let mut ssh = stand.client.ssh(&[], "demo");
     ssh.arg("cat");
     let running = Echo::start(ssh).await.unwrap();
-    // A file where the folder was: nothing can be written, and root is no exception.
-    let store = dir.path().join("store");
-    std::fs::rename(&store, dir.path().join("away")).unwrap();
-    std::fs::write(&store, "").unwrap();
+    away(dir.path());
     let (told, status) = running.ended().await.unwrap();
     assert_eq!(status, Some(255));
     let line = "podgate: this session must be recorded and cannot be any more; it is ended\r\n";
@@ -304,8 +265,7 @@ async fn where_recording_is_strict_a_store_that_fails_ends_sessions_and_lets_nob
     let counted = ["podgate_frontdoor_refused_total{limit=\"strictSeconds\"} 1"];
     stand.frontdoor.counts(SOON, &counted).await.unwrap();
 
-    std::fs::remove_file(&store).unwrap();
-    std::fs::rename(dir.path().join("away"), &store).unwrap();
+    back(dir.path());
     eventually("readiness", SOON * 2, ready).await.unwrap();
     let again = stand.client.run(&[], "demo", "echo in").await.unwrap();
     assert_eq!(again.stdout, b"in\n");
@@ -314,12 +274,51 @@ async fn where_recording_is_strict_a_store_that_fails_ends_sessions_and_lets_nob
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_break_the_glass_enters_unrecorded_and_the_audit_log_says_so() {
+    let more = "  strictSeconds: 1\n  breakGlass: [dev]\n  rules: [{record: strict}]\n";
+    let (stand, dir) = stand(more).await;
+    let enter = async || {
+        let entered = stand.client.run(&[], "demo", "echo in").await.unwrap();
+        assert_eq!(entered.stdout, b"in\n", "{entered:?}");
+        audit(dir.path(), "start").pop().unwrap()
+    };
+    let start = enter().await;
+    // The store may not have answered yet.
+    assert!(
+        ["strict", "breakGlass"].contains(&start["recorded"].as_str().unwrap()),
+        "{start}"
+    );
+    away(dir.path());
+    let waits = || async {
+        let (status, _) = stand.frontdoor.admin("/readyz").await.ok()?;
+        (status == 503).then_some(())
+    };
+    // Only what is recorded notices that the store is away.
+    let mut ssh = stand.client.ssh(&[], "demo");
+    ssh.arg("cat");
+    let mut running = Echo::start(ssh).await.unwrap();
+    eventually("unreadiness", SOON, waits).await.unwrap();
+    let start = enter().await;
+    assert_eq!(start["recorded"], "breakGlass", "{start}");
+    assert!(start["recording"].is_null(), "{start}");
+    let counted = async {
+        let line = "podgate_frontdoor_recordings_break_glass_total";
+        let text = stand.frontdoor.admin("/metrics").await.unwrap().1;
+        let count = text.lines().find_map(|it| it.strip_prefix(line));
+        count.unwrap().trim().parse::<u64>().unwrap()
+    };
+    assert!(counted.await >= 1);
+    // A session that was recorded goes on, too.
+    running.again().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_check_tries_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("frontdoor.yaml");
-    let check = async |store: &str| {
+    let check = async |store: &str, more: &str| {
         let yaml = format!(
-            "hostKeys: [k]\ntls: {{cert: c, key: k, ca: a}}\nusers: u\nrecordings: {{store: '{store}', rules: []}}\n"
+            "hostKeys: [k]\ntls: {{cert: c, key: k, ca: a}}\nusers: u\nrecordings: {{store: '{store}', rules: []{more}}}\n"
         );
         std::fs::write(&config, yaml).unwrap();
         let mut program = Command::new(gateway::binary("podgate-frontdoor").unwrap());
@@ -335,11 +334,23 @@ async fn the_check_tries_the_store() {
         )
     };
     let there = format!("file://{}", dir.path().display());
-    assert_eq!(check(&there).await, (Some(0), String::new()));
-    let (status, told) = check(&format!("{there}/missing")).await;
+    assert_eq!(check(&there, "").await, (Some(0), String::new()));
+    let (status, told) = check(&format!("{there}/missing"), "").await;
     assert_eq!(status, Some(2));
     assert!(
         told.starts_with("podgate-frontdoor: recordings.store: "),
         "{told}"
     );
+    let folder = dir.path().join("spool");
+    let more = format!(", spoolFolder: '{}'", folder.display());
+    let (status, told) = check(&there, &more).await;
+    assert_eq!(status, Some(2));
+    let expect = format!(
+        "podgate-frontdoor: recordings.spoolFolder: {}",
+        folder.display()
+    );
+    assert!(told.starts_with(&expect), "{told}");
+    std::fs::create_dir(&folder).unwrap();
+    assert_eq!(check(&there, &more).await, (Some(0), String::new()));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }

@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_namespace: Vec<String>,
     /// Seconds between SIGHUP and SIGKILL for programs whose agent is gone.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=300))]
+    #[arg(long, default_value_t = 10, overrides_with = "grace", value_parser = clap::value_parser!(u64).range(..=300))]
     grace: u64,
     /// Seconds for the runtime to start a program.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=120))]

@@ -103,7 +103,8 @@ pub struct Start {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Streams {
-    /// Pipes that the agent has made; it gives the program's ends.
+    /// Pipes that the agent has made; it gives the program's ends. In place of stdin's a worker may have
+    /// one end of a SEQPACKET unix socket.
     Pipes,
     /// A terminal of the container's, of which the agent gets the other end.
     Terminal {

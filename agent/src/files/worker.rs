@@ -1,7 +1,9 @@
-//! The worker: Podgate's own server of files, which the node entry starts in a container, so that nothing
-//! of the image is needed. It has what any program in that container has, and no more.
+//! The worker: Podgate's own program, which the node entry starts in a container, so that nothing of the
+//! image is needed. It has what any program in that container has, and no more. It serves files, or makes
+//! sockets for forwards.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use podgate_node_entry::ids::{ContainerName, NotAName, PodUid, User};
@@ -40,6 +42,13 @@ pub(crate) struct Worker {
     pub(crate) program: node_entry::Program,
 }
 
+/// A worker that serves, and what is to be done with its output.
+pub(crate) struct Launched {
+    stdout: pipe::Receiver,
+    stderr: pipe::Receiver,
+    pub(crate) program: node_entry::Program,
+}
+
 /// Why no worker serves.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoWorker {
@@ -59,7 +68,7 @@ pub(crate) enum NoWorker {
     /// In its own words.
     #[error("{0}")]
     Ended(String),
-    #[error("the file server did not come to run in time")]
+    #[error("Podgate's program in the container did not come to run in time")]
     Timeout,
     #[error("the agent has no descriptor to spare: {0}")]
     Io(#[from] io::Error),
@@ -91,18 +100,46 @@ impl Workers {
         request: &FilesRequest,
         folder: WorkingDirectory,
     ) -> Result<Worker, NoWorker> {
-        let deadline = Instant::now() + START_TIMEOUT;
-        let start = start(granted, user)?;
-        self.runtime.allows(granted).await?;
-        let launch = Launch {
-            program: Program::Worker(arguments(request)),
-            environment: Vec::new(),
-            folder: match folder {
-                WorkingDirectory::Home => Folder::Home,
-                WorkingDirectory::Image | WorkingDirectory::Unspecified => Folder::Stay,
-            },
+        let folder = match folder {
+            WorkingDirectory::Home => Folder::Home,
+            WorkingDirectory::Image | WorkingDirectory::Unspecified => Folder::Stay,
         };
         let (stdin, to_stdin) = to_program()?;
+        let what = (arguments(request), folder);
+        let launched = self.launch(granted, user, what, stdin).await?;
+        let Launched {
+            stdout,
+            stderr,
+            program,
+        } = launched;
+        let streams = Streams {
+            input: Box::new(Input::new(to_stdin)),
+            output: Box::new(Output::new(stdout, stderr, program.end())),
+        };
+        Ok(Worker { streams, program })
+    }
+
+    /// Whether no rule of this node denies what is granted.
+    pub(crate) async fn allows(&self, granted: &Granted) -> Result<(), NoWorker> {
+        Ok(self.runtime.allows(granted).await?)
+    }
+
+    /// Starts a worker with these arguments and this stdin, and waits until it serves.
+    pub(crate) async fn launch(
+        &self,
+        granted: &Granted,
+        user: &str,
+        (arguments, folder): (Vec<Vec<u8>>, Folder),
+        stdin: OwnedFd,
+    ) -> Result<Launched, NoWorker> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        let start = start(granted, user)?;
+        self.allows(granted).await?;
+        let launch = Launch {
+            program: Program::Worker(arguments),
+            environment: Vec::new(),
+            folder,
+        };
         let (stdout, mut from_stdout) = from_program()?;
         let (stderr, from_stderr) = from_program()?;
         let beside = vec![node_entry::sealed(&launch)?, stdin, stdout, stderr];
@@ -122,12 +159,11 @@ impl Workers {
         let from_stderr = timeout_at(deadline, run)
             .await
             .unwrap_or(Err(NoWorker::Timeout))?;
-        let program = started.program;
-        let streams = Streams {
-            input: Box::new(Input::new(to_stdin)),
-            output: Box::new(Output::new(from_stdout, from_stderr, program.end())),
-        };
-        Ok(Worker { streams, program })
+        Ok(Launched {
+            stdout: from_stdout,
+            stderr: from_stderr,
+            program: started.program,
+        })
     }
 }
 

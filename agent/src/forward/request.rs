@@ -3,6 +3,8 @@
 use podgate_proto::v1::address::Address as Kind;
 use podgate_proto::v1::{Address, Dial};
 
+use super::refused::Refused;
+
 /// Bytes of a host name (RFC 1035 §2.3.4), and of a socket's path (sockaddr_un) with its NUL.
 const MAX_HOST: usize = 253;
 const MAX_PATH: usize = 108;
@@ -18,11 +20,16 @@ pub(crate) enum Error {
     Host,
     #[error("the socket's path is empty, longer than {} bytes or has a NUL byte", MAX_PATH - 1)]
     Path,
+    #[error("what nobody may connect to is not a list of networks")]
+    Refused,
 }
 
 /// An address in proper form.
 #[derive(Debug)]
-pub(crate) struct DialRequest(Address);
+pub(crate) struct DialRequest {
+    address: Address,
+    refused: Refused,
+}
 
 impl DialRequest {
     pub(crate) fn check(dial: Dial) -> Result<Self, Error> {
@@ -43,11 +50,16 @@ impl DialRequest {
                 }
             }
         }
-        Ok(Self(address))
+        let refused = Refused::parse(&dial.refuse).ok_or(Error::Refused)?;
+        Ok(Self { address, refused })
     }
 
     pub(super) fn address(&self) -> &Address {
-        &self.0
+        &self.address
+    }
+
+    pub(super) fn refused(&self) -> &Refused {
+        &self.refused
     }
 }
 
@@ -63,7 +75,10 @@ mod tests {
             let address = kind.clone().map(|kind| Address {
                 address: Some(kind),
             });
-            let checked = DialRequest::check(Dial { address });
+            let checked = DialRequest::check(Dial {
+                address,
+                ..Dial::default()
+            });
             assert_eq!(checked.err(), expect, "{kind:?}");
         };
         let tcp = |host: &str, port| {

@@ -9,6 +9,8 @@ pub(crate) enum Service {
     Sftp(Access),
     ScpReceive(Vec<u8>, Options),
     ScpSend(Vec<Vec<u8>>, Options),
+    /// Makes sockets for the agent.
+    Sockets,
 }
 
 /// All arguments.
@@ -30,6 +32,7 @@ pub(crate) fn read(words: &[Vec<u8>]) -> Option<Arguments> {
         [b"sftp"] => Service::Sftp(Access::ReadAndWrite),
         [b"sftp", b"--only", b"read"] => Service::Sftp(Access::Read),
         [b"sftp", b"--only", b"write"] => Service::Sftp(Access::Write),
+        [b"sockets"] => Service::Sockets,
         [b"scp", rest @ ..] => scp_service(rest)?,
         _ => return None,
     };

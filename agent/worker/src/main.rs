@@ -1,7 +1,9 @@
 //! `podgate-worker sftp` and `podgate-worker scp`: serve files in the container that they are started in,
 //! as that container's user. They read from stdin, answer on stdout, and end with stdin.
+//! `podgate-worker sockets`: makes sockets there. Its stdin is a socket, on which it answers, too.
 
 mod arguments;
+mod make;
 mod sandbox;
 mod scp;
 mod sftp;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let Some(arguments) = arguments::read(&words) else {
         eprintln!("usage: podgate-worker [--tell] sftp [--only read|write]");
         eprintln!("       podgate-worker [--tell] scp [-rpd] -t|-f -- PATTERN...");
+        eprintln!("       podgate-worker [--tell] sockets");
         return ExitCode::from(2);
     };
     match serve(&arguments) {
@@ -56,13 +59,24 @@ fn serve(arguments: &Arguments) -> Result<bool, Error> {
     // Not std's own, which buffer.
     let open = |fd: &dyn AsFd| io::Result::Ok(File::from(fd.as_fd().try_clone_to_owned()?));
     let (from, mut to) = (open(&stdin())?, open(&stdout())?);
-    sandbox::narrow()?;
+    match &arguments.service {
+        Service::Sockets => {
+            // As sshd's: paths of unix sockets are relative to it.
+            std::env::set_current_dir("/")?;
+            sandbox::narrow_to_sockets()?;
+        }
+        _ => sandbox::narrow()?,
+    }
     if arguments.tell {
         to.write_all(b"\0")?;
     }
     Ok(match &arguments.service {
         Service::Sftp(access) => {
             Server::new(*access).serve(from, to)?;
+            true
+        }
+        Service::Sockets => {
+            make::serve(&stdin())?;
             true
         }
         Service::ScpReceive(path, options) => scp::receive(from, to, path, *options)?,

@@ -1,5 +1,7 @@
-//! Whether the store takes what it is given: for metrics, readiness, and strict recordings.
+//! Whether the store, or the spool's folder, takes what it is given: for metrics, readiness, and strict
+//! recordings.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,8 +10,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-
-use crate::store::Error;
 
 /// What is counted. The caller registers it.
 #[derive(Clone, Debug, Default)]
@@ -23,15 +23,21 @@ pub struct Metrics {
     pub spool_bytes: Gauge,
     /// 1 while the store fails.
     pub failing: Gauge,
+    /// Of the spool's folder.
+    pub folder_bytes: Gauge,
+    pub folder_failures: Counter,
+    pub folder_failing: Gauge,
 }
 
-/// Since when the store fails, if it does. Until its first answer it counts as failing.
+/// Since when the store or the folder fails, if it does. Until its first answer it counts as failing.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
+    /// Of what.
+    name: &'static str,
     failing: watch::Sender<Option<Instant>>,
     /// Whether it has taken something ever, and whether the log has its failure.
     known: Arc<Known>,
-    metrics: Metrics,
+    counts: (Counter, Gauge),
 }
 
 #[derive(Debug, Default)]
@@ -41,41 +47,42 @@ struct Known {
 }
 
 impl Health {
-    pub(crate) fn new(metrics: Metrics) -> Self {
-        let failing = watch::Sender::new(Some(Instant::now()));
-        metrics.failing.set(1);
+    /// `failing` is 1 while it fails.
+    pub(crate) fn new(name: &'static str, failures: Counter, failing: Gauge) -> Self {
+        failing.set(1);
         Self {
-            failing,
+            name,
+            failing: watch::Sender::new(Some(Instant::now())),
             known: Arc::default(),
-            metrics,
+            counts: (failures, failing),
         }
     }
 
-    /// The store has taken something.
+    /// It has taken something.
     pub(crate) fn fine(&self) {
         self.known.reached.store(true, Ordering::Relaxed);
         let failed = self
             .failing
             .send_if_modified(|since| since.take().is_some());
         if failed {
-            self.metrics.failing.set(0);
+            self.counts.1.set(0);
         }
         if self.known.told.swap(false, Ordering::Relaxed) {
-            tracing::info!("the recordings' store answers again");
+            tracing::info!("{} answers again", self.name);
         }
     }
 
-    /// The store has not taken something.
-    pub(crate) fn failed(&self, error: &Error) {
-        self.metrics.failures.inc();
-        self.metrics.failing.set(1);
+    /// It has not taken something.
+    pub(crate) fn failed(&self, error: &dyn Display) {
+        self.counts.0.inc();
+        self.counts.1.set(1);
         self.failing.send_if_modified(|since| {
             let first = since.is_none();
             since.get_or_insert_with(Instant::now);
             first
         });
         if !self.known.told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, "the recordings' store fails");
+            tracing::warn!(%error, "{} fails", self.name);
         }
     }
 

@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::chunk;
 use crate::index::{self, Entry};
-use crate::name::{self, Id, Indexed, user_hash};
+use crate::name::{self, Id, Indexed, pod_part, user_hash};
+use crate::rebuild::{Rebuilt, rebuild};
 use crate::store::{Error, Store};
 
 /// Days that a list looks back at most.
@@ -100,6 +101,20 @@ impl Library {
         .await
     }
 
+    /// The namespaces that have recordings of a day, whether or not these are in the index.
+    pub async fn recorded(&self, day: Date) -> Result<Vec<String>, Error> {
+        let store = self.store.clone();
+        self.run(async move { store.folders(&name::recorded(day)).await })
+            .await
+    }
+
+    /// Makes the index objects that a day and a namespace lack.
+    pub async fn rebuild(&self, day: Date, namespace: String) -> Result<Rebuilt, Error> {
+        let store = self.store.clone();
+        self.run(async move { rebuild(&store, day, &namespace).await })
+            .await
+    }
+
     /// The recordings of these days and namespaces that fit, newest first.
     pub async fn list(
         &self,
@@ -110,6 +125,7 @@ impl Library {
         let store = self.store.clone();
         self.run(async move {
             let user = query.user.as_deref().map(user_hash);
+            let pod = query.pod.as_deref().map(pod_part);
             let limit = query.limit.min(LISTED);
             let mut newest = BTreeSet::new();
             for day in days {
@@ -119,7 +135,7 @@ impl Library {
                             return;
                         };
                         let fits = user.as_ref().is_none_or(|user| *user == name.user)
-                            && query.pod.as_ref().is_none_or(|pod| *pod == name.pod);
+                            && pod.as_ref().is_none_or(|pod| *pod == name.pod);
                         if fits {
                             newest.insert(Found {
                                 name,
@@ -238,3 +254,6 @@ impl Reader {
         Ok(object)
     }
 }
+
+#[cfg(test)]
+mod tests;

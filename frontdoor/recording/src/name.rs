@@ -15,6 +15,8 @@ const CHUNKS: &str = "recordings";
 const INDEX: &str = "index";
 /// Characters of a user's hash in the name of an index object.
 const USER: usize = 16;
+/// The longest name of a pod that an index object's name has whole: a file's name has 255 bytes at most.
+const POD: usize = 150;
 
 /// A recording's name: when it began, and its session. Names sort by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +38,14 @@ impl Id {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What tells this recording from others in the spool's folder.
+    pub(crate) fn lane(&self) -> u64 {
+        let session = self.0.split_once('-').and_then(|(_, id)| id.get(..16));
+        session
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .unwrap_or_default()
     }
 
     /// When it began, to the second.
@@ -75,6 +85,16 @@ pub(crate) fn chunk(day: Date, namespace: &str, id: &Id, number: u32) -> String 
     format!("{CHUNKS}/{day}/{namespace}/{id}/{number:08}")
 }
 
+/// A namespace's recordings of a day.
+pub(crate) fn chunks(day: Date, namespace: &str) -> String {
+    format!("{}/{namespace}", recorded(day))
+}
+
+/// A day's recordings, by namespace.
+pub(crate) fn recorded(day: Date) -> String {
+    format!("{CHUNKS}/{day}")
+}
+
 /// A day's index, by namespace.
 pub(crate) fn day(day: Date) -> String {
     format!("{INDEX}/{day}")
@@ -96,7 +116,7 @@ pub(crate) struct Indexed {
 
 impl Indexed {
     pub(crate) fn new(id: Id, pod: &str, user: &str) -> Self {
-        let (pod, user) = (pod.to_owned(), user_hash(user));
+        let (pod, user) = (pod_part(pod), user_hash(user));
         Self { id, pod, user }
     }
 
@@ -113,6 +133,17 @@ impl Indexed {
     }
 }
 
+/// A pod in the name of an index object. Of a long one the end is a hash.
+pub(crate) fn pod_part(pod: &str) -> String {
+    if pod.len() <= POD {
+        return pod.to_owned();
+    }
+    let begin = pod.get(..pod.floor_char_boundary(POD - USER - 1));
+    let hash = sha256(pod.as_bytes());
+    let (begin, hash) = (begin.unwrap_or_default(), hash.get(..USER));
+    format!("{begin}.{}", hash.unwrap_or_default())
+}
+
 pub(crate) fn user_hash(user: &str) -> String {
     let mut hash = sha256(user.as_bytes());
     hash.truncate(USER);
@@ -122,6 +153,16 @@ pub(crate) fn user_hash(user: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_names_of_pods_fit_into_that_of_a_file() {
+        let id = Id::new(Timestamp::UNIX_EPOCH, "0123456789abcdef0123456789abcdef");
+        let name = |pod: &str| Indexed::new(id.clone(), pod, "ada");
+        let (one, other) = ("x".repeat(253), format!("{}y", "x".repeat(252)));
+        assert!(name(&one).file().len() <= 255);
+        assert_eq!(Indexed::parse(&name(&one).file()), Some(name(&one)));
+        assert_ne!(name(&one), name(&other));
+    }
 
     #[test]
     fn a_name_says_when_and_is_read_back() {

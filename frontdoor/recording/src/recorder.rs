@@ -8,22 +8,26 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cast::Header;
+use crate::folder::{self, Folder, FolderConfig};
 use crate::health::Metrics;
 use crate::library::Library;
 use crate::name::Id;
+use crate::shared::Shared;
 use crate::spool::Spool;
 use crate::store::{self, Store, StoreConfig};
 use crate::tape::{QUEUE, Settings, Tape};
-use crate::upload::Shared;
+use crate::upload::Uploads;
 use crate::writer::Writer;
 
 /// Threads for file calls at a time, each of which may hang.
 const FILE_THREADS: usize = 8;
+/// How long the thread may take to end.
+const ENDED: Duration = Duration::from_secs(1);
 /// How long a test of the store may take.
 const PROBED: Duration = Duration::from_secs(10);
 
@@ -34,12 +38,25 @@ pub struct Config {
     pub store: StoreConfig,
     pub spool_bytes: usize,
     pub spool_bytes_per_session: usize,
+    pub folder: Option<FolderConfig>,
+}
+
+/// The recorder does not start, or what it needs does not answer.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Error {
+    #[error("store: {0}")]
+    Store(#[from] store::Error),
+    #[error("spoolFolder: {0}")]
+    Folder(#[from] folder::Error),
+    #[error("a thread: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// Records sessions.
 #[derive(Debug)]
 pub struct Recorder {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     runtime: Handle,
     writers: TaskTracker,
     others: TaskTracker,
@@ -48,17 +65,23 @@ pub struct Recorder {
 
 impl Recorder {
     /// Starts the thread. That the store answers shows later.
-    pub fn start(config: &Config, metrics: Metrics) -> Result<Self, store::Error> {
+    pub fn start(config: &Config, metrics: Metrics) -> Result<Self, Error> {
         let store = Store::open(&config.store)?;
-        let spool = Spool::new(config.spool_bytes, config.spool_bytes_per_session);
-        let shared = Arc::new(Shared::new(store, spool, metrics));
+        let uploads = Arc::new(Uploads::new(store, metrics.clone()));
+        let folder = config.folder.as_ref();
+        let folder = folder.map(|folder| Folder::open(folder, metrics.clone()));
+        let shared = Arc::new(Shared {
+            uploads,
+            folder: folder.transpose()?.map(Arc::new),
+            spool: Spool::new(config.spool_bytes, config.spool_bytes_per_session),
+            metrics,
+        });
         let stopped = CancellationToken::new();
-        let runtime =
-            start(stopped.clone()).map_err(|error| store::Error::Url(error.to_string()))?;
+        let runtime = start(stopped.clone())?;
         let (writers, others) = (TaskTracker::new(), TaskTracker::new());
-        let (probe, over) = (Arc::clone(&shared), stopped.clone());
-        let probe = async move { over.run_until_cancelled(probe.probe()).await };
-        others.spawn_on(probe, &runtime);
+        let (work, over) = (Arc::clone(&shared), stopped.clone());
+        let work = async move { over.run_until_cancelled(store_all(&work)).await };
+        others.spawn_on(work, &runtime);
         Ok(Self {
             shared,
             runtime,
@@ -68,12 +91,15 @@ impl Recorder {
         })
     }
 
-    /// Tests once whether the store takes an object.
-    pub async fn check(config: &Config) -> Result<(), store::Error> {
+    /// Tests once whether the store takes an object, and whether the spool's folder can be used.
+    pub async fn check(config: &Config) -> Result<(), Error> {
+        if let Some(folder) = &config.folder {
+            Folder::open(folder, Metrics::default())?.close().await;
+        }
         let store = Store::open(&config.store)?;
         let put = store.put("probe", bytes::Bytes::from_static(b"podgate\n"));
         let put = timeout(PROBED, put).await;
-        put.unwrap_or(Err(store::Error::Late(PROBED)))
+        Ok(put.unwrap_or(Err(store::Error::Late(PROBED)))?)
     }
 
     /// Begins a recording. `None` if its name has no day.
@@ -93,30 +119,30 @@ impl Recorder {
             begun: Instant::now(),
             messages,
             lost,
-            health: self.shared.health.clone(),
+            health: self.shared.health().clone(),
         })
     }
 
-    /// Whether a session cannot be recorded now: the store has taken nothing for as long as this, or what
-    /// waits for it has used up its room.
+    /// Whether a session cannot be recorded now: what waits in memory has used up its room, or for as long
+    /// as this neither the store nor, if there is one, the spool's folder has taken anything.
     pub fn is_impossible(&self, after: Duration) -> bool {
-        self.shared.health.fails_for(after) || !self.shared.spool.has_room()
+        self.shared.health().fails_for(after) || !self.shared.spool.has_room()
     }
 
-    /// Waits until the store has failed for as long as this.
+    /// Waits until the store, or the spool's folder if there is one, has failed for as long as this.
     pub async fn failing_for(&self, time: Duration) {
-        self.shared.health.failing_for(time).await;
+        self.shared.health().failing_for(time).await;
     }
 
-    /// Waits until the store does not fail.
+    /// Waits until the same does not fail.
     pub async fn recovers(&self) {
-        self.shared.health.recovers().await;
+        self.shared.health().recovers().await;
     }
 
     /// What is stored, for reading.
     pub fn library(&self) -> Library {
         Library::new(
-            self.shared.store.clone(),
+            self.shared.uploads.store.clone(),
             self.runtime.clone(),
             self.others.clone(),
         )
@@ -124,16 +150,25 @@ impl Recorder {
 
     /// Waits, for a bounded time, until all is stored, and ends the thread.
     pub async fn finish(&self, limit: Duration) {
+        let end = Instant::now() + limit;
         self.writers.close();
-        if timeout(limit, self.writers.wait()).await.is_err() {
+        if timeout_at(end, self.writers.wait()).await.is_err() {
             let recordings = self.writers.len();
             tracing::error!(
                 recordings,
                 "recordings are cut: the store did not take them in time"
             );
         }
+        if let Some(folder) = &self.shared.folder {
+            if timeout_at(end, folder.emptied()).await.is_err() {
+                tracing::warn!("recordings wait in spoolFolder for the next frontdoor");
+            }
+            folder.close().await;
+        }
         self.stopped.cancel();
         self.others.close();
+        // Until then the lock of its folder is held.
+        let _ = timeout(ENDED, self.others.wait()).await;
     }
 }
 
@@ -141,6 +176,16 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.stopped.cancel();
     }
+}
+
+/// Brings what waits to the store. Does not return.
+async fn store_all(shared: &Shared) {
+    let folder = async {
+        if let Some(folder) = &shared.folder {
+            tokio::join!(folder.send(&shared.uploads), folder.adopt());
+        }
+    };
+    tokio::join!(shared.uploads.probe(), folder);
 }
 
 fn start(stopped: CancellationToken) -> io::Result<Handle> {
@@ -160,4 +205,4 @@ fn start(stopped: CancellationToken) -> io::Result<Handle> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

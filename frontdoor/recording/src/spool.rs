@@ -1,7 +1,9 @@
-//! Memory for what is not stored yet: bounded for each recording and for all.
+//! Memory for what is neither stored nor in the spool's folder yet: bounded for each recording and for all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
 
 /// What all recordings may hold.
 #[derive(Debug)]
@@ -9,6 +11,8 @@ pub(crate) struct Spool {
     held: AtomicUsize,
     most: usize,
     most_each: usize,
+    /// Told when there may be room again.
+    pub(crate) freed: Notify,
 }
 
 impl Spool {
@@ -18,6 +22,7 @@ impl Spool {
             held,
             most,
             most_each,
+            freed: Notify::new(),
         })
     }
 
@@ -56,7 +61,11 @@ impl Share {
         // The order keeps the sum from going below zero.
         self.spool.held.fetch_add(bytes, Ordering::Relaxed);
         self.spool.held.fetch_sub(self.held, Ordering::Relaxed);
+        let less = bytes < self.held;
         self.held = bytes;
+        if less {
+            self.spool.freed.notify_waiters();
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, PutMode, RetryConfig};
 use tokio::time::timeout;
 
 /// How long the store may take to begin an answer, with a connection that is not there yet.
@@ -88,6 +88,21 @@ impl Store {
         Ok(put.map(|_| ())?)
     }
 
+    /// Writes an object, unless it is there already.
+    pub(crate) async fn create(&self, name: &str, object: Bytes) -> Result<(), Error> {
+        let path = self.path(name);
+        let create = self
+            .objects
+            .put_opts(&path, object.into(), PutMode::Create.into());
+        match timeout(LIMIT, create)
+            .await
+            .map_err(|_| Error::Late(LIMIT))?
+        {
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Reads an object that may be as long as this; `None` if there is none.
     pub(crate) async fn get(&self, name: &str, most: u64) -> Result<Option<Bytes>, Error> {
         let path = self.path(name);
@@ -121,14 +136,25 @@ impl Store {
 
     /// Calls `each` with the name of each object in a folder.
     pub(crate) async fn files(&self, name: &str, mut each: impl FnMut(&str)) -> Result<(), Error> {
+        self.tree(name, |_, file| each(file)).await
+    }
+
+    /// Calls `each` with the name of each object below a folder, after that of the folder that it is in.
+    pub(crate) async fn tree(
+        &self,
+        name: &str,
+        mut each: impl FnMut(&str, &str),
+    ) -> Result<(), Error> {
         let path = self.path(name);
         let mut list = self.objects.list(Some(&path));
         loop {
             let next = timeout(LIMIT, list.next()).await;
             match next.map_err(|_| Error::Late(LIMIT))? {
                 Some(object) => {
-                    if let Some(name) = object?.location.filename() {
-                        each(name);
+                    let path = object?.location;
+                    let mut parts = path.as_ref().rsplit('/');
+                    if let (Some(file), Some(folder)) = (parts.next(), parts.next()) {
+                        each(folder, file);
                     }
                 }
                 None => return Ok(()),

@@ -23,6 +23,8 @@ pub struct Settings {
     pub most: u64,
     /// Whether what the user types is recorded.
     pub input: bool,
+    /// Whether the session waits where there is no room for what it says; if not, that is lost.
+    pub waits: bool,
 }
 
 pub(crate) enum Message {
@@ -52,7 +54,8 @@ impl Tape {
         self.input
     }
 
-    /// Records an event. It waits only for the recorder's own thread, never for the store.
+    /// Records an event. It waits only for the recorder's own thread; for the store only where the settings
+    /// say so, and there is no room until it takes something.
     pub async fn record(&self, event: Event) {
         // The recorder ends after its sessions.
         let _ = self
@@ -61,8 +64,8 @@ impl Tape {
             .await;
     }
 
-    /// Waits until the recording has been impossible for as long as this: the store takes nothing, or
-    /// something is lost already.
+    /// Waits until the recording has been impossible for as long as this: nothing takes what waits in
+    /// memory, or something is lost already.
     pub async fn impossible_for(&self, time: Duration) {
         tokio::select! {
             () = self.health.failing_for(time) => {}

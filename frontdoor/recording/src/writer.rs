@@ -1,4 +1,4 @@
-//! One recording, from its first event until all of it is stored. It has two bounds: what it may hold
+//! One recording, from its first event until all of it is stored or in the spool's folder. It has two bounds: what it may hold
 //! while the store is away, and how much of a session is recorded.
 
 use std::collections::VecDeque;
@@ -15,9 +15,10 @@ use crate::chunk::{Chain, FULL, Whole};
 use crate::digest::Running;
 use crate::index::{Ending, Entry};
 use crate::name::{self, Id, Indexed};
+use crate::object::Object;
+use crate::shared::Shared;
 use crate::spool::Share;
 use crate::tape::{Message, Settings};
-use crate::upload::{Object, Shared};
 
 /// How long an event waits for its chunk.
 const SEAL_AFTER: Duration = Duration::from_secs(5);
@@ -38,6 +39,9 @@ pub(crate) struct Writer {
     due: Option<Instant>,
     /// The time of the last event.
     until: Duration,
+    /// Waits until there is room for it.
+    held_up: Option<(Duration, Event)>,
+    waits: bool,
     waiting: VecDeque<Object>,
     /// Bytes of all that waits.
     waiting_bytes: usize,
@@ -74,6 +78,8 @@ impl Writer {
             text,
             due: Some(Instant::now() + SEAL_AFTER),
             until: Duration::ZERO,
+            held_up: None,
+            waits: settings.waits,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             left: settings.most,
@@ -90,8 +96,15 @@ impl Writer {
         let mut upload: Option<BoxFuture<'static, ()>> = None;
         while !self.ended || upload.is_some() {
             let due = self.due.filter(|_| upload.is_none());
+            let spool = Arc::clone(&self.shared.spool);
+            let freed = spool.freed.notified();
+            if let Some((at, event)) = self.held_up.take() {
+                self.event(at, event);
+            }
+            let held_up = self.held_up.is_some();
             tokio::select! {
-                message = messages.recv(), if !self.ended => self.take(message),
+                message = messages.recv(), if !self.ended && !held_up => self.take(message),
+                () = freed, if held_up => {}
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     self.seal(false);
                 }
@@ -115,7 +128,13 @@ impl Writer {
 
     fn take(&mut self, message: Option<Message>) {
         match message {
-            Some(Message::Event(at, event)) => self.event(at, event),
+            Some(Message::Event(at, event)) => {
+                if let Event::Output(_, data) = &event {
+                    self.output.0 += data.len() as u64;
+                    self.output.1.add(data);
+                }
+                self.event(at, event);
+            }
             Some(Message::End(at, status, tell)) => {
                 let whole = self.end(at, status);
                 // The session may have gone.
@@ -129,12 +148,7 @@ impl Writer {
 
     fn event(&mut self, at: Duration, event: Event) {
         let length = match &event {
-            Event::Output(_, data) => {
-                self.output.0 += data.len() as u64;
-                self.output.1.add(data);
-                data.len()
-            }
-            Event::Input(data) => data.len(),
+            Event::Output(_, data) | Event::Input(data) => data.len(),
             Event::Resize { .. } | Event::Marker(_) | Event::Exit(_) => 0,
         };
         if length as u64 > self.left {
@@ -148,6 +162,10 @@ impl Writer {
             return;
         }
         if !self.share.fits(length + LINE) {
+            if self.waits {
+                self.held_up = Some((at, event));
+                return;
+            }
             self.gap += length;
             self.shared.metrics.lost_bytes.inc_by(length as u64);
             self.lost.send_if_modified(|since| {
@@ -232,7 +250,8 @@ impl Writer {
 
     fn wait(&mut self, name: String, bytes: bytes::Bytes) {
         self.waiting_bytes += bytes.len();
-        self.waiting.push_back(Object { name, bytes });
+        let lane = self.id.lane();
+        self.waiting.push_back(Object { name, lane, bytes });
     }
 
     fn stored(&mut self) {

@@ -193,7 +193,7 @@ impl Authorizer {
         self.allowed(identity, Right::Exec, namespaces).await
     }
 
-    /// Those of these namespaces whose recordings an identity may list or get.
+    /// Those of these namespaces of whose recordings an identity has a right.
     pub(crate) async fn recorded(
         &self,
         identity: &Identity,

@@ -21,6 +21,7 @@ pub(super) enum Right {
 pub(crate) enum OfRecordings {
     List,
     Get,
+    Update,
 }
 
 impl Right {
@@ -39,6 +40,7 @@ impl Right {
         match self {
             Self::Recordings(OfRecordings::List) => "list",
             Self::Recordings(OfRecordings::Get) => "get",
+            Self::Recordings(OfRecordings::Update) => "update",
             Self::Exec | Self::PortForward | Self::ReadFiles | Self::WriteFiles => "create",
         }
     }

@@ -4,11 +4,8 @@ use std::net::IpAddr;
 
 use podgate_identity::addresses::Addresses;
 use podgate_process::config::Invalid;
+use podgate_proto::limits::METADATA;
 use serde::Deserialize;
-
-/// Where clouds tell a machine its credentials. A pod that cannot be kept from there must not be a way to
-/// it.
-const METADATA: &str = "169.254.169.254,fd00:ec2::254";
 
 /// Checked settings. Each field is explained in `frontdoor.example.yaml`.
 #[derive(Clone, Debug)]
@@ -16,6 +13,8 @@ const METADATA: &str = "169.254.169.254,fd00:ec2::254";
 pub struct Forwards {
     pub host_network: bool,
     pub exec_suffices: bool,
+    /// As they are configured, for the agents.
+    pub(crate) refuse: Vec<String>,
     refused: Addresses,
 }
 
@@ -29,7 +28,7 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn check(self) -> Result<Forwards, Invalid> {
-        let mut refused = METADATA.to_owned();
+        let mut refused = METADATA.join(",");
         for network in &self.refuse {
             refused.push(',');
             refused.push_str(network);
@@ -40,6 +39,7 @@ impl File {
         Ok(Forwards {
             host_network: self.host_network,
             exec_suffices: self.exec_suffices,
+            refuse: self.refuse,
             refused,
         })
     }
@@ -47,7 +47,7 @@ impl File {
 
 impl Forwards {
     /// Whether nobody may connect to this address, however it is written.
-    pub(crate) fn refuse(&self, address: IpAddr) -> bool {
+    pub(crate) fn refuses(&self, address: IpAddr) -> bool {
         self.refused.fit(address)
     }
 }
@@ -80,7 +80,7 @@ mod tests {
             ("169.254.169.253", false),
         ] {
             let parsed = address.parse().unwrap();
-            assert_eq!(forwards.refuse(parsed), refused, "{address}");
+            assert_eq!(forwards.refuses(parsed), refused, "{address}");
         }
         let error = file(&["somewhere"]).check().err().unwrap().to_string();
         assert!(error.contains("forwards.refuse: "), "{error}");

@@ -1,6 +1,7 @@
 //! The `recordings` of the configuration: which sessions are recorded, and where. Without it none is.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use podgate_process::config::Invalid;
@@ -51,6 +52,9 @@ pub(super) struct File {
     spool_bytes: u32,
     #[serde(default = "default_spool_per_session")]
     spool_bytes_per_session: u32,
+    spool_folder: Option<PathBuf>,
+    #[serde(default = "default_folder")]
+    spool_folder_bytes: u64,
     #[serde(default = "default_strict")]
     strict_seconds: u32,
     #[serde(default)]
@@ -77,6 +81,13 @@ fn default_spool() -> u32 {
 fn default_spool_per_session() -> u32 {
     4 * 1024 * 1024
 }
+
+fn default_folder() -> u64 {
+    1024 * 1024 * 1024
+}
+
+/// Room for some chunks that are full.
+const LEAST_FOLDER: u64 = 16 * 1024 * 1024;
 
 /// Room for a chunk that is full, and for the next.
 const LEAST_SPOOL: u32 = 2 * 1024 * 1024;
@@ -107,6 +118,10 @@ impl File {
                 return Err(Invalid::new(key, format!("must be at least {LEAST_SPOOL}")));
             }
         }
+        if self.spool_folder_bytes < LEAST_FOLDER {
+            let reason = format!("must be at least {LEAST_FOLDER}");
+            return Err(Invalid::new("recordings.spoolFolderBytes", reason));
+        }
         if self.strict_seconds == 0 {
             return Err(Invalid::new(
                 "recordings.strictSeconds",
@@ -130,6 +145,10 @@ impl File {
                 },
                 spool_bytes: size(self.spool_bytes),
                 spool_bytes_per_session: size(self.spool_bytes_per_session),
+                folder: self.spool_folder.map(|path| recording::FolderConfig {
+                    path,
+                    bytes: self.spool_folder_bytes,
+                }),
             },
             strict: Duration::from_secs(u64::from(self.strict_seconds)),
             break_glass: self.break_glass,
@@ -150,6 +169,7 @@ impl RuleFile {
             settings: recording::Settings {
                 most: self.max_bytes,
                 input: self.input,
+                waits: self.record == Keep::Strict,
             },
         })
     }
@@ -176,6 +196,8 @@ mod tests {
         assert_eq!(recordings.recorder.spool_bytes, default_spool() as usize);
         let each = recordings.recorder.spool_bytes_per_session;
         assert_eq!(each, default_spool_per_session() as usize);
+        let folder = recordings.recorder.folder.unwrap();
+        assert_eq!(folder.bytes, default_folder());
         assert_eq!(recordings.strict.as_secs(), u64::from(default_strict()));
         assert_eq!(recordings.rules[2].settings.most, default_max());
     }
@@ -194,6 +216,10 @@ mod tests {
         error(
             "{store: 's3://b', spoolBytes: 1, rules: []}",
             "recordings.spoolBytes: must be",
+        );
+        error(
+            "{store: 's3://b', spoolFolderBytes: 1, rules: []}",
+            "recordings.spoolFolderBytes: must be",
         );
         error(
             "{store: 's3://b', strictSeconds: 0, rules: []}",

@@ -3,6 +3,9 @@
 
 use std::net::IpAddr;
 
+use podgate_proto::v1::address::Address as Kind;
+use podgate_proto::v1::{Address, Dial, TcpAddress, UnixSocket};
+
 use super::client::{Client, Jump};
 use super::jump::{JumpRefusal, PORT, without_suffix};
 use crate::authn::Login;
@@ -15,11 +18,15 @@ pub(super) enum Destination {
     Forward(Endpoint),
 }
 
-/// An address as the client names it.
-#[derive(Debug)]
-pub(super) struct Endpoint {
-    pub(super) host: String,
-    pub(super) port: u32,
+/// An address in the pod as the client names it.
+#[derive(Clone, Debug)]
+pub(super) enum Endpoint {
+    Tcp {
+        host: String,
+        port: u32,
+    },
+    /// A unix socket's path in the container.
+    Unix(String),
 }
 
 /// Why a forward is refused before anything is looked up.
@@ -46,19 +53,34 @@ impl Destination {
         port: u32,
     ) -> Result<Self, JumpRefusal> {
         let sessions = &client.context.sessions;
-        let is_target = |name: &str| {
-            let target = Target::parse(name, &sessions.default_namespace);
-            target.is_ok_and(|target| !matches!(target, Target::Reserved(_)))
-        };
+        let is_target = |name: &str| is_target(name, &sessions.default_namespace);
         let forward = client.jump.is_some()
             || is_target(login_name)
                 && (port != PORT || !may_be_target(host, &sessions.jump_suffix, is_target));
         if forward {
             let host = host.to_owned();
-            return Ok(Self::Forward(Endpoint { host, port }));
+            return Ok(Self::Forward(Endpoint::Tcp { host, port }));
         }
         Jump::parse(client, login, host, port).map(Self::Jump)
     }
+
+    /// A unix socket of this connection's pod.
+    pub(super) fn of_socket(
+        client: &Client,
+        login_name: &str,
+        path: &str,
+    ) -> Result<Endpoint, JumpRefusal> {
+        let default = &client.context.sessions.default_namespace;
+        match client.jump.is_some() || is_target(login_name, default) {
+            true => Ok(Endpoint::Unix(path.to_owned())),
+            false => Err(JumpRefusal::Port),
+        }
+    }
+}
+
+fn is_target(name: &str, default_namespace: &str) -> bool {
+    let target = Target::parse(name, default_namespace);
+    target.is_ok_and(|target| !matches!(target, Target::Reserved(_)))
 }
 
 /// Whether a host at port 22 is meant as a target: one with the suffix always, and else any name of a
@@ -75,30 +97,53 @@ impl Endpoint {
         restrictions: &Restrictions,
         forwards: &Forwards,
     ) -> Result<(), EndpointRefusal> {
-        let port = u16::try_from(self.port).ok().filter(|port| *port != 0);
-        let port = port.ok_or(EndpointRefusal::Port)?;
         if !restrictions.port_forwarding {
             return Err(EndpointRefusal::Forwarding);
         }
-        if !restrictions.may_open(&self.host, port) {
+        let (host, port) = match self {
+            Self::Tcp { host, port } => (host, *port),
+            // A list of hosts and ports has no unix socket.
+            Self::Unix(_) if !restrictions.open.is_empty() => {
+                return Err(EndpointRefusal::PermitOpen);
+            }
+            Self::Unix(_) => return Ok(()),
+        };
+        let port = u16::try_from(port).ok().filter(|port| *port != 0);
+        let port = port.ok_or(EndpointRefusal::Port)?;
+        if !restrictions.may_open(host, port) {
             return Err(EndpointRefusal::PermitOpen);
         }
         // A name is checked once the pod has resolved it.
-        match self.host.parse::<IpAddr>() {
-            Ok(address) if forwards.refuse(address) => {
+        match host.parse::<IpAddr>() {
+            Ok(address) if forwards.refuses(address) => {
                 Err(EndpointRefusal::Address(address.to_canonical()))
             }
             _ => Ok(()),
         }
     }
+
+    /// What the agent is asked for.
+    pub(super) fn dial(&self, forwards: &Forwards) -> Dial {
+        let address = match self.clone() {
+            Self::Tcp { host, port } => Kind::Tcp(TcpAddress { host, port }),
+            Self::Unix(path) => Kind::Unix(UnixSocket {
+                path: path.into_bytes().into(),
+            }),
+        };
+        let address = Some(Address {
+            address: Some(address),
+        });
+        let refuse = forwards.refuse.clone();
+        Dial { address, refuse }
+    }
 }
 
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { host, port } = self;
-        match host.contains(':') {
-            true => write!(f, "[{host}]:{port}"),
-            false => write!(f, "{host}:{port}"),
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => f.write_str(path),
         }
     }
 }
@@ -133,7 +178,7 @@ mod tests {
     fn an_endpoint_is_permitted_or_not() {
         let forwards = Forwards::default();
         let check = |host: &str, port, expect: Result<(), EndpointRefusal>| {
-            let endpoint = Endpoint {
+            let endpoint = Endpoint::Tcp {
                 host: host.to_owned(),
                 port,
             };
@@ -157,19 +202,29 @@ mod tests {
             port_forwarding: false,
             ..Restrictions::none()
         };
-        let endpoint = Endpoint {
+        let endpoint = Endpoint::Tcp {
             host: "db".to_owned(),
             port: 80,
         };
         let refused = endpoint.check(&shut, &forwards);
         assert_eq!(refused, Err(EndpointRefusal::Forwarding));
+        let socket = Endpoint::Unix("/run/x.sock".to_owned());
+        assert_eq!(socket.check(&Restrictions::none(), &forwards), Ok(()));
+        let refused = socket.check(&shut, &forwards);
+        assert_eq!(refused, Err(EndpointRefusal::Forwarding));
+        let listed = Restrictions {
+            open: vec![Vec::new()],
+            ..Restrictions::none()
+        };
+        let refused = socket.check(&listed, &forwards);
+        assert_eq!(refused, Err(EndpointRefusal::PermitOpen));
     }
 
     #[test]
     fn an_endpoint_is_written_as_an_address() {
         let shown = |host: &str| {
             let host = host.to_owned();
-            Endpoint { host, port: 80 }.to_string()
+            Endpoint::Tcp { host, port: 80 }.to_string()
         };
         assert_eq!(
             (shown("db").as_str(), shown("::1").as_str()),

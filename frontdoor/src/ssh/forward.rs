@@ -11,7 +11,7 @@ use podgate_proto::flow::{self, MAX_WAITING};
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
 use podgate_proto::v1::open::Action;
-use podgate_proto::v1::{self, Address, Dial, EndOfInput, FrontdoorMessage, TcpAddress};
+use podgate_proto::v1::{self, EndOfInput, FrontdoorMessage};
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::mpsc;
@@ -229,16 +229,7 @@ impl Task {
     }
 
     fn action(&self) -> Action {
-        let tcp = TcpAddress {
-            host: self.endpoint.host.clone(),
-            port: self.endpoint.port,
-        };
-        let address = Address {
-            address: Some(v1::address::Address::Tcp(tcp)),
-        };
-        Action::Dial(Dial {
-            address: Some(address),
-        })
+        Action::Dial(self.endpoint.dial(&self.client.context.forwards))
     }
 
     /// Takes all steps up to the agent.

@@ -1,6 +1,8 @@
 //! Answers russh's questions about a connection: yes or no to logins, channels and requests. What a
 //! request means is decided in its channel's task, which reads it in order with the channel's data.
 
+mod state;
+
 use std::sync::Arc;
 
 use podgate_proto::v1::TerminalSize;
@@ -11,112 +13,14 @@ use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
-use tokio_util::sync::DropGuard;
 
-use super::auth::Attempts;
-use super::channels::{Aside, Channels, Opening};
-use super::client::Client;
 use super::destination::Destination;
-use super::rekeys::Rekeys;
 use super::request::SFTP;
-use super::{forward, jump, session};
-use crate::audit::Event;
+use super::{jump, session};
+use crate::authn::Credential;
 use crate::authn::presence::Presence;
-use crate::authn::{Credential, Login};
 
-/// A channel, with what its task begins with.
-pub(super) enum Opened {
-    Session(session::Task, Channel<Msg>, Aside),
-    Jump(jump::Task, Channel<Msg>),
-    /// Not open yet: the answer is the task's.
-    Forward(forward::Task, Channel<Msg>, ChannelOpenHandle),
-}
-
-/// The handler of one connection.
-pub(super) struct ConnectionHandler {
-    client: Arc<Client>,
-    attempts: Attempts,
-    /// What a hardware-backed key has said with the signature that was verified last.
-    presence: Option<Presence>,
-    channels: Channels,
-    #[cfg_attr(
-        stock_russh,
-        allow(dead_code, reason = "the published russh does not ask")
-    )]
-    rekeys: Rekeys,
-    /// Whether a client over its limit of connections has opened the session that says so.
-    told: bool,
-    /// Starts the task of a channel; the connection owns it.
-    start: fn(&Client, Opened),
-    /// russh drops its handler when the connection is gone.
-    _ended: DropGuard,
-}
-
-impl ConnectionHandler {
-    pub(super) fn new(client: Arc<Client>, start: fn(&Client, Opened)) -> Self {
-        let limits = &client.context.limits;
-        let most = (
-            limits.channels_per_connection,
-            limits.forwards_per_connection,
-        );
-        let rekeys = Rekeys::new(limits.rekeys_per_minute);
-        let ended = client.ended.clone();
-        Self {
-            client,
-            attempts: Attempts::default(),
-            presence: None,
-            channels: Channels::new(most, ended.clone()),
-            rekeys,
-            told: false,
-            start,
-            _ended: ended.drop_guard(),
-        }
-    }
-
-    /// Whether the client may open one more channel.
-    fn opening(&mut self, id: ChannelId, login: &Login, forward: bool) -> Option<Opening> {
-        let client = &self.client;
-        if client.is_over_limit() && std::mem::replace(&mut self.told, true) {
-            return None;
-        }
-        match self.channels.opening(id, forward) {
-            Err(full) => {
-                client.refused(full.limit());
-                let reason = full.to_string();
-                let event = Event::channel_refused(&login.identity, &reason);
-                client.record(event, self.attempts.login_name());
-                None
-            }
-            Ok(opening) if client.may_begin() => Some(opening),
-            Ok(opening) => {
-                self.channels.refuse(&opening);
-                None
-            }
-        }
-    }
-
-    /// The login name that says where to, and in a jump that of the inner connection.
-    fn names(&self) -> (String, Option<String>) {
-        let name = self.attempts.login_name().to_owned();
-        match &self.client.jump {
-            None => (name, None),
-            Some(jump) => (jump.target.clone(), Some(name)),
-        }
-    }
-
-    fn may_have_pty(&self) -> bool {
-        let login = self.client.login.get();
-        login.is_some_and(|login| login.restrictions.pty)
-    }
-
-    fn answer(channel: ChannelId, yes: bool, session: &mut Session) -> Result<(), russh::Error> {
-        if yes {
-            session.channel_success(channel)
-        } else {
-            session.channel_failure(channel)
-        }
-    }
-}
+pub(super) use state::{ConnectionHandler, Opened};
 
 impl Handler for ConnectionHandler {
     type Error = russh::Error;
@@ -249,17 +153,7 @@ impl Handler for ConnectionHandler {
         let jump = match destination {
             Destination::Jump(jump) => jump,
             Destination::Forward(endpoint) => {
-                let (login_name, inner) = self.names();
-                let task = forward::Task {
-                    client: Arc::clone(&client),
-                    identity: Arc::clone(&login.identity),
-                    restrictions: Arc::clone(&login.restrictions),
-                    login_name,
-                    inner,
-                    endpoint,
-                    closed: self.channels.forward(opening),
-                };
-                (self.start)(&client, Opened::Forward(task, channel, reply));
+                self.forward((login, endpoint), opening, (channel, reply));
                 return Ok(());
             }
         };
@@ -280,6 +174,27 @@ impl Handler for ConnectionHandler {
             closed,
         };
         (self.start)(&client, Opened::Jump(task, channel));
+        Ok(())
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let client = Arc::clone(&self.client);
+        let Some(login) = client.login.get() else {
+            return Ok(());
+        };
+        match Destination::of_socket(&client, self.attempts.login_name(), path) {
+            Err(refusal) => reply.reject(refusal.into()).await,
+            Ok(endpoint) => match self.opening(channel.id(), login, true) {
+                Some(opening) => self.forward((login, endpoint), opening, (channel, reply)),
+                None => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+            },
+        }
         Ok(())
     }
 

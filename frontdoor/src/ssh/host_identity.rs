@@ -50,7 +50,7 @@ pub(crate) struct HostIdentity {
 #[derive(Debug)]
 enum Certificates {
     Files(Reloaded<Certified, Error>),
-    Signer(Issued),
+    Signer(Box<Issued>),
 }
 
 /// Settings with certificates.
@@ -101,7 +101,7 @@ impl HostIdentity {
             latest,
             made: Mutex::new((HostCertificates::from([]), None)),
         };
-        Self::new(bare, Certificates::Signer(issued))
+        Self::new(bare, Certificates::Signer(Box::new(issued)))
     }
 
     fn new(bare: Config, certificates: Certificates) -> Self {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use podgate_tests::fixtures::images::Image;
-use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Runs, Stand};
 use podgate_tests::instruments::client::{Connection, Login, Session};
 use podgate_tests::instruments::direct::{Direct, Exec};
 use podgate_tests::instruments::sshd::Sshd;
@@ -15,6 +15,17 @@ pub(crate) enum Via {
     Gateway,
     Kubelet,
     Sshd,
+}
+
+/// What programs run in, and what starts them for the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Containers {
+    /// Plain processes for containers, which cost next to nothing.
+    Plain,
+    /// Real containers by containerd and runc, which need root, and the kubelet's stand-in.
+    Kubelet,
+    /// The same and the node entry.
+    Entry,
 }
 
 /// Everything that is measured. The stand-ins have threads of their own in this process, and the timed
@@ -33,9 +44,8 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// With plain processes for containers, which cost next to nothing, or with real containers by
-    /// containerd and runc, which need root.
-    pub(crate) fn new(real: bool) -> Result<Self> {
+    pub(crate) fn new(containers: Containers) -> Result<Self> {
+        let real = containers != Containers::Plain;
         let stand_ins = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -46,6 +56,10 @@ impl Bench {
             let changes = Changes {
                 level: Some("info,russh=error"),
                 helper: real,
+                runs: match containers {
+                    Containers::Entry => Runs::Direct,
+                    _ => Runs::Kubelet,
+                },
                 ..Changes::default()
             };
             let (stand, pod) = if real {

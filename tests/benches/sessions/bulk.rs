@@ -65,7 +65,19 @@ async fn transfer(open: &Open, direction: Direction, bytes: u64) -> Result<f64> 
     Ok(bytes as f64 / MIB / begun.elapsed().as_secs_f64())
 }
 
-pub(crate) async fn rows(bench: &Bench, sizes: &Sizes, direction: Direction) -> Result<Vec<Row>> {
+/// What transfers cost.
+pub(crate) struct Measured {
+    /// MiB a second, each way.
+    pub(crate) rates: [f64; 3],
+    /// Seconds on a core for a GiB: frontdoor and agent.
+    pub(crate) used: [f64; 2],
+}
+
+pub(crate) async fn measure(
+    bench: &Bench,
+    sizes: &Sizes,
+    direction: Direction,
+) -> Result<Measured> {
     let parts = [&bench.stand.frontdoor, &bench.stand.agent];
     let cpu = || -> Result<Vec<Duration>> { parts.into_iter().map(Part::cpu).collect() };
     let mut rates = [const { Vec::new() }; 3];
@@ -84,12 +96,24 @@ pub(crate) async fn rows(bench: &Bench, sizes: &Sizes, direction: Direction) -> 
             open.close().await;
         }
     }
-    let [gateway, kubelet, sshd] = rates.each_ref().map(|rates| median(rates));
-    let ratio = gateway / kubelet;
-    let cell = |rate: f64| match rate.is_nan() {
+    Ok(Measured {
+        rates: rates.each_ref().map(|rates| median(rates)),
+        used: used.each_ref().map(|used| median(used)),
+    })
+}
+
+/// Empty where nothing was measured.
+pub(crate) fn cell(rate: f64) -> String {
+    match rate.is_nan() {
         true => String::new(),
         false => format!("{rate:.0} MiB/s"),
-    };
+    }
+}
+
+pub(crate) async fn rows(bench: &Bench, sizes: &Sizes, direction: Direction) -> Result<Vec<Row>> {
+    let measured = measure(bench, sizes, direction).await?;
+    let [gateway, kubelet, sshd] = measured.rates;
+    let ratio = gateway / kubelet;
     let name = match direction {
         Direction::Stdout => "stdout",
         Direction::Stdin => "stdin",
@@ -105,8 +129,8 @@ pub(crate) async fn rows(bench: &Bench, sizes: &Sizes, direction: Direction) -> 
     };
     let cores = std::thread::available_parallelism()?.get();
     let mut rows = vec![row.judge(ratio >= if cores > 2 { 0.9 } else { 0.65 })];
-    for (part, used, target) in [("frontdoor", &used[0], 1.2), ("agent", &used[1], 0.9)] {
-        let used = median(used);
+    let [frontdoor, agent] = measured.used;
+    for (part, used, target) in [("frontdoor", frontdoor, 1.2), ("agent", agent, 0.9)] {
         let row = Row {
             what: format!("its time on a core, {part}"),
             gateway: format!("{used:.2} s a GiB"),

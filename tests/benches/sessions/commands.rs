@@ -22,17 +22,12 @@ async fn run_true(open: &Open) -> Result<()> {
     Ok(())
 }
 
-/// On an open SSH connection.
-pub(crate) async fn open(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
+/// On an open SSH connection, so many times.
+pub(crate) async fn on_open(bench: &Bench, runs: usize) -> Result<[Times; 3]> {
     let mut opened = Vec::new();
     for via in bench.vias(0) {
         opened.push((via, bench.open(via).await?, Times::default()));
     }
-    let (runs, container) = match &bench.pod {
-        // runc is slow.
-        Some(_) => (sizes.commands / 5, "in a container"),
-        None => (sizes.commands, "a plain process"),
-    };
     for round in 0..WARM_UP + runs {
         let first = round % opened.len();
         for at in 0..opened.len() {
@@ -50,7 +45,16 @@ pub(crate) async fn open(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
         open.close().await;
         times[via as usize] = taken;
     }
-    let [gateway, kubelet, sshd] = times;
+    Ok(times)
+}
+
+pub(crate) async fn open(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
+    let (runs, container) = match &bench.pod {
+        // runc is slow.
+        Some(_) => (sizes.commands / 5, "in a container"),
+        None => (sizes.commands, "a plain process"),
+    };
+    let [gateway, kubelet, sshd] = on_open(bench, runs).await?;
     let ratio = gateway.median() / kubelet.median();
     let row = Row {
         what: format!("`true` on an open SSH connection, {container}"),
@@ -64,10 +68,10 @@ pub(crate) async fn open(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
     Ok(vec![row.judge(ratio <= 1.15)])
 }
 
-/// On an SSH connection of its own; the kubelet's is new each time anyway.
-pub(crate) async fn new(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
+/// On an SSH connection of its own, so many times; the kubelet's is new each time anyway.
+pub(crate) async fn on_new(bench: &Bench, runs: usize) -> Result<[Times; 3]> {
     let mut times = [Times::default(), Times::default(), Times::default()];
-    for round in 0..WARM_UP + sizes.commands {
+    for round in 0..WARM_UP + runs {
         for via in bench.vias(round) {
             let begun = Instant::now();
             let open = bench.open(via).await?;
@@ -79,8 +83,12 @@ pub(crate) async fn new(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
             }
         }
     }
+    Ok(times)
+}
+
+pub(crate) async fn new(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
     ensure!(bench.sshd.is_some(), "sshd is not installed");
-    let [gateway, kubelet, sshd] = times;
+    let [gateway, kubelet, sshd] = on_new(bench, sizes.commands).await?;
     let ratio = gateway.median() / (kubelet.median() + sshd.median());
     let row = Row {
         what: "`true` on a new SSH connection".to_owned(),

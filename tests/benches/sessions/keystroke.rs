@@ -39,7 +39,7 @@ pub(crate) async fn press_timed(running: &mut Running, times: &mut Times) -> Res
 }
 
 /// All three ways in turn, keystroke by keystroke.
-async fn alone(bench: &Bench, sizes: &Sizes) -> Result<[Times; 3]> {
+pub(crate) async fn alone(bench: &Bench, sizes: &Sizes) -> Result<[Times; 3]> {
     let mut shells = Vec::new();
     for via in bench.vias(0) {
         let open = bench.open(via).await?;
@@ -69,7 +69,7 @@ async fn alone(bench: &Bench, sizes: &Sizes) -> Result<[Times; 3]> {
 }
 
 /// Each beside a load of its own kind, in rounds, since two loads at once would slow each other.
-async fn beside(bench: &Bench, sizes: &Sizes) -> Result<([Times; 3], [f64; 3])> {
+pub(crate) async fn beside(bench: &Bench, sizes: &Sizes) -> Result<([Times; 3], [f64; 3])> {
     let mut times = [Times::default(), Times::default(), Times::default()];
     let mut rates = [const { Vec::new() }; 3];
     for round in 0..LOADS {
@@ -93,7 +93,7 @@ async fn beside(bench: &Bench, sizes: &Sizes) -> Result<([Times; 3], [f64; 3])> 
 }
 
 /// Beside a load on the keystroke's own SSH connection. The kubelet has no such thing.
-async fn within(bench: &Bench, sizes: &Sizes) -> Result<[Times; 3]> {
+pub(crate) async fn within(bench: &Bench, sizes: &Sizes) -> Result<[Times; 3]> {
     let mut times = [Times::default(), Times::default(), Times::default()];
     for round in 0..LOADS {
         for via in bench.vias(round) {

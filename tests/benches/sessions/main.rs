@@ -6,6 +6,7 @@
 mod bench;
 mod bulk;
 mod commands;
+mod entry;
 mod idle;
 mod keystroke;
 mod load;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use bench::Bench;
+use bench::{Bench, Containers};
 use sizes::{Group, Sizes};
 use table::Row;
 
@@ -52,11 +53,16 @@ fn run() -> Result<()> {
 
 /// Measures one group. Each group has a stand of its own, so that no group inherits another's state.
 fn measure(group: Group, sizes: &Sizes) -> Result<Vec<Row>> {
-    let bench = Bench::new(group == Group::Container)?;
+    let bench = Bench::new(match group {
+        Group::Container => Containers::Kubelet,
+        Group::Entry => Containers::Entry,
+        _ => Containers::Plain,
+    })?;
     let measured = bench.run(async {
         let rows = async {
             match group {
                 Group::Container | Group::Open => commands::open(&bench, sizes).await,
+                Group::Entry => entry::rows(&bench, sizes).await,
                 Group::New => commands::new(&bench, sizes).await,
                 Group::Keystroke => keystroke::rows(&bench, sizes).await,
                 Group::Stdout => bulk::rows(&bench, sizes, bulk::Direction::Stdout).await,

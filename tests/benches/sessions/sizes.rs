@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
     Container,
+    Entry,
     Open,
     New,
     Keystroke,
@@ -17,8 +18,9 @@ pub(crate) enum Group {
     Strangers,
 }
 
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     Group::Container,
+    Group::Entry,
     Group::Open,
     Group::New,
     Group::Keystroke,
@@ -34,6 +36,7 @@ impl Group {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Container => "container",
+            Self::Entry => "entry",
             Self::Open => "open",
             Self::New => "new",
             Self::Keystroke => "keystroke",

@@ -28,9 +28,20 @@ pub(super) fn check<'a>(objects: impl Iterator<Item = &'a Object>) {
     for reader in READERS {
         assert!(texts.iter().any(|(by, _)| *by == reader), "{}", reader.0);
     }
+    // Of the volumes that a configuration names.
+    let volumes = ["recordings", "spool"].map(|folder| {
+        let volume = dir.path().join(folder);
+        std::fs::create_dir(&volume).unwrap();
+        (format!("/var/lib/podgate/{folder}"), volume)
+    });
     for ((name, program), text) in texts {
         let file = dir.path().join(name);
-        std::fs::write(&file, text).unwrap();
+        let text = volumes
+            .iter()
+            .fold(text.to_owned(), |text, (path, volume)| {
+                text.replace(path, &volume.to_string_lossy())
+            });
+        std::fs::write(&file, &text).unwrap();
         let mut command = Command::new(binary(program).unwrap());
         command.arg("--config").arg(&file).arg("--check");
         command

@@ -36,6 +36,14 @@ const RULES: &[(&str, &str, &str, &str, bool)] = &[
     ),
     ("ClusterRole/frontdoor", "batch", "jobs", "get", false),
     ("ClusterRole/frontdoor", "", "services", "get", false),
+    // Of whoever may read recordings: no part has it.
+    (
+        "ClusterRole/recordings",
+        "podgate.io",
+        "recordings",
+        "list get",
+        false,
+    ),
     ("Role/frontdoor", "", "pods", "get list watch", false),
     ("Role/frontdoor", "", "secrets", "get update", true),
     (
@@ -211,7 +219,10 @@ fn container_holds(container: &Container, pod: &PodSpec) -> Checked {
         return Err("may be root".into());
     }
     for mount in mounts.filter(|mount| mount.read_only != Some(true)) {
-        if !matches!(mount.name.as_str(), "journal" | "tmp" | "user-ca") {
+        if !matches!(
+            mount.name.as_str(),
+            "journal" | "tmp" | "user-ca" | "recordings" | "recordings-spool"
+        ) {
             return Err(format!("may write to {}", mount.name));
         }
     }

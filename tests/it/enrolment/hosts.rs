@@ -130,6 +130,7 @@ async fn frontdoors_alone_get_host_certificates_and_the_link_needs_none() {
     };
     let stand = stand(config).await;
     let signer = stand.signer.as_ref().unwrap();
+    ready(signer, 200).await;
     lines(stand.dir(), 1).await;
     let key = another_ca(&stand, "some_key").await;
     let key = key.parse::<PublicKey>().unwrap();

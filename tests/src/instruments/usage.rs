@@ -109,7 +109,12 @@ pub fn build_binaries() -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(["build", "--workspace"]);
-    for name in ["podgate-frontdoor", "podgate-agent", "podgate-node-helper"] {
+    for name in [
+        "podgate-frontdoor",
+        "podgate-agent",
+        "podgate-node-helper",
+        "podgate-node-entry",
+    ] {
         build.args(["--bin", name]);
     }
     if !cfg!(debug_assertions) {

@@ -3,6 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{FileType, OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat, makedev};
+use rustix::net::sockopt::{socket_domain, socket_type};
+use rustix::net::{AddressFamily, SocketType};
 
 use podgate_node_entry::launch::MAX_LAUNCH;
 use podgate_node_entry::protocol::{Action, MAX_HELD, Streams, VERSION};
@@ -22,7 +24,9 @@ pub(crate) enum Wrong {
     Launch,
     #[error("it is not the other end of a terminal")]
     Terminal,
-    #[error("stdin is not the reading end of a pipe, or stdout or stderr not a writing one")]
+    #[error(
+        "stdin is not the reading end of a pipe nor a socket of messages, or stdout or stderr not a writing end"
+    )]
     Pipe,
 }
 
@@ -70,7 +74,7 @@ fn of_start(streams: Streams, beside: &[OwnedFd]) -> Result<(), Wrong> {
         (Streams::Terminal { .. }, [launch]) => sealed(launch),
         (Streams::Pipes, [launch, stdin, stdout, stderr]) => {
             sealed(launch)?;
-            pipe(stdin, OFlags::RDONLY)?;
+            pipe(stdin, OFlags::RDONLY).or_else(|wrong| messages(stdin).ok_or(wrong))?;
             pipe(stdout, OFlags::WRONLY)?;
             pipe(stderr, OFlags::WRONLY)
         }
@@ -109,6 +113,12 @@ fn pipe(end: &OwnedFd, access: OFlags) -> Result<(), Wrong> {
     } else {
         Err(Wrong::Pipe)
     }
+}
+
+/// Whether it is a socket by which a program of Podgate's own and the agent talk.
+fn messages(end: &OwnedFd) -> Option<()> {
+    let is_unix = socket_domain(end) == Ok(AddressFamily::UNIX);
+    (is_unix && socket_type(end) == Ok(SocketType::SEQPACKET)).then_some(())
 }
 
 #[cfg(test)]
@@ -196,6 +206,16 @@ mod tests {
         assert_eq!(check(terminal, vec![launch()]), Ok(()));
         assert_eq!(check(terminal, vec![]), Err(Wrong::Count));
         assert_eq!(check(terminal, vec![launch(), launch()]), Err(Wrong::Count));
+        let sockets = |kind| {
+            let flags = rustix::net::SocketFlags::CLOEXEC;
+            let pair = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None);
+            let ((_, stdout), (_, stderr)) = (ends(), ends());
+            vec![launch(), pair.unwrap().0, stdout, stderr]
+        };
+        let messages = sockets(SocketType::SEQPACKET);
+        assert_eq!(check(Streams::Pipes, messages), Ok(()));
+        let stream = sockets(SocketType::STREAM);
+        assert_eq!(check(Streams::Pipes, stream), Err(Wrong::Pipe));
         let files = (0..4).map(|_| std::fs::File::open("/dev/null").unwrap().into());
         assert_eq!(check(Streams::Pipes, files.collect()), Err(Wrong::Launch));
         for launch in [

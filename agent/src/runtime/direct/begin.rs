@@ -10,6 +10,7 @@ use podgate_proto::v1::Terminal;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{launcher_failed, not_started, unknown};
+use super::growth::PipeShare;
 use super::modes;
 use super::output::Ending;
 use super::pipes::{self, Pipes};
@@ -43,7 +44,7 @@ pub(super) enum Went {
 
 /// Has the entry start a launcher, and waits until that is ready.
 pub(super) async fn begin(
-    entry: &Arc<NodeEntry>,
+    (entry, share): (&Arc<NodeEntry>, &Arc<PipeShare>),
     request: &Start,
     launch: &Launch,
     deadline: Instant,
@@ -51,7 +52,7 @@ pub(super) async fn begin(
     let mut beside = vec![sealed(launch)?];
     let pipes = match request.streams {
         Kind::Pipes => {
-            let (ours, theirs) = pipes::make()?;
+            let (ours, theirs) = pipes::make(share)?;
             beside.extend(theirs);
             Some(ours)
         }

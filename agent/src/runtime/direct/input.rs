@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::descriptor::{self, Watched};
+use super::growth::Growth;
 use crate::streams;
 
 /// The kernel may call a terminal writable that takes nothing, and each try to write makes it say so
@@ -28,29 +29,35 @@ pub(super) struct Input {
     rest: Vec<u8>,
     /// Whether no more comes after the rest.
     ends: bool,
+    /// Of a pipe.
+    growth: Option<Growth>,
 }
 
 impl Input {
-    pub(super) fn pipe(to: Watched) -> Self {
-        Self::new(Arc::new(to), false)
+    pub(super) fn pipe(to: Watched, growth: Growth) -> Self {
+        Self::new(Arc::new(to), Some(growth))
     }
 
     pub(super) fn terminal(master: Arc<Watched>) -> Self {
-        Self::new(master, true)
+        Self::new(master, None)
     }
 
-    fn new(to: Arc<Watched>, terminal: bool) -> Self {
+    fn new(to: Arc<Watched>, growth: Option<Growth>) -> Self {
         Self {
             to: Some(to),
-            terminal,
+            terminal: growth.is_none(),
             rest: Vec::new(),
             ends: false,
+            growth,
         }
     }
 
     fn close(&mut self) {
         self.to = None;
         self.rest = Vec::new();
+        if let Some(growth) = &mut self.growth {
+            growth.end();
+        }
     }
 }
 
@@ -95,9 +102,13 @@ impl streams::Input for Input {
         };
         match descriptor::write(to.get_ref(), bytes)? {
             None => self.close(),
-            Some(written) => self
-                .rest
-                .extend_from_slice(bytes.get(written..).unwrap_or_default()),
+            Some(written) => {
+                let rest = bytes.get(written..).unwrap_or_default();
+                self.rest.extend_from_slice(rest);
+                if let Some(growth) = &mut self.growth {
+                    growth.moved(to.get_ref(), !rest.is_empty());
+                }
+            }
         }
         Ok(())
     }
@@ -137,7 +148,11 @@ impl streams::Input for Input {
         Ok(tcsetwinsize(master.get_ref(), size)?)
     }
 
+    /// It needs none. A pipe that was quiet since the last time is shrunk.
     async fn keep_alive(&mut self) -> io::Result<()> {
+        if let (Some(to), Some(growth)) = (&self.to, &mut self.growth) {
+            growth.look(to.get_ref());
+        }
         Ok(())
     }
 }

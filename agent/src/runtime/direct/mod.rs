@@ -5,6 +5,7 @@
 mod begin;
 mod descriptor;
 mod error;
+mod growth;
 mod input;
 mod modes;
 mod output;
@@ -31,6 +32,7 @@ use super::trace::Trace;
 use crate::grant::Granted;
 use crate::node_entry::{Error, NodeEntry};
 use begin::{Begun, Went};
+pub(crate) use growth::PipeShare;
 use program::DirectProgram;
 
 /// What a user reads whose container has lost its working folder.
@@ -58,11 +60,16 @@ pub(crate) struct Direct {
     entry: Arc<NodeEntry>,
     /// Knows what the pods of this node are.
     kubelet: Arc<Kubelet>,
+    pipes: Arc<PipeShare>,
 }
 
 impl Direct {
-    pub(crate) fn new(entry: Arc<NodeEntry>, kubelet: Arc<Kubelet>) -> Self {
-        Self { entry, kubelet }
+    pub(crate) fn new(entry: Arc<NodeEntry>, kubelet: Arc<Kubelet>, pipes: Arc<PipeShare>) -> Self {
+        Self {
+            entry,
+            kubelet,
+            pipes,
+        }
     }
 
     /// Starts a launcher in the container. Nothing else runs there yet.
@@ -75,7 +82,8 @@ impl Direct {
         let mut request = request::start(start)?;
         let (mut remark, mut pauses) = (None, PAUSES.iter());
         loop {
-            match begin::begin(&self.entry, &request, launch, deadline).await {
+            let begun = begin::begin((&self.entry, &self.pipes), &request, launch, deadline);
+            match begun.await {
                 Err(Error::Refused(Reason::WorkingFolder)) if remark.is_none() => {
                     request.folder = Folder::Root;
                     remark = Some(FOLDER_GONE);

@@ -4,12 +4,16 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use podgate_proto::limits::MAX_CHUNK;
 use tokio::io::Interest;
+use tokio::time::timeout;
 
 use super::descriptor::{Room, Watched, watched};
+use super::growth::{Growth, PipeShare, QUIET};
 use super::input::Input;
 use super::output::{Ending, Error, lost};
 use crate::streams::{self, Event, Lost, Streams};
@@ -19,10 +23,11 @@ pub(super) struct Pipes {
     stdin: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
+    share: Arc<PipeShare>,
 }
 
 /// Pipes for stdin, stdout and stderr: this agent's ends, and the program's.
-pub(super) fn make() -> io::Result<(Pipes, [OwnedFd; 3])> {
+pub(super) fn make(share: &Arc<PipeShare>) -> io::Result<(Pipes, [OwnedFd; 3])> {
     let (in_reader, in_writer) = io::pipe()?;
     let (out_reader, out_writer) = io::pipe()?;
     let (err_reader, err_writer) = io::pipe()?;
@@ -30,6 +35,7 @@ pub(super) fn make() -> io::Result<(Pipes, [OwnedFd; 3])> {
         stdin: in_writer.into(),
         stdout: out_reader.into(),
         stderr: err_reader.into(),
+        share: Arc::clone(share),
     };
     Ok((
         ours,
@@ -43,12 +49,14 @@ pub(super) fn streams(
     ending: Ending,
     remark: Option<&'static str>,
 ) -> io::Result<Streams> {
-    let input = Input::pipe(watched(pipes.stdin, Interest::WRITABLE)?);
+    let share = &pipes.share;
+    let stdin = watched(pipes.stdin, Interest::WRITABLE)?;
+    let input = Input::pipe(stdin, Growth::new(share));
     let remark = remark.map(|text| Event::Stderr(Bytes::from_static(text.as_bytes())));
     let output = Output {
         first: remark.into_iter().collect(),
-        stdout: Source::new(pipes.stdout)?,
-        stderr: Source::new(pipes.stderr)?,
+        stdout: Source::new(pipes.stdout, share)?,
+        stderr: Source::new(pipes.stderr, share)?,
         ending,
     };
     Ok(Streams {
@@ -71,14 +79,21 @@ struct Source {
     /// None at its end.
     from: Option<Watched>,
     room: Room,
+    growth: Growth,
 }
 
 impl Source {
-    fn new(from: OwnedFd) -> io::Result<Self> {
+    fn new(from: OwnedFd, share: &Arc<PipeShare>) -> io::Result<Self> {
         Ok(Self {
             from: Some(watched(from, Interest::READABLE)?),
             room: Room::default(),
+            growth: Growth::new(share),
         })
+    }
+
+    fn close(&mut self) {
+        self.from = None;
+        self.growth.end();
     }
 
     /// The next bytes; none at the end. Never returns after it.
@@ -86,9 +101,22 @@ impl Source {
         let Some(from) = &self.from else {
             return std::future::pending().await;
         };
-        let bytes = self.room.next(from).await?;
-        if bytes.is_none() {
-            self.from = None;
+        let bytes = loop {
+            let next = self.room.next(from);
+            if !self.growth.is_enlarged() {
+                break next.await?;
+            }
+            match timeout(QUIET, next).await {
+                Ok(bytes) => break bytes?,
+                Err(_) => self.growth.shrink(from.get_ref()),
+            }
+        };
+        match &bytes {
+            Some(bytes) => {
+                let was_full = bytes.len() >= MAX_CHUNK;
+                self.growth.moved(from.get_ref(), was_full);
+            }
+            None => self.close(),
         }
         Ok(bytes)
     }
@@ -121,6 +149,6 @@ impl streams::Output for Output {
     }
 
     fn close_stdout(&mut self) {
-        self.stdout.from = None;
+        self.stdout.close();
     }
 }

@@ -10,24 +10,16 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::cast::{Event, Stream, events, tests::about};
 use crate::library::Query;
+use crate::store::StoreConfig;
 use crate::verify::{Verdict, Verifier};
 
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
 const SETTINGS: Settings = Settings {
     most: 16 << 20,
     input: true,
+    waits: true,
 };
 const WITHIN: Duration = Duration::from_secs(60);
-
-fn config(url: String, options: &[(&str, &str)]) -> Config {
-    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-    let options = options.iter().map(owned).collect();
-    Config {
-        store: StoreConfig { url, options },
-        spool_bytes: 8 << 20,
-        spool_bytes_per_session: 3 << 20,
-    }
-}
 
 fn tape(recorder: &Recorder, settings: Settings) -> Tape {
     let id = Id::new(jiff::Timestamp::now(), SESSION);
@@ -121,6 +113,7 @@ async fn what_is_longer_than_allowed_is_known_by_length_and_hash() {
         Settings {
             most: 1500,
             input: false,
+            waits: true,
         },
     );
     let id = tape.id().clone();
@@ -139,104 +132,6 @@ async fn what_is_longer_than_allowed_is_known_by_length_and_hash() {
     assert!(from.contains("maxBytes"), "{from}");
     let hash = crate::digest::sha256(&bytes);
     assert!(all.contains("4000 bytes") && all.contains(&hash), "{all}");
-}
-
-/// What a server of S3 does with an object.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
-    None,
-    /// The status of its answer.
-    Status(u16),
-    /// The connection is cut in the middle of the object.
-    Cut,
-}
-
-/// A server that keeps what is put, and shows it.
-#[derive(Clone)]
-struct S3 {
-    fault: Arc<Mutex<Fault>>,
-    objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
-}
-
-impl S3 {
-    async fn start(tasks: &TaskTracker) -> (Self, Config) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let (fault, objects) = (Arc::new(Mutex::new(Fault::None)), Arc::default());
-        let this = Self { fault, objects };
-        let (serve, connections) = (this.clone(), tasks.clone());
-        tasks.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let serve = serve.clone();
-                connections.spawn(async move { serve.connection(stream).await });
-            }
-        });
-        let options = [
-            ("endpoint", endpoint.as_str()),
-            ("allow_http", "true"),
-            ("region", "x"),
-            ("access_key_id", "a"),
-            ("secret_access_key", "s"),
-        ];
-        (this, config("s3://bucket/prefix".to_owned(), &options))
-    }
-
-    fn set(&self, fault: Fault) {
-        *self.fault.lock().unwrap() = fault;
-    }
-
-    /// Serves a connection's requests. `None` ends it.
-    async fn connection(&self, mut stream: TcpStream) -> Option<()> {
-        let mut buffer = Vec::new();
-        loop {
-            let head = loop {
-                if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-                    break at + 4;
-                }
-                (stream.read_buf(&mut buffer).await.ok()? > 0).then_some(())?;
-            };
-            let text = String::from_utf8(buffer.drain(..head).collect()).ok()?;
-            let mut words = text.split(' ');
-            let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-            let lower = text.to_ascii_lowercase();
-            let length = lower
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
-            let length: usize = length.unwrap_or("0").parse().ok()?;
-            let fault = *self.fault.lock().unwrap();
-            let wanted = if fault == Fault::Cut {
-                length / 2
-            } else {
-                length
-            };
-            while buffer.len() < wanted {
-                (stream.read_buf(&mut buffer).await.ok()? > 0).then_some(())?;
-            }
-            let status = match fault {
-                Fault::Cut => return None,
-                Fault::Status(status) => status,
-                Fault::None => 200,
-            };
-            let body: Vec<u8> = buffer.drain(..length).collect();
-            if (method.as_str(), status) == ("PUT", 200) {
-                self.objects.lock().unwrap().insert(path, body);
-            }
-            let answer = format!("HTTP/1.1 {status} x\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n");
-            stream.write_all(answer.as_bytes()).await.ok()?;
-        }
-    }
-
-    /// The recording's chunks that are there, checked.
-    fn verify(&self, id: &Id) -> Verdict {
-        let objects = self.objects.lock().unwrap();
-        let mut verifier = Verifier::new(id.as_str());
-        for (path, object) in objects.iter() {
-            if path.contains("/recordings/") && path.contains(id.as_str()) {
-                verifier.chunk(object).unwrap();
-            }
-        }
-        verifier.verdict()
-    }
 }
 
 #[tokio::test]
@@ -284,7 +179,11 @@ async fn what_finds_no_room_is_counted_and_marked() {
     let metrics = Metrics::default();
     let recorder = Recorder::start(&config, metrics.clone()).unwrap();
     assert!(recorder.is_impossible(WITHIN), "it has taken nothing yet");
-    let tape = tape(&recorder, SETTINGS);
+    let settings = Settings {
+        waits: false,
+        ..SETTINGS
+    };
+    let tape = tape(&recorder, settings);
     let id = tape.id().clone();
     // Bytes that do not become smaller, more than one session may hold.
     for piece in random(6 << 20).chunks(30_000) {
@@ -314,4 +213,145 @@ async fn what_finds_no_room_is_counted_and_marked() {
         "{}",
         text.len()
     );
+}
+
+#[tokio::test]
+async fn what_must_not_be_lost_waits_for_room() {
+    let tasks = TaskTracker::new();
+    let (s3, config) = S3::start(&tasks).await;
+    s3.set(Fault::Status(503));
+    let metrics = Metrics::default();
+    let recorder = Recorder::start(&config, metrics.clone()).unwrap();
+    let tape = tape(&recorder, SETTINGS);
+    let id = tape.id().clone();
+    let bytes = random(6 << 20);
+    let say = async {
+        for piece in bytes.chunks(30_000) {
+            output(&tape, piece.to_vec()).await;
+        }
+    };
+    let full = async {
+        tape.impossible_for(Duration::ZERO).await;
+        s3.set(Fault::None);
+    };
+    let both = async { tokio::join!(say, full) };
+    timeout(WITHIN, both).await.unwrap();
+    let whole = timeout(WITHIN, async { tape.finish(None).await });
+    let whole = whole.await.unwrap();
+    recorder.writers.close();
+    timeout(WITHIN, recorder.writers.wait()).await.unwrap();
+    let stored = s3.verify(&id).whole;
+    assert!(stored.is_some() && (whole.is_none() || whole == stored));
+    assert_eq!(metrics.lost_bytes.get(), 0);
+    assert_eq!(recorder.shared.spool.held(), 0);
+}
+
+/// A recorder's configuration with little memory.
+pub(crate) fn config(url: String, options: &[(&str, &str)]) -> Config {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let options = options.iter().map(owned).collect();
+    Config {
+        store: StoreConfig { url, options },
+        spool_bytes: 8 << 20,
+        spool_bytes_per_session: 3 << 20,
+        folder: None,
+    }
+}
+
+/// What a server of S3 does with an object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fault {
+    None,
+    /// The status of its answer.
+    Status(u16),
+    /// The connection is cut in the middle of the object.
+    Cut,
+}
+
+/// A server that keeps what is put, and shows it.
+#[derive(Clone)]
+pub(crate) struct S3 {
+    fault: Arc<Mutex<Fault>>,
+    pub(crate) objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+}
+
+impl S3 {
+    pub(crate) async fn start(tasks: &TaskTracker) -> (Self, Config) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (fault, objects) = (Arc::new(Mutex::new(Fault::None)), Arc::default());
+        let this = Self { fault, objects };
+        let (serve, connections) = (this.clone(), tasks.clone());
+        tasks.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let serve = serve.clone();
+                connections.spawn(async move { serve.connection(stream).await });
+            }
+        });
+        let options = [
+            ("endpoint", endpoint.as_str()),
+            ("allow_http", "true"),
+            ("region", "x"),
+            ("access_key_id", "a"),
+            ("secret_access_key", "s"),
+        ];
+        (this, config("s3://bucket/prefix".to_owned(), &options))
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    /// Serves a connection's requests. `None` ends it.
+    async fn connection(&self, mut stream: TcpStream) -> Option<()> {
+        let mut buffer = Vec::new();
+        loop {
+            let head = loop {
+                if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                    break at + 4;
+                }
+                (stream.read_buf(&mut buffer).await.ok()? > 0).then_some(())?;
+            };
+            let text = String::from_utf8(buffer.drain(..head).collect()).ok()?;
+            let mut words = text.split(' ');
+            let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+            let lower = text.to_ascii_lowercase();
+            let length = lower
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            let length: usize = length.unwrap_or("0").parse().ok()?;
+            let fault = *self.fault.lock().unwrap();
+            let wanted = if fault == Fault::Cut {
+                length / 2
+            } else {
+                length
+            };
+            while buffer.len() < wanted {
+                (stream.read_buf(&mut buffer).await.ok()? > 0).then_some(())?;
+            }
+            let status = match fault {
+                Fault::Cut => return None,
+                Fault::Status(status) => status,
+                Fault::None => 200,
+            };
+            let body: Vec<u8> = buffer.drain(..length).collect();
+            if (method.as_str(), status) == ("PUT", 200) {
+                self.objects.lock().unwrap().insert(path, body);
+            }
+            let answer = format!("HTTP/1.1 {status} x\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.ok()?;
+        }
+    }
+
+    /// The recording's chunks that are there, checked.
+    pub(crate) fn verify(&self, id: &Id) -> Verdict {
+        let objects = self.objects.lock().unwrap();
+        let mut verifier = Verifier::new(id.as_str());
+        for (path, object) in objects.iter() {
+            if path.contains("/recordings/") && path.contains(id.as_str()) {
+                verifier.chunk(object).unwrap();
+            }
+        }
+        verifier.verdict()
+    }
 }

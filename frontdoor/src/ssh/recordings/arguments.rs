@@ -3,9 +3,12 @@
 use podgate_recording::Id;
 
 /// What the commands are, for whoever types another.
-const USAGE: &str = "the commands are: recordings [--user U] [--namespace N] [--pod P] [--since 2d] [--limit N] [--json] | play ID [--follow] [--speed N] [--idle SECONDS] | verify ID | export ID";
+const USAGE: &str = "the commands are: recordings [--user U] [--namespace N] [--pod P] [--since 2d] [--limit N] [--json] | play ID [--follow] [--speed N] [--idle SECONDS] | verify ID | export ID | reindex [--namespace N] [--since 2d]";
 /// Recordings that a list shows, and the most that it can.
 const LIMIT: (usize, usize) = (100, 10_000);
+
+/// How far back to look, in seconds.
+const DAY: i64 = 24 * 3600;
 
 /// A command.
 #[derive(Debug, PartialEq)]
@@ -14,6 +17,13 @@ pub(super) enum Command {
     Play(Play),
     Verify(Id),
     Export(Id),
+    Reindex(Reindex),
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct Reindex {
+    pub(super) namespace: Option<String>,
+    pub(super) since_seconds: i64,
 }
 
 #[derive(Debug, PartialEq)]
@@ -43,6 +53,7 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         Some("play") => Command::Play(play(words)?),
         Some("verify") => Command::Verify(only_id(words)?),
         Some("export") => Command::Export(only_id(words)?),
+        Some("reindex") => Command::Reindex(reindex(words)?),
         Some(other) => return Err(format!("there is no command {other:?}; {USAGE}")),
         None => return Err(USAGE.to_owned()),
     };
@@ -54,7 +65,7 @@ fn list<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<List, String> {
         user: None,
         namespace: None,
         pod: None,
-        since_seconds: 24 * 3600,
+        since_seconds: DAY,
         limit: LIMIT.0,
         json: false,
     };
@@ -79,6 +90,21 @@ fn list<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<List, String> {
         }
     }
     Ok(list)
+}
+
+fn reindex<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Reindex, String> {
+    let (mut namespace, mut since_seconds) = (None, DAY);
+    while let Some(word) = words.next() {
+        match (word, words.next()) {
+            ("--namespace", Some(value)) => namespace = Some(value.to_owned()),
+            ("--since", Some(value)) => since_seconds = age(value)?,
+            _ => return Err(format!("reindex does not know {word}; {USAGE}")),
+        }
+    }
+    Ok(Reindex {
+        namespace,
+        since_seconds,
+    })
 }
 
 fn play<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Play, String> {
@@ -170,6 +196,12 @@ mod tests {
             Ok(Command::Verify(id.clone()))
         );
         assert_eq!(parse(&format!("export {ID}")), Ok(Command::Export(id)));
+        let reindex = Reindex {
+            namespace: Some("prod".into()),
+            since_seconds: 7200,
+        };
+        let read = parse("reindex --since 2h --namespace prod");
+        assert_eq!(read, Ok(Command::Reindex(reindex)));
     }
 
     #[test]
@@ -184,6 +216,7 @@ mod tests {
         error("recordings --since soon", "no time");
         error("recordings --since 9999999999999d", "no time");
         error("recordings --limit 0", "from 1 to 10000");
+        error("reindex --since", "does not know --since");
         error("play", "needs a recording's name");
         error(
             "play x",

@@ -1,5 +1,5 @@
-//! The commands about recordings: `recordings`, `play`, `verify` and `export`, as `ssh podgate@DOOR
-//! COMMAND`. Who may, RBAC says: `list` and `get` on `recordings` of podgate.io, in the namespace of the
+//! The commands about recordings: `recordings`, `play`, `verify`, `export` and `reindex`, as `ssh
+//! podgate@DOOR COMMAND`. Who may, RBAC says: `list`, `get` and `update` on `recordings` of podgate.io, in the namespace of the
 //! recorded pod. To others a recording looks like one that does not exist.
 
 mod arguments;
@@ -8,6 +8,7 @@ mod error;
 mod find;
 mod list;
 mod play;
+mod reindex;
 mod reply;
 
 use podgate_recording::{Id, Library, Verifier};
@@ -47,6 +48,7 @@ pub(super) async fn answer(
         Command::Play(what) => play::play(what, asked, &library, read, &reply).await,
         Command::Verify(id) => verify(id, asked, &library, &reply).await,
         Command::Export(id) => export(id, asked, &library, &reply).await,
+        Command::Reindex(what) => reindex::reindex(what, asked, &library, &reply).await,
     };
     match done {
         Ok(status) => End::Exited(Exit {

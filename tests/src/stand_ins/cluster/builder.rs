@@ -192,6 +192,14 @@ impl PodBuilder {
         self
     }
 
+    /// When it was made, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn created(mut self, at: i64) -> Self {
+        let at = Timestamp::from_second(at).unwrap_or_default();
+        self.metadata.creation_timestamp = Some(Time(at));
+        self
+    }
+
     /// Not ready, instead of ready.
     #[must_use]
     pub fn unready(mut self) -> Self {

@@ -14,6 +14,6 @@ pub(crate) fn are_given() -> bool {
         .into_iter()
         .all(|stream| {
             let kind = fstat(stream).map(|found| FileType::from_raw_mode(found.st_mode));
-            kind == Ok(FileType::Fifo) || isatty(stream)
+            matches!(kind, Ok(FileType::Fifo | FileType::Socket)) || isatty(stream)
         })
 }

@@ -1,0 +1,162 @@
+//! A socket that a worker has made in a container. What else holds it there can make calls on it wait, so
+//! each call here says that it does not.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use podgate_proto::limits::MAX_CHUNK;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::net::sockopt::{
+    set_socket_linger, set_tcp_nodelay, socket_domain, socket_error, socket_type,
+};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketType, getpeername, recv, send, shutdown,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::connection::{Connection, Read, Write};
+use crate::streams::Lost;
+use crate::watched::watch;
+
+/// Bytes that are copied, so that no buffer of a whole chunk is kept for them.
+const SHORT: usize = 4 * 1024;
+
+/// A socket on this core.
+#[derive(Debug)]
+pub(super) struct Socket(AsyncFd<Owned>);
+
+/// Closed without waiting, whatever was set on it.
+#[derive(Debug)]
+struct Owned(OwnedFd);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let _ = set_socket_linger(&self.0, None);
+    }
+}
+
+impl AsFd for Owned {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl std::os::fd::AsRawFd for Owned {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Socket {
+    /// A socket of this kind; the worker may have given another.
+    pub(super) fn new(fd: OwnedFd, family: AddressFamily, kind: SocketType) -> io::Result<Self> {
+        if socket_domain(&fd)? != family || socket_type(&fd)? != kind {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        Ok(Self(watch(Owned(fd), interest)?))
+    }
+
+    /// Waits until it is connected, and to nothing but this address.
+    pub(super) async fn connected(&self, to: SocketAddr) -> io::Result<()> {
+        loop {
+            let mut ready = self.0.writable().await?;
+            socket_error(self.0.get_ref())??;
+            match getpeername(self.0.get_ref()) {
+                Ok(Some(peer)) if SocketAddr::try_from(peer.clone()) == Ok(to) => return Ok(()),
+                Err(Errno::NOTCONN) => ready.clear_ready(),
+                Ok(_) => return Err(io::ErrorKind::InvalidData.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Sends each byte at once (TCP_NODELAY), as sshd does.
+    pub(super) fn no_delay(&self) -> io::Result<()> {
+        Ok(set_tcp_nodelay(self.0.get_ref(), true)?)
+    }
+
+    /// Sends some of these bytes, as soon as it takes any.
+    pub(super) async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            let mut ready = self.0.writable().await?;
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match send(self.0.get_ref(), bytes, flags) {
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                sent => return Ok(sent?),
+            }
+        }
+    }
+
+    /// Sends all of these bytes.
+    pub(super) async fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let sent = self.send(bytes).await?;
+            bytes = bytes.get(sent..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// The next bytes, at most so many; none at the end. Nothing is lost if it is dropped half way.
+    pub(super) async fn receive(&self, most: usize) -> io::Result<Vec<u8>> {
+        loop {
+            let mut ready = self.0.readable().await?;
+            let mut bytes = Vec::with_capacity(most);
+            let buffer = spare_capacity(&mut bytes);
+            match recv(self.0.get_ref(), buffer, RecvFlags::DONTWAIT) {
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Ok(_) => return Ok(bytes),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Its two ends.
+    pub(super) fn into_connection(self) -> Connection {
+        let this = Arc::new(self);
+        Connection {
+            write: Box::new(Half(Arc::clone(&this))),
+            read: Box::new(Half(this)),
+        }
+    }
+}
+
+/// One direction of a connection.
+struct Half(Arc<Socket>);
+
+#[async_trait]
+impl Write for Half {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.send_all(bytes).await
+    }
+
+    async fn end(&mut self) -> io::Result<()> {
+        Ok(shutdown(self.0.0.get_ref(), Shutdown::Write)?)
+    }
+
+    /// Nothing here cuts an idle connection off.
+    async fn keep_alive(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Read for Half {
+    async fn next(&mut self) -> Result<Option<Bytes>, Lost> {
+        let bytes = self.0.receive(MAX_CHUNK).await;
+        let bytes = bytes.map_err(|error| Lost(Box::new(error)))?;
+        Ok(match bytes.len() {
+            0 => None,
+            short if short <= SHORT => Some(Bytes::copy_from_slice(&bytes)),
+            _ => Some(bytes.into()),
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! Lists of many recordings. `PODGATE_RECORDINGS=100000` makes so many, and the test prints how long lists take.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Instant;
+
+use super::*;
+use crate::store::StoreConfig;
+
+/// How many, by default.
+const MANY: u64 = 2000;
+const NAMESPACES: u64 = 10;
+const USERS: u64 = 100;
+
+#[tokio::test]
+async fn many_are_listed_by_day_user_and_namespace() {
+    let asked = std::env::var("PODGATE_RECORDINGS").ok();
+    let many = asked.map_or(MANY, |many| many.parse().expect("PODGATE_RECORDINGS"));
+    let dir = tempfile::tempdir().unwrap();
+    let day = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC).date();
+    for number in 0..many {
+        let begins = Timestamp::from_second(i64::try_from(number % 86_400).unwrap()).unwrap();
+        let id = Id::new(begins, &format!("{number:032x}"));
+        let user = format!("user-{}", number % USERS);
+        let file = Indexed::new(id, &format!("web-{}", number % 1000), &user).file();
+        let namespace = format!("n-{}", number / USERS % NAMESPACES);
+        let folder = dir.path().join(name::index(day, &namespace));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(file), "{}").unwrap();
+    }
+    let config = StoreConfig {
+        url: format!("file://{}", dir.path().display()),
+        options: BTreeMap::new(),
+    };
+    let store = Store::open(&config).unwrap();
+    let library = Library::new(store, Handle::current(), TaskTracker::new());
+    let namespaces = library.namespaces(vec![day]).await.unwrap();
+    let namespaces: Vec<_> = namespaces.into_iter().collect();
+    assert_eq!(namespaces.len() as u64, NAMESPACES);
+    let list = async |what: &str, namespaces: Vec<String>, user: Option<&str>, limit| {
+        let query = Query {
+            user: user.map(str::to_owned),
+            pod: None,
+            limit,
+        };
+        let begun = Instant::now();
+        let found = library.list(vec![day], namespaces, query).await.unwrap();
+        eprintln!("{many} recordings, {what}: {:?}", begun.elapsed());
+        assert!(found.is_sorted_by(|newer, older| newer > older));
+        found.len() as u64
+    };
+    let all = || namespaces.clone();
+    assert_eq!(list("a day", all(), None, 100).await, 100);
+    let of_user = list("a user", all(), Some("user-7"), 10_000).await;
+    assert_eq!(of_user, many / USERS);
+    let one = list("a namespace", vec!["n-3".into()], None, 10_000).await;
+    assert_eq!(one, (many / NAMESPACES).min(10_000));
+}

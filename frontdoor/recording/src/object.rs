@@ -1,0 +1,12 @@
+//! An object on its way to the store.
+
+use bytes::Bytes;
+
+/// An object that waits to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Object {
+    pub(crate) name: String,
+    /// Objects of the same lane are stored in their order. Each recording has one.
+    pub(crate) lane: u64,
+    pub(crate) bytes: Bytes,
+}

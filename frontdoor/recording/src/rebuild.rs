@@ -1,0 +1,137 @@
+//! Makes index objects that are missing, from the recordings themselves. Anybody may run it again: an
+//! index object that is there stays as it is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::civil::Date;
+
+use crate::cast::{self, Event};
+use crate::chunk::{self, Head};
+use crate::index::{Ending, Entry};
+use crate::name::{self, Id, Indexed};
+use crate::store::{Error, Store};
+
+/// Recordings that are read at the same time, each with two chunks.
+const AT_ONCE: usize = 8;
+/// Recordings of one day and namespace that one call makes index objects for.
+const MOST: usize = 10_000;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each name says it")]
+pub struct Rebuilt {
+    pub made: u64,
+    /// Recordings whose chunks cannot be read.
+    pub unreadable: u64,
+    /// Whether there was more to do than one call does.
+    pub more: bool,
+}
+
+/// Looks at all recordings of a day and a namespace.
+pub(crate) async fn rebuild(store: &Store, day: Date, namespace: &str) -> Result<Rebuilt, Error> {
+    let (missing, more) = missing(store, day, namespace).await?;
+    let work = missing.into_iter().map(|(id, chunks)| async move {
+        let Some(entry) = entry(store, day, namespace, &id, chunks).await? else {
+            return Ok::<_, Error>(false);
+        };
+        let about = &entry.header.podgate;
+        let file = Indexed::new(id, &about.pod, &about.user).file();
+        let name = format!("{}/{file}", name::index(day, namespace));
+        let Ok(bytes) = serde_json::to_vec(&entry) else {
+            return Ok(false);
+        };
+        store.create(&name, bytes.into()).await?;
+        Ok(true)
+    });
+    let mut work = stream::iter(work).buffer_unordered(AT_ONCE);
+    let mut rebuilt = Rebuilt {
+        more,
+        ..Rebuilt::default()
+    };
+    while let Some(made) = work.try_next().await? {
+        match made {
+            true => rebuilt.made += 1,
+            false => rebuilt.unreadable += 1,
+        }
+    }
+    Ok(rebuilt)
+}
+
+/// The recordings without an index object, each with its number of chunks, and whether there are more.
+async fn missing(
+    store: &Store,
+    day: Date,
+    namespace: &str,
+) -> Result<(BTreeMap<Id, u32>, bool), Error> {
+    let (mut found, mut more) = (BTreeMap::new(), false);
+    let each = |folder: &str, _: &str| {
+        let Ok(id) = folder.parse::<Id>() else { return };
+        if found.len() == MOST && !found.contains_key(&id) {
+            more = true;
+        } else {
+            *found.entry(id).or_insert(0) += 1;
+        }
+    };
+    store.tree(&name::chunks(day, namespace), each).await?;
+    let each = |file: &str| {
+        if let Some(indexed) = Indexed::parse(file) {
+            found.remove(&indexed.id);
+        }
+    };
+    store.files(&name::index(day, namespace), each).await?;
+    Ok((found, more))
+}
+
+/// What the first and the last chunk say; `None` if they cannot be read, or are of another recording.
+async fn entry(
+    store: &Store,
+    day: Date,
+    namespace: &str,
+    id: &Id,
+    chunks: u32,
+) -> Result<Option<Entry>, Error> {
+    let read = async |number: u32| {
+        let name = name::chunk(day, namespace, id, number);
+        let object = store.get(&name, chunk::MAX_OBJECT).await?;
+        Ok::<_, Error>(object.and_then(|object| chunk::open(&object).ok()))
+    };
+    let Some((head, text)) = read(0).await? else {
+        return Ok(None);
+    };
+    let Ok((header, _)) = cast::header(&text) else {
+        return Ok(None);
+    };
+    let about = &header.podgate;
+    if about.recording != id.as_str() || about.namespace != namespace {
+        return Ok(None);
+    }
+    let last = chunks.saturating_sub(1);
+    let last = match last {
+        0 => Some((head, text)),
+        last => read(last).await?,
+    };
+    let end = last.and_then(|(head, text)| ending(head, &text));
+    Ok(Some(Entry { header, end }))
+}
+
+/// How a recording ended whose last chunk this is; `None` if it is another one.
+fn ending(head: Head, text: &[u8]) -> Option<Ending> {
+    let whole = head.whole?;
+    let lines = match head.number {
+        0 => cast::header(text).ok()?.1,
+        _ => text,
+    };
+    let events = cast::events(lines, &mut Duration::default()).ok()?;
+    let status = events.iter().rev().find_map(|(_, event)| match event {
+        Event::Exit(status) => Some(*status),
+        _ => None,
+    });
+    Some(Ending {
+        duration_ms: head.until_ms,
+        chunks: head.number + 1,
+        status,
+        whole,
+    })
+}

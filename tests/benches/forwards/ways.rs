@@ -1,0 +1,125 @@
+//! The three ways to one server on this machine's loopback: two stands whose pod has this machine's network,
+//! one of them with a node entry, and sshd.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use podgate_tests::fixtures::entry::Entry;
+use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::instruments::sshd::Sshd;
+use podgate_tests::real::containerd::{Containerd, PodSpec, RunningPod};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+const SOON: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Worker,
+    Kubelet,
+    Sshd,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 3] = [Self::Worker, Self::Kubelet, Self::Sshd];
+}
+
+/// A pod of a stand.
+struct Place {
+    _pod: RunningPod,
+    stand: Stand,
+}
+
+impl Place {
+    async fn start(agent: String) -> Result<Self> {
+        let changes = Changes {
+            level: Some("info,russh=error"),
+            frontdoor: "forwards: {hostNetwork: true}\n".to_owned(),
+            agent,
+            ..Changes::default()
+        };
+        let stand = Stand::containerd(changes).await?;
+        let pod = stand.run_pod(PodSpec::busybox("demo")).await?;
+        Ok(Self { _pod: pod, stand })
+    }
+}
+
+pub(crate) struct Ways {
+    worker: Place,
+    kubelet: Place,
+    sshd: Sshd,
+    _entry: Entry,
+}
+
+/// An `ssh` that forwards from a port of this machine; it ends on drop.
+pub(crate) struct Forward {
+    pub(crate) port: u16,
+    _ssh: Child,
+}
+
+impl Ways {
+    pub(crate) async fn start() -> Result<Self> {
+        let containerd = Containerd::shared().await?;
+        let entry = Entry::start(&containerd, &[]).await?;
+        let agent = format!("nodeEntry: '{}'\n", entry.socket().display());
+        let (worker, kubelet) = (
+            Place::start(agent).await?,
+            Place::start(String::new()).await?,
+        );
+        let connected = ["podgate_agent_entry_connected 1"];
+        worker.stand.agent.counts(SOON, &connected).await?;
+        let sshd = Sshd::start(worker.stand.dir()).await?;
+        Ok(Self {
+            worker,
+            kubelet,
+            sshd: sshd.context("sshd is not installed")?,
+            _entry: entry,
+        })
+    }
+
+    /// Has ssh listen for a server's port.
+    pub(crate) async fn forward(&self, way: Way, option: &str, server: u16) -> Result<Forward> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let listen = match option {
+            "-L" => format!("{port}:127.0.0.1:{server}"),
+            _ => port.to_string(),
+        };
+        let options = ["-N", "-oCiphers=aes128-gcm@openssh.com", option, &listen];
+        let mut ssh = match way {
+            Way::Worker => self.worker.stand.client.ssh(&options, "demo"),
+            Way::Kubelet => self.kubelet.stand.client.ssh(&options, "demo"),
+            Way::Sshd => self.to_sshd(&options),
+        };
+        let ssh = ssh.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let up = || async { TcpStream::connect(("127.0.0.1", port)).await.ok() };
+        eventually("ssh", SOON, up).await?;
+        Ok(Forward { port, _ssh: ssh })
+    }
+
+    fn to_sshd(&self, options: &[&str]) -> Command {
+        let dir = self.worker.stand.dir();
+        let mut ssh = Command::new("ssh");
+        ssh.args(options)
+            .args(["-F", "none", "-oStrictHostKeyChecking=no"])
+            .arg("-oUserKnownHostsFile=/dev/null")
+            .arg("-i")
+            .arg(dir.join("id"))
+            .arg(format!("-p{}", self.sshd.port))
+            .arg(format!("{}@127.0.0.1", self.sshd.user))
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        ssh
+    }
+
+    /// Bytes that frontdoor and agent have in memory.
+    pub(crate) fn resident(&self, way: Way) -> Result<[u64; 2]> {
+        let stand = match way {
+            Way::Kubelet => &self.kubelet.stand,
+            _ => &self.worker.stand,
+        };
+        Ok([stand.frontdoor.resident()?, stand.agent.resident()?])
+    }
+}
