@@ -6,6 +6,7 @@ mod filters;
 mod image;
 mod rates;
 mod rights;
+mod same;
 mod worker;
 
 use std::path::{Path, PathBuf};
