@@ -124,6 +124,18 @@ pub(crate) struct WorkerMetrics {
 pub(crate) struct RunningWorker(Gauge);
 
 impl WorkerMetrics {
+    fn new(registry: &mut Registry) -> Self {
+        Self {
+            active: registry.add("workers_active", "Workers that serve files"),
+            start_seconds: registry.put_in(
+                Unit::Seconds,
+                "worker_start",
+                "Time that a worker takes to start",
+                start_buckets(),
+            ),
+        }
+    }
+
     /// Counts a worker that has started.
     pub(crate) fn started(&self, after: Duration) -> RunningWorker {
         self.start_seconds.observe(after.as_secs_f64());
@@ -231,15 +243,7 @@ impl Metrics {
                 "file_servers",
                 "Starts of what serves files, by outcome: the worker, or the image's own programs",
             ),
-            workers: WorkerMetrics {
-                active: registry.add("workers_active", "Workers that serve files"),
-                start_seconds: registry.put_in(
-                    Unit::Seconds,
-                    "worker_start",
-                    "Time that a worker takes to start",
-                    start_buckets(),
-                ),
-            },
+            workers: WorkerMetrics::new(&mut registry),
             throttled: Throttled {
                 upload: registry.add_in(
                     Unit::Seconds,
