@@ -47,7 +47,7 @@ async fn throughput(sizes: &Sizes, server: &Server, ways: &Ways) -> Result<()> {
             rates[way as usize].push(rate);
         }
     }
-    let [worker, kubelet, sshd] = rates.map(|rates| median(rates));
+    let [worker, kubelet, sshd] = rates.map(median);
     let (of_sshd, of_kubelet) = (worker / sshd, worker / kubelet);
     println!(
         "| {} MiB by -L | {worker:.0} MiB/s | {kubelet:.0} MiB/s | {sshd:.0} MiB/s | {of_sshd:.2} × sshd, {of_kubelet:.2} × kubelet | ≥ 0.75, ≥ 2 | {} |",

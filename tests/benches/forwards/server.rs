@@ -3,30 +3,29 @@
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// It ends on drop.
 pub(crate) struct Server {
     pub(crate) port: u16,
-    task: JoinHandle<()>,
+    _tasks: JoinSet<()>,
 }
 
 impl Server {
     pub(crate) async fn start() -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let task = tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut served = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream));
+                served.spawn(serve(stream));
             }
         });
-        Ok(Self { port, task })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
+        Ok(Self {
+            port,
+            _tasks: tasks,
+        })
     }
 }
 

@@ -1,5 +1,9 @@
 //! Where the node has an entry, a worker of Podgate's own connects in the pod's network: to what the pod
 //! reaches, whatever its image has.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the servers' tasks end with the test's runtime"
+)]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
