@@ -135,7 +135,9 @@ mod tests {
             }
         };
         let begun = tokio::time::Instant::now();
+        // A step is taken before the next turn is given, as the runtime has it.
         tokio::select! {
+            biased;
             () = steps => {}
             () = turns.give() => {}
         }
