@@ -16,7 +16,7 @@ use super::growth::Growth;
 use crate::streams;
 
 /// The kernel may call a terminal writable that takes nothing, and each try to write makes it say so
-/// again. So there is a pause after a try in vain.
+/// again. So there is a pause after a try in vain. A pipe is called writable again only when it is.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -79,7 +79,7 @@ impl streams::Input for Input {
                     ready.clear_ready();
                     if written > 0 {
                         pause = FIRST_PAUSE;
-                    } else {
+                    } else if self.terminal {
                         sleep(pause).await;
                         pause = LAST_PAUSE.min(pause * 2);
                     }
