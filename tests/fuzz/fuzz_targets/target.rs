@@ -65,7 +65,9 @@ fuzz_target!(|login: &str| {
             }
             (namespace, container)
         }
-        Target::Reserved(Reserved::Help | Reserved::WhoAmI | Reserved::Pods) => {
+        Target::Reserved(
+            Reserved::Help | Reserved::WhoAmI | Reserved::Pods | Reserved::Podgate,
+        ) => {
             assert_eq!(target.to_string(), login);
             return;
         }
