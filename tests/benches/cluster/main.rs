@@ -12,26 +12,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::bench;
 use rustix::process::Signal;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("cluster: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> Result<()> {
-    podgate_tests::instruments::usage::build_binaries()?;
-    podgate_tests::instruments::usage::raise_descriptors()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(measure())
+    bench::run("cluster", || bench::block_on(measure()))
 }
 
 async fn measure() -> Result<()> {

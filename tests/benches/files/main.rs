@@ -11,29 +11,19 @@ mod stage;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use podgate_tests::instruments::bench;
 
 use sizes::Sizes;
 use stage::Stage;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("files: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    bench::run("files", run)
 }
 
 fn run() -> Result<()> {
     let sizes = Sizes::asked()?;
-    podgate_tests::instruments::usage::build_binaries()?;
-    podgate_tests::instruments::usage::build_static()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    bench::build_static()?;
+    bench::block_on(async {
         let stage = Stage::new(&sizes).await?;
         rows::print(&stage, &sizes).await
     })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::instruments::bench::verdict;
 
 use crate::sizes::Sizes;
 use crate::stage::{Stage, Via};
@@ -111,7 +112,7 @@ async fn row(
         all[all.len() / 2]
     });
     let ratio = podgate.as_secs_f64() / sshd.as_secs_f64();
-    let verdict = if ratio <= target { "met" } else { "missed" };
+    let verdict = verdict(ratio <= target);
     println!(
         "| {what} | {podgate:.2?} | {sshd:.2?} | {ratio:.2} | at most {target:.2} | {verdict} |"
     );

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use podgate_tests::instruments::bench;
 use tokio::time::timeout;
 
 use measure::{Sizes, measure};
@@ -19,13 +20,7 @@ use measure::{Sizes, measure};
 const WITHIN: Duration = Duration::from_secs(1200);
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("forwards: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    bench::run("forwards", run)
 }
 
 fn run() -> Result<()> {
@@ -42,13 +37,8 @@ fn run() -> Result<()> {
             connections: 1000,
         },
     };
-    podgate_tests::instruments::usage::build_binaries()?;
-    podgate_tests::instruments::usage::raise_descriptors()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    bench::build_static()?;
+    bench::block_on(async {
         let measured = timeout(WITHIN, measure(&sizes));
         measured.await.context("it does not end")?
     })

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use podgate_tests::instruments::bench::{median, verdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -47,7 +48,7 @@ async fn throughput(sizes: &Sizes, server: &Server, ways: &Ways) -> Result<()> {
             rates[way as usize].push(rate);
         }
     }
-    let [worker, kubelet, sshd] = rates.map(median);
+    let [worker, kubelet, sshd] = rates.map(|rates| median(&rates));
     let (of_sshd, of_kubelet) = (worker / sshd, worker / kubelet);
     println!(
         "| {} MiB by -L | {worker:.0} MiB/s | {kubelet:.0} MiB/s | {sshd:.0} MiB/s | {of_sshd:.2} × sshd, {of_kubelet:.2} × kubelet | ≥ 0.75, ≥ 2 | {} |",
@@ -74,7 +75,7 @@ async fn connections(sizes: &Sizes, server: &Server, ways: &Ways) -> Result<()> 
             times.push(begun.elapsed().as_secs_f64() * 1000.0);
             standing.push(stream);
         }
-        medians[way as usize] = median(times);
+        medians[way as usize] = median(&times);
         if way == Way::Worker {
             let after = ways.resident(way)?;
             let cost = |n: usize| {
@@ -116,13 +117,4 @@ async fn connect(forward: &Forward, port: u16) -> Result<TcpStream> {
     stream.write_u64(1).await?;
     stream.read_u8().await?;
     Ok(stream)
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn verdict(met: bool) -> &'static str {
-    if met { "met" } else { "missed" }
 }

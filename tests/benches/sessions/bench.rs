@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use podgate_tests::fixtures::images::Image;
 use podgate_tests::fixtures::stand::{Changes, Runs, Stand};
+use podgate_tests::instruments::bench::build_static;
 use podgate_tests::instruments::client::{Connection, Login, Session};
 use podgate_tests::instruments::direct::{Direct, Exec};
 use podgate_tests::instruments::sshd::Sshd;
@@ -46,6 +47,9 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new(containers: Containers) -> Result<Self> {
         let real = containers != Containers::Plain;
+        if containers == Containers::Entry {
+            build_static()?;
+        }
         let stand_ins = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use podgate_tests::fixtures::gateway::Part;
+use podgate_tests::instruments::bench::median;
 use podgate_tests::instruments::program::{Input, Output, Program};
 
 use crate::bench::{Bench, Open, Via, either};
 use crate::sizes::Sizes;
-use crate::table::{Row, median};
+use crate::table::Row;
 
 const CHUNK: usize = 32 * 1024;
 const GIB: f64 = (1u64 << 30) as f64;

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use podgate_tests::instruments::bench::median;
 use podgate_tests::instruments::program::{Input, Output, Program};
 
 use crate::bench::{Bench, Open, Running, Via, either};
 use crate::load::{self, By, Load};
 use crate::sizes::Sizes;
-use crate::table::{Row, Times, median};
+use crate::table::{Row, Times};
 
 /// A program that answers each byte itself, as an editor does. The terminal only passes bytes on.
 const ECHO: &str = "stty raw -echo; echo ready; exec cat";

@@ -28,19 +28,11 @@ use table::Row;
 const WITHIN: Duration = Duration::from_secs(1200);
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("sessions: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    podgate_tests::instruments::bench::run("sessions", run)
 }
 
 fn run() -> Result<()> {
     let (sizes, groups) = sizes::asked()?;
-    podgate_tests::instruments::usage::build_binaries()?;
-    podgate_tests::instruments::usage::raise_descriptors()?;
     let mut rows = Vec::new();
     for group in groups {
         eprintln!("sessions: {} …", group.name());

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use podgate_tests::instruments::bench::verdict;
+
 /// A line of the table.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
@@ -27,7 +29,7 @@ impl Row {
 
     /// Notes whether the target is met.
     pub(crate) fn judge(mut self, met: bool) -> Self {
-        self.verdict = if met { "met" } else { "missed" }.to_owned();
+        self.verdict = verdict(met).to_owned();
         self
     }
 
@@ -111,11 +113,4 @@ impl Times {
         }
         format!("{:.2} ms, p99 {:.2}", self.median(), self.quantile(0.99))
     }
-}
-
-/// The middle one.
-pub(crate) fn median(numbers: &[f64]) -> f64 {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -1,5 +1,6 @@
 //! What tests drive and measure with: clients, terminals, and counts of what is used and what is left.
 
+pub mod bench;
 pub mod client;
 pub mod dial;
 pub mod direct;

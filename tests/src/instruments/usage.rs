@@ -1,10 +1,9 @@
-//! What a process uses of the machine, by proc(5), and what a bench prepares before it measures.
+//! What a process uses of the machine, by proc(5).
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::fixtures::gateway::Part;
@@ -58,69 +57,4 @@ pub fn raise_descriptors() -> Result<()> {
         maximum,
     };
     Ok(setrlimit(Resource::Nofile, limit)?)
-}
-
-/// Builds what the node entry starts in containers, in the same profile.
-///
-/// # Errors
-/// As of [`build_binaries`].
-pub fn build_static() -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    for words in [
-        [
-            "build",
-            "-p",
-            "podgate-node-entry",
-            "--bin",
-            "podgate-node-entry",
-        ]
-        .as_slice(),
-        &[
-            "rustc",
-            "-p",
-            "podgate-node-entry",
-            "--bin",
-            "podgate-launcher",
-        ],
-        &["rustc", "-p", "podgate-worker", "--bin", "podgate-worker"],
-    ] {
-        let mut build = Command::new(&cargo);
-        build.current_dir(root).args(words);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        if words.first() == Some(&"rustc") {
-            build.args(["--target-dir", &format!("{target}/launcher"), "--"]);
-            build.args(["-C", "target-feature=+crt-static", "-C", "strip=symbols"]);
-        }
-        let status = build.status().context("cargo")?;
-        ensure!(status.success(), "{words:?} failed");
-    }
-    Ok(())
-}
-
-/// Builds the binaries that a bench measures, in its own profile: cargo builds no other package's.
-///
-/// # Errors
-/// When they cannot be built.
-pub fn build_binaries() -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--workspace"]);
-    for name in [
-        "podgate-frontdoor",
-        "podgate-agent",
-        "podgate-node-helper",
-        "podgate-node-entry",
-    ] {
-        build.args(["--bin", name]);
-    }
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    let status = build.status().context("cargo")?;
-    ensure!(status.success(), "the binaries were not built");
-    Ok(())
 }
