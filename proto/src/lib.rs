@@ -1,9 +1,10 @@
 //! The wire between Podgate's programs, and nothing else: the messages, and what both ends hold to:
-//! numbers, flow control, and the kinds of actions.
+//! numbers, flow control, the kinds of actions, and networks as text.
 
 mod action;
 pub mod flow;
 pub mod limits;
+pub mod network;
 pub mod shown;
 
 /// The messages of `podgate/v1/*.proto`, and the clients and servers of their services.

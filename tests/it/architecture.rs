@@ -217,6 +217,7 @@ const PURE: &[&str] = &[
     "frontdoor/src/ssh/scp",
     "frontdoor/src/login_name",
     "frontdoor/src/pod",
+    "proto/src/network",
 ];
 
 /// All that a pure file may import, but for other pure files.

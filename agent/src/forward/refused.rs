@@ -3,52 +3,23 @@
 use std::net::IpAddr;
 
 use podgate_proto::limits::METADATA;
+use podgate_proto::network::Network;
 
 /// The metadata services, and the networks that a frontdoor names.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused(Vec<(IpAddr, u8)>);
+pub(super) struct Refused(Vec<Network>);
 
 impl Refused {
     /// `None` if one of these is no network.
     pub(super) fn parse(networks: &[String]) -> Option<Self> {
         let all = METADATA.iter().copied();
         let all = all.chain(networks.iter().map(String::as_str));
-        all.map(network).collect::<Option<_>>().map(Self)
+        all.map(Network::parse).collect::<Option<_>>().map(Self)
     }
 
-    /// Whether it is refused. The address is canonical.
+    /// Whether it is refused.
     pub(super) fn has(&self, address: IpAddr) -> bool {
-        let number = number(address);
-        let of = |(network, bits): &(IpAddr, u8)| {
-            let differ = self::number(*network) ^ number;
-            let same = differ.checked_shr(u32::from(128 - bits)).unwrap_or(0) == 0;
-            network.is_ipv4() == address.is_ipv4() && same
-        };
-        self.0.iter().any(of)
-    }
-}
-
-fn network(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
-        None => (text, None),
-    };
-    let written: IpAddr = address.parse().ok()?;
-    let most = if written.is_ipv4() { 32 } else { 128 };
-    let bits = bits.unwrap_or(most);
-    let canonical = written.to_canonical();
-    let bits = match canonical == written {
-        true => bits,
-        false => bits.checked_sub(96)?,
-    };
-    (bits <= most).then_some((canonical, bits))
-}
-
-/// The bits of an address, the first one at the top.
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
-        IpAddr::V6(address) => address.to_bits(),
+        self.0.iter().any(|network| network.has(address))
     }
 }
 

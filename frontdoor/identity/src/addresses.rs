@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use podgate_proto::network::Network;
+
 use crate::wildcard;
 
 /// A list that cannot be read.
@@ -24,8 +26,7 @@ enum Sign {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pattern {
-    /// An address, and how many of its leading bits must be equal.
-    Network(IpAddr, u8),
+    Network(Network),
     /// A pattern with `*` and `?` for the address as text.
     Text(String),
 }
@@ -38,7 +39,8 @@ impl Addresses {
                 Some(rest) => (Sign::Never, rest),
                 None => (Sign::Fits, part),
             };
-            let pattern = network(text).or_else(|| text_pattern(text));
+            let network = Network::parse(text).map(Pattern::Network);
+            let pattern = network.or_else(|| text_pattern(text));
             pattern
                 .map(|pattern| (sign, pattern))
                 .ok_or_else(|| Error(part.to_owned()))
@@ -49,8 +51,8 @@ impl Addresses {
     /// A list of addresses and networks alone (PROTOCOL.certkeys, source-address).
     pub fn networks(list: &str) -> Result<Self, Error> {
         let part = |part: &str| {
-            let pattern = network(part).ok_or_else(|| Error(part.to_owned()))?;
-            Ok((Sign::Fits, pattern))
+            let network = Network::parse(part).ok_or_else(|| Error(part.to_owned()))?;
+            Ok((Sign::Fits, Pattern::Network(network)))
         };
         Ok(Self(list.split(',').map(part).collect::<Result<_, _>>()?))
     }
@@ -60,7 +62,7 @@ impl Addresses {
         let address = address.to_canonical();
         let text = address.to_string();
         let fits = |pattern: &Pattern| match pattern {
-            Pattern::Network(network, bits) => same_bits(*network, address, *bits),
+            Pattern::Network(network) => network.has(address),
             Pattern::Text(pattern) => wildcard::matches(pattern, &text),
         };
         let any = |sign| {
@@ -69,56 +71,6 @@ impl Addresses {
         };
         any(Sign::Fits) && !any(Sign::Never)
     }
-}
-
-fn network(text: &str) -> Option<Pattern> {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().ok()?;
-    let most = width(address);
-    let bits = match bits {
-        None => most,
-        Some(bits) if bits.bytes().all(|b| b.is_ascii_digit()) => {
-            bits.parse().ok().filter(|bits| *bits <= most)?
-        }
-        Some(_) => return None,
-    };
-    // Bits beyond the mask are most likely a mistake. sshd refuses them, too.
-    if beyond(address, bits) != 0 {
-        return None;
-    }
-    // The client's address is made canonical, too.
-    match address.to_canonical() {
-        canonical if canonical == address => Some(Pattern::Network(address, bits)),
-        canonical => Some(Pattern::Network(canonical, bits.checked_sub(96)?)),
-    }
-}
-
-/// The bits of an address, the first one at the top.
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-/// The bits of an address after its first `bits`.
-fn beyond(address: IpAddr, bits: u8) -> u128 {
-    number(address).checked_shl(u32::from(bits)).unwrap_or(0)
-}
-
-fn width(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
-    }
-}
-
-fn same_bits(network: IpAddr, address: IpAddr, bits: u8) -> bool {
-    let differ = number(network) ^ number(address);
-    network.is_ipv4() == address.is_ipv4() && differ.leading_zeros() >= u32::from(bits)
 }
 
 /// A pattern with `*` or `?` that the text of an address could match.

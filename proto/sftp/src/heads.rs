@@ -90,17 +90,8 @@ pub enum Answered<'a> {
 }
 
 impl Heads {
-    /// Takes the next bytes, and shows each message that ends in them.
-    pub fn feed(&mut self, bytes: &[u8], mut see: impl FnMut(&[u8])) {
-        self.feed_all(bytes, |seen| {
-            if let Seen::Whole(head) = seen {
-                see(head);
-            }
-        });
-    }
-
-    /// The same, and shows the bytes of files, too.
-    pub fn feed_all(&mut self, mut bytes: &[u8], mut see: impl FnMut(Seen<'_>)) {
+    /// Takes the next bytes, and shows each message that ends in them, and the bytes of files.
+    pub fn feed(&mut self, mut bytes: &[u8], mut see: impl FnMut(Seen<'_>)) {
         while !bytes.is_empty() {
             let due = match self.due {
                 Some(due) => due,
@@ -271,7 +262,8 @@ mod tests {
         for size in [1, 3, 4, 5, 1000, stream.len()] {
             let (mut heads, mut seen) = (Heads::default(), Vec::new());
             for piece in stream.chunks(size) {
-                heads.feed(piece, |head| {
+                heads.feed(piece, |one| {
+                    let Seen::Whole(head) = one else { return };
                     seen.extend(asked(head).map(|(_, asked)| format!("{asked:?}")));
                     assert!(head.len() <= MAX_HEAD);
                 });
@@ -301,7 +293,7 @@ mod tests {
             let (mut heads, mut all) = (Heads::default(), Vec::new());
             let mut now: Vec<u8> = Vec::new();
             for piece in stream.chunks(size) {
-                heads.feed_all(piece, |seen| match seen {
+                heads.feed(piece, |seen| match seen {
                     Seen::Data(_, before, bytes) => {
                         assert_eq!(before, now.len());
                         now.extend_from_slice(bytes);

@@ -5,15 +5,17 @@
 use libfuzzer_sys::fuzz_target;
 use podgate_sftp::access::Access;
 use podgate_sftp::gate::Gate;
-use podgate_sftp::heads::{Heads, answered, asked};
+use podgate_sftp::heads::{Heads, Seen, answered, asked};
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (size, stream) = input;
     let see = |size: usize| {
         let (mut heads, mut seen) = (Heads::default(), Vec::new());
         for piece in stream.chunks(size) {
-            heads.feed(piece, |head| {
-                seen.push(format!("{:?} {:?}", asked(head), answered(head)));
+            heads.feed(piece, |one| {
+                if let Seen::Whole(head) = one {
+                    seen.push(format!("{:?} {:?}", asked(head), answered(head)));
+                }
             });
         }
         seen

@@ -34,7 +34,7 @@ enum Request {
 impl SftpWatch {
     pub(super) fn took(&mut self, bytes: &[u8]) {
         let (requests, files, hash) = (&mut self.requests, &mut self.files, self.hash);
-        self.client.feed_all(bytes, |seen| match seen {
+        self.client.feed(bytes, |seen| match seen {
             Seen::Whole(head) => {
                 if let Some((number, asked)) = asked(head)
                     && requests.len() < MAX_REQUESTS
@@ -57,7 +57,7 @@ impl SftpWatch {
     pub(super) fn gave(&mut self, bytes: &[u8]) -> Vec<FileDone> {
         let (requests, files, hash) = (&mut self.requests, &mut self.files, self.hash);
         let mut done = Vec::new();
-        self.server.feed_all(bytes, |seen| match seen {
+        self.server.feed(bytes, |seen| match seen {
             Seen::Whole(head) => {
                 if let Some((number, answer)) = answered(head)
                     && let Some(request) = requests.remove(&number)
