@@ -37,6 +37,7 @@ const MAX_EARLY: usize = 64;
 const UNREAD: Duration = Duration::from_secs(10);
 /// How long an exec may take to come to the end of its input after it has said that the program has ended.
 const LAST: Duration = Duration::from_secs(30);
+
 /// Why an exec broke. A program's exit status is none of these.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {

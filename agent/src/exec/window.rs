@@ -145,14 +145,16 @@ impl Window {
     /// Waits until input waits for answers behind output that nobody takes. Its queue in the runtime is
     /// blocked by a ping, so the input goes on only if somebody reads the output.
     pub(super) async fn held_up(&self) {
-        while !self.state().is_held_up(Instant::now()) {
-            sleep(LOOK).await;
-        }
+        self.until(State::is_held_up).await;
     }
 
     /// Waits until the runtime has held input for this long without passing it on.
     pub(super) async fn stuck(&self, limit: Duration) {
-        while !self.state().is_stuck(limit, Instant::now()) {
+        self.until(|state, now| state.is_stuck(limit, now)).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(&State, Instant) -> bool) {
+        while !is_so(&self.state(), Instant::now()) {
             sleep(LOOK).await;
         }
     }

@@ -98,8 +98,9 @@ impl streams::Output for Output {
             let length = bytes.len();
             self.held = Some(held);
             let waited = tokio::select! {
+                biased;
                 waited = self.throttle.wait(length) => waited,
-                never = self.output.read_ahead() => match never {},
+                never = async { self.output.read_ahead().await } => match never {},
             };
             self.waited.inc_by(waited.as_secs_f64());
             return match self.held.take() {

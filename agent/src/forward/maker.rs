@@ -8,8 +8,9 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use podgate_node_entry::launch::Folder;
-use podgate_worker::sockets::{Action, Answer, File, MAX_ANSWER, Request, Transport};
-use rustix::io::{Errno, ioctl_fionbio};
+use podgate_worker::kind::kind;
+use podgate_worker::sockets::{Action, Answer, File, MAX_ANSWER, MIN_ANSWER, Request, Transport};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
     SocketType, recvmsg, send, socketpair,
@@ -23,7 +24,7 @@ use super::socket::Socket;
 use crate::files::{NoWorker, Workers};
 use crate::grant::Granted;
 use crate::node_entry;
-use crate::watched::watch;
+use crate::watched::watch_unblocked;
 
 /// For an answer. A worker never waits for anything but this agent.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -33,7 +34,7 @@ const ANSWER: Duration = Duration::from_secs(3);
 pub(super) enum Error {
     /// In the container, in the operating system's words.
     #[error("{0}")]
-    System(io::Error),
+    System(#[from] io::Error),
     /// The worker is of no more use.
     #[error("Podgate's program in the container has ended")]
     Lost,
@@ -68,13 +69,12 @@ impl Maker {
             None,
         )
         .map_err(io::Error::from)?;
-        ioctl_fionbio(&ours, true).map_err(io::Error::from)?;
         let words = [b"--tell".as_slice(), b"sockets"].map(<[u8]>::to_vec);
         let what = (words.to_vec(), Folder::Stay);
         let launched = workers.launch(granted, user, what, theirs).await?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let channel = Channel {
-            socket: watch(ours, interest)?,
+            socket: watch_unblocked(ours, interest)?,
             last: 0,
         };
         Ok(Self {
@@ -105,33 +105,18 @@ impl Maker {
         transport: Transport,
         to: SocketAddr,
     ) -> Result<Socket, Error> {
-        let family = match to {
-            SocketAddr::V4(_) => AddressFamily::INET,
-            SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let kind = match transport {
-            Transport::Tcp => SocketType::STREAM,
-            Transport::Udp => SocketType::DGRAM,
-        };
-        self.socket(Action::Connect(transport, to), family, kind)
-            .await
+        self.socket(Action::Connect(transport, to)).await
     }
 
     /// A socket that is connected to a unix socket in the container.
     pub(super) async fn connect_unix(&self, path: &[u8]) -> Result<Socket, Error> {
-        let action = Action::ConnectUnix(path.to_vec());
-        self.socket(action, AddressFamily::UNIX, SocketType::STREAM)
-            .await
+        self.socket(Action::ConnectUnix(path.to_vec())).await
     }
 
-    async fn socket(
-        &self,
-        action: Action,
-        family: AddressFamily,
-        kind: SocketType,
-    ) -> Result<Socket, Error> {
+    async fn socket(&self, action: Action) -> Result<Socket, Error> {
+        let kind = kind(&action);
         let (_, socket) = self.ask(action).await?;
-        let socket = socket.ok_or(Error::Lost)?;
+        let (socket, (family, kind)) = socket.zip(kind).ok_or(Error::Lost)?;
         Socket::new(socket, family, kind).map_err(|_| Error::Lost)
     }
 
@@ -149,33 +134,33 @@ impl Channel {
     async fn ask(&mut self, action: Action) -> Result<(Answer, Option<OwnedFd>), Error> {
         self.last = self.last.wrapping_add(1);
         let number = self.last;
+        let most = match action {
+            Action::Read(_) => MAX_ANSWER,
+            Action::Connect(..) | Action::ConnectUnix(_) => MIN_ANSWER,
+        };
         let request = Request { number, action }.encode();
+        let send = |socket: &_| {
+            Ok(retry_on_intr(|| {
+                send(socket, &request, SendFlags::NOSIGNAL)
+            })?)
+        };
+        let sent = self.socket.async_io(Interest::WRITABLE, send).await;
+        sent.map_err(|_| Error::Lost)?;
+        let receive = |socket: &_| Ok(retry_on_intr(|| receive(socket, most))?);
         loop {
-            let mut ready = self.socket.writable().await.map_err(|_| Error::Lost)?;
-            match send(self.socket.get_ref(), &request, SendFlags::NOSIGNAL) {
-                Ok(_) => break,
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
-                Err(_) => return Err(Error::Lost),
-            }
-        }
-        loop {
-            let mut ready = self.socket.readable().await.map_err(|_| Error::Lost)?;
-            match receive(self.socket.get_ref()) {
+            match self.socket.async_io(Interest::READABLE, receive).await {
                 // What was asked by one who has gone meanwhile.
                 Ok(Some((answer, _))) if answer.number != number => {}
                 Ok(Some(answer)) => return Ok(answer),
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
                 Ok(None) | Err(_) => return Err(Error::Lost),
             }
         }
     }
 }
 
-/// The next answer; `None` at the end, and for what is no answer.
-fn receive(socket: &OwnedFd) -> Result<Option<(Answer, Option<OwnedFd>)>, Errno> {
-    let mut bytes = vec![0; MAX_ANSWER];
+/// The next answer, of which this many bytes are kept; `None` at the end, and for what is no answer.
+fn receive(socket: &OwnedFd, most: usize) -> Result<Option<(Answer, Option<OwnedFd>)>, Errno> {
+    let mut bytes = vec![0; most];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = recvmsg(

@@ -50,7 +50,7 @@ impl Makers {
         let key = (connection.to_owned(), granted.container_id.clone());
         let cell = {
             let mut known = self.known();
-            let one = known.entry(key.clone()).or_insert_with(|| Known {
+            let one = known.entry(key).or_insert_with(|| Known {
                 maker: Arc::default(),
                 used: Instant::now(),
             });

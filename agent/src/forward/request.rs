@@ -2,12 +2,12 @@
 
 use podgate_proto::v1::address::Address as Kind;
 use podgate_proto::v1::{Address, Dial};
+use podgate_worker::sockets::MAX_PATH;
 
 use super::refused::Refused;
 
-/// Bytes of a host name (RFC 1035 §2.3.4), and of a socket's path (sockaddr_un) with its NUL.
+/// Bytes of a host name (RFC 1035 §2.3.4).
 const MAX_HOST: usize = 253;
-const MAX_PATH: usize = 108;
 
 /// Why an address cannot be dialled.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +18,7 @@ pub(crate) enum Error {
     Port,
     #[error("the host's name is empty, longer than {MAX_HOST} bytes or has a NUL byte")]
     Host,
-    #[error("the socket's path is empty, longer than {} bytes or has a NUL byte", MAX_PATH - 1)]
+    #[error("the socket's path is empty, longer than {MAX_PATH} bytes or has a NUL byte")]
     Path,
     #[error("what nobody may connect to is not a list of networks")]
     Refused,
@@ -45,7 +45,7 @@ impl DialRequest {
                 }
             }
             Some(Kind::Unix(unix)) => {
-                if unix.path.is_empty() || unix.path.len() >= MAX_PATH || unix.path.contains(&0) {
+                if unix.path.is_empty() || unix.path.len() > MAX_PATH || unix.path.contains(&0) {
                     return Err(Error::Path);
                 }
             }

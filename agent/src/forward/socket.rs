@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use podgate_proto::limits::MAX_CHUNK;
 use rustix::buffer::spare_capacity;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{
     set_socket_linger, set_tcp_nodelay, socket_domain, socket_error, socket_type,
 };
@@ -84,15 +84,9 @@ impl Socket {
 
     /// Sends some of these bytes, as soon as it takes any.
     pub(super) async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            let mut ready = self.0.writable().await?;
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match send(self.0.get_ref(), bytes, flags) {
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
-                sent => return Ok(sent?),
-            }
-        }
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let send = |socket: &Owned| Ok(retry_on_intr(|| send(socket, bytes, flags))?);
+        self.0.async_io(Interest::WRITABLE, send).await
     }
 
     /// Sends all of these bytes.
@@ -106,17 +100,13 @@ impl Socket {
 
     /// The next bytes, at most so many; none at the end. Nothing is lost if it is dropped half way.
     pub(super) async fn receive(&self, most: usize) -> io::Result<Vec<u8>> {
-        loop {
-            let mut ready = self.0.readable().await?;
+        let receive = |socket: &Owned| {
             let mut bytes = Vec::with_capacity(most);
-            let buffer = spare_capacity(&mut bytes);
-            match recv(self.0.get_ref(), buffer, RecvFlags::DONTWAIT) {
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
-                Ok(_) => return Ok(bytes),
-                Err(error) => return Err(error.into()),
-            }
-        }
+            let mut take = || recv(socket, spare_capacity(&mut bytes), RecvFlags::DONTWAIT);
+            retry_on_intr(&mut take)?;
+            Ok(bytes)
+        };
+        self.0.async_io(Interest::READABLE, receive).await
     }
 
     /// Its two ends.

@@ -5,13 +5,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use podgate_node_entry::report::{Failure, GO, MAX_REPORT, NotAReport, Ready, Report};
-use rustix::io::{Errno, ioctl_fionbio};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::error::Error;
-use crate::watched::watch;
+use crate::watched::watch_unblocked;
 
 /// A launcher that has not run anything yet. If it is dropped, the launcher ends.
 #[derive(Debug)]
@@ -20,8 +20,7 @@ pub(crate) struct Launcher(AsyncFd<OwnedFd>);
 impl Launcher {
     /// By its socket.
     pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
-        ioctl_fionbio(&socket, true)?;
-        Ok(Self(watch(socket, Interest::READABLE)?))
+        Ok(Self(watch_unblocked(socket, Interest::READABLE)?))
     }
 
     /// What the launcher knows of the container, once it waits. A failure is one to read its launch.

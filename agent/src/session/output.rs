@@ -84,7 +84,8 @@ async fn take<T>(taken: impl Future<Output = T>, output: &mut dyn Output) -> T {
     tokio::select! {
         biased;
         taken = taken => taken,
-        never = output.read_ahead() => match never {},
+        // Made only if the other has to wait.
+        never = async { output.read_ahead().await } => match never {},
     }
 }
 

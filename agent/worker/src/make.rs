@@ -4,15 +4,15 @@
 use std::fs::File as Opened;
 use std::io::{self, IoSlice, Read as _};
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
-use podgate_worker::sockets::{Action, Answer, File, MAX_FILE, MAX_REQUEST, Request, Transport};
+use podgate_worker::kind::kind;
+use podgate_worker::sockets::{Action, Answer, File, MAX_FILE, MAX_REQUEST, Request};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
-    SocketFlags, SocketType, connect, recv, sendmsg, socket_with,
+    RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+    connect, recv, sendmsg, socket_with,
 };
 
 /// What goes beside an answer, or in it.
@@ -50,23 +50,15 @@ fn make(action: &Action) -> Result<Made, Errno> {
     match action {
         Action::Read(File::Hosts) => read("/etc/hosts").map(Made::Bytes),
         Action::Read(File::Resolver) => read("/etc/resolv.conf").map(Made::Bytes),
-        Action::Connect(transport, address) => {
-            let family = match address {
-                SocketAddr::V4(_) => AddressFamily::INET,
-                SocketAddr::V6(_) => AddressFamily::INET6,
-            };
-            let kind = match transport {
-                Transport::Tcp => SocketType::STREAM,
-                Transport::Udp => SocketType::DGRAM,
-            };
-            let socket = socket(family, kind)?;
+        Action::Connect(_, address) => {
+            let socket = socket(action)?;
             match connect(&socket, address) {
                 Ok(()) | Err(Errno::INPROGRESS) => Ok(Made::Socket(socket)),
                 Err(error) => Err(error),
             }
         }
         Action::ConnectUnix(path) => {
-            let socket = socket(AddressFamily::UNIX, SocketType::STREAM)?;
+            let socket = socket(action)?;
             // Its answer is EAGAIN while the other's queue is full.
             connect(&socket, &SocketAddrUnix::new(path.as_slice())?)?;
             Ok(Made::Socket(socket))
@@ -74,7 +66,8 @@ fn make(action: &Action) -> Result<Made, Errno> {
     }
 }
 
-fn socket(family: AddressFamily, kind: SocketType) -> Result<OwnedFd, Errno> {
+fn socket(action: &Action) -> Result<OwnedFd, Errno> {
+    let (family, kind) = kind(action).ok_or(Errno::INVAL)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     socket_with(family, kind, flags, None)
 }

@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Bytes of a file that the worker reads, at the most.
 pub const MAX_FILE: usize = 64 * 1024;
-/// Bytes of an answer, at the most.
-pub const MAX_ANSWER: usize = MAX_FILE + 8;
+/// Bytes of an answer, without those of a file and with them.
+pub const MIN_ANSWER: usize = 8;
+/// See [`MIN_ANSWER`].
+pub const MAX_ANSWER: usize = MAX_FILE + MIN_ANSWER;
 /// Bytes of a request, at the most.
 pub const MAX_REQUEST: usize = 256;
 /// Bytes of a unix socket's path, at the most: sockaddr_un without the NUL at the end.

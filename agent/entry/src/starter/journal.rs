@@ -131,25 +131,26 @@ impl Journal {
 
     /// Writes an entry, and waits for that for a bounded time.
     pub(crate) fn put(&self, entry: Entry) {
-        let (done, written) = sync_channel(1);
         let handle = entry.handle;
-        let sent = self.calls.try_send(Call::Put(Box::new(entry), done));
-        if sent.is_err() || written.recv_timeout(TIME).is_err() {
+        let written = self.send(entry);
+        if written.is_none_or(|written| written.recv_timeout(TIME).is_err()) {
             eprintln!("podgate-node-entry: program {handle} is not in the journal yet");
         }
     }
 
     /// Writes an entry anew, and does not wait.
     pub(crate) fn update(&self, entry: Entry) {
-        let (done, _) = sync_channel(1);
         let handle = entry.handle;
-        if self
-            .calls
-            .try_send(Call::Put(Box::new(entry), done))
-            .is_err()
-        {
+        if self.send(entry).is_none() {
             eprintln!("podgate-node-entry: the hang-up of program {handle} is not in the journal");
         }
+    }
+
+    /// Has an entry written, and gives what tells that it is.
+    fn send(&self, entry: Entry) -> Option<Receiver<()>> {
+        let (done, written) = sync_channel(1);
+        let sent = self.calls.try_send(Call::Put(Box::new(entry), done));
+        sent.is_ok().then_some(written)
     }
 
     /// Waits for a bounded time until all is written.

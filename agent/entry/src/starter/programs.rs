@@ -56,18 +56,28 @@ pub(crate) struct HangUp {
     pub(crate) masters: Vec<OwnedFd>,
 }
 
+impl State {
+    /// A program that this connection holds.
+    fn held(&mut self, handle: Handle, holder: Connection) -> Option<&mut Program> {
+        let program = self.programs.get_mut(&handle)?;
+        (program.holder == Some(holder)).then_some(program)
+    }
+}
+
 impl Program {
     /// Whether its terminal's other end is not here.
     fn needs_master(&self) -> bool {
-        self.entry.pipes.is_none() && self.entry.hung_up.is_none() && self.master.is_none()
+        self.can_hang_up() && self.master.is_none()
+    }
+
+    /// Whether it has a terminal that has not hung up.
+    fn can_hang_up(&self) -> bool {
+        self.entry.pipes.is_none() && self.entry.hung_up.is_none()
     }
 
     /// Takes what is to be closed so that its terminal hangs up, and keeps in mind what that one's
-    /// foreground is. None if it has no terminal, or that has hung up.
+    /// foreground is.
     fn hang_up(&mut self) -> Option<OwnedFd> {
-        if self.entry.pipes.is_some() || self.entry.hung_up.is_some() {
-            return None;
-        }
         let master = self.master.take();
         let by_terminal = master.as_ref().and_then(|it| tcgetpgrp(it).ok());
         // Nobody has lent a copy to this entry yet, but the terminal may not have hung up either.
@@ -153,19 +163,15 @@ impl Programs {
 
     /// The session of a program that this connection holds.
     pub(crate) fn of(&self, handle: Handle, holder: Connection) -> Option<Session> {
-        let state = self.lock();
-        let program = state.programs.get(&handle);
-        let program = program.filter(|it| it.holder == Some(holder))?;
-        Some(program.entry.session())
+        let mut state = self.lock();
+        Some(state.held(handle, holder)?.entry.session())
     }
 
     /// The same of one that is to be hung up. Its terminal is by then.
     pub(crate) fn hang_up(&self, handle: Handle, holder: Connection) -> Option<Session> {
         let mut state = self.lock();
-        let program = state.programs.get_mut(&handle);
-        let program = program.filter(|it| it.holder == Some(holder))?;
-        let master = program.hang_up();
-        self.update(&program.entry);
+        let program = state.held(handle, holder)?;
+        let master = self.hang_up_terminal(program);
         let session = program.entry.session();
         drop(state);
         drop(master);
@@ -175,20 +181,25 @@ impl Programs {
     /// Keeps a copy of the other end of a program's terminal; false if it needs none.
     pub(crate) fn lend(&self, handle: Handle, holder: Connection, master: OwnedFd) -> bool {
         let mut state = self.lock();
-        let program = state.programs.get_mut(&handle);
-        let program = program.filter(|it| it.holder == Some(holder) && it.needs_master());
-        match program {
+        let program = state.held(handle, holder);
+        match program.filter(|it| it.needs_master()) {
             Some(program) => program.master = Some(master),
             None => return false,
         }
         true
     }
 
-    /// Writes down for the next entry that a terminal has hung up.
-    fn update(&self, entry: &Entry) {
-        if let (Some(journal), Some(_)) = (&self.journal, entry.hung_up) {
-            journal.update(entry.clone());
+    /// Takes what is to be closed so that a program's terminal hangs up, and writes that down for the next
+    /// entry. None if it has no terminal, or that has hung up.
+    fn hang_up_terminal(&self, program: &mut Program) -> Option<OwnedFd> {
+        if !program.can_hang_up() {
+            return None;
         }
+        let master = program.hang_up();
+        if let Some(journal) = &self.journal {
+            journal.update(program.entry.clone());
+        }
+        master
     }
 
     /// Its leader has ended. What it has left may still have to be hung up, but for a terminal's: the
@@ -262,8 +273,7 @@ impl Programs {
         let mut masters = Vec::new();
         let sessions = held.map(|(handle, program)| {
             program.holder = None;
-            masters.extend(program.hang_up());
-            self.update(&program.entry);
+            masters.extend(self.hang_up_terminal(program));
             (*handle, program.entry.session())
         });
         let sessions = sessions.collect();

@@ -6,7 +6,6 @@ mod message;
 mod settings;
 
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -88,26 +87,15 @@ async fn ask(
     {
         match timeout(ANSWER, exchange(maker, *server, &query)).await {
             Ok(Ok(Reply::Addresses(found))) => return Ok(found),
-            Ok(Err(Exchange::Maker(error @ maker::Error::Lost))) => {
-                return Err(Error::Maker(error));
-            }
+            Ok(Err(error @ maker::Error::Lost)) => return Err(Error::Maker(error)),
             Ok(Ok(_) | Err(_)) | Err(_) => {}
         }
     }
     Err(Error::Failed)
 }
 
-/// Why a server gave no answer.
-#[derive(Debug, thiserror::Error)]
-enum Exchange {
-    #[error(transparent)]
-    Maker(#[from] maker::Error),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
 /// Asks one server, by TCP if its answer does not fit a datagram.
-async fn exchange(maker: &Maker, server: SocketAddr, query: &Query) -> Result<Reply, Exchange> {
+async fn exchange(maker: &Maker, server: SocketAddr, query: &Query) -> Result<Reply, maker::Error> {
     let socket = maker.connect(Transport::Udp, server).await?;
     socket.send(query.bytes()).await?;
     let reply = loop {

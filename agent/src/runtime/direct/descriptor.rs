@@ -6,11 +6,8 @@ use std::os::fd::OwnedFd;
 use bytes::Bytes;
 use podgate_proto::limits::MAX_CHUNK;
 use rustix::buffer::spare_capacity;
-use rustix::io::{Errno, ioctl_fionbio};
-use tokio::io::Interest;
+use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
-
-use crate::watched::watch;
 
 /// Bytes that are read at once from a program that says little.
 const MIN_ROOM: usize = 1024;
@@ -36,11 +33,6 @@ impl Default for Room {
     fn default() -> Self {
         Self(MIN_ROOM)
     }
-}
-
-pub(super) fn watched(descriptor: OwnedFd, interest: Interest) -> io::Result<Watched> {
-    ioctl_fionbio(&descriptor, true)?;
-    watch(descriptor, interest)
 }
 
 impl Room {

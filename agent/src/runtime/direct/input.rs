@@ -24,12 +24,11 @@ const LAST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Input {
     /// None once nobody reads there any more, or its end was given. What comes then is dropped.
     to: Option<Arc<Watched>>,
-    terminal: bool,
     /// What did not fit.
     rest: Vec<u8>,
     /// Whether no more comes after the rest.
     ends: bool,
-    /// Of a pipe.
+    /// Of a pipe; a terminal has none.
     growth: Option<Growth>,
 }
 
@@ -45,11 +44,14 @@ impl Input {
     fn new(to: Arc<Watched>, growth: Option<Growth>) -> Self {
         Self {
             to: Some(to),
-            terminal: growth.is_none(),
             rest: Vec::new(),
             ends: false,
             growth,
         }
+    }
+
+    fn is_terminal(&self) -> bool {
+        self.growth.is_none()
     }
 
     fn close(&mut self) {
@@ -79,7 +81,7 @@ impl streams::Input for Input {
                     ready.clear_ready();
                     if written > 0 {
                         pause = FIRST_PAUSE;
-                    } else if self.terminal {
+                    } else if self.is_terminal() {
                         sleep(pause).await;
                         pause = LAST_PAUSE.min(pause * 2);
                     }
@@ -115,7 +117,7 @@ impl streams::Input for Input {
 
     /// A terminal's input has no end: as under sshd, the program there goes on to wait for keys.
     async fn end(&mut self) -> io::Result<()> {
-        if !self.terminal {
+        if !self.is_terminal() {
             self.ends = true;
             if self.rest.is_empty() {
                 self.close();
@@ -135,7 +137,7 @@ impl streams::Input for Input {
     }
 
     async fn resize(&mut self, size: &TerminalSize) -> io::Result<()> {
-        let Some(master) = self.to.as_ref().filter(|_| self.terminal) else {
+        let Some(master) = self.to.as_ref().filter(|_| self.is_terminal()) else {
             return Ok(());
         };
         let length = |length: u32| u16::try_from(length).unwrap_or(u16::MAX);

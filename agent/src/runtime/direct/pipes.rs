@@ -12,11 +12,12 @@ use podgate_proto::limits::MAX_CHUNK;
 use tokio::io::Interest;
 use tokio::time::timeout;
 
-use super::descriptor::{Room, Watched, watched};
+use super::descriptor::{Room, Watched};
 use super::growth::{Growth, PipeShare, QUIET};
 use super::input::Input;
 use super::output::{Ending, Error, lost};
 use crate::streams::{self, Event, Lost, Streams};
+use crate::watched::watch_unblocked;
 
 /// This agent's ends.
 pub(super) struct Pipes {
@@ -50,7 +51,7 @@ pub(super) fn streams(
     remark: Option<&'static str>,
 ) -> io::Result<Streams> {
     let share = &pipes.share;
-    let stdin = watched(pipes.stdin, Interest::WRITABLE)?;
+    let stdin = watch_unblocked(pipes.stdin, Interest::WRITABLE)?;
     let input = Input::pipe(stdin, Growth::new(share));
     let remark = remark.map(|text| Event::Stderr(Bytes::from_static(text.as_bytes())));
     let output = Output {
@@ -85,7 +86,7 @@ struct Source {
 impl Source {
     fn new(from: OwnedFd, share: &Arc<PipeShare>) -> io::Result<Self> {
         Ok(Self {
-            from: Some(watched(from, Interest::READABLE)?),
+            from: Some(watch_unblocked(from, Interest::READABLE)?),
             room: Room::default(),
             growth: Growth::new(share),
         })

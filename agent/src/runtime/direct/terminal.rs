@@ -12,10 +12,11 @@ use podgate_node_entry::status::Status;
 use tokio::io::Interest;
 use tokio::time::sleep;
 
-use super::descriptor::{self, Read, Room, Watched};
+use super::descriptor::{Read, Room, Watched};
 use super::input::Input;
 use super::output::{Ending, Error, lost};
 use crate::streams::{self, Event, Lost, Streams};
+use crate::watched::watch_unblocked;
 
 /// Bytes that are sent after the leader's end, at the most: more than lie in a terminal. What runs on in
 /// the background may write for ever.
@@ -26,7 +27,7 @@ const CLOSED: Duration = Duration::from_secs(1);
 /// A terminal's master, for reading and writing.
 pub(super) fn watched(master: OwnedFd) -> io::Result<Arc<Watched>> {
     let both = Interest::READABLE | Interest::WRITABLE;
-    Ok(Arc::new(descriptor::watched(master, both)?))
+    Ok(Arc::new(watch_unblocked(master, both)?))
 }
 
 /// Both ends of a program on the terminal of this master. The remark comes first.
