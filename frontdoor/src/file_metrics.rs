@@ -67,8 +67,11 @@ pub(crate) struct OpenFiles {
 impl OpenFiles {
     pub(crate) fn set(&mut self, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.gauge.inc_by(count - self.count);
-        self.count = count;
+        // All cores share the gauge, and most pieces of a session open and close nothing.
+        if count != self.count {
+            self.gauge.inc_by(count - self.count);
+            self.count = count;
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! An index object: what a list shows of a recording. It is written with the first chunk, and again at
 //! the end.
 
+use bytes::Bytes;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::cast::Header;
 use crate::chunk::Whole;
+use crate::name::{Id, Indexed};
 
 /// The longest index object.
 pub(crate) const MAX: u64 = 256 * 1024;
@@ -17,6 +20,15 @@ pub struct Entry {
     /// Without it the session still runs, or its frontdoor was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Ending>,
+}
+
+impl Entry {
+    /// The name and the bytes of its object.
+    pub(crate) fn object(&self, id: Id, day: Date) -> Option<(String, Bytes)> {
+        let about = &self.header.podgate;
+        let name = Indexed::new(id, &about.pod, &about.user).object(day, &about.namespace);
+        Some((name, serde_json::to_vec(self).ok()?.into()))
+    }
 }
 
 /// How it ended.

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::chunk;
 use crate::index::{self, Entry};
-use crate::name::{self, Id, Indexed, pod_part, user_hash};
+use crate::name::{self, Id, Indexed, pod_part, short_hash};
 use crate::rebuild::{Rebuilt, rebuild};
 use crate::store::{Error, Store};
 
@@ -124,7 +124,7 @@ impl Library {
     ) -> Result<Vec<Found>, Error> {
         let store = self.store.clone();
         self.run(async move {
-            let user = query.user.as_deref().map(user_hash);
+            let user = query.user.as_deref().map(short_hash);
             let pod = query.pod.as_deref().map(pod_part);
             let limit = query.limit.min(LISTED);
             let mut newest = BTreeSet::new();
@@ -169,11 +169,7 @@ impl Library {
                     let Some(day) = found.name.id.day() else {
                         return Ok(None);
                     };
-                    let name = format!(
-                        "{}/{}",
-                        name::index(day, &found.namespace),
-                        found.name.file()
-                    );
+                    let name = found.name.object(day, &found.namespace);
                     let object = store.get(&name, index::MAX).await?;
                     Ok::<_, Error>(object.and_then(|object| serde_json::from_slice(&object).ok()))
                 }

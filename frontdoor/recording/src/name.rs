@@ -116,7 +116,7 @@ pub(crate) struct Indexed {
 
 impl Indexed {
     pub(crate) fn new(id: Id, pod: &str, user: &str) -> Self {
-        let (pod, user) = (pod_part(pod), user_hash(user));
+        let (pod, user) = (pod_part(pod), short_hash(user));
         Self { id, pod, user }
     }
 
@@ -125,6 +125,11 @@ impl Indexed {
         let (id, pod, user) = (parts.next()?, parts.next()?, parts.next()?);
         let (id, pod, user) = (id.parse().ok()?, pod.to_owned(), user.to_owned());
         Some(Self { id, pod, user })
+    }
+
+    /// The index object.
+    pub(crate) fn object(&self, day: Date, namespace: &str) -> String {
+        format!("{}/{}", index(day, namespace), self.file())
     }
 
     pub(crate) fn file(&self) -> String {
@@ -139,13 +144,12 @@ pub(crate) fn pod_part(pod: &str) -> String {
         return pod.to_owned();
     }
     let begin = pod.get(..pod.floor_char_boundary(POD - USER - 1));
-    let hash = sha256(pod.as_bytes());
-    let (begin, hash) = (begin.unwrap_or_default(), hash.get(..USER));
-    format!("{begin}.{}", hash.unwrap_or_default())
+    format!("{}.{}", begin.unwrap_or_default(), short_hash(pod))
 }
 
-pub(crate) fn user_hash(user: &str) -> String {
-    let mut hash = sha256(user.as_bytes());
+/// Of a name, so that it is not told or fits.
+pub(crate) fn short_hash(name: &str) -> String {
+    let mut hash = sha256(name.as_bytes());
     hash.truncate(USER);
     hash
 }

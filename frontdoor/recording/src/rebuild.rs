@@ -36,13 +36,10 @@ pub(crate) async fn rebuild(store: &Store, day: Date, namespace: &str) -> Result
         let Some(entry) = entry(store, day, namespace, &id, chunks).await? else {
             return Ok::<_, Error>(false);
         };
-        let about = &entry.header.podgate;
-        let file = Indexed::new(id, &about.pod, &about.user).file();
-        let name = format!("{}/{file}", name::index(day, namespace));
-        let Ok(bytes) = serde_json::to_vec(&entry) else {
+        let Some((name, bytes)) = entry.object(id, day) else {
             return Ok(false);
         };
-        store.create(&name, bytes.into()).await?;
+        store.create(&name, bytes).await?;
         Ok(true)
     });
     let mut work = stream::iter(work).buffer_unordered(AT_ONCE);

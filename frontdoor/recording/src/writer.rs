@@ -14,7 +14,7 @@ use crate::cast::{Encoder, Event, Header};
 use crate::chunk::{Chain, FULL, Whole};
 use crate::digest::Running;
 use crate::index::{Ending, Entry};
-use crate::name::{self, Id, Indexed};
+use crate::name::{self, Id};
 use crate::object::Object;
 use crate::shared::Shared;
 use crate::spool::Share;
@@ -239,12 +239,10 @@ impl Writer {
     }
 
     fn index(&mut self, end: Option<Ending>) {
-        let about = &self.header.podgate;
-        let file = Indexed::new(self.id.clone(), &about.pod, &about.user).file();
-        let name = format!("{}/{file}", name::index(self.day, &about.namespace));
         let header = self.header.clone();
-        if let Ok(bytes) = serde_json::to_vec(&Entry { header, end }) {
-            self.wait(name, bytes.into());
+        let object = Entry { header, end }.object(self.id.clone(), self.day);
+        if let Some((name, bytes)) = object {
+            self.wait(name, bytes);
         }
     }
 

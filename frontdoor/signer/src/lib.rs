@@ -2,6 +2,7 @@
 //! reaches it.
 
 mod ca;
+mod clock;
 mod config;
 mod connections;
 mod desk;

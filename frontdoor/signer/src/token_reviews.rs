@@ -2,13 +2,12 @@
 //! bounded. Only tokens for an audience of Podgate's own are accepted: one for the API server would be
 //! worth more to a thief than a certificate.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::api::{Api, PostParams};
 use podgate_identity::kubernetes::{ANSWER_TIMEOUT, Client, Unanswered, within};
 use tokio::sync::Semaphore;
 
+use crate::clock::now;
 use crate::token_claims::{self, Claims};
 
 /// Bytes of a token, at most. A ServiceAccount's has about 1 KiB.
@@ -53,8 +52,7 @@ pub(crate) fn check(token: &str, audience: &str) -> Result<(), Error> {
     if !claims.aud.is_only(audience) {
         return Err(Error::Audience(audience.to_owned()));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.map_or(0, |since| since.as_secs());
+    let now = now();
     // The API server's clock may be behind.
     if claims
         .expires()

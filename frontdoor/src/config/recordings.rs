@@ -90,7 +90,7 @@ fn default_folder() -> u64 {
 const LEAST_FOLDER: u64 = 16 * 1024 * 1024;
 
 /// Room for a chunk that is full, and for the next.
-const LEAST_SPOOL: u32 = 2 * 1024 * 1024;
+const LEAST_SPOOL: u64 = 2 * 1024 * 1024;
 
 fn default_strict() -> u32 {
     60
@@ -107,20 +107,19 @@ impl File {
             let reason = "must begin with file:/// or s3://";
             return Err(Invalid::new("recordings.store", reason));
         }
-        for (key, bytes) in [
-            ("recordings.spoolBytes", self.spool_bytes),
+        let (all, each) = (self.spool_bytes, self.spool_bytes_per_session);
+        for (key, bytes, least) in [
+            ("recordings.spoolBytes", all.into(), LEAST_SPOOL),
+            ("recordings.spoolBytesPerSession", each.into(), LEAST_SPOOL),
             (
-                "recordings.spoolBytesPerSession",
-                self.spool_bytes_per_session,
+                "recordings.spoolFolderBytes",
+                self.spool_folder_bytes,
+                LEAST_FOLDER,
             ),
         ] {
-            if bytes < LEAST_SPOOL {
-                return Err(Invalid::new(key, format!("must be at least {LEAST_SPOOL}")));
+            if bytes < least {
+                return Err(Invalid::new(key, format!("must be at least {least}")));
             }
-        }
-        if self.spool_folder_bytes < LEAST_FOLDER {
-            let reason = format!("must be at least {LEAST_FOLDER}");
-            return Err(Invalid::new("recordings.spoolFolderBytes", reason));
         }
         if self.strict_seconds == 0 {
             return Err(Invalid::new(

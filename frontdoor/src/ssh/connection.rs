@@ -95,12 +95,8 @@ async fn outer(accepted: Accepted, context: &Arc<Context>) -> io::Result<()> {
         let _ = socket.shutdown(std::net::Shutdown::Both);
     };
     let same = Arc::clone(&socket);
-    let stream = QuickAck {
-        stream,
-        logged_in: client.logged_in.clone(),
-        acknowledge: move || socket::acknowledge(&*same),
-        done: false,
-    };
+    let acknowledge = move || socket::acknowledge(&*same);
+    let stream = QuickAck::new(stream, client.logged_in.clone(), acknowledge);
     converse(stream, &client, &grace, slot, cut).await;
     Ok(())
 }

@@ -108,7 +108,7 @@ impl Task {
         let address = self.endpoint.to_string();
         let from = (self.client.peer, self.client.via, self.login_name.as_str());
         let audit = &context.audit;
-        let action = self.action();
+        let action = Action::Dial(self.endpoint.dial(&context.forwards));
         let what = (&action, address.as_str());
         let record = audit::Session::forward(audit, id, &self.identity, from, what);
         let slot = match self.admit() {
@@ -117,7 +117,7 @@ impl Task {
         };
         context.metrics.forwards_active.inc();
         let end = tokio::select! {
-            end = self.carry(id, channel, reply, &record) => end,
+            end = self.carry(id, (channel, reply), action, &record) => end,
             end = self.cut_short() => end,
         };
         context.metrics.forwards_active.dec();
@@ -175,11 +175,11 @@ impl Task {
     async fn carry(
         &self,
         id: &str,
-        channel: Channel<Msg>,
-        reply: ChannelOpenHandle,
+        (channel, reply): (Channel<Msg>, ChannelOpenHandle),
+        action: Action,
         record: &audit::Session<'_>,
     ) -> End {
-        let opened = match self.open(id, record).await {
+        let opened = match self.open(id, action, record).await {
             Ok(opened) => opened,
             Err(refused) => return self.not_open(refused, record, reply).await,
         };
@@ -228,12 +228,13 @@ impl Task {
         End::Failed(line)
     }
 
-    fn action(&self) -> Action {
-        Action::Dial(self.endpoint.dial(&self.client.context.forwards))
-    }
-
     /// Takes all steps up to the agent.
-    async fn open(&self, id: &str, record: &audit::Session<'_>) -> Result<open::Opened, Refused> {
+    async fn open(
+        &self,
+        id: &str,
+        action: Action,
+        record: &audit::Session<'_>,
+    ) -> Result<open::Opened, Refused> {
         let context = &self.client.context;
         let target = Target::parse(&self.login_name, &context.sessions.default_namespace);
         let target = target.map_err(|error| Refused::by(RefusedBy::Route, error))?;
@@ -242,7 +243,6 @@ impl Task {
             connection: &self.client.id,
         };
         let inner = self.inner.as_deref();
-        let action = self.action();
         let opened = open::open(context, &self.identity, &target, ids, action, inner, record);
         opened.await.map_err(|error| {
             if let Some(limit) = error.limit() {

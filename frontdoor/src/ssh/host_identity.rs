@@ -121,14 +121,12 @@ impl HostIdentity {
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_secs());
-        let (valid, expired) = match &certified {
-            Some(certified) => (now < certified.until, now >= certified.until),
-            None => (false, false),
-        };
-        if self.told.swap(expired, Ordering::Relaxed) != expired && expired {
+        let is_over = |certified: &Arc<Certified>| now >= certified.until;
+        let expired = certified.as_ref().is_some_and(is_over);
+        if !self.told.swap(expired, Ordering::Relaxed) && expired {
             tracing::error!("a host certificate has expired; clients see the host keys alone");
         }
-        match certified.filter(|_| valid) {
+        match certified.filter(|_| !expired) {
             Some(certified) => Arc::clone(&certified.settings),
             None => Arc::clone(&self.bare),
         }

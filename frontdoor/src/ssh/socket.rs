@@ -41,11 +41,22 @@ const FIRST: usize = 16;
 /// packets of the key exchange do, and each packet of a client that writes it in pieces (node's ssh2). The kernel returns
 /// to delaying by itself (tcp(7), TCP_QUICKACK), so this is asked for each time.
 pub(super) struct QuickAck<S, F> {
-    pub(super) stream: S,
-    pub(super) logged_in: CancellationToken,
-    pub(super) acknowledge: F,
+    stream: S,
+    logged_in: CancellationToken,
+    acknowledge: F,
     /// Whether nothing has come since it was called.
-    pub(super) done: bool,
+    done: bool,
+}
+
+impl<S, F> QuickAck<S, F> {
+    pub(super) fn new(stream: S, logged_in: CancellationToken, acknowledge: F) -> Self {
+        Self {
+            stream,
+            logged_in,
+            acknowledge,
+            done: false,
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin, F: Fn() + Unpin> AsyncRead for QuickAck<S, F> {
@@ -117,12 +128,7 @@ mod tests {
         let acknowledge = || {
             count.fetch_add(1, Ordering::Relaxed);
         };
-        let mut stream = QuickAck {
-            stream: ours,
-            logged_in: logged_in.clone(),
-            acknowledge,
-            done: false,
-        };
+        let mut stream = QuickAck::new(ours, logged_in.clone(), acknowledge);
         client.write_all(b"four more").await.unwrap();
         for (bytes, expect) in [(4, 1), (4, 2), (1, 3)] {
             stream.read_exact(&mut vec![0; bytes]).await.unwrap();
@@ -157,12 +163,7 @@ mod tests {
         let acknowledge = || {
             count.fetch_add(1, Ordering::Relaxed);
         };
-        let mut stream = QuickAck {
-            stream: ours,
-            logged_in: CancellationToken::new(),
-            acknowledge,
-            done: false,
-        };
+        let mut stream = QuickAck::new(ours, CancellationToken::new(), acknowledge);
         drop(client);
         assert_eq!(stream.read(&mut [0; 4]).await.unwrap(), 0);
         assert_eq!(count.load(Ordering::Relaxed), 0);

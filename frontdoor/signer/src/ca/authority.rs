@@ -1,6 +1,6 @@
 //! One CA: its certificate and key. It issues certificates of one name each, for keys that others hold.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
@@ -9,6 +9,8 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::clock::now;
 use rustls::sign::CertifiedKey;
 
 /// How long a CA made here lasts.
@@ -191,12 +193,6 @@ fn serial() -> Result<[u8; 16], Error> {
         *first = (*first & 0x7f) | 0x40;
     }
     Ok(bytes)
-}
-
-/// Seconds since the Unix epoch.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
-use super::authority::now;
 use super::plan::{Times, Trusted, plan};
+use crate::clock::now;
 
 /// The key that parts read.
 const KEY: &str = "ca.crt";

@@ -10,7 +10,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use podgate_identity::kubernetes::{self, ObjectError, Reference};
 
-use super::authority::{self, Authority, Made, now};
+use super::authority::{self, Authority, Made};
+use crate::clock::now;
 use crate::config::{Files, Source};
 
 /// Keys of the Secret: certificate and key of the CA that issues, and of the next.

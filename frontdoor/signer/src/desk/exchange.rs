@@ -4,7 +4,7 @@
 use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use podgate_identity::Source;
 use ssh_key::HashAlg;
@@ -15,6 +15,7 @@ use super::issue::{self, Terms};
 use super::kubernetes::{self, Kubernetes};
 use super::oidc::{self, Issuer};
 use super::rates::{Rates, Spent};
+use crate::clock::now;
 use crate::metrics::Metrics;
 use crate::ssh_ca::Authority;
 use crate::token_claims::{self, Claims};
@@ -112,8 +113,7 @@ impl Exchange {
         // The key comes first: if it cannot be signed, nobody need be asked about the token.
         let key = issue::public_key(body)?;
         let authority = self.authority.current().await.ok_or(Refusal::NoCa)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |since| since.as_secs());
+        let now = now();
         let issuer = self.issuer(claims);
         // A token whose own claims say that it is not for the desk uses up nobody's rate.
         let expires = match issuer {

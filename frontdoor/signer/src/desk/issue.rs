@@ -3,18 +3,14 @@
 
 use podgate_identity::desk_claims::{self, DeskClaims, GROUP_PRINCIPAL, USER_PRINCIPAL};
 use podgate_identity::{Identity, strength};
-use ssh_key::certificate::{Builder, CertType};
+use ssh_key::certificate::CertType;
 use ssh_key::{Certificate, PrivateKey, PublicKey};
 
-/// Principals of a certificate, at the most: ssh reads no more (SSHKEY_CERT_MAX_PRINCIPALS of OpenSSH).
-const MAX_PRINCIPALS: usize = 256;
+use crate::ssh_ca::{MAX_PRINCIPALS, begin};
 
 /// Bytes of a certificate, at most. A much larger one does not fit into the packet in which a client
 /// shows it.
 const MAX_BYTES: usize = 24 * 1024;
-
-/// Seconds that a certificate is valid before it is made, because clocks differ.
-const BEFORE: u64 = 60;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -95,16 +91,8 @@ pub(super) fn certificate(
     if identity.groups.len() >= MAX_PRINCIPALS {
         return Err(Error::Groups(identity.groups.len()));
     }
-    let from = now.saturating_sub(BEFORE);
-    let mut nonce = [0; Builder::RECOMMENDED_NONCE_SIZE];
-    getrandom::fill(&mut nonce)?;
-    let mut serial = [0; 8];
-    getrandom::fill(&mut serial)?;
-    let mut builder = Builder::new(nonce, key, from, until)?;
+    let mut builder = begin::<Error>(key, (CertType::User, &identity.user), (now, until))?;
     builder
-        .serial(u64::from_be_bytes(serial))?
-        .cert_type(CertType::User)?
-        .key_id(&identity.user)?
         .valid_principal(format!("{USER_PRINCIPAL}{}", identity.user))?
         .comment(identity.user.as_str())?
         .extension(desk_claims::EXTENSION, DeskClaims::of(identity).to_string())?;

@@ -5,10 +5,7 @@ use std::time::Duration;
 use podgate_process::config::Invalid;
 use serde::Deserialize;
 
-use crate::ssh_ca;
-
-/// Names of a certificate, at the most (SSHKEY_CERT_MAX_PRINCIPALS of OpenSSH).
-const MAX_NAMES: usize = 256;
+use crate::ssh_ca::{self, MAX_PRINCIPALS};
 
 /// A checked section. Each field is explained in `signer.example.yaml`.
 #[derive(Clone, Debug)]
@@ -36,8 +33,8 @@ impl File {
     /// another host certificate only when it renews that one.
     pub(crate) fn check(self, enrolment: Duration) -> Result<Config, Invalid> {
         let wrong = |reason: String| Err(Invalid::new("hosts.names", reason));
-        if self.names.is_empty() || self.names.len() > MAX_NAMES {
-            return wrong(format!("needs 1 to {MAX_NAMES} names"));
+        if self.names.is_empty() || self.names.len() > MAX_PRINCIPALS {
+            return wrong(format!("needs 1 to {MAX_PRINCIPALS} names"));
         }
         if let Some(name) = self.names.iter().find(|name| !is_name(name)) {
             return wrong(format!("{name:?} is not a host name or an address"));

@@ -1,14 +1,13 @@
 //! Makes an OpenSSH host certificate (PROTOCOL.certkeys) for a frontdoor's host key.
 
 use podgate_identity::strength;
-use ssh_key::certificate::{Builder, CertType};
-use ssh_key::{Algorithm, Certificate, PrivateKey, PublicKey};
+use ssh_key::certificate::CertType;
+use ssh_key::{Certificate, PrivateKey, PublicKey};
+
+use crate::ssh_ca::{begin, is_supported};
 
 /// The key id, which sshd and ssh show in their logs.
 const KEY_ID: &str = "podgate";
-
-/// Seconds that a certificate is valid before it is made, because clocks differ.
-const BEFORE: u64 = 60;
 
 /// Why a host key gets no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -25,34 +24,22 @@ pub(super) enum Error {
     Random(#[from] getrandom::Error),
 }
 
-/// Signs a certificate for a public key in the format of RFC 4253 §6.6. `now` and `until` are in seconds
-/// since 1970.
+/// Signs a certificate for a public key in the format of RFC 4253 §6.6. `times` are now and the end, in
+/// seconds since 1970.
 pub(super) fn certificate(
     authority: &PrivateKey,
     key: &[u8],
     names: &[String],
-    (now, until): (u64, u64),
+    times: (u64, u64),
 ) -> Result<Certificate, Error> {
     let key = PublicKey::from_bytes(key).map_err(Error::Key)?;
-    if !matches!(
-        key.algorithm(),
-        Algorithm::Ed25519 | Algorithm::Ecdsa { .. }
-    ) {
+    if !is_supported(&key.algorithm()) {
         return Err(Error::Kind);
     }
     if let Some(reason) = strength::weakness(key.key_data()) {
         return Err(Error::Weak(reason));
     }
-    let mut nonce = [0; Builder::RECOMMENDED_NONCE_SIZE];
-    getrandom::fill(&mut nonce)?;
-    let mut serial = [0; 8];
-    getrandom::fill(&mut serial)?;
-    let from = now.saturating_sub(BEFORE);
-    let mut builder = Builder::new(nonce, &key, from, until)?;
-    builder
-        .serial(u64::from_be_bytes(serial))?
-        .cert_type(CertType::Host)?
-        .key_id(KEY_ID)?;
+    let mut builder = begin::<Error>(&key, (CertType::Host, KEY_ID), times)?;
     for name in names {
         builder.valid_principal(name.as_str())?;
     }

@@ -1,7 +1,6 @@
 //! The CA of hosts, and what it certifies.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kube::Client;
@@ -11,6 +10,7 @@ use ssh_key::Certificate;
 
 use super::config::Config;
 use super::issue;
+use crate::clock::now;
 use crate::metrics::Metrics;
 use crate::ssh_ca::{self, Authority, Kind};
 
@@ -49,8 +49,7 @@ impl Hosts {
             self.metrics.host_certificate("not_ready");
         }
         let (authority, names) = (authority?, &self.config.names);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |since| since.as_secs());
+        let now = now();
         let times = (now, now.saturating_add(self.config.lifetime.as_secs()));
         let certify = |key: &Bytes| {
             let made = issue::certificate(&authority, key, names, times);

@@ -12,8 +12,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use podgate_identity::kubernetes::{self, ObjectError, Reference};
 use podgate_process::reload::Reloaded;
 use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey, KeypairData};
-use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
+use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
+use super::certificate::is_supported;
 use super::config::Ca;
 use super::trusted;
 
@@ -231,8 +232,8 @@ fn parse(text: &[u8], origin: &str) -> Result<PrivateKey, Error> {
     if key.is_encrypted() {
         return Err(wrong("it has a passphrase".to_owned()));
     }
-    match key.algorithm() {
-        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => Ok(key),
-        _ => Err(wrong("it is neither ed25519 nor ecdsa".to_owned())),
+    match is_supported(&key.algorithm()) {
+        true => Ok(key),
+        false => Err(wrong("it is neither ed25519 nor ecdsa".to_owned())),
     }
 }

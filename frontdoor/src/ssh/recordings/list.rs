@@ -1,13 +1,11 @@
 //! `recordings`: the newest that fit, of the namespaces that the user may list.
 
-use jiff::{SignedDuration, Timestamp};
 use podgate_recording::{Entry, Library, Query};
-use tokio::time::timeout;
 
 use super::arguments::List;
 use super::asked::Asked;
 use super::error::Error;
-use super::find::FOUND;
+use super::find::{ago, in_time, may};
 use super::reply::Reply;
 use crate::authz::OfRecordings;
 
@@ -19,7 +17,7 @@ pub(super) async fn list(
 ) -> Result<u32, Error> {
     let json = what.json;
     let find = find(what, asked, library);
-    let entries = timeout(FOUND, find).await.map_err(|_| Error::Late)??;
+    let entries = in_time(find).await?;
     for entry in entries {
         if json {
             let line = serde_json::to_string(&entry).unwrap_or_default();
@@ -32,22 +30,11 @@ pub(super) async fn list(
 }
 
 async fn find(what: List, asked: &Asked<'_>, library: &Library) -> Result<Vec<Entry>, Error> {
-    let age = SignedDuration::from_secs(what.since_seconds);
-    let since = Timestamp::now()
-        .checked_sub(age)
-        .unwrap_or(Timestamp::UNIX_EPOCH);
+    let since = ago(what.since_seconds);
     let days = Library::days(since);
-    let mut namespaces: Vec<_> = library
-        .namespaces(days.clone())
-        .await?
-        .into_iter()
-        .collect();
-    if let Some(one) = &what.namespace {
-        namespaces.retain(|namespace| namespace == one);
-    }
-    let authorizer = &asked.client.context.authorizer;
-    let may = authorizer.recorded(asked.identity, OfRecordings::List, namespaces);
-    let may = may.await?;
+    let namespaces = library.namespaces(days.clone()).await?;
+    let only = what.namespace.as_deref();
+    let may = may(asked, OfRecordings::List, namespaces, only).await?;
     let query = Query {
         user: what.user,
         pod: what.pod,
