@@ -4,8 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Result;
-use podgate_tests::fixtures::gateway::Part;
-use podgate_tests::instruments::bench::verdict;
+use podgate_tests::instruments::bench::{median, verdict};
 
 use crate::sizes::Sizes;
 use crate::stage::{Stage, Via};
@@ -33,7 +32,7 @@ pub(crate) async fn print(stage: &Stage, sizes: &Sizes) -> Result<()> {
         let each = (*after - *before).as_secs_f64() / moved;
         println!("| CPU of the {name} for 1 GiB | {each:.2} s | | | | |");
     }
-    let grown = after.peak.saturating_sub(before.peak) >> 10;
+    let grown = after.peak.saturating_sub(before.peak) >> 20;
     println!("| memory of frontdoor and agent, grown by | {grown} MiB | | | at most 16 MiB | |");
     for command in ["get -r", "put -r"] {
         let what = format!("sftp {command}, {} files of 1 KiB", sizes.small);
@@ -104,15 +103,13 @@ async fn row(
         let mut vias = [(0, Via::Podgate), (1, Via::Sshd)];
         vias.rotate_left(round % 2);
         for (index, via) in vias {
-            all[index].push(one(via).await?);
+            all[index].push(one(via).await?.as_secs_f64());
         }
     }
-    let [podgate, sshd] = all.map(|mut all| {
-        all.sort();
-        all[all.len() / 2]
-    });
-    let ratio = podgate.as_secs_f64() / sshd.as_secs_f64();
+    let [podgate, sshd] = all.map(|all| median(&all));
+    let ratio = podgate / sshd;
     let verdict = verdict(ratio <= target);
+    let [podgate, sshd] = [podgate, sshd].map(Duration::from_secs_f64);
     println!(
         "| {what} | {podgate:.2?} | {sshd:.2?} | {ratio:.2} | at most {target:.2} | {verdict} |"
     );
@@ -122,7 +119,7 @@ async fn row(
 /// What frontdoor and agent have used so far.
 struct Usage {
     cpu: [(&'static str, Duration); 2],
-    /// KiB that both have had at most.
+    /// Bytes that both have had at most.
     peak: u64,
 }
 
@@ -130,17 +127,6 @@ fn usage(stage: &Stage) -> Result<Usage> {
     let (frontdoor, agent) = (&stage.stand.frontdoor, &stage.stand.agent);
     Ok(Usage {
         cpu: [("frontdoor", frontdoor.cpu()?), ("agent", agent.cpu()?)],
-        peak: peak(frontdoor) + peak(agent),
+        peak: frontdoor.peak()? + agent.peak()?,
     })
-}
-
-/// KiB.
-fn peak(part: &Part) -> u64 {
-    let status = part
-        .pid()
-        .map(|pid| fs::read_to_string(format!("/proc/{pid}/status")));
-    let status = status.and_then(Result::ok).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }

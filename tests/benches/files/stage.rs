@@ -5,11 +5,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use podgate_tests::fixtures::entry::Entry;
 use podgate_tests::fixtures::images::Image;
-use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Runs, Stand};
 use podgate_tests::instruments::sshd::Sshd;
-use podgate_tests::real::containerd::{ContainerSpec, Containerd, PodSpec, RunningPod};
+use podgate_tests::real::containerd::{ContainerSpec, PodSpec, RunningPod};
 use podgate_tests::real::cri::Mount;
 use podgate_tests::real::ssh::Client;
 use tempfile::TempDir;
@@ -43,7 +42,6 @@ struct Way {
 pub(crate) struct Stage {
     _pod: RunningPod,
     pub(crate) stand: Stand,
-    _entry: Entry,
     _sshd: Sshd,
     podgate: Way,
     sshd: Way,
@@ -57,19 +55,12 @@ impl Stage {
     pub(crate) async fn new(sizes: &Sizes) -> Result<Self> {
         let (folder, local) = (tempfile::tempdir()?, tempfile::tempdir()?);
         fill(folder.path(), local.path(), sizes)?;
-        let containerd = Containerd::shared().await?;
-        let entry = Entry::start(&containerd, &[]).await?;
         let changes = Changes {
             level: Some("info,russh=error"),
-            agent: format!("nodeEntry: '{}'\n", entry.socket().display()),
+            runs: Runs::Auto,
             ..Changes::default()
         };
         let stand = Stand::containerd(changes).await?;
-        let connected = ["podgate_agent_entry_connected 1"];
-        stand
-            .agent
-            .counts(Duration::from_secs(30), &connected)
-            .await?;
         let mut main = ContainerSpec::new("main", Image::Static);
         main.mounts.push(Mount {
             container_path: THERE.to_owned(),
@@ -84,20 +75,19 @@ impl Stage {
         let (_, port, _, _) = stand.client.parts();
         let podgate = Way {
             near: stand.client.clone(),
-            far: Client::new(stand.dir(), delay::relay(port).await?),
+            far: Client::new(stand.dir(), delay::relay(port).await?).to_any_host(),
             user: "demo".to_owned(),
             folder: THERE.into(),
         };
         let sshd_way = Way {
-            near: Client::new(stand.dir(), sshd.port),
-            far: Client::new(stand.dir(), delay::relay(sshd.port).await?),
+            near: Client::new(stand.dir(), sshd.port).to_any_host(),
+            far: Client::new(stand.dir(), delay::relay(sshd.port).await?).to_any_host(),
             user: sshd.user.clone(),
             folder: folder.path().to_owned(),
         };
         Ok(Self {
             _pod: pod,
             stand,
-            _entry: entry,
             _sshd: sshd,
             podgate,
             sshd: sshd_way,
@@ -164,11 +154,7 @@ impl Stage {
         let way = self.way(via);
         let client = if is_far { &way.far } else { &way.near };
         let mut command = client.tool(program);
-        // The relay has a port of its own, and both sides are to have the same cipher.
-        command.args([
-            "-oStrictHostKeyChecking=no",
-            "-oUserKnownHostsFile=/dev/null",
-        ]);
+        // Both sides are to have the same cipher.
         command
             .args(["-oCiphers=aes128-gcm@openssh.com"])
             .args(words);

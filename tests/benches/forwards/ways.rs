@@ -6,13 +6,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use podgate_tests::fixtures::entry::Entry;
-use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Runs, Stand};
 use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::instruments::sshd::Sshd;
-use podgate_tests::real::containerd::{Containerd, PodSpec, RunningPod};
+use podgate_tests::real::containerd::{PodSpec, RunningPod};
+use podgate_tests::real::ssh::Client;
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -34,11 +34,11 @@ struct Place {
 }
 
 impl Place {
-    async fn start(agent: String) -> Result<Self> {
+    async fn start(runs: Runs) -> Result<Self> {
         let changes = Changes {
             level: Some("info,russh=error"),
             frontdoor: "forwards: {hostNetwork: true}\n".to_owned(),
-            agent,
+            runs,
             ..Changes::default()
         };
         let stand = Stand::containerd(changes).await?;
@@ -51,7 +51,6 @@ pub(crate) struct Ways {
     worker: Place,
     kubelet: Place,
     sshd: Sshd,
-    _entry: Entry,
 }
 
 /// An `ssh` that forwards from a port of this machine; it ends on drop.
@@ -62,21 +61,13 @@ pub(crate) struct Forward {
 
 impl Ways {
     pub(crate) async fn start() -> Result<Self> {
-        let containerd = Containerd::shared().await?;
-        let entry = Entry::start(&containerd, &[]).await?;
-        let agent = format!("nodeEntry: '{}'\n", entry.socket().display());
-        let (worker, kubelet) = (
-            Place::start(agent).await?,
-            Place::start(String::new()).await?,
-        );
-        let connected = ["podgate_agent_entry_connected 1"];
-        worker.stand.agent.counts(SOON, &connected).await?;
+        let worker = Place::start(Runs::Auto).await?;
+        let kubelet = Place::start(Runs::Kubelet).await?;
         let sshd = Sshd::start(worker.stand.dir()).await?;
         Ok(Self {
             worker,
             kubelet,
             sshd: sshd.context("sshd is not installed")?,
-            _entry: entry,
         })
     }
 
@@ -91,27 +82,15 @@ impl Ways {
         let mut ssh = match way {
             Way::Worker => self.worker.stand.client.ssh(&options, "demo"),
             Way::Kubelet => self.kubelet.stand.client.ssh(&options, "demo"),
-            Way::Sshd => self.to_sshd(&options),
+            Way::Sshd => {
+                let client = Client::new(self.worker.stand.dir(), self.sshd.port);
+                client.to_any_host().ssh(&options, &self.sshd.user)
+            }
         };
         let ssh = ssh.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let up = || async { TcpStream::connect(("127.0.0.1", port)).await.ok() };
         eventually("ssh", SOON, up).await?;
         Ok(Forward { port, _ssh: ssh })
-    }
-
-    fn to_sshd(&self, options: &[&str]) -> Command {
-        let dir = self.worker.stand.dir();
-        let mut ssh = Command::new("ssh");
-        ssh.args(options)
-            .args(["-F", "none", "-oStrictHostKeyChecking=no"])
-            .arg("-oUserKnownHostsFile=/dev/null")
-            .arg("-i")
-            .arg(dir.join("id"))
-            .arg(format!("-p{}", self.sshd.port))
-            .arg(format!("{}@127.0.0.1", self.sshd.user))
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        ssh
     }
 
     /// Bytes that frontdoor and agent have in memory.

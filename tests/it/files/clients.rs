@@ -43,10 +43,15 @@ struct Round {
 
 impl Round {
     async fn new(lacks: Lacks) -> Self {
+        Self::with(|dir| tree(dir, lacks)).await
+    }
+
+    /// With a tree of another kind.
+    async fn with(fill: impl FnOnce(&Path)) -> Self {
         let node = Node::start(Changes::default()).await;
         let pod = node.stand.run_pod(PodSpec::distroless(POD)).await;
         let local = Local::new();
-        tree(&local.path("tree"), lacks);
+        fill(&local.path("tree"));
         Self {
             _pod: pod.unwrap(),
             node,

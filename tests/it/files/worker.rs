@@ -3,34 +3,23 @@
 
 use std::path::Path;
 
-use podgate_tests::fixtures::entry::Entry;
-use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Runs, Stand};
 use podgate_tests::instruments::eventually::eventually;
-use podgate_tests::real::containerd::{Containerd, PodSpec, RunningPod};
+use podgate_tests::real::containerd::{PodSpec, RunningPod};
 
 use super::*;
 
 /// A stand whose agent has a node entry.
 pub(super) struct Node {
     pub(super) stand: Stand,
-    _entry: Entry,
 }
 
 impl Node {
     pub(super) async fn start(changes: Changes) -> Self {
-        let containerd = Containerd::shared().await.unwrap();
-        let entry = Entry::start(&containerd, &[]).await.unwrap();
-        let socket = format!("nodeEntry: '{}'\n", entry.socket().display());
-        let changes = Changes {
-            agent: socket + &changes.agent,
-            ..changes
-        };
-        let stand = Stand::containerd(changes).await.unwrap();
-        let connected = ["podgate_agent_entry_connected 1"];
-        stand.agent.counts(SOON, &connected).await.unwrap();
+        let runs = Runs::Auto;
+        let stand = Stand::containerd(Changes { runs, ..changes }).await;
         Self {
-            stand,
-            _entry: entry,
+            stand: stand.unwrap(),
         }
     }
 

@@ -8,8 +8,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use podgate_tests::fixtures::entry::Entry;
-use podgate_tests::real::containerd::{Bridge, Containerd, PodSpec, RunningPod};
+use podgate_tests::fixtures::stand::Runs;
+use podgate_tests::real::containerd::{Bridge, PodSpec, RunningPod};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, UnixListener, UnixStream};
 use tokio::task::JoinHandle;
@@ -21,21 +21,16 @@ struct Node {
     stand: Stand,
     bridge: Bridge,
     pod: RunningPod,
-    _entry: Entry,
 }
 
 impl Node {
     async fn start(spec: PodSpec, frontdoor: &str) -> Self {
-        let containerd = Containerd::shared().await.unwrap();
-        let entry = Entry::start(&containerd, &[]).await.unwrap();
         let changes = Changes {
-            agent: format!("nodeEntry: '{}'\n", entry.socket().display()),
+            runs: Runs::Auto,
             frontdoor: frontdoor.to_owned(),
             ..Changes::default()
         };
         let stand = Stand::containerd(changes).await.unwrap();
-        let connected = ["podgate_agent_entry_connected 1"];
-        stand.agent.counts(SOON, &connected).await.unwrap();
         let bridge = Bridge::new().unwrap();
         let joined = Some(bridge.place(2));
         let spec = PodSpec {
@@ -43,12 +38,7 @@ impl Node {
             ..spec.own_network()
         };
         let pod = stand.run_pod(spec).await.unwrap();
-        Self {
-            stand,
-            bridge,
-            pod,
-            _entry: entry,
-        }
+        Self { stand, bridge, pod }
     }
 
     /// A file of the container, as this machine sees it.

@@ -24,6 +24,7 @@ pub struct Client {
     port: u16,
     /// Words before every program.
     enter: Vec<String>,
+    any_host: bool,
 }
 
 /// A connection that several `ssh` share; it ends on drop.
@@ -65,7 +66,15 @@ impl Client {
             host: "127.0.0.1".to_owned(),
             port,
             enter: Vec::new(),
+            any_host: false,
         }
+    }
+
+    /// The same to a host whose key its `known_hosts` does not have, as a bench's sshd.
+    #[must_use]
+    pub fn to_any_host(mut self) -> Self {
+        self.any_host = true;
+        self
     }
 
     /// The same to a frontdoor at another address.
@@ -93,16 +102,20 @@ impl Client {
     /// Options that every program of OpenSSH takes.
     pub fn options(&self) -> Vec<String> {
         let dir = self.dir.display();
+        let (known, check) = match self.any_host {
+            true => ("/dev/null".to_owned(), "no"),
+            false => (format!("{dir}/known_hosts"), "yes"),
+        };
         [
             "-F".to_owned(),
             "none".to_owned(),
             format!("-oPort={}", self.port),
             format!("-oIdentityFile={dir}/id"),
-            format!("-oUserKnownHostsFile={dir}/known_hosts"),
+            format!("-oUserKnownHostsFile={known}"),
             "-oGlobalKnownHostsFile=none".to_owned(),
             "-oIdentitiesOnly=yes".to_owned(),
             "-oIdentityAgent=none".to_owned(),
-            "-oStrictHostKeyChecking=yes".to_owned(),
+            format!("-oStrictHostKeyChecking={check}"),
             "-oBatchMode=yes".to_owned(),
             "-oLogLevel=ERROR".to_owned(),
         ]

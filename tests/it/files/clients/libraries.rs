@@ -4,7 +4,10 @@ use super::*;
 
 /// Sends the tree there and back by a script, and checks it.
 async fn by(interpreter: &str, script: &str, lacks: Lacks) {
-    let round = Round::new(lacks).await;
+    by_round(Round::new(lacks).await, interpreter, script).await;
+}
+
+async fn by_round(round: Round, interpreter: &str, script: &str) {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
     let mut command = match interpreter {
         "node" => {
@@ -61,20 +64,11 @@ async fn libssh2() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "PODGATE_TOOLS=all"]
 async fn fabric() {
-    let round = Round::new(Lacks::default()).await;
-    let tree = round.local.path("tree");
-    std::fs::remove_dir_all(&tree).unwrap();
-    std::fs::create_dir(&tree).unwrap();
-    for name in NAMES {
-        std::fs::write(tree.join(name), name).unwrap();
-    }
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-    let mut python = Command::new(installed("venv/bin/python3"));
-    runs(
-        python
-            .arg(scripts.join("fabric_file.py"))
-            .args(round.words()),
-    )
-    .await;
-    round.is_back();
+    let files = |tree: &Path| {
+        std::fs::create_dir(tree).unwrap();
+        for name in NAMES {
+            std::fs::write(tree.join(name), name).unwrap();
+        }
+    };
+    by_round(Round::with(files).await, "python3", "fabric_file.py").await;
 }
