@@ -23,7 +23,7 @@ pub fn sentence(text: &str) -> String {
 
 /// Whether a character shows nothing itself but acts on the terminal or on the text around it: controls,
 /// and Unicode's invisible formatting characters and separators of lines (Cf, Zl, Zp).
-fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// A Kubernetes user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The user's name.
     pub user: String,
@@ -16,13 +18,15 @@ pub struct Identity {
 }
 
 /// A way to prove who one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Source {
     /// A public key of the users file.
     Key,
     /// An OpenSSH user certificate of a trusted CA.
     Certificate,
     /// Both, one after the other.
+    #[serde(rename = "key+certificate")]
     KeyAndCertificate,
     /// A certificate from the signer's desk, for a token that the API server vouched for.
     Kubernetes,

@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod desk_claims;
 pub mod kubernetes;
+pub mod pass;
 pub mod strength;
 pub mod wildcard;
 

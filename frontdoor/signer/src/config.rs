@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podgate_identity::kubernetes::Reference;
+use podgate_identity::kubernetes::token_claims::own_audience;
 use podgate_process::bounds::{self, Bounds};
 use podgate_process::config::{self, Configuration, Error, Invalid};
 use podgate_process::{admin, log};
@@ -12,7 +13,6 @@ use serde::Deserialize;
 
 use crate::desk;
 use crate::hosts;
-use crate::token_claims::own_audience;
 
 /// A checked configuration. Each field is explained in `signer.example.yaml`.
 #[derive(Clone, Debug)]

@@ -4,18 +4,15 @@
 mod ca;
 mod clock;
 mod config;
-mod connections;
 mod desk;
 mod enrol;
 mod hosts;
 mod metrics;
 mod ssh_ca;
-mod token_claims;
-mod token_rates;
-mod token_reviews;
 
 use std::sync::Arc;
 
+use podgate_identity::kubernetes::token_claims::Claims;
 use podgate_identity::kubernetes::{self, Client};
 use podgate_process::admin::{self, Admin};
 use podgate_process::connection_slots::ConnectionSlots;
@@ -35,7 +32,6 @@ use desk::DeskThread;
 use enrol::Enrol;
 use hosts::Hosts;
 use metrics::Metrics;
-use token_claims::Claims;
 
 /// Why the signer does not run.
 #[derive(Debug, thiserror::Error)]

@@ -6,12 +6,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
-use kube::api::{Api, PostParams};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReviewSpec};
 use podgate_identity::Identity;
-use podgate_identity::kubernetes::{SHORT_TIMEOUT, Unanswered, within};
+use podgate_identity::kubernetes::{Unanswered, access};
 use podgate_process::cache::{Ages, Cache, Outage};
 use sha2::{Digest as _, Sha256};
 
@@ -24,9 +21,6 @@ use crate::lookups::{Lookups, TooMany};
 const AWAY: Duration = Duration::from_secs(5);
 /// Questions whose answers are kept. The least recently used one is dropped first.
 const QUESTIONS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is not 0");
-
-/// The group of all who have logged in.
-const AUTHENTICATED: &str = "system:authenticated";
 
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -69,14 +63,9 @@ pub(super) struct Question {
 
 impl Question {
     pub(super) fn new(identity: &Identity, right: Right, namespace: &str, pod: &str) -> Self {
-        let mut groups = identity.groups.clone();
-        // The API server's own authenticators add this group for everybody, too.
-        if !groups.iter().any(|group| group == AUTHENTICATED) {
-            groups.push(AUTHENTICATED.to_owned());
-        }
         Self {
             user: identity.user.clone(),
-            groups,
+            groups: access::groups(identity),
             extra: identity.extra.clone(),
             right,
             namespace: namespace.to_owned(),
@@ -109,25 +98,22 @@ impl Question {
         digest.finalize().into()
     }
 
-    fn review(&self) -> SubjectAccessReview {
+    fn review(&self) -> SubjectAccessReviewSpec {
         let (group, resource, subresource) = self.right.resource();
-        SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: Some(self.user.clone()),
-                groups: Some(self.groups.clone()),
-                extra: (!self.extra.is_empty()).then(|| self.extra.clone()),
-                resource_attributes: Some(ResourceAttributes {
-                    verb: Some(self.right.verb().to_owned()),
-                    group: Some(group.to_owned()),
-                    resource: Some(resource.to_owned()),
-                    subresource: Some(subresource.to_owned()),
-                    namespace: Some(self.namespace.clone()),
-                    name: Some(self.pod.clone()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
+        SubjectAccessReviewSpec {
+            user: Some(self.user.clone()),
+            groups: Some(self.groups.clone()),
+            extra: (!self.extra.is_empty()).then(|| self.extra.clone()),
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some(self.right.verb().to_owned()),
+                group: Some(group.to_owned()),
+                resource: Some(resource.to_owned()),
+                subresource: Some(subresource.to_owned()),
+                namespace: Some(self.namespace.clone()),
+                name: Some(self.pod.clone()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
         }
     }
 }
@@ -197,12 +183,7 @@ impl Reviews {
 }
 
 async fn review(client: &kube::Client, question: &Question) -> Result<bool, Error> {
-    let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
-    let (post, review) = (PostParams::default(), question.review());
-    let answer = within(SHORT_TIMEOUT, || reviews.create(&post, &review)).await?;
-    let status = answer.status.unwrap_or_default();
-    // A webhook's denial overrides another authorizer's permission (SubjectAccessReviewStatus).
-    Ok(status.allowed && !status.denied.unwrap_or_default())
+    Ok(access::may(client, question.review()).await?)
 }
 
 #[cfg(test)]

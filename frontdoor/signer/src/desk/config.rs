@@ -7,20 +7,21 @@ use std::path::PathBuf;
 
 use jsonwebtoken::Algorithm;
 use podgate_identity::Names;
+use podgate_identity::kubernetes::token_claims::own_audience;
 use podgate_process::bounds::{self, Bounds};
 use podgate_process::config::Invalid;
+use podgate_process::https;
 use serde::Deserialize;
 
 use super::issue::{Permit, Terms};
 use super::oidc;
 use crate::ssh_ca;
-use crate::token_claims::own_audience;
 
 /// A checked section. Each field is explained in `signer.example.yaml`.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(super) listen: SocketAddr,
-    pub(super) tls: Tls,
+    pub(super) tls: https::Files,
     pub(super) ca: ssh_ca::Ca,
     pub(crate) audience: String,
     pub(super) terms: Terms,
@@ -39,20 +40,12 @@ const CONNECTIONS: Bounds = Bounds {
     per_second_and_address: 20,
 };
 
-/// The desk's TLS certificate and key.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Tls {
-    pub(super) cert: PathBuf,
-    pub(super) key: PathBuf,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct File {
     #[serde(default = "default_listen")]
     listen: SocketAddr,
-    tls: Tls,
+    tls: https::Files,
     ca: ssh_ca::File,
     #[serde(default = "default_audience")]
     audience: String,

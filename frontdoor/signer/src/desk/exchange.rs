@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use podgate_identity::Source;
+use podgate_identity::kubernetes::token_claims::{self, Claims};
+use podgate_identity::kubernetes::token_users::{self, TokenUsers};
 use ssh_key::HashAlg;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::issue::{self, Terms};
-use super::kubernetes::{self, Kubernetes};
 use super::oidc::{self, Issuer};
 use super::rates::{Rates, Spent};
 use crate::clock::now;
 use crate::metrics::Metrics;
 use crate::ssh_ca::Authority;
-use crate::token_claims::{self, Claims};
 
 /// The limit for a whole exchange. Calls within it have shorter limits and errors of their own.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ pub(super) enum Refusal {
     #[error(transparent)]
     Token(#[from] token_claims::Error),
     #[error(transparent)]
-    Kubernetes(#[from] kubernetes::Error),
+    Kubernetes(#[from] token_users::Error),
     #[error(transparent)]
     Oidc(#[from] oidc::Error),
     #[error(transparent)]
@@ -55,7 +55,7 @@ pub(super) enum Refusal {
 
 /// Everything that a certificate is made with.
 pub(super) struct Exchange {
-    pub(super) kubernetes: Kubernetes,
+    pub(super) kubernetes: TokenUsers,
     pub(super) issuers: Vec<Issuer>,
     pub(super) authority: Authority,
     pub(super) terms: Terms,
@@ -172,8 +172,8 @@ impl Refusal {
             Self::LongBody | Self::Body => "key",
             Self::Issue(issue::Error::Key | issue::Error::Weak(_)) => "key",
             Self::NoToken | Self::Token(_) | Self::Issue(issue::Error::Expired) => "token",
-            Self::Kubernetes(kubernetes::Error::Away(_)) => "unavailable",
-            Self::Kubernetes(kubernetes::Error::Names(_)) => "forbidden",
+            Self::Kubernetes(token_users::Error::Away(_)) => "unavailable",
+            Self::Kubernetes(token_users::Error::Names(_)) => "forbidden",
             Self::Kubernetes(_) => "token",
             Self::Oidc(oidc::Error::Keys(_)) => "unavailable",
             Self::Oidc(oidc::Error::Mapping(_)) => "forbidden",

@@ -15,16 +15,12 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use podgate_process::connection_slots::ConnectionSlots;
-use podgate_process::mtls;
-use podgate_process::reload::Reloaded;
+use podgate_process::https::{self, Certificate, Peer};
 use podgate_process::shutdown::Shutdown;
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
-use super::config::Tls;
 use super::exchange::{Exchange, Refusal};
-use crate::connections::{self, Peer};
 use crate::hosts::Hosts;
 
 /// Bytes of a body, at most: several times the longest public key.
@@ -38,23 +34,6 @@ const MAX_FIELDS: usize = 32;
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may last.
 const WITHIN: Duration = Duration::from_secs(20);
-
-/// The desk's certificate, which follows its files.
-pub(super) type Certificate = Reloaded<ServerConfig, mtls::Error>;
-
-/// Reads the certificate for the first time.
-pub(super) fn certificate(files: Tls) -> Result<Certificate, mtls::Error> {
-    let paths = vec![files.cert.clone(), files.key.clone()];
-    Reloaded::load(paths, move || {
-        let chain = mtls::certificates(&files.cert)?;
-        let key = mtls::private_key(&files.key)?;
-        let mut config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
-    })
-}
 
 /// Serves until `draining`, lets requests that are under way end, and ends them at `stopped`.
 pub(super) async fn serve(
@@ -89,7 +68,7 @@ pub(super) async fn serve(
     };
     let tasks = TaskTracker::new();
     let bounds = (slots, WITHIN);
-    connections::serve(listener, bounds, tls, speak, tasks, shutdown).await;
+    https::serve(listener, bounds, tls, speak, tasks, shutdown).await;
 }
 
 async fn answer(

@@ -5,7 +5,6 @@ mod config;
 mod exchange;
 mod http;
 mod issue;
-mod kubernetes;
 mod oidc;
 mod rates;
 mod service;

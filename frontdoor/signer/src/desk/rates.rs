@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 use podgate_process::bucket::Bucket;
-
-use crate::token_rates::TokenRates;
+use podgate_process::token_rates::TokenRates;
 
 /// Identities whose rate is kept. The rate of one that is dropped starts anew.
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");

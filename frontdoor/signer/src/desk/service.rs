@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use podgate_identity::kubernetes::token_users::TokenUsers;
 use podgate_identity::kubernetes::{self, Client, Reference};
 use podgate_process::connection_slots::ConnectionSlots;
+use podgate_process::https;
 use podgate_process::listener::{self, address, listen};
 use podgate_process::mtls;
 use podgate_process::shutdown::Shutdown;
@@ -15,7 +17,6 @@ use tokio::net::TcpListener;
 use super::config::Config;
 use super::exchange::Exchange;
 use super::http;
-use super::kubernetes::Kubernetes;
 use super::oidc::{self, Issuer};
 use super::rates::Rates;
 use crate::hosts::Hosts;
@@ -45,7 +46,7 @@ pub enum Error {
 /// A desk that listens and does not serve yet.
 pub(super) struct Desk {
     listener: TcpListener,
-    certificate: http::Certificate,
+    certificate: https::Certificate,
     exchange: Arc<Exchange>,
     client: Client,
     bundle: Reference,
@@ -64,14 +65,14 @@ impl Desk {
     ) -> Result<Self, Error> {
         // The desk has a client of its own, so that it shares no connection with enrolment.
         let client = kubernetes::connect(kubeconfig).await?;
-        let certificate = http::certificate(config.tls)?;
+        let certificate = https::certificate(config.tls)?;
         let authority = Authority::new(Kind::Users, config.ca)?;
         let issuers = config.oidc.into_iter().map(Issuer::new);
         let issuers = issuers.collect::<Result<_, _>>()?;
         let refused = metrics.refused_connections.clone();
         let slots = ConnectionSlots::new("desk", config.connections, refused);
         let exchange = Exchange {
-            kubernetes: Kubernetes::new(client.clone(), config.audience),
+            kubernetes: TokenUsers::new(client.clone(), config.audience),
             issuers,
             authority,
             terms: config.terms,

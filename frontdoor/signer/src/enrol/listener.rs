@@ -9,6 +9,7 @@ use hyper::server::conn::http2;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use podgate_process::connection_slots::ConnectionSlots;
+use podgate_process::https;
 use podgate_process::shutdown::Shutdown;
 use podgate_proto::limits::MAX_ENROL_REQUEST;
 use podgate_proto::v1::enrolment_server::EnrolmentServer;
@@ -18,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::service::Enrol;
-use crate::connections;
 
 /// Bytes that a connection may send before they are read. A whole request fits.
 const WINDOW: u32 = 64 * 1024;
@@ -51,7 +51,7 @@ pub(crate) async fn serve(
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
     };
     let bounds = (slots, WITHIN);
-    connections::serve(listener, bounds, tls, speak, tasks, shutdown).await;
+    https::serve(listener, bounds, tls, speak, tasks, shutdown).await;
 }
 
 /// Runs a connection's calls.

@@ -8,7 +8,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use podgate_identity::kubernetes::Client;
+use podgate_identity::kubernetes::token_reviews::{self, TokenReviews};
 use podgate_process::bucket::Bucket;
+use podgate_process::https::Peer;
+use podgate_process::token_rates::TokenRates;
 use podgate_proto::limits::ENROLMENT_VERSIONS;
 use podgate_proto::v1::enrolment_server::Enrolment;
 use podgate_proto::v1::{EnrolRequest, EnrolResponse};
@@ -19,11 +22,8 @@ use super::caller::{self, Caller};
 use super::version;
 use crate::ca::{Ca, Point, SignError};
 use crate::config;
-use crate::connections::Peer;
 use crate::hosts::Hosts;
 use crate::metrics::Metrics;
-use crate::token_rates::TokenRates;
-use crate::token_reviews::{self, TokenReviews};
 
 /// Enrolment's TokenReviews at a time.
 const REVIEWS: usize = 64;

@@ -13,14 +13,13 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use podgate_identity::Identity;
+use podgate_identity::kubernetes::token_claims::Claims;
 use serde_json::{Map, Value};
 
 pub(super) use claims::Mapping;
 pub(crate) use fetch::Error as FetchError;
 use fetch::Fetch;
 use keys::Keys;
-
-use crate::token_claims::Claims;
 
 /// How far an issuer's clock may be ahead, in seconds (as in go-oidc, which kube-apiserver uses).
 const AHEAD: u64 = 300;

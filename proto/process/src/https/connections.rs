@@ -1,20 +1,21 @@
-//! Connections to the signer: TLS, and one short exchange each. Peers need not authenticate, so
-//! connections have slots, and a time, before anything is read from them.
+//! Connections over TLS whose peers need not authenticate: each has a slot and a time before anything is
+//! read from it.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_process::connection_slots::{ConnectionSlot, ConnectionSlots, Ended};
-use podgate_process::listener::accept;
-use podgate_process::shutdown::Shutdown;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
+
+use crate::connection_slots::{ConnectionSlot, ConnectionSlots, Ended};
+use crate::listener::accept;
+use crate::shutdown::Shutdown;
 
 /// The limit for a TLS handshake. It is shorter than for a whole connection, because a peer that only
 /// connects keeps others out.
@@ -35,17 +36,19 @@ enum Error {
     Http(#[from] hyper::Error),
 }
 
+/// Who is at the other end.
 #[derive(Clone, Debug)]
-pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
     /// The connection's slot. It is settled once the request is there.
-    pub(crate) slot: Arc<ConnectionSlot>,
+    pub slot: Arc<ConnectionSlot>,
 }
 
 /// Serves until `draining`, with the TLS settings of each moment. A connection lasts for `within` at
 /// most, its handshake included. Open connections end by themselves after `draining`, or are ended at
 /// `stopped`. Every task is in `tasks`.
-pub(crate) async fn serve<C, F>(
+pub async fn serve<C, F>(
     listener: TcpListener,
     (slots, within): (Arc<ConnectionSlots>, Duration),
     tls: impl Fn() -> C,

@@ -2,13 +2,16 @@
 //! bounded. Only tokens for an audience of Podgate's own are accepted: one for the API server would be
 //! worth more to a thief than a certificate.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use kube::Client;
 use kube::api::{Api, PostParams};
-use podgate_identity::kubernetes::{ANSWER_TIMEOUT, Client, Unanswered, within};
 use tokio::sync::Semaphore;
 
-use crate::clock::now;
-use crate::token_claims::{self, Claims};
+use super::answer::{Unanswered, within};
+use super::client::ANSWER_TIMEOUT;
+use super::token_claims::{self, Claims};
 
 /// Bytes of a token, at most. A ServiceAccount's has about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -19,7 +22,7 @@ const CLOCKS: u64 = 60;
 /// Why a token is not accepted.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub(crate) enum Error {
+pub enum Error {
     #[error("the token is empty or too long")]
     Length,
     #[error(transparent)]
@@ -36,13 +39,13 @@ pub(crate) enum Error {
 }
 
 /// A client of the API server, and a bound on its reviews.
-pub(crate) struct TokenReviews {
+pub struct TokenReviews {
     client: Client,
     places: Semaphore,
 }
 
 /// Checks a token by its own claims: whether the API server need be asked about it at all.
-pub(crate) fn check(token: &str, audience: &str) -> Result<(), Error> {
+pub fn check(token: &str, audience: &str) -> Result<(), Error> {
     if token.is_empty() || token.len() > MAX_TOKEN {
         return Err(Error::Length);
     }
@@ -52,7 +55,8 @@ pub(crate) fn check(token: &str, audience: &str) -> Result<(), Error> {
     if !claims.aud.is_only(audience) {
         return Err(Error::Audience(audience.to_owned()));
     }
-    let now = now();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
     // The API server's clock may be behind.
     if claims
         .expires()
@@ -65,14 +69,14 @@ pub(crate) fn check(token: &str, audience: &str) -> Result<(), Error> {
 
 impl TokenReviews {
     /// Makes at most `reviews` reviews at a time; others wait.
-    pub(crate) fn new(client: Client, reviews: usize) -> Self {
+    pub fn new(client: Client, reviews: usize) -> Self {
         let places = Semaphore::new(reviews);
         Self { client, places }
     }
 
     /// The user of a token that is for `audience` and no other. It waits for its turn; the caller
     /// bounds the wait.
-    pub(crate) async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
+    pub async fn review(&self, token: &str, audience: &str) -> Result<UserInfo, Error> {
         check(token, audience)?;
         let review = TokenReview {
             spec: TokenReviewSpec {

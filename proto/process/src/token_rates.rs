@@ -8,22 +8,23 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use lru::LruCache;
-use podgate_process::bucket::Bucket;
-use podgate_process::network::Network;
+
+use crate::bucket::Bucket;
+use crate::network::Network;
 
 /// Addresses whose rate is kept. The rate of one that is dropped starts anew.
 const ADDRESSES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 
 /// The rates of all addresses.
 #[derive(Debug)]
-pub(crate) struct TokenRates {
+pub struct TokenRates {
     a_minute: u32,
     rates: LruCache<Network, Bucket>,
 }
 
 impl TokenRates {
     /// `a_minute` refused tokens per minute from one address; all of them may come at once.
-    pub(crate) fn new(a_minute: u32) -> Self {
+    pub fn new(a_minute: u32) -> Self {
         Self {
             a_minute,
             rates: LruCache::new(ADDRESSES),
@@ -31,7 +32,7 @@ impl TokenRates {
     }
 
     /// Takes a question from the rate of a peer's address. Returns false if none is left.
-    pub(crate) fn ask(&mut self, peer: IpAddr, now: Instant) -> bool {
+    pub fn ask(&mut self, peer: IpAddr, now: Instant) -> bool {
         let full = || Bucket::a_minute(self.a_minute, now);
         self.rates
             .get_or_insert_mut(Network::of(peer), full)
@@ -39,7 +40,7 @@ impl TokenRates {
     }
 
     /// Gives a question back, because its token was good.
-    pub(crate) fn give_back(&mut self, peer: IpAddr) {
+    pub fn give_back(&mut self, peer: IpAddr) {
         if let Some(rate) = self.rates.get_mut(&Network::of(peer)) {
             rate.give_back();
         }

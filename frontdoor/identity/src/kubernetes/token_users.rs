@@ -1,20 +1,21 @@
-//! Tokens that the API server accepts: of ServiceAccounts, and of its other authenticators. Only tokens
-//! for the desk alone are accepted. If the desk took tokens for the API server, a thief of the desk
+//! The users of tokens that the API server accepts: of ServiceAccounts, and of its other authenticators.
+//! Only tokens for the asking program alone are accepted. If it took tokens for the API server, its thief
 //! could act as everybody who came to it.
 
-use podgate_identity::kubernetes::Client;
-use podgate_identity::{Identity, NameError, Names, Source};
+use kube::Client;
 
-use crate::token_claims::Claims;
-use crate::token_reviews::{self, TokenReviews};
+use super::token_claims::Claims;
+use super::token_reviews::{self, TokenReviews};
+use crate::identity::{Identity, Source};
+use crate::names::{Error as NameError, Names};
 
-/// The desk's TokenReviews at a time.
+/// TokenReviews at a time.
 const REVIEWS: usize = 32;
 
 /// Why a token names nobody.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
-pub(super) enum Error {
+pub enum Error {
     #[error(transparent)]
     Token(token_reviews::Error),
     #[error("a token that never expires is not accepted")]
@@ -28,26 +29,27 @@ pub(super) enum Error {
 }
 
 /// Asks the API server whose a token is.
-pub(super) struct Kubernetes {
+pub struct TokenUsers {
     tokens: TokenReviews,
     audience: String,
 }
 
-impl Kubernetes {
-    pub(super) fn new(client: Client, audience: String) -> Self {
+impl TokenUsers {
+    /// Takes tokens for this audience.
+    pub fn new(client: Client, audience: String) -> Self {
         let tokens = TokenReviews::new(client, REVIEWS);
         Self { tokens, audience }
     }
 
     /// Checks a token by its own claims. Returns when it expires, in seconds since 1970. A token that
     /// never expires is refused.
-    pub(super) fn check(&self, token: &str, claims: &Claims) -> Result<u64, Error> {
+    pub fn check(&self, token: &str, claims: &Claims) -> Result<u64, Error> {
         token_reviews::check(token, &self.audience).map_err(refused)?;
         claims.expires().ok_or(Error::Forever)
     }
 
     /// Asks whose this token is.
-    pub(super) async fn identify(&self, token: &str) -> Result<Identity, Error> {
+    pub async fn identify(&self, token: &str) -> Result<Identity, Error> {
         let reviewed = self.tokens.review(token, &self.audience).await;
         let user = reviewed.map_err(refused)?;
         // This source may give the `system:` names: they are the API server's own.
