@@ -3,6 +3,7 @@
 
 pub mod cast;
 
+mod archive;
 mod chunk;
 mod digest;
 mod folder;
@@ -22,6 +23,7 @@ mod upload;
 mod verify;
 mod writer;
 
+pub use archive::Archive;
 pub use chunk::Whole;
 pub use folder::FolderConfig;
 pub use health::Metrics;

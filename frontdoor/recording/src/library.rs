@@ -22,6 +22,8 @@ use crate::store::{Error, Store};
 const DAYS: usize = 400;
 /// Objects that one request reads at the same time.
 const AT_ONCE: usize = 16;
+/// Bytes of a link's object at most. An identity may have 64 KiB.
+const LINK: u64 = 256 * 1024;
 /// Recordings in a list at most.
 const LISTED: usize = 10_000;
 
@@ -54,6 +56,16 @@ impl Found {
     /// Its name.
     pub fn id(&self) -> &Id {
         &self.name.id
+    }
+
+    /// The namespace of its pod.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Its pod. Of a long name the end is a hash.
+    pub fn pod(&self) -> &str {
+        &self.name.pod
     }
 }
 
@@ -211,6 +223,20 @@ impl Library {
             Ok(None)
         })
         .await
+    }
+
+    /// Keeps a small object for the page of recordings, unless there is one of this name. Returns whether
+    /// there was none: of several who try at once, one alone succeeds.
+    pub async fn keep_link(&self, name: &str, object: impl Into<Bytes>) -> Result<bool, Error> {
+        let (store, name, object) = (self.store.clone(), name::link(name), object.into());
+        self.run(async move { store.create(&name, object).await })
+            .await
+    }
+
+    /// What was kept under this name.
+    pub async fn link(&self, name: &str) -> Result<Option<Bytes>, Error> {
+        let (store, name) = (self.store.clone(), name::link(name));
+        self.run(async move { store.get(&name, LINK).await }).await
     }
 
     /// Runs this on the recorder's runtime until the caller gives up.

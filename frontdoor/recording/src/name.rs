@@ -13,6 +13,8 @@ use crate::digest::sha256;
 const CHUNKS: &str = "recordings";
 /// The tree of index objects.
 const INDEX: &str = "index";
+/// The tree of what the page of recordings keeps.
+const LINKS: &str = "links";
 /// Characters of a user's hash in the name of an index object.
 const USER: usize = 16;
 /// The longest name of a pod that an index object's name has whole: a file's name has 255 bytes at most.
@@ -103,6 +105,11 @@ pub(crate) fn day(day: Date) -> String {
 /// A namespace's index of a day.
 pub(crate) fn index(day: Date, namespace: &str) -> String {
     format!("{INDEX}/{day}/{namespace}")
+}
+
+/// An object of the page of recordings. The name is hex digits, and may have an ending.
+pub(crate) fn link(name: &str) -> String {
+    format!("{LINKS}/{name}")
 }
 
 /// What the name of an index object says, so that most need not be read to be found.

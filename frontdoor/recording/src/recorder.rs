@@ -188,7 +188,8 @@ async fn store_all(shared: &Shared) {
     tokio::join!(shared.uploads.probe(), folder);
 }
 
-fn start(stopped: CancellationToken) -> io::Result<Handle> {
+/// Starts a thread for calls of the store.
+pub(crate) fn start(stopped: CancellationToken) -> io::Result<Handle> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(FILE_THREADS)

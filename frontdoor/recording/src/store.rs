@@ -88,8 +88,8 @@ impl Store {
         Ok(put.map(|_| ())?)
     }
 
-    /// Writes an object, unless it is there already.
-    pub(crate) async fn create(&self, name: &str, object: Bytes) -> Result<(), Error> {
+    /// Writes an object, unless it is there already. Returns whether it did.
+    pub(crate) async fn create(&self, name: &str, object: Bytes) -> Result<bool, Error> {
         let path = self.path(name);
         let create = self
             .objects
@@ -98,7 +98,8 @@ impl Store {
             .await
             .map_err(|_| Error::Late(LIMIT))?
         {
-            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
