@@ -29,7 +29,7 @@ pub use cluster::ClusterBounds;
 pub use forwards::Forwards;
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
-pub use recordings::{Keep, RecordingRule, Recordings};
+pub use recordings::{Keep, Page, RecordingRule, Recordings};
 pub use rules::{Rule, Selectors, What};
 
 use crate::login_name;

@@ -40,7 +40,7 @@ use authn::Authenticator;
 use config::{Config, HostKeys};
 use core::Core;
 use metrics::Metrics;
-use recordings::Recordings;
+use recordings::{Links, Recordings};
 use route::Router;
 use ssh::{Accepted, Greetings, HostCertificateError, HostIdentity, greetings, hostkeys};
 
@@ -64,6 +64,8 @@ pub enum Error {
     Audit(#[from] podgate_process::audit::Error),
     #[error("recordings.{0}")]
     Recordings(#[from] podgate_recording::RecorderError),
+    #[error("recordings.page.key: {0}")]
+    Page(#[from] kubernetes::KeyError),
     #[error("kubeconfig: {0}")]
     Kubernetes(#[from] kubernetes::Error),
     #[error("cannot start a worker: {0}")]
@@ -120,7 +122,8 @@ impl Daemon for Frontdoor {
         let ssh = (host, Greetings::load(&config.greetings)?);
         let metrics = Arc::new(Metrics::new());
         let audit = Audit::start(&config.audit, metrics.audit_events.clone())?;
-        let recordings = Recordings::start(config.recordings.as_ref(), &metrics)?;
+        let links = links(&config).await?;
+        let recordings = Recordings::start(config.recordings.as_ref(), links, &metrics)?;
         let counted = (audit, recordings.clone(), Arc::clone(&metrics));
         let who = (identity, authenticator);
         let core = Arc::new(Core::new(&config, who, ssh, counted, shutdown.clone()));
@@ -202,6 +205,18 @@ impl Daemon for Frontdoor {
         tracing::info!("stopped");
         Ok(finished?)
     }
+}
+
+/// What links to the page of recordings are made with, if there is a page.
+async fn links(config: &Config) -> Result<Option<Links>, Error> {
+    let page = config.recordings.as_ref();
+    let Some(page) = page.and_then(|recordings| recordings.page.as_ref()) else {
+        return Ok(None);
+    };
+    let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
+    let key = page.key.load(&client).await?;
+    let url = page.url.clone();
+    Ok(Some(Links { url, key }))
 }
 
 /// Follows the cluster, for all cores. Does not return.

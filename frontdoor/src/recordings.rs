@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use podgate_identity::pass::PassKey;
 use podgate_identity::{Identity, wildcard};
 use podgate_process::ready::Ready;
 use podgate_proto::v1::open::Action;
@@ -40,8 +41,17 @@ impl Impossible {
 #[derive(Debug)]
 pub(crate) struct Recordings {
     recorder: Recorder,
+    links: Option<Links>,
     config: config::Recordings,
     unrecorded: Counter,
+}
+
+/// What links to the page of recordings are made with.
+#[derive(Debug)]
+pub(crate) struct Links {
+    /// Where users find the page.
+    pub(crate) url: String,
+    pub(crate) key: PassKey,
 }
 
 /// How a session will be recorded.
@@ -64,6 +74,7 @@ impl Recordings {
     /// Starts the recorder, if one is configured.
     pub(crate) fn start(
         config: Option<&config::Recordings>,
+        links: Option<Links>,
         metrics: &Metrics,
     ) -> Result<Option<Arc<Self>>, podgate_recording::RecorderError> {
         let Some(config) = config else {
@@ -72,6 +83,7 @@ impl Recordings {
         let recorder = Recorder::start(&config.recorder, metrics.recordings.clone())?;
         Ok(Some(Arc::new(Self {
             recorder,
+            links,
             config: config.clone(),
             unrecorded: metrics.unrecorded.clone(),
         })))
@@ -79,6 +91,10 @@ impl Recordings {
 
     pub(crate) fn library(&self) -> Library {
         self.recorder.library()
+    }
+
+    pub(crate) fn links(&self) -> Option<&Links> {
+        self.links.as_ref()
     }
 
     /// Keeps this frontdoor from being ready while sessions that must be recorded cannot be. Does not

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use podgate_identity::kubernetes::KeySource;
 use podgate_process::config::Invalid;
 use podgate_recording as recording;
 use serde::Deserialize;
@@ -18,6 +19,16 @@ pub struct Recordings {
     pub strict: Duration,
     pub break_glass: Vec<String>,
     pub rules: Vec<RecordingRule>,
+    pub page: Option<Page>,
+}
+
+/// The page of recordings, to which `link` leads.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "frontdoor.example.yaml has them")]
+pub struct Page {
+    pub url: String,
+    pub key: KeySource,
 }
 
 /// One rule. The first that fits a session decides.
@@ -60,6 +71,7 @@ pub(super) struct File {
     #[serde(default)]
     break_glass: Vec<String>,
     rules: Vec<RuleFile>,
+    page: Option<Page>,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +139,12 @@ impl File {
                 "must be at least 1",
             ));
         }
+        if let Some(page) = &self.page
+            && (!page.url.starts_with("https://") || page.url.ends_with('/'))
+        {
+            let reason = "must be https://HOST, without a slash at its end";
+            return Err(Invalid::new("recordings.page.url", reason));
+        }
         let numbered = self.rules.into_iter().enumerate();
         let rules = numbered.map(|(at, rule)| {
             let rule = rule.check();
@@ -151,6 +169,7 @@ impl File {
             },
             strict: Duration::from_secs(u64::from(self.strict_seconds)),
             break_glass: self.break_glass,
+            page: self.page,
         })
     }
 }
@@ -199,6 +218,7 @@ mod tests {
         assert_eq!(folder.bytes, default_folder());
         assert_eq!(recordings.strict.as_secs(), u64::from(default_strict()));
         assert_eq!(recordings.rules[2].settings.most, default_max());
+        assert!(recordings.page.unwrap().key.is_secret());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use podgate_recording::Id;
 
 /// What the commands are, for whoever types another.
-const USAGE: &str = "the commands are: recordings [--user U] [--namespace N] [--pod P] [--since 2d] [--limit N] [--json] | play ID [--follow] [--speed N] [--idle SECONDS] | verify ID | export ID | reindex [--namespace N] [--since 2d]";
+const USAGE: &str = "the commands are: recordings [--user U] [--namespace N] [--pod P] [--since 2d] [--limit N] [--json] | play ID [--follow] [--speed N] [--idle SECONDS] | verify ID | export ID | link ID | reindex [--namespace N] [--since 2d]";
 /// Recordings that a list shows, and the most that it can.
 const LIMIT: (usize, usize) = (100, 10_000);
 
@@ -17,6 +17,7 @@ pub(super) enum Command {
     Play(Play),
     Verify(Id),
     Export(Id),
+    Link(Id),
     Reindex(Reindex),
 }
 
@@ -53,6 +54,7 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         Some("play") => Command::Play(play(words)?),
         Some("verify") => Command::Verify(only_id(words)?),
         Some("export") => Command::Export(only_id(words)?),
+        Some("link") => Command::Link(only_id(words)?),
         Some("reindex") => Command::Reindex(reindex(words)?),
         Some(other) => return Err(format!("there is no command {other:?}; {USAGE}")),
         None => return Err(USAGE.to_owned()),
@@ -195,6 +197,7 @@ mod tests {
             parse(&format!(" verify  {ID}")),
             Ok(Command::Verify(id.clone()))
         );
+        assert_eq!(parse(&format!("link {ID}")), Ok(Command::Link(id.clone())));
         assert_eq!(parse(&format!("export {ID}")), Ok(Command::Export(id)));
         let reindex = Reindex {
             namespace: Some("prod".into()),

@@ -1,5 +1,6 @@
 //! Why a command about recordings has no answer, as its user is told.
 
+use podgate_identity::pass;
 use podgate_recording::{Broken, Id};
 
 use super::reply::Gone;
@@ -24,6 +25,10 @@ pub(super) enum Error {
         "the store of recordings or the Kubernetes API server did not answer in time; try again"
     )]
     Late,
+    #[error("this frontdoor makes no links: its configuration names no page of recordings")]
+    NoPage,
+    #[error("no link can be made: {0}")]
+    Link(#[from] pass::Error),
     #[error(transparent)]
     Gone(#[from] Gone),
 }

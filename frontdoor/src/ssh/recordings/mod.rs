@@ -1,4 +1,4 @@
-//! The commands about recordings: `recordings`, `play`, `verify`, `export` and `reindex`, as `ssh
+//! The commands about recordings: `recordings`, `play`, `verify`, `export`, `link` and `reindex`, as `ssh
 //! podgate@DOOR COMMAND`. Who may, RBAC says: `list`, `get` and `update` on `recordings` of podgate.io, in the namespace of the
 //! recorded pod. To others a recording looks like one that does not exist.
 
@@ -6,6 +6,7 @@ mod arguments;
 mod asked;
 mod error;
 mod find;
+mod link;
 mod list;
 mod play;
 mod reindex;
@@ -48,6 +49,7 @@ pub(super) async fn answer(
         Command::Play(what) => play::play(what, asked, &library, read, &reply).await,
         Command::Verify(id) => verify(id, asked, &library, &reply).await,
         Command::Export(id) => export(id, asked, &library, &reply).await,
+        Command::Link(id) => link::link(id, asked, (&library, recordings.links()), &reply).await,
         Command::Reindex(what) => reindex::reindex(what, asked, &library, &reply).await,
     };
     match done {
