@@ -1,0 +1,133 @@
+//! Links that are good, used, old or made up, with a folder as the store.
+
+use std::net::Ipv4Addr;
+
+use axum::http::header;
+use podgate_identity::{Identity, Source};
+use podgate_recording::{Archive, StoreConfig};
+use tempfile::TempDir;
+
+use super::*;
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+struct Store {
+    archive: Archive,
+    key: String,
+    _dir: TempDir,
+}
+
+impl Store {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = StoreConfig {
+            url: format!("file://{}", dir.path().display()),
+            options: [].into(),
+        };
+        Self {
+            archive: Archive::open(&config).unwrap(),
+            key: PassKey::make().unwrap(),
+            _dir: dir,
+        }
+    }
+
+    fn key(&self) -> PassKey {
+        PassKey::parse(&self.key).unwrap()
+    }
+
+    /// One replica's door.
+    fn door(&self, refused_a_minute: u32) -> Door {
+        let library = self.archive.library().clone();
+        let session = Duration::from_secs(60);
+        Door::new(self.key(), library, None, refused_a_minute, session)
+    }
+
+    /// A link's secret, as a frontdoor with this key makes it.
+    async fn link(&self, key: &PassKey, expires: u64) -> String {
+        let secret = pass::secret().unwrap();
+        let name = pass::name(&secret).unwrap();
+        let pass = Pass {
+            identity: Identity {
+                user: "ada".to_owned(),
+                groups: vec!["dev".to_owned()],
+                extra: [].into(),
+                source: Source::Key,
+            },
+            session: secret.clone(),
+            recording: None,
+            expires,
+        };
+        let sealed = pass.seal(key, &name).unwrap();
+        let library = self.archive.library();
+        assert!(library.keep_link(&name, sealed).await.unwrap());
+        secret
+    }
+}
+
+fn gone<T: std::fmt::Debug>(found: Result<T, Error>) {
+    assert!(matches!(found, Err(Error::Gone)), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_link_is_good_once_at_all_replicas_and_its_cookie_is_good_at_each() {
+    let store = Store::new();
+    let (one, other) = (store.door(60), store.door(60));
+    let secret = store.link(&store.key(), now() + LINK_SECONDS).await;
+    assert_eq!(one.look(&secret, PEER).await.unwrap().identity.user, "ada");
+    let entered = other.redeem(&secret, PEER).await.unwrap();
+    gone(one.redeem(&secret, PEER).await);
+    gone(other.redeem(&secret, PEER).await);
+    gone(one.look(&secret, PEER).await);
+    // Not even for a program that has just started.
+    gone(store.door(60).redeem(&secret, PEER).await);
+    let (pair, _) = entered.cookie.split_once(';').unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert(header::COOKIE, pair.parse().unwrap());
+    for door in [&one, &other] {
+        let visitor = door.visitor(&headers).await.unwrap();
+        assert_eq!(visitor.pass, entered.pass);
+        assert!(!visitor.is_over());
+    }
+}
+
+#[tokio::test]
+async fn what_is_old_made_up_or_of_another_key_is_no_link() {
+    let store = Store::new();
+    let door = store.door(60);
+    let foreign = PassKey::parse(&PassKey::make().unwrap()).unwrap();
+    for (key, expires) in [
+        (&store.key(), now()),
+        (&store.key(), 0),
+        (&store.key(), now() + 3600),
+        (&store.key(), u64::MAX),
+        (&foreign, now() + LINK_SECONDS),
+    ] {
+        let secret = store.link(key, expires).await;
+        gone(door.redeem(&secret, PEER).await);
+    }
+    for made_up in ["", "x", "../key", &"0".repeat(32)] {
+        gone(door.redeem(made_up, PEER).await);
+    }
+    let headers = HeaderMap::new();
+    let nobody = door.visitor(&headers).await;
+    assert!(matches!(nobody, Err(Error::SignedOut)));
+    let refused = door.show("e30.e30.", PEER).await;
+    assert!(matches!(refused, Err(Error::NoTokens)));
+}
+
+#[tokio::test]
+async fn whoever_guesses_is_slowed_down_and_good_links_cost_nothing() {
+    let store = Store::new();
+    let door = store.door(2);
+    for _ in 0..5 {
+        let secret = store.link(&store.key(), now() + LINK_SECONDS).await;
+        door.redeem(&secret, PEER).await.unwrap();
+    }
+    for _ in 0..2 {
+        gone(door.redeem(&"0".repeat(32), PEER).await);
+    }
+    let limited = door.redeem(&"0".repeat(32), PEER).await;
+    assert!(matches!(limited, Err(Error::Rate)), "{limited:?}");
+    let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    gone(door.redeem(&"0".repeat(32), other).await);
+}

@@ -1,0 +1,143 @@
+//! One recording: its page with the player, and the streams that the player and `Download` take.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use podgate_recording::cast::Header;
+
+use super::asked::Asked;
+use super::enter::invitation;
+use super::failure::Failure;
+use super::html::{player, text};
+use super::parts::Parts;
+use crate::entry::{self, Visitor};
+use crate::show::{Found, How, exact, follow, head, play};
+
+/// How long one connection follows a session. A browser then asks again.
+const FOLLOWED: Duration = Duration::from_secs(3600);
+
+/// The page with the player. With the query `follow` it follows a running session.
+pub(super) async fn page(
+    State(parts): State<Parts>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    asked: Asked,
+) -> Result<Response, Failure> {
+    let visitor = match asked.visitor(&parts).await {
+        Err(entry::Error::SignedOut) => return Ok(invitation(&parts, Some(&id))),
+        visitor => visitor?,
+    };
+    let user = visitor.pass.identity.user.clone();
+    let found = find(&parts, &id, How::Page, visitor, &asked).await?;
+    let head = head(found).await?;
+    let follows = query.as_deref() == Some("follow");
+    let id = text(&head.id);
+    let (source, other) = match follows {
+        true => (
+            format!("data-live=\"/recordings/{id}/live\""),
+            format!("<a href=\"/recordings/{id}\">Play from the beginning</a>"),
+        ),
+        false => (
+            format!("data-source=\"/recordings/{id}/events\""),
+            format!("<a href=\"/recordings/{id}?follow\">Follow, if it still runs</a>"),
+        ),
+    };
+    let body = format!(
+        "{}<div id=player {source}></div>\n<noscript><p>The player needs JavaScript.</p></noscript>\n\
+         <p class=actions>{other} <a href=\"/recordings/{id}/cast\" download>Download</a></p>\n\
+         <p class=keys><kbd>space</kbd> play or pause, <kbd>←</kbd> <kbd>→</kbd> 5 s, <kbd>[</kbd> <kbd>]</kbd> \
+         markers, <kbd>,</kbd> <kbd>.</kbd> steps while paused, <kbd>0</kbd>…<kbd>9</kbd> jump, <kbd>f</kbd> full screen</p>",
+        about(&head.header)
+    );
+    Ok(player(&head.header.title, &user, &body))
+}
+
+/// What the player plays.
+pub(super) async fn events(
+    State(parts): State<Parts>,
+    Path(id): Path<String>,
+    asked: Asked,
+) -> Result<Response, Failure> {
+    let visitor = asked.visitor(&parts).await?;
+    let found = find(&parts, &id, How::Play, visitor, &asked).await?;
+    Ok(stream(
+        "application/x-asciicast",
+        Body::from_stream(play(found)),
+    ))
+}
+
+/// What the player follows.
+pub(super) async fn live(
+    State(parts): State<Parts>,
+    Path(id): Path<String>,
+    asked: Asked,
+) -> Result<Response, Failure> {
+    let visitor = asked.visitor(&parts).await?;
+    let place = parts.followers.take(&visitor.pass.identity.user);
+    let place = place.inspect_err(|error| parts.count(error))?;
+    let found = find(&parts, &id, How::Follow, visitor, &asked).await?;
+    asked.time.give(FOLLOWED);
+    let events = follow(found, place, parts.draining.clone());
+    Ok(stream("text/event-stream", Body::from_stream(events)))
+}
+
+/// The recording as it is.
+pub(super) async fn export(
+    State(parts): State<Parts>,
+    Path(id): Path<String>,
+    asked: Asked,
+) -> Result<Response, Failure> {
+    let visitor = asked.visitor(&parts).await?;
+    let found = find(&parts, &id, How::Export, visitor, &asked).await?;
+    let name = format!("attachment; filename=\"{}.cast\"", found.reader.id());
+    let mut response = stream("application/x-asciicast", Body::from_stream(exact(found)));
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    Ok(response)
+}
+
+async fn find(
+    parts: &Parts,
+    id: &str,
+    how: How,
+    visitor: Visitor,
+    asked: &Asked,
+) -> Result<Found, Failure> {
+    let found = parts.desk.find(id, how, visitor, asked.peer.address).await;
+    Ok(found.inspect_err(|error| parts.count(error))?)
+}
+
+fn stream(kind: &'static str, body: Body) -> Response {
+    let kind = HeaderValue::from_static(kind);
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// Facts about the session.
+fn about(header: &Header) -> String {
+    let about = &header.podgate;
+    let began = i64::try_from(header.timestamp).ok();
+    let began = began.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let began = began.map(|time| time.to_string()).unwrap_or_default();
+    let command = header.command.as_deref().unwrap_or("(shell)");
+    let place = format!("{} in {}.{}", about.container, about.pod, about.namespace);
+    let facts: [(&str, &str); 7] = [
+        ("User", about.user.as_str()),
+        ("Container", &place),
+        ("Began", &began),
+        ("Command", command),
+        ("Node", &about.node),
+        ("Client", &about.client),
+        ("Recording", &about.recording),
+    ];
+    let facts = facts.map(|(name, value)| format!("<dt>{name}<dd>{}", text(value)));
+    format!(
+        "<h1>{}</h1>\n<dl>{}</dl>\n",
+        text(&header.title),
+        facts.concat()
+    )
+}

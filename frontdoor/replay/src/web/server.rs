@@ -1,0 +1,100 @@
+//! Serves connections: bounded in number, size and time. A stranger's ends soon, and gives way to others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use axum::{Extension, Router, extract::DefaultBodyLimit};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use podgate_process::connection_slots::ConnectionSlots;
+use podgate_process::https::{self, Certificate, Peer};
+use podgate_process::shutdown::Shutdown;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::TaskTracker;
+
+use super::headers::{self, Time};
+use super::parts::Parts;
+use super::{assets, enter, failure, list, recording};
+
+/// Bytes of a body at most. The longest token fits.
+const MAX_BODY: usize = 20 * 1024;
+/// Bytes that are read of a request at once, which bounds its head.
+const MAX_HEAD: usize = 24 * 1024;
+/// Header fields of a request. Browsers send about twenty.
+const MAX_FIELDS: usize = 64;
+/// How long a request's head may take, after the one before it.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long a stranger's connection may last.
+const STRANGER: Duration = Duration::from_secs(20);
+/// How long any connection may last.
+const WITHIN: Duration = Duration::from_secs(2 * 3600);
+
+/// Serves until `draining`, lets requests that are under way end, and ends them at `stopped`.
+pub(crate) async fn serve(
+    (listener, slots): (TcpListener, Arc<ConnectionSlots>),
+    certificate: Certificate,
+    parts: Parts,
+    shutdown: Shutdown,
+) {
+    let router = router(parts);
+    let certificate = Arc::new(certificate);
+    let tls = move || {
+        let certificate = Arc::clone(&certificate);
+        async move { Some(certificate.current().await) }
+    };
+    let draining = shutdown.draining.clone();
+    let speak = move |stream, peer: Peer| {
+        let (time, mut until) = watch::channel(Instant::now() + STRANGER);
+        let router = router.layer(Extension(peer));
+        let router = router.layer(Extension(Time(Arc::new(time))));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_WITHIN)
+            .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_FIELDS)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        async move {
+            tokio::pin!(connection);
+            let mut told = false;
+            loop {
+                let at = *until.borrow_and_update();
+                tokio::select! {
+                    done = &mut connection => return done,
+                    () = draining.cancelled(), if !told => {
+                        told = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    () = sleep_until(at) => return Ok(()),
+                    Ok(()) = until.changed() => {}
+                }
+            }
+        }
+    };
+    let tasks = TaskTracker::new();
+    https::serve(listener, (slots, WITHIN), tls, speak, tasks, shutdown).await;
+}
+
+fn router(parts: Parts) -> Router {
+    // What changes something must come from the page itself.
+    let own = || from_fn_with_state(parts.clone(), headers::same_origin);
+    let link = get(enter::look).merge(post(enter::redeem).route_layer(own()));
+    Router::new()
+        .route("/", get(list::page))
+        .route("/recordings/{id}", get(recording::page))
+        .route("/recordings/{id}/events", get(recording::events))
+        .route("/recordings/{id}/live", get(recording::live))
+        .route("/recordings/{id}/cast", get(recording::export))
+        .route("/link/{secret}", link)
+        .route("/enter", post(enter::token).route_layer(own()))
+        .route("/leave", post(enter::leave).route_layer(own()))
+        .route("/static/{version}/{file}", get(assets::file))
+        .fallback(failure::nothing)
+        .with_state(parts)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(headers::strict))
+}
