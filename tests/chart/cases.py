@@ -31,6 +31,7 @@ OWN_CA = {"config": {"authn": {"certificates": [{"authorities": "/etc/podgate/si
 
 RULES = [{"record": "strict", "where": {"namespaces": ["prod"]}}, {"record": "bestEffort", "input": True}]
 BUCKET = {"store": "s3://bucket/podgate", "options": {"region": "eu-central-1"}, "rules": RULES}
+PAGE = {"enabled": True, "url": "https://recordings.example.com", "tlsSecret": "page-tls"}
 READERS = [{"kind": "Group", "name": "auditors", "apiGroup": "rbac.authorization.k8s.io"}]
 
 # Switches that change one place: each by itself.
@@ -130,6 +131,23 @@ SWITCHES = {
             "readers": READERS,
         }
     },
+    "page of recordings": {
+        "recordings": {
+            "store": "file:///var/lib/podgate/recordings",
+            "rules": RULES,
+            "volume": {"persistentVolumeClaim": {"claimName": "recordings"}},
+        },
+        "replay": PAGE
+        | {
+            "replicas": 2,
+            "config": {"limits": {"followers": 50}},
+            "service": {"type": "LoadBalancer", "sourceRanges": ["192.0.2.0/24"], "annotations": {"a": "b"}},
+            "priorityClassName": "gates",
+            "podAnnotations": {"a": "b"},
+        },
+        "networkPolicy": {"pageClients": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}]},
+    },
+    "page without tokens": {"recordings": BUCKET, "replay": PAGE | {"audience": ""}},
     "host certificates": {"signer": HOSTS},
     "monitor": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
     "test": {"test": {"publicKey": KEY, "keySecret": "podgate-test"}},
@@ -246,6 +264,27 @@ CLAIMS = [
         "frontdoor/recordings.yaml",
         ["kind: ClusterRoleBinding", "kind: Group name: auditors"],
     ),
+    (
+        {"recordings": BUCKET, "replay": PAGE},
+        "frontdoor/configmap.yaml",
+        ["page: key: secret: name: podgate-page namespace: podgate url: https://recordings.example.com"],
+    ),
+    ({"recordings": BUCKET, "replay": PAGE}, "frontdoor/rbac.yaml", ["resourceNames: [podgate-page]"]),
+    ({"recordings": BUCKET}, "frontdoor/configmap.yaml", ["!page:"]),
+    ({"recordings": BUCKET}, "frontdoor/rbac.yaml", ["!podgate-page"]),
+    (
+        {"recordings": BUCKET, "replay": PAGE},
+        "replay/configmap.yaml",
+        ["store: s3://bucket/podgate", "tokens: audience: podgate-page", "key: secret: name: podgate-page namespace: podgate"],
+    ),
+    ({"recordings": BUCKET, "replay": PAGE}, "replay/networkpolicy.yaml", ["# The recordings' store. - ports: - port: 443"]),
+    ({"recordings": BUCKET, "replay": PAGE | {"audience": ""}}, "replay/rbac.yaml", ["!tokenreviews"]),
+    (
+        {"recordings": BUCKET | {"serviceAccountAnnotations": {"a": "front"}}, "replay": PAGE | {"serviceAccountAnnotations": {"a": "page"}}},
+        "replay/serviceaccount.yaml",
+        ["annotations: a: page"],
+    ),
+    ({"recordings": BUCKET, "replay": PAGE}, "NOTES.txt", ["podgate-page."]),
     ({"signer": DESK}, "frontdoor/configmap.yaml", ["- authorities: /etc/podgate/user-ca/user_ca.pub"]),
     ({"signer": HOSTS}, "signer/configmap.yaml", ["names: - ssh.example.com - 192.0.2.7", "name: podgate-host-ca"]),
     ({"signer": HOSTS}, "signer/rbac.yaml", ["resourceNames: [podgate-host-ca]"]),
@@ -282,6 +321,13 @@ REFUSED = [
     ({"recordings": BUCKET | {"store": "file:///var/lib/podgate/recordings"}}, "volume"),
     ({"recordings": BUCKET | {"store": "file:///tmp"}}, "store"),
     ({"recordings": BUCKET | {"spool": {"bytes": 1}}}, "bytes"),
+    ({"replay": PAGE}, "replay.enabled needs recordings.store"),
+    ({"recordings": BUCKET, "replay": {"enabled": True, "tlsSecret": "page-tls"}}, "url"),
+    ({"recordings": BUCKET, "replay": PAGE | {"tlsSecret": ""}}, "tlsSecret"),
+    ({"recordings": BUCKET, "replay": PAGE | {"url": "http://recordings.example.com"}}, "url"),
+    ({"recordings": BUCKET, "replay": PAGE | {"config": {"url": "https://a"}}}, "set replay.url"),
+    ({"recordings": BUCKET, "replay": PAGE | {"sessionSeconds": 86400}}, "sessionSeconds"),
+    ({"recordings": BUCKET | {"config": {"page": {}}}}, "set replay.url"),
     ({"agent": {"maxUnavailable": "10%"}}, "agent.maxSurge"),
     ({"agent": {"maxSurge": 0}}, "agent.maxSurge"),
     ({"agent": {"runtime": "shim"}}, "runtime"),

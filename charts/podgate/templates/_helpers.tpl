@@ -67,6 +67,15 @@ imagePullSecrets:
 {{- define "podgate.caSecret" -}}{{ include "podgate.fullname" . }}-ca{{- end }}
 {{- define "podgate.userCaSecret" -}}{{ include "podgate.fullname" . }}-user-ca{{- end }}
 {{- define "podgate.hostCaSecret" -}}{{ include "podgate.fullname" . }}-host-ca{{- end }}
+{{- define "podgate.pageKey" -}}{{ include "podgate.fullname" . }}-page{{- end }}
+
+{{/* Where the key of links is, in the configurations of frontdoors and of the page. */}}
+{{- define "podgate.pageKeySource" -}}
+secret:
+  namespace: {{ .Release.Namespace }}
+  name: {{ include "podgate.pageKey" . }}
+{{- end }}
+
 {{- define "podgate.hostKeys" -}}
 {{ .Values.frontdoor.hostKeysSecret | default (printf "%s-host-keys" (include "podgate.fullname" .)) }}
 {{- end }}
@@ -221,6 +230,23 @@ readinessProbe:
 {{- with .Values.networkPolicy.apiServer.cidrs }}
   to:
     {{- include "podgate.peers" . | trim | nindent 4 }}
+{{- end }}
+{{- end }}
+
+{{- define "podgate.egressStore" -}}
+{{- if hasPrefix "s3:" .Values.recordings.store -}}
+# The recordings' store.
+{{- with .Values.networkPolicy.recordingsStore }}
+- ports:
+    {{- range .ports }}
+    - port: {{ . }}
+      protocol: TCP
+    {{- end }}
+  {{- with .cidrs }}
+  to:
+    {{- include "podgate.peers" . | trim | nindent 4 }}
+  {{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -11,6 +11,7 @@ use super::rendered::Object;
 const READERS: &[(&str, &str)] = &[
     ("agent.yaml", "podgate-agent"),
     ("frontdoor.yaml", "podgate-frontdoor"),
+    ("replay.yaml", "podgate-replay"),
     ("signer.yaml", "podgate-signer"),
 ];
 
