@@ -48,6 +48,15 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("podgate_recording", &[]),
+    (
+        "podgate_replay",
+        &[
+            "podgate_identity",
+            "podgate_process",
+            "podgate_proto",
+            "podgate_recording",
+        ],
+    ),
     ("podgate_tests", &["podgate_node_entry", "podgate_proto"]),
 ];
 
@@ -90,6 +99,7 @@ const ONLY_IN: &[OnlyIn] = &[
             "frontdoor/identity/src/kubernetes",
             "frontdoor/src/route",
             "frontdoor/src/authz",
+            "frontdoor/replay/src/rights",
             "frontdoor/signer",
         ],
         why: "the API server's objects stay where it is asked",

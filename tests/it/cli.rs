@@ -60,6 +60,12 @@ fn a_configuration_is_checked_and_what_is_wrong_is_named() {
             ("\nbundle:", "\nbundel:"),
             "bundel",
         ),
+        (
+            "podgate-replay",
+            "frontdoor/replay/replay.example.yaml",
+            ("\nlimits:", "\nlimit:"),
+            "limit",
+        ),
     ] {
         let sound = root.join(example);
         let checked = run(name, &sound, true);
@@ -88,7 +94,12 @@ fn a_configuration_is_checked_and_what_is_wrong_is_named() {
     }
     let output = run("podgate-agent", &dir.path().join("absent.yaml"), true);
     assert_eq!(output.status.code(), Some(2));
-    for name in ["podgate-agent", "podgate-frontdoor", "podgate-signer"] {
+    for name in [
+        "podgate-agent",
+        "podgate-frontdoor",
+        "podgate-replay",
+        "podgate-signer",
+    ] {
         let nothing = Command::new(binary(name).unwrap()).output().unwrap();
         assert_eq!(nothing.status.code(), Some(2), "{name}");
     }
@@ -152,6 +163,7 @@ fn the_version_names_the_commit() {
         "podgate-agent",
         "podgate-node-helper",
         "podgate-frontdoor",
+        "podgate-replay",
         "podgate-signer",
     ] {
         let mut command = Command::new(binary(name).unwrap());

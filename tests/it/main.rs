@@ -45,6 +45,7 @@ mod rbac;
 mod reader_gone;
 mod recordings;
 mod reload;
+mod replay;
 mod rules;
 mod seen;
 mod shell;
