@@ -234,7 +234,7 @@ readinessProbe:
 {{- end }}
 
 {{- define "podgate.egressStore" -}}
-{{- if hasPrefix "s3:" .Values.recordings.store -}}
+{{- if and .Values.recordings.store (not (hasPrefix "file:" .Values.recordings.store)) -}}
 # The recordings' store.
 {{- with .Values.networkPolicy.recordingsStore }}
 - ports:

@@ -136,8 +136,10 @@ fn check(file: File) -> Result<Config, Invalid> {
         let reason = format!("{:?} must be https://HOST or https://HOST:PORT", file.url);
         return Err(Invalid::new("url", reason));
     }
-    if !file.store.starts_with("file:///") && !file.store.starts_with("s3://") {
-        return Err(Invalid::new("store", "must begin with file:/// or s3://"));
+    let known = ["file:///", "s3://", "gs://", "az://"];
+    if !known.iter().any(|begin| file.store.starts_with(begin)) {
+        let reason = "must begin with file:///, s3://, gs:// or az://";
+        return Err(Invalid::new("store", reason));
     }
     if let Some(tokens) = &file.tokens {
         own_audience(&tokens.audience).map_err(|reason| Invalid::new("tokens.audience", reason))?;
@@ -217,7 +219,7 @@ mod tests {
         };
         check("url: https://", "url: http://", "url: ");
         check("example.com\n", "example.com/x\n", "url: ");
-        check("store: s3", "store: gs", "store: must begin");
+        check("store: s3", "store: ftp", "store: must begin");
         check("key: {secret", "key: {secrets", "key");
         check("audience: podgate-page", "audience: ''", "tokens.audience");
         check("sessionSeconds: 3600", "sessionSeconds: 5", "from 60 to");

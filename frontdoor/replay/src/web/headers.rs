@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use podgate_process::https::Peer;
@@ -84,16 +84,17 @@ pub(super) async fn same_origin(
     request: Request,
     next: Next,
 ) -> Response {
-    let text = |name: HeaderName| {
-        let value = request.headers().get(name)?;
-        value.to_str().ok()
-    };
-    let own = match text(HeaderName::from_static("sec-fetch-site")) {
-        Some(site) => site == "same-origin",
-        None => text(header::ORIGIN) == Some(&*parts.url),
-    };
+    let own = is_own(request.headers(), &parts.url);
     match own {
         true => next.run(request).await,
         false => Failure::Elsewhere.into_response(),
+    }
+}
+
+fn is_own(headers: &HeaderMap, url: &str) -> bool {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    match text(HeaderName::from_static("sec-fetch-site")) {
+        Some(site) => site == "same-origin",
+        None => text(header::ORIGIN) == Some(url),
     }
 }
