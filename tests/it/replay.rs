@@ -396,11 +396,16 @@ async fn it_ends_in_order_and_says_what_it_lacks() {
     assert!(metrics.contains("podgate_replay_followers 0"), "{metrics}");
     let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
     let docs = std::fs::read_to_string(docs).unwrap();
-    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let types = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
     let names: Vec<_> = types.filter_map(|line| line.split(' ').next()).collect();
     assert!(names.len() >= 6, "{metrics}");
     for name in names {
-        assert!(docs.contains(&format!("| `{name}")), "docs/metrics.md lacks {name}");
+        assert!(
+            docs.contains(&format!("| `{name}")),
+            "docs/metrics.md lacks {name}"
+        );
     }
     let Page { mut part, .. } = page;
     part.signal(rustix::process::Signal::TERM).unwrap();

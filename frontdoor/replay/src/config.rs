@@ -122,7 +122,7 @@ fn default_drain() -> u64 {
 
 impl Configuration for Config {
     fn read(path: &Path) -> Result<Self, Error> {
-        config::read(path, check)
+        config::read(path, checked)
     }
 
     fn log(&self) -> &log::Config {
@@ -130,7 +130,7 @@ impl Configuration for Config {
     }
 }
 
-fn check(file: File) -> Result<Config, Invalid> {
+fn checked(file: File) -> Result<Config, Invalid> {
     let host = file.url.strip_prefix("https://").unwrap_or_default();
     if host.is_empty() || host.contains(['/', '?', '#', '@']) {
         let reason = format!("{:?} must be https://HOST or https://HOST:PORT", file.url);
@@ -197,7 +197,7 @@ mod tests {
     const EXAMPLE: &str = include_str!("../replay.example.yaml");
 
     fn read(yaml: &str) -> Result<Config, String> {
-        check(config::parse(yaml)?).map_err(|invalid| invalid.to_string())
+        checked(config::parse(yaml)?).map_err(|invalid| invalid.to_string())
     }
 
     #[test]
