@@ -102,6 +102,8 @@ pub(crate) async fn serve(
         .initial_stream_window_size(limits::STREAM_WINDOW)
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
         .max_concurrent_streams(streams)
+        .http2_max_pending_accept_reset_streams(Some(streams as usize))
+        .http2_max_local_error_reset_streams(Some(limits::MAX_STREAMS as usize))
         .max_frame_size(limits::MAX_FRAME)
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))

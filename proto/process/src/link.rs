@@ -1,6 +1,7 @@
 //! The TCP connection of a link, at both of its ends. It tells a network that is gone, which the kernel
 //! notices, from a program that gets no processor: that one is waited for.
 
+mod client;
 mod network;
 
 use std::io::{self, ErrorKind, IoSlice};
@@ -14,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::transport::server::Connected;
+
+pub use client::endpoint;
 
 /// Between two of the kernel's questions to a peer whose system answers none.
 const PROBE: Duration = Duration::from_secs(1);
