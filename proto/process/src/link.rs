@@ -4,6 +4,7 @@
 mod client;
 mod network;
 
+use std::any::Any;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -34,6 +35,8 @@ pub struct LinkStream<S> {
     heard: bool,
     /// How many looks in a row found none.
     silent: u32,
+    /// Kept until the connection is gone.
+    kept: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl LinkStream<TcpStream> {
@@ -62,7 +65,13 @@ impl<S> LinkStream<S> {
             listen: Box::pin(sleep(limits::LISTEN)),
             heard: false,
             silent: 0,
+            kept: None,
         }
+    }
+
+    /// Keeps something, such as a slot, until the connection is gone.
+    pub fn keep(&mut self, something: impl Any + Send + Sync) {
+        self.kept = Some(Box::new(something));
     }
 
     /// Notes whether bytes went through. If there is nothing to read or to write, it judges the silence.
