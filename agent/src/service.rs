@@ -310,6 +310,7 @@ impl Service {
             namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
             "session begins"
         );
+        let version = opened.version;
         let end = match session::tell(&outbound, ToFrontdoor::Opened(opened)).await {
             Err(_) => End::Abandoned,
             Ok(()) => {
@@ -320,7 +321,7 @@ impl Service {
                         (&mut *streams.input, &mut *streams.output),
                         &supervisor,
                         &mut inbound,
-                        &outbound,
+                        (&outbound, version),
                         &self.shared.stopped,
                         &session.moved,
                     ) => end,
