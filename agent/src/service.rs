@@ -97,7 +97,6 @@ impl Service {
     }
 }
 
-/// A session that was admitted.
 struct Session<'a> {
     id: String,
     action: Action,
