@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::files::TransferRates;
 use crate::grant::Deny;
+use crate::program::HangUps;
 use crate::quotas::Most;
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
@@ -35,6 +36,7 @@ pub struct Config {
     pub runtime: Choice,
     pub journal: Option<PathBuf>,
     pub hang_up_grace: Duration,
+    pub(crate) hang_ups: HangUps,
     pub deny: Deny,
     pub audit: audit::Config,
     /// How many may run at once.
@@ -131,6 +133,8 @@ struct File {
     journal_bytes: NonZeroU64,
     #[serde(default = "default_grace")]
     hang_up_grace_seconds: u64,
+    #[serde(default)]
+    hang_ups: HangUps,
     #[serde(default)]
     deny: Deny,
     #[serde(default)]
@@ -230,6 +234,7 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         runtime: file.runtime,
         journal: file.journal,
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
+        hang_ups: file.hang_ups,
         deny: file.deny,
         audit: file.audit.check()?,
         sessions: most(
@@ -296,6 +301,7 @@ mod tests {
         let config = read(include_str!("../agent.example.yaml")).unwrap();
         assert_eq!(config.node, "node-a");
         assert_eq!(config.kubelet.address, "127.0.0.1:10250");
+        assert_eq!(config.hang_ups, HangUps::default());
     }
 
     #[test]
@@ -339,6 +345,8 @@ mod tests {
         check("  labels: {}", "  labels: []", "deny.labels");
         check("sessions: 2000", "sessions: 0", "sessions");
         check("openings: 256", "openings: 0", "openings");
+        check("perContainer: 4", "perContainer: 0", "hangUps");
+        check("perContainer: 4", "perPod: 4", "perPod");
         check("\nruntime: auto", "\nruntime: shim", "runtime");
         check("\nruntime: auto", "\nruntime: direct", "nodeEntry");
         check("journalBytes: ", "journalBytes: -", "journalBytes");

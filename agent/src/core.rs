@@ -78,7 +78,7 @@ impl Core {
         let pipes = PipeShare::of_node(metrics.pipes_enlarged.clone());
         let services = ProgramServices::new(
             journal,
-            config.hang_up_grace,
+            (config.hang_up_grace, config.hang_ups),
             Arc::clone(&metrics),
             shutdown.stopped.clone(),
         );

@@ -316,7 +316,7 @@ mod tests {
     fn what_is_not_there_yet_is_waited_for() {
         let turn = TURN as u64;
         let rate = Rate::new(NonZeroU64::new(turn).unwrap());
-        let seconds = |quarters| Duration::from_millis(250 * quarters);
+        let seconds = |quarters: u64| Duration::from_millis(250 * quarters);
         // A burst is one turn, which takes a second.
         assert_eq!(rate.take(TURN), Duration::ZERO);
         assert_eq!(rate.take(TURN / 4), seconds(1));
