@@ -288,11 +288,7 @@ impl Session<'_> {
         };
         let recording = recording.map(|recording| self.recording.get_or_init(|| recording));
         let tape = recording.and_then(Recording::tape);
-        if let Some(words) = &transfer {
-            self.mark(words, tape).await;
-        }
-        // Of a transfer only this marker is recorded.
-        let tape = tape.filter(|_| transfer.is_none());
+        let tape = self.mark(transfer, tape).await;
         let _open = tape.map(|tape| task.client.tapes.enter(tape.marks()));
         tokio::select! {
             // Built in place, so that its large future is stored once.
@@ -316,13 +312,18 @@ impl Session<'_> {
         }
     }
 
-    /// Marks a transfer in its own recording and in those that its connection has open.
-    async fn mark(&self, transfer: &str, tape: Option<&Tape>) {
+    /// Marks a transfer in its own recording and in those that its connection has open. Of a transfer only
+    /// this marker is recorded; of all else the tape is returned for the rest.
+    async fn mark<'t>(&self, transfer: Option<String>, tape: Option<&'t Tape>) -> Option<&'t Tape> {
+        let Some(transfer) = transfer else {
+            return tape;
+        };
         let text = format!("podgate: {transfer}, session {}", self.id);
         self.task.client.tapes.mark(&text).await;
         if let Some(tape) = tape {
             tape.record(Event::Marker(text)).await;
         }
+        None
     }
 
     fn refused(&self, by: RefusedBy, line: String) -> End {
