@@ -59,7 +59,7 @@ pub(super) async fn file(Path((version, name)): Path<(String, String)>) -> Respo
     let Some((_, kind, bytes)) = found.filter(|_| version == *VERSION) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let kind = (header::CONTENT_TYPE, HeaderValue::from_static(*kind));
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static(kind));
     let keep = HeaderValue::from_static("public, max-age=31536000, immutable");
     ([kind, (header::CACHE_CONTROL, keep)], *bytes).into_response()
 }
