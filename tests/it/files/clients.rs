@@ -1,9 +1,11 @@
-//! File tools that are not OpenSSH's: each sends a tree into a container whose image has nothing, and brings
+//! File tools, OpenSSH's own and others: each sends a tree into a container whose image has nothing, and brings
 //! it back the same. `tests/clients/install` installs them. Those that every run has are tests like others;
 //! the rest are ignored tests, which `PODGATE_TOOLS=all tests/all` runs.
 
 mod ansible;
+mod large;
 mod libraries;
+mod openssh;
 mod programs;
 
 use std::ffi::OsStr;
@@ -48,8 +50,13 @@ impl Round {
 
     /// With a tree of another kind.
     async fn with(fill: impl FnOnce(&Path)) -> Self {
+        Self::of(PodSpec::distroless(POD), fill).await
+    }
+
+    /// In a pod of another image.
+    async fn of(spec: PodSpec, fill: impl FnOnce(&Path)) -> Self {
         let node = Node::start(Changes::default()).await;
-        let pod = node.stand.run_pod(PodSpec::distroless(POD)).await;
+        let pod = node.stand.run_pod(spec).await;
         let local = Local::new();
         fill(&local.path("tree"));
         Self {
