@@ -31,7 +31,8 @@ pub(super) enum Broken {
     Unknown,
 }
 
-fn hint(signal: u8) -> &'static str {
+/// Why a signal may have ended a worker.
+pub(super) fn hint(signal: u8) -> &'static str {
     match signal {
         SIGKILL => ", as where the container's memory limit is reached",
         SIGSYS => ", as where the container forbids it what it needs",
