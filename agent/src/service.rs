@@ -307,6 +307,7 @@ impl Service {
             namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
             "session begins"
         );
+        let version = opened.version;
         let end = match session::tell(&outbound, ToFrontdoor::Opened(opened)).await {
             Err(_) => End::Abandoned,
             Ok(()) => {
@@ -317,7 +318,7 @@ impl Service {
                         (&mut *streams.input, &mut *streams.output),
                         &supervisor,
                         &mut inbound,
-                        &outbound,
+                        (&outbound, version),
                         &self.shared.stopped,
                         &session.moved,
                     ) => end,
