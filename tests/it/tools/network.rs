@@ -1,4 +1,4 @@
-//! iperf3 and psql, with their servers in the pod's own network.
+//! psql, with its server in the pod's own network.
 
 use std::net::TcpListener;
 
@@ -35,39 +35,6 @@ async fn forward(place: &Place, to: u16) -> (u16, Child) {
     let up = || async { TcpStream::connect(("127.0.0.1", port)).await.ok() };
     eventually("ssh to listen", SOON, up).await.unwrap();
     (port, ssh)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "PODGATE_TOOLS=all"]
-async fn iperf3() {
-    let (place, network) = place().await;
-    let _server = inside(&network, &["iperf3", "-s", "-p", "5201"]);
-    let (port, _ssh) = forward(&place, 5201).await;
-    // Up, down, and four at a time: beside them each has a connection that controls.
-    for more in [&[][..], &["-R"], &["-P", "4"]] {
-        let run = || async {
-            let mut client = Command::new("iperf3");
-            client.args([
-                "-c",
-                "127.0.0.1",
-                "-p",
-                &port.to_string(),
-                "-n",
-                "32M",
-                "-J",
-            ]);
-            clients::succeeds(client.args(more), SOON).await.ok()
-        };
-        let said = eventually("iperf3", SOON, run).await.unwrap();
-        let report: serde_json::Value = serde_json::from_str(&said).unwrap();
-        let sum = |which: &str| report["end"][which]["bytes"].as_u64().unwrap();
-        let moved = sum("sum_received");
-        assert!(
-            moved >= 32 << 20,
-            "{more:?}: {moved} bytes of {}",
-            sum("sum_sent")
-        );
-    }
 }
 
 /// PostgreSQL of this machine, as its own user, in the pod's network.
