@@ -31,8 +31,7 @@ pub(super) enum Broken {
     Unknown,
 }
 
-/// Why a signal may have ended a worker.
-pub(super) fn hint(signal: u8) -> &'static str {
+fn hint(signal: u8) -> &'static str {
     match signal {
         SIGKILL => ", as where the container's memory limit is reached",
         SIGSYS => ", as where the container forbids it what it needs",
