@@ -26,6 +26,8 @@ pub struct Config {
     pub admin_connections: Bounds,
     /// For connections until their peer has shown that it is a frontdoor.
     pub handshakes: Bounds,
+    /// For frontdoors' connections from then on.
+    pub links: Bounds,
     pub certificate: enrolment::Source,
     pub kubelet: crate::runtime::kubelet::Config,
     pub node_helper: Option<PathBuf>,
@@ -70,6 +72,14 @@ const HANDSHAKES: Bounds = Bounds {
     per_second_and_address: 20,
 };
 
+/// The default for `links`. A frontdoor makes two for each of its cores, and others as certificates and
+/// links grow old; those before last as long as their sessions.
+const LINKS: Bounds = Bounds {
+    total: 4096,
+    per_address: 2048,
+    per_second_and_address: 20,
+};
+
 /// The defaults of one user's limits.
 const SESSIONS_PER_USER: u16 = 1000;
 const TRANSFERS_PER_USER: u16 = 100;
@@ -107,6 +117,8 @@ struct File {
     admin_connections: bounds::File,
     #[serde(default)]
     handshakes: bounds::File,
+    #[serde(default)]
+    links: bounds::File,
     tls: Option<mtls::Files>,
     enrolment: Option<enrolment::Config>,
     kubelet: kubelet::File,
@@ -211,6 +223,7 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         admin: file.admin,
         admin_connections: file.admin_connections.or(admin::BOUNDS),
         handshakes: file.handshakes.or(HANDSHAKES),
+        links: file.links.or(LINKS),
         certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         node_helper: file.node_helper,
         node_entry: file.node_entry,
@@ -330,6 +343,7 @@ mod tests {
         check("\nruntime: auto", "\nruntime: direct", "nodeEntry");
         check("journalBytes: ", "journalBytes: -", "journalBytes");
         check("handshakes: {total", "handshakes: {most", "most");
+        check("links: {total", "links: {most", "most");
         check(
             "sessionsPerUser: 1000",
             "sessionsPerUser: 0",
