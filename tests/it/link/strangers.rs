@@ -122,7 +122,7 @@ async fn frontdoors_have_so_many_connections_and_no_more() {
     let first = frontdoor(&stand).await;
     let second = frontdoor(&stand).await;
     let runs = async |channel: &Channel| {
-        let last = answer(channel, ToAgent::Open(request())).await.pop();
+        let last = answer(channel, ToAgent::Open(request().into())).await.pop();
         assert!(matches!(last, Some(FromAgent::Exited(exited)) if exited.status == 3));
     };
     runs(&first).await;
