@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::context::Context;
 use super::id;
+use super::open_tapes::OpenTapes;
 use crate::audit::{Event, Via};
 use crate::authn::Login;
 use crate::quotas::{ConnectionSlot, Full, PreAuthSlot};
@@ -27,6 +28,7 @@ pub(super) struct Client {
     pub(super) context: Arc<Context>,
     /// Its channels' tasks.
     pub(super) tasks: TaskTracker,
+    pub(super) tapes: OpenTapes,
     /// The login name of the first attempt that is not in the audit log.
     pub(super) tried: OnceLock<String>,
     /// Set at the login.
@@ -69,6 +71,7 @@ impl Client {
             via,
             context,
             tasks: TaskTracker::new(),
+            tapes: OpenTapes::default(),
             tried: OnceLock::new(),
             login: OnceLock::new(),
             slot: OnceLock::new(),

@@ -189,7 +189,7 @@ impl Task {
             rights,
             pod_slot: _pod_slot,
             notice: _,
-            // Programs alone are recorded.
+            // A forward has none of its own.
             recording: _,
             gate: _,
         } = opened;
@@ -204,6 +204,8 @@ impl Task {
         if let Err(refused) = stands(&mut waiting, receiving.as_mut()).await {
             return self.not_open(refused, record, reply).await;
         }
+        let mark = format!("podgate: forward to {}, session {id}", self.endpoint);
+        self.client.tapes.mark(&mark).await;
         reply.accept().await;
         let (mut read, write) = channel.split();
         let end = tokio::select! {

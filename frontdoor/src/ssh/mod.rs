@@ -22,6 +22,7 @@ mod id;
 mod idle;
 mod jump;
 mod open;
+mod open_tapes;
 mod pre_auth_stream;
 mod pre_auth_turns;
 mod proxied;

@@ -69,7 +69,7 @@ async fn a_frontdoor_of_version_1_is_served() {
         let (sender, messages) = mpsc::channel(8);
         let input = b"three\n";
         for message in [
-            ToAgent::Open(request("cat; cat >&2; exit 3", highest).into()),
+            ToAgent::Open(request("cat; cat >&2; exit 3", highest)),
             ToAgent::Input(Data {
                 offset: 0,
                 bytes: input[..2].to_vec(),
