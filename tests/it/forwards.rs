@@ -3,8 +3,10 @@
 
 mod ides;
 mod limits;
+mod others;
 mod pods;
 mod rights;
+mod words;
 mod worker;
 
 use std::process::{Output, Stdio};

@@ -54,7 +54,8 @@ impl Forwards {
         (stopped, moved): (&CancellationToken, &Moved<'_>),
     ) -> (&'static str, Option<&'static str>) {
         let dialled = tokio::select! {
-            dialled = self.dials.dial(granted, request, who) => dialled,
+            // Boxed, so that a connection that stands does not hold its memory.
+            dialled = Box::pin(self.dials.dial(granted, request, who)) => dialled,
             // A connection that nobody waits for any more is left at once.
             () = outbound.closed() => return (End::Abandoned.word(), None),
         };

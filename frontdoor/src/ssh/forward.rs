@@ -179,7 +179,8 @@ impl Task {
         action: Action,
         record: &audit::Session<'_>,
     ) -> End {
-        let opened = match self.open(id, action, record).await {
+        // Boxed, so that a forward that stands does not hold its memory.
+        let opened = match Box::pin(self.open(id, action, record)).await {
             Ok(opened) => opened,
             Err(refused) => return self.not_open(refused, record, reply).await,
         };

@@ -17,14 +17,14 @@ use tokio::task::JoinHandle;
 use super::*;
 
 /// A node with an entry, and a pod in a network with this machine.
-struct Node {
-    stand: Stand,
-    bridge: Bridge,
-    pod: RunningPod,
+pub(super) struct Node {
+    pub(super) stand: Stand,
+    pub(super) bridge: Bridge,
+    pub(super) pod: RunningPod,
 }
 
 impl Node {
-    async fn start(spec: PodSpec, frontdoor: &str) -> Self {
+    pub(super) async fn start(spec: PodSpec, frontdoor: &str) -> Self {
         let changes = Changes {
             runs: Runs::Auto,
             frontdoor: frontdoor.to_owned(),
@@ -42,19 +42,19 @@ impl Node {
     }
 
     /// A file of the container, as this machine sees it.
-    async fn file(&self, path: &str) -> PathBuf {
+    pub(super) async fn file(&self, path: &str) -> PathBuf {
         let pid = self.pod.pid("app").await.unwrap();
         format!("/proc/{pid}/root{path}").into()
     }
 
-    async fn listener(&self) -> (TcpListener, u16) {
+    pub(super) async fn listener(&self) -> (TcpListener, u16) {
         let listener = TcpListener::bind((self.bridge.gateway(), 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         (listener, port)
     }
 
     /// A server that gives back all that it is sent, in upper case.
-    async fn upper(&self) -> (JoinHandle<()>, u16) {
+    pub(super) async fn upper(&self) -> (JoinHandle<()>, u16) {
         let (listener, port) = self.listener().await;
         let serve = async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -64,17 +64,17 @@ impl Node {
         (tokio::spawn(serve), port)
     }
 
-    async fn through(&self, address: &str, text: &[u8]) -> Output {
+    pub(super) async fn through(&self, address: &str, text: &[u8]) -> Output {
         through(&self.stand, &self.pod.name, address, text).await
     }
 
-    async fn reaches(&self, address: &str) {
+    pub(super) async fn reaches(&self, address: &str) {
         let output = self.through(address, b"hi").await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.stdout, b"HI", "{address}: {said}");
     }
 
-    async fn refuses(&self, address: &str, expect: &str) {
+    pub(super) async fn refuses(&self, address: &str, expect: &str) {
         let said = refused(&self.stand, &self.pod.name, address).await;
         assert!(said.contains(expect), "{address}: {said}");
     }
