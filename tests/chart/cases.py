@@ -31,6 +31,12 @@ OWN_CA = {"config": {"authn": {"certificates": [{"authorities": "/etc/podgate/si
 
 RULES = [{"record": "strict", "where": {"namespaces": ["prod"]}}, {"record": "bestEffort", "input": True}]
 BUCKET = {"store": "s3://bucket/podgate", "options": {"region": "eu-central-1"}, "rules": RULES}
+# What a switch renders is tried by the programs, which have no bucket.
+FOLDER = {
+    "store": "file:///var/lib/podgate/recordings",
+    "rules": RULES,
+    "volume": {"persistentVolumeClaim": {"claimName": "recordings"}},
+}
 PAGE = {"enabled": True, "url": "https://recordings.example.com", "tlsSecret": "page-tls"}
 READERS = [{"kind": "Group", "name": "auditors", "apiGroup": "rbac.authorization.k8s.io"}]
 
@@ -132,11 +138,7 @@ SWITCHES = {
         }
     },
     "page of recordings": {
-        "recordings": {
-            "store": "file:///var/lib/podgate/recordings",
-            "rules": RULES,
-            "volume": {"persistentVolumeClaim": {"claimName": "recordings"}},
-        },
+        "recordings": FOLDER,
         "replay": PAGE
         | {
             "replicas": 2,
@@ -147,7 +149,7 @@ SWITCHES = {
         },
         "networkPolicy": {"pageClients": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}]},
     },
-    "page without tokens": {"recordings": BUCKET, "replay": PAGE | {"audience": ""}},
+    "page without tokens": {"recordings": FOLDER, "replay": PAGE | {"audience": ""}},
     "host certificates": {"signer": HOSTS},
     "monitor": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
     "test": {"test": {"publicKey": KEY, "keySecret": "podgate-test"}},
