@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::audit::Audit;
 use crate::config::{Choice as Chosen, Config};
 use crate::files::{Throttles, Workers};
-use crate::forward::{Forwards, Makers};
+use crate::forward::{Forwards, Makers, Waiting};
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
 use crate::node_entry::NodeEntry;
@@ -48,6 +48,7 @@ pub(crate) struct Core {
     /// Whether a core stays connected to the node helper, and looks at what other agents leave.
     stays: AtomicBool,
     shared: Arc<Shared>,
+    waiting: Waiting,
     shutdown: Shutdown,
     /// Cancelled when connections must end: after the sessions and after their hang-ups, which need the
     /// kubelet.
@@ -81,9 +82,8 @@ impl Core {
         );
         let shared = Shared {
             quotas: Quotas::new(
-                config.sessions,
-                config.transfers,
-                config.forwards,
+                (config.sessions, config.transfers),
+                (config.forwards, config.listeners),
                 config.openings,
             ),
             throttles: Throttles::new(&config.transfer_rates),
@@ -107,6 +107,7 @@ impl Core {
             left: Mutex::new(left),
             stays: AtomicBool::new(false),
             shared: Arc::new(shared),
+            waiting: Waiting::default(),
             shutdown,
             closed: CancellationToken::new(),
         }
@@ -136,7 +137,8 @@ impl Core {
                     tasks.spawn(async move { makers.keep(&closed).await });
                 }
                 let metrics = Arc::clone(&self.shared.metrics);
-                let forwards = Forwards::new(Arc::<Kubelet>::clone(&kubelet), makers, metrics);
+                let dialer = Arc::<Kubelet>::clone(&kubelet);
+                let forwards = Forwards::new(dialer, makers, self.waiting.clone(), metrics);
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));

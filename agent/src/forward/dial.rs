@@ -17,6 +17,7 @@ use super::refused::Refused;
 use super::request::DialRequest;
 use super::resolve::{self, resolve};
 use super::socket::Socket;
+use super::words::words;
 use crate::connection::Connection;
 use crate::files::NoWorker;
 use crate::grant::Granted;
@@ -138,7 +139,7 @@ async fn by_worker(maker: &Maker, request: &DialRequest) -> Result<Socket, Faile
             let connected = timeout_at(deadline, unix(maker, &socket.path));
             connected.await.unwrap_or_else(|_| Err(timed_out()))
         }
-        None => Err(timed_out()),
+        Some(Kind::Agent(_)) | None => Err(timed_out()),
     }
 }
 
@@ -193,32 +194,4 @@ async fn one(maker: &Maker, to: SocketAddr) -> Result<Socket, Failed> {
     socket.connected(to).await?;
     socket.no_delay()?;
     Ok(socket)
-}
-
-/// An error in the system's words, without the number that std adds: " (os error 111)".
-fn words(error: &io::Error) -> String {
-    let mut words = error.to_string();
-    if let Some(end) = words.find(" (os error") {
-        words.truncate(end);
-    }
-    if let Some(first) = words.get_mut(..1) {
-        first.make_ascii_lowercase();
-    }
-    words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_are_in_the_systems_words() {
-        for (number, expect) in [
-            (111, "connection refused"),
-            (113, "no route to host"),
-            (2, "no such file or directory"),
-        ] {
-            assert_eq!(words(&io::Error::from_raw_os_error(number)), expect);
-        }
-    }
 }

@@ -33,6 +33,14 @@ struct Known {
     used: Instant,
 }
 
+impl Known {
+    /// Whether somebody waits for it to be started, works with it, or has it keep a path.
+    fn is_held(&self) -> bool {
+        let holders = self.maker.get().map_or(1, Arc::strong_count);
+        Arc::strong_count(&self.maker) > 1 || holders > 1
+    }
+}
+
 impl Makers {
     pub(crate) fn new(workers: Workers) -> Self {
         Self {
@@ -90,8 +98,7 @@ impl Makers {
     async fn end(&self, which: impl Fn(&Known) -> bool) {
         let over: Vec<_> = self
             .known()
-            // One that is being started is held by whoever waits for it.
-            .extract_if(|_, one| which(one) && Arc::strong_count(&one.maker) == 1)
+            .extract_if(|_, one| which(one) && !one.is_held())
             .collect();
         for (_, one) in over {
             if let Some(maker) = one.maker.get() {
