@@ -16,7 +16,7 @@ use super::channels::Aside;
 use super::client::Client;
 use super::end::{End, Exit};
 use super::request::{self, Asked, ORIGINAL_COMMAND};
-use super::{channels, id, open, pump, recheck, recordings, reserved};
+use super::{agent_forward, channels, id, open, pump, recheck, recordings, reserved};
 use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
 use crate::authn::restrictions::Restrictions;
@@ -164,6 +164,17 @@ impl Task {
         }
     }
 
+    /// Whose agent it may have.
+    fn of(&self) -> agent_forward::Of<'_> {
+        agent_forward::Of {
+            client: &self.client,
+            identity: &self.identity,
+            restrictions: &self.restrictions,
+            login_name: &self.login_name,
+            inner: self.inner.as_deref(),
+        }
+    }
+
     /// Waits until something outside of the session ends it.
     async fn cut_short(&self) -> End {
         tokio::select! {
@@ -248,7 +259,12 @@ impl Session<'_> {
             session: self.id,
             connection: &task.client.id,
         };
-        let opened = open::open(context, identity, &target, ids, action, inner, record);
+        let opened = async {
+            let (to, mut action) = ((identity, &target), action);
+            let found = open::find(context, to, &action, inner, record).await?;
+            agent_forward::add(&mut action, &found.place, task.of()).await;
+            open::start(context, found, identity, ids, action, record).await
+        };
         let open::Opened {
             stream,
             rights,
@@ -270,6 +286,11 @@ impl Session<'_> {
             }
         };
         let recording = recording.map(|recording| self.recording.get_or_init(|| recording));
+        let mut notices = Vec::new();
+        if self.tty {
+            notices.extend(notice);
+            notices.extend(task.client.notices.take());
+        }
         let tape = recording.and_then(Recording::tape);
         tokio::select! {
             // Built in place, so that its large future is stored once.
@@ -277,7 +298,7 @@ impl Session<'_> {
                 if self.greet && let Some(motd) = context.greetings.motd().await {
                     let _ = timeout(LAST_WORDS, write.data_bytes(motd)).await;
                 }
-                if let Some(notice) = notice.filter(|_| self.tty) {
+                for notice in notices {
                     let line = format!("podgate: {notice}\r\n");
                     // A client that does not read the line in time does not get it.
                     let tell = write.extended_data_bytes(pump::STDERR, line);
