@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::files::TransferRates;
 use crate::grant::Deny;
+use crate::program::HangUps;
 use crate::quotas::Most;
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
@@ -26,6 +27,8 @@ pub struct Config {
     pub admin_connections: Bounds,
     /// For connections until their peer has shown that it is a frontdoor.
     pub handshakes: Bounds,
+    /// For frontdoors' connections from then on.
+    pub links: Bounds,
     pub certificate: enrolment::Source,
     pub kubelet: crate::runtime::kubelet::Config,
     pub node_helper: Option<PathBuf>,
@@ -33,6 +36,7 @@ pub struct Config {
     pub runtime: Choice,
     pub journal: Option<PathBuf>,
     pub hang_up_grace: Duration,
+    pub(crate) hang_ups: HangUps,
     pub deny: Deny,
     pub audit: audit::Config,
     /// How many may run at once.
@@ -69,6 +73,14 @@ pub enum Choice {
 const HANDSHAKES: Bounds = Bounds {
     total: 128,
     per_address: 16,
+    per_second_and_address: 20,
+};
+
+/// The default for `links`. A frontdoor makes two for each of its cores, and others as certificates and
+/// links grow old; those before last as long as their sessions.
+const LINKS: Bounds = Bounds {
+    total: 4096,
+    per_address: 2048,
     per_second_and_address: 20,
 };
 
@@ -110,6 +122,8 @@ struct File {
     admin_connections: bounds::File,
     #[serde(default)]
     handshakes: bounds::File,
+    #[serde(default)]
+    links: bounds::File,
     tls: Option<mtls::Files>,
     enrolment: Option<enrolment::Config>,
     kubelet: kubelet::File,
@@ -122,6 +136,8 @@ struct File {
     journal_bytes: NonZeroU64,
     #[serde(default = "default_grace")]
     hang_up_grace_seconds: u64,
+    #[serde(default)]
+    hang_ups: HangUps,
     #[serde(default)]
     deny: Deny,
     #[serde(default)]
@@ -221,12 +237,14 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
         admin: file.admin,
         admin_connections: file.admin_connections.or(admin::BOUNDS),
         handshakes: file.handshakes.or(HANDSHAKES),
+        links: file.links.or(LINKS),
         certificate: enrolment::Source::of(file.tls, file.enrolment)?,
         node_helper: file.node_helper,
         node_entry: file.node_entry,
         runtime: file.runtime,
         journal: file.journal,
         hang_up_grace: Duration::from_secs(file.hang_up_grace_seconds),
+        hang_ups: file.hang_ups,
         deny: file.deny,
         audit: file.audit.check()?,
         sessions: most(
@@ -298,6 +316,7 @@ mod tests {
         let config = read(include_str!("../agent.example.yaml")).unwrap();
         assert_eq!(config.node, "node-a");
         assert_eq!(config.kubelet.address, "127.0.0.1:10250");
+        assert_eq!(config.hang_ups, HangUps::default());
     }
 
     #[test]
@@ -341,10 +360,13 @@ mod tests {
         check("  labels: {}", "  labels: []", "deny.labels");
         check("sessions: 2000", "sessions: 0", "sessions");
         check("openings: 256", "openings: 0", "openings");
+        check("perContainer: 4", "perContainer: 0", "hangUps");
+        check("perContainer: 4", "perPod: 4", "perPod");
         check("\nruntime: auto", "\nruntime: shim", "runtime");
         check("\nruntime: auto", "\nruntime: direct", "nodeEntry");
         check("journalBytes: ", "journalBytes: -", "journalBytes");
         check("handshakes: {total", "handshakes: {most", "most");
+        check("links: {total", "links: {most", "most");
         check(
             "sessionsPerUser: 1000",
             "sessionsPerUser: 0",

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use podgate_process::audit::AuditLog;
+use podgate_process::connection_slots::ConnectionSlots;
 use podgate_process::mtls::Identity;
 use podgate_process::shutdown::Shutdown;
 use tokio::sync::mpsc;
@@ -37,6 +38,8 @@ const LOOK: Duration = Duration::from_secs(10);
 pub(crate) struct Core {
     kubelet: kubelet::Config,
     identity: Arc<Identity>,
+    /// For frontdoors' connections.
+    links: Arc<ConnectionSlots>,
     node: Arc<NodeState>,
     /// Unless only the kubelet starts programs.
     entry: Option<Arc<NodeEntry>>,
@@ -76,10 +79,11 @@ impl Core {
         let pipes = PipeShare::of_node(metrics.pipes_enlarged.clone());
         let services = ProgramServices::new(
             journal,
-            config.hang_up_grace,
+            (config.hang_up_grace, config.hang_ups),
             Arc::clone(&metrics),
             shutdown.stopped.clone(),
         );
+        let refused = metrics.refused_connections.clone();
         let shared = Shared {
             quotas: Quotas::new(
                 (config.sessions, config.transfers),
@@ -99,6 +103,7 @@ impl Core {
         Self {
             kubelet: config.kubelet.clone(),
             identity: Arc::new(identity),
+            links: ConnectionSlots::new("frontdoors", config.links, refused),
             node: Arc::new(node),
             entry,
             runtime: config.runtime,
@@ -152,9 +157,9 @@ impl Core {
                 }
                 let services = (programs, workers, forwards);
                 let service = Service::new(Arc::clone(&self.shared), services);
-                let identity = Arc::clone(&self.identity);
+                let known = (Arc::clone(&self.identity), Arc::clone(&self.links));
                 let metrics = Arc::clone(&self.shared.metrics);
-                listener::serve(accepted, service, identity, metrics, self.closed.clone()).await;
+                listener::serve(accepted, service, known, metrics, self.closed.clone()).await;
             }
             Err(error) => tracing::error!(%error, "no client of the kubelet"),
         }

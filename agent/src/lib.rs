@@ -172,7 +172,7 @@ async fn accept(
             return;
         };
         match stream.into_std() {
-            Ok(stream) => workers.hand_over(Accepted { stream, slot }).await,
+            Ok(stream) => workers.hand_over(Accepted { stream, peer, slot }).await,
             Err(error) => tracing::warn!(%error, "cannot hand a connection over"),
         }
     };

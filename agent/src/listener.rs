@@ -2,10 +2,11 @@
 //! as gRPC. Until then a connection has a slot, of which an address has few.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_process::connection_slots::{ConnectionSlot, Ended};
+use podgate_process::connection_slots::{ConnectionSlot, ConnectionSlots, Ended, Full};
 use podgate_process::link::LinkStream;
 use podgate_process::mtls::{self, FRONTDOOR_NAME, Identity};
 use podgate_proto::limits;
@@ -40,6 +41,7 @@ const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) stream: std::net::TcpStream,
+    pub(crate) peer: SocketAddr,
     pub(crate) slot: ConnectionSlot,
 }
 
@@ -52,25 +54,28 @@ enum Error {
     Peer(#[from] mtls::Error),
     #[error("TLS handshake: {0}")]
     Ended(#[from] Ended),
+    #[error("of frontdoors: {0}")]
+    Full(#[from] Full),
 }
 
 /// Serves one core's connections until there are no more and the last session is over.
 pub(crate) async fn serve(
     mut accepted: mpsc::Receiver<Accepted>,
     service: Service,
-    identity: Arc<Identity>,
+    (identity, links): (Arc<Identity>, Arc<ConnectionSlots>),
     metrics: Arc<Metrics>,
     stopped: CancellationToken,
 ) {
     let (trusted, incoming) = mpsc::channel(ADMITTED);
     let handshakes = TaskTracker::new();
     let accept = async {
-        while let Some(Accepted { stream, slot }) = accepted.recv().await {
+        while let Some(Accepted { stream, peer, slot }) = accepted.recv().await {
             let (identity, metrics) = (Arc::clone(&identity), Arc::clone(&metrics));
-            let trusted = trusted.clone();
+            let (trusted, links) = (trusted.clone(), Arc::clone(&links));
             handshakes.spawn(async move {
                 let shaken = slot.hold(HANDSHAKE_TIMEOUT, handshake(stream, &identity));
-                match shaken.await.unwrap_or_else(|ended| Err(ended.into())) {
+                let shaken = shaken.await.unwrap_or_else(|ended| Err(ended.into()));
+                match shaken.and_then(|stream| admit(stream, peer, &links)) {
                     Ok(stream) => {
                         slot.trust();
                         // The receiver goes only when the server does.
@@ -83,6 +88,7 @@ pub(crate) async fn serve(
                             Error::Peer(_) => "peer",
                             Error::Ended(Ended::Late) => "timeout",
                             Error::Ended(Ended::GaveWay) => "gave_way",
+                            Error::Full(_) => "full",
                         };
                         metrics.refused_peers.get_or_create(&outcome.into()).inc();
                     }
@@ -102,6 +108,8 @@ pub(crate) async fn serve(
         .initial_stream_window_size(limits::STREAM_WINDOW)
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
         .max_concurrent_streams(streams)
+        .http2_max_pending_accept_reset_streams(Some(streams as usize))
+        .http2_max_local_error_reset_streams(Some(limits::MAX_STREAMS as usize))
         .max_frame_size(limits::MAX_FRAME)
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
@@ -122,6 +130,18 @@ pub(crate) async fn serve(
         () = served => {}
         () = late => tracing::warn!("connections whose peers do not read are cut"),
     }
+}
+
+/// Gives a frontdoor's connection a slot for as long as it lasts. It gives way to no other.
+fn admit(
+    mut stream: TlsStream<LinkStream<TcpStream>>,
+    peer: SocketAddr,
+    links: &Arc<ConnectionSlots>,
+) -> Result<TlsStream<LinkStream<TcpStream>>, Error> {
+    let slot = links.take(peer.ip())?;
+    slot.settle();
+    stream.get_mut().0.keep(slot);
+    Ok(stream)
 }
 
 async fn handshake(

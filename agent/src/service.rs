@@ -1,6 +1,8 @@
 //! The gRPC service: one call a session. It has the request admitted, dispatches it by action, and
 //! hangs up what stays behind.
 
+mod inbound;
+
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -37,6 +39,7 @@ use crate::quotas::{Quotas, Slot};
 use crate::refusal::Refusal;
 use crate::session::{self, End};
 use crate::session_ids::SessionIds;
+use inbound::Inbound;
 
 /// Messages to a frontdoor that wait in this process. Together with the stream's window, they are all
 /// that a session can hold while its reader stalls.
@@ -94,7 +97,6 @@ impl Service {
     }
 }
 
-/// A session that was admitted.
 struct Session<'a> {
     id: String,
     action: Action,
@@ -116,7 +118,8 @@ impl Agent for Service {
         let this = self.clone();
         let from = request.extensions().get::<Peer>();
         let from = from.and_then(|peer| peer.get_ref().remote_addr());
-        let mut inbound = request.into_inner();
+        let ends = (&self.shared.sessions, &self.shared.stopped);
+        let mut inbound = Inbound::new(request.into_inner(), ends);
         let mut opening = Opening {
             // A frontdoor sends what it asks for with the request, so it is there in most cases.
             first: poll_fn(|cx| {
@@ -156,7 +159,7 @@ impl Service {
     async fn serve(
         self,
         mut opening: Opening,
-        mut inbound: Streaming<FrontdoorMessage>,
+        mut inbound: Inbound,
         outbound: session::Outbound,
         from: Option<SocketAddr>,
     ) {
@@ -194,7 +197,7 @@ impl Service {
         self,
         opening: Opening,
         open: Open,
-        inbound: Streaming<FrontdoorMessage>,
+        inbound: Inbound,
         outbound: session::Outbound,
         from: Option<SocketAddr>,
     ) -> &'static str {
@@ -262,7 +265,6 @@ impl Service {
         }
     }
 
-    /// Counts a request beyond the limit.
     fn overrun(&self) -> Status {
         let refused = &self.shared.metrics.refused_connections;
         refused.count("link", "openings");
@@ -285,7 +287,7 @@ impl Service {
         granted: Granted,
         served: Served,
         opened: Opened,
-        (mut inbound, outbound): (Streaming<FrontdoorMessage>, session::Outbound),
+        (mut inbound, outbound): (Inbound, session::Outbound),
     ) -> &'static str {
         // A start is never abandoned half way, because its program would stay behind. Start and end are
         // boxed, so that a running session does not hold their memory.
@@ -307,6 +309,7 @@ impl Service {
             namespace = %granted.namespace, pod = %granted.pod, container = %granted.container,
             "session begins"
         );
+        let version = opened.version;
         let end = match session::tell(&outbound, ToFrontdoor::Opened(opened)).await {
             Err(_) => End::Abandoned,
             Ok(()) => {
@@ -317,7 +320,7 @@ impl Service {
                         (&mut *streams.input, &mut *streams.output),
                         &supervisor,
                         &mut inbound,
-                        &outbound,
+                        (&outbound, version),
                         &self.shared.stopped,
                         &session.moved,
                     ) => end,
@@ -376,7 +379,6 @@ impl Service {
         recorded.map_err(|_| Refusal::unrecorded())
     }
 
-    /// Records a session's end.
     fn ended(
         &self,
         session: &Session<'_>,

@@ -12,6 +12,7 @@ mod supervisor;
 use std::future::pending;
 
 use podgate_proto::flow::MAX_WAITING;
+use podgate_proto::limits::ENDED_SINCE;
 use podgate_proto::v1::{FrontdoorMessage, TerminalSize};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
@@ -31,12 +32,12 @@ pub(crate) use supervisor::Supervisor;
 /// What a frontdoor sends.
 pub(crate) type Message = Result<FrontdoorMessage, Status>;
 
-/// Carries a session from its start to its end.
+/// Carries a session from its start to its end, by this version of the link.
 pub(crate) async fn run(
     (input, output): (&mut dyn Input, &mut dyn Output),
     supervisor: &impl Supervisor,
     mut inbound: impl Stream<Item = Message> + Unpin,
-    outbound: &Outbound,
+    (outbound, version): (&Outbound, u32),
     stopped: &CancellationToken,
     moved: &Moved<'_>,
 ) -> End {
@@ -48,7 +49,7 @@ pub(crate) async fn run(
     tokio::select! {
         // Output comes first: all that the process has written is sent before anything else.
         biased;
-        end = give((output, &unread), supervisor, outbound, &flow.output, moved) => end,
+        end = give((output, &unread), supervisor, (outbound, version >= ENDED_SINCE), &flow.output, moved) => end,
         end = receive(&mut inbound, supervisor, (queue, resize, &unread), &flow, outbound) => end,
         () = async {
             if let Err(error) = feed(input, (waiting, size), &flow.input, outbound, moved).await {

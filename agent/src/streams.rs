@@ -68,6 +68,8 @@ pub(crate) enum Event {
     Stdout(Bytes),
     /// Bytes of stderr.
     Stderr(Bytes),
+    /// It ended with this status, but others may still write to its output. It comes once at the most.
+    Ended(u8),
     /// How it ended. All its output came before.
     Exit(Exit),
 }

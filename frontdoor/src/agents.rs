@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
-use podgate_process::link::LinkStream;
+use podgate_process::link::{self, LinkStream};
 use podgate_process::mtls::{self, Identity};
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::frontdoor_message::Message;
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::authz::Grant;
@@ -210,14 +210,7 @@ impl Agents {
                     .map(TokioIo::new)
             }
         });
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(Error::Address)?
-            .initial_stream_window_size(limits::STREAM_WINDOW)
-            .initial_connection_window_size(limits::CONNECTION_WINDOW)
-            .max_frame_size(limits::MAX_FRAME)
-            .http2_keep_alive_interval(limits::KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
+        let endpoint = link::endpoint(address).map_err(Error::Address)?;
         let channel = endpoint.connect_with_connector_lazy(dial);
         // Dropping a channel closes it once its sessions are over.
         channels.retain(|_, dialled| dialled.used.elapsed() < UNUSED);

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 /// Versions of the link that this release speaks, from the lowest to the highest. Both ends use the
 /// highest that they share ([`agree`]).
-pub const LINK_VERSIONS: RangeInclusive<u32> = 1..=2;
+pub const LINK_VERSIONS: RangeInclusive<u32> = 1..=3;
 
 /// The first version of the link that has OutputUnread.
 pub const OUTPUT_UNREAD_SINCE: u32 = 2;
+
+/// The first version of the link that has Ended.
+pub const ENDED_SINCE: u32 = 3;
 
 /// Versions of enrolment that this release speaks. They have nothing to do with the link's.
 pub const ENROLMENT_VERSIONS: RangeInclusive<u32> = 1..=1;

@@ -1,14 +1,14 @@
-//! Sessions of every kind while parts are killed, paused and cut off at random moments. Each session
-//! ends with all its bytes and its own status, or with an error that is reported, and leaves nothing
-//! behind.
+//! Sessions of every kind while parts are killed, stopped and cut off, disks are full and containers are at
+//! their limits, at random moments. Each session ends with all its bytes and its own status, or with an
+//! error that is reported, and leaves nothing behind.
 //!
 //! `PODGATE_CHAOS=300` runs it for this many seconds, `PODGATE_CHAOS_SEED=…` repeats the disturbances.
-//! `PODGATE_CHAOS_LIMITS=1` adds containers at their limits of processes and memory, and a full disk of the journal.
 
 mod disk;
 mod disturb;
 mod limits;
 mod sessions;
+mod still;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::real::containerd::PodSpec;
 use podgate_tests::real::network::Network;
+use rustix::process::Signal;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -71,10 +72,12 @@ async fn nothing_is_lost_and_nothing_is_left() {
     }
     let pods = Arc::new(pods);
     let limited = limits::Count::default();
-    let limits = number("PODGATE_CHAOS_LIMITS").map(|_| {
-        let journal = disk::Disk::for_journal(&stand.dir().join("journal"));
-        limits::Limits::new(Arc::clone(&pods), journal, limited.clone())
-    });
+    // The next agent begins its journal on a disk of its own.
+    stand.agent.signal(Signal::KILL).unwrap();
+    stand.agent.ended().await.unwrap();
+    let journal = disk::Disk::for_journal(&stand.dir().join("journal"));
+    stand.restart_agent().await.unwrap();
+    let limits = limits::Limits::new(Arc::clone(&pods), journal, limited.clone());
     let first = stand.client.run(&[], "bb", "exit 3").await.unwrap();
     assert_eq!(first.status.code(), Some(3), "{first:?}");
     let (frontdoor, agent) = (
@@ -90,7 +93,8 @@ async fn nothing_is_lost_and_nothing_is_left() {
     }
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut disturbed = BTreeMap::new();
-    let mut disturber = disturb::Disturber::new(Arc::clone(&network), disk, limits);
+    let (network, all) = (Arc::clone(&network), Arc::clone(&pods));
+    let mut disturber = disturb::Disturber::new(network, disk, all, limits);
     while Instant::now() < deadline {
         let what = disturber.disturb(&mut stand, &mut random).await;
         eprintln!("{what}");

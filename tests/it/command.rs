@@ -4,9 +4,11 @@ use std::process::Output;
 use std::time::Duration;
 
 use podgate_tests::fixtures::images::Image;
-use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Runs, Stand};
+use podgate_tests::instruments::client::Login;
 use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::real::containerd::{ContainerSpec, PodSpec};
+use tokio::time::timeout;
 
 const WITHIN: Duration = Duration::from_secs(20);
 
@@ -67,6 +69,38 @@ async fn status_and_streams_are_the_commands_own() {
             assert!(err.contains(words), "{command} in {pod}: {err}");
         }
     }
+}
+
+/// As under sshd: others may write on, and a client need not wait for them. The kubelet tells a status only
+/// once all output has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_does_not_wait_for_what_others_write() {
+    let changes = Changes {
+        runs: Runs::Direct,
+        ..Changes::default()
+    };
+    let stand = Stand::containerd(changes).await.unwrap();
+    let _pod = stand.run_pod(PodSpec::busybox("bb")).await.unwrap();
+    let connection = Login::to(&stand, "bb").unwrap().connect().await.unwrap();
+    let script = "(trap 'echo bye; exit' TERM; while :; do sleep 0.05; done) & echo $! up; exit 3";
+    let mut session = connection.exec(script).await.unwrap();
+    let said = session.until("up").await.unwrap();
+    let left = said.split_whitespace().next().unwrap();
+    let status = timeout(WITHIN, session.output.ended()).await.unwrap();
+    assert_eq!(status.unwrap(), 3);
+    let killer = connection.exec(&format!("kill {left}")).await.unwrap();
+    timeout(WITHIN, killer.wait()).await.unwrap().unwrap();
+    let (rest, status) = timeout(WITHIN, session.wait()).await.unwrap().unwrap();
+    assert_eq!((text(&rest).as_str(), status), ("bye\n", 3));
+
+    // Who leaves once it knows the status has had a session that ended with it.
+    let mut session = connection.exec("sleep 1000 & exit 4").await.unwrap();
+    let status = timeout(WITHIN, session.output.ended()).await.unwrap();
+    assert_eq!(status.unwrap(), 4);
+    drop(session);
+    connection.close().await;
+    let ended = ["podgate_frontdoor_sessions_total{action=\"exec\",outcome=\"exited\"} 3"];
+    stand.frontdoor.counts(WITHIN, &ended).await.unwrap();
 }
 
 /// The shell is the user's of the image's passwd, unless that refuses logins; else sh.

@@ -390,6 +390,11 @@ async fn a_container_at_its_limit_of_processes() {
                     .await
                     .unwrap();
                 let line = String::from_utf8_lossy(&output.stderr).into_owned();
+                // With the node entry no process stands before the shell, which needs no other here.
+                if stand.entry.is_some() {
+                    assert!(output.status.success(), "{}: {line}", pod.name);
+                    continue;
+                }
                 assert!(
                     output.status.code() == Some(255),
                     "{} {options:?} {most}: {line}",
@@ -421,7 +426,13 @@ async fn a_container_at_its_limit_of_memory() {
         let command = "tail -n 1 /dev/zero";
         let output = stand.client.run(&[], &pod.name, command).await.unwrap();
         let line = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(137), "{}: {line}", pod.name);
+        // Its own, or that of a shell before it.
+        let code = output.status.code();
+        assert!(
+            [Some(137), Some(stand.killed_by(9))].contains(&code),
+            "{}: {code:?}, {line}",
+            pod.name
+        );
         assert!(
             line.contains("podgate: the container has reached its limit of memory"),
             "{line}"
@@ -443,6 +454,13 @@ async fn a_working_folder_that_is_gone() {
         .await
         .unwrap();
     assert_eq!(output.stdout, b"/root\n");
+    if stand.entry.is_some() {
+        let output = stand.client.run(&[], "bb", "echo works").await.unwrap();
+        let remark = "podgate: the container's working folder is gone; the session begins in /\r\n";
+        assert_eq!(output.stdout, b"works\n");
+        assert_eq!(output.stderr, remark.as_bytes());
+        return;
+    }
     let line = failure(&stand, "bb").await;
     assert!(
         line.contains("the container's working folder /tmp/gone is gone"),

@@ -6,6 +6,7 @@
 )]
 
 mod bounds;
+mod late;
 mod peers;
 mod protocol;
 mod stopped;

@@ -7,6 +7,7 @@
 )]
 
 mod agents;
+mod alone;
 mod apiserver;
 mod architecture;
 mod audit;

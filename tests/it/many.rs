@@ -12,6 +12,11 @@ use tokio::time::timeout;
 
 const CONNECTIONS: usize = 20;
 const CHANNELS: usize = 50;
+/// Sessions that begin, or end, at a time; all of them are there in between. The stand's containers share
+/// the machine's processes, and at its program's end each wrapper looks at all of them. A thousand wrappers
+/// that do this at once leave the agent and the stand-ins no processor for longer than a start or a silent
+/// link may take.
+const AT_ONCE: usize = 100;
 /// For all of it; on slow machines most goes by for starting the programs.
 const WITHIN: Duration = Duration::from_secs(150);
 
@@ -62,12 +67,15 @@ async fn a_thousand_sessions_at_once_are_each_its_own() {
 async fn all(stand: &Stand) {
     let login = Login::to(stand, "demo").unwrap();
     let mut connections = Vec::new();
-    let mut starting = JoinSet::new();
+    let (mut starting, mut sessions) = (JoinSet::new(), Vec::new());
     for connection in 0..CONNECTIONS {
         let connected = login.connect().await.unwrap();
         for channel in 0..CHANNELS {
             let index = connection * CHANNELS + channel;
             let command = format!("echo up; cat; exit {}", own(index).1);
+            if starting.len() == AT_ONCE {
+                sessions.push(starting.join_next().await.unwrap().unwrap());
+            }
             let mut session = connected.exec(&command).await.unwrap();
             starting.spawn(async move {
                 begin(&mut session).await;
@@ -76,7 +84,7 @@ async fn all(stand: &Stand) {
         }
         connections.push(connected);
     }
-    let sessions = starting.join_all().await;
+    sessions.extend(starting.join_all().await);
 
     // Now all of them are there at the same time.
     assert_eq!(
@@ -89,11 +97,16 @@ async fn all(stand: &Stand) {
     );
     stand.frontdoor.counts(WITHIN, &[&active]).await.unwrap();
 
-    let mut ending = JoinSet::new();
+    let (mut ending, mut ended) = (JoinSet::new(), 0);
     for (index, session) in sessions {
+        if ending.len() == AT_ONCE {
+            ending.join_next().await.unwrap().unwrap();
+            ended += 1;
+        }
         ending.spawn(speak(index, session));
     }
-    assert_eq!(ending.join_all().await.len(), CONNECTIONS * CHANNELS);
+    ended += ending.join_all().await.len();
+    assert_eq!(ended, CONNECTIONS * CHANNELS);
     for connection in connections {
         connection.close().await;
     }

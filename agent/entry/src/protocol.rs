@@ -13,7 +13,7 @@ use crate::reason::Reason;
 use crate::status::Status;
 
 /// The protocol's version. Agent and entry are of the same pod, so they have the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes of a message, at the most.
 pub const MAX_MESSAGE: usize = 128 * 1024;
 /// Descriptors of a message, at the most.
@@ -152,6 +152,9 @@ pub enum Message {
         handle: Handle,
         /// None if it is not this entry's child: then [`crate::system::exit_status`] may know.
         status: Option<Status>,
+        /// Whether it was killed, and the kernel has killed in its container because the memory limit
+        /// was reached.
+        memory_limit: bool,
     },
 }
 

@@ -33,7 +33,7 @@ impl Ahead {
     pub(super) fn hold(&mut self, event: &Event) {
         let bytes = match event {
             Event::Stdout(bytes) | Event::Stderr(bytes) => bytes.len(),
-            Event::Exit(_) => 0,
+            Event::Ended(_) | Event::Exit(_) => 0,
         };
         self.bytes += size_of::<Event>() + bytes;
     }

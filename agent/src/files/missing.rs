@@ -51,7 +51,13 @@ impl Output for OrMissing {
     }
 
     async fn next(&mut self) -> Result<Event, Lost> {
-        let event = self.output.next().await?;
+        let event = loop {
+            match self.output.next().await? {
+                // It may be the status that is told in other words.
+                Event::Ended(_) => {}
+                event => break event,
+            }
+        };
         match event {
             Event::Exit(Exit::Code(NOT_FOUND) | Exit::NotFound(_)) if !self.spoke => {
                 Ok(Event::Exit(Exit::Missing(self.line)))

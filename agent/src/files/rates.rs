@@ -2,14 +2,14 @@
 //! node's rate is used up, users take turns, so that each has the same share however many sessions they
 //! have.
 
-mod clock;
+pub(super) mod clock;
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use podgate_process::bucket::Bucket;
 use serde::Deserialize;
 
 use clock::{now, sleep};
@@ -62,9 +62,24 @@ struct User {
     given: tokio::sync::Mutex<usize>,
 }
 
-/// A rate that several may share.
+/// A rate that sessions of several cores may share, without a lock.
 #[derive(Debug)]
-struct Rate(Mutex<Bucket>);
+struct Rate {
+    a_second: f64,
+    begun: Instant,
+    /// Nanoseconds that `BURST` takes, at least a turn.
+    burst: u64,
+    /// When all that was taken has been given, in nanoseconds after `begun`, later by `burst`.
+    free: AtomicU64,
+}
+
+/// Bytes that were taken of the rates of a session and its user, and may not go yet.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    bytes: usize,
+    begun: Instant,
+    until: Instant,
+}
 
 /// Holds up one direction of one session.
 #[derive(Debug)]
@@ -124,21 +139,33 @@ impl Direction {
 }
 
 impl Throttle {
-    /// Waits until so many bytes may go. Answers for how long it waited.
-    pub(crate) async fn wait(&self, bytes: usize) -> Duration {
+    /// Takes so many bytes, which have to be waited for.
+    pub(crate) fn take(&self, bytes: usize) -> Wait {
         let begun = now();
         let own = [self.session.as_ref(), self.user.rate.as_ref()];
         let due = own.into_iter().flatten().map(|rate| rate.take(bytes)).max();
-        pause(due.unwrap_or_default()).await;
+        let until = begun.checked_add(due.unwrap_or_default());
+        Wait {
+            bytes,
+            begun,
+            until: until.unwrap_or(begun),
+        }
+    }
+
+    /// Waits until they may go. Answers for how long they waited. If this is dropped half way, it can be
+    /// called again.
+    pub(crate) async fn until_free(&self, wait: &Wait) -> Duration {
+        pause(wait.until.saturating_duration_since(now())).await;
         if let Some(node) = &self.node {
             let mut given = self.user.given.lock().await;
-            while *given < bytes {
-                pause(node.take(TURN)).await;
+            while *given < wait.bytes {
+                // Given first, so that a turn is not lost where this is dropped.
                 *given += TURN;
+                pause(node.take(TURN)).await;
             }
-            *given -= bytes;
+            *given -= wait.bytes;
         }
-        now().saturating_duration_since(begun)
+        now().saturating_duration_since(wait.begun)
     }
 }
 
@@ -156,15 +183,33 @@ impl Drop for Throttle {
 impl Rate {
     fn new(a_second: NonZeroU64) -> Self {
         let a_second = a_second.get() as f64;
-        let burst = (a_second * BURST.as_secs_f64()).max(TURN as f64);
-        Self(Mutex::new(Bucket::full(burst as u32, a_second, now())))
+        let burst = BURST.as_secs_f64().max(TURN as f64 / a_second);
+        Self {
+            a_second,
+            begun: now(),
+            burst: nanos(burst),
+            free: AtomicU64::new(0),
+        }
     }
 
     /// Takes so many, and answers for how long to wait for them.
     fn take(&self, bytes: usize) -> Duration {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket.take_ahead(bytes as f64, now())
+        let gone = now().saturating_duration_since(self.begun);
+        let gone = nanos(gone.as_secs_f64());
+        let takes = nanos(bytes as f64 / self.a_second);
+        let after = |free: u64| free.max(gone).saturating_add(takes);
+        let taken = self
+            .free
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
+                Some(after(free))
+            });
+        let free = after(taken.unwrap_or_else(|free| free));
+        Duration::from_nanos(free.saturating_sub(gone).saturating_sub(self.burst))
     }
+}
+
+fn nanos(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
 }
 
 /// tokio's clock counts milliseconds, so what is shorter would become one.
@@ -207,7 +252,7 @@ mod tests {
                 set.spawn(async move {
                     let mut moved = 0;
                     while now() < end {
-                        down.wait(bytes).await;
+                        down.until_free(&down.take(bytes)).await;
                         moved += bytes;
                     }
                     moved
@@ -265,6 +310,19 @@ mod tests {
         };
         let all = moved(&rates, &[("a", 1, 65_536), ("b", 1, 1000)]).await;
         is_near(all.iter().sum(), 100e6, 0.05);
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_waited_for() {
+        let turn = TURN as u64;
+        let rate = Rate::new(NonZeroU64::new(turn).unwrap());
+        let seconds = |quarters: u64| Duration::from_millis(250 * quarters);
+        // A burst is one turn, which takes a second.
+        assert_eq!(rate.take(TURN), Duration::ZERO);
+        assert_eq!(rate.take(TURN / 4), seconds(1));
+        assert_eq!(rate.take(TURN / 4), seconds(2));
+        assert_eq!(rate.take(0), seconds(2));
+        assert!(rate.take(usize::MAX).as_secs() > 1 << 30);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use podgate_proto::v1::TerminalSize;
 use tokio_util::sync::CancellationToken;
 
-use super::rates::Throttle;
+use super::rates::{Throttle, Wait};
 use crate::metrics::{Throttled, Waited};
 use crate::streams::{self, Event, Lost, Streams};
 
@@ -57,7 +57,8 @@ impl streams::Input for Input {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let waited = self.throttle.wait(bytes.len()).await;
+        let wait = self.throttle.take(bytes.len());
+        let waited = self.throttle.until_free(&wait).await;
         self.waited.inc_by(waited.as_secs_f64());
         self.input.write(bytes).await
     }
@@ -83,32 +84,33 @@ struct Output {
     output: Box<dyn streams::Output>,
     throttle: Throttle,
     waited: Waited,
-    /// What waits. It is not lost if the wait is dropped half way.
-    held: Option<Event>,
+    /// What waits. If the wait is dropped half way, it is neither lost nor taken of the rates again.
+    held: Option<(Event, Wait)>,
 }
 
 #[async_trait]
 impl streams::Output for Output {
     async fn next(&mut self) -> Result<Event, Lost> {
-        let held = match self.held.take() {
-            Some(held) => held,
-            None => self.output.next().await?,
-        };
-        if let Event::Stdout(bytes) = &held {
-            let length = bytes.len();
-            self.held = Some(held);
+        if self.held.is_none() {
+            let event = self.output.next().await?;
+            let Event::Stdout(bytes) = &event else {
+                return Ok(event);
+            };
+            let wait = self.throttle.take(bytes.len());
+            self.held = Some((event, wait));
+        }
+        if let Some((_, wait)) = &self.held {
             let waited = tokio::select! {
                 biased;
-                waited = self.throttle.wait(length) => waited,
+                waited = self.throttle.until_free(wait) => waited,
                 never = async { self.output.read_ahead().await } => match never {},
             };
             self.waited.inc_by(waited.as_secs_f64());
-            return match self.held.take() {
-                Some(held) => Ok(held),
-                None => self.output.next().await,
-            };
         }
-        Ok(held)
+        match self.held.take() {
+            Some((event, _)) => Ok(event),
+            None => self.output.next().await,
+        }
     }
 
     async fn read_ahead(&mut self) -> Infallible {
@@ -121,5 +123,62 @@ impl streams::Output for Output {
 
     fn close_stdout(&mut self) {
         self.output.close_stdout();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use futures_util::FutureExt;
+
+    use super::super::rates::clock::{now, run};
+    use super::super::rates::{Throttles, TransferRates};
+    use super::*;
+
+    /// Gives a piece of a second's bytes each time.
+    struct Pieces;
+
+    const SECOND: usize = 100_000;
+
+    #[async_trait]
+    impl streams::Output for Pieces {
+        async fn next(&mut self) -> Result<Event, Lost> {
+            Ok(Event::Stdout(Bytes::from_static(&[0; SECOND])))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_again_is_taken_once() {
+        let rates = serde_json::json!({"download": {"perSession": SECOND}});
+        let rates: TransferRates = serde_json::from_value(rates).unwrap();
+        let (_, throttle) = Throttles::new(&rates).session("ada");
+        let mut output = Output {
+            output: Box::new(Pieces),
+            throttle: throttle.unwrap(),
+            waited: Waited::default(),
+            held: None,
+        };
+        let begun = now();
+        let takes = async {
+            for _ in 0..3 {
+                for _ in 0..10 {
+                    assert!(streams::Output::next(&mut output).now_or_never().is_none());
+                }
+                let event = streams::Output::next(&mut output).await.unwrap();
+                assert!(matches!(event, Event::Stdout(bytes) if bytes.len() == SECOND));
+            }
+        };
+        let clock = async {
+            while now() < begun + Duration::from_secs(9) {
+                run().await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = takes => {}
+            () = clock => panic!("it was taken more than once"),
+        }
     }
 }

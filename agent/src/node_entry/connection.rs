@@ -181,7 +181,11 @@ impl Connection {
 
     fn hear(&self, message: Message, beside: Vec<OwnedFd>, waiting: &mut Waiting) {
         let (number, answer) = match message {
-            Message::Ended { handle, status } => return self.held.ended(handle, status),
+            Message::Ended {
+                handle,
+                status,
+                memory_limit,
+            } => return self.held.ended(handle, status, memory_limit),
             Message::Answer { number, answer } => (number, answer),
         };
         let started = match &answer {

@@ -15,7 +15,11 @@ use tokio::sync::{Notify, watch};
 pub(super) enum Told {
     Nothing,
     /// Without a status, only its pidfd may know it.
-    Ended(Option<Status>),
+    Ended {
+        status: Option<Status>,
+        /// Whether it was killed, and its container's memory limit was reached.
+        memory_limit: bool,
+    },
     /// The entry that started it is gone, and no other will know its status.
     Lost,
 }
@@ -89,9 +93,12 @@ impl Held {
             .collect()
     }
 
-    pub(super) fn ended(&self, handle: Handle, status: Option<Status>) {
+    pub(super) fn ended(&self, handle: Handle, status: Option<Status>, memory_limit: bool) {
         if let Some(program) = self.lock().programs.get(&handle) {
-            program.tell(Told::Ended(status));
+            program.tell(Told::Ended {
+                status,
+                memory_limit,
+            });
         }
     }
 
@@ -142,10 +149,15 @@ mod tests {
     fn what_is_said_first_of_an_end_counts() {
         let held = Held::default();
         let (one, other) = (held.add(Handle(1)), held.add(Handle(2)));
-        held.ended(Handle(1), Some(Status::Exited(3)));
+        let status = Some(Status::Exited(3));
+        held.ended(Handle(1), status, true);
         held.lost();
-        held.ended(Handle(2), None);
-        assert_eq!(*one.borrow(), Told::Ended(Some(Status::Exited(3))));
+        held.ended(Handle(2), None, false);
+        let ended = Told::Ended {
+            status,
+            memory_limit: true,
+        };
+        assert_eq!(*one.borrow(), ended);
         assert_eq!(*other.borrow(), Told::Lost);
     }
 

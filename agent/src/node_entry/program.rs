@@ -129,8 +129,11 @@ impl End {
         loop {
             let told = *self.told.borrow_and_update();
             match told {
-                Told::Ended(Some(status)) => return Some(status),
-                Told::Ended(None) | Told::Lost => return self.by_pidfd().await,
+                Told::Ended {
+                    status: Some(status),
+                    ..
+                } => return Some(status),
+                Told::Ended { status: None, .. } | Told::Lost => return self.by_pidfd().await,
                 Told::Nothing => {
                     if self.told.changed().await.is_err() {
                         return self.by_pidfd().await;
@@ -138,6 +141,17 @@ impl End {
                 }
             }
         }
+    }
+
+    /// Whether it was killed, as far as is known because its container had reached its memory limit.
+    pub(crate) fn is_for_memory(&self) -> bool {
+        matches!(
+            *self.told.borrow(),
+            Told::Ended {
+                memory_limit: true,
+                ..
+            }
+        )
     }
 
     async fn by_pidfd(&self) -> Option<Status> {

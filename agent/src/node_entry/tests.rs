@@ -154,7 +154,14 @@ async fn answers_find_who_asked_and_ends_their_programs() {
         started(&channel, one.number, 5, &child);
         let (handle, status) = (Handle(5), Some(Status::Exited(3)));
         channel
-            .send(&Message::Ended { handle, status }, &[])
+            .send(
+                &Message::Ended {
+                    handle,
+                    status,
+                    memory_limit: false,
+                },
+                &[],
+            )
             .unwrap();
         child.wait().unwrap();
         let signal = next(&channel);
@@ -205,7 +212,14 @@ async fn a_lost_connection_is_made_again_for_what_is_held() {
         let (channel, second) = fake.accept();
         let (handle, status) = (Handle(5), None);
         channel
-            .send(&Message::Ended { handle, status }, &[])
+            .send(
+                &Message::Ended {
+                    handle,
+                    status,
+                    memory_limit: false,
+                },
+                &[],
+            )
             .unwrap();
         // Until the agent's end.
         while let Ok(Some(_)) = channel.receive::<Request>() {}

@@ -136,6 +136,7 @@ async fn drain(streams: &mut Streams) {
     loop {
         match streams.output.next().await {
             Ok(Event::Stdout(bytes) | Event::Stderr(bytes)) => taken += bytes.len(),
+            Ok(Event::Ended(_)) => {}
             Ok(Event::Exit(_)) | Err(_) => pending().await,
         }
         if taken >= DRAIN_STEP {

@@ -3,19 +3,36 @@
 //! few of one tenant ever wait for the node.
 
 use std::collections::HashMap;
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::metrics::gauge::Gauge;
+use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::grant::Granted;
 
-/// Hang-ups at a time on this node. A frontdoor that dies leaves many to be done.
-const NODE: usize = 48;
-/// Hang-ups at a time in one namespace.
-const NAMESPACE: usize = 16;
-/// Hang-ups at a time in one container.
-const CONTAINER: usize = 4;
+/// How many hang-ups are done at a time. A frontdoor that dies leaves many to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct HangUps {
+    /// On this node.
+    pub(crate) total: NonZeroU16,
+    pub(crate) per_namespace: NonZeroU16,
+    pub(crate) per_container: NonZeroU16,
+}
+
+impl Default for HangUps {
+    fn default() -> Self {
+        const {
+            Self {
+                total: NonZeroU16::new(48).expect("it is not 0"),
+                per_namespace: NonZeroU16::new(16).expect("it is not 0"),
+                per_container: NonZeroU16::new(4).expect("it is not 0"),
+            }
+        }
+    }
+}
 
 /// Who has a share of the turns.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
@@ -28,6 +45,7 @@ enum Owner {
 /// The turns of this node, for all cores.
 #[derive(Debug)]
 pub(super) struct HangUpTurns {
+    most: HangUps,
     all: Semaphore,
     /// Only owners with hang-ups are here.
     shares: Mutex<HashMap<Owner, Arc<Semaphore>>>,
@@ -57,9 +75,10 @@ struct Share<'a> {
 struct Waits<'a>(&'a Gauge);
 
 impl HangUpTurns {
-    pub(super) fn new(waiting: Gauge) -> Self {
+    pub(super) fn new(most: HangUps, waiting: Gauge) -> Self {
         Self {
-            all: Semaphore::new(NODE),
+            most,
+            all: Semaphore::new(most.total.get().into()),
             shares: Mutex::default(),
             waiting,
         }
@@ -69,9 +88,9 @@ impl HangUpTurns {
     pub(super) async fn take(&self, granted: &Granted) -> HangUpTurn<'_> {
         let _waits = Waits::new(&self.waiting);
         let container = Owner::Container(granted.container_id.clone());
-        let container = self.share(container, CONTAINER).await;
+        let container = self.share(container, self.most.per_container).await;
         let namespace = Owner::Namespace(granted.namespace.clone());
-        let namespace = self.share(namespace, NAMESPACE).await;
+        let namespace = self.share(namespace, self.most.per_namespace).await;
         HangUpTurn {
             // No semaphore here is ever closed. Without one, going on does no harm.
             _all: self.all.acquire().await.ok(),
@@ -80,11 +99,11 @@ impl HangUpTurns {
         }
     }
 
-    async fn share(&self, owner: Owner, most: usize) -> Share<'_> {
+    async fn share(&self, owner: Owner, most: NonZeroU16) -> Share<'_> {
         let permits = Arc::clone(
             self.lock()
                 .entry(owner.clone())
-                .or_insert_with(|| Arc::new(Semaphore::new(most))),
+                .or_insert_with(|| Arc::new(Semaphore::new(most.get().into()))),
         );
         let mut share = Share {
             turns: self,
@@ -131,6 +150,10 @@ mod tests {
 
     use super::*;
 
+    const NODE: usize = 48;
+    const NAMESPACE: usize = 16;
+    const CONTAINER: usize = 4;
+
     fn granted(namespace: &str, container: &str) -> Granted {
         Granted {
             namespace: namespace.into(),
@@ -143,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_one_tenant_has_stuck_delays_nobody_else() {
-        let turns = HangUpTurns::new(Gauge::default());
+        let turns = HangUpTurns::new(HangUps::default(), Gauge::default());
         let take = |namespace: &str, container: &str| {
             let granted = granted(namespace, container);
             turns.take(&granted).now_or_never()
@@ -175,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_last_place_goes_to_each_in_turn() {
-        let turns = HangUpTurns::new(Gauge::default());
+        let turns = HangUpTurns::new(HangUps::default(), Gauge::default());
         let tenants = ["a", "b", "c"];
         let busy: Vec<_> = tenants
             .into_iter()

@@ -11,6 +11,7 @@ mod start;
 mod supervisor;
 mod tracked;
 
+pub(crate) use hangup_turns::HangUps;
 pub(crate) use journal_entry::JournalEntry;
 pub(crate) use services::ProgramServices;
 pub(crate) use start::{FailedStart, Handle, NotStarted, Program, Programs};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::hangup_turns::HangUpTurns;
+use super::hangup_turns::{HangUpTurns, HangUps};
 use super::journal::Journal;
 use super::journal_entry::JournalEntry;
 use crate::metrics::Metrics;
@@ -24,13 +24,13 @@ pub(crate) struct ProgramServices {
 impl ProgramServices {
     pub(crate) fn new(
         journal: Option<Journal>,
-        grace: Duration,
+        (grace, hang_ups): (Duration, HangUps),
         metrics: Arc<Metrics>,
         stopped: CancellationToken,
     ) -> Self {
         Self {
             journal,
-            turns: HangUpTurns::new(metrics.hangups_waiting.clone()),
+            turns: HangUpTurns::new(hang_ups, metrics.hangups_waiting.clone()),
             grace,
             metrics,
             stopped,

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
-use super::{NotStarted, ProgramServices, Programs};
+use super::{HangUps, NotStarted, ProgramServices, Programs};
 use crate::exit::Exit;
 use crate::grant::Granted;
 use crate::metrics::Metrics;
@@ -198,7 +198,7 @@ impl Node {
         let (stopped, metrics) = (CancellationToken::new(), Arc::new(Metrics::new()));
         let services = ProgramServices::new(
             Some(journal),
-            Duration::from_secs(5),
+            (Duration::from_secs(5), HangUps::default()),
             Arc::clone(&metrics),
             stopped.clone(),
         );

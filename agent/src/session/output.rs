@@ -6,7 +6,7 @@ use bytes::Bytes;
 use podgate_proto::flow::{self, Offset};
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::failed::Reason;
-use podgate_proto::v1::{Data, Exited};
+use podgate_proto::v1::{Data, Ended, Exited};
 use tokio_util::sync::CancellationToken;
 
 use super::end::End;
@@ -20,10 +20,11 @@ use crate::streams::{Event, Output};
 const PIPE: Duration = Duration::from_secs(1);
 
 /// From the process to the frontdoor, as far as it has credit. After `unread` the output is thrown away.
+/// `tells_early` says whether the frontdoor takes a status that has output behind it.
 pub(super) async fn give(
     (output, unread): (&mut dyn Output, &CancellationToken),
     supervisor: &impl Supervisor,
-    outbound: &Outbound,
+    (outbound, tells_early): (&Outbound, bool),
     credit: &flow::Sender,
     moved: &Moved<'_>,
 ) -> End {
@@ -56,6 +57,12 @@ pub(super) async fn give(
             Ok(Event::Stderr(bytes)) => {
                 let to = (&mut sent.stderr, ToFrontdoor::Stderr as fn(Data) -> _);
                 take(send(bytes, to, outbound, credit, moved), output).await
+            }
+            // The status of a kill waits, as its container may have gone with it.
+            Ok(Event::Ended(code)) if !tells_early || Exit::Code(code).is_kill() => continue,
+            Ok(Event::Ended(code)) => {
+                let status = code.into();
+                take(tell(outbound, ToFrontdoor::Ended(Ended { status })), output).await
             }
             Ok(Event::Exit(exit)) => {
                 if exit.is_kill()

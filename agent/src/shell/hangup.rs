@@ -260,7 +260,7 @@ pub(crate) async fn answer(mut input: Input, mut output: Output) -> Result<Optio
             Event::Stdout(bytes) if said.len() + bytes.len() <= MAX_OUTPUT => {
                 said.extend_from_slice(&bytes);
             }
-            Event::Stdout(_) | Event::Stderr(_) => {}
+            Event::Stdout(_) | Event::Stderr(_) | Event::Ended(_) => {}
         }
     }
 }

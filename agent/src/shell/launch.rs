@@ -62,6 +62,7 @@ impl PendingStart {
             match self.output.event().await? {
                 Event::Stdout(bytes) => self.said.extend_from_slice(&bytes),
                 Event::Stderr(bytes) => self.complaints.extend_from_slice(&bytes),
+                Event::Ended(_) => {}
                 Event::Exit(exit) => return Err(self.ended(exit)),
             }
             let leader = match marker(&self.said, self.prefix.as_bytes()) {

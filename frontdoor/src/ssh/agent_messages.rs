@@ -31,6 +31,8 @@ pub(super) enum Received {
     Incoming(Incoming),
     Output(Bytes),
     Stderr(Bytes),
+    /// The program has ended with this status. Output may follow, and Exited does.
+    Ended(u32),
     Exited(Exit),
     /// A connection's.
     EndOfOutput,
@@ -78,7 +80,7 @@ pub(super) enum Error {
 struct Sent {
     carries: Carries,
     opened: bool,
-    /// A connection's output.
+    /// A connection's output, or a program whose output may go on.
     ended: bool,
     output: Offset,
     stderr: Offset,
@@ -148,7 +150,7 @@ fn check(
         }
         Message::Closed(_) if sent.carries == Carries::Listener => Received::Closed,
         _ if sent.carries == Carries::Listener => return Err(Error::Misplaced),
-        Message::Output(data) if !sent.ended => {
+        Message::Output(data) if sent.carries == Carries::Program || !sent.ended => {
             flow.output.received(data.bytes.len())?;
             Received::Output(sent.output.check(&data)?)
         }
@@ -160,13 +162,15 @@ fn check(
             flow.input.credit(&credit)?;
             return Ok(None);
         }
+        Message::Ended(ended) if sent.carries == Carries::Program && !sent.ended => {
+            sent.ended = true;
+            Received::Ended(status(ended.status)?)
+        }
         Message::Exited(exited) if sent.carries == Carries::Program => {
             sent.output.check_end(exited.output_offset)?;
             sent.stderr.check_end(exited.stderr_offset)?;
-            let status = u8::try_from(exited.status);
-            let status = status.map_err(|_| Error::Status(exited.status))?;
             Received::Exited(Exit {
-                status: status.into(),
+                status: status(exited.status)?,
                 signal: (!exited.signal.is_empty())
                     .then(|| shown::release(&exited.signal).to_owned()),
                 core_dumped: exited.core_dumped,
@@ -177,9 +181,10 @@ fn check(
             sent.ended = true;
             Received::EndOfOutput
         }
-        Message::Closed(_) if sent.ended => Received::Closed,
+        Message::Closed(_) if sent.carries == Carries::Connection && sent.ended => Received::Closed,
         Message::Output(_)
         | Message::Stderr(_)
+        | Message::Ended(_)
         | Message::Exited(_)
         | Message::EndOfOutput(_)
         | Message::Incoming(_)
@@ -187,4 +192,12 @@ fn check(
             return Err(Error::Misplaced);
         }
     }))
+}
+
+/// A status that a program can have.
+fn status(told: u32) -> Result<u32, Error> {
+    match u8::try_from(told) {
+        Ok(status) => Ok(status.into()),
+        Err(_) => Err(Error::Status(told)),
+    }
 }

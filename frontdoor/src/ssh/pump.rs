@@ -1,6 +1,7 @@
 //! Moves bytes between an SSH channel and an agent's stream. Each direction waits only for its own
 //! reader. If one side goes, both directions end.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -26,11 +27,12 @@ use crate::audit::Session;
 /// SSH_EXTENDED_DATA_STDERR of RFC 4254 §5.2.
 pub(super) const STDERR: u32 = 1;
 
-/// Carries a session to its end.
+/// Carries a session to its end. `ended` gets the program's status once the client has been told it,
+/// although output may follow.
 pub(super) async fn run(
     stream: Stream,
     read: &mut ChannelReadHalf,
-    write: &ChannelWriteHalf<Msg>,
+    (write, ended): (&ChannelWriteHalf<Msg>, &OnceLock<u32>),
     aside: &mut Aside,
     context: &Context,
     tty: bool,
@@ -48,11 +50,11 @@ pub(super) async fn run(
         unread,
     } = aside;
     let (opened, version) = watch::channel(0);
-    // Opened and the end need two more places than the credit allows.
-    let (queue, waiting) = mpsc::channel(MAX_WAITING + 2);
+    // Opened, the status and the end need three more places than the credit allows.
+    let (queue, waiting) = mpsc::channel(MAX_WAITING + 3);
     tokio::select! {
         end = download(
-            waiting, (write, unread), (&to_agent, opened), &flow.output, context, (&idle, record, tape), tty
+            waiting, (write, unread, ended), (&to_agent, opened), &flow.output, context, (&idle, record, tape), tty
         ) => end,
         error = receive(&mut from_agent, queue, &flow, Carries::Program) => failed(&error),
         _ = upload(read, &to_agent, &flow.input, context, (&idle, record, tape, gate)) => End::ClientGone,
@@ -74,7 +76,7 @@ fn failed(error: &Error) -> End {
 /// the link.
 async fn download(
     mut waiting: mpsc::Receiver<Result<Received, Error>>,
-    (write, unread): (&ChannelWriteHalf<Msg>, &CancellationToken),
+    (write, unread, ended): (&ChannelWriteHalf<Msg>, &CancellationToken, &OnceLock<u32>),
     (to_agent, opened): (&mpsc::Sender<FrontdoorMessage>, watch::Sender<u32>),
     credit: &flow::Receiver,
     context: &Context,
@@ -104,6 +106,14 @@ async fn download(
             Some(Ok(Received::Opened { version, .. })) => {
                 opened.send_replace(version);
                 context.metrics.leg("start", begun);
+                continue;
+            }
+            Some(Ok(Received::Ended(status))) => {
+                if write.exit_status(status).await.is_err() {
+                    return End::ClientGone;
+                }
+                // The agent says it once.
+                let _ = ended.set(status);
                 continue;
             }
             Some(Ok(Received::Exited(exit))) => return End::Exited(exit),

@@ -57,6 +57,8 @@ struct Session<'a> {
     /// Whether a shell opens on a terminal, which shows the message of the day.
     greet: bool,
     recording: OnceLock<Recording>,
+    /// The program's status, where the client has been told it already.
+    ended: OnceLock<u32>,
 }
 
 impl Task {
@@ -121,11 +123,21 @@ impl Task {
             tty,
             greet: tty && shell,
             recording: OnceLock::new(),
+            ended: OnceLock::new(),
         };
         metrics.sessions_active.inc();
         let end = tokio::select! {
             end = session.carry(action, &mut read, &mut aside) => end,
             end = self.cut_short() => end,
+        };
+        let told = session.ended.into_inner();
+        let end = match (end, told) {
+            // The client has what it wanted to know, and does not wait for what others may write.
+            (End::ClientGone, Some(status)) => End::Exited(Exit {
+                status,
+                ..Exit::default()
+            }),
+            (end, _) => end,
         };
         metrics.sessions_active.dec();
         tracing::info!(outcome = end.word(), "session ends");
@@ -136,7 +148,7 @@ impl Task {
         record.ended(end.word(), end.status(), end.line());
         // Before the client hears of the end, because it may start the next session at once.
         drop(slot);
-        self.tell(&end, write).await;
+        self.tell(&end, write, told).await;
     }
 
     /// Checks what needs no lookup. An error is the line for the user.
@@ -188,9 +200,10 @@ impl Task {
         }
     }
 
-    /// Tells the client how its session ended.
-    async fn tell(&self, end: &End, write: &ChannelWriteHalf<Msg>) {
+    /// Tells the client how its session ended. `told` is the status that it has been told already.
+    async fn tell(&self, end: &End, write: &ChannelWriteHalf<Msg>, told: Option<u32>) {
         match end {
+            End::Exited(_) if told.is_some() => {}
             End::Exited(exit) => self.exited(exit, write).await,
             End::Closed | End::ClientGone => {}
             End::Idle(line) | End::Revoked(line) => self.fail(line, write).await,
@@ -223,6 +236,7 @@ impl Task {
             _ = timeout(LAST_WORDS, tell) => {}
             () = self.closed.cancelled() => return,
         }
+        // A client goes by the last status that it is told.
         let _ = write.exit_status(FAILED).await;
     }
 }
@@ -304,7 +318,10 @@ impl Session<'_> {
                     let tell = write.extended_data_bytes(pump::STDERR, line);
                     let _ = timeout(LAST_WORDS, tell).await;
                 }
-                pump::run(stream, read, write, aside, context, self.tty, (record, tape, gate)).await
+                pump::run(
+                    stream, read, (write, &self.ended), aside, context, self.tty, (record, tape, gate)
+                )
+                .await
             } => end,
             () = rights.lost() => End::Revoked(REVOKED.to_owned()),
             line = recording_lost(recording, write, self.tty) => End::Failed(line),

@@ -1,6 +1,6 @@
 //! A rate limit: a burst after a quiet time, then a steady refill. The caller passes the time.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A token bucket.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +38,6 @@ impl Bucket {
         there
     }
 
-    /// Takes so many tokens, even if they are not there yet. Returns how long it takes until they are.
-    pub fn take_ahead(&mut self, tokens: f64, now: Instant) -> Duration {
-        self.refill(now);
-        self.left -= tokens;
-        let seconds = (-self.left).max(0.0) / self.a_second;
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-    }
-
     fn refill(&mut self, now: Instant) {
         let gone = now.saturating_duration_since(self.at).as_secs_f64();
         self.left = (self.left + gone * self.a_second).min(self.most);
@@ -60,6 +52,8 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -74,18 +68,6 @@ mod tests {
         assert_eq!(taken(0), 0);
         assert_eq!(taken(2), 100);
         assert_eq!(taken(3600), 500);
-    }
-
-    #[test]
-    fn what_is_not_there_yet_is_waited_for() {
-        let begin = Instant::now();
-        let mut bucket = Bucket::full(10, 100.0, begin);
-        let millis = Duration::from_millis;
-        assert_eq!(bucket.take_ahead(10.0, begin), Duration::ZERO);
-        assert_eq!(bucket.take_ahead(5.0, begin), millis(50));
-        assert_eq!(bucket.take_ahead(5.0, begin), millis(100));
-        assert_eq!(bucket.take_ahead(0.0, begin + millis(60)), millis(40));
-        assert!(!bucket.take(begin + millis(100)) && bucket.take(begin + millis(110)));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The TCP connection of a link, at both of its ends. It tells a network that is gone, which the kernel
 //! notices, from a program that gets no processor: that one is waited for.
 
+mod client;
 mod network;
 
+use std::any::Any;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::transport::server::Connected;
+
+pub use client::endpoint;
 
 /// Between two of the kernel's questions to a peer whose system answers none.
 const PROBE: Duration = Duration::from_secs(1);
@@ -31,6 +35,8 @@ pub struct LinkStream<S> {
     heard: bool,
     /// How many looks in a row found none.
     silent: u32,
+    /// Kept until the connection is gone.
+    kept: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl LinkStream<TcpStream> {
@@ -59,7 +65,13 @@ impl<S> LinkStream<S> {
             listen: Box::pin(sleep(limits::LISTEN)),
             heard: false,
             silent: 0,
+            kept: None,
         }
+    }
+
+    /// Keeps something, such as a slot, until the connection is gone.
+    pub fn keep(&mut self, something: impl Any + Send + Sync) {
+        self.kept = Some(Box::new(something));
     }
 
     /// Notes whether bytes went through. If there is nothing to read or to write, it judges the silence.

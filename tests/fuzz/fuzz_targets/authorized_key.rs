@@ -9,6 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 // The pure files themselves: building their crates would take minutes.
 extern crate self as podgate_identity;
+extern crate self as podgate_proto;
 
 #[path = "../../../frontdoor/identity/src/addresses.rs"]
 #[allow(dead_code, reason = "lists of networks are another target's")]
@@ -16,6 +17,9 @@ mod addresses;
 #[path = "../../../frontdoor/identity/src/identity.rs"]
 #[allow(dead_code, reason = "names of sources are for logs")]
 mod identity;
+#[path = "../../../proto/src/network.rs"]
+#[allow(unreachable_pub, reason = "the crate's own networks")]
+pub mod network;
 #[path = "../../../frontdoor/identity/src/strength.rs"]
 #[allow(dead_code, reason = "signatures are for logins")]
 mod strength;

@@ -6,9 +6,13 @@ use libfuzzer_sys::fuzz_target;
 
 // The pure files themselves: building their crates would take minutes.
 extern crate self as podgate_identity;
+extern crate self as podgate_proto;
 
 #[path = "../../../frontdoor/identity/src/addresses.rs"]
 mod addresses;
+#[path = "../../../proto/src/network.rs"]
+#[allow(unreachable_pub, reason = "the crate's own networks")]
+pub mod network;
 #[path = "../../../frontdoor/identity/src/wildcard.rs"]
 mod wildcard;
 #[path = "../../../frontdoor/src/authn"]

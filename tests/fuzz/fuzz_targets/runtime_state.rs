@@ -23,5 +23,11 @@ fuzz_target!(|input: &[u8]| {
         if let Some(first) = runtime.first(&state) {
             assert!(first.pid > 1);
         }
+        for file in runtime.kills(&state) {
+            assert!(
+                file.file_name()
+                    .is_some_and(|name| name == "memory.events" || name == "memory.oom_control")
+            );
+        }
     }
 });

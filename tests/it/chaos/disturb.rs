@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use podgate_tests::fixtures::gateway::Part;
 use podgate_tests::fixtures::stand::Stand;
+use podgate_tests::real::containerd::RunningPod;
 use podgate_tests::real::network::{Network, Site};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::time::Instant;
 
 use super::disk::Disk;
 use super::limits::Limits;
+use super::still::Still;
 
 /// Seconds of a pause or a cut, at the most: longer than any part waits for another's sign of life.
 const LONGEST: f64 = 12.0;
@@ -19,20 +21,26 @@ const LONGEST: f64 = 12.0;
 pub(super) struct Disturber {
     network: Arc<Network>,
     disk: Arc<Disk>,
-    paused: Vec<(Instant, Pid)>,
+    pods: Arc<Vec<RunningPod>>,
+    still: Still,
     cut: Vec<(Instant, (Site, Site))>,
     full: Option<Instant>,
-    /// What limits of containers and a full disk of the journal are done with, if they are wanted.
-    limits: Option<Limits>,
+    limits: Limits,
     slow: Option<Instant>,
 }
 
 impl Disturber {
-    pub(super) fn new(network: Arc<Network>, disk: Arc<Disk>, limits: Option<Limits>) -> Self {
+    pub(super) fn new(
+        network: Arc<Network>,
+        disk: Arc<Disk>,
+        pods: Arc<Vec<RunningPod>>,
+        limits: Limits,
+    ) -> Self {
         Self {
             network,
             disk,
-            paused: Vec::new(),
+            pods,
+            still: Still::default(),
             cut: Vec::new(),
             full: None,
             limits,
@@ -49,12 +57,71 @@ impl Disturber {
         // Mostly short, at times longer than any time-out.
         let length = Duration::from_secs_f64(LONGEST * random.f64().powi(3) + 0.1);
         let until = Instant::now() + length;
-        if let Some(limits) = &mut self.limits
-            && random.u8(0..5) == 0
-        {
-            return limits.disturb(until, random).await;
+        match random.u8(0..5) {
+            0 => self.limits.disturb(until, random).await,
+            1 => self.still(until, stand, random).await,
+            _ => self.part(until, stand, random).await,
         }
-        match random.u8(0..12) {
+    }
+
+    /// Lets one thing stand still, so that it neither reads nor writes.
+    async fn still(
+        &mut self,
+        until: Instant,
+        stand: &Stand,
+        random: &mut fastrand::Rng,
+    ) -> &'static str {
+        let pod = random.choice(self.pods.iter()).unwrap();
+        match random.u8(0..7) {
+            0 => {
+                self.still.container(until, pod).await;
+                "container stands still"
+            }
+            1 => {
+                self.still.shim(until, pod).await;
+                "shim paused"
+            }
+            2 => {
+                self.still.process(until, stand.frontdoor.pid().unwrap());
+                "frontdoor paused"
+            }
+            3 => {
+                self.still.process(until, stand.agent.pid().unwrap());
+                "agent paused"
+            }
+            4 => {
+                let helper = stand.helper.as_ref().unwrap();
+                self.still.process(until, helper.pid().unwrap());
+                "helper paused"
+            }
+            // It has no front yet where it was just killed.
+            5 => match stand.entry.as_ref().and_then(|entry| entry.pids().ok()) {
+                Some(pids) => {
+                    let pid = random.choice(pids).unwrap();
+                    self.still.process(until, pid);
+                    "node entry paused"
+                }
+                None => "no node entry to pause",
+            },
+            _ => {
+                // The first is next to nothing.
+                let some = random.u64(1..512) * 1024;
+                let rate = random.choice([1, some]).unwrap();
+                stand.kubelet.faults().set_read_rate(rate);
+                self.slow = Some(until);
+                "kubelet reads slowly"
+            }
+        }
+    }
+
+    /// Kills, cuts off or restarts a part, or fills its disk.
+    async fn part(
+        &mut self,
+        until: Instant,
+        stand: &mut Stand,
+        random: &mut fastrand::Rng,
+    ) -> &'static str {
+        match random.u8(0..9) {
             0 => {
                 kill(&mut stand.frontdoor).await;
                 stand.restart_frontdoor().await.unwrap();
@@ -70,51 +137,35 @@ impl Disturber {
                 "helper killed"
             }
             3 => {
-                self.pause(until, stand.frontdoor.pid());
-                "frontdoor paused"
-            }
-            4 => {
-                self.pause(until, stand.agent.pid());
-                "agent paused"
-            }
-            5 => {
-                self.pause(until, stand.helper.as_ref().unwrap().pid());
-                "helper paused"
-            }
-            6 => {
                 self.cut(until, (Site::Client, Site::Frontdoor));
                 "client cut off"
             }
-            7 => {
+            4 => {
                 self.cut(until, (Site::Frontdoor, Site::Node));
                 "node cut off"
             }
-            8 => {
+            5 => {
                 stand.kubelet.cut().await.unwrap();
                 "kubelet's connections cut"
             }
-            9 => {
-                let rate = random.u64(1..512) * 1024;
-                stand.kubelet.faults().set_read_rate(rate);
-                self.slow = Some(until);
-                "kubelet reads slowly"
-            }
-            10 => {
+            6 => {
                 self.disk.fill();
                 self.full = Some(until);
                 "audit logs' disk full"
             }
+            7 => match &mut stand.entry {
+                Some(entry) => {
+                    entry.kill().unwrap();
+                    entry.start_again().unwrap();
+                    "node entry killed"
+                }
+                None => "no node entry to kill",
+            },
             _ => {
                 stand.kubelet.restart().await.unwrap();
                 "kubelet restarted"
             }
         }
-    }
-
-    fn pause(&mut self, until: Instant, pid: Option<u32>) {
-        let pid = Pid::from_raw(pid.unwrap() as i32).unwrap();
-        kill_process(pid, Signal::STOP).unwrap();
-        self.paused.push((until, pid));
     }
 
     fn cut(&mut self, until: Instant, link: (Site, Site)) {
@@ -124,22 +175,14 @@ impl Disturber {
 
     /// Ends what has lasted until `now`.
     pub(super) async fn mend(&mut self, stand: &Stand, now: Instant) {
-        if let Some(limits) = &mut self.limits {
-            limits.mend(now).await;
-        }
+        self.still.mend(now);
+        self.limits.mend(now).await;
         if self.slow.take_if(|until| *until <= now).is_some() {
             stand.kubelet.faults().set_read_rate(0);
         }
         if self.full.take_if(|until| *until <= now).is_some() {
             self.disk.free();
         }
-        self.paused.retain(|(until, pid)| {
-            if *until <= now {
-                // It may have been killed in its sleep.
-                let _ = kill_process(*pid, Signal::CONT);
-            }
-            *until > now
-        });
         self.cut.retain(|(until, (one, other))| {
             if *until <= now {
                 self.network.mend(*one, *other).unwrap();

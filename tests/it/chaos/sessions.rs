@@ -4,6 +4,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use podgate_tests::real::ssh::Client;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -43,10 +44,12 @@ pub(super) enum Kind {
     DiskFull,
     /// One whose client reads late.
     LateReader,
+    /// One whose client stops for a while, in the midst of reading and writing.
+    Stopped,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Shell,
         Self::Command,
         Self::Bare,
@@ -58,6 +61,7 @@ impl Kind {
         Self::Unread,
         Self::DiskFull,
         Self::LateReader,
+        Self::Stopped,
     ];
 }
 
@@ -165,6 +169,11 @@ async fn session(client: &Client, kind: Kind, random: &mut fastrand::Rng) -> Res
             let ended = command(client, pod, &script, &bytes(MOST), None).await?;
             judge(&ended, status, b"")
         }
+        Kind::Stopped => {
+            let stops = [(); 2].map(|()| Duration::from_millis(random.u64(..2000)));
+            let ended = stopped(client, pod, &format!("cat; {exit}"), length, stops).await?;
+            judge(&Some(ended), status, &bytes(length))
+        }
         Kind::LeftUnread => {
             let life = Duration::from_millis(random.u64(50..2000));
             let script = format!("sleep 1000; {exit}");
@@ -210,6 +219,42 @@ async fn command(
         },
     };
     ended.map(Some).map_err(|error| error.to_string())
+}
+
+/// Runs a command that gives back its input, while its client stops after a while, for a while.
+async fn stopped(
+    client: &Client,
+    pod: &str,
+    script: &str,
+    length: usize,
+    [after, during]: [Duration; 2],
+) -> Result<Output, String> {
+    let mut ssh = client.ssh(&OPTIONS, pod);
+    let child = ssh.arg(script).stdin(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| error.to_string())?;
+    let pid = child.id().and_then(|pid| Pid::from_raw(pid as i32));
+    let mut pipe = child.stdin.take().ok_or("no stdin")?;
+    let input = bytes(length);
+    let write = async move {
+        // A session that breaks takes no more input.
+        let _ = pipe.write_all(&input).await;
+    };
+    // The pid is this child's until it was waited for.
+    let signal = |signal| {
+        if let Some(pid) = pid {
+            let _ = kill_process(pid, signal);
+        }
+    };
+    let ended = async { tokio::join!(write, child.wait_with_output()).1 };
+    tokio::pin!(ended);
+    for (signs, lasts) in [(None, after), (Some(Signal::STOP), during)] {
+        signs.into_iter().for_each(signal);
+        if let Ok(ended) = timeout(lasts, &mut ended).await {
+            return ended.map_err(|error| error.to_string());
+        }
+    }
+    signal(Signal::CONT);
+    ended.await.map_err(|error| error.to_string())
 }
 
 /// Runs a command whose output is not read for a while.

@@ -10,9 +10,13 @@ use tokio::time::timeout;
 
 use super::{Jumper, SOON, stand};
 
-/// Lines by which all jumps go through one outer connection.
+/// Lines by which all jumps go through one outer connection. When a client of this connection is killed,
+/// OpenSSH's master (9.2) may close the client's channel only when something else wakes it.
 fn shared(stand: &podgate_tests::fixtures::stand::Stand) -> String {
-    format!("  ControlPath {}/outer\n", stand.dir().display())
+    format!(
+        "  ControlPath {}/outer\n  ServerAliveInterval 1\n  ServerAliveCountMax 1000\n",
+        stand.dir().display()
+    )
 }
 
 /// The outer connection; it ends on drop.

@@ -22,6 +22,7 @@ use rustix::process::Signal;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
@@ -50,17 +51,7 @@ pub(super) async fn connect_with_window(
     names: &[&str],
     window: u32,
 ) -> Result<Channel, String> {
-    let issued = issuer.issue(names).unwrap();
-    let mut tls = stand.pki.client_config(Some(&issued)).unwrap();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect((NODE_IP, stand.agent.port()))
-        .await
-        .unwrap();
-    let name = ServerName::try_from(format!("{NODE}.agent.podgate")).unwrap();
-    let stream = TlsConnector::from(Arc::new(tls))
-        .connect(name, tcp)
-        .await
-        .unwrap();
+    let stream = dial(stand, issuer, names).await;
     let mut stream = Some(TokioIo::new(stream));
     Endpoint::from_static("http://agent")
         .initial_stream_window_size(window)
@@ -72,6 +63,21 @@ pub(super) async fn connect_with_window(
         }))
         .await
         .map_err(|error| error.to_string())
+}
+
+/// A connection to the stand's agent without HTTP/2, with a certificate for these names.
+pub(super) async fn dial(stand: &Stand, issuer: &Pki, names: &[&str]) -> TlsStream<TcpStream> {
+    let issued = issuer.issue(names).unwrap();
+    let mut tls = stand.pki.client_config(Some(&issued)).unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let tcp = TcpStream::connect((NODE_IP, stand.agent.port()))
+        .await
+        .unwrap();
+    let name = ServerName::try_from(format!("{NODE}.agent.podgate")).unwrap();
+    TlsConnector::from(Arc::new(tls))
+        .connect(name, tcp)
+        .await
+        .unwrap()
 }
 
 pub(super) fn request() -> Open {

@@ -14,8 +14,8 @@ use podgate_proto::v1::agent_server::{Agent, AgentServer};
 use podgate_proto::v1::failed::Reason;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
 use podgate_proto::v1::{
-    AgentMessage, Credit, Data, EndOfInput, EndOfOutput, Exited, Failed, FrontdoorMessage, Opened,
-    exec, open,
+    AgentMessage, Credit, Data, EndOfInput, EndOfOutput, Ended, Exited, Failed, FrontdoorMessage,
+    Opened, exec, open,
 };
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use tokio::sync::{mpsc, watch};
@@ -151,6 +151,7 @@ async fn a_frontdoor_ends_the_session_of_an_agent_that_breaks_it() {
             ..Exited::default()
         }))
     };
+    let ended = |status| Some(FromAgent::Ended(Ended { status }));
     let half_close = Some(FromAgent::EndOfOutput(EndOfOutput { offset: 0 }));
     let credit = Some(FromAgent::InputCredit(Credit { bytes: 1 }));
     let long = Some(FromAgent::Failed(Failed {
@@ -173,6 +174,10 @@ async fn a_frontdoor_ends_the_session_of_an_agent_that_breaks_it() {
         (vec![half_close], "does not fit this session"),
         // ssh would exit with 0.
         (vec![status(256)], "exit status 256"),
+        // What comes after a status counts, too.
+        (vec![ended(0), output(1, 1)], "byte 1 of a stream"),
+        (vec![ended(0), ended(0)], "does not fit this session"),
+        (vec![ended(256)], "exit status 256"),
         (vec![credit], "more credit than there is"),
     ];
     let later = later.map(|(then, words)| ([vec![opened()], then].concat(), words));

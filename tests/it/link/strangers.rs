@@ -10,13 +10,14 @@ use podgate_proto::v1::{FrontdoorMessage, Open};
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::dial::from;
 use podgate_tests::instruments::eventually::eventually;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::peers::{connect, request};
+use super::peers::{answer, connect, request};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -113,4 +114,80 @@ async fn requests_that_ask_for_nothing_have_few_places() {
     let counted = "podgate_agent_refused_connections_total{listener=\"link\",limit=\"openings\"} 1";
     stand.agent.counts(SOON, &[counted]).await.unwrap();
     drop((second, more));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frontdoors_have_so_many_connections_and_no_more() {
+    let stand = stand("links: {total: 3, perAddress: 2}\n").await;
+    let first = frontdoor(&stand).await;
+    let second = frontdoor(&stand).await;
+    let runs = async |channel: &Channel| {
+        let last = answer(channel, ToAgent::Open(request())).await.pop();
+        assert!(matches!(last, Some(FromAgent::Exited(exited)) if exited.status == 3));
+    };
+    runs(&first).await;
+    runs(&second).await;
+    // A third finds no place, and the others are not disturbed.
+    let third = connect(&stand, &stand.pki, &["frontdoor.podgate"]).await;
+    if let Ok(channel) = third {
+        let stream = tokio_stream::empty();
+        AgentClient::new(channel).session(stream).await.unwrap_err();
+    }
+    let counted = [
+        "podgate_agent_refused_connections_total{listener=\"frontdoors\",limit=\"perAddress\"} 1",
+        "podgate_agent_refused_peers_total{outcome=\"full\"} 1",
+    ];
+    stand.agent.counts(SOON, &counted).await.unwrap();
+    runs(&first).await;
+    runs(&second).await;
+    // The place of a connection that has ended is free.
+    drop(first);
+    let works = async || {
+        let channel = connect(&stand, &stand.pki, &["frontdoor.podgate"]).await;
+        let (_sender, messages) = silent();
+        let session = AgentClient::new(channel.ok()?).session(messages).await;
+        session.ok().map(drop)
+    };
+    eventually("a connection", SOON, works).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_at_the_admin_address_keep_no_probe_out() {
+    let stand = stand("").await;
+    let admin = stand.agent.admin_address();
+    // A request that is too long, or has too many fields, is refused.
+    for fields in [
+        format!("X: {}\r\n", "x".repeat(9000)),
+        "X: y\r\n".repeat(40),
+    ] {
+        let mut stream = from("127.0.0.1", admin).await.unwrap();
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: admin\r\n{fields}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset may take the end of the answer with it.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{fields}");
+    }
+    let mut silent = Vec::new();
+    for n in 0..128 {
+        let stranger = format!("127.0.1.{}", n % 8);
+        silent.push(from(&stranger, admin).await.unwrap());
+    }
+    let probe = async || (stand.agent.admin("/livez").await.ok()?.0 == 200).then_some(());
+    eventually("a probe", SOON, probe).await.unwrap();
+    let full = async || {
+        let (_, metrics) = stand.agent.admin("/metrics").await.ok()?;
+        let name = "refused_connections_total{listener=\"admin\",limit=\"total\"}";
+        metrics.contains(name).then_some(())
+    };
+    eventually("a full admin address", SOON, full)
+        .await
+        .unwrap();
+    // Nobody holds a connection for longer than a request may take.
+    for stream in &mut silent {
+        let mut byte = [0];
+        let read = stream.read(&mut byte);
+        let ended = timeout(SOON, read).await.expect("it stays");
+        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    }
 }

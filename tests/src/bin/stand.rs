@@ -1,11 +1,12 @@
 //! Runs a command beside parts of the stand and stops the parts afterwards, however the command ends:
 //! `stand containerd -- CMD ARGS…` beside a containerd, `stand try [-- CMD ARGS…]` in a pod of a whole
-//! Podgate that needs no root.
+//! Podgate that needs no root, `stand alone -- CMD ARGS…` apart from the machine's network and services.
 
 use std::ffi::OsString;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::pin::Pin;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -18,10 +19,14 @@ use tokio::time::timeout;
 
 use podgate_tests::fixtures::gateway::binary;
 use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::real::alone;
 use podgate_tests::real::containerd::{Containerd, SHARED};
 use podgate_tests::stand_ins::embedded::{EmbeddedContainer, PATH};
 
-const USAGE: &str = "usage: stand containerd -- CMD ARGS… | stand try [-- CMD ARGS…]";
+const USAGE: &str =
+    "usage: stand containerd -- CMD ARGS… | stand try [-- CMD ARGS…] | stand alone -- CMD ARGS…";
+/// As `alone`, once the namespaces are there.
+const APART: &str = "apart";
 
 /// How long the command may take to end once it was told to.
 const GRACE: Duration = Duration::from_secs(10);
@@ -37,6 +42,8 @@ async fn main() -> ExitCode {
     let ended = match subcommand.to_str() {
         Some("containerd") => containerd(&command).await,
         Some("try") => try_it(&command).await,
+        Some("alone") => alone(&command),
+        Some(APART) => apart(&command).await,
         _ => Err(anyhow::anyhow!(USAGE)),
     };
     match ended {
@@ -60,15 +67,43 @@ async fn containerd(command: &[OsString]) -> anyhow::Result<u8> {
         started = Containerd::start() => started?,
         () = &mut stop => bail!("stopped"),
     };
-    let mut child = Command::new(program)
-        .args(args)
-        .env(SHARED, containerd.dir())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| program.to_string_lossy().into_owned())?;
+    let mut command = Command::new(program);
+    command.args(args).env(SHARED, containerd.dir());
+    run(&mut command, stop).await
+}
+
+/// Becomes this program in new namespaces.
+fn alone(command: &[OsString]) -> anyhow::Result<u8> {
+    if command.is_empty() {
+        bail!(USAGE);
+    }
+    let mut command = alone::within(&std::env::current_exe()?, APART, command)?;
+    Err(command.exec()).context("unshare")
+}
+
+/// A command in namespaces that are this process's own, behind the name of the one outside.
+async fn apart(command: &[OsString]) -> anyhow::Result<u8> {
+    let [outside, program, args @ ..] = command else {
+        bail!(USAGE);
+    };
+    let stop = stop_asked()?;
+    tokio::pin!(stop);
+    let _held = alone::hold(outside)?;
+    run(Command::new(program).args(args), stop).await
+}
+
+/// Runs a command until it ends or is to stop.
+async fn run(
+    command: &mut Command,
+    stop: Pin<&mut impl Future<Output = ()>>,
+) -> anyhow::Result<u8> {
+    let mut child = command.kill_on_drop(true).spawn().with_context(|| {
+        let program = command.as_std().get_program();
+        program.to_string_lossy().into_owned()
+    })?;
     let status = tokio::select! {
         status = child.wait() => status?,
-        () = &mut stop => end(&mut child).await?,
+        () = stop => end(&mut child).await?,
     };
     Ok(code(status))
 }
@@ -98,13 +133,9 @@ async fn try_it(command: &[OsString]) -> anyhow::Result<u8> {
         .stdin(Stdio::inherit())
         .stdout(Stdio::inherit())
         .stderr(Stdio::inherit());
-    let mut child = ssh.spawn().context("ssh")?;
-    let status = tokio::select! {
-        status = child.wait() => status?,
-        () = &mut stop => end(&mut child).await?,
-    };
+    let status = run(&mut ssh, stop).await;
     drop(programs);
-    Ok(code(status))
+    status
 }
 
 /// Gives the pod an sftp-server, the worker, in case this machine has none.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use russh::client::{self, Handle, Msg};
 use russh::keys::{
@@ -234,6 +234,24 @@ impl Input for ToServer {
 pub struct FromServer {
     read: ChannelReadHalf,
     status: Option<u32>,
+}
+
+impl FromServer {
+    /// Waits for the exit status, which may come before the end of the output. Output before it is lost.
+    ///
+    /// # Errors
+    /// When the channel ends without one.
+    pub async fn ended(&mut self) -> Result<u32> {
+        while self.status.is_none() {
+            let message = self.read.wait().await.context("the channel is gone")?;
+            match message {
+                ChannelMsg::ExitStatus { exit_status } => self.status = Some(exit_status),
+                ChannelMsg::Close => anyhow::bail!("it ended without a status"),
+                _ => {}
+            }
+        }
+        self.status.context("there is one")
+    }
 }
 
 impl Output for FromServer {

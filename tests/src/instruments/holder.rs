@@ -200,7 +200,7 @@ impl Holder {
                 (Message::Answer { number: of, answer }, beside) if of == number => {
                     return Ok((answer, beside));
                 }
-                (Message::Ended { handle, status }, _) => self.ends.push_back((handle, status)),
+                (Message::Ended { handle, status, .. }, _) => self.ends.push_back((handle, status)),
                 // Another request's, which nobody asks for any more.
                 (Message::Answer { .. }, _) => {}
             }
@@ -223,7 +223,7 @@ impl Holder {
             if let Some(at) = self.ends.iter().position(|(handle, _)| *handle == of) {
                 return Ok(self.ends.remove(at).and_then(|(_, status)| status));
             }
-            if let (Message::Ended { handle, status }, _) = self.hear()? {
+            if let (Message::Ended { handle, status, .. }, _) = self.hear()? {
                 self.ends.push_back((handle, status));
             }
         }

@@ -50,10 +50,7 @@ impl Sshd {
         );
         let file = dir.join("sshd_config");
         std::fs::write(&file, config)?;
-        // sshd's privilege separation wants this folder, even if it separates nothing because this is
-        // not root.
-        let _ = std::fs::create_dir_all("/run/sshd");
-        let child = Command::new(PATH)
+        let child = program()
             .arg("-De")
             .arg("-f")
             .arg(&file)
@@ -71,4 +68,15 @@ impl Sshd {
             _child: child,
         }))
     }
+}
+
+/// sshd. Its privilege separation wants the folder /run/sshd, so as root it gets a /run of its own.
+fn program() -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(PATH);
+    }
+    let script = "mount -t tmpfs none /run && mkdir /run/sshd && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh", PATH]);
+    command
 }

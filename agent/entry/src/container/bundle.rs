@@ -9,6 +9,7 @@ use podgate_node_entry::reason::Reason;
 
 use super::config::Config;
 use super::json::{self, Object};
+use super::kills::Kills;
 use super::node::Root;
 use super::runtime::Runtime;
 use crate::processes::{self, Stat};
@@ -39,6 +40,8 @@ pub(crate) struct Container {
     pub(crate) runtime: Runtime,
     /// Its first process.
     pub(crate) first: Process,
+    /// From when it was found; none where nobody counts.
+    pub(crate) kills: Option<Kills>,
 }
 
 /// Where bundles may be on this node.
@@ -86,10 +89,12 @@ impl Bundles {
             .object(&runtime.state(id.as_ref()))?
             .ok_or(Reason::Gone)?;
         let first = runtime.first(&state).ok_or(Reason::Gone)?;
+        let kills = Kills::open(&self.node, &runtime.kills(&state));
         Ok(Container {
             config: Config(config),
             runtime,
             first,
+            kills,
         })
     }
 

@@ -46,4 +46,13 @@ mod tests {
         let long = format!(r#"{{"a":"{}"}}"#, "b".repeat(MAX_BYTES));
         assert!(matches!(object(long.as_bytes()), Err(Error::TooLong)));
     }
+
+    #[test]
+    fn numbers_are_written_again_as_they_were_read() {
+        for number in ["18446744073709551615", "-1", "4.671484407370955e+19", "0.1"] {
+            let bytes = format!(r#"{{"a":{number}}}"#);
+            let object = object(bytes.as_bytes()).unwrap();
+            assert_eq!(serde_json::to_string(&object).unwrap(), bytes);
+        }
+    }
 }

@@ -4,6 +4,7 @@ pub(crate) mod bundle;
 pub(crate) mod config;
 pub(crate) mod failure;
 pub(crate) mod json;
+pub(crate) mod kills;
 pub(crate) mod node;
 pub(crate) mod runtime;
 pub(crate) mod shim;

@@ -37,8 +37,8 @@ impl Root {
         )?)
     }
 
-    /// A regular file of bounded size; none if it is not there.
-    pub(crate) fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    /// A regular file; none if it is not there.
+    pub(crate) fn file(&self, path: &Path) -> io::Result<Option<File>> {
         // Whatever else stands there, opening it must not wait.
         let opened = match self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -47,10 +47,16 @@ impl Root {
         if FileType::from_raw_mode(fstat(&opened)?.st_mode) != FileType::RegularFile {
             return Err(io::Error::other("it is not a regular file"));
         }
+        Ok(Some(File::from(opened)))
+    }
+
+    /// What is in a regular file of bounded size; none if it is not there.
+    pub(crate) fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = self.file(path)? else {
+            return Ok(None);
+        };
         let mut bytes = Vec::new();
-        File::from(opened)
-            .take(MAX_BYTES as u64 + 1)
-            .read_to_end(&mut bytes)?;
+        file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 

@@ -17,6 +17,9 @@ const NAMESPACE: &str = "k8s.io";
 /// The shim that runs runc or what has its arguments.
 const SHIM: &str = "containerd-shim-runc-v";
 
+/// Where control groups are that count memory: of version 2, and of version 1.
+const CONTROL_GROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"];
+
 /// A program that runs containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -80,6 +83,32 @@ impl Runtime {
             start_time: number(start_time)?,
         })
     }
+
+    /// The files that may count what the kernel has killed in the container because its memory limit was
+    /// reached, by that file.
+    pub(crate) fn kills(&self, state: &Object) -> Vec<PathBuf> {
+        let folders: Vec<PathBuf> = match self.kind {
+            Kind::Runc => {
+                let of = |key| state.get("cgroup_paths")?.get(key)?.as_str();
+                let paths = ["", "memory"].into_iter().filter_map(of);
+                paths.map(PathBuf::from).collect()
+            }
+            Kind::Crun => {
+                let path = text(state, "cgroup-path").map(|path| path.trim_start_matches('/'));
+                let folders =
+                    path.map(|path| CONTROL_GROUPS.map(|root| Path::new(root).join(path)));
+                folders.into_iter().flatten().collect()
+            }
+        };
+        folders.iter().flat_map(|folder| counts(folder)).collect()
+    }
+}
+
+/// Files that count what was killed in a container because its memory limit was reached, by the folder of its
+/// control group, or what may be that.
+fn counts(folder: &Path) -> [PathBuf; 2] {
+    // Of version 2 of control groups, and of version 1.
+    ["memory.events", "memory.oom_control"].map(|name| folder.join(name))
 }
 
 fn shorten(name: &str) -> String {
@@ -183,5 +212,36 @@ mod tests {
             assert_eq!(first("runc", state), None, "{state}");
         }
         assert!(runtime("crun").state("x").ends_with("x/status"));
+    }
+
+    #[test]
+    fn the_state_names_the_control_group() {
+        let kills = |binary: &str, state: &str| {
+            let options = Object::from_iter([("binary_name".to_owned(), binary.into())]);
+            let runtime = Runtime::new(&options, None).unwrap();
+            runtime.kills(&json::object(state.as_bytes()).unwrap())
+        };
+        let files = |folder: &str| counts(Path::new(folder)).to_vec();
+        for (state, folder) in [
+            (
+                r#"{"cgroup_paths":{"":"/sys/fs/cgroup/pods/x"}}"#,
+                "/sys/fs/cgroup/pods/x",
+            ),
+            (
+                r#"{"cgroup_paths":{"cpu":"/c","memory":"/sys/fs/cgroup/memory/x"}}"#,
+                "/sys/fs/cgroup/memory/x",
+            ),
+        ] {
+            assert_eq!(kills("runc", state), files(folder), "{state}");
+        }
+        let both = [
+            files("/sys/fs/cgroup/pods/x"),
+            files("/sys/fs/cgroup/memory/pods/x"),
+        ]
+        .concat();
+        assert_eq!(kills("crun", r#"{"cgroup-path":"/pods/x"}"#), both);
+        for state in ["{}", r#"{"cgroup_paths":7,"cgroup-path":7}"#] {
+            assert!(kills("runc", state).is_empty() && kills("crun", state).is_empty());
+        }
     }
 }

@@ -204,14 +204,19 @@ impl Programs {
 
     /// Its leader has ended. What it has left may still have to be hung up, but for a terminal's: the
     /// kernel has done that at the leader's end. If it ended by the hang-up, the rest has its grace.
-    pub(crate) fn ended(&self, handle: Handle, status: Option<Status>) {
+    pub(crate) fn ended(&self, handle: Handle, (status, memory_limit): (Option<Status>, bool)) {
         let mut state = self.lock();
         let Some(program) = state.programs.get_mut(&handle) else {
             return;
         };
         program.has_ended = true;
         if let Some(holder) = program.holder {
-            self.outbox.tell(holder, Message::Ended { handle, status });
+            let ended = Message::Ended {
+                handle,
+                status,
+                memory_limit,
+            };
+            self.outbox.tell(holder, ended);
         }
         let is_hung_up = program.entry.hung_up.is_some();
         let over = if program.holder.is_none() {

@@ -227,12 +227,12 @@ impl Server {
         let lives = crate::processes::find(entry.leader).is_some();
         match pidfd.filter(|_| lives) {
             Some((pid, pidfd)) => {
-                let ended = Box::new(move |status| programs.ended(handle, status));
+                let ended = Box::new(move |status| programs.ended(handle, (status, false)));
                 if let Err(error) = self.context.reaper.watch(pid, pidfd, ended) {
                     crate::end::fatal(&format!("cannot wait for a program: {error}"));
                 }
             }
-            None => programs.ended(handle, None),
+            None => programs.ended(handle, (None, false)),
         }
     }
 

@@ -29,6 +29,7 @@ use super::scratch::Scratch;
 use super::survey;
 use crate::container::bundle::Container;
 use crate::container::failure;
+use crate::container::kills::Kills;
 use crate::container::shim::Shim;
 use crate::processes::{self, Stat};
 use crate::record::{Connection, Notice};
@@ -42,6 +43,9 @@ const LOG: &str = "log";
 /// The runtime's own stdin, stdout and stderr where the program has a terminal.
 const HEARD: &str = "stdin";
 const SAID: &str = "output";
+
+/// SIGKILL.
+const KILL: u8 = 9;
 
 /// What is with a start.
 pub(crate) struct Given {
@@ -62,6 +66,7 @@ struct Begun {
     master: Option<OwnedFd>,
     pipes: Option<[u64; 3]>,
     place: Place,
+    kills: Option<Kills>,
     /// Until its end is waited for.
     _flight: Flight,
 }
@@ -104,9 +109,22 @@ pub(crate) fn serve(context: &Arc<Context>, connection: Connection, number: u64,
     };
     context.outbox.put(notice, beside.collect());
     let programs = context.programs.clone();
-    let ended = Box::new(move |status| programs.ended(handle, status));
+    let kills = begun.kills;
+    let ended = Box::new(move |status| {
+        let memory_limit = is_kill(status) && kills.is_some_and(|kills| kills.more());
+        programs.ended(handle, (status, memory_limit));
+    });
     if let Err(error) = context.reaper.watch(begun.pid, pidfd, ended) {
         crate::end::fatal(&format!("cannot wait for a program: {error}"));
+    }
+}
+
+/// Whether SIGKILL has ended a program, or a child of it if it is a shell.
+fn is_kill(status: Option<Status>) -> bool {
+    match status {
+        Some(Status::Exited(code)) => code == 128 + KILL,
+        Some(Status::Signalled { signal, .. }) => signal == KILL,
+        None => false,
     }
 }
 
@@ -198,6 +216,7 @@ fn begin(context: &Arc<Context>, given: Given) -> Result<Begun, Reason> {
         master,
         pipes: numbers,
         place,
+        kills: container.kills,
         _flight: flight,
     })
 }

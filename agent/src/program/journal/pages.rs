@@ -189,8 +189,12 @@ impl Pages {
             .write(true)
             .mode(0o600)
             .open(&new)?;
-        file.write_all(page)?;
-        fs::rename(&new, path)?;
+        let written = file.write_all(page).and_then(|()| fs::rename(&new, path));
+        if let Err(error) = written {
+            // Where the disk is full, what there was room for would stay.
+            let _ = fs::remove_file(&new);
+            return Err(error.into());
+        }
         self.sizes().set(path, bytes);
         Ok(())
     }

@@ -60,6 +60,20 @@ async fn its_files_have_a_limit() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_written_leaves_nothing() {
+    let folder = folder("unwritten");
+    let lost = Counter::default();
+    let (journal, _) = Journal::open(&folder, 1024 * 1024, lost.clone()).unwrap();
+    // Nothing can take this name.
+    fs::create_dir_all(folder.join("0.a.json/taken")).unwrap();
+    journal.write(&entry("a")).await;
+    assert_eq!(lost.get(), 1);
+    assert!(!folder.join("0.a.new").exists());
+    drop(journal);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
 async fn what_is_not_over_is_read_again() {
     let folder = folder("again");
     let (journal, before) = open(&folder).unwrap();

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use podgate_node_entry::launch::{Launch, Program as What};
 use podgate_node_entry::protocol::{Start, Streams as Kind};
 use podgate_node_entry::report::Failure;
@@ -19,7 +20,7 @@ use super::terminal;
 use crate::exit::Exit;
 use crate::node_entry::{Error, Launcher, NodeEntry, Program, sealed};
 use crate::runtime::contract::NotStarted;
-use crate::streams::Streams;
+use crate::streams::{Event, Streams};
 
 /// A launcher that waits. If it is dropped, the launcher ends and nothing has run.
 pub(super) struct Begun {
@@ -90,8 +91,12 @@ impl Begun {
         if let (Ends::Terminal(master), Some(terminal)) = (&self.ends, terminal) {
             modes::set(master, &terminal.modes);
         }
-        let mut ending = Ending::new(self.program.end());
-        let program = DirectProgram::new(self.program, matches!(self.ends, Ends::Terminal(_)));
+        let (remark_as, is_terminal) = match self.ends {
+            Ends::Pipes(_) => (Event::Stderr as fn(Bytes) -> _, false),
+            Ends::Terminal(_) => (Event::Stdout as fn(Bytes) -> _, true),
+        };
+        let mut ending = Ending::new(self.program.end(), remark_as);
+        let program = DirectProgram::new(self.program, is_terminal);
         let failure = match timeout_at(deadline, self.launcher.go()).await {
             Ok(Ok(failure)) => failure,
             // It may run by now, so it is to be ended.

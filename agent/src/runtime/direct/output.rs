@@ -1,10 +1,14 @@
 //! How a program's end becomes the last event of its output.
 
+use bytes::Bytes;
 use podgate_node_entry::status::Status;
 
 use crate::exit::Exit;
 use crate::node_entry::End;
 use crate::streams::{Event, Lost};
+
+/// What a user reads whose program was killed for want of memory.
+const MEMORY_LIMIT: &[u8] = b"podgate: the container has reached its limit of memory, and the kernel has killed a process in it\r\n";
 
 /// Why the end of a program's output says nothing of its status.
 #[derive(Debug, thiserror::Error)]
@@ -22,11 +26,19 @@ pub(super) struct Ending {
     end: End,
     /// What is told in place of the status of a launcher that could not run the program.
     pub(super) instead: Option<Exit>,
+    /// As what a remark is shown.
+    remark: fn(Bytes) -> Event,
+    has_remarked: bool,
 }
 
 impl Ending {
-    pub(super) fn new(end: End) -> Self {
-        Self { end, instead: None }
+    pub(super) fn new(end: End, remark: fn(Bytes) -> Event) -> Self {
+        Self {
+            end,
+            instead: None,
+            remark,
+            has_remarked: false,
+        }
     }
 
     /// It can be called again if it is dropped half way.
@@ -34,8 +46,20 @@ impl Ending {
         self.end.wait().await
     }
 
-    /// The last event.
+    /// The exit status, where others may still write; none if the last event alone tells of the end.
+    pub(super) fn early(&self, status: Option<Status>) -> Option<u8> {
+        match status {
+            Some(Status::Exited(code)) if self.instead.is_none() => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The last events: a remark, if there is one, and then the exit.
     pub(super) fn event(&mut self, status: Option<Status>) -> Result<Event, Lost> {
+        if self.end.is_for_memory() && !self.has_remarked {
+            self.has_remarked = true;
+            return Ok((self.remark)(Bytes::from_static(MEMORY_LIMIT)));
+        }
         let exit = match (self.instead.take(), status) {
             (Some(exit), _) => exit,
             (None, Some(Status::Exited(code))) => Exit::Code(code),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use podgate_node_entry::status::Status;
 use podgate_proto::limits::MAX_CHUNK;
 use tokio::io::Interest;
 use tokio::time::timeout;
@@ -59,6 +60,7 @@ pub(super) fn streams(
         stdout: Source::new(pipes.stdout, share)?,
         stderr: Source::new(pipes.stderr, share)?,
         ending,
+        ended: None,
     };
     Ok(Streams {
         input: Box::new(input),
@@ -66,13 +68,15 @@ pub(super) fn streams(
     })
 }
 
-/// Gives what a program writes. As under sshd, its end is told once nobody can write to the pipes any
-/// more.
+/// Gives what a program writes. As under sshd, its status is told once it has ended, and its end once nobody
+/// can write to the pipes any more.
 struct Output {
     first: VecDeque<Event>,
     stdout: Source,
     stderr: Source,
     ending: Ending,
+    /// Set once the program has ended.
+    ended: Option<Option<Status>>,
 }
 
 /// One pipe.
@@ -131,13 +135,29 @@ impl streams::Output for Output {
                 return Ok(event);
             }
             if self.stdout.from.is_none() && self.stderr.from.is_none() {
-                let status = self.ending.wait().await;
+                let status = match self.ended {
+                    Some(status) => status,
+                    None => *self.ended.insert(self.ending.wait().await),
+                };
                 return self.ending.event(status);
             }
-            let (stdout, stderr) = (&mut self.stdout, &mut self.stderr);
+            let Self {
+                stdout,
+                stderr,
+                ending,
+                ended,
+                ..
+            } = &mut *self;
             let (bytes, kind) = tokio::select! {
                 bytes = stdout.next() => (bytes, Event::Stdout as fn(Bytes) -> _),
                 bytes = stderr.next() => (bytes, Event::Stderr as fn(Bytes) -> _),
+                status = ending.wait(), if ended.is_none() => {
+                    *ended = Some(status);
+                    match ending.early(status) {
+                        Some(code) => return Ok(Event::Ended(code)),
+                        None => continue,
+                    }
+                }
             };
             if let Some(bytes) = bytes.map_err(|error| lost(Error::Io(error)))? {
                 return Ok(kind(bytes));

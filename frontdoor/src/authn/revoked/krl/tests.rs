@@ -80,3 +80,19 @@ fn what_cannot_be_understood_is_an_error() {
     assert_eq!(section(0x22, &bits(2)), Err(Error::Serials));
     assert!(section(0x22, &bits(1)).is_ok());
 }
+
+#[test]
+fn replays_the_fuzz_corpus() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fuzz/corpus/krl");
+    let (mut whole, mut broken) = (0, 0);
+    for file in std::fs::read_dir(corpus).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        match is_krl(&bytes).then(|| parse(&bytes)) {
+            Some(Ok(_)) => whole += 1,
+            Some(Err(_)) => broken += 1,
+            // A text, or sections without the head of a KRL.
+            None => drop(parse(&[&KEYS[..44], &bytes].concat())),
+        }
+    }
+    assert_eq!((whole, broken), (4, 2));
+}
