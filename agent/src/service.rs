@@ -185,7 +185,7 @@ impl Service {
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.sessions_active.inc();
         let outcome = self
-            .session(opening, open, inbound, outbound, from)
+            .session(opening, *open, inbound, outbound, from)
             .instrument(span)
             .await;
         metrics.sessions_active.dec();

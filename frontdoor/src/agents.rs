@@ -156,7 +156,7 @@ impl Agents {
         };
         let (to_agent, messages) = mpsc::channel(OUTBOUND);
         let first = FrontdoorMessage {
-            message: Some(Message::Open(open)),
+            message: Some(Message::Open(open.into())),
         };
         // The queue is new and holds it.
         let _ = to_agent.try_send(first);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use podgate_identity::{Identity, wildcard};
 use podgate_process::ready::Ready;
 use podgate_proto::v1::open::Action;
-use podgate_proto::v1::{Exec, exec::Program};
+use podgate_proto::v1::{Exec, exec::Program, files::Protocol};
 use podgate_recording::cast::{About, Header, Term};
 use podgate_recording::{Id, Library, Recorder, Settings, Tape};
 use prometheus_client::metrics::counter::Counter;
@@ -131,8 +131,8 @@ pub(crate) fn plan<'a>(
     record: &audit::Session<'_>,
     session: &str,
 ) -> Result<Option<Plan<'a>>, Impossible> {
-    // Files and forwards are in the audit log alone.
-    let (Some(recordings), Action::Exec(exec)) = (recordings, action) else {
+    // Forwards have no recording of their own.
+    let (Some(recordings), Action::Exec(_) | Action::Files(_)) = (recordings, action) else {
         return Ok(None);
     };
     let rule = recordings.rule(identity, place);
@@ -174,7 +174,7 @@ pub(crate) fn plan<'a>(
         waits: strict.is_some(),
         ..rule.settings
     };
-    let tape = Some((id, header(exec, about), settings));
+    let tape = Some((id, header(action, about), settings));
     Ok(Some(Plan {
         recordings,
         tape,
@@ -204,16 +204,41 @@ fn about(
     }
 }
 
-fn header(exec: &Exec, about: About) -> Header {
-    let command = match &exec.program {
+/// A transfer of files in the words of a command: `sftp`, `scp -t /data`; `None` of what is none.
+pub(crate) fn transfer(action: &Action) -> Option<String> {
+    let Action::Files(files) = action else {
+        return None;
+    };
+    let Some(Protocol::Scp(scp)) = &files.protocol else {
+        return Some("sftp".to_owned());
+    };
+    let mut words = format!("scp {}", if scp.receive { "-t" } else { "-f" });
+    for path in &scp.paths {
+        words.push(' ');
+        words.push_str(&String::from_utf8_lossy(path));
+    }
+    words.truncate(words.floor_char_boundary(MAX_COMMAND));
+    Some(words)
+}
+
+fn command(exec: &Exec) -> Option<String> {
+    match &exec.program {
         Some(Program::Command(command)) => {
             let text = String::from_utf8_lossy(command);
             let end = text.floor_char_boundary(MAX_COMMAND);
             Some(text.get(..end).unwrap_or_default().to_owned())
         }
         Some(Program::Shell(_)) | None => None,
+    }
+}
+
+fn header(action: &Action, about: About) -> Header {
+    let exec = match action {
+        Action::Exec(exec) => Some(exec),
+        _ => None,
     };
-    let terminal = exec.terminal.as_ref();
+    let command = transfer(action).or_else(|| command(exec?));
+    let terminal = exec.and_then(|exec| exec.terminal.as_ref());
     let size = terminal.and_then(|terminal| terminal.size);
     let size = size.filter(|size| size.columns > 0 && size.rows > 0);
     let term = Term {

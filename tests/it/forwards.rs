@@ -5,10 +5,12 @@ mod agent;
 mod ides;
 mod limits;
 mod node;
+mod others;
 mod pods;
 mod remote;
 mod rights;
 mod sockets;
+mod words;
 mod worker;
 
 use std::process::{Output, Stdio};

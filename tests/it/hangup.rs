@@ -2,6 +2,7 @@
 //! ended by itself is left alone. With the node helper and without it.
 
 mod grace;
+mod matrix;
 mod stuck;
 
 use std::process::Stdio;

@@ -34,7 +34,7 @@ async fn only_a_frontdoor_by_name_is_served() {
     let channel = connect(&stand, &stand.pki, &["frontdoor.podgate"])
         .await
         .unwrap();
-    let answers = answer(&channel, ToAgent::Open(request())).await;
+    let answers = answer(&channel, ToAgent::Open(request().into())).await;
     assert!(matches!(answers.last(), Some(FromAgent::Exited(exited)) if exited.status == 3));
 
     let other = Pki::new().unwrap();
@@ -70,7 +70,7 @@ async fn an_id_belongs_to_one_session_at_a_time() {
         let message = Some(message);
         sender.send(FrontdoorMessage { message }).await.unwrap();
     };
-    say(ToAgent::Open(first)).await;
+    say(ToAgent::Open(first.into())).await;
     let stream = tokio_stream::wrappers::ReceiverStream::new(messages);
     let answers = AgentClient::new(channel.clone()).session(stream).await;
     let mut answers = answers.unwrap().into_inner();
@@ -89,7 +89,7 @@ async fn an_id_belongs_to_one_session_at_a_time() {
     assert_eq!(exited.status, 4);
     let none = ["podgate_agent_sessions_active 0"];
     stand.agent.counts(SOON, &none).await.unwrap();
-    let answers = answer(&channel, ToAgent::Open(again)).await;
+    let answers = answer(&channel, ToAgent::Open(again.into())).await;
     assert!(matches!(answers.last(), Some(FromAgent::Exited(exited)) if exited.status == 3));
 }
 

@@ -57,6 +57,7 @@ mod stalls;
 mod store;
 mod target;
 mod targets;
+mod tools;
 mod unread;
 mod upgrade;
 mod worker;

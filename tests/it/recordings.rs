@@ -2,6 +2,8 @@
 //! after a frontdoor was killed.
 
 mod kept;
+mod marks;
+mod s3;
 mod stand;
 
 use std::path::{Path, PathBuf};

@@ -20,6 +20,7 @@ use crate::streams::{self, Event, Lost};
 
 /// Signals by their numbers on Linux.
 const SIGKILL: u8 = 9;
+const SIGXFSZ: u8 = 25;
 const SIGSYS: u8 = 31;
 
 /// A worker ended in a way that nobody was told of.
@@ -34,6 +35,7 @@ pub(super) enum Broken {
 fn hint(signal: u8) -> &'static str {
     match signal {
         SIGKILL => ", as where the container's memory limit is reached",
+        SIGXFSZ => ", as where a file reaches the container's limit of its size",
         SIGSYS => ", as where the container forbids it what it needs",
         _ => "",
     }

@@ -114,7 +114,8 @@ impl Forwards {
         rest: (&CancellationToken, &Moved<'_>),
     ) -> Outcome {
         let dialled = tokio::select! {
-            dialled = self.dials.dial(granted, request, (who.user, who.connection)) => dialled,
+            // Boxed, so that a connection that stands does not hold its memory.
+            dialled = Box::pin(self.dials.dial(granted, request, (who.user, who.connection))) => dialled,
             // A connection that nobody waits for any more is left at once.
             () = outbound.closed() => return (End::Abandoned.word(), None),
         };

@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::chunk;
 use crate::index::{self, Entry};
-use crate::name::{self, Id, Indexed, pod_part, short_hash};
+use crate::name::{self, Id};
+use crate::newest::{Found, Newest, Query};
 use crate::rebuild::{Rebuilt, rebuild};
 use crate::store::{Error, Store};
 
@@ -22,18 +23,8 @@ use crate::store::{Error, Store};
 const DAYS: usize = 400;
 /// Objects that one request reads at the same time.
 const AT_ONCE: usize = 16;
-/// Recordings in a list at most.
-const LISTED: usize = 10_000;
-
-/// Which recordings. What is `None` fits all.
-#[derive(Clone, Debug, Default)]
-#[allow(missing_docs, reason = "each name says it")]
-pub struct Query {
-    pub user: Option<String>,
-    pub pod: Option<String>,
-    /// The newest so many, at most 10,000.
-    pub limit: usize,
-}
+/// Recordings that a rebuild looks at before it looks at the next.
+const REBUILT: usize = 10_000;
 
 /// The recordings in a store.
 #[derive(Clone, Debug)]
@@ -41,20 +32,6 @@ pub struct Library {
     store: Store,
     runtime: Handle,
     tasks: TaskTracker,
-}
-
-/// A recording that a list has found.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Found {
-    name: Indexed,
-    namespace: String,
-}
-
-impl Found {
-    /// Its name.
-    pub fn id(&self) -> &Id {
-        &self.name.id
-    }
 }
 
 /// Reads one recording's chunks in order.
@@ -76,11 +53,13 @@ impl Library {
         }
     }
 
-    /// The days since then, newest first.
+    /// The days since then, newest first. Tomorrow is the first of them: the clock of the frontdoor that has
+    /// recorded may have been fast.
     pub fn days(since: Timestamp) -> Vec<Date> {
         let day = |time: Timestamp| time.to_zoned(TimeZone::UTC).date();
-        let first = day(since);
-        let days = std::iter::successors(Some(day(Timestamp::now())), |day| day.yesterday().ok());
+        let (first, today) = (day(since), day(Timestamp::now()));
+        let newest = today.tomorrow().unwrap_or(today);
+        let days = std::iter::successors(Some(newest), |day| day.yesterday().ok());
         days.take(DAYS).take_while(|day| *day >= first).collect()
     }
 
@@ -111,7 +90,7 @@ impl Library {
     /// Makes the index objects that a day and a namespace lack.
     pub async fn rebuild(&self, day: Date, namespace: String) -> Result<Rebuilt, Error> {
         let store = self.store.clone();
-        self.run(async move { rebuild(&store, day, &namespace).await })
+        self.run(async move { rebuild(&store, day, &namespace, REBUILT).await })
             .await
     }
 
@@ -124,36 +103,30 @@ impl Library {
     ) -> Result<Vec<Found>, Error> {
         let store = self.store.clone();
         self.run(async move {
-            let user = query.user.as_deref().map(short_hash);
-            let pod = query.pod.as_deref().map(pod_part);
-            let limit = query.limit.min(LISTED);
-            let mut newest = BTreeSet::new();
-            for day in days {
-                for namespace in &namespaces {
-                    let each = |file: &str| {
-                        let Some(name) = Indexed::parse(file) else {
-                            return;
-                        };
-                        let fits = user.as_ref().is_none_or(|user| *user == name.user)
-                            && pod.as_ref().is_none_or(|pod| *pod == name.pod);
-                        if fits {
-                            newest.insert(Found {
-                                name,
-                                namespace: namespace.clone(),
-                            });
-                            if newest.len() > limit {
-                                newest.pop_first();
-                            }
-                        }
-                    };
-                    store.files(&name::index(day, namespace), each).await?;
+            let newest = Newest::new(query);
+            let each = |(day, namespace): (Date, String)| {
+                let (store, newest) = (store.clone(), newest.clone());
+                async move {
+                    let (folder, cuts) = (name::index(day, &namespace), name::hours(day));
+                    let each = |file: &str| newest.see(file, &namespace);
+                    store.files(&folder, &cuts, each).await?;
+                    Ok::<_, Error>(day)
                 }
+            };
+            let days = days.into_iter();
+            let folders = days.flat_map(|day| namespaces.iter().map(move |it| (day, it.clone())));
+            // Collected, because what a closure lends does not live as long as this task may.
+            let folders: Vec<_> = folders.collect();
+            let mut listed = stream::iter(folders.into_iter().map(each)).buffered(AT_ONCE);
+            let mut before = None;
+            while let Some(day) = listed.try_next().await? {
                 // Older days have nothing newer.
-                if newest.len() >= limit {
+                if before.replace(day).is_some_and(|before| before != day) && newest.is_full() {
                     break;
                 }
             }
-            Ok(newest.into_iter().rev().collect())
+            drop(listed);
+            Ok(newest.take())
         })
         .await
     }

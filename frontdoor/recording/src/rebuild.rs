@@ -15,9 +15,6 @@ use crate::store::{Error, Store};
 
 /// Recordings that are read at the same time, each with two chunks.
 const AT_ONCE: usize = 8;
-/// Recordings of one day and namespace that one call makes index objects for.
-const MOST: usize = 10_000;
-
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each name says it")]
@@ -25,14 +22,79 @@ pub struct Rebuilt {
     pub made: u64,
     /// Recordings whose chunks cannot be read.
     pub unreadable: u64,
-    /// Whether there was more to do than one call does.
-    pub more: bool,
 }
 
-/// Looks at all recordings of a day and a namespace.
-pub(crate) async fn rebuild(store: &Store, day: Date, namespace: &str) -> Result<Rebuilt, Error> {
-    let (missing, more) = missing(store, day, namespace).await?;
-    let work = missing.into_iter().map(|(id, chunks)| async move {
+/// Looks at all recordings of a day and a namespace, so many at a time.
+pub(crate) async fn rebuild(
+    store: &Store,
+    day: Date,
+    namespace: &str,
+    at_a_time: usize,
+) -> Result<Rebuilt, Error> {
+    let mut rebuilt = Rebuilt::default();
+    let mut after = None;
+    loop {
+        let (mut found, more) = recordings(store, day, namespace, (after, at_a_time)).await?;
+        let last = found.last_key_value().map(|(id, _)| id.clone());
+        leave_out_indexed(store, day, namespace, &mut found).await?;
+        make(store, day, namespace, found, &mut rebuilt).await?;
+        if !more {
+            return Ok(rebuilt);
+        }
+        after = last;
+    }
+}
+
+/// The first recordings after one, each with its number of chunks, and whether there are more.
+async fn recordings(
+    store: &Store,
+    day: Date,
+    namespace: &str,
+    (after, at_a_time): (Option<Id>, usize),
+) -> Result<(BTreeMap<Id, u32>, bool), Error> {
+    let (mut found, mut more) = (BTreeMap::<Id, u32>::new(), false);
+    let each = |folder: &str, _: &str| {
+        let Ok(id) = folder.parse::<Id>() else { return };
+        if after.as_ref().is_some_and(|after| id <= *after) {
+            return;
+        }
+        *found.entry(id).or_insert(0) += 1;
+        // A folder lists its files in no order, and of one that is left out others may still come.
+        if found.len() > at_a_time {
+            found.pop_last();
+            more = true;
+        }
+    };
+    let after = after.as_ref().map(Id::as_str);
+    let folder = name::chunks(day, namespace);
+    store.tree(&folder, after, each).await?;
+    Ok((found, more))
+}
+
+async fn leave_out_indexed(
+    store: &Store,
+    day: Date,
+    namespace: &str,
+    found: &mut BTreeMap<Id, u32>,
+) -> Result<(), Error> {
+    let each = |file: &str| {
+        if let Some(indexed) = Indexed::parse(file) {
+            found.remove(&indexed.id);
+        }
+    };
+    let (folder, cuts) = (name::index(day, namespace), name::hours(day));
+    store.files(&folder, &cuts, each).await
+}
+
+/// Makes the index objects of these recordings.
+async fn make(
+    store: &Store,
+    day: Date,
+    namespace: &str,
+    recordings: BTreeMap<Id, u32>,
+    rebuilt: &mut Rebuilt,
+) -> Result<(), Error> {
+    let work = recordings.into_iter().map(|(id, chunks)| async move {
         let Some(entry) = entry(store, day, namespace, &id, chunks).await? else {
             return Ok::<_, Error>(false);
         };
@@ -43,42 +105,13 @@ pub(crate) async fn rebuild(store: &Store, day: Date, namespace: &str) -> Result
         Ok(true)
     });
     let mut work = stream::iter(work).buffer_unordered(AT_ONCE);
-    let mut rebuilt = Rebuilt {
-        more,
-        ..Rebuilt::default()
-    };
     while let Some(made) = work.try_next().await? {
         match made {
             true => rebuilt.made += 1,
             false => rebuilt.unreadable += 1,
         }
     }
-    Ok(rebuilt)
-}
-
-/// The recordings without an index object, each with its number of chunks, and whether there are more.
-async fn missing(
-    store: &Store,
-    day: Date,
-    namespace: &str,
-) -> Result<(BTreeMap<Id, u32>, bool), Error> {
-    let (mut found, mut more) = (BTreeMap::new(), false);
-    let each = |folder: &str, _: &str| {
-        let Ok(id) = folder.parse::<Id>() else { return };
-        if found.len() == MOST && !found.contains_key(&id) {
-            more = true;
-        } else {
-            *found.entry(id).or_insert(0) += 1;
-        }
-    };
-    store.tree(&name::chunks(day, namespace), each).await?;
-    let each = |file: &str| {
-        if let Some(indexed) = Indexed::parse(file) {
-            found.remove(&indexed.id);
-        }
-    };
-    store.files(&name::index(day, namespace), each).await?;
-    Ok((found, more))
+    Ok(())
 }
 
 /// What the first and the last chunk say; `None` if they cannot be read, or are of another recording.
@@ -132,3 +165,6 @@ fn ending(head: Head, text: &[u8]) -> Option<Ending> {
         whole,
     })
 }
+
+#[cfg(test)]
+mod tests;

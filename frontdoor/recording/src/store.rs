@@ -1,45 +1,32 @@
 //! Where recordings are kept: an object store or a local folder. Each call has a limit in time, and none
 //! is repeated here.
 
+mod cloud;
+mod error;
+mod list;
+mod names;
+
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, PutMode, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
 use tokio::time::timeout;
 
-/// How long the store may take to begin an answer, with a connection that is not there yet.
-const LIMIT: Duration = Duration::from_secs(20);
-/// How long it may take to connect.
-const CONNECT: Duration = Duration::from_secs(5);
+pub use error::Error;
+use error::LIMIT;
+
 /// Bytes a second that a store takes at least.
 const SLOWEST: u64 = 512;
-/// Namespaces of a day that are looked at.
-const NAMESPACES: usize = 10_000;
-
-/// The store does not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says it")]
-pub enum Error {
-    #[error("{0}")]
-    Url(String),
-    #[error("{0}")]
-    Store(#[from] object_store::Error),
-    #[error("no answer within {0:?}")]
-    Late(Duration),
-    #[error("{0} is too long")]
-    Long(String),
-}
 
 /// Which store.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// `file:///folder` or `s3://bucket/prefix`.
+    /// `file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
     pub url: String,
     /// Such as `endpoint` and `region`: the keys of object_store.
     pub options: BTreeMap<String, String>,
@@ -49,34 +36,30 @@ pub struct StoreConfig {
 pub(crate) struct Store {
     objects: Arc<dyn ObjectStore>,
     prefix: String,
+    /// If it is a local folder.
+    folder: Option<PathBuf>,
 }
 
 impl Store {
     pub(crate) fn open(config: &StoreConfig) -> Result<Self, Error> {
         let url = config.url.as_str();
-        let wrong = || Error::Url(format!("{url:?} is neither file:///FOLDER nor s3://BUCKET"));
+        let wrong = || Error::Url(format!("{url:?} is no URL of a store"));
         let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
-        match scheme {
-            "file" if rest.starts_with('/') => {
-                let objects = LocalFileSystem::new_with_prefix(rest)?.with_fsync(true);
-                let prefix = String::new();
-                Ok(Self {
-                    objects: Arc::new(objects),
-                    prefix,
-                })
-            }
-            "s3" => {
-                let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-                let options = config.options.iter();
-                let s3 = s3(bucket, options)?;
-                let prefix = prefix.trim_matches('/').to_owned();
-                Ok(Self {
-                    objects: Arc::new(s3),
-                    prefix,
-                })
-            }
-            _ => Err(wrong()),
+        if scheme == "file" && rest.starts_with('/') {
+            let objects = LocalFileSystem::new_with_prefix(rest)?.with_fsync(true);
+            return Ok(Self {
+                objects: Arc::new(objects),
+                prefix: String::new(),
+                folder: Some(PathBuf::from(rest)),
+            });
         }
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let objects = cloud::open(scheme, bucket, &config.options)?;
+        Ok(Self {
+            objects: objects.ok_or_else(wrong)?,
+            prefix: prefix.trim_matches('/').to_owned(),
+            folder: None,
+        })
     }
 
     /// Writes an object. A reader sees the whole of it or nothing.
@@ -123,43 +106,34 @@ impl Store {
 
     /// The names of the folders in a folder.
     pub(crate) async fn folders(&self, name: &str) -> Result<Vec<String>, Error> {
-        let path = self.path(name);
-        let list = self.objects.list_with_delimiter(Some(&path));
-        let list = timeout(LIMIT, list)
-            .await
-            .map_err(|_| Error::Late(LIMIT))??;
-        let names = list.common_prefixes.iter().take(NAMESPACES);
-        Ok(names
-            .filter_map(|path| Some(path.filename()?.to_owned()))
-            .collect())
+        list::folders(&*self.objects, &self.path(name)).await
     }
 
-    /// Calls `each` with the name of each object in a folder.
-    pub(crate) async fn files(&self, name: &str, mut each: impl FnMut(&str)) -> Result<(), Error> {
-        self.tree(name, |_, file| each(file)).await
+    /// Calls `each` with the name of each object in a folder, in no order and some of them twice. `cuts`
+    /// are names that divide a long folder.
+    pub(crate) async fn files(
+        &self,
+        name: &str,
+        cuts: &[String],
+        each: impl FnMut(&str) + Send,
+    ) -> Result<(), Error> {
+        match &self.folder {
+            Some(folder) => names::names(folder.join(name), each).await,
+            None => list::files(&*self.objects, &self.path(name), cuts, each).await,
+        }
     }
 
     /// Calls `each` with the name of each object below a folder, after that of the folder that it is in.
+    /// `after` is a name in the folder: what sorts before it is left out.
     pub(crate) async fn tree(
         &self,
         name: &str,
-        mut each: impl FnMut(&str, &str),
+        after: Option<&str>,
+        each: impl FnMut(&str, &str),
     ) -> Result<(), Error> {
         let path = self.path(name);
-        let mut list = self.objects.list(Some(&path));
-        loop {
-            let next = timeout(LIMIT, list.next()).await;
-            match next.map_err(|_| Error::Late(LIMIT))? {
-                Some(object) => {
-                    let path = object?.location;
-                    let mut parts = path.as_ref().rsplit('/');
-                    if let (Some(file), Some(folder)) = (parts.next(), parts.next()) {
-                        each(folder, file);
-                    }
-                }
-                None => return Ok(()),
-            }
-        }
+        let after = after.map(|after| path.clone().join(after));
+        list::tree(&*self.objects, &path, after.as_ref(), each).await
     }
 
     fn path(&self, name: &str) -> Path {
@@ -170,27 +144,5 @@ impl Store {
     }
 }
 
-/// Credentials come from the environment, as AWS's own programs take them: keys, a web identity's token
-/// or the node's.
-fn s3<'a>(
-    bucket: &str,
-    options: impl Iterator<Item = (&'a String, &'a String)>,
-) -> Result<impl ObjectStore + 'static, Error> {
-    let client = ClientOptions::new()
-        .with_connect_timeout(CONNECT)
-        .with_timeout_disabled();
-    // The caller repeats, and knows for how long.
-    let retry = RetryConfig {
-        max_retries: 0,
-        ..RetryConfig::default()
-    };
-    let mut builder = AmazonS3Builder::from_env()
-        .with_bucket_name(bucket)
-        .with_client_options(client)
-        .with_retry(retry);
-    for (key, value) in options {
-        let key: AmazonS3ConfigKey = key.parse()?;
-        builder = builder.with_config(key, value);
-    }
-    Ok(builder.build()?)
-}
+#[cfg(test)]
+mod tests;

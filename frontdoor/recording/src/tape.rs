@@ -32,6 +32,23 @@ pub(crate) enum Message {
     End(Duration, Option<u32>, oneshot::Sender<Whole>),
 }
 
+/// Leaves markers in a recording for what happens beside its session.
+#[derive(Clone)]
+pub struct Marks {
+    begun: Instant,
+    messages: mpsc::Sender<Message>,
+}
+
+impl Marks {
+    /// Leaves a marker, unless the recording has ended. It waits as [`Tape::record`] does.
+    pub async fn mark(&self, text: &str) {
+        let event = Event::Marker(text.to_owned());
+        let message = Message::Event(self.begun.elapsed(), event);
+        // The session may have ended meanwhile.
+        let _ = self.messages.send(message).await;
+    }
+}
+
 /// One session's recording.
 pub struct Tape {
     pub(crate) id: Id,
@@ -62,6 +79,14 @@ impl Tape {
             .messages
             .send(Message::Event(self.begun.elapsed(), event))
             .await;
+    }
+
+    /// For markers of others.
+    pub fn marks(&self) -> Marks {
+        Marks {
+            begun: self.begun,
+            messages: self.messages.clone(),
+        }
     }
 
     /// Waits until the recording has been impossible for as long as this: nothing takes what waits in

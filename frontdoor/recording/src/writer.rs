@@ -103,7 +103,13 @@ impl Writer {
             }
             let held_up = self.held_up.is_some();
             tokio::select! {
-                message = messages.recv(), if !self.ended && !held_up => self.take(message),
+                message = messages.recv(), if !self.ended && !held_up => {
+                    self.take(message);
+                    if self.ended {
+                        // Markers of others, which would wait until all is stored.
+                        messages.close();
+                    }
+                }
                 () = freed, if held_up => {}
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     self.seal(false);
@@ -149,7 +155,8 @@ impl Writer {
     fn event(&mut self, at: Duration, event: Event) {
         let length = match &event {
             Event::Output(_, data) | Event::Input(data) => data.len(),
-            Event::Resize { .. } | Event::Marker(_) | Event::Exit(_) => 0,
+            Event::Marker(text) => text.len(),
+            Event::Resize { .. } | Event::Exit(_) => 0,
         };
         if length as u64 > self.left {
             if !self.left_out {

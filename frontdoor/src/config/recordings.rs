@@ -102,9 +102,9 @@ fn default_max() -> u64 {
 
 impl File {
     pub(super) fn check(self) -> Result<Recordings, Invalid> {
-        let known = self.store.starts_with("file:///") || self.store.starts_with("s3://");
-        if !known {
-            let reason = "must begin with file:/// or s3://";
+        let known = ["file:///", "s3://", "gs://", "az://"];
+        if !known.iter().any(|begin| self.store.starts_with(begin)) {
+            let reason = "must begin with file:///, s3://, gs:// or az://";
             return Err(Invalid::new("recordings.store", reason));
         }
         let (all, each) = (self.spool_bytes, self.spool_bytes_per_session);

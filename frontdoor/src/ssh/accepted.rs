@@ -147,10 +147,12 @@ impl Task {
         let context = &listening.client.context;
         let what = (&listening.action, Action::Accept(accept));
         let opened = open::there(context, to, &listening.place, ids, what, record).await;
+        let mark = format!("podgate: forward from {}, session {id}", listening.at);
         let relay = Relay {
             client: &listening.client,
             closed: closed.token(),
             record,
+            mark: &mark,
         };
         let failed = match opened {
             Ok((stream, rights)) => {

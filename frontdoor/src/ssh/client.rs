@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::agent_sockets::AgentSockets;
 use super::context::Context;
 use super::notices::Notices;
+use super::open_tapes::OpenTapes;
 use super::own_channels::{OwnChannel, OwnChannels};
 use super::{channels, id};
 use crate::audit::{Event, Via};
@@ -32,6 +33,7 @@ pub(super) struct Client {
     pub(super) context: Arc<Context>,
     /// Its channels' tasks.
     pub(super) tasks: TaskTracker,
+    pub(super) tapes: OpenTapes,
     /// Tasks that end with it, and keep nothing from ending: its listeners.
     pub(super) background: TaskTracker,
     /// Places for forwarded connections.
@@ -82,6 +84,7 @@ impl Client {
             server,
             via,
             tasks: TaskTracker::new(),
+            tapes: OpenTapes::default(),
             background: TaskTracker::new(),
             forwards: Arc::new(Semaphore::new(context.limits.forwards_per_connection)),
             agent: AgentSockets::default(),

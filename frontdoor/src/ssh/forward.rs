@@ -117,7 +117,8 @@ impl Task {
         action: Action,
         record: &audit::Session<'_>,
     ) -> End {
-        let opened = match self.open(id, action, record).await {
+        // Boxed, so that a forward that stands does not hold its memory.
+        let opened = match Box::pin(self.open(id, action, record)).await {
             Ok(opened) => opened,
             Err(refused) => return self.not_open(refused, record, reply).await,
         };
@@ -126,14 +127,16 @@ impl Task {
             rights,
             pod_slot: _pod_slot,
             notice: _,
-            // Programs alone are recorded.
+            // A forward has none of its own.
             recording: _,
             gate: _,
         } = opened;
+        let mark = format!("podgate: forward to {}, session {id}", self.endpoint);
         let relay = Relay {
             client: &self.client,
             closed: &self.closed,
             record,
+            mark: &mark,
         };
         let (mut read, write) = channel.split();
         let mut reply = Some(reply);

@@ -29,6 +29,7 @@ mod listener;
 mod listeners;
 mod notices;
 mod open;
+mod open_tapes;
 mod own_channels;
 mod pre_auth_stream;
 mod pre_auth_turns;

@@ -34,6 +34,8 @@ pub(super) struct Relay<'a> {
     /// Cancelled when the client closes the channel, or goes; and by this at the end.
     pub(super) closed: &'a CancellationToken,
     pub(super) record: &'a audit::Session<'a>,
+    /// What is left in the connection's recordings.
+    pub(super) mark: &'a str,
 }
 
 /// Waits until something outside of a forward ends it.
@@ -64,6 +66,7 @@ impl Relay<'_> {
         let (queue, mut waiting) = mpsc::channel(MAX_WAITING + 3);
         let mut receiving = pin!(receive(&mut from_agent, queue, &flow, Carries::Connection));
         stands(&mut waiting, receiving.as_mut()).await?;
+        self.client.tapes.mark(self.mark).await;
         if let Some(reply) = reply.take() {
             reply.accept().await;
         }

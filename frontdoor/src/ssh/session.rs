@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use podgate_proto::v1::open::Action;
 use podgate_proto::v1::{self, exec::Program};
+use podgate_recording::Tape;
+use podgate_recording::cast::Event;
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::time::{sleep, timeout};
@@ -22,7 +24,7 @@ use crate::audit::{self, RefusedBy};
 use crate::authn::restrictions::Restrictions;
 use crate::login_name::{Reserved, Target};
 use crate::quotas::SessionSlot;
-use crate::recordings::Recording;
+use crate::recordings::{Recording, transfer};
 use podgate_identity::Identity;
 
 /// How long a client may take to accept the line that says why its session failed.
@@ -268,6 +270,7 @@ impl Session<'_> {
             Ok(target) => target,
             Err(error) => return self.refused(RefusedBy::Route, error.to_string()),
         };
+        let transfer = transfer(&action);
         let inner = task.inner.as_deref();
         let ids = Ids {
             session: self.id,
@@ -306,6 +309,8 @@ impl Session<'_> {
             notices.extend(task.client.notices.take());
         }
         let tape = recording.and_then(Recording::tape);
+        let tape = self.mark(transfer, tape).await;
+        let _open = tape.map(|tape| task.client.tapes.enter(tape.marks()));
         tokio::select! {
             // Built in place, so that its large future is stored once.
             end = async {
@@ -326,6 +331,20 @@ impl Session<'_> {
             () = rights.lost() => End::Revoked(REVOKED.to_owned()),
             line = recording_lost(recording, write, self.tty) => End::Failed(line),
         }
+    }
+
+    /// Marks a transfer in its own recording and in those that its connection has open. Of a transfer only
+    /// this marker is recorded; of all else the tape is returned for the rest.
+    async fn mark<'t>(&self, transfer: Option<String>, tape: Option<&'t Tape>) -> Option<&'t Tape> {
+        let Some(transfer) = transfer else {
+            return tape;
+        };
+        let text = format!("podgate: {transfer}, session {}", self.id);
+        self.task.client.tapes.mark(&text).await;
+        if let Some(tape) = tape {
+            tape.record(Event::Marker(text)).await;
+        }
+        None
     }
 
     fn refused(&self, by: RefusedBy, line: String) -> End {

@@ -18,7 +18,9 @@ use crate::delay;
 use crate::sizes::Sizes;
 
 /// Where the container has the folder.
-const THERE: &str = "/data";
+pub(crate) const THERE: &str = "/data";
+/// Both sides are to have the same.
+pub(crate) const CIPHER: &str = "-oCiphers=aes128-gcm@openssh.com";
 /// For one run of a client.
 const WITHIN: Duration = Duration::from_secs(1800);
 
@@ -46,7 +48,7 @@ pub(crate) struct Stage {
     podgate: Way,
     sshd: Way,
     /// The container's and the sshd's.
-    _folder: TempDir,
+    folder: TempDir,
     /// The client's.
     local: TempDir,
 }
@@ -61,13 +63,7 @@ impl Stage {
             ..Changes::default()
         };
         let stand = Stand::containerd(changes).await?;
-        let mut main = ContainerSpec::new("main", Image::Static);
-        main.mounts.push(Mount {
-            container_path: THERE.to_owned(),
-            host_path: folder.path().display().to_string(),
-            readonly: false,
-        });
-        let pod = stand.run_pod(PodSpec::new("demo").container(main)).await?;
+        let pod = run_pod(&stand, folder.path()).await?;
         let sshd = Sshd::start(stand.dir())
             .await?
             .context("sshd is not installed")?;
@@ -91,7 +87,7 @@ impl Stage {
             _sshd: sshd,
             podgate,
             sshd: sshd_way,
-            _folder: folder,
+            folder,
             local,
         })
     }
@@ -106,6 +102,11 @@ impl Stage {
     /// A file of the client's.
     pub(crate) fn local(&self, name: &str) -> String {
         self.local.path().join(name).display().to_string()
+    }
+
+    /// A file of the container's folder, as this machine names it.
+    pub(crate) fn in_folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// A file of the folder, as this server names it.
@@ -154,10 +155,7 @@ impl Stage {
         let way = self.way(via);
         let client = if is_far { &way.far } else { &way.near };
         let mut command = client.tool(program);
-        // Both sides are to have the same cipher.
-        command
-            .args(["-oCiphers=aes128-gcm@openssh.com"])
-            .args(words);
+        command.arg(CIPHER).args(words);
         let begun = Instant::now();
         let output = timeout(WITHIN, command.stdout(Stdio::null()).output()).await;
         let output = output.context("the client does not end")??;
@@ -166,6 +164,17 @@ impl Stage {
         ensure!(output.status.success(), "{program} {words:?}: {told}");
         Ok(took)
     }
+}
+
+/// The pod that transfers are with. Its image has no server of files.
+pub(crate) async fn run_pod(stand: &Stand, folder: &Path) -> Result<RunningPod> {
+    let mut main = ContainerSpec::new("main", Image::Busybox);
+    main.mounts.push(Mount {
+        container_path: THERE.to_owned(),
+        host_path: folder.display().to_string(),
+        readonly: false,
+    });
+    stand.run_pod(PodSpec::new("demo").container(main)).await
 }
 
 /// Makes what is sent and fetched.

@@ -34,14 +34,18 @@ struct Place {
 }
 
 impl Place {
-    async fn start(runs: Runs) -> Result<Self> {
+    /// On a containerd of its own, or on another's.
+    async fn start(runs: Runs, beside: Option<&Self>) -> Result<Self> {
         let changes = Changes {
             level: Some("info,russh=error"),
             frontdoor: "forwards: {hostNetwork: true}\n".to_owned(),
             runs,
             ..Changes::default()
         };
-        let stand = Stand::containerd(changes).await?;
+        let stand = match beside {
+            Some(other) => other.stand.beside(changes).await?,
+            None => Stand::containerd(changes).await?,
+        };
         let pod = stand.run_pod(PodSpec::busybox("demo")).await?;
         Ok(Self { _pod: pod, stand })
     }
@@ -61,8 +65,8 @@ pub(crate) struct Forward {
 
 impl Ways {
     pub(crate) async fn start() -> Result<Self> {
-        let worker = Place::start(Runs::Auto).await?;
-        let kubelet = Place::start(Runs::Kubelet).await?;
+        let worker = Place::start(Runs::Auto, None).await?;
+        let kubelet = Place::start(Runs::Kubelet, Some(&worker)).await?;
         let sshd = Sshd::start(worker.stand.dir()).await?;
         Ok(Self {
             worker,

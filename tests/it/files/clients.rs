@@ -1,15 +1,18 @@
-//! File tools that are not OpenSSH's: each sends a tree into a container whose image has nothing, and brings
+//! File tools, OpenSSH's own and others: each sends a tree into a container whose image has nothing, and brings
 //! it back the same. `tests/clients/install` installs them. Those that every run has are tests like others;
 //! the rest are ignored tests, which `PODGATE_TOOLS=all tests/all` runs.
 
 mod ansible;
+mod large;
 mod libraries;
+mod openssh;
 mod programs;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use podgate_tests::fixtures::stand::Changes;
+use podgate_tests::instruments::clients;
 use podgate_tests::real::containerd::{PodSpec, RunningPod};
 use tokio::process::Command;
 
@@ -48,8 +51,13 @@ impl Round {
 
     /// With a tree of another kind.
     async fn with(fill: impl FnOnce(&Path)) -> Self {
+        Self::of(PodSpec::distroless(POD), fill).await
+    }
+
+    /// In a pod of another image.
+    async fn of(spec: PodSpec, fill: impl FnOnce(&Path)) -> Self {
         let node = Node::start(Changes::default()).await;
-        let pod = node.stand.run_pod(PodSpec::distroless(POD)).await;
+        let pod = node.stand.run_pod(spec).await;
         let local = Local::new();
         fill(&local.path("tree"));
         Self {
@@ -89,26 +97,8 @@ impl Round {
 
 /// Runs a client to its end, which is a success.
 async fn runs(command: &mut Command) -> String {
-    command
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(WITHIN + EACH * many(), command.output()).await;
-    let output = output.expect("the client does not end").unwrap();
-    let told = text(&output.stdout) + &text(&output.stderr);
-    assert!(output.status.success(), "{:?}: {told}", output.status);
-    told
-}
-
-/// Where `tests/clients/install` puts libraries.
-fn installed(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let path = target
-        .unwrap_or_else(|| root.join("target"))
-        .join("clients");
-    let path = path.join(name);
-    assert!(path.exists(), "{path:?}: run tests/clients/install");
-    path
+    let ran = clients::succeeds(command, WITHIN + EACH * many()).await;
+    ran.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// How many small files.

@@ -445,15 +445,21 @@ async fn listeners_and_their_connections_are_recorded() {
     let server = Upper::start().await.unwrap();
     let (ssh, port) = remote(&node, "localhost", server.port()).await;
     assert_eq!(node.ask(V4, port, b"hello").await.unwrap(), b"HELLO");
-    drop(ssh);
-    let events = || async {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let lines = text.lines();
-        let events = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let events: Vec<_> = events.filter(|event| event["action"] == "listen").collect();
-        (events.len() == 4).then_some(events)
+    let events = async |count| {
+        let find = || async {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lines = text.lines();
+            let events = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let events: Vec<_> = events.filter(|event| event["action"] == "listen").collect();
+            (events.len() == count).then_some(events)
+        };
+        let what = format!("{count} events");
+        eventually(&what, SOON, find).await.unwrap()
     };
-    let events = eventually("both are over", SOON, events).await.unwrap();
+    // The connection is over before the client goes.
+    events(3).await;
+    drop(ssh);
+    let events = events(4).await;
     let [listens, comes, goes, ends] = &*events else {
         panic!("{events:?}");
     };

@@ -181,7 +181,7 @@ async fn padding_costs_an_agent_nothing() {
     let path = http::uri::PathAndQuery::from_static("/podgate.v1.Agent/Session");
     let request = Request::new(ReceiverStream::new(messages));
     let say = async |message: &dyn Encode| sender.send(Encoded(message.encode())).await.unwrap();
-    say(&told(ToAgent::Open(run("exec sleep 7200")))).await;
+    say(&told(ToAgent::Open(run("exec sleep 7200").into()))).await;
     let answers = grpc.streaming(request, path, codec).await;
     let mut answers = answers.unwrap().into_inner();
     let given = flow::Sender::new();
@@ -279,7 +279,7 @@ async fn sizes_that_a_program_does_not_take_hold_up_no_output() {
         // If it is refused, the answer says why.
         let _ = sender.send(told(message)).await;
     };
-    say(ToAgent::Open(run(&command))).await;
+    say(ToAgent::Open(run(&command).into())).await;
     let mut client = AgentClient::new(channel.unwrap());
     let answers = client.session(ReceiverStream::new(messages)).await;
     let mut answers = answers.unwrap().into_inner();
@@ -332,10 +332,13 @@ async fn an_agent_that_stops_does_not_wait_for_a_peer_that_does_not_read() {
     // The window is 0: the agent's answers stay with the agent.
     let channel = connect_with_window(&stand, &stand.pki, &["frontdoor.podgate"], 0).await;
     let (sender, messages) = mpsc::channel(1);
-    let message = Some(ToAgent::Open(Open {
-        action: None,
-        ..request()
-    }));
+    let message = Some(ToAgent::Open(
+        Open {
+            action: None,
+            ..request()
+        }
+        .into(),
+    ));
     sender.send(FrontdoorMessage { message }).await.unwrap();
     let mut client = AgentClient::new(channel.unwrap());
     let answers = client.session(ReceiverStream::new(messages)).await;
@@ -360,7 +363,10 @@ async fn a_session_has_its_slot_for_as_long_as_its_end_is_unread() {
     let names = ["frontdoor.podgate"];
     let deaf = connect_with_window(&stand, &stand.pki, &names, 0).await;
     let (sender, messages) = mpsc::channel(1);
-    sender.send(told(ToAgent::Open(request()))).await.unwrap();
+    sender
+        .send(told(ToAgent::Open(request().into())))
+        .await
+        .unwrap();
     let mut client = AgentClient::new(deaf.unwrap());
     let unread = client.session(ReceiverStream::new(messages)).await.unwrap();
     let over = |line: &serde_json::Value| line["message"] == "session ends";
@@ -372,7 +378,7 @@ async fn a_session_has_its_slot_for_as_long_as_its_end_is_unread() {
     drop((unread, client, sender));
     // It is free as soon as the agent hears of that.
     let works = async || {
-        let answers = answer(&channel, ToAgent::Open(request())).await;
+        let answers = answer(&channel, ToAgent::Open(request().into())).await;
         matches!(answers.last(), Some(FromAgent::Exited(exited)) if exited.status == 3)
             .then_some(())
     };

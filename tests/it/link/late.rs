@@ -82,10 +82,11 @@ fn say(stream: u32, flags: u8, message: ToAgent) -> Frame {
 
 /// A request that is refused at once.
 fn refused() -> ToAgent {
-    ToAgent::Open(Open {
+    let open = Open {
         action: None,
         ..request()
-    })
+    };
+    ToAgent::Open(open.into())
 }
 
 struct Link(TlsStream<TcpStream>);

@@ -180,7 +180,7 @@ pub(super) async fn answer(channel: &Channel, first: ToAgent) -> Vec<FromAgent> 
 
 /// Why an agent refuses a session.
 pub(super) async fn refusal(channel: &Channel, open: Open) -> (Reason, String) {
-    match answer(channel, ToAgent::Open(open)).await.as_slice() {
+    match answer(channel, ToAgent::Open(open.into())).await.as_slice() {
         [FromAgent::Failed(failed @ Failed { message, .. })] => (failed.reason(), message.clone()),
         other => panic!("{other:?}"),
     }

@@ -55,7 +55,7 @@ async fn an_agent_ends_the_session_of_a_frontdoor_that_breaks_it() {
         let (sender, messages) = mpsc::channel(64);
         let stream = ReceiverStream::new(messages);
         let send = async {
-            for message in [Some(ToAgent::Open(open))].into_iter().chain(then) {
+            for message in [Some(ToAgent::Open(open.into()))].into_iter().chain(then) {
                 // The session may be over by then.
                 let _ = sender.send(FrontdoorMessage { message }).await;
             }
@@ -80,7 +80,7 @@ async fn an_agent_ends_the_session_of_a_frontdoor_that_breaks_it() {
     let end = |offset| Some(ToAgent::EndOfInput(EndOfInput { offset }));
     // A message that a peer does not know reaches it as an empty one.
     check(vec![None], "does not know").await;
-    check(vec![Some(ToAgent::Open(request()))], "two requests").await;
+    check(vec![Some(ToAgent::Open(request().into()))], "two requests").await;
     check(vec![input(1, 5)], "byte 1 of a stream where byte 0 was due").await;
     check(vec![input(0, 5), input(4, 5)], "byte 4").await;
     check(vec![input(0, 5), end(6)], "byte 6").await;

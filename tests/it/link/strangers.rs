@@ -51,7 +51,7 @@ async fn asking(
     ReceiverStream<FrontdoorMessage>,
 ) {
     let (sender, messages) = silent();
-    let message = Some(ToAgent::Open(open));
+    let message = Some(ToAgent::Open(open.into()));
     sender.send(FrontdoorMessage { message }).await.unwrap();
     (sender, messages)
 }
@@ -96,7 +96,7 @@ async fn requests_that_ask_for_nothing_have_few_places() {
     let refused = client.session(stream).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
     // A request that has said what it asks for frees its place.
-    let message = Some(ToAgent::Open(request()));
+    let message = Some(ToAgent::Open(request().into()));
     first.send(FrontdoorMessage { message }).await.unwrap();
     let end = async { while answers.message().await.unwrap().is_some() {} };
     timeout(SOON, end).await.unwrap();
@@ -122,7 +122,7 @@ async fn frontdoors_have_so_many_connections_and_no_more() {
     let first = frontdoor(&stand).await;
     let second = frontdoor(&stand).await;
     let runs = async |channel: &Channel| {
-        let last = answer(channel, ToAgent::Open(request())).await.pop();
+        let last = answer(channel, ToAgent::Open(request().into())).await.pop();
         assert!(matches!(last, Some(FromAgent::Exited(exited)) if exited.status == 3));
     };
     runs(&first).await;

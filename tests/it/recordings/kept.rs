@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use podgate_tests::fixtures::stand::Stand;
 use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::real::ssh::Client;
@@ -15,12 +16,16 @@ use tokio::time::timeout;
 use super::stand::{ask, audit, away, back, stand};
 
 const SOON: Duration = Duration::from_secs(30);
-/// A sample.
-const KILLS: u32 = 4;
+/// A sample, half of it with a store that is away. The first and then one in five have sessions long enough
+/// for several chunks.
+const KILLS: u32 = 20;
+const LONG: u32 = 5;
 /// Sessions at a time.
 const SESSIONS: usize = 3;
 /// Lines of a session until its frontdoor is killed, at most: ten a second at most.
 const LINES: usize = 110;
+/// The same of most sessions.
+const FEW: usize = 15;
 /// Lines that the last 5 s have at most, and those of 2 s in which a busy machine writes them down.
 const LOST: usize = 70;
 
@@ -55,6 +60,20 @@ fn begun(dir: &Path) -> Vec<String> {
     ids.map(str::to_owned).collect()
 }
 
+/// Looks until a recording has all lines up to the last ones, and is right up to where it was cut.
+async fn is_kept(client: &Client, id: &str, said: usize) {
+    let kept = || async {
+        let kept = lines(client, id).await?;
+        (kept + LOST >= said).then_some(kept)
+    };
+    let what = format!("{id} up to line {said}");
+    let kept = eventually(&what, SOON * 2, kept).await.unwrap();
+    if kept > 0 {
+        let (status, words, _) = ask(client, &format!("verify {id}")).await;
+        assert_eq!(status, Some(1), "{words}");
+    }
+}
+
 /// How many lines a recording has. They must be the first ones.
 async fn lines(client: &Client, id: &str) -> Option<usize> {
     let (status, played, told) = ask(client, &format!("play {id}")).await;
@@ -69,6 +88,15 @@ async fn lines(client: &Client, id: &str) -> Option<usize> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_frontdoor_loses_no_more_than_the_last_of_its_recordings() {
+    kill(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_holds_while_the_store_is_away() {
+    kill(true).await;
+}
+
+async fn kill(is_away: bool) {
     let asked = std::env::var("PODGATE_KILLS").ok();
     let kills = asked.map_or(KILLS, |kills| kills.parse().expect("PODGATE_KILLS"));
     let rules = "  spoolFolder: DIR/spool\n  rules: [{record: strict}]\n";
@@ -80,15 +108,16 @@ async fn a_killed_frontdoor_loses_no_more_than_the_last_of_its_recordings() {
         };
         eventually("readiness", SOON, ready).await.unwrap();
     };
-    for kill in 0..kills {
+    let mut killed = Vec::new();
+    for kill in 0..kills / 2 {
         ready(&stand).await;
-        let is_away = kill % 2 == 1;
         if is_away {
             away(dir.path());
         }
         let before = begun(dir.path()).len();
         let mut sessions: Vec<_> = (0..SESSIONS).map(|_| Numbers::start(&stand)).collect();
-        let said = fastrand::usize(1..=LINES);
+        let most = if kill % LONG == 0 { LINES } else { FEW };
+        let said = fastrand::usize(1..=most);
         for session in &mut sessions {
             session.until(said).await;
         }
@@ -103,18 +132,13 @@ async fn a_killed_frontdoor_loses_no_more_than_the_last_of_its_recordings() {
         if is_away {
             back(dir.path());
         }
-        for id in &recordings {
-            let kept = || async {
-                let kept = lines(&stand.client, id).await?;
-                (kept + LOST >= said).then_some(kept)
-            };
-            let what = format!("{id} up to line {said}, kill {kill}");
-            let kept = eventually(&what, SOON * 2, kept).await.unwrap();
-            if kept > 0 {
-                let (status, words, _) = ask(&stand.client, &format!("verify {id}")).await;
-                assert_eq!(status, Some(1), "{words}");
-            }
-        }
+        killed.push((recordings, said));
+    }
+    for (recordings, said) in &killed {
+        let looks = recordings
+            .iter()
+            .map(|id| is_kept(&stand.client, id, *said));
+        join_all(looks).await;
     }
     // What was sent is not kept.
     let counted = ["podgate_frontdoor_recordings_spool_folder_bytes 0"];

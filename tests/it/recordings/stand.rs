@@ -16,21 +16,24 @@ const SOON: Duration = Duration::from_secs(30);
 /// A stand whose sessions in all namespaces are recorded in a folder, and the folder, which the rules call
 /// DIR. Its audit log is there, too.
 pub(super) async fn stand(rules: &str) -> (Stand, TempDir) {
+    stand_at(&format!("  store: file://DIR/store\n{rules}")).await
+}
+
+/// The same with a store of these lines.
+pub(super) async fn stand_at(rules: &str) -> (Stand, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     for folder in ["store", "spool"] {
         std::fs::create_dir(dir.path().join(folder)).unwrap();
     }
     let path = dir.path().display();
     let rules = rules.replace("DIR", &path.to_string());
-    let frontdoor = format!(
-        "audit: {{to: '{path}/audit'}}\nrecordings:\n  store: file://{path}/store\n{rules}"
-    );
+    let frontdoor = format!("audit: {{to: '{path}/audit'}}\nrecordings:\n{rules}");
     let changes = Changes {
         frontdoor,
         ..Changes::default()
     };
     let stand = Stand::embedded(changes).await.unwrap();
-    let enter = rule(&["create"], &[""], &["pods/exec"]);
+    let enter = rule(&["create"], &[""], &["pods/exec", "pods/portforward"]);
     let see = rule(&["list", "get", "update"], &["podgate.io"], &["recordings"]);
     let rbac = Rbac::default()
         .cluster_role("enter", &[enter])

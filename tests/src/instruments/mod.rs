@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod client;
+pub mod clients;
 pub mod dial;
 pub mod direct;
 pub mod echo;

@@ -23,7 +23,7 @@ pub struct Sshd {
     pub port: u16,
     /// Who logs in.
     pub user: String,
-    _child: Child,
+    child: Child,
 }
 
 impl Sshd {
@@ -65,8 +65,15 @@ impl Sshd {
             login,
             port,
             user,
-            _child: child,
+            child,
         }))
+    }
+
+    /// How many connections it serves: a child each.
+    pub fn connections(&self) -> usize {
+        let pid = self.child.id().unwrap_or_default();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        children.unwrap_or_default().split_whitespace().count()
     }
 }
 

@@ -10,5 +10,6 @@ pub mod kube_apiserver;
 pub mod kubelet;
 mod namespace;
 pub mod network;
+pub mod s3;
 pub mod security_key;
 pub mod ssh;

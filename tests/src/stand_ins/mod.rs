@@ -6,3 +6,4 @@ pub mod embedded;
 pub mod issuer;
 pub mod kubelet;
 pub(crate) mod listener;
+pub mod road;

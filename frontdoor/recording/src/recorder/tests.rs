@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::cast::{Event, Stream, events, tests::about};
-use crate::library::Query;
+use crate::newest::Query;
 use crate::store::StoreConfig;
 use crate::verify::{Verdict, Verifier};
 

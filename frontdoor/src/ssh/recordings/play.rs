@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
 use podgate_recording::cast::{Event, events, header};
 use podgate_recording::{Library, Reader, Verifier};
 use russh::{ChannelMsg, ChannelReadHalf};
@@ -22,7 +23,7 @@ const KEYS: &str = "space: pause, + and -: speed, ]: to the next marker, q: quit
 /// Where the player is.
 struct Player<'a> {
     reply: &'a Reply<'a>,
-    read: &'a mut ChannelReadHalf,
+    keys: Keys<'a>,
     speed: f64,
     longest: Duration,
     paused: bool,
@@ -45,7 +46,10 @@ pub(super) async fn play(
     let mut verifier = Verifier::new(what.id.as_str());
     let mut player = Player {
         reply,
-        read,
+        keys: Keys {
+            read,
+            rest: Bytes::new(),
+        },
         speed: what.speed,
         longest: Duration::from_secs_f64(what.idle_seconds),
         paused: false,
@@ -89,7 +93,7 @@ impl Player<'_> {
         reader: &mut Reader,
         verifier: &Verifier,
         follow: bool,
-    ) -> Result<Option<bytes::Bytes>, Error> {
+    ) -> Result<Option<Bytes>, Error> {
         loop {
             let chunk = reader.next().await?;
             if chunk.is_some() || !follow || verifier.is_whole() {
@@ -99,7 +103,7 @@ impl Player<'_> {
             loop {
                 tokio::select! {
                     () = sleep_until(again) => break,
-                    pressed = pressed(self.read) => match pressed {
+                    pressed = self.keys.next() => match pressed {
                         Some(b'q' | 3) | None => return Ok(None),
                         Some(_) => {}
                     },
@@ -116,11 +120,11 @@ impl Player<'_> {
             let begun = Instant::now();
             let speed = self.speed;
             let pressed = if self.paused {
-                pressed(self.read).await
+                self.keys.next().await
             } else {
                 tokio::select! {
                     () = sleep(left.div_f64(speed)) => return true,
-                    pressed = pressed(self.read) => pressed,
+                    pressed = self.keys.next() => pressed,
                 }
             };
             if !self.paused {
@@ -165,17 +169,25 @@ impl Player<'_> {
     }
 }
 
-/// The next key; `None` if the client is gone. It may be given up at any time.
-async fn pressed(read: &mut ChannelReadHalf) -> Option<u8> {
-    loop {
-        match read.wait().await? {
-            ChannelMsg::Data { data } => {
-                if let Some(key) = data.first() {
-                    return Some(*key);
-                }
+/// What the user presses. Several keys may come at once.
+struct Keys<'a> {
+    read: &'a mut ChannelReadHalf,
+    rest: Bytes,
+}
+
+impl Keys<'_> {
+    /// The next key; `None` if the client is gone. It may be given up at any time.
+    async fn next(&mut self) -> Option<u8> {
+        loop {
+            if let Some(key) = self.rest.first().copied() {
+                self.rest.advance(1);
+                return Some(key);
             }
-            ChannelMsg::Close => return None,
-            _ => {}
+            match self.read.wait().await? {
+                ChannelMsg::Data { data } => self.rest = data,
+                ChannelMsg::Close => return None,
+                _ => {}
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use super::find::{ago, in_time, may};
 use super::reply::Reply;
 use crate::authz::OfRecordings;
 
-/// The exit status if a recording is unreadable, or if there is more to do.
+/// The exit status if a recording is unreadable.
 const LEFT: u32 = 1;
 
 pub(super) async fn reindex(
@@ -35,11 +35,10 @@ pub(super) async fn reindex(
         for namespace in in_time(may).await? {
             let rebuilt = library.rebuild(day, namespace.clone()).await?;
             let (made, unreadable) = (rebuilt.made, rebuilt.unreadable);
-            let more = if rebuilt.more { "; run it again" } else { "" };
-            if unreadable > 0 || rebuilt.more {
+            if unreadable > 0 {
                 status = LEFT;
             }
-            let line = format!("{day} {namespace}: {made} made, {unreadable} unreadable{more}\n");
+            let line = format!("{day} {namespace}: {made} made, {unreadable} unreadable\n");
             reply.say(&line).await?;
         }
     }

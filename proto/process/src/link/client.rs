@@ -122,8 +122,9 @@ mod tests {
         });
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let frontdoor = async {
-            let channel = endpoint(address).unwrap().connect_with_connector(dial);
-            let client = AgentClient::new(channel.await.unwrap());
+            let endpoint = endpoint(address).unwrap();
+            let channel = endpoint.connect_with_connector(dial).await;
+            let client = AgentClient::new(channel.unwrap());
             // What it returns is a session, which is left when it is dropped.
             let open = async || -> (mpsc::Sender<FrontdoorMessage>, Streaming<AgentMessage>) {
                 let (sender, messages) = mpsc::channel(1);

@@ -30,7 +30,8 @@ async fn ansible() {
     std::fs::write(local.path("play.yaml"), playbook.to_string()).unwrap();
     for method in ["smart", "sftp", "scp", "piped"] {
         for pipelining in ["0", "1"] {
-            let mut ansible = Command::new(installed("venv/bin/ansible-playbook"));
+            let mut ansible =
+                Command::new(clients::installed("venv/bin/ansible-playbook").unwrap());
             ansible
                 .env("HOME", local.path(""))
                 .env("ANSIBLE_REMOTE_TMP", there.path(".ansible"));

@@ -3,26 +3,13 @@
 use super::*;
 
 /// Sends the tree there and back by a script, and checks it.
-async fn by(interpreter: &str, script: &str, lacks: Lacks) {
-    by_round(Round::new(lacks).await, interpreter, script).await;
+async fn by(name: &str, lacks: Lacks) {
+    by_round(Round::new(lacks).await, name).await;
 }
 
-async fn by_round(round: Round, interpreter: &str, script: &str) {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-    let mut command = match interpreter {
-        "node" => {
-            // Where the machine has none, it is beside Python.
-            let own = installed("venv/bin").join("node");
-            let mut node = match own.exists() {
-                true => Command::new(own),
-                false => Command::new("node"),
-            };
-            node.env("NODE_PATH", installed("node_modules"));
-            node
-        }
-        python => Command::new(installed("venv/bin").join(python)),
-    };
-    runs(command.arg(scripts.join(script)).args(round.words())).await;
+async fn by_round(round: Round, name: &str) {
+    let mut script = clients::script(name).unwrap();
+    runs(script.args(round.words())).await;
     round.is_back();
 }
 
@@ -32,7 +19,7 @@ async fn paramiko() {
         bytes: true,
         ..Lacks::default()
     };
-    by("python3", "paramiko_tree.py", lacks).await;
+    by("paramiko_tree.py", lacks).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,13 +28,13 @@ async fn nodes_ssh2() {
         bytes: true,
         ..Lacks::default()
     };
-    by("node", "ssh2_tree.js", lacks).await;
+    by("ssh2_tree.js", lacks).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "PODGATE_TOOLS=all"]
 async fn asyncssh() {
-    by("python3", "asyncssh_tree.py", Lacks::default()).await;
+    by("asyncssh_tree.py", Lacks::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +44,7 @@ async fn libssh2() {
         links: true,
         ..Lacks::default()
     };
-    by("python3", "libssh2_tree.py", lacks).await;
+    by("libssh2_tree.py", lacks).await;
 }
 
 /// It copies files only, so it has a folder of them.
@@ -70,5 +57,5 @@ async fn fabric() {
             std::fs::write(tree.join(name), name).unwrap();
         }
     };
-    by_round(Round::with(files).await, "python3", "fabric_file.py").await;
+    by_round(Round::with(files).await, "fabric_file.py").await;
 }

@@ -7,6 +7,7 @@ mod limits;
 mod network;
 mod pod;
 mod processes;
+mod raw;
 mod running;
 mod security;
 mod service;
@@ -32,6 +33,7 @@ pub use config::IDLE;
 pub use limits::Frozen;
 pub use network::{Bridge, HostNetwork, Joined};
 pub use pod::{ContainerSpec, PodSpec};
+pub use raw::RawContainer;
 pub use running::{RunningContainer, RunningPod};
 pub use security::{Seccomp, Security};
 

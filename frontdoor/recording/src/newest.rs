@@ -1,0 +1,95 @@
+//! The newest recordings of a list, of the names of index objects.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::name::{Id, Indexed, pod_part, short_hash};
+
+/// Recordings in a list at most.
+const LISTED: usize = 10_000;
+
+/// Which recordings. What is `None` fits all.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "each name says it")]
+pub struct Query {
+    pub user: Option<String>,
+    pub pod: Option<String>,
+    /// The newest so many, at most 10,000.
+    pub limit: usize,
+}
+
+/// A recording that a list has found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    pub(crate) name: Indexed,
+    pub(crate) namespace: String,
+}
+
+impl Found {
+    /// Its name.
+    pub fn id(&self) -> &Id {
+        &self.name.id
+    }
+}
+
+/// The newest that fit, of all that was seen. It holds no more than the limit.
+#[derive(Clone)]
+pub(crate) struct Newest {
+    user: Option<String>,
+    pod: Option<String>,
+    limit: usize,
+    found: Arc<Mutex<BTreeSet<Found>>>,
+}
+
+impl Newest {
+    pub(crate) fn new(query: Query) -> Self {
+        Self {
+            user: query.user.as_deref().map(short_hash),
+            pod: query.pod.as_deref().map(pod_part),
+            limit: query.limit.min(LISTED),
+            found: Arc::default(),
+        }
+    }
+
+    /// Takes an index object's name, if it fits.
+    pub(crate) fn see(&self, file: &str, namespace: &str) {
+        let Some((id, pod, user)) = Indexed::parts(file) else {
+            return;
+        };
+        if self.user.as_ref().is_some_and(|wanted| wanted != user)
+            || self.pod.as_ref().is_some_and(|wanted| wanted != pod)
+        {
+            return;
+        }
+        let mut found = self.found();
+        let oldest = found.first().filter(|_| found.len() >= self.limit);
+        if oldest.is_some_and(|oldest| id < oldest.id().as_str()) {
+            return;
+        }
+        let Some(name) = Indexed::parse(file) else {
+            return;
+        };
+        let namespace = namespace.to_owned();
+        found.insert(Found { name, namespace });
+        if found.len() > self.limit {
+            found.pop_first();
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.found().len() >= self.limit
+    }
+
+    /// All of them, newest first.
+    pub(crate) fn take(&self) -> Vec<Found> {
+        std::mem::take(&mut *self.found())
+            .into_iter()
+            .rev()
+            .collect()
+    }
+
+    /// Nothing that holds it can panic halfway.
+    fn found(&self) -> MutexGuard<'_, BTreeSet<Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,125 @@
+//! The echo of one keystroke on a terminal: alone, and beside four downloads.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use podgate_tests::instruments::bench::median;
+use podgate_tests::instruments::client::{Connection, Login, Session};
+use podgate_tests::instruments::program::{Input, Output};
+use tokio::task::JoinSet;
+
+use crate::sites::{Site, Sites};
+use crate::table::Row;
+
+/// A program that answers each byte itself.
+const ECHO: &str = "stty raw -echo; echo ready; exec cat";
+/// Keystrokes that are not counted.
+const WARM_UP: usize = 50;
+/// How often four downloads are started, each way.
+const LOADS: usize = 5;
+/// The line that they say.
+const DOWN: &str = "exec yes 'a line of text, as programs print it: 2026-11-26T20:58:00Z ok'";
+
+struct Shell {
+    _connection: Connection,
+    session: Session,
+    times: Vec<f64>,
+}
+
+impl Shell {
+    async fn start(site: &Site) -> Result<Self> {
+        let connection = site.login.connect().await?;
+        let mut session = connection.terminal(Some(ECHO)).await?;
+        session.until("ready\n").await?;
+        Ok(Self {
+            _connection: connection,
+            session,
+            times: Vec::new(),
+        })
+    }
+
+    /// In milliseconds.
+    async fn press(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        self.session.input.write(Bytes::from_static(b"x")).await?;
+        let echo = self.session.output.next().await?;
+        ensure!(echo.as_deref() == Some(b"x"), "no echo: {echo:?}");
+        self.times.push(begun.elapsed().as_secs_f64() * 1000.0);
+        Ok(())
+    }
+}
+
+pub(crate) async fn rows(sites: &Sites, keystrokes: usize) -> Result<Vec<Row>> {
+    let [off, limited, _] = &sites.0;
+    let mut shells = [Shell::start(off).await?, Shell::start(limited).await?];
+    for round in 0..WARM_UP + keystrokes {
+        for at in 0..2 {
+            let shell = &mut shells[(round + at) % 2];
+            shell.press().await?;
+            if round < WARM_UP {
+                shell.times.clear();
+            }
+        }
+    }
+    let [alone, recorded] = shells.each_ref().map(|shell| median(&shell.times));
+    drop(shells);
+    let more = recorded - alone;
+    let row = Row {
+        what: "echo of a keystroke".to_owned(),
+        off: format!("{alone:.3} ms"),
+        recorded: format!("{recorded:.3} ms"),
+        ratio: format!("{more:+.3} ms"),
+        target: "≤ + 0.05 ms".to_owned(),
+        ..Row::default()
+    };
+    let mut rows = vec![row.judge(more <= 0.05)];
+    for (at, name) in [(1, "within maxBytes"), (2, "recorded whole")] {
+        let pair = [off, &sites.0[at]];
+        let [alone, recorded] = beside(pair, keystrokes / LOADS / 2)
+            .await
+            .with_context(|| format!("beside downloads {name}"))?;
+        let ratio = recorded / alone;
+        let row = Row {
+            what: format!("the same beside 4 downloads {name}"),
+            off: format!("{alone:.3} ms"),
+            recorded: format!("{recorded:.3} ms"),
+            ratio: format!("{ratio:.2} ×"),
+            target: "≤ 1.2 ×".to_owned(),
+            ..Row::default()
+        };
+        rows.push(row.judge(ratio <= 1.2));
+    }
+    Ok(rows)
+}
+
+/// Each beside its own downloads, in rounds, since both loads at once would slow each other.
+async fn beside(sites: [&Site; 2], keystrokes: usize) -> Result<[f64; 2]> {
+    let mut times = [const { Vec::new() }; 2];
+    for round in 0..LOADS {
+        for at in 0..2 {
+            let at = (round + at) % 2;
+            let mut shell = Shell::start(sites[at]).await?;
+            let mut load = JoinSet::new();
+            for _ in 0..4 {
+                load.spawn(download(sites[at].login.clone()));
+            }
+            for _ in 0..WARM_UP + keystrokes {
+                shell.press().await?;
+            }
+            times[at].extend(shell.times.drain(WARM_UP..));
+            // Each goes on until it is dropped.
+            if let Some(ended) = load.try_join_next() {
+                ended??;
+            }
+        }
+    }
+    Ok(times.each_ref().map(|times| median(times)))
+}
+
+async fn download(login: Login) -> Result<()> {
+    let connection = login.connect().await?;
+    let mut session = connection.exec(DOWN).await?;
+    while session.output.next().await?.is_some() {}
+    anyhow::bail!("a download ended")
+}
