@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::listener::Listener;
 use super::maker::{self, Maker};
-use super::makers::Makers;
+use super::makers::{Makers, no_worker};
 use super::request::ListenRequest;
 use super::resolve::{self, resolve};
 use super::words::words;
@@ -44,11 +44,7 @@ impl From<Error> for Refusal {
         match error {
             Error::NeedsEntry => Self::needs_entry(message),
             Error::System(_) | Error::Lost(_) => Self::not_listening(message),
-            Error::Worker(NoWorker::Runtime(error)) => error.into(),
-            Error::Worker(error) => Self {
-                message,
-                ..error.into()
-            },
+            Error::Worker(error) => no_worker(error, message),
         }
     }
 }

@@ -12,7 +12,7 @@ use podgate_worker::sockets::Transport;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::maker::{self, Maker};
-use super::makers::Makers;
+use super::makers::{Makers, no_worker};
 use super::refused::Refused;
 use super::request::DialRequest;
 use super::resolve::{self, resolve};
@@ -45,11 +45,7 @@ impl From<Error> for Refusal {
         match error {
             Error::Dialer(error) => error.into(),
             Error::Address(_) => Self::denied(message),
-            Error::Worker(NoWorker::Runtime(error)) => error.into(),
-            Error::Worker(error) => Self {
-                message,
-                ..error.into()
-            },
+            Error::Worker(error) => no_worker(error, message),
         }
     }
 }

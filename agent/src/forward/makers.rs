@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::maker::Maker;
 use crate::files::{NoWorker, Workers};
 use crate::grant::Granted;
+use crate::refusal::Refusal;
 
 /// How long a worker lives without work, and how often that is looked at.
 const IDLE: Duration = Duration::from_secs(15);
@@ -31,6 +32,17 @@ pub(crate) struct Makers {
 struct Known {
     maker: Arc<OnceCell<Arc<Maker>>>,
     used: Instant,
+}
+
+/// A worker that did not start, in these words; a failure of the runtime has its own.
+pub(super) fn no_worker(error: NoWorker, message: String) -> Refusal {
+    match error {
+        NoWorker::Runtime(error) => error.into(),
+        error => Refusal {
+            message,
+            ..error.into()
+        },
+    }
 }
 
 impl Known {

@@ -271,17 +271,7 @@ impl Session<'_> {
             Err(error) => return self.refused(RefusedBy::Route, error.to_string()),
         };
         let transfer = transfer(&action);
-        let inner = task.inner.as_deref();
-        let ids = Ids {
-            session: self.id,
-            connection: &task.client.id,
-        };
-        let opened = async {
-            let (to, mut action) = ((identity, &target), action);
-            let found = open::find(context, to, &action, inner, record).await?;
-            agent_forward::add(&mut action, &found.place, task.of()).await;
-            open::start(context, found, identity, ids, action, record).await
-        };
+        // Boxed, so that a session that runs does not hold its memory.
         let open::Opened {
             stream,
             rights,
@@ -289,18 +279,9 @@ impl Session<'_> {
             notice,
             recording,
             gate,
-        } = match opened.await {
+        } = match Box::pin(self.open(&target, action)).await {
             Ok(opened) => opened,
-            Err(error) => {
-                if let Some(limit) = error.limit() {
-                    task.client.refused(limit);
-                }
-                let line = open::sentence(&error);
-                return match error.refused_by() {
-                    Some(by) => self.refused(by, line),
-                    None => End::Failed(line),
-                };
-            }
+            Err(end) => return end,
         };
         let recording = recording.map(|recording| self.recording.get_or_init(|| recording));
         let mut notices = Vec::new();
@@ -331,6 +312,32 @@ impl Session<'_> {
             () = rights.lost() => End::Revoked(REVOKED.to_owned()),
             line = recording_lost(recording, write, self.tty) => End::Failed(line),
         }
+    }
+
+    /// Takes all steps up to the agent.
+    async fn open(&self, target: &Target, mut action: Action) -> Result<open::Opened, End> {
+        let (task, record) = (self.task, self.record);
+        let (context, identity) = (&*task.client.context, &*task.identity);
+        let inner = task.inner.as_deref();
+        let ids = Ids {
+            session: self.id,
+            connection: &task.client.id,
+        };
+        let opened = async {
+            let found = open::find(context, (identity, target), &action, inner, record).await?;
+            agent_forward::add(&mut action, &found.place, task.of()).await;
+            open::start(context, found, identity, ids, action, record).await
+        };
+        opened.await.map_err(|error| {
+            if let Some(limit) = error.limit() {
+                task.client.refused(limit);
+            }
+            let line = open::sentence(&error);
+            match error.refused_by() {
+                Some(by) => self.refused(by, line),
+                None => End::Failed(line),
+            }
+        })
     }
 
     /// Marks a transfer in its own recording and in those that its connection has open. Of a transfer only
