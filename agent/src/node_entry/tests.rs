@@ -139,6 +139,15 @@ async fn there(gauge: &Gauge) {
     }
 }
 
+fn ended(channel: &Channel, handle: Handle, status: Option<Status>) {
+    let ended = Message::Ended {
+        handle,
+        status,
+        memory_limit: false,
+    };
+    channel.send(&ended, &[]).unwrap();
+}
+
 fn deadline() -> Instant {
     Instant::now() + SOON
 }
@@ -153,16 +162,7 @@ async fn answers_find_who_asked_and_ends_their_programs() {
         say(&channel, other.number, Answer::Refused { reason }, &[]);
         started(&channel, one.number, 5, &child);
         let (handle, status) = (Handle(5), Some(Status::Exited(3)));
-        channel
-            .send(
-                &Message::Ended {
-                    handle,
-                    status,
-                    memory_limit: false,
-                },
-                &[],
-            )
-            .unwrap();
+        ended(&channel, handle, status);
         child.wait().unwrap();
         let signal = next(&channel);
         say(
@@ -211,16 +211,7 @@ async fn a_lost_connection_is_made_again_for_what_is_held() {
         child.wait().unwrap();
         let (channel, second) = fake.accept();
         let (handle, status) = (Handle(5), None);
-        channel
-            .send(
-                &Message::Ended {
-                    handle,
-                    status,
-                    memory_limit: false,
-                },
-                &[],
-            )
-            .unwrap();
+        ended(&channel, handle, status);
         // Until the agent's end.
         while let Ok(Some(_)) = channel.receive::<Request>() {}
         (first, second)

@@ -7,6 +7,7 @@ mod bulk;
 mod echo;
 mod idle;
 mod sites;
+mod sizes;
 mod stored;
 mod table;
 
@@ -18,38 +19,10 @@ use podgate_tests::instruments::bench;
 use tokio::time::timeout;
 
 use sites::Sites;
+use sizes::{FULL, QUICK, Sizes};
 
 /// For all of it.
 const WITHIN: Duration = Duration::from_secs(1800);
-
-/// How much is measured.
-pub(crate) struct Sizes {
-    /// Keystrokes, each way.
-    keystrokes: usize,
-    /// Bytes of a download, and how many there are, each way.
-    bytes: u64,
-    downloads: usize,
-    /// Idle shells, each way.
-    shells: usize,
-    /// How long a busy shell is recorded.
-    busy: Duration,
-}
-
-const FULL: Sizes = Sizes {
-    keystrokes: 4000,
-    bytes: 512 << 20,
-    downloads: 5,
-    shells: 300,
-    busy: Duration::from_secs(60),
-};
-
-const QUICK: Sizes = Sizes {
-    keystrokes: 400,
-    bytes: 64 << 20,
-    downloads: 2,
-    shells: 50,
-    busy: Duration::from_secs(10),
-};
 
 fn main() -> ExitCode {
     bench::run("recordings", run)
@@ -74,8 +47,11 @@ async fn measure(sizes: &Sizes) -> Result<()> {
     eprintln!("recordings: idle shells …");
     rows.push(idle::row(sizes.shells).await.context("idle shells")?);
     eprintln!("recordings: a busy shell …");
-    let stored = stored::row(&sites, sizes.busy).await;
-    rows.push(stored.context("a busy shell")?);
+    rows.push(
+        stored::row(&sites, sizes.busy)
+            .await
+            .context("a busy shell")?,
+    );
     table::print(&rows);
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod kube_apiserver;
 pub mod kubelet;
 mod namespace;
 pub mod network;
+pub mod raw_container;
 pub mod s3;
 pub mod security_key;
 pub mod ssh;

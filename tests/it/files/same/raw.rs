@@ -1,6 +1,6 @@
 //! The same in containers that containerd of this machine cannot be asked for.
 
-use podgate_tests::real::containerd::RawContainer;
+use podgate_tests::real::raw_container::RawContainer;
 use serde_json::{Value, json};
 
 use super::*;

@@ -7,7 +7,6 @@ mod limits;
 mod network;
 mod pod;
 mod processes;
-mod raw;
 mod running;
 mod security;
 mod service;
@@ -33,7 +32,6 @@ pub use config::IDLE;
 pub use limits::Frozen;
 pub use network::{Bridge, HostNetwork, Joined};
 pub use pod::{ContainerSpec, PodSpec};
-pub use raw::RawContainer;
 pub use running::{RunningContainer, RunningPod};
 pub use security::{Seccomp, Security};
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::{Containerd, RunningPod};
+use super::containerd::{Containerd, RunningPod};
 use crate::instruments::eventually::eventually;
 
 const SOON: Duration = Duration::from_secs(30);
