@@ -325,13 +325,15 @@ async fn listeners_have_limits_of_their_own() {
     ] {
         let node = Node::with(PodSpec::busybox("bb"), frontdoor, agent).await;
         let forward = format!("0:127.0.0.1:{}", server.port());
+        // ssh asks for the same one only once.
+        let other = format!("localhost:{forward}");
         let options = [
             "-N",
             "-oExitOnForwardFailure=yes",
             "-R",
             &forward,
             "-R",
-            &forward,
+            &other,
         ];
         let output = timeout(SOON, node.stand.client.ssh(&options, "bb").output()).await;
         assert!(!output.unwrap().unwrap().status.success(), "{words}");

@@ -82,6 +82,7 @@ async fn a_socket_of_the_container_leads_to_the_clients_machine() {
             }
         }
     }
+    drop(shared);
     node.stand.until_quiet(SOON).await.unwrap();
 }
 
