@@ -64,7 +64,7 @@ async fn a_frontdoor_of_version_1_is_served() {
     let stand = Stand::embedded(Changes::default()).await.unwrap();
     let names = ["frontdoor.podgate"];
     // The same frontdoor, and one of a later release that still speaks version 1.
-    for (highest, version) in [(1, 1), (7, 2)] {
+    for (highest, version) in [(1, 1), (7, 3)] {
         let channel = connect(&stand, &stand.pki, &names).await.unwrap();
         let (sender, messages) = mpsc::channel(8);
         let input = b"three\n";
