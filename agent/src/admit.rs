@@ -7,7 +7,7 @@ use podgate_proto::limits::{self, LINK_VERSIONS};
 use podgate_proto::v1::{Action, Exec, Identity, Open, WorkingDirectory, open};
 
 use crate::files::FilesRequest;
-use crate::forward::DialRequest;
+use crate::forward::ForwardRequest;
 use crate::grant::{self, Deny, Granted};
 use crate::refusal::Refusal;
 
@@ -29,7 +29,7 @@ pub(crate) struct Admitted {
 pub(crate) enum Served {
     Exec(Exec, WorkingDirectory),
     Files(FilesRequest, WorkingDirectory),
-    Dial(DialRequest),
+    Forward(ForwardRequest),
 }
 
 impl Served {
@@ -37,7 +37,7 @@ impl Served {
         match self {
             Self::Exec(..) => Action::Exec,
             Self::Files(..) => Action::Files,
-            Self::Dial(_) => Action::Dial,
+            Self::Forward(request) => request.kind(),
         }
     }
 }
@@ -63,12 +63,9 @@ pub(crate) fn admit(open: Open, node: &str, deny: &Deny) -> Result<Admitted, Ref
     let served = match action {
         open::Action::Exec(exec) => Served::Exec(exec, folder),
         open::Action::Files(files) => Served::Files(FilesRequest::check(files, rights)?, folder),
-        open::Action::Dial(dial) => {
-            let request = DialRequest::check(dial);
-            Served::Dial(request.map_err(|error| Refusal::protocol(&error.to_string()))?)
-        }
-        open::Action::Listen(_) | open::Action::Accept(_) => {
-            return Err(Refusal::unsupported());
+        action => {
+            let request = ForwardRequest::check(action).ok_or_else(Refusal::unsupported)?;
+            Served::Forward(request.map_err(|error| Refusal::protocol(&error.to_string()))?)
         }
     };
     Ok(Admitted {

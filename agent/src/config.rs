@@ -46,6 +46,8 @@ pub struct Config {
     pub(crate) transfer_rates: TransferRates,
     /// How many may be connections to the pods' ports.
     pub(crate) forwards: Most,
+    /// How many may listen in pods.
+    pub(crate) listeners: Most,
     /// How many requests for a session may wait to become one.
     pub openings: usize,
     pub journal_bytes: u64,
@@ -86,6 +88,7 @@ const LINKS: Bounds = Bounds {
 const SESSIONS_PER_USER: u16 = 1000;
 const TRANSFERS_PER_USER: u16 = 100;
 const FORWARDS_PER_USER: u16 = 2000;
+const LISTENERS_PER_USER: u16 = 200;
 
 /// What the configuration may leave to the pod's own environment (the downward API), so that all nodes
 /// share one file.
@@ -152,6 +155,9 @@ struct File {
     #[serde(default = "default_forwards")]
     forwards: NonZeroU16,
     forwards_per_user: Option<NonZeroU16>,
+    #[serde(default = "default_listeners")]
+    listeners: NonZeroU16,
+    listeners_per_user: Option<NonZeroU16>,
     #[serde(default = "default_drain")]
     drain_seconds: u64,
     workers: Option<usize>,
@@ -181,6 +187,10 @@ fn default_transfers() -> NonZeroU16 {
 
 fn default_forwards() -> NonZeroU16 {
     const { NonZeroU16::new(4000).expect("it is not 0") }
+}
+
+fn default_listeners() -> NonZeroU16 {
+    const { NonZeroU16::new(500).expect("it is not 0") }
 }
 
 fn default_openings() -> NonZeroU16 {
@@ -252,6 +262,11 @@ fn check(file: File, environment: Environment) -> Result<Config, Invalid> {
             file.forwards,
             (file.forwards_per_user, FORWARDS_PER_USER),
             "forwardsPerUser",
+        )?,
+        listeners: most(
+            file.listeners,
+            (file.listeners_per_user, LISTENERS_PER_USER),
+            "listenersPerUser",
         )?,
         openings: usize::from(file.openings.get()),
         journal_bytes: file.journal_bytes.get(),
@@ -362,6 +377,8 @@ mod tests {
         check("transfers: 500", "transfers: 50", "transfersPerUser: ");
         check("forwards: 4000", "forwards: 2000", "forwardsPerUser: ");
         check("forwards: 4000", "forwards: 0", "forwards");
+        check("listeners: 500", "listeners: 200", "listenersPerUser: ");
+        check("listeners: 500", "listeners: 0", "listeners");
         check("forwardsPerUser: 2000", "forwardsPerUser: 0", "PerUser");
         check("transfersPerUser: 100", "transfersPerUser: 0", "PerUser");
         check("    perUser: 100000000", "    perUser: 0", "transferRates");

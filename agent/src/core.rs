@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::audit::Audit;
 use crate::config::{Choice as Chosen, Config};
 use crate::files::{Throttles, Workers};
-use crate::forward::{Forwards, Makers};
+use crate::forward::{Forwards, Makers, Waiting};
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
 use crate::node_entry::NodeEntry;
@@ -51,6 +51,7 @@ pub(crate) struct Core {
     /// Whether a core stays connected to the node helper, and looks at what other agents leave.
     stays: AtomicBool,
     shared: Arc<Shared>,
+    waiting: Waiting,
     shutdown: Shutdown,
     /// Cancelled when connections must end: after the sessions and after their hang-ups, which need the
     /// kubelet.
@@ -85,9 +86,8 @@ impl Core {
         let refused = metrics.refused_connections.clone();
         let shared = Shared {
             quotas: Quotas::new(
-                config.sessions,
-                config.transfers,
-                config.forwards,
+                (config.sessions, config.transfers),
+                (config.forwards, config.listeners),
                 config.openings,
             ),
             throttles: Throttles::new(&config.transfer_rates),
@@ -112,6 +112,7 @@ impl Core {
             left: Mutex::new(left),
             stays: AtomicBool::new(false),
             shared: Arc::new(shared),
+            waiting: Waiting::default(),
             shutdown,
             closed: CancellationToken::new(),
         }
@@ -141,7 +142,8 @@ impl Core {
                     tasks.spawn(async move { makers.keep(&closed).await });
                 }
                 let metrics = Arc::clone(&self.shared.metrics);
-                let forwards = Forwards::new(Arc::<Kubelet>::clone(&kubelet), makers, metrics);
+                let dialer = Arc::<Kubelet>::clone(&kubelet);
+                let forwards = Forwards::new(dialer, makers, self.waiting.clone(), metrics);
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));

@@ -38,6 +38,11 @@ pub(crate) struct Metrics {
     pub throttled: Throttled,
     /// What opens connections, by what it is.
     pub dials: Outcomes,
+    /// Attempts to listen in a pod.
+    pub listens: Outcomes,
+    pub listeners_active: Gauge,
+    /// What became of listeners' connections.
+    pub accepts: Outcomes,
     pub helper: HelperMetrics,
     pub audit_events: Outcomes,
     /// Sessions that are not in the journal.
@@ -264,6 +269,15 @@ impl Metrics {
             dials: registry.add(
                 "dials",
                 "Connections into pods, by outcome: opened by the worker or the kubelet, or failed",
+            ),
+            listens: registry.add(
+                "listens",
+                "Attempts to listen in a pod, by outcome: bound, or failed",
+            ),
+            listeners_active: registry.add("listeners_active", "Listeners in pods"),
+            accepts: registry.add(
+                "accepts",
+                "Connections of listeners in pods, by outcome: taken by the frontdoor, or closed",
             ),
             helper: HelperMetrics {
                 replaced: registry.add(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::admit::Served;
+use crate::forward::ForwardRequest;
 use crate::refusal::Refusal;
 
 /// Which limit is reached.
@@ -20,6 +21,7 @@ pub(crate) enum Kind {
     Exec,
     Files,
     Dial,
+    Listen,
 }
 
 impl Kind {
@@ -27,7 +29,8 @@ impl Kind {
         match served {
             Served::Exec(..) => Self::Exec,
             Served::Files(..) => Self::Files,
-            Served::Dial(_) => Self::Dial,
+            Served::Forward(ForwardRequest::Listen(_)) => Self::Listen,
+            Served::Forward(_) => Self::Dial,
         }
     }
 
@@ -36,6 +39,7 @@ impl Kind {
             Self::Exec => "sessions",
             Self::Files => "file transfers",
             Self::Dial => "forwarded connections",
+            Self::Listen => "listeners",
         }
     }
 }
@@ -50,6 +54,8 @@ impl Full {
             Self::Node(Kind::Files) => "transfers",
             Self::User(Kind::Dial) => "forwardsPerUser",
             Self::Node(Kind::Dial) => "forwards",
+            Self::User(Kind::Listen) => "listenersPerUser",
+            Self::Node(Kind::Listen) => "listeners",
         }
     }
 }
@@ -76,6 +82,7 @@ pub(crate) struct Quotas {
     exec: Arc<Quota>,
     files: Arc<Quota>,
     dial: Arc<Quota>,
+    listen: Arc<Quota>,
     openings: Arc<Quota>,
 }
 
@@ -100,11 +107,16 @@ struct Taken {
 }
 
 impl Quotas {
-    pub(crate) fn new(exec: Most, files: Most, dial: Most, openings: usize) -> Self {
+    pub(crate) fn new(
+        (exec, files): (Most, Most),
+        (dial, listen): (Most, Most),
+        openings: usize,
+    ) -> Self {
         Self {
             exec: Quota::new(exec),
             files: Quota::new(files),
             dial: Quota::new(dial),
+            listen: Quota::new(listen),
             openings: Quota::new(Most {
                 all: openings,
                 of_a_user: openings,
@@ -114,8 +126,9 @@ impl Quotas {
 
     /// How many sessions and requests there may be together.
     pub(crate) fn most(&self) -> usize {
-        let quotas = [&self.exec, &self.files, &self.dial, &self.openings];
-        quotas.into_iter().map(|quota| quota.most.all).sum()
+        let quotas = [&self.exec, &self.files, &self.dial, &self.listen];
+        let quotas = quotas.into_iter().chain([&self.openings]);
+        quotas.map(|quota| quota.most.all).sum()
     }
 
     /// Takes a slot for a request that has not said yet what it asks for, if any is free.
@@ -130,6 +143,7 @@ impl Quotas {
             Kind::Exec => &self.exec,
             Kind::Files => &self.files,
             Kind::Dial => &self.dial,
+            Kind::Listen => &self.listen,
         };
         Quota::claim(quota, user, kind)
     }
@@ -189,7 +203,7 @@ mod tests {
     #[test]
     fn a_user_has_a_share_of_the_node() {
         let most = |all, of_a_user| Most { all, of_a_user };
-        let quotas = Quotas::new(most(3, 2), most(1, 1), most(1, 1), 1);
+        let quotas = Quotas::new((most(3, 2), most(1, 1)), (most(1, 1), most(1, 1)), 1);
         let claim = |user| {
             quotas.claim(
                 &Served::Exec(Exec::default(), WorkingDirectory::Image),
@@ -224,7 +238,7 @@ mod tests {
             all: 1,
             of_a_user: 1,
         };
-        let quotas = Quotas::new(one, one, one, 1);
+        let quotas = Quotas::new((one, one), (one, one), 1);
         let slot = quotas.open().unwrap();
         let other = slot.clone();
         drop(slot);

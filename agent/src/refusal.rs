@@ -89,6 +89,16 @@ impl Refusal {
         Self::same(Reason::Denied, message)
     }
 
+    /// No node entry serves it.
+    pub(crate) fn needs_entry(message: String) -> Self {
+        Self::same(Reason::Unsupported, message)
+    }
+
+    /// No listener, or no connection of one.
+    pub(crate) fn not_listening(message: String) -> Self {
+        Self::same(Reason::Listen, message)
+    }
+
     fn same(reason: Reason, message: String) -> Self {
         Self {
             reason,

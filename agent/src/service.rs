@@ -31,7 +31,7 @@ use crate::admit::{self, Admitted, Served};
 use crate::answers::{Answers, Held};
 use crate::audit::{AcceptedGrant, Audit, Ended};
 use crate::files::{Throttles, Workers};
-use crate::forward::Forwards;
+use crate::forward::{Forwards, Who};
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
 use crate::program::Programs;
@@ -236,11 +236,11 @@ impl Service {
         let streams = (inbound, outbound);
         let (granted, served) = (admitted.granted, admitted.served);
         let outcome = match served {
-            Served::Dial(dial) => {
+            Served::Forward(request) => {
                 let rest = (&shared.stopped, &session.moved);
-                let who = (session.user.as_str(), admitted.connection.as_str());
-                let carry = (self.forwards).serve((&granted, who), &dial, opened, streams, rest);
-                let (outcome, by) = carry.await;
+                let who = Who::new(&session.user, &admitted.connection, &session.id);
+                let asked = ((&granted, who), &request);
+                let (outcome, by) = self.forwards.serve(asked, opened, streams, rest).await;
                 self.ended(&session, by, outcome, None);
                 outcome
             }
@@ -353,12 +353,12 @@ impl Service {
         let who = (session.user.as_str(), session.id.as_str());
         match served {
             Served::Exec(exec, folder) => {
-                let program = starts.program(granted, who, (&exec, folder));
-                program.await.map(Activity::Program)
+                let program = starts.program(granted, who, (&exec, folder)).await;
+                program.map(Activity::Program)
             }
             Served::Files(files, folder) => starts.files(granted, who, (&files, folder)).await,
             // `Forwards` carries it.
-            Served::Dial(_) => Err(NoActivity {
+            Served::Forward(_) => Err(NoActivity {
                 refusal: Refusal::unsupported(),
                 failed: None,
             }),

@@ -22,7 +22,7 @@ use tonic::Status;
 use crate::metrics::Moved;
 use crate::streams::{Input, Output};
 pub(crate) use connection::carry;
-use cut_short::cut_short;
+pub(crate) use cut_short::cut_short;
 pub(crate) use end::End;
 use input::{Flow, feed, receive};
 pub(crate) use outbound::{Outbound, last_words, tell};

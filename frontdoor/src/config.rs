@@ -26,7 +26,7 @@ use serde::Deserialize;
 pub use authn::{Authn, Certificates, OnFailure, UserFrom};
 pub use authorization::Authorization;
 pub use cluster::ClusterBounds;
-pub use forwards::Forwards;
+pub use forwards::{Forwards, GatewayPorts};
 pub use hostkeys::HostKeys;
 pub use limits::Limits;
 pub use recordings::{Keep, Page, RecordingRule, Recordings};

@@ -28,6 +28,10 @@ pub(crate) struct Metrics {
     pub sessions_active: Gauge,
     /// Forwarded connections that stand or are being opened.
     pub forwards_active: Gauge,
+    /// Listeners in pods (`ssh -R`).
+    pub listeners_active: Gauge,
+    /// Sockets in pods for clients' agents (`ssh -A`).
+    pub agent_sockets_active: Gauge,
     pub sessions: EndedSessions,
     pub audit_events: Outcomes,
     /// Look-ups of objects that are too large to be kept, by the bound.
@@ -77,6 +81,11 @@ impl Metrics {
             refused_connections: RefusedConnections::new(&mut registry),
             sessions_active: registry.add("sessions_active", "Running sessions"),
             forwards_active: registry.add("forwards_active", "Forwarded connections"),
+            listeners_active: registry.add("listeners_active", "Listeners in pods (ssh -R)"),
+            agent_sockets_active: registry.add(
+                "agent_sockets_active",
+                "Sockets in pods for clients' agents (ssh -A)",
+            ),
             sessions: EndedSessions::new(&mut registry),
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             live_lookups: registry.add(

@@ -35,6 +35,10 @@ pub(crate) enum Full {
     ForwardsPerUser,
     #[error("this frontdoor has reached its limit of forwarded connections; try again later")]
     Forwards,
+    #[error("you have reached the limit of listeners per user; end one, then try again")]
+    ListenersPerUser,
+    #[error("this frontdoor has reached its limit of listeners; try again later")]
+    Listeners,
 }
 
 impl Full {
@@ -50,6 +54,8 @@ impl Full {
             Self::Sessions => "sessions",
             Self::ForwardsPerUser => "forwardsPerUser",
             Self::Forwards => "forwards",
+            Self::ListenersPerUser => "listenersPerUser",
+            Self::Listeners => "listeners",
         }
     }
 }
@@ -64,6 +70,9 @@ pub(crate) type SessionSlot = Slot<String>;
 /// Held by a forwarded connection.
 pub(crate) type ForwardSlot = Slot<String>;
 
+/// Held by a listener in a pod.
+pub(crate) type ListenerSlot = Slot<String>;
+
 /// All quotas of this frontdoor.
 #[derive(Debug)]
 pub(crate) struct Quotas {
@@ -72,6 +81,7 @@ pub(crate) struct Quotas {
     connections: Arc<Quota<String>>,
     sessions: Arc<Quota<String>>,
     forwards: Arc<Quota<String>>,
+    listeners: Arc<Quota<String>>,
     early: LoginPressure,
     /// The time to log in, at most and at least.
     grace: (Duration, Duration),
@@ -99,6 +109,10 @@ impl Quotas {
             forwards: Quota::new(
                 (limits.forwards, Full::Forwards),
                 (limits.forwards_per_user, Full::ForwardsPerUser),
+            ),
+            listeners: Quota::new(
+                (limits.listeners, Full::Listeners),
+                (limits.listeners_per_user, Full::ListenersPerUser),
             ),
         }
     }
@@ -144,6 +158,11 @@ impl Quotas {
     /// For one more forwarded connection of `user`.
     pub(crate) fn forward(&self, user: &str) -> Result<ForwardSlot, Full> {
         Quota::take(&self.forwards, user.to_owned())
+    }
+
+    /// For one more listener of `user`.
+    pub(crate) fn listener(&self, user: &str) -> Result<ListenerSlot, Full> {
+        Quota::take(&self.listeners, user.to_owned())
     }
 }
 

@@ -1,11 +1,15 @@
-//! `ssh -L`, `-W` and `-D` by OpenSSH's own client: connections to ports in the pod, how they end, and
-//! who may open which.
+//! `ssh -L`, `-W`, `-D`, `-R` and `-A` by OpenSSH's own client: connections to and from ports in the
+//! pod, how they end, and who may open which.
 
+mod agent;
 mod ides;
 mod limits;
+mod node;
 mod others;
 mod pods;
+mod remote;
 mod rights;
+mod sockets;
 mod words;
 mod worker;
 

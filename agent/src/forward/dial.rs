@@ -12,11 +12,12 @@ use podgate_worker::sockets::Transport;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::maker::{self, Maker};
-use super::makers::Makers;
+use super::makers::{Makers, no_worker};
 use super::refused::Refused;
 use super::request::DialRequest;
 use super::resolve::{self, resolve};
 use super::socket::Socket;
+use super::words::words;
 use crate::connection::Connection;
 use crate::files::NoWorker;
 use crate::grant::Granted;
@@ -44,11 +45,7 @@ impl From<Error> for Refusal {
         match error {
             Error::Dialer(error) => error.into(),
             Error::Address(_) => Self::denied(message),
-            Error::Worker(NoWorker::Runtime(error)) => error.into(),
-            Error::Worker(error) => Self {
-                message,
-                ..error.into()
-            },
+            Error::Worker(error) => no_worker(error, message),
         }
     }
 }
@@ -138,7 +135,7 @@ async fn by_worker(maker: &Maker, request: &DialRequest) -> Result<Socket, Faile
             let connected = timeout_at(deadline, unix(maker, &socket.path));
             connected.await.unwrap_or_else(|_| Err(timed_out()))
         }
-        None => Err(timed_out()),
+        Some(Kind::Agent(_)) | None => Err(timed_out()),
     }
 }
 
@@ -193,32 +190,4 @@ async fn one(maker: &Maker, to: SocketAddr) -> Result<Socket, Failed> {
     socket.connected(to).await?;
     socket.no_delay()?;
     Ok(socket)
-}
-
-/// An error in the system's words, without the number that std adds: " (os error 111)".
-fn words(error: &io::Error) -> String {
-    let mut words = error.to_string();
-    if let Some(end) = words.find(" (os error") {
-        words.truncate(end);
-    }
-    if let Some(first) = words.get_mut(..1) {
-        first.make_ascii_lowercase();
-    }
-    words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_are_in_the_systems_words() {
-        for (number, expect) in [
-            (111, "connection refused"),
-            (113, "no route to host"),
-            (2, "no such file or directory"),
-        ] {
-            assert_eq!(words(&io::Error::from_raw_os_error(number)), expect);
-        }
-    }
 }

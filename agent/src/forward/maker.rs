@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use podgate_node_entry::launch::Folder;
 use podgate_worker::kind::kind;
-use podgate_worker::sockets::{Action, Answer, File, MAX_ANSWER, MIN_ANSWER, Request, Transport};
+use podgate_worker::sockets::{
+    Action, Answer, File, MAX_ANSWER, MAX_PATH, MIN_ANSWER, Request, Transport, is_path,
+};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
@@ -20,6 +22,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::listener::Listener;
 use super::socket::Socket;
 use crate::files::{NoWorker, Workers};
 use crate::grant::Granted;
@@ -113,11 +116,51 @@ impl Maker {
         self.socket(Action::ConnectUnix(path.to_vec())).await
     }
 
+    /// A socket that listens at an address, and its port.
+    pub(super) async fn listen(&self, at: SocketAddr) -> Result<(Listener, u16), Error> {
+        let (_, listener) = self.listener(Action::Listen(at)).await?;
+        let found = listener.address().map_err(|_| Error::Lost)?;
+        let port = at.port();
+        if found.ip() != at.ip() || port != 0 && found.port() != port {
+            return Err(Error::Lost);
+        }
+        Ok((listener, found.port()))
+    }
+
+    /// A socket that listens at a path in the container.
+    pub(super) async fn listen_unix(&self, path: &[u8], replace: bool) -> Result<Listener, Error> {
+        let path = path.to_vec();
+        let listener = self.listener(Action::ListenUnix { path, replace }).await;
+        listener.map(|(_, listener)| listener)
+    }
+
+    /// A socket that listens in a folder of its own, and its path.
+    pub(super) async fn listen_agent(&self) -> Result<(Vec<u8>, Listener), Error> {
+        let (path, listener) = self.listener(Action::ListenAgent).await?;
+        match is_path(&path) {
+            true => Ok((path, listener)),
+            false => Err(Error::Lost),
+        }
+    }
+
+    /// Removes a path that a worker has made for a socket.
+    pub(super) async fn remove(&self, path: &[u8]) -> Result<(), Error> {
+        self.ask(Action::Remove(path.to_vec())).await.map(drop)
+    }
+
     async fn socket(&self, action: Action) -> Result<Socket, Error> {
         let kind = kind(&action);
         let (_, socket) = self.ask(action).await?;
         let (socket, (family, kind)) = socket.zip(kind).ok_or(Error::Lost)?;
         Socket::new(socket, family, kind).map_err(|_| Error::Lost)
+    }
+
+    async fn listener(&self, action: Action) -> Result<(Vec<u8>, Listener), Error> {
+        let kind = kind(&action);
+        let (bytes, socket) = self.ask(action).await?;
+        let (socket, (family, kind)) = socket.zip(kind).ok_or(Error::Lost)?;
+        let listener = Listener::new(socket, family, kind).map_err(|_| Error::Lost)?;
+        Ok((bytes, listener))
     }
 
     async fn ask(&self, action: Action) -> Result<(Vec<u8>, Option<OwnedFd>), Error> {
@@ -136,7 +179,8 @@ impl Channel {
         let number = self.last;
         let most = match action {
             Action::Read(_) => MAX_ANSWER,
-            Action::Connect(..) | Action::ConnectUnix(_) => MIN_ANSWER,
+            Action::ListenAgent => MIN_ANSWER + MAX_PATH,
+            _ => MIN_ANSWER,
         };
         let request = Request { number, action }.encode();
         let send = |socket: &_| {

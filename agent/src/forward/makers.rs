@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::maker::Maker;
 use crate::files::{NoWorker, Workers};
 use crate::grant::Granted;
+use crate::refusal::Refusal;
 
 /// How long a worker lives without work, and how often that is looked at.
 const IDLE: Duration = Duration::from_secs(15);
@@ -31,6 +32,25 @@ pub(crate) struct Makers {
 struct Known {
     maker: Arc<OnceCell<Arc<Maker>>>,
     used: Instant,
+}
+
+/// A worker that did not start, in these words; a failure of the runtime has its own.
+pub(super) fn no_worker(error: NoWorker, message: String) -> Refusal {
+    match error {
+        NoWorker::Runtime(error) => error.into(),
+        error => Refusal {
+            message,
+            ..error.into()
+        },
+    }
+}
+
+impl Known {
+    /// Whether somebody waits for it to be started, works with it, or has it keep a path.
+    fn is_held(&self) -> bool {
+        let holders = self.maker.get().map_or(1, Arc::strong_count);
+        Arc::strong_count(&self.maker) > 1 || holders > 1
+    }
 }
 
 impl Makers {
@@ -90,8 +110,7 @@ impl Makers {
     async fn end(&self, which: impl Fn(&Known) -> bool) {
         let over: Vec<_> = self
             .known()
-            // One that is being started is held by whoever waits for it.
-            .extract_if(|_, one| which(one) && Arc::strong_count(&one.maker) == 1)
+            .extract_if(|_, one| which(one) && !one.is_held())
             .collect();
         for (_, one) in over {
             if let Some(maker) = one.maker.get() {

@@ -1,15 +1,15 @@
-//! An address that a frontdoor asks for.
+//! What a frontdoor asks of connections and listeners in a pod, in proper form.
 
 use podgate_proto::v1::address::Address as Kind;
-use podgate_proto::v1::{Address, Dial};
-use podgate_worker::sockets::MAX_PATH;
+use podgate_proto::v1::{self, Accept, Address, Dial, Listen, TcpAddress, open};
+use podgate_worker::sockets::{MAX_PATH, is_path};
 
 use super::refused::Refused;
 
 /// Bytes of a host name (RFC 1035 §2.3.4).
 const MAX_HOST: usize = 253;
 
-/// Why an address cannot be dialled.
+/// Why it is not in proper form.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     #[error("the frontdoor asked for a connection without an address")]
@@ -24,7 +24,35 @@ pub(crate) enum Error {
     Refused,
 }
 
-/// An address in proper form.
+/// What is asked for.
+#[derive(Debug)]
+pub(crate) enum ForwardRequest {
+    Dial(DialRequest),
+    Listen(ListenRequest),
+    Accept(Accept),
+}
+
+impl ForwardRequest {
+    /// `None` if it is about no connection.
+    pub(crate) fn check(action: open::Action) -> Option<Result<Self, Error>> {
+        Some(match action {
+            open::Action::Dial(dial) => DialRequest::check(dial).map(Self::Dial),
+            open::Action::Listen(listen) => ListenRequest::check(listen).map(Self::Listen),
+            open::Action::Accept(accept) => Ok(Self::Accept(accept)),
+            open::Action::Exec(_) | open::Action::Files(_) => return None,
+        })
+    }
+
+    /// What a grant must allow for it.
+    pub(crate) fn kind(&self) -> v1::Action {
+        match self {
+            Self::Dial(_) => v1::Action::Dial,
+            Self::Listen(_) | Self::Accept(_) => v1::Action::Listen,
+        }
+    }
+}
+
+/// An address to connect to.
 #[derive(Debug)]
 pub(crate) struct DialRequest {
     address: Address,
@@ -32,23 +60,20 @@ pub(crate) struct DialRequest {
 }
 
 impl DialRequest {
-    pub(crate) fn check(dial: Dial) -> Result<Self, Error> {
+    fn check(dial: Dial) -> Result<Self, Error> {
         let address = dial.address.unwrap_or_default();
         match &address.address {
-            None => return Err(Error::NoAddress),
+            None | Some(Kind::Agent(_)) => return Err(Error::NoAddress),
             Some(Kind::Tcp(tcp)) => {
                 if !(1..=65_535).contains(&tcp.port) {
                     return Err(Error::Port);
                 }
-                if tcp.host.is_empty() || tcp.host.len() > MAX_HOST || tcp.host.contains('\0') {
+                if tcp.host.is_empty() || !is_host(&tcp.host) {
                     return Err(Error::Host);
                 }
             }
-            Some(Kind::Unix(unix)) => {
-                if unix.path.is_empty() || unix.path.len() > MAX_PATH || unix.path.contains(&0) {
-                    return Err(Error::Path);
-                }
-            }
+            Some(Kind::Unix(unix)) if !is_path(&unix.path) => return Err(Error::Path),
+            Some(Kind::Unix(_)) => {}
         }
         let refused = Refused::parse(&dial.refuse).ok_or(Error::Refused)?;
         Ok(Self { address, refused })
@@ -63,9 +88,47 @@ impl DialRequest {
     }
 }
 
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ListenRequest {
+    /// A host is an address, or a name that the pod resolves; an empty one is all addresses.
+    Tcp { host: String, port: u16 },
+    Unix {
+        path: Vec<u8>,
+        /// Whether what is there may be removed first.
+        replace: bool,
+    },
+    /// At a path of the worker's choosing, for the client's ssh-agent.
+    Agent,
+}
+
+impl ListenRequest {
+    fn check(listen: Listen) -> Result<Self, Error> {
+        let replace = listen.replace;
+        let address = listen.address.and_then(|address| address.address);
+        match address.ok_or(Error::NoAddress)? {
+            Kind::Tcp(TcpAddress { host, port }) => {
+                let port = u16::try_from(port).map_err(|_| Error::Port)?;
+                let host = is_host(&host).then_some(host).ok_or(Error::Host)?;
+                Ok(Self::Tcp { host, port })
+            }
+            Kind::Unix(unix) => {
+                let path = unix.path.to_vec();
+                let path = is_path(&path).then_some(path).ok_or(Error::Path)?;
+                Ok(Self::Unix { path, replace })
+            }
+            Kind::Agent(_) => Ok(Self::Agent),
+        }
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    host.len() <= MAX_HOST && !host.contains('\0')
+}
+
 #[cfg(test)]
 mod tests {
-    use podgate_proto::v1::{TcpAddress, UnixSocket};
+    use podgate_proto::v1::{AgentSocket, UnixSocket};
 
     use super::*;
 
@@ -104,5 +167,51 @@ mod tests {
         check(unix(&"x".repeat(108)), Some(Error::Path));
         check(unix(""), Some(Error::Path));
         check(None, Some(Error::NoAddress));
+        check(Some(Kind::Agent(AgentSocket {})), Some(Error::NoAddress));
+    }
+
+    #[test]
+    fn a_listener_has_a_form_of_its_own() {
+        let check = |kind: Option<Kind>, expect: Result<ListenRequest, Error>| {
+            let address = kind.map(|kind| Address {
+                address: Some(kind),
+            });
+            let replace = true;
+            assert_eq!(ListenRequest::check(Listen { address, replace }), expect);
+        };
+        let tcp = |host: &str, port| {
+            Some(Kind::Tcp(TcpAddress {
+                host: host.to_owned(),
+                port,
+            }))
+        };
+        let at = |host: &str, port| {
+            Ok(ListenRequest::Tcp {
+                host: host.to_owned(),
+                port,
+            })
+        };
+        let unix = |path: &str| {
+            Some(Kind::Unix(UnixSocket {
+                path: path.to_owned().into(),
+            }))
+        };
+        check(tcp("", 0), at("", 0));
+        check(tcp("::", 65_535), at("::", 65_535));
+        check(tcp("", 65_536), Err(Error::Port));
+        check(tcp(&"d".repeat(254), 80), Err(Error::Host));
+        check(tcp("d\0b", 80), Err(Error::Host));
+        let path = b"/run/x".to_vec();
+        check(
+            unix("/run/x"),
+            Ok(ListenRequest::Unix {
+                path,
+                replace: true,
+            }),
+        );
+        check(unix(&"x".repeat(108)), Err(Error::Path));
+        check(unix(""), Err(Error::Path));
+        check(Some(Kind::Agent(AgentSocket {})), Ok(ListenRequest::Agent));
+        check(None, Err(Error::NoAddress));
     }
 }

@@ -63,6 +63,17 @@ impl Socket {
         Ok(Self(watch(Owned(fd), interest)?))
     }
 
+    /// A connection of a listener. Nobody else holds it.
+    pub(super) fn accepted(fd: OwnedFd) -> io::Result<Self> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let tcp = socket_domain(&fd)? != AddressFamily::UNIX;
+        let this = Self(watch(Owned(fd), interest)?);
+        if tcp {
+            this.no_delay()?;
+        }
+        Ok(this)
+    }
+
     /// Waits until it is connected, and to nothing but this address.
     pub(super) async fn connected(&self, to: SocketAddr) -> io::Result<()> {
         loop {

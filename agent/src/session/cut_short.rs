@@ -9,7 +9,7 @@ use super::supervisor::over;
 
 /// Waits until something outside of a session ends it, and tells the frontdoor. `gone` says why the
 /// container is no more.
-pub(super) async fn cut_short(
+pub(crate) async fn cut_short(
     gone: impl Future<Output = String>,
     outbound: &Outbound,
     stopped: &CancellationToken,

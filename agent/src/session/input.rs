@@ -129,6 +129,8 @@ fn handle(
             Order::End
         }
         FromFrontdoor::Open(_) => return Err(Misuse::SecondOpen),
+        // Only a listener knows it.
+        FromFrontdoor::Decline(_) => return Err(Misuse::Unknown),
     };
     Ok(Some(order))
 }

@@ -10,18 +10,20 @@ use crate::sockets::{Action, Transport};
 /// `None` for an action that asks for no socket.
 pub fn kind(action: &Action) -> Option<(AddressFamily, SocketType)> {
     Some(match action {
-        Action::Read(_) => return None,
-        Action::Connect(transport, address) => {
-            let family = match address {
-                SocketAddr::V4(_) => AddressFamily::INET,
-                SocketAddr::V6(_) => AddressFamily::INET6,
-            };
-            let kind = match transport {
-                Transport::Tcp => SocketType::STREAM,
-                Transport::Udp => SocketType::DGRAM,
-            };
-            (family, kind)
+        Action::Read(_) | Action::Remove(_) => return None,
+        Action::Connect(Transport::Udp, address) => (family(address), SocketType::DGRAM),
+        Action::Connect(Transport::Tcp, address) | Action::Listen(address) => {
+            (family(address), SocketType::STREAM)
         }
-        Action::ConnectUnix(_) => (AddressFamily::UNIX, SocketType::STREAM),
+        Action::ConnectUnix(_) | Action::ListenUnix { .. } | Action::ListenAgent => {
+            (AddressFamily::UNIX, SocketType::STREAM)
+        }
     })
+}
+
+fn family(address: &SocketAddr) -> AddressFamily {
+    match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    }
 }

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod make;
+mod paths;
 mod sandbox;
 mod scp;
 mod sftp;

@@ -1,5 +1,5 @@
 //! Makes sockets in the container for the agent, which moves their bytes. It never waits for a peer: a
-//! socket is handed over while it still connects.
+//! socket is handed over while it still connects, and one that listens as soon as it does.
 
 use std::fs::File as Opened;
 use std::io::{self, IoSlice, Read as _};
@@ -10,19 +10,49 @@ use podgate_worker::kind::kind;
 use podgate_worker::sockets::{Action, Answer, File, MAX_FILE, MAX_REQUEST, Request};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
-    connect, recv, sendmsg, socket_with,
+    bind, connect, listen, recv, sendmsg, socket_with,
 };
 
-/// What goes beside an answer, or in it.
-enum Made {
-    Socket(OwnedFd),
-    Bytes(Vec<u8>),
+use crate::paths::Paths;
+use crate::system::ignore_hangups;
+
+/// Connections that the kernel keeps for a listening socket until they are taken; sshd has the same.
+const BACKLOG: i32 = 128;
+
+/// What goes in an answer, and beside it.
+#[derive(Default)]
+struct Made {
+    bytes: Vec<u8>,
+    socket: Option<OwnedFd>,
 }
 
-/// Answers requests until the agent closes its end.
+impl From<OwnedFd> for Made {
+    fn from(socket: OwnedFd) -> Self {
+        let (bytes, socket) = (Vec::new(), Some(socket));
+        Self { bytes, socket }
+    }
+}
+
+impl From<Vec<u8>> for Made {
+    fn from(bytes: Vec<u8>) -> Self {
+        let socket = None;
+        Self { bytes, socket }
+    }
+}
+
+/// Answers requests until the agent closes its end. Then the paths of its sockets go, too.
 pub(crate) fn serve(agent: &impl AsFd) -> io::Result<()> {
+    ignore_hangups()?;
+    let mut paths = Paths::default();
+    let served = answer_all(agent, &mut paths);
+    paths.remove_all();
+    served
+}
+
+fn answer_all(agent: &impl AsFd, paths: &mut Paths) -> io::Result<()> {
     let mut bytes = [0; MAX_REQUEST];
     loop {
         let length = match recv(agent, &mut bytes[..], RecvFlags::empty()) {
@@ -33,9 +63,8 @@ pub(crate) fn serve(agent: &impl AsFd) -> io::Result<()> {
         };
         let request = bytes.get(..length).and_then(Request::parse);
         let Request { number, action } = request.ok_or(io::ErrorKind::InvalidData)?;
-        let (outcome, socket) = match make(&action) {
-            Ok(Made::Bytes(bytes)) => (Ok(bytes), None),
-            Ok(Made::Socket(socket)) => (Ok(Vec::new()), Some(socket)),
+        let (outcome, socket) = match make(&action, paths) {
+            Ok(Made { bytes, socket }) => (Ok(bytes), socket),
             Err(errno) => (Err(errno.raw_os_error()), None),
         };
         let answer = Answer { number, outcome };
@@ -46,14 +75,14 @@ pub(crate) fn serve(agent: &impl AsFd) -> io::Result<()> {
     }
 }
 
-fn make(action: &Action) -> Result<Made, Errno> {
+fn make(action: &Action, paths: &mut Paths) -> Result<Made, Errno> {
     match action {
-        Action::Read(File::Hosts) => read("/etc/hosts").map(Made::Bytes),
-        Action::Read(File::Resolver) => read("/etc/resolv.conf").map(Made::Bytes),
+        Action::Read(File::Hosts) => read("/etc/hosts").map(Made::from),
+        Action::Read(File::Resolver) => read("/etc/resolv.conf").map(Made::from),
         Action::Connect(_, address) => {
             let socket = socket(action)?;
             match connect(&socket, address) {
-                Ok(()) | Err(Errno::INPROGRESS) => Ok(Made::Socket(socket)),
+                Ok(()) | Err(Errno::INPROGRESS) => Ok(socket.into()),
                 Err(error) => Err(error),
             }
         }
@@ -61,8 +90,33 @@ fn make(action: &Action) -> Result<Made, Errno> {
             let socket = socket(action)?;
             // Its answer is EAGAIN while the other's queue is full.
             connect(&socket, &SocketAddrUnix::new(path.as_slice())?)?;
-            Ok(Made::Socket(socket))
+            Ok(socket.into())
         }
+        Action::Listen(address) => {
+            let socket = socket(action)?;
+            // As sshd: a port is free again as soon as nobody listens there, and each family is apart.
+            set_socket_reuseaddr(&socket, true)?;
+            if address.is_ipv6() {
+                set_ipv6_v6only(&socket, true)?;
+            }
+            bind(&socket, address)?;
+            listen(&socket, BACKLOG)?;
+            Ok(socket.into())
+        }
+        Action::ListenUnix { path, replace } => {
+            let socket = socket(action)?;
+            paths.bind(&socket, path, *replace)?;
+            listen(&socket, BACKLOG)?;
+            Ok(socket.into())
+        }
+        Action::ListenAgent => {
+            let socket = socket(action)?;
+            let bytes = paths.bind_private(&socket)?;
+            listen(&socket, BACKLOG)?;
+            let socket = Some(socket);
+            Ok(Made { bytes, socket })
+        }
+        Action::Remove(path) => paths.remove(path).map(|()| Made::default()),
     }
 }
 

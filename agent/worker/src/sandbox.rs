@@ -153,12 +153,22 @@ const FILES: &[libc::c_long] = &[
     libc::SYS_chown,
 ];
 
-/// The calls that make sockets, and read the files that say how names are resolved.
+/// The calls that make sockets and their paths, and read the files that say how names are resolved.
 const SOCKETS: &[libc::c_long] = &[
     libc::SYS_socket,
     libc::SYS_connect,
     libc::SYS_recvfrom,
     libc::SYS_sendmsg,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_setsockopt,
+    libc::SYS_umask,
+    libc::SYS_mkdirat,
+    libc::SYS_unlinkat,
+    libc::SYS_utimensat,
+    libc::SYS_geteuid,
+    libc::SYS_getdents64,
+    libc::SYS_fcntl,
     libc::SYS_openat,
     libc::SYS_fstat,
     libc::SYS_newfstatat,
@@ -170,6 +180,14 @@ const SOCKETS: &[libc::c_long] = &[
     libc::SYS_write,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lstat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_mkdir,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_unlink,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_rmdir,
 ];
 
 /// The calls of the program's own running.

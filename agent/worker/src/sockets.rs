@@ -24,6 +24,19 @@ pub enum Action {
     Connect(Transport, SocketAddr),
     /// A socket that is connected to a unix socket.
     ConnectUnix(Vec<u8>),
+    /// A socket that listens at an address; port 0 is any free one.
+    Listen(SocketAddr),
+    /// A socket that listens at a path. The worker removes the path at its own end.
+    ListenUnix {
+        /// Where.
+        path: Vec<u8>,
+        /// Whether what is there may be removed first.
+        replace: bool,
+    },
+    /// A socket that listens in a folder of its own, for the client's ssh-agent. Its path is the answer.
+    ListenAgent,
+    /// Removes a path that this worker, or one before it, has made for a socket.
+    Remove(Vec<u8>),
 }
 
 /// A file of the container.
@@ -57,7 +70,7 @@ pub struct Request {
 pub struct Answer {
     /// The request's.
     pub number: u32,
-    /// The bytes of a file, or nothing beside a socket; else the system's error number.
+    /// The bytes of a file, a path, or nothing; else the system's error number.
     pub outcome: Result<Vec<u8>, i32>,
 }
 
@@ -73,14 +86,23 @@ impl Request {
                     Transport::Tcp => b't',
                     Transport::Udp => b'u',
                 });
-                bytes.extend(address.port().to_be_bytes());
-                match address.ip() {
-                    IpAddr::V4(ip) => bytes.extend(ip.octets()),
-                    IpAddr::V6(ip) => bytes.extend(ip.octets()),
-                }
+                put(address, &mut bytes);
             }
+            Action::Listen(address) => {
+                bytes.push(b'l');
+                put(address, &mut bytes);
+            }
+            Action::ListenAgent => bytes.push(b'a'),
             Action::ConnectUnix(path) => {
                 bytes.push(b'x');
+                bytes.extend(path);
+            }
+            Action::ListenUnix { path, replace } => {
+                bytes.push(if *replace { b'R' } else { b'L' });
+                bytes.extend(path);
+            }
+            Action::Remove(path) => {
+                bytes.push(b'd');
                 bytes.extend(path);
             }
         }
@@ -96,13 +118,37 @@ impl Request {
             (b'r', []) => Action::Read(File::Resolver),
             (b't', rest) => Action::Connect(Transport::Tcp, address(rest)?),
             (b'u', rest) => Action::Connect(Transport::Udp, address(rest)?),
-            (b'x', path @ [_, ..]) if path.len() <= MAX_PATH && !path.contains(&0) => {
-                Action::ConnectUnix(path.to_vec())
+            (b'l', rest) => Action::Listen(address(rest)?),
+            (b'a', []) => Action::ListenAgent,
+            (kind, path) if is_path(path) => {
+                let path = path.to_vec();
+                match kind {
+                    b'x' => Action::ConnectUnix(path),
+                    b'd' => Action::Remove(path),
+                    b'L' | b'R' => Action::ListenUnix {
+                        path,
+                        replace: *kind == b'R',
+                    },
+                    _ => return None,
+                }
             }
             _ => return None,
         };
         let number = u32::from_be_bytes(*number);
         Some(Self { number, action })
+    }
+}
+
+/// Whether it can be the path of a unix socket.
+pub fn is_path(bytes: &[u8]) -> bool {
+    (1..=MAX_PATH).contains(&bytes.len()) && !bytes.contains(&0)
+}
+
+fn put(address: &SocketAddr, bytes: &mut Vec<u8>) {
+    bytes.extend(address.port().to_be_bytes());
+    match address.ip() {
+        IpAddr::V4(ip) => bytes.extend(ip.octets()),
+        IpAddr::V6(ip) => bytes.extend(ip.octets()),
     }
 }
 
@@ -154,6 +200,18 @@ mod tests {
             Action::Connect(Transport::Tcp, v4.parse().unwrap()),
             Action::Connect(Transport::Udp, v6.parse().unwrap()),
             Action::ConnectUnix(b"/run/\xff.sock".to_vec()),
+            Action::Listen(v4.parse().unwrap()),
+            Action::Listen(v6.parse().unwrap()),
+            Action::ListenUnix {
+                path: b"a".to_vec(),
+                replace: false,
+            },
+            Action::ListenUnix {
+                path: b"a".to_vec(),
+                replace: true,
+            },
+            Action::ListenAgent,
+            Action::Remove(b"/run/\xff.sock".to_vec()),
         ] {
             let number = 0x0102_0304;
             let request = Request { number, action };
@@ -176,6 +234,10 @@ mod tests {
             b"\0\0\0\x01t\0\x50\x7f\0\0",
             b"\0\0\0\x01x",
             b"\0\0\0\x01xa\0b",
+            b"\0\0\0\x01zab",
+            b"\0\0\0\x01l\0\x50\x7f\0\0",
+            b"\0\0\0\x01aa",
+            b"\0\0\0\x01L",
             &long,
         ] {
             assert_eq!(Request::parse(bytes), None, "{bytes:?}");

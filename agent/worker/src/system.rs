@@ -1,6 +1,7 @@
-//! Conversions of the kernel's types, for SFTP and scp.
+//! Conversions of the kernel's types, for SFTP and scp, and a call that has no safe wrapper.
 
 use std::fmt::Display;
+use std::io;
 
 use rustix::fs::{Timespec, Timestamps};
 
@@ -23,4 +24,15 @@ pub(crate) fn words(error: &dyn Display) -> String {
         words.truncate(end);
     }
     words
+}
+
+/// Has SIGHUP change nothing. Whoever hangs up the worker also closes its stdin, and at the end of that it
+/// removes the sockets that it has made.
+#[allow(unsafe_code, reason = "signal(2) has no safe wrapper")]
+pub(crate) fn ignore_hangups() -> io::Result<()> {
+    // Safety: SIG_IGN is no function of this process.
+    match unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) } {
+        libc::SIG_ERR => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }

@@ -88,6 +88,8 @@ pub(crate) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    originator: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tty: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
@@ -167,6 +169,14 @@ impl<'a> Event<'a> {
         event.refusal(RefusedBy::Limit.as_str(), reason)
     }
 
+    /// A client may not listen on this connection.
+    pub(crate) fn listener_refused(identity: &'a Identity, reason: &'a str) -> Self {
+        Self {
+            action: Some(Action::Listen.word()),
+            ..Self::channel_refused(identity, reason)
+        }
+    }
+
     /// Adds the client's address, how it got here, and the login name.
     pub(crate) fn from(mut self, client: SocketAddr, via: Via, target: &'a str) -> Self {
         (self.client, self.way) = (Some(client), Some(via));
@@ -213,9 +223,10 @@ impl<'a> Event<'a> {
         self
     }
 
-    /// Adds what a forward leads to in the pod.
-    pub(super) fn address(mut self, address: &'a str) -> Self {
+    /// Adds what a forward leads to in the pod, or where it listens, and who has connected there.
+    pub(super) fn address(mut self, address: &'a str, originator: Option<&'a str>) -> Self {
         self.address = Some(self.text("address", address));
+        self.originator = originator.map(|text| self.text("originator", text));
         self
     }
 

@@ -45,8 +45,10 @@ pub(crate) struct Session<'a> {
     from: (SocketAddr, Via, &'a str),
     kind: v1::Action,
     program: Program,
-    /// What a forward leads to in the pod.
+    /// What a forward leads to in the pod, or where it listens.
     address: Option<&'a str>,
+    /// Who has connected to a listener in the pod.
+    originator: Option<&'a str>,
     /// Of files.
     watched: Option<Mutex<Watched>>,
     location: OnceLock<Location>,
@@ -78,6 +80,7 @@ impl<'a> Session<'a> {
             kind: action.kind(),
             program,
             address: None,
+            originator: None,
             watched: watch.map(|watch| {
                 let summary = Summary::new(Instant::now());
                 Mutex::new(Watched {
@@ -106,7 +109,7 @@ impl<'a> Session<'a> {
         self
     }
 
-    /// Of a connection to an address in the pod.
+    /// Of a connection to an address in the pod, or a listener there.
     pub(crate) fn forward(
         audit: &'a AuditLog,
         id: &'a str,
@@ -118,6 +121,12 @@ impl<'a> Session<'a> {
             address: Some(address),
             ..Self::new(audit, id, identity, from, (action, Program::default()))
         }
+    }
+
+    /// Of a connection that came to a listener in the pod.
+    pub(crate) fn accepted(self, originator: &'a str) -> Self {
+        let originator = Some(originator);
+        Self { originator, ..self }
     }
 
     /// Notes where the session goes.
@@ -245,7 +254,7 @@ impl<'a> Session<'a> {
         let event = Event::session(event, self.id, self.kind, self.identity, location);
         let event = event.from(client, via, target);
         match self.address {
-            Some(address) => event.address(address),
+            Some(address) => event.address(address, self.originator),
             None => event
                 .program(&self.program)
                 .recording(how, recording.flatten(), whole),

@@ -3,7 +3,7 @@
 
 use podgate_proto::v1::files::Protocol;
 use podgate_proto::v1::open::Action;
-use podgate_proto::v1::{Files, FilesRights};
+use podgate_proto::v1::{Files, FilesRights, Listen, address};
 
 /// A right in a pod.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
@@ -48,6 +48,8 @@ impl Right {
     /// The right that allows all of an action.
     pub(super) fn of(action: &Action) -> Self {
         match action {
+            // The pod reaches nothing by it but the client's own agent.
+            Action::Listen(listen) if is_of_agent(listen) => Self::Exec,
             Action::Dial(_) | Action::Listen(_) | Action::Accept(_) => Self::PortForward,
             Action::Exec(_) | Action::Files(_) => Self::Exec,
         }
@@ -80,5 +82,39 @@ impl Right {
             files.write |= programs || right == Self::WriteFiles;
         }
         files
+    }
+}
+
+/// Whether it is for the client's ssh-agent.
+pub(crate) fn is_of_agent(listen: &Listen) -> bool {
+    let address = listen.address.as_ref();
+    let address = address.and_then(|address| address.address.as_ref());
+    matches!(address, Some(address::Address::Agent(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use podgate_proto::v1::{Accept, Address, AgentSocket, Dial, TcpAddress};
+
+    use super::*;
+
+    #[test]
+    fn listening_for_an_agent_is_execs_and_all_else_portforwards() {
+        let listen = |address| {
+            Action::Listen(Listen {
+                address: Some(Address {
+                    address: Some(address),
+                }),
+                ..Listen::default()
+            })
+        };
+        let agent = listen(address::Address::Agent(AgentSocket {}));
+        let tcp = listen(address::Address::Tcp(TcpAddress::default()));
+        let (dial, accept) = (Dial::default(), Accept::default());
+        assert_eq!(Right::of(&agent), Right::Exec);
+        for other in [tcp, Action::Dial(dial), Action::Accept(accept)] {
+            assert_eq!(Right::of(&other), Right::PortForward);
+        }
+        assert!(Right::parts(&agent, true).is_empty());
     }
 }

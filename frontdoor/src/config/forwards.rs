@@ -1,4 +1,5 @@
-//! The `forwards` of the configuration: what connections into pods (`ssh -L` and the like) may reach.
+//! The `forwards` of the configuration: what connections into pods (`ssh -L` and the like) may reach, and
+//! where pods listen (`ssh -R`).
 
 use std::net::IpAddr;
 
@@ -13,9 +14,26 @@ use serde::Deserialize;
 pub struct Forwards {
     pub host_network: bool,
     pub exec_suffices: bool,
+    pub gateway_ports: GatewayPorts,
+    pub unlink_sockets: bool,
     /// As they are configured, for the agents.
     pub(crate) refuse: Vec<String>,
     refused: Addresses,
+}
+
+/// At which of a pod's addresses `ssh -R` may listen (sshd's GatewayPorts).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayPorts {
+    /// At its loopback, whatever is asked for. Helm writes no and yes as booleans.
+    #[default]
+    #[serde(alias = "false")]
+    No,
+    /// At all of them, whatever is asked for.
+    #[serde(alias = "true")]
+    Yes,
+    /// At what is asked for.
+    ClientSpecified,
 }
 
 #[derive(Default, Deserialize)]
@@ -23,6 +41,8 @@ pub struct Forwards {
 pub(super) struct File {
     host_network: bool,
     exec_suffices: bool,
+    gateway_ports: GatewayPorts,
+    unlink_sockets: bool,
     refuse: Vec<String>,
 }
 
@@ -39,6 +59,8 @@ impl File {
         Ok(Forwards {
             host_network: self.host_network,
             exec_suffices: self.exec_suffices,
+            gateway_ports: self.gateway_ports,
+            unlink_sockets: self.unlink_sockets,
             refuse: self.refuse,
             refused,
         })
@@ -62,6 +84,21 @@ impl Default for Forwards {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gateway_ports_are_those_of_sshd() {
+        let read = |text: &str| {
+            let file = podgate_process::config::parse::<File>(&format!("gatewayPorts: {text}"));
+            file.map(|file| file.gateway_ports).ok()
+        };
+        assert_eq!(read("no"), Some(GatewayPorts::No));
+        assert_eq!(read("yes"), Some(GatewayPorts::Yes));
+        assert_eq!(read("false"), Some(GatewayPorts::No));
+        assert_eq!(read("true"), Some(GatewayPorts::Yes));
+        let specified = Some(GatewayPorts::ClientSpecified);
+        assert_eq!(read("clientspecified"), specified);
+        assert_eq!(read("maybe"), None);
+    }
 
     #[test]
     fn addresses_are_added_to_the_metadata_services() {

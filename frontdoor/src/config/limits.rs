@@ -26,6 +26,9 @@ pub struct Limits {
     pub forwards_per_connection: usize,
     pub forwards_per_user: usize,
     pub forwards: usize,
+    pub listeners_per_connection: usize,
+    pub listeners_per_user: usize,
+    pub listeners: usize,
     pub connections_per_user: usize,
     pub connections: usize,
     pub sessions_per_user: usize,
@@ -62,6 +65,9 @@ pub(super) struct File {
     forwards_per_connection: u32,
     forwards_per_user: u32,
     forwards: u32,
+    listeners_per_connection: u32,
+    listeners_per_user: u32,
+    listeners: u32,
     connections_per_user: u32,
     connections: u32,
     sessions_per_user: u32,
@@ -90,6 +96,9 @@ impl Default for File {
             forwards_per_connection: 1000,
             forwards_per_user: 2000,
             forwards: 20_000,
+            listeners_per_connection: 100,
+            listeners_per_user: 200,
+            listeners: 2000,
             connections_per_user: 1000,
             connections: 10_000,
             sessions_per_user: 1000,
@@ -188,7 +197,7 @@ impl File {
     }
 
     /// The same of forwards.
-    fn ranges_of_forwards(&self) -> [(&'static str, u32, RangeInclusive<u32>); 3] {
+    fn ranges_of_forwards(&self) -> [(&'static str, u32, RangeInclusive<u32>); 6] {
         [
             (
                 "limits.forwardsPerConnection",
@@ -201,6 +210,17 @@ impl File {
                 1..=MILLION,
             ),
             ("limits.forwards", self.forwards, 1..=MILLION),
+            (
+                "limits.listenersPerConnection",
+                self.listeners_per_connection,
+                1..=10_000,
+            ),
+            (
+                "limits.listenersPerUser",
+                self.listeners_per_user,
+                1..=MILLION,
+            ),
+            ("limits.listeners", self.listeners, 1..=MILLION),
         ]
     }
 
@@ -235,6 +255,9 @@ impl File {
             forwards_per_connection: self.forwards_per_connection as usize,
             forwards_per_user: self.forwards_per_user as usize,
             forwards: self.forwards as usize,
+            listeners_per_connection: self.listeners_per_connection as usize,
+            listeners_per_user: self.listeners_per_user as usize,
+            listeners: self.listeners as usize,
             connections_per_user: self.connections_per_user as usize,
             connections: self.connections as usize,
             sessions_per_user: self.sessions_per_user as usize,
@@ -302,6 +325,12 @@ mod tests {
             "limits.connectionsPerUser: ",
         );
         check(|f| f.connections = 0, "limits.connections: ");
+        check(
+            |f| f.listeners_per_connection = 0,
+            "limits.listenersPerConnection: ",
+        );
+        check(|f| f.listeners_per_user = 0, "limits.listenersPerUser: ");
+        check(|f| f.listeners = 0, "limits.listeners: ");
         check(|f| f.sessions_per_user = 0, "limits.sessionsPerUser: ");
         check(|f| f.sessions = 0, "limits.sessions: ");
         check(|f| f.idle_seconds = u32::MAX, "limits.idleSeconds: ");

@@ -22,7 +22,7 @@ fn the_examples_limits_are_the_defaults() {
     let (before, rest) = EXAMPLE.split_once("\nlimits:\n").unwrap();
     let (given, after) = rest.split_once("\n\n# At SIGTERM").unwrap();
     let keys = given.lines().filter(|line| !line.starts_with("  #"));
-    assert_eq!(keys.count(), 23, "{given}");
+    assert_eq!(keys.count(), 26, "{given}");
     let bare = read(&format!("{before}\n# At SIGTERM{after}")).unwrap();
     let full = read(EXAMPLE).unwrap();
     assert_eq!(format!("{:?}", full.limits), format!("{:?}", bare.limits));

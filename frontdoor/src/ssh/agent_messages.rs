@@ -5,9 +5,9 @@ use bytes::Bytes;
 use podgate_proto::flow::{self, Offset, Violation};
 use podgate_proto::limits::{LINK_VERSIONS, RELEASE};
 use podgate_proto::shown;
-use podgate_proto::v1::AgentMessage;
 use podgate_proto::v1::agent_message::Message;
 use podgate_proto::v1::failed::Reason;
+use podgate_proto::v1::{Address, AgentMessage, Incoming};
 use tokio::sync::mpsc;
 
 use super::end::Exit;
@@ -21,8 +21,14 @@ pub(super) struct Flow {
 
 /// A message of the agent for the client.
 pub(super) enum Received {
-    /// With the version of the link that is used.
-    Opened(u32),
+    Opened {
+        /// Of the link that is used.
+        version: u32,
+        /// Where a listener listens.
+        bound: Option<Address>,
+    },
+    /// A connection of a listener.
+    Incoming(Incoming),
     Output(Bytes),
     Stderr(Bytes),
     /// The program has ended with this status. Output may follow, and Exited does.
@@ -43,6 +49,7 @@ pub(super) enum Received {
 pub(super) enum Carries {
     Program,
     Connection,
+    Listener,
 }
 
 /// Why the agent's stream ends the session, in the user's sentence.
@@ -124,7 +131,10 @@ fn check(
         Message::Opened(_) if sent.opened => return Err(Error::Misplaced),
         Message::Opened(opened) if LINK_VERSIONS.contains(&opened.version) => {
             sent.opened = true;
-            Received::Opened(opened.version)
+            Received::Opened {
+                version: opened.version,
+                bound: opened.bound,
+            }
         }
         Message::Opened(opened) => return Err(Error::Version(opened.version)),
         Message::Failed(failed) => {
@@ -135,6 +145,11 @@ fn check(
             }
         }
         _ if !sent.opened => return Err(Error::Misplaced),
+        Message::Incoming(incoming) if sent.carries == Carries::Listener => {
+            Received::Incoming(incoming)
+        }
+        Message::Closed(_) if sent.carries == Carries::Listener => Received::Closed,
+        _ if sent.carries == Carries::Listener => return Err(Error::Misplaced),
         Message::Output(data) if sent.carries == Carries::Program || !sent.ended => {
             flow.output.received(data.bytes.len())?;
             Received::Output(sent.output.check(&data)?)

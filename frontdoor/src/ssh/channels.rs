@@ -1,7 +1,8 @@
 //! The registry of a connection's channels. Its invariants:
 //!
-//! - A channel is here from the moment when either end asks for it until one end has closed it. All of
-//!   them count against a limit, also those that are still opening. Forwards have a limit of their own.
+//! - A channel is here from the moment when the client asks for it until one end has closed it. All of
+//!   them count against a limit, also those that are still opening, but for forwards, which have a limit
+//!   of their own (`Client::forward_place`).
 //! - A channel is `Opening` until both ends have agreed to it. Only then does it have a kind, and takes
 //!   requests and signals.
 //! - Each has a token, which is cancelled when the channel closes or the connection ends. So a task that
@@ -19,9 +20,7 @@ use tokio_util::sync::CancellationToken;
 const SIGNALS: usize = 32;
 
 pub(super) struct Channels {
-    /// How many forwards there may be.
-    most_forwards: usize,
-    /// How many other channels there may be.
+    /// How many channels there may be beside forwards.
     most: usize,
     /// Cancelled when the connection is gone.
     ended: CancellationToken,
@@ -64,7 +63,7 @@ pub(super) struct Aside {
 /// A channel that is asked for and not open yet.
 pub(super) struct Opening {
     id: ChannelId,
-    closed: CancellationToken,
+    pub(super) closed: CancellationToken,
 }
 
 /// The limit is reached.
@@ -87,9 +86,8 @@ impl Full {
 }
 
 impl Channels {
-    pub(super) fn new((most, most_forwards): (usize, usize), ended: CancellationToken) -> Self {
+    pub(super) fn new(most: usize, ended: CancellationToken) -> Self {
         Self {
-            most_forwards,
             most,
             ended,
             known: HashMap::new(),
@@ -102,13 +100,9 @@ impl Channels {
         // russh does not tell of a channel that this end closes first.
         self.known
             .retain(|_, channel| !channel.closed.is_cancelled());
-        let alike = self.known.values().filter(|one| one.forward == forward);
-        let (most, full) = match forward {
-            true => (self.most_forwards, Full::Forwards),
-            false => (self.most, Full::Channels),
-        };
-        if alike.count() >= most {
-            return Err(full);
+        let others = self.known.values().filter(|one| !one.forward).count();
+        if !forward && others >= self.most {
+            return Err(Full::Channels);
         }
         let closed = self.ended.child_token();
         let channel = Channel {

@@ -4,12 +4,17 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use russh::ChannelId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::agent_sockets::AgentSockets;
 use super::context::Context;
-use super::id;
+use super::notices::Notices;
 use super::open_tapes::OpenTapes;
+use super::own_channels::{OwnChannel, OwnChannels};
+use super::{channels, id};
 use crate::audit::{Event, Via};
 use crate::authn::Login;
 use crate::quotas::{ConnectionSlot, Full, PreAuthSlot};
@@ -29,6 +34,15 @@ pub(super) struct Client {
     /// Its channels' tasks.
     pub(super) tasks: TaskTracker,
     pub(super) tapes: OpenTapes,
+    /// Tasks that end with it, and keep nothing from ending: its listeners.
+    pub(super) background: TaskTracker,
+    /// Places for forwarded connections.
+    forwards: Arc<Semaphore>,
+    /// Its ssh-agent in containers.
+    pub(super) agent: AgentSockets,
+    pub(super) notices: Notices,
+    /// Channels that this end has opened.
+    own_channels: OwnChannels,
     /// The login name of the first attempt that is not in the audit log.
     pub(super) tried: OnceLock<String>,
     /// Set at the login.
@@ -69,9 +83,14 @@ impl Client {
             peer,
             server,
             via,
-            context,
             tasks: TaskTracker::new(),
             tapes: OpenTapes::default(),
+            background: TaskTracker::new(),
+            forwards: Arc::new(Semaphore::new(context.limits.forwards_per_connection)),
+            agent: AgentSockets::default(),
+            notices: Notices::default(),
+            own_channels: OwnChannels::default(),
+            context,
             tried: OnceLock::new(),
             login: OnceLock::new(),
             slot: OnceLock::new(),
@@ -80,6 +99,22 @@ impl Client {
             ended: CancellationToken::new(),
             jump,
         })
+    }
+
+    /// A place for one more forwarded connection.
+    pub(super) fn forward_place(&self) -> Result<OwnedSemaphorePermit, channels::Full> {
+        let place = Arc::clone(&self.forwards).try_acquire_owned();
+        place.map_err(|_| channels::Full::Forwards)
+    }
+
+    /// Enters a channel that this end has opened.
+    pub(super) fn opened(&self, id: ChannelId) -> OwnChannel {
+        self.own_channels.enter(id, self.ended.child_token())
+    }
+
+    /// The client has closed a channel, which this end may have opened.
+    pub(super) fn closed(&self, id: ChannelId) {
+        self.own_channels.close(id);
     }
 
     /// Whether it has logged in beyond a limit of connections. It is then only told so.

@@ -140,6 +140,9 @@ fn start(client: &Client, opened: Opened) {
         Opened::Forward(task, channel, reply) => {
             client.tasks.spawn(task.run(channel, reply));
         }
+        Opened::Listener(task, told) => {
+            client.background.spawn(task.run(told));
+        }
     }
 }
 
@@ -182,8 +185,10 @@ async fn converse(
     }
     let _ = timeout(LAST_WORDS, client.ended.cancelled()).await;
     client.ended.cancel();
-    client.tasks.close();
-    client.tasks.wait().await;
+    for tasks in [&client.background, &client.tasks] {
+        tasks.close();
+        tasks.wait().await;
+    }
 }
 
 /// Waits for the connection's end, or ends it.

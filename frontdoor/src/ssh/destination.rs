@@ -70,11 +70,15 @@ impl Destination {
         login_name: &str,
         path: &str,
     ) -> Result<Endpoint, JumpRefusal> {
+        Self::has_pod(client, login_name)?;
+        Ok(Endpoint::Unix(path.to_owned()))
+    }
+
+    /// Whether this connection leads to a pod.
+    pub(super) fn has_pod(client: &Client, login_name: &str) -> Result<(), JumpRefusal> {
         let default = &client.context.sessions.default_namespace;
-        match client.jump.is_some() || is_target(login_name, default) {
-            true => Ok(Endpoint::Unix(path.to_owned())),
-            false => Err(JumpRefusal::Port),
-        }
+        let has_pod = client.jump.is_some() || is_target(login_name, default);
+        has_pod.then_some(()).ok_or(JumpRefusal::Port)
     }
 }
 

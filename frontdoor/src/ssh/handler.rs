@@ -1,6 +1,7 @@
 //! Answers russh's questions about a connection: yes or no to logins, channels and requests. What a
 //! request means is decided in its channel's task, which reads it in order with the channel's data.
 
+mod listen;
 mod state;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use russh::server::{
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
 
 use super::destination::Destination;
+use super::listen_at::ListenAt;
 use super::request::SFTP;
 use super::{jump, session};
 use crate::authn::Credential;
@@ -243,7 +245,50 @@ impl Handler for ConnectionHandler {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         self.channels.close(channel);
+        self.client.closed(channel);
         Ok(())
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        host: &str,
+        port: &mut u32,
+        session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        let bound = self.listen(tcp(host, *port), session.handle()).await;
+        Ok(match bound {
+            Some(at) => {
+                *port = at.port();
+                true
+            }
+            None => false,
+        })
+    }
+
+    async fn cancel_tcpip_forward(
+        &mut self,
+        host: &str,
+        port: u32,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        Ok(self.cancel(&tcp(host, port)).await)
+    }
+
+    async fn streamlocal_forward(
+        &mut self,
+        path: &str,
+        session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        let at = ListenAt::Unix(path.to_owned());
+        Ok(self.listen(at, session.handle()).await.is_some())
+    }
+
+    async fn cancel_streamlocal_forward(
+        &mut self,
+        path: &str,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        Ok(self.cancel(&ListenAt::Unix(path.to_owned())).await)
     }
 
     async fn pty_request(
@@ -259,6 +304,14 @@ impl Handler for ConnectionHandler {
     ) -> Result<(), Self::Error> {
         let early = self.channels.is_early(channel);
         Self::answer(channel, early && self.may_have_pty(), session)
+    }
+
+    async fn agent_request(
+        &mut self,
+        _channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        Ok(self.forward_agent(session.handle()))
     }
 
     async fn x11_request(
@@ -310,4 +363,9 @@ impl Handler for ConnectionHandler {
         let yes = name == SFTP && self.channels.start(channel);
         Self::answer(channel, yes, session)
     }
+}
+
+fn tcp(host: &str, port: u32) -> ListenAt {
+    let host = host.to_owned();
+    ListenAt::Tcp { host, port }
 }

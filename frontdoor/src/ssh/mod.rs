@@ -1,8 +1,11 @@
 //! The SSH side. A connection lives on one core: its russh session, its channels' tasks, and the streams
 //! to agents that they open.
 
+mod accepted;
 mod admit;
+mod agent_forward;
 mod agent_messages;
+mod agent_sockets;
 mod auth;
 mod channels;
 mod clear_text;
@@ -21,8 +24,13 @@ pub(crate) mod hostkeys;
 mod id;
 mod idle;
 mod jump;
+mod listen_at;
+mod listener;
+mod listeners;
+mod notices;
 mod open;
 mod open_tapes;
+mod own_channels;
 mod pre_auth_stream;
 mod pre_auth_turns;
 mod proxied;
@@ -30,7 +38,9 @@ mod proxy_protocol;
 mod pump;
 mod recheck;
 mod recordings;
+mod refused;
 mod rekeys;
+mod relay;
 mod request;
 mod reserved;
 mod scp;

@@ -11,9 +11,10 @@ use super::gate::FilesGate;
 use super::jump;
 use crate::agents::{self, Ids, Stream};
 use crate::audit::{RefusedBy, Session, Unwritable};
-use crate::authz::Rights;
-use crate::login_name::Target;
+use crate::authz::{Permit, Rights, is_of_agent};
+use crate::login_name::{Selector, Target};
 use crate::lookups::TooMany;
+use crate::pod::{Container, Pod};
 use crate::recordings::{Plan, Recording};
 use crate::route::PodSlot;
 use crate::{authz, recordings, route};
@@ -65,6 +66,23 @@ impl Error {
     }
 }
 
+/// Where a session goes, and that it may.
+pub(super) struct Found<'a> {
+    permit: Permit<'a>,
+    pub(super) place: Place,
+    pod_slot: PodSlot,
+    notice: Option<String>,
+}
+
+/// One container.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) pod: Pod,
+    pub(super) container: Container,
+    /// The selector that selected the pod, if the target was not a pod's name.
+    selector: Option<Selector>,
+}
+
 /// An open stream, and what must be held for as long.
 pub(super) struct Opened {
     pub(super) stream: Stream,
@@ -81,15 +99,26 @@ pub(super) struct Opened {
 /// Takes all steps. In a jump `inner` is the login name of the inner connection.
 pub(super) async fn open(
     context: &Context,
-    identity: &Identity,
-    target: &Target,
+    (identity, target): (&Identity, &Target),
     ids: Ids<'_>,
     action: Action,
     inner: Option<&str>,
     record: &Session<'_>,
 ) -> Result<Opened, Error> {
+    let found = find(context, (identity, target), &action, inner, record).await?;
+    start(context, found, identity, ids, action, record).await
+}
+
+/// Takes the steps up to a container.
+pub(super) async fn find<'a>(
+    context: &Context,
+    (identity, target): (&'a Identity, &'a Target),
+    action: &Action,
+    inner: Option<&str>,
+    record: &Session<'_>,
+) -> Result<Found<'a>, Error> {
     let authorizer = &context.authorizer;
-    let permit = authorizer.authorize(identity, target, &action).await?;
+    let permit = authorizer.authorize(identity, target, action).await?;
     let begun = Instant::now();
     let route::Destination {
         pod,
@@ -111,11 +140,45 @@ pub(super) async fn open(
     };
     record.found(&pod, &container);
     let permit = authorizer.narrow(permit, &pod, selector.as_ref()).await?;
-    let opens_ports = matches!(action.kind(), v1::Action::Dial | v1::Action::Listen);
-    if opens_ports && pod.host_network && !context.forwards.host_network {
+    if opens_ports(action) && pod.host_network && !context.forwards.host_network {
         return Err(Error::HostNetwork);
     }
-    let rights = authorizer.watch(&permit);
+    let place = Place {
+        pod,
+        container,
+        selector,
+    };
+    Ok(Found {
+        permit,
+        place,
+        pod_slot,
+        notice,
+    })
+}
+
+fn opens_ports(action: &Action) -> bool {
+    match action {
+        Action::Listen(listen) => !is_of_agent(listen),
+        action => action.kind() == v1::Action::Dial,
+    }
+}
+
+/// Starts what was asked for in a container.
+pub(super) async fn start(
+    context: &Context,
+    found: Found<'_>,
+    identity: &Identity,
+    ids: Ids<'_>,
+    action: Action,
+    record: &Session<'_>,
+) -> Result<Opened, Error> {
+    let Found {
+        permit,
+        place: Place { pod, container, .. },
+        pod_slot,
+        notice,
+    } = found;
+    let rights = context.authorizer.watch(&permit);
     let agent = context.router.agent(&pod)?;
     let grant = permit.grant(&pod, &container)?;
     let (recordings, place) = (context.recordings.as_deref(), (&pod, &container));
@@ -138,6 +201,32 @@ pub(super) async fn open(
         recording: plan.map(Plan::begin),
         gate,
     })
+}
+
+/// Starts something in a container that was found before, by the rights that another action needs.
+pub(super) async fn there(
+    context: &Context,
+    (identity, target): (&Identity, &Target),
+    Place {
+        pod,
+        container,
+        selector,
+    }: &Place,
+    ids: Ids<'_>,
+    (of, action): (&Action, Action),
+    record: &Session<'_>,
+) -> Result<(Stream, Rights), Error> {
+    let authorizer = &context.authorizer;
+    let permit = authorizer.authorize(identity, target, of).await?;
+    record.found(pod, container);
+    let permit = authorizer.narrow(permit, pod, selector.as_ref()).await?;
+    let rights = authorizer.watch(&permit);
+    let agent = context.router.agent(pod)?;
+    let grant = permit.grant(pod, container)?;
+    record.begins()?;
+    let asked = (action, context.sessions.working_directory);
+    let stream = context.agents.open(grant, agent, ids, asked).await?;
+    Ok((stream, rights))
 }
 
 /// What the user reads. The API server's own words are for the log.

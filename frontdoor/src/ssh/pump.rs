@@ -103,7 +103,7 @@ async fn download(
                 (None, bytes)
             }
             Some(Ok(Received::Stderr(bytes))) => (Some(STDERR), bytes),
-            Some(Ok(Received::Opened(version))) => {
+            Some(Ok(Received::Opened { version, .. })) => {
                 opened.send_replace(version);
                 context.metrics.leg("start", begun);
                 continue;
@@ -119,7 +119,9 @@ async fn download(
             Some(Ok(Received::Exited(exit))) => return End::Exited(exit),
             Some(Ok(Received::Failed { line, .. })) => return End::Failed(line),
             Some(Err(error)) => return failed(&error),
-            Some(Ok(Received::EndOfOutput | Received::Closed)) | None => return End::ClientGone,
+            Some(Ok(Received::EndOfOutput | Received::Closed | Received::Incoming(_))) | None => {
+                return End::ClientGone;
+            }
         };
         let length = bytes.len();
         if let Some(tape) = tape {

@@ -18,7 +18,7 @@ use super::channels::Aside;
 use super::client::Client;
 use super::end::{End, Exit};
 use super::request::{self, Asked, ORIGINAL_COMMAND};
-use super::{channels, id, open, pump, recheck, recordings, reserved};
+use super::{agent_forward, channels, id, open, pump, recheck, recordings, reserved};
 use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
 use crate::authn::restrictions::Restrictions;
@@ -178,6 +178,17 @@ impl Task {
         }
     }
 
+    /// Whose agent it may have.
+    fn of(&self) -> agent_forward::Of<'_> {
+        agent_forward::Of {
+            client: &self.client,
+            identity: &self.identity,
+            restrictions: &self.restrictions,
+            login_name: &self.login_name,
+            inner: self.inner.as_deref(),
+        }
+    }
+
     /// Waits until something outside of the session ends it.
     async fn cut_short(&self) -> End {
         tokio::select! {
@@ -260,12 +271,7 @@ impl Session<'_> {
             Err(error) => return self.refused(RefusedBy::Route, error.to_string()),
         };
         let transfer = transfer(&action);
-        let inner = task.inner.as_deref();
-        let ids = Ids {
-            session: self.id,
-            connection: &task.client.id,
-        };
-        let opened = open::open(context, identity, &target, ids, action, inner, record);
+        // Boxed, so that a session that runs does not hold its memory.
         let open::Opened {
             stream,
             rights,
@@ -273,20 +279,16 @@ impl Session<'_> {
             notice,
             recording,
             gate,
-        } = match opened.await {
+        } = match Box::pin(self.open(&target, action)).await {
             Ok(opened) => opened,
-            Err(error) => {
-                if let Some(limit) = error.limit() {
-                    task.client.refused(limit);
-                }
-                let line = open::sentence(&error);
-                return match error.refused_by() {
-                    Some(by) => self.refused(by, line),
-                    None => End::Failed(line),
-                };
-            }
+            Err(end) => return end,
         };
         let recording = recording.map(|recording| self.recording.get_or_init(|| recording));
+        let mut notices = Vec::new();
+        if self.tty {
+            notices.extend(notice);
+            notices.extend(task.client.notices.take());
+        }
         let tape = recording.and_then(Recording::tape);
         let tape = self.mark(transfer, tape).await;
         let _open = tape.map(|tape| task.client.tapes.enter(tape.marks()));
@@ -296,7 +298,7 @@ impl Session<'_> {
                 if self.greet && let Some(motd) = context.greetings.motd().await {
                     let _ = timeout(LAST_WORDS, write.data_bytes(motd)).await;
                 }
-                if let Some(notice) = notice.filter(|_| self.tty) {
+                for notice in notices {
                     let line = format!("podgate: {notice}\r\n");
                     // A client that does not read the line in time does not get it.
                     let tell = write.extended_data_bytes(pump::STDERR, line);
@@ -310,6 +312,32 @@ impl Session<'_> {
             () = rights.lost() => End::Revoked(REVOKED.to_owned()),
             line = recording_lost(recording, write, self.tty) => End::Failed(line),
         }
+    }
+
+    /// Takes all steps up to the agent.
+    async fn open(&self, target: &Target, mut action: Action) -> Result<open::Opened, End> {
+        let (task, record) = (self.task, self.record);
+        let (context, identity) = (&*task.client.context, &*task.identity);
+        let inner = task.inner.as_deref();
+        let ids = Ids {
+            session: self.id,
+            connection: &task.client.id,
+        };
+        let opened = async {
+            let found = open::find(context, (identity, target), &action, inner, record).await?;
+            agent_forward::add(&mut action, &found.place, task.of()).await;
+            open::start(context, found, identity, ids, action, record).await
+        };
+        opened.await.map_err(|error| {
+            if let Some(limit) = error.limit() {
+                task.client.refused(limit);
+            }
+            let line = open::sentence(&error);
+            match error.refused_by() {
+                Some(by) => self.refused(by, line),
+                None => End::Failed(line),
+            }
+        })
     }
 
     /// Marks a transfer in its own recording and in those that its connection has open. Of a transfer only

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::worker::Node;
+use super::node::Node;
 use super::*;
 
 /// Gives back what it is sent. All of its connections end with the task.

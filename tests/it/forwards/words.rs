@@ -4,7 +4,7 @@ use podgate_tests::real::containerd::PodSpec;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
-use super::worker::Node;
+use super::node::Node;
 use super::*;
 
 /// For what needs no waiting: far less than any time-out.

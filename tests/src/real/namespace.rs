@@ -2,7 +2,7 @@
 //! its ports are nobody else's.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddrV4, TcpListener};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
@@ -47,21 +47,31 @@ impl Namespace {
 
     /// A socket of it that listens. Whoever accepts may be anywhere.
     pub(crate) fn listen(&self, address: SocketAddrV4) -> Result<TcpListener> {
-        let file = File::open(self.file())?;
-        // Only this thread moves.
-        let thread = std::thread::spawn(move || {
-            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+        let bound = within(self.pid(), move || {
             let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             Ok(listener)
         });
-        let bound: Result<_> = thread.join().map_err(|_| anyhow!("the thread"))?;
         bound.with_context(|| format!("binding {address}"))
     }
 
     fn file(&self) -> String {
         format!("/proc/{}/ns/net", self.pid())
     }
+}
+
+/// Does something in the network that a process is in. What comes of it may be used anywhere.
+pub(crate) fn within<T: Send + 'static>(
+    pid: u32,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let file = File::open(format!("/proc/{pid}/ns/net"))?;
+    // Only this thread moves.
+    let thread = std::thread::spawn(move || {
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+        Ok(work()?)
+    });
+    thread.join().map_err(|_| anyhow!("the thread"))?
 }
 
 impl Drop for Namespace {

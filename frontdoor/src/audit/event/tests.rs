@@ -63,7 +63,7 @@ fn the_page_has_every_field() {
     let mut event = Event::accepted(&identity, "d")
         .from(([192, 0, 2, 1], 1).into(), Via::Jump, "web-0")
         .program(&program)
-        .address("db:5432")
+        .address("db:5432", None)
         .refusal("rule", "c")
         .recording(Some("strict"), Some("r"), Some("h"))
         .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);

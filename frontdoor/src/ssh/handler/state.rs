@@ -13,8 +13,10 @@ use crate::ssh::auth::Attempts;
 use crate::ssh::channels::{Aside, Channels, Opening};
 use crate::ssh::client::Client;
 use crate::ssh::destination::Endpoint;
+use crate::ssh::listener::Told;
+use crate::ssh::listeners::Listeners;
 use crate::ssh::rekeys::Rekeys;
-use crate::ssh::{forward, jump, session};
+use crate::ssh::{forward, jump, listener, session};
 
 /// A channel, with what its task begins with.
 pub(in crate::ssh) enum Opened {
@@ -22,6 +24,8 @@ pub(in crate::ssh) enum Opened {
     Jump(jump::Task, Channel<Msg>),
     /// Not open yet: the answer is the task's.
     Forward(forward::Task, Channel<Msg>, ChannelOpenHandle),
+    /// No channel, but what opens some.
+    Listener(listener::Task, Told),
 }
 
 /// The handler of one connection.
@@ -31,6 +35,7 @@ pub(in crate::ssh) struct ConnectionHandler {
     /// What a hardware-backed key has said with the signature that was verified last.
     pub(super) presence: Option<Presence>,
     pub(super) channels: Channels,
+    pub(super) listeners: Listeners,
     #[cfg_attr(
         stock_russh,
         allow(dead_code, reason = "the published russh does not ask")
@@ -47,10 +52,8 @@ pub(in crate::ssh) struct ConnectionHandler {
 impl ConnectionHandler {
     pub(in crate::ssh) fn new(client: Arc<Client>, start: fn(&Client, Opened)) -> Self {
         let limits = &client.context.limits;
-        let most = (
-            limits.channels_per_connection,
-            limits.forwards_per_connection,
-        );
+        let most = limits.channels_per_connection;
+        let listeners = Listeners::new(limits.listeners_per_connection);
         let rekeys = Rekeys::new(limits.rekeys_per_minute);
         let ended = client.ended.clone();
         Self {
@@ -58,6 +61,7 @@ impl ConnectionHandler {
             attempts: Attempts::default(),
             presence: None,
             channels: Channels::new(most, ended.clone()),
+            listeners,
             rekeys,
             told: false,
             start,
@@ -76,7 +80,19 @@ impl ConnectionHandler {
         if client.is_over_limit() && std::mem::replace(&mut self.told, true) {
             return None;
         }
-        match self.channels.opening(id, forward) {
+        let place = forward.then(|| client.forward_place()).transpose();
+        let opening = place.and_then(|place| {
+            let opening = self.channels.opening(id, forward)?;
+            if let Some(place) = place {
+                let closed = opening.closed.clone();
+                client.tasks.spawn(async move {
+                    closed.cancelled().await;
+                    drop(place);
+                });
+            }
+            Ok(opening)
+        });
+        match opening {
             Err(full) => {
                 client.refused(full.limit());
                 let reason = full.to_string();

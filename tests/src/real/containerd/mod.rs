@@ -2,6 +2,7 @@
 //! folder, whether it is dropped or left behind by a killed process and found by the next one.
 
 mod config;
+mod inside;
 mod limits;
 mod network;
 mod pod;
