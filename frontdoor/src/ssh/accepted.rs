@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use podgate_identity::Identity;
 use podgate_proto::v1::open::Action;
 use podgate_proto::v1::{self, Accept, TcpAddress};
 use russh::server::{Handle, Msg};
@@ -11,7 +10,7 @@ use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::Instrument;
 
-use super::client::Client;
+use super::actor::Actor;
 use super::end::End;
 use super::listen_at::ListenAt;
 use super::relay::{Relay, cut_short};
@@ -23,9 +22,7 @@ use crate::quotas::ForwardSlot;
 
 /// A listener that stands.
 pub(super) struct Listening {
-    pub(super) client: Arc<Client>,
-    pub(super) identity: Arc<Identity>,
-    pub(super) login_name: String,
+    pub(super) actor: Actor,
     pub(super) target: Target,
     pub(super) place: open::Place,
     /// Its session's id.
@@ -48,7 +45,7 @@ struct Task {
 
 /// Starts the task of a connection, which is refused if there are too many.
 pub(super) fn begin(listening: &Arc<Listening>, connection: u64, originator: TcpAddress) {
-    let client = Arc::clone(&listening.client);
+    let client = Arc::clone(&listening.actor.client);
     let task = Task {
         listening: Arc::clone(listening),
         connection,
@@ -61,7 +58,7 @@ impl Task {
     async fn run(self) {
         match id::random() {
             Ok(id) => {
-                let user = &self.listening.identity.user;
+                let user = &self.listening.actor.identity.user;
                 let span = tracing::info_span!("forward", %id, %user);
                 self.forward(&id).instrument(span).await;
             }
@@ -74,16 +71,17 @@ impl Task {
     /// Carries the connection to its end, and tells everybody of it.
     async fn forward(&self, id: &str) {
         let listening = &*self.listening;
-        let (client, context) = (&listening.client, &listening.client.context);
+        let (client, context) = (&listening.actor.client, &listening.actor.client.context);
         let address = listening.at.to_string();
         let originator = match &self.originator {
             TcpAddress { host, .. } if host.is_empty() => String::new(),
             TcpAddress { host, port } if host.contains(':') => format!("[{host}]:{port}"),
             TcpAddress { host, port } => format!("{host}:{port}"),
         };
-        let from = (client.peer, client.via, listening.login_name.as_str());
+        let from = listening.actor.from();
         let what = (&listening.action, address.as_str());
-        let record = audit::Session::forward(&context.audit, id, &listening.identity, from, what);
+        let record =
+            audit::Session::forward(&context.audit, id, &listening.actor.identity, from, what);
         let record = record.accepted(&originator);
         let slots = match self.admit() {
             Ok(slots) => slots,
@@ -108,7 +106,10 @@ impl Task {
     /// Places among the forwards of the connection and of the user.
     fn admit(&self) -> Result<(OwnedSemaphorePermit, ForwardSlot), (&'static str, String)> {
         let Listening {
-            client, identity, ..
+            actor: Actor {
+                client, identity, ..
+            },
+            ..
         } = &*self.listening;
         let place = client.forward_place();
         let place = place.map_err(|full| (full.limit(), full.to_string()))?;
@@ -132,24 +133,24 @@ impl Task {
             Err(_) => return End::ClientGone,
         };
         let (mut read, write) = channel.split();
-        let closed = listening.client.opened(write.id());
+        let closed = listening.actor.client.opened(write.id());
         let accept = Accept {
             listener: listening.listener.clone(),
             connection: self.connection,
         };
         let (to, ids) = (
-            (&*listening.identity, &listening.target),
+            (&*listening.actor.identity, &listening.target),
             Ids {
                 session: id,
-                connection: &listening.client.id,
+                connection: &listening.actor.client.id,
             },
         );
-        let context = &listening.client.context;
+        let context = &listening.actor.client.context;
         let what = (&listening.action, Action::Accept(accept));
         let opened = open::there(context, to, &listening.place, ids, what, record).await;
         let mark = format!("podgate: forward from {}, session {id}", listening.at);
         let relay = Relay {
-            client: &listening.client,
+            client: &listening.actor.client,
             closed: closed.token(),
             record,
             mark: &mark,

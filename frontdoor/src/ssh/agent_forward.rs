@@ -1,61 +1,45 @@
 //! `ssh -A`: gives a session the path of a socket in its container that leads to the client's ssh-agent.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_identity::Identity;
 use podgate_proto::v1::EnvironmentVariable;
 use podgate_proto::v1::open::Action;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::client::Client;
+use super::actor::Actor;
 use super::listen_at::ListenAt;
 use super::listener;
 use super::open::Place;
-use crate::authn::restrictions::Restrictions;
 
 /// The variable that ssh(1) and others read.
 const VARIABLE: &str = "SSH_AUTH_SOCK";
 /// How long a session waits for the socket, at the most.
 const ANSWER: Duration = Duration::from_secs(12);
 
-/// Whose session it is.
-pub(super) struct Of<'a> {
-    pub(super) client: &'a Arc<Client>,
-    pub(super) identity: &'a Arc<Identity>,
-    pub(super) restrictions: &'a Arc<Restrictions>,
-    pub(super) login_name: &'a str,
-    pub(super) inner: Option<&'a str>,
-}
-
 /// Adds the socket to a program's environment, if the client has asked for it. Without one the program runs
 /// all the same, as under sshd, and the client's next terminal says why.
-pub(super) async fn add(action: &mut Action, place: &Place, of: Of<'_>) {
+pub(super) async fn add(action: &mut Action, place: &Place, actor: &Actor) {
     let Action::Exec(exec) = action else {
         return;
     };
-    let (Some(connection), Some(id)) = (of.client.agent.connection(), &place.container.running)
+    let (Some(connection), Some(id)) = (actor.client.agent.connection(), &place.container.running)
     else {
         return;
     };
-    let socket = of.client.agent.of(id);
+    let socket = actor.client.agent.of(id);
     let begin = || async {
         let (told, stands) = oneshot::channel();
         let task = listener::Task {
-            client: Arc::clone(of.client),
-            identity: Arc::clone(of.identity),
-            restrictions: Arc::clone(of.restrictions),
-            login_name: of.login_name.to_owned(),
-            inner: of.inner.map(str::to_owned),
+            actor: actor.clone(),
             at: ListenAt::Agent(String::new()),
             place: Some(place.clone()),
             connection,
             cancelled: CancellationToken::new(),
             over: socket.over.clone(),
         };
-        of.client.background.spawn(task.run(told));
+        actor.client.background.spawn(task.run(told));
         match timeout(ANSWER, stands).await {
             Ok(Ok(Ok(ListenAt::Agent(path)))) => Ok(path),
             _ => Err(()),

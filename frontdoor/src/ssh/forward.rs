@@ -2,9 +2,6 @@
 //! channel is confirmed once the connection stands, and else refused with the reason. Each direction ends
 //! by itself.
 
-use std::sync::Arc;
-
-use podgate_identity::Identity;
 use podgate_proto::v1;
 use podgate_proto::v1::open::Action;
 use russh::Channel;
@@ -13,7 +10,7 @@ use russh::server::{ChannelOpenHandle, Msg};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::client::Client;
+use super::actor::Actor;
 use super::destination::Endpoint;
 use super::end::End;
 use super::refused::Refused;
@@ -21,18 +18,11 @@ use super::relay::{Relay, cut_short};
 use super::{id, open};
 use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
-use crate::authn::restrictions::Restrictions;
 use crate::login_name::Target;
 use crate::quotas::ForwardSlot;
 
 pub(super) struct Task {
-    pub(super) client: Arc<Client>,
-    pub(super) identity: Arc<Identity>,
-    pub(super) restrictions: Arc<Restrictions>,
-    /// The login name that says where to.
-    pub(super) login_name: String,
-    /// In a jump, the login name of the inner connection, which may name a container.
-    pub(super) inner: Option<String>,
+    pub(super) actor: Actor,
     pub(super) endpoint: Endpoint,
     /// Cancelled when the client closes the channel, or goes.
     pub(super) closed: CancellationToken,
@@ -42,7 +32,7 @@ impl Task {
     pub(super) async fn run(self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
         match id::random() {
             Ok(id) => {
-                let span = tracing::info_span!("forward", %id, user = %self.identity.user);
+                let span = tracing::info_span!("forward", %id, user = %self.actor.identity.user);
                 self.forward(&id, channel, reply).instrument(span).await;
             }
             // Dropping the reply refuses the channel.
@@ -53,13 +43,13 @@ impl Task {
 
     /// Carries the forward to its end, and tells everybody of it.
     async fn forward(&self, id: &str, channel: Channel<Msg>, reply: ChannelOpenHandle) {
-        let context = &self.client.context;
+        let context = &self.actor.client.context;
         let address = self.endpoint.to_string();
-        let from = (self.client.peer, self.client.via, self.login_name.as_str());
+        let from = self.actor.from();
         let audit = &context.audit;
         let action = Action::Dial(self.endpoint.dial(&context.forwards));
         let what = (&action, address.as_str());
-        let record = audit::Session::forward(audit, id, &self.identity, from, what);
+        let record = audit::Session::forward(audit, id, &self.actor.identity, from, what);
         let slot = match self.admit() {
             Ok(slot) => slot,
             Err(refused) => return self.refuse(refused, &record, reply).await,
@@ -67,7 +57,7 @@ impl Task {
         context.metrics.forwards_active.inc();
         let end = tokio::select! {
             end = self.carry(id, (channel, reply), action, &record) => end,
-            end = cut_short(&self.client) => end,
+            end = cut_short(&self.actor.client) => end,
         };
         context.metrics.forwards_active.dec();
         drop(slot);
@@ -78,12 +68,14 @@ impl Task {
 
     /// Checks what needs no lookup.
     fn admit(&self) -> Result<ForwardSlot, Refused> {
-        let (client, context) = (&self.client, &self.client.context);
-        let checked = self.endpoint.check(&self.restrictions, &context.forwards);
+        let (client, context) = (&self.actor.client, &self.actor.client.context);
+        let checked = self
+            .endpoint
+            .check(&self.actor.restrictions, &context.forwards);
         checked.map_err(|refusal| Refused::by(RefusedBy::Restriction, refusal))?;
         let slot = match client.slot.get() {
             Some(Err(full)) => Err(*full),
-            _ => context.quotas.forward(&self.identity.user),
+            _ => context.quotas.forward(&self.actor.identity.user),
         };
         slot.map_err(|full| {
             client.refused(full.limit());
@@ -133,7 +125,7 @@ impl Task {
         } = opened;
         let mark = format!("podgate: forward to {}, session {id}", self.endpoint);
         let relay = Relay {
-            client: &self.client,
+            client: &self.actor.client,
             closed: &self.closed,
             record,
             mark: &mark,
@@ -169,16 +161,16 @@ impl Task {
         action: Action,
         record: &audit::Session<'_>,
     ) -> Result<open::Opened, Refused> {
-        let context = &self.client.context;
-        let target = Target::parse(&self.login_name, &context.sessions.default_namespace);
+        let context = &self.actor.client.context;
+        let target = Target::parse(&self.actor.login_name, &context.sessions.default_namespace);
         let target = target.map_err(|error| Refused::by(RefusedBy::Route, error))?;
         let ids = Ids {
             session: id,
-            connection: &self.client.id,
+            connection: &self.actor.client.id,
         };
-        let inner = self.inner.as_deref();
-        let to = (&*self.identity, &target);
+        let inner = self.actor.inner.as_deref();
+        let to = (&*self.actor.identity, &target);
         let opened = open::open(context, to, ids, action, inner, record).await;
-        opened.map_err(|error| Refused::step(&error, &self.client))
+        opened.map_err(|error| Refused::step(&error, &self.actor.client))
     }
 }

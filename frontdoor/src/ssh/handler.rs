@@ -110,13 +110,8 @@ impl Handler for ConnectionHandler {
         };
         reply.accept().await;
         let (closed, aside) = self.channels.session(opening);
-        let (login_name, inner) = self.names();
         let task = session::Task {
-            client: Arc::clone(&client),
-            identity: Arc::clone(&login.identity),
-            restrictions: Arc::clone(&login.restrictions),
-            login_name,
-            inner,
+            actor: self.actor(login),
             closed,
             connection: session.handle(),
         };

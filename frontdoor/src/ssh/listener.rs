@@ -4,7 +4,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use podgate_identity::Identity;
 use podgate_proto::limits::MAX_INCOMING;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
 use podgate_proto::v1::open::Action;
@@ -16,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::accepted::{self, Listening};
+use super::actor::Actor;
 use super::agent_messages::{Carries, Error, Flow, Received, receive};
-use super::client::Client;
 use super::end::End;
 use super::listen_at::ListenAt;
 use super::refused::Refused;
@@ -25,7 +24,6 @@ use super::relay::{cut_short, stands};
 use super::{id, open, pump};
 use crate::agents::{Ids, Stream};
 use crate::audit::{self, RefusedBy};
-use crate::authn::restrictions::Restrictions;
 use crate::authz::Rights;
 use crate::login_name::Target;
 use crate::quotas::ListenerSlot;
@@ -40,13 +38,7 @@ const REVOKED: &str = "you may not listen in this pod any more";
 pub(super) type Told = oneshot::Sender<Result<ListenAt, String>>;
 
 pub(super) struct Task {
-    pub(super) client: Arc<Client>,
-    pub(super) identity: Arc<Identity>,
-    pub(super) restrictions: Arc<Restrictions>,
-    /// The login name that says in which pod.
-    pub(super) login_name: String,
-    /// In a jump, the login name of the inner connection, which may name a container.
-    pub(super) inner: Option<String>,
+    pub(super) actor: Actor,
     pub(super) at: ListenAt,
     /// In which container, if that is known already.
     pub(super) place: Option<open::Place>,
@@ -63,7 +55,7 @@ impl Task {
         let _over = self.over.clone().drop_guard();
         match id::random() {
             Ok(id) => {
-                let span = tracing::info_span!("listener", %id, user = %self.identity.user);
+                let span = tracing::info_span!("listener", %id, user = %self.actor.identity.user);
                 self.listen(&id, told).instrument(span).await;
             }
             Err(error) => tracing::error!(%error, "no random numbers"),
@@ -72,12 +64,12 @@ impl Task {
 
     /// Listens to the end, and tells everybody of it.
     async fn listen(&self, id: &str, told: Told) {
-        let context = &self.client.context;
+        let context = &self.actor.client.context;
         let address = self.at.to_string();
-        let from = (self.client.peer, self.client.via, self.login_name.as_str());
+        let from = self.actor.from();
         let action = Action::Listen(self.at.listen(&context.forwards));
         let what = (&action, address.as_str());
-        let record = audit::Session::forward(&context.audit, id, &self.identity, from, what);
+        let record = audit::Session::forward(&context.audit, id, &self.actor.identity, from, what);
         let mut told = Some(told);
         let slot = match self.admit() {
             Ok(slot) => slot,
@@ -93,7 +85,7 @@ impl Task {
         active.inc();
         let end = tokio::select! {
             end = self.carry(id, &action, &record, &mut told) => end,
-            end = cut_short(&self.client) => end,
+            end = cut_short(&self.actor.client) => end,
         };
         active.dec();
         drop(slot);
@@ -105,10 +97,10 @@ impl Task {
 
     /// Checks what needs no lookup.
     fn admit(&self) -> Result<ListenerSlot, Refused> {
-        let client = &self.client;
-        let checked = self.at.check(&self.restrictions);
+        let client = &self.actor.client;
+        let checked = self.at.check(&self.actor.restrictions);
         checked.map_err(|refusal| Refused::by(RefusedBy::Restriction, refusal))?;
-        let slot = client.context.quotas.listener(&self.identity.user);
+        let slot = client.context.quotas.listener(&self.actor.identity.user);
         slot.map_err(|full| {
             client.refused(full.limit());
             Refused::by(RefusedBy::Limit, full)
@@ -127,7 +119,8 @@ impl Task {
         if let Some(by) = by {
             record.refused(by, &line);
         }
-        self.client
+        self.actor
+            .client
             .notices
             .add(format!("{} does not listen in the pod: {line}", self.at));
         if let Some(told) = told.take() {
@@ -145,8 +138,8 @@ impl Task {
         record: &audit::Session<'_>,
         told: &mut Option<Told>,
     ) -> End {
-        let context = &self.client.context;
-        let target = Target::parse(&self.login_name, &context.sessions.default_namespace);
+        let context = &self.actor.client.context;
+        let target = Target::parse(&self.actor.login_name, &context.sessions.default_namespace);
         let target = match target {
             Ok(target) => target,
             Err(error) => {
@@ -157,7 +150,7 @@ impl Task {
         {
             Ok(opened) => opened,
             Err(error) => {
-                return self.refused(Refused::step(&error, &self.client), record, told);
+                return self.refused(Refused::step(&error, &self.actor.client), record, told);
             }
         };
         let Stream {
@@ -178,9 +171,7 @@ impl Task {
         }
         let (decline, mut declined) = mpsc::channel(MAX_INCOMING);
         let listening = Arc::new(Listening {
-            client: Arc::clone(&self.client),
-            identity: Arc::clone(&self.identity),
-            login_name: self.login_name.clone(),
+            actor: self.actor.clone(),
             target,
             place,
             listener: id.to_owned(),
@@ -218,11 +209,11 @@ impl Task {
         action: &Action,
         record: &audit::Session<'_>,
     ) -> Result<(Stream, Rights, open::Place, Option<PodSlot>), open::Error> {
-        let (context, inner) = (&self.client.context, self.inner.as_deref());
-        let to = (&*self.identity, target);
+        let (context, inner) = (&self.actor.client.context, self.actor.inner.as_deref());
+        let to = (&*self.actor.identity, target);
         let ids = Ids {
             session: id,
-            connection: &self.client.id,
+            connection: &self.actor.client.id,
         };
         if let Some(place) = &self.place {
             let what = (action, action.clone());
@@ -232,7 +223,7 @@ impl Task {
         let found = open::find(context, to, action, inner, record).await?;
         let place = found.place.clone();
         let action = action.clone();
-        let opened = open::start(context, found, &self.identity, ids, action, record).await?;
+        let opened = open::start(context, found, &self.actor.identity, ids, action, record).await?;
         Ok((opened.stream, opened.rights, place, Some(opened.pod_slot)))
     }
 }

@@ -2,6 +2,7 @@
 //! to agents that they open.
 
 mod accepted;
+mod actor;
 mod admit;
 mod agent_forward;
 mod agent_messages;

@@ -1,7 +1,7 @@
 //! A session channel's task: it waits until the client asks for something, and then carries the session
 //! from its admission to its end.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use podgate_proto::v1::open::Action;
@@ -14,18 +14,16 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::actor::Actor;
 use super::channels::Aside;
-use super::client::Client;
 use super::end::{End, Exit};
 use super::request::{self, Asked, ORIGINAL_COMMAND};
 use super::{agent_forward, channels, id, open, pump, recheck, recordings, reserved};
 use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
-use crate::authn::restrictions::Restrictions;
 use crate::login_name::{Reserved, Target};
 use crate::quotas::SessionSlot;
 use crate::recordings::{Recording, transfer};
-use podgate_identity::Identity;
 
 /// How long a client may take to accept the line that says why its session failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -35,13 +33,7 @@ const REVOKED: &str = "you may not enter this pod any more; the session is ended
 const FAILED: u32 = 255;
 
 pub(super) struct Task {
-    pub(super) client: Arc<Client>,
-    pub(super) identity: Arc<Identity>,
-    pub(super) restrictions: Arc<Restrictions>,
-    /// The login name, which says where the session goes.
-    pub(super) login_name: String,
-    /// In a jump, the login name of the inner connection, which may name a container.
-    pub(super) inner: Option<String>,
+    pub(super) actor: Actor,
     /// Cancelled when the client closes the channel, or goes.
     pub(super) closed: CancellationToken,
     /// Tells the client what the channel has no words for.
@@ -66,20 +58,21 @@ struct Session<'a> {
 impl Task {
     pub(super) async fn run(self, channel: Channel<Msg>, aside: Aside) {
         let (mut read, write) = channel.split();
-        let context = &self.client.context;
+        let context = &self.actor.client.context;
         let asked = tokio::select! {
-            asked = request::gather(&mut read, &context.sessions, &self.restrictions) => asked,
+            asked = request::gather(&mut read, &context.sessions, &self.actor.restrictions) => asked,
             () = context.draining.cancelled() => None,
             // A channel on which nothing is asked for is no session, so the idle time does not count
             // here.
             () = sleep(context.limits.login_grace) => None,
-            () = self.client.revoked.cancelled() => None,
+            () = self.actor.client.revoked.cancelled() => None,
             () = self.closed.cancelled() => None,
         };
         if let Some(asked) = asked {
             match id::random() {
                 Ok(id) => {
-                    let span = tracing::info_span!("session", %id, user = %self.identity.user);
+                    let span =
+                        tracing::info_span!("session", %id, user = %self.actor.identity.user);
                     let session = self.session(asked, &id, read, &write, aside);
                     session.instrument(span).await;
                 }
@@ -99,9 +92,13 @@ impl Task {
         write: &ChannelWriteHalf<Msg>,
         mut aside: Aside,
     ) {
-        let metrics = &self.client.context.metrics;
-        request::tell_connection(&mut asked.exec, self.client.peer, self.client.server);
-        let forced = self.restrictions.command.as_deref();
+        let metrics = &self.actor.client.context.metrics;
+        request::tell_connection(
+            &mut asked.exec,
+            self.actor.client.peer,
+            self.actor.client.server,
+        );
+        let forced = self.actor.restrictions.command.as_deref();
         let forced = forced.map(|command| asked.force(command));
         let replaced = forced.is_some().then_some(ORIGINAL_COMMAND);
         let program = audit::Program::of(&asked.exec, replaced);
@@ -109,10 +106,13 @@ impl Task {
         let action = asked.into_action();
         let kind = action.kind();
         let tty = matches!(&action, Action::Exec(exec) if exec.terminal.is_some());
-        let from = (self.client.peer, self.client.via, self.login_name.as_str());
-        let audit = &self.client.context.audit;
-        let record = audit::Session::new(audit, id, &self.identity, from, (&action, program));
-        let record = record.counting(&metrics.files, self.client.context.sessions.file_sha256);
+        let from = self.actor.from();
+        let audit = &self.actor.client.context.audit;
+        let record = audit::Session::new(audit, id, &self.actor.identity, from, (&action, program));
+        let record = record.counting(
+            &metrics.files,
+            self.actor.client.context.sessions.file_sha256,
+        );
         let slot = match self.admit(forced.unwrap_or(Ok(())), &record) {
             Ok(slot) => slot,
             Err(line) => return self.fail(&line, write).await,
@@ -166,37 +166,33 @@ impl Task {
         if let Err(line) = forced {
             return refuse(RefusedBy::Restriction, line.to_owned());
         }
-        if let Some(Err(full)) = self.client.slot.get() {
+        if let Some(Err(full)) = self.actor.client.slot.get() {
             return refuse(RefusedBy::Limit, full.to_string());
         }
-        match self.client.context.quotas.session(&self.identity.user) {
+        match self
+            .actor
+            .client
+            .context
+            .quotas
+            .session(&self.actor.identity.user)
+        {
             Ok(slot) => Ok(slot),
             Err(full) => {
-                self.client.refused(full.limit());
+                self.actor.client.refused(full.limit());
                 refuse(RefusedBy::Limit, full.to_string())
             }
         }
     }
 
     /// Whose agent it may have.
-    fn of(&self) -> agent_forward::Of<'_> {
-        agent_forward::Of {
-            client: &self.client,
-            identity: &self.identity,
-            restrictions: &self.restrictions,
-            login_name: &self.login_name,
-            inner: self.inner.as_deref(),
-        }
-    }
-
     /// Waits until something outside of the session ends it.
     async fn cut_short(&self) -> End {
         tokio::select! {
             () = self.closed.cancelled() => End::ClientGone,
-            () = self.client.context.stopped.cancelled() => {
+            () = self.actor.client.context.stopped.cancelled() => {
                 End::Stopped("this frontdoor is being stopped".to_owned())
             }
-            () = self.client.revoked.cancelled() => {
+            () = self.actor.client.revoked.cancelled() => {
                 End::Revoked(format!("{}; this session is ended", recheck::REASON))
             }
         }
@@ -247,29 +243,30 @@ impl Session<'_> {
     /// Opens the session and carries it to its end.
     async fn carry(&self, action: Action, read: &mut ChannelReadHalf, aside: &mut Aside) -> End {
         let (task, record, write) = (self.task, self.record, self.write);
-        let (context, identity) = (&*task.client.context, &*task.identity);
-        let target = match Target::parse(&task.login_name, &context.sessions.default_namespace) {
-            Ok(Target::Reserved(_)) if action.kind() == v1::Action::Files => {
-                let line = "this login name answers a question; it has no files".to_owned();
-                return self.refused(RefusedBy::Route, line);
-            }
-            Ok(Target::Reserved(Reserved::Podgate))
-                if let Some(command) = request::command(&action) =>
-            {
-                let asked = recordings::Asked {
-                    client: &task.client,
-                    identity,
-                    session: self.id,
-                    tty: self.tty,
-                };
-                return recordings::answer(&command, &asked, read, write).await;
-            }
-            Ok(Target::Reserved(word)) => {
-                return reserved::answer(word, identity, context, write, self.tty).await;
-            }
-            Ok(target) => target,
-            Err(error) => return self.refused(RefusedBy::Route, error.to_string()),
-        };
+        let (context, identity) = (&*task.actor.client.context, &*task.actor.identity);
+        let target =
+            match Target::parse(&task.actor.login_name, &context.sessions.default_namespace) {
+                Ok(Target::Reserved(_)) if action.kind() == v1::Action::Files => {
+                    let line = "this login name answers a question; it has no files".to_owned();
+                    return self.refused(RefusedBy::Route, line);
+                }
+                Ok(Target::Reserved(Reserved::Podgate))
+                    if let Some(command) = request::command(&action) =>
+                {
+                    let asked = recordings::Asked {
+                        client: &task.actor.client,
+                        identity,
+                        session: self.id,
+                        tty: self.tty,
+                    };
+                    return recordings::answer(&command, &asked, read, write).await;
+                }
+                Ok(Target::Reserved(word)) => {
+                    return reserved::answer(word, identity, context, write, self.tty).await;
+                }
+                Ok(target) => target,
+                Err(error) => return self.refused(RefusedBy::Route, error.to_string()),
+            };
         let transfer = transfer(&action);
         // Boxed, so that a session that runs does not hold its memory.
         let open::Opened {
@@ -287,11 +284,11 @@ impl Session<'_> {
         let mut notices = Vec::new();
         if self.tty {
             notices.extend(notice);
-            notices.extend(task.client.notices.take());
+            notices.extend(task.actor.client.notices.take());
         }
         let tape = recording.and_then(Recording::tape);
         let tape = self.mark(transfer, tape).await;
-        let _open = tape.map(|tape| task.client.tapes.enter(tape.marks()));
+        let _open = tape.map(|tape| task.actor.client.tapes.enter(tape.marks()));
         tokio::select! {
             // Built in place, so that its large future is stored once.
             end = async {
@@ -317,20 +314,20 @@ impl Session<'_> {
     /// Takes all steps up to the agent.
     async fn open(&self, target: &Target, mut action: Action) -> Result<open::Opened, End> {
         let (task, record) = (self.task, self.record);
-        let (context, identity) = (&*task.client.context, &*task.identity);
-        let inner = task.inner.as_deref();
+        let (context, identity) = (&*task.actor.client.context, &*task.actor.identity);
+        let inner = task.actor.inner.as_deref();
         let ids = Ids {
             session: self.id,
-            connection: &task.client.id,
+            connection: &task.actor.client.id,
         };
         let opened = async {
             let found = open::find(context, (identity, target), &action, inner, record).await?;
-            agent_forward::add(&mut action, &found.place, task.of()).await;
+            agent_forward::add(&mut action, &found.place, &task.actor).await;
             open::start(context, found, identity, ids, action, record).await
         };
         opened.await.map_err(|error| {
             if let Some(limit) = error.limit() {
-                task.client.refused(limit);
+                task.actor.client.refused(limit);
             }
             let line = open::sentence(&error);
             match error.refused_by() {
@@ -347,7 +344,7 @@ impl Session<'_> {
             return tape;
         };
         let text = format!("podgate: {transfer}, session {}", self.id);
-        self.task.client.tapes.mark(&text).await;
+        self.task.actor.client.tapes.mark(&text).await;
         if let Some(tape) = tape {
             tape.record(Event::Marker(text)).await;
         }

@@ -38,18 +38,13 @@ impl ConnectionHandler {
             self.refuse(login, &refusal.to_string());
             return None;
         }
-        let (login_name, inner) = self.names();
         let listener = Listener {
             at: at.clone(),
             cancelled: CancellationToken::new(),
             over: CancellationToken::new(),
         };
         let task = listener::Task {
-            client: Arc::clone(&client),
-            identity: Arc::clone(&login.identity),
-            restrictions: Arc::clone(&login.restrictions),
-            login_name,
-            inner,
+            actor: self.actor(login),
             at,
             place: None,
             connection,

@@ -9,6 +9,7 @@ use tokio_util::sync::DropGuard;
 use crate::audit::Event;
 use crate::authn::Login;
 use crate::authn::presence::Presence;
+use crate::ssh::actor::Actor;
 use crate::ssh::auth::Attempts;
 use crate::ssh::channels::{Aside, Channels, Opening};
 use crate::ssh::client::Client;
@@ -108,12 +109,19 @@ impl ConnectionHandler {
         }
     }
 
-    /// The login name that says where to, and in a jump that of the inner connection.
-    pub(super) fn names(&self) -> (String, Option<String>) {
+    /// Who acts, and where to.
+    pub(super) fn actor(&self, login: &Login) -> Actor {
         let name = self.attempts.login_name().to_owned();
-        match &self.client.jump {
+        let (login_name, inner) = match &self.client.jump {
             None => (name, None),
             Some(jump) => (jump.target.clone(), Some(name)),
+        };
+        Actor {
+            client: Arc::clone(&self.client),
+            identity: Arc::clone(&login.identity),
+            restrictions: Arc::clone(&login.restrictions),
+            login_name,
+            inner,
         }
     }
 
@@ -124,13 +132,8 @@ impl ConnectionHandler {
         opening: Opening,
         (channel, reply): (Channel<Msg>, ChannelOpenHandle),
     ) {
-        let (login_name, inner) = self.names();
         let task = forward::Task {
-            client: Arc::clone(&self.client),
-            identity: Arc::clone(&login.identity),
-            restrictions: Arc::clone(&login.restrictions),
-            login_name,
-            inner,
+            actor: self.actor(login),
             endpoint,
             closed: self.channels.forward(opening),
         };
