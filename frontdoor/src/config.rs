@@ -111,7 +111,7 @@ pub struct Greetings {
 struct File {
     #[serde(default = "default_listen")]
     listen: SocketAddr,
-    #[serde(default = "default_admin")]
+    #[serde(default = "admin::address")]
     admin: SocketAddr,
     #[serde(default)]
     admin_connections: bounds::File,
@@ -200,10 +200,6 @@ impl Default for JumpFile {
 
 fn default_listen() -> SocketAddr {
     ([0, 0, 0, 0], 2222).into()
-}
-
-fn default_admin() -> SocketAddr {
-    ([127, 0, 0, 1], 9090).into()
 }
 
 fn default_namespace() -> String {

@@ -72,7 +72,7 @@ const LONGEST: u32 = 12 * 3600;
 struct File {
     #[serde(default = "default_listen")]
     listen: SocketAddr,
-    #[serde(default = "default_admin")]
+    #[serde(default = "admin::address")]
     admin: SocketAddr,
     #[serde(default)]
     admin_connections: bounds::File,
@@ -106,10 +106,6 @@ struct TokensFile {
 
 fn default_listen() -> SocketAddr {
     ([0, 0, 0, 0], 8445).into()
-}
-
-fn default_admin() -> SocketAddr {
-    ([127, 0, 0, 1], 9090).into()
 }
 
 fn default_session() -> u32 {

@@ -11,7 +11,7 @@ mod web;
 
 use std::sync::Arc;
 
-use podgate_identity::kubernetes::token_claims::Claims;
+use podgate_identity::kubernetes::token_claims::is_servers;
 use podgate_identity::kubernetes::token_users::TokenUsers;
 use podgate_identity::kubernetes::{self, Client};
 use podgate_process::admin::{self, Admin};
@@ -85,7 +85,9 @@ impl Daemon for Replay {
         let client = kubernetes::connect(config.kubeconfig.as_deref()).await?;
         if let Some(audience) = &config.tokens {
             let own = kubernetes::own_token(config.kubeconfig.as_deref()).await?;
-            foreign(audience, own.as_deref())?;
+            if is_servers(audience, own.as_deref()) {
+                return Err(Error::Audience(audience.clone()));
+            }
         }
         let archive = Archive::open(&config.store)?;
         let certificate = https::certificate(config.tls.clone())?;
@@ -176,13 +178,4 @@ async fn door(config: &Config, client: &Client, library: &Library) -> Result<Doo
     let refused = config.limits.refused_per_minute_and_address;
     let library = library.clone();
     Ok(Door::new(key, library, tokens, refused, config.session))
-}
-
-/// Checks that the audience is not one of the API server's. The program's own token names those, if it is a
-/// JWT.
-fn foreign(audience: &str, own: Option<&str>) -> Result<(), Error> {
-    match own.map(Claims::read) {
-        Some(Ok(claims)) if claims.aud.has(audience) => Err(Error::Audience(audience.to_owned())),
-        _ => Ok(()),
-    }
 }

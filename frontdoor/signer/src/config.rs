@@ -94,7 +94,7 @@ pub struct Account {
 struct File {
     #[serde(default = "default_listen")]
     listen: SocketAddr,
-    #[serde(default = "default_admin")]
+    #[serde(default = "admin::address")]
     admin: SocketAddr,
     kubeconfig: Option<PathBuf>,
     ca: CaFile,
@@ -136,10 +136,6 @@ struct EnrolmentFile {
 
 fn default_listen() -> SocketAddr {
     ([0, 0, 0, 0], 8443).into()
-}
-
-fn default_admin() -> SocketAddr {
-    ([127, 0, 0, 1], 9090).into()
 }
 
 fn default_spread() -> u32 {

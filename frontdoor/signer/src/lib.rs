@@ -12,7 +12,7 @@ mod ssh_ca;
 
 use std::sync::Arc;
 
-use podgate_identity::kubernetes::token_claims::Claims;
+use podgate_identity::kubernetes::token_claims::is_servers;
 use podgate_identity::kubernetes::{self, Client};
 use podgate_process::admin::{self, Admin};
 use podgate_process::connection_slots::ConnectionSlots;
@@ -178,18 +178,14 @@ impl Daemon for Signer {
     }
 }
 
-/// Checks that no configured audience is one of the API server's. The signer's own token names those,
-/// if it is a JWT.
+/// Checks that no configured audience is one of the API server's.
 fn audiences(config: &Config, own: Option<&str>) -> Result<(), Error> {
-    let Some(Ok(claims)) = own.map(Claims::read) else {
-        return Ok(());
-    };
     let desk = config.desk.as_ref().map(|desk| &desk.audience);
     for (key, audience) in [
         ("enrolment.audience", Some(&config.enrolment.audience)),
         ("desk.audience", desk),
     ] {
-        if let Some(audience) = audience.filter(|audience| claims.aud.has(audience)) {
+        if let Some(audience) = audience.filter(|audience| is_servers(audience, own)) {
             return Err(Error::Audience(key, audience.clone()));
         }
     }

@@ -32,6 +32,11 @@ pub const BOUNDS: Bounds = Bounds {
     per_second_and_address: 100,
 };
 
+/// The admin address of a program with a pod to itself, unless the configuration has another.
+pub fn address() -> SocketAddr {
+    ([127, 0, 0, 1], 9090).into()
+}
+
 /// Bytes of a request's head, at most.
 const MAX_HEAD: usize = 8 * 1024;
 /// Header fields of a request, at most.

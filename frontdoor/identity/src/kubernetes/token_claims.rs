@@ -55,6 +55,11 @@ pub fn own_audience(audience: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether an audience is one of the API server's: a program's own token is for those, if it is a JWT.
+pub fn is_servers(audience: &str, own: Option<&str>) -> bool {
+    matches!(own.map(Claims::read), Some(Ok(claims)) if claims.aud.has(audience))
+}
+
 impl Audience {
     /// Whether the token is for this audience and no other.
     pub fn is_only(&self, audience: &str) -> bool {
