@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(files, ["."])?;
     tonic_prost_build::configure()
         .bytes(".")
+        .codec_path("crate::codec::LinkCodec")
         .compile_fds(descriptors)?;
     Ok(())
 }
