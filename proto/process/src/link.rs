@@ -2,6 +2,7 @@
 //! notices, from a program that gets no processor: that one is waited for.
 
 mod network;
+mod read_ahead;
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -14,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::transport::server::Connected;
+
+use read_ahead::ReadAhead;
 
 /// Between two of the kernel's questions to a peer whose system answers none.
 const PROBE: Duration = Duration::from_secs(1);
@@ -31,6 +34,7 @@ pub struct LinkStream<S> {
     heard: bool,
     /// How many looks in a row found none.
     silent: u32,
+    ahead: ReadAhead,
 }
 
 impl LinkStream<TcpStream> {
@@ -59,6 +63,7 @@ impl<S> LinkStream<S> {
             listen: Box::pin(sleep(limits::LISTEN)),
             heard: false,
             silent: 0,
+            ahead: ReadAhead::default(),
         }
     }
 
@@ -76,6 +81,9 @@ impl<S> LinkStream<S> {
         while self.listen.as_mut().poll(cx).is_ready() {
             let heard = std::mem::take(&mut self.heard);
             self.silent = if heard { 0 } else { self.silent + 1 };
+            if !heard {
+                self.ahead.release();
+            }
             if self.silent >= limits::SILENT || (!heard && (self.is_gone)(&self.stream)) {
                 return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
@@ -102,7 +110,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for LinkStream<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let read = this.ahead.poll_read(Pin::new(&mut this.stream), cx, buffer);
         this.judge(cx, buffer.filled().len() > before, read)
     }
 }
