@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".")
         // Queues keep room for several messages, and none of the others is as large.
         .boxed(".podgate.v1.FrontdoorMessage.message.open")
+        .codec_path("crate::codec::LinkCodec")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::recordings::Recordings;
 use crate::route::{AgentPods, Cluster, Router};
-use crate::ssh::{self, Accepted, Context, Greetings, HostIdentity, PreAuthTurns};
+use crate::ssh::{self, Accepted, Context, Greetings, HostIdentity, PreAuthTime, PreAuthTurns};
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -33,6 +33,7 @@ pub(crate) struct Core {
     cluster: Arc<Cluster>,
     agent_pods: Option<Arc<AgentPods>>,
     quotas: Arc<Quotas>,
+    pre_auth: Arc<PreAuthTime>,
     reviews: Arc<Reviews>,
     rules: Arc<[Rule]>,
     metrics: Arc<Metrics>,
@@ -64,6 +65,7 @@ impl Core {
             lookups,
             Arc::clone(&metrics),
         );
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             config: config.clone(),
             identity: Arc::new(identity),
@@ -73,6 +75,7 @@ impl Core {
             cluster: Arc::new(cluster),
             agent_pods,
             quotas: Arc::new(Quotas::new(&config.limits)),
+            pre_auth: Arc::new(PreAuthTime::new(cores)),
             reviews: Arc::new(reviews),
             rules: config.rules.clone().into(),
             metrics,
@@ -124,7 +127,7 @@ impl Core {
             host: Arc::clone(&self.host),
             limits: self.config.limits.clone(),
             quotas: Arc::clone(&self.quotas),
-            turns: PreAuthTurns::default(),
+            turns: PreAuthTurns::new(Arc::clone(&self.pre_auth)),
             sessions: self.config.sessions.clone(),
             forwards: self.config.forwards.clone(),
             greetings: Arc::clone(&self.greetings),

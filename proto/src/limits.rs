@@ -31,9 +31,9 @@ pub fn agree(ours: &RangeInclusive<u32>, theirs: &RangeInclusive<u32>) -> Option
 /// does not wait long.
 pub const MAX_CHUNK: usize = 32 * 1024;
 
-/// Bytes of one HTTP/2 frame: a whole message, so that it is written at once. The default of 16 KiB
-/// (RFC 9113 §4.2) would cut it into three.
-pub const MAX_FRAME: u32 = 64 * 1024;
+/// Bytes of one HTTP/2 frame, at most: the messages that are encoded together, so that they are written at
+/// once. The default of 16 KiB (RFC 9113 §4.2) would cut them into pieces.
+pub const MAX_FRAME: u32 = 128 * 1024;
 
 /// Bytes that wait in the link's socket before it takes more: what comes later waits behind them, and
 /// may be a keystroke.

@@ -55,5 +55,5 @@ pub(crate) use connection::serve;
 pub(crate) use context::Context;
 pub(crate) use greetings::Greetings;
 pub(crate) use host_identity::{Error as HostCertificateError, HostIdentity};
-pub(crate) use pre_auth_turns::PreAuthTurns;
+pub(crate) use pre_auth_turns::{PreAuthTime, PreAuthTurns};
 pub(crate) use settings::WINDOW_BY_CONSUMPTION;

@@ -1,11 +1,11 @@
-//! Turns at a core's time for clients that have not logged in. Work for them takes at most half of the
-//! core's time, and a session waits for at most one step of it. Addresses take turns, so an address
-//! with many connections delays another by one step each.
+//! Turns at a thread's time for clients that have not logged in. Work for them takes at most half of the
+//! thread's time, and of all threads together at most half of all cores' time. A session waits for at most one step
+//! of it. Addresses take turns, so an address with many connections delays another by one step each.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use podgate_process::network::Network;
 use tokio::sync::{Notify, oneshot};
@@ -17,9 +17,46 @@ const WORTH: Duration = Duration::from_micros(100);
 /// No step computes for longer. A longer one has waited for something.
 const LONGEST: Duration = Duration::from_millis(5);
 
-/// The turns of one core.
-#[derive(Debug, Default)]
+/// What steps may take at once of all cores, before they wait for their part of the time.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
+/// What clients that have not logged in have taken of all cores' time.
+#[derive(Debug)]
+pub(crate) struct PreAuthTime {
+    begun: Instant,
+    cores: u32,
+    /// Nanoseconds from the beginning until what was taken is half of the time of all cores.
+    paid: AtomicU64,
+}
+
+impl PreAuthTime {
+    /// Of this many cores.
+    pub(crate) fn new(cores: usize) -> Self {
+        Self {
+            begun: Instant::now(),
+            cores: u32::try_from(cores).unwrap_or(u32::MAX).max(1),
+            paid: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a step. Returns how long no other should follow it.
+    fn took(&self, time: Duration, now: Instant) -> Duration {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let now = nanos(now.duration_since(self.begun));
+        let after = |paid: u64| paid.max(now).saturating_add(nanos(time * 2 / self.cores));
+        let order = Ordering::Relaxed;
+        let before = self
+            .paid
+            .fetch_update(order, order, |paid| Some(after(paid)));
+        let (Ok(before) | Err(before)) = before;
+        Duration::from_nanos(after(before) - now).saturating_sub(AT_ONCE)
+    }
+}
+
+/// The turns of one thread.
+#[derive(Debug)]
 pub(crate) struct PreAuthTurns {
+    time: Arc<PreAuthTime>,
     waiting: Mutex<Waiting>,
     more: Notify,
     /// Nanoseconds that steps have taken since the last rest.
@@ -64,6 +101,16 @@ impl Waiting {
 }
 
 impl PreAuthTurns {
+    /// Turns at a part of this time.
+    pub(crate) fn new(time: Arc<PreAuthTime>) -> Self {
+        Self {
+            time,
+            waiting: Mutex::default(),
+            more: Notify::default(),
+            spent: AtomicU64::new(0),
+        }
+    }
+
     /// Asks for a turn, which has come when the receiver resolves.
     pub(super) fn ask(&self, address: Network) -> oneshot::Receiver<()> {
         let turn = self.lock().add(address);
@@ -89,8 +136,9 @@ impl PreAuthTurns {
             // Before this goes on, the runtime takes the step and polls its sockets.
             yield_now().await;
             let spent = Duration::from_nanos(self.spent.swap(0, Ordering::Relaxed));
-            if spent >= WORTH {
-                sleep(spent).await;
+            let rest = self.time.took(spent, Instant::now());
+            if spent.max(rest) >= WORTH {
+                sleep(spent.max(rest)).await;
             }
         }
     }
@@ -124,9 +172,22 @@ mod tests {
         assert!(waiting.order.is_empty() && waiting.clients.is_empty());
     }
 
+    #[test]
+    fn all_threads_together_have_half_of_all_cores() {
+        let time = PreAuthTime::new(4);
+        let (step, now) = (Duration::from_millis(10), time.begun);
+        // Each step is half of what four cores have in 5 ms.
+        assert_eq!(time.took(step, now), Duration::ZERO);
+        assert_eq!(time.took(step, now), Duration::from_millis(5));
+        assert_eq!(time.took(step, now), Duration::from_millis(10));
+        assert_eq!(time.took(step, now), Duration::from_millis(15));
+        let later = now + Duration::from_secs(1);
+        assert_eq!(time.took(step, later), Duration::ZERO);
+    }
+
     #[tokio::test]
     async fn a_long_step_is_followed_by_a_rest() {
-        let turns = PreAuthTurns::default();
+        let turns = PreAuthTurns::new(Arc::new(PreAuthTime::new(2)));
         let address = Network::of([192, 0, 2, 1].into());
         let steps = async {
             for _ in 0..4 {

@@ -65,6 +65,8 @@ enum Error<E: StdError> {
 
 /// Runs a program to its end, or only checks its configuration.
 pub fn run<D: Daemon>(options: &Options) -> ExitCode {
+    // Each of many threads would keep pages of 2 MiB of which it needs little. Where that fails, memory is higher.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let config = match D::Config::read(&options.config) {
         Ok(config) => config,
         Err(error) => {

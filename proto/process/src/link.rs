@@ -3,6 +3,7 @@
 
 mod client;
 mod network;
+mod read_ahead;
 
 use std::any::Any;
 use std::io::{self, ErrorKind, IoSlice};
@@ -18,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tonic::transport::server::Connected;
 
 pub use client::endpoint;
+use read_ahead::ReadAhead;
 
 /// Between two of the kernel's questions to a peer whose system answers none.
 const PROBE: Duration = Duration::from_secs(1);
@@ -37,6 +39,7 @@ pub struct LinkStream<S> {
     silent: u32,
     /// Kept until the connection is gone.
     kept: Option<Box<dyn Any + Send + Sync>>,
+    ahead: ReadAhead,
 }
 
 impl LinkStream<TcpStream> {
@@ -66,6 +69,7 @@ impl<S> LinkStream<S> {
             heard: false,
             silent: 0,
             kept: None,
+            ahead: ReadAhead::default(),
         }
     }
 
@@ -88,6 +92,9 @@ impl<S> LinkStream<S> {
         while self.listen.as_mut().poll(cx).is_ready() {
             let heard = std::mem::take(&mut self.heard);
             self.silent = if heard { 0 } else { self.silent + 1 };
+            if !heard {
+                self.ahead.release();
+            }
             if self.silent >= limits::SILENT || (!heard && (self.is_gone)(&self.stream)) {
                 return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
@@ -114,7 +121,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for LinkStream<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let read = this.ahead.poll_read(Pin::new(&mut this.stream), cx, buffer);
         this.judge(cx, buffer.filled().len() > before, read)
     }
 }

@@ -1,11 +1,16 @@
-//! Threads with a single-threaded runtime each, one a core. A connection stays on one of them, and so
-//! does all that its sessions touch: a keystroke is served several times faster than by a shared pool.
+//! Threads with a single-threaded runtime each. A connection stays on one of them, and so does all that its sessions
+//! touch: a keystroke is served several times faster than by a shared pool. There are more threads than cores, so that
+//! the kernel, and not a queue of ours, decides between a keystroke and a transfer.
 
+use std::cell::RefCell;
 use std::io;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::TrySendError};
+
+use crate::pace::Pace;
 
 /// How many items may wait for a busy worker.
 const BACKLOG: usize = 128;
@@ -14,23 +19,59 @@ const BACKLOG: usize = 128;
 /// not wait for many of them.
 const EVENT_INTERVAL: u32 = 7;
 
-/// How many threads are started if the configuration does not say. A node with many cores runs other
-/// programs too, and each thread has connections of its own.
-const MOST: usize = 8;
+/// How many threads are started if the configuration does not say. With as many as cores, shells wait several times
+/// longer beside transfers; 64 are little better.
+const THREADS: usize = 16;
 
-/// The default number of threads: one a core. With few cores, more threads shorten a shell's wait
-/// beside transfers, but each thread keeps memory of its own after a transfer.
+/// How often it is looked which threads are busy.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A thread is busy that has run for more than one part in so many of the time since the last look.
+const BUSY: u32 = 4;
+
+/// The default number of threads.
 pub fn default() -> usize {
-    thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST))
+    THREADS
+}
+
+thread_local! {
+    static PACE: RefCell<Pace> = RefCell::new(Pace::new());
+}
+
+/// Looks whether the calling thread serves shells or moves transfers.
+fn look() {
+    PACE.with_borrow_mut(Pace::look);
 }
 
 /// Threads that serve items of one kind.
 #[derive(Debug)]
 pub struct Workers<T> {
-    inboxes: Vec<mpsc::Sender<T>>,
+    workers: Vec<Worker<T>>,
     threads: Vec<thread::JoinHandle<()>>,
-    runtimes: Vec<Handle>,
-    next: usize,
+    looked: Instant,
+}
+
+#[derive(Debug)]
+struct Worker<T> {
+    inbox: mpsc::Sender<T>,
+    runtime: Handle,
+    /// For how long it had run at the last look.
+    ran: Duration,
+    busy: bool,
+}
+
+impl<T> Worker<T> {
+    /// What runs on it, and what waits for it.
+    fn load(&self) -> usize {
+        let waiting = self.inbox.max_capacity() - self.inbox.capacity();
+        waiting + self.runtime.metrics().num_alive_tasks()
+    }
+
+    fn look(&mut self, since: Duration) {
+        let ran = self.runtime.metrics().worker_total_busy_duration(0);
+        self.busy = ran.saturating_sub(self.ran) > since / BUSY;
+        self.ran = ran;
+    }
 }
 
 impl<T: Send + 'static> Workers<T> {
@@ -41,23 +82,29 @@ impl<T: Send + 'static> Workers<T> {
         serve: impl Fn(mpsc::Receiver<T>) -> F + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let mut this = Self {
-            inboxes: Vec::new(),
+            workers: Vec::new(),
             threads: Vec::new(),
-            runtimes: Vec::new(),
-            next: 0,
+            looked: Instant::now(),
         };
         for index in 0..count.max(1) {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .event_interval(EVENT_INTERVAL)
+                .on_thread_park(look)
+                .on_thread_unpark(look)
                 .build()?;
-            this.runtimes.push(runtime.handle().clone());
+            let handle = runtime.handle().clone();
             let (inbox, items) = mpsc::channel(BACKLOG);
             let serve = serve.clone();
             let thread = thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || runtime.block_on(serve(items)))?;
-            this.inboxes.push(inbox);
+            this.workers.push(Worker {
+                inbox,
+                runtime: handle,
+                ran: Duration::ZERO,
+                busy: false,
+            });
             this.threads.push(thread);
         }
         Ok(this)
@@ -65,30 +112,37 @@ impl<T: Send + 'static> Workers<T> {
 
     /// Each thread's runtime.
     pub fn runtimes(&self) -> Vec<Handle> {
-        self.runtimes.clone()
+        let runtimes = self.workers.iter().map(|worker| worker.runtime.clone());
+        runtimes.collect()
     }
 
-    /// Gives an item to the next worker in turn that has room, and waits if none has.
+    /// Gives an item to a worker that was not busy lately, and of these to the one with the least to do. Of those that
+    /// are equal it is always the first, which has its connections to others already. Waits if none has room.
     pub async fn hand_over(&mut self, mut item: T) {
-        for _ in 0..self.inboxes.len() {
-            self.next = (self.next + 1) % self.inboxes.len();
-            let Some(inbox) = self.inboxes.get(self.next) else {
-                return;
-            };
-            match inbox.try_send(item) {
+        let since = self.looked.elapsed();
+        if since >= LOOK {
+            self.looked = Instant::now();
+            for worker in &mut self.workers {
+                worker.look(since);
+            }
+        }
+        let mut workers: Vec<_> = self.workers.iter().collect();
+        workers.sort_by_cached_key(|worker| (worker.busy, worker.load()));
+        for worker in &workers {
+            match worker.inbox.try_send(item) {
                 Ok(()) => return,
                 Err(TrySendError::Full(back) | TrySendError::Closed(back)) => item = back,
             }
         }
-        if let Some(inbox) = self.inboxes.get(self.next) {
+        if let Some(worker) = workers.first() {
             // Fails only if that worker has panicked; its thread has reported that.
-            let _ = inbox.send(item).await;
+            let _ = worker.inbox.send(item).await;
         }
     }
 
     /// Ends the receivers and waits for the threads.
     pub async fn finish(self) {
-        drop(self.inboxes);
+        drop(self.workers);
         let join = || {
             for thread in self.threads {
                 // A panic is printed where it happens.

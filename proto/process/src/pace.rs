@@ -1,0 +1,104 @@
+//! Notices whether a thread serves shells or moves transfers, by the processor's time that it takes, and tells the
+//! kernel. It is looked at only as the thread goes to sleep or wakes up, so that an idle thread costs nothing.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::slice::{self, Work};
+
+/// Between two looks at a thread's time.
+const LOOK: Duration = Duration::from_millis(50);
+/// A thread that takes more than one part in so many of a processor moves a transfer.
+const MUCH: u32 = 4;
+/// Until it takes less than one part in so many.
+const LITTLE: u32 = 16;
+
+/// One thread's pace.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    work: Work,
+    looked: Instant,
+    /// The processor's time that it had taken by then.
+    ran: Duration,
+}
+
+impl Pace {
+    /// Of the calling thread.
+    pub(crate) fn new() -> Self {
+        let this = Self {
+            work: Work::Shells,
+            looked: Instant::now(),
+            ran: ran(),
+        };
+        this.tell();
+        this
+    }
+
+    /// Looks at the calling thread, if it is time.
+    pub(crate) fn look(&mut self) {
+        let now = Instant::now();
+        let since = now.duration_since(self.looked);
+        if since < LOOK {
+            return;
+        }
+        let ran = ran();
+        let work = after(self.work, ran.saturating_sub(self.ran), since);
+        (self.looked, self.ran) = (now, ran);
+        if work != self.work {
+            self.work = work;
+            self.tell();
+        }
+    }
+
+    /// A kernel that does not take it leaves the thread as it was.
+    fn tell(&self) {
+        if let Err(error) = slice::tell(self.work) {
+            tracing::debug!(%error, work = ?self.work, "the scheduler is not told");
+        }
+    }
+}
+
+/// What a thread does that has run for so long since the last look.
+fn after(before: Work, ran: Duration, since: Duration) -> Work {
+    let part = match before {
+        Work::Shells => MUCH,
+        Work::Transfers => LITTLE,
+    };
+    if ran > since / part {
+        Work::Transfers
+    } else {
+        Work::Shells
+    }
+}
+
+fn ran() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_moves_transfers_from_a_quarter_of_a_processor_to_a_sixteenth() {
+        let check = |before, ran, expect| {
+            let (ran, since) = (Duration::from_millis(ran), Duration::from_millis(160));
+            assert_eq!(after(before, ran, since), expect, "{before:?} {ran:?}");
+        };
+        check(Work::Shells, 40, Work::Shells);
+        check(Work::Shells, 41, Work::Transfers);
+        check(Work::Transfers, 11, Work::Transfers);
+        check(Work::Transfers, 10, Work::Shells);
+    }
+
+    #[test]
+    fn a_thread_that_computes_is_noticed() {
+        let mut pace = Pace::new();
+        let begun = Instant::now();
+        while pace.work == Work::Shells && begun.elapsed() < Duration::from_secs(20) {
+            pace.look();
+        }
+        assert_eq!(pace.work, Work::Transfers);
+    }
+}
