@@ -59,8 +59,7 @@ async fn transfer(open: &Open, direction: Direction, bytes: u64) -> Result<f64> 
     match direction {
         Direction::Stdout => {
             let blocks = bytes / BLOCK;
-            let command =
-                format!("exec dd if=/dev/zero bs={BLOCK} count={blocks} 2>/dev/null");
+            let command = format!("exec dd if=/dev/zero bs={BLOCK} count={blocks} 2>/dev/null");
             let running = open.start(&command, false).await?;
             either!(running, program => down(program, bytes).await)?;
         }

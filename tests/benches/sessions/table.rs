@@ -22,7 +22,8 @@ impl Row {
     pub(crate) fn broken(what: &str, error: &anyhow::Error) -> Self {
         Self {
             what: what.to_owned(),
-            verdict: format!("broken: {error:#}"),
+            // It may have a part's whole log at its end.
+            verdict: format!("broken: {:.300}", format!("{error:#}")),
             ..Self::default()
         }
     }
