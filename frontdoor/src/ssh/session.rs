@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use podgate_process::pace::Terminal;
 use podgate_proto::v1::open::Action;
 use podgate_proto::v1::{self, exec::Program};
 use podgate_recording::Tape;
@@ -289,6 +290,7 @@ impl Session<'_> {
         let tape = recording.and_then(Recording::tape);
         let tape = self.mark(transfer, tape).await;
         let _open = tape.map(|tape| task.actor.client.tapes.enter(tape.marks()));
+        let _terminal = self.tty.then(Terminal::here);
         tokio::select! {
             // Built in place, so that its large future is stored once.
             end = async {

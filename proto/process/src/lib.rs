@@ -20,7 +20,7 @@ pub mod log;
 pub mod metrics;
 pub mod mtls;
 pub mod network;
-mod pace;
+pub mod pace;
 pub mod ready;
 pub mod reload;
 pub mod shutdown;

@@ -1,6 +1,9 @@
 //! Notices whether a thread serves shells or moves transfers, by the processor's time that it takes, and tells the
 //! kernel. It is looked at only as the thread goes to sleep or wakes up, so that an idle thread costs nothing.
+//! A thread that serves a terminal serves shells, whatever it moves beside that.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -13,6 +16,30 @@ const LOOK: Duration = Duration::from_millis(50);
 const MUCH: u32 = 4;
 /// Until it takes less than one part in so many.
 const LITTLE: u32 = 16;
+
+thread_local! {
+    /// How many terminals the thread serves.
+    static TERMINALS: Arc<AtomicUsize> = Arc::default();
+}
+
+/// A terminal that a thread serves until this is dropped.
+#[derive(Debug)]
+pub struct Terminal(Arc<AtomicUsize>);
+
+impl Terminal {
+    /// Served by the calling thread.
+    pub fn here() -> Self {
+        let count = TERMINALS.with(Arc::clone);
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// One thread's pace.
 #[derive(Debug)]
@@ -43,7 +70,11 @@ impl Pace {
             return;
         }
         let ran = ran();
-        let work = after(self.work, ran.saturating_sub(self.ran), since);
+        let terminals = TERMINALS.with(|count| count.load(Ordering::Relaxed));
+        let work = match terminals {
+            0 => after(self.work, ran.saturating_sub(self.ran), since),
+            _ => Work::Shells,
+        };
         (self.looked, self.ran) = (now, ran);
         if work != self.work {
             self.work = work;
@@ -96,9 +127,16 @@ mod tests {
     fn a_thread_that_computes_is_noticed() {
         let mut pace = Pace::new();
         let begun = Instant::now();
-        while pace.work == Work::Shells && begun.elapsed() < Duration::from_secs(20) {
-            pace.look();
-        }
-        assert_eq!(pace.work, Work::Transfers);
+        let mut until = |wanted| {
+            while pace.work != wanted && begun.elapsed() < Duration::from_secs(20) {
+                pace.look();
+            }
+            assert_eq!(pace.work, wanted);
+        };
+        until(Work::Transfers);
+        let terminal = Terminal::here();
+        until(Work::Shells);
+        drop(terminal);
+        until(Work::Transfers);
     }
 }

@@ -20,7 +20,7 @@ const CHUNK: usize = 32 * 1024;
 const UNDER_WAY: u64 = 8 << 20;
 const DOWN: &str = "exec cat /dev/zero";
 /// It keeps its stdout, because otherwise the runtime would end its stdin (containerd #13934).
-const UP: &str = "exec dd of=/dev/null bs=65536";
+const UP: &str = "exec 3>&1; exec dd of=/dev/null bs=65536";
 
 /// What each session runs, and whether it moves bytes down. Connections go to the frontdoor's cores in
 /// turn: of two cores, each has one of either kind.
