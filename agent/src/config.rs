@@ -74,6 +74,7 @@ const HANDSHAKES: Bounds = Bounds {
     total: 128,
     per_address: 16,
     per_second_and_address: 20,
+    seconds: 5,
 };
 
 /// The default for `links`. A frontdoor makes two for each of its cores, and others as certificates and
@@ -82,6 +83,7 @@ const LINKS: Bounds = Bounds {
     total: 4096,
     per_address: 2048,
     per_second_and_address: 20,
+    seconds: 3600,
 };
 
 /// The defaults of one user's limits.

@@ -26,16 +26,10 @@ use crate::service::Service;
 
 /// Connections of frontdoors that wait for gRPC to take them.
 const ADMITTED: usize = 64;
-/// For a peer's TLS handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For connections to end once their sessions have: a peer that does not read what is left for it is not
 /// waited for.
 const CLOSE: Duration = Duration::from_secs(5);
-
-/// How long a connection takes new sessions. After that the peer must connect again and show its
-/// certificate. Running sessions go on.
-const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 
 /// A new connection, whose peer is not known yet.
 #[derive(Debug)]
@@ -68,12 +62,13 @@ pub(crate) async fn serve(
 ) {
     let (trusted, incoming) = mpsc::channel(ADMITTED);
     let handshakes = TaskTracker::new();
+    let age = links.within();
     let accept = async {
         while let Some(Accepted { stream, peer, slot }) = accepted.recv().await {
             let (identity, metrics) = (Arc::clone(&identity), Arc::clone(&metrics));
             let (trusted, links) = (trusted.clone(), Arc::clone(&links));
             handshakes.spawn(async move {
-                let shaken = slot.hold(HANDSHAKE_TIMEOUT, handshake(stream, &identity));
+                let shaken = slot.hold(slot.within(), handshake(stream, &identity));
                 let shaken = shaken.await.unwrap_or_else(|ended| Err(ended.into()));
                 match shaken.and_then(|stream| admit(stream, peer, &links)) {
                     Ok(stream) => {
@@ -113,7 +108,8 @@ pub(crate) async fn serve(
         .max_frame_size(limits::MAX_FRAME)
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
-        .max_connection_age(CONNECTION_AGE)
+        // Then the peer must connect again and show its certificate. Running sessions go on.
+        .max_connection_age(age)
         .add_service(service)
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), stopped.cancelled());
     let served = async {

@@ -63,6 +63,22 @@ fn every_link_leads_somewhere() {
     assert!(links > 20, "{links}");
 }
 
+#[test]
+fn every_fuzz_target_is_on_the_page_of_security() {
+    let page = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let targets = std::fs::read_dir(root().join("tests/fuzz/fuzz_targets")).unwrap();
+    let names = targets.map(|target| target.unwrap().path());
+    let names = names.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned());
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .collect::<String>();
+    let (listed, unlisted): (Vec<_>, Vec<_>) =
+        names.partition(|name| rows.contains(&format!("`{name}`")));
+    assert!(unlisted.is_empty(), "docs/security.md lacks {unlisted:?}");
+    assert!(listed.len() > 20, "{listed:?}");
+}
+
 /// The names of metrics as samples have them, from the lines with their types.
 fn served(metrics: &str) -> impl Iterator<Item = String> {
     let types = metrics

@@ -8,16 +8,30 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use clap::{Args, value_parser};
 use procfs::process::Stat;
 
 use podgate_helper::protocol::ContainerId;
 
 /// How long a look may take. Two of them take less than the agent waits for an answer.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Looks that may hang at a time, in processes of one container.
-const PER_CONTAINER: usize = 2;
-/// Looks that may hang at a time. Beyond that no process is looked at.
-const MAX_HANGING: usize = 56;
+
+/// The default bounds.
+const MOST: Most = Most {
+    of_node: 56,
+    of_container: 2,
+};
+
+// A doc comment would be the program's help.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Most {
+    /// Looks at processes that may hang at a time. Each has a thread. Beyond that no process is looked at.
+    #[arg(long = "hanging-looks", default_value_t = MOST.of_node, value_parser = value_parser!(u16).range(1..=512))]
+    of_node: u16,
+    /// The same for the processes of one container.
+    #[arg(long = "hanging-looks-per-container", default_value_t = MOST.of_container, value_parser = value_parser!(u16).range(1..=512))]
+    of_container: u16,
+}
 
 /// A look at this process hangs, now or since an earlier request.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +41,7 @@ pub(crate) struct Hangs(i32);
 type Job = Box<dyn FnOnce() + Send>;
 
 struct State {
+    most: Most,
     jobs: VecDeque<Job>,
     hanging: Vec<Look>,
     next: u64,
@@ -41,6 +56,7 @@ struct Look {
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
+    most: MOST,
     jobs: VecDeque::new(),
     hanging: Vec::new(),
     next: 0,
@@ -51,9 +67,14 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Sets how many looks may hang.
+pub(crate) fn bound(most: Most) {
+    state().most = most;
+}
+
 /// How many threads must run [`work`] if `asking` threads look at processes at a time.
-pub(crate) const fn workers(asking: usize) -> usize {
-    asking + MAX_HANGING
+pub(crate) fn workers(asking: usize) -> usize {
+    asking + usize::from(state().most.of_node)
 }
 
 /// Makes looks, forever.
@@ -88,8 +109,8 @@ pub(crate) fn at<T: Send + 'static>(
         let mut state = state();
         let hanging = &state.hanging;
         let of_container = hanging.iter().filter(|one| one.container == *container);
-        if hanging.len() >= MAX_HANGING
-            || of_container.count() >= PER_CONTAINER
+        if hanging.len() >= usize::from(state.most.of_node)
+            || of_container.count() >= usize::from(state.most.of_container)
             || hanging.iter().any(|one| one.process == process)
         {
             return Err(Hangs(pid));
@@ -132,6 +153,8 @@ mod tests {
 
     #[test]
     fn a_look_that_hangs_costs_its_own_thread_alone() {
+        bound(Most { of_node: 3, ..MOST });
+        assert_eq!(workers(1), 4);
         for _ in 0..workers(1) {
             std::thread::spawn(work);
         }
@@ -141,7 +164,7 @@ mod tests {
             other.pid = pid;
             other
         };
-        let (a, b) = (["a", "b"])
+        let (a, b, c) = (["a", "b", "c"])
             .map(|id| ContainerId::try_from(id.repeat(64)).unwrap())
             .into();
         let (end, never) = channel::<()>();
@@ -163,6 +186,8 @@ mod tests {
             "enough of this container"
         );
         assert_eq!(at(&other(2), &b, |pid| pid).unwrap(), 2);
+        assert!(hang(4, &b).is_err());
+        assert!(at(&other(2), &c, |_| ()).is_err(), "enough of the node");
         drop(end);
         while hanging() > 0 {
             std::thread::yield_now();

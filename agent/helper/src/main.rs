@@ -31,6 +31,8 @@ struct Arguments {
     /// The user id that may connect besides this program's own: the agent's.
     #[arg(long)]
     agent_uid: Option<u32>,
+    #[command(flatten)]
+    looks: look::Most,
 }
 
 /// The version, and the commit that the image was built from. podgate-process has the same, but links
@@ -58,6 +60,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         report(panic);
         std::process::exit(101);
     }));
+    look::bound(arguments.looks);
     let server = server::Server::bind(&arguments.socket, arguments.agent_uid)?;
     // Reads the length of a clock tick, by a call that the sandbox later forbids.
     ticks::now();

@@ -6,10 +6,10 @@ pub(super) mod clock;
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use podgate_process::bucket::Bucket;
 use serde::Deserialize;
 
 use clock::{now, sleep};
@@ -62,16 +62,9 @@ struct User {
     given: tokio::sync::Mutex<usize>,
 }
 
-/// A rate that sessions of several cores may share, without a lock.
+/// A rate that sessions of several cores may share.
 #[derive(Debug)]
-struct Rate {
-    a_second: f64,
-    begun: Instant,
-    /// Nanoseconds that `BURST` takes, at least a turn.
-    burst: u64,
-    /// When all that was taken has been given, in nanoseconds after `begun`, later by `burst`.
-    free: AtomicU64,
-}
+struct Rate(Mutex<Bucket>);
 
 /// Bytes that were taken of the rates of a session and its user, and may not go yet.
 #[derive(Debug)]
@@ -183,33 +176,15 @@ impl Drop for Throttle {
 impl Rate {
     fn new(a_second: NonZeroU64) -> Self {
         let a_second = a_second.get() as f64;
-        let burst = BURST.as_secs_f64().max(TURN as f64 / a_second);
-        Self {
-            a_second,
-            begun: now(),
-            burst: nanos(burst),
-            free: AtomicU64::new(0),
-        }
+        let most = (a_second * BURST.as_secs_f64()).max(TURN as f64);
+        Self(Mutex::new(Bucket::full(most, a_second, now())))
     }
 
     /// Takes so many, and answers for how long to wait for them.
     fn take(&self, bytes: usize) -> Duration {
-        let gone = now().saturating_duration_since(self.begun);
-        let gone = nanos(gone.as_secs_f64());
-        let takes = nanos(bytes as f64 / self.a_second);
-        let after = |free: u64| free.max(gone).saturating_add(takes);
-        let taken = self
-            .free
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
-                Some(after(free))
-            });
-        let free = after(taken.unwrap_or_else(|free| free));
-        Duration::from_nanos(free.saturating_sub(gone).saturating_sub(self.burst))
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.owe(bytes as f64, now())
     }
-}
-
-fn nanos(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
 }
 
 /// tokio's clock counts milliseconds, so what is shorter would become one.

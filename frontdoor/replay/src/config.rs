@@ -63,6 +63,7 @@ const CONNECTIONS: Bounds = Bounds {
     total: 1024,
     per_address: 256,
     per_second_and_address: 50,
+    seconds: 20,
 };
 /// The longest time that one stays signed in, in seconds. The store keeps what a cookie refers to for a day.
 const LONGEST: u32 = 12 * 3600;

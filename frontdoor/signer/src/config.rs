@@ -78,6 +78,7 @@ const CONNECTIONS: Bounds = Bounds {
     total: 256,
     per_address: 32,
     per_second_and_address: 10,
+    seconds: 15,
 };
 
 /// A ServiceAccount.

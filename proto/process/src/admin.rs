@@ -30,6 +30,7 @@ pub const BOUNDS: Bounds = Bounds {
     total: 64,
     per_address: 16,
     per_second_and_address: 100,
+    seconds: 15,
 };
 
 /// The admin address of a program with a pod to itself, unless the configuration has another.
@@ -43,8 +44,6 @@ const MAX_HEAD: usize = 8 * 1024;
 const MAX_FIELDS: usize = 32;
 /// How long a request's head may take.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// How long a connection may last, the answer included.
-const WITHIN: Duration = Duration::from_secs(15);
 
 /// What the admin address tells.
 #[derive(Clone)]
@@ -64,6 +63,7 @@ pub struct Admin {
 /// Serves until `stopped`.
 pub async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationToken) {
     let slots = ConnectionSlots::new("admin", admin.bounds, admin.refused.clone());
+    let within = slots.within();
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -86,9 +86,13 @@ pub async fn serve(listener: TcpListener, admin: Admin, stopped: CancellationTok
             );
         let stopped = stopped.clone();
         tasks.spawn(async move {
-            let served = slot.hold(WITHIN, connection);
-            if let Some(Err(error)) = stopped.run_until_cancelled(served).await {
-                tracing::debug!(%peer, %error, "a connection to the admin address");
+            let served = slot.hold(within, connection);
+            match stopped.run_until_cancelled(served).await {
+                Some(Err(error)) => {
+                    tracing::debug!(%peer, %error, "a connection to the admin address");
+                }
+                Some(Ok(Err(error))) => slot.ended_with(&error),
+                Some(Ok(Ok(()))) | None => {}
             }
         });
     };

@@ -15,6 +15,8 @@ pub struct Bounds {
     /// New connections per second from one address, in the long run. Ten seconds' worth may come at
     /// once.
     pub per_second_and_address: u16,
+    /// How long a connection may last, in seconds. Each listener says of which ones.
+    pub seconds: u16,
 }
 
 /// The bounds in a configuration. What is absent has the default of its listener.
@@ -24,6 +26,7 @@ pub struct File {
     total: Option<NonZeroU16>,
     per_address: Option<NonZeroU16>,
     per_second_and_address: Option<NonZeroU16>,
+    seconds: Option<NonZeroU16>,
 }
 
 impl File {
@@ -34,6 +37,7 @@ impl File {
             total: or(self.total, default.total),
             per_address: or(self.per_address, default.per_address),
             per_second_and_address: or(self.per_second_and_address, default.per_second_and_address),
+            seconds: or(self.seconds, default.seconds),
         }
     }
 }
@@ -49,6 +53,7 @@ mod tests {
             total: 3,
             per_address: 2,
             per_second_and_address: 1,
+            seconds: 4,
         };
         let read = |yaml: &str| parse::<File>(yaml).map(|file| file.or(default));
         assert_eq!(read("{}"), Ok(default));
@@ -57,6 +62,11 @@ mod tests {
             ..default
         };
         assert_eq!(read("perAddress: 7"), Ok(expect));
+        let expect = Bounds {
+            seconds: 7,
+            ..default
+        };
+        assert_eq!(read("seconds: 7"), Ok(expect));
         for wrong in ["total: 0", "total: 70000", "totals: 1"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,9 @@ impl Full {
     }
 }
 
+/// The key of the limit of a connection's time.
+const SECONDS: &str = "seconds";
+
 /// The slots of one listener.
 #[derive(Debug)]
 pub struct ConnectionSlots {
@@ -88,6 +92,8 @@ pub struct ConnectionSlot {
     number: u64,
     network: Network,
     over: CancellationToken,
+    /// Whether a request has come.
+    heard: AtomicBool,
 }
 
 /// Why a connection was ended.
@@ -149,7 +155,13 @@ impl ConnectionSlots {
             number,
             network,
             over,
+            heard: AtomicBool::new(false),
         })
+    }
+
+    /// How long a connection may last.
+    pub fn within(&self) -> Duration {
+        Duration::from_secs(self.bounds.seconds.into())
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -241,6 +253,34 @@ impl ConnectionSlot {
         self.slots.lock().known.put(self.network, ());
     }
 
+    /// A request has come. A client that then says nothing more is no stranger who holds a slot.
+    pub fn heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts that the connection lasted too long.
+    pub fn late(&self) {
+        self.ended_by(SECONDS);
+    }
+
+    /// Counts that a bound of this name ended the connection.
+    pub fn ended_by(&self, bound: &'static str) {
+        self.slots.refused.count(self.slots.listener, bound);
+    }
+
+    /// Counts an error of HTTP if the head of a request was too long, or the first one took too long.
+    pub fn ended_with(&self, error: &hyper::Error) {
+        let is_late = error.is_timeout() && !self.heard.load(Ordering::Relaxed);
+        if error.is_parse_too_large() || is_late {
+            self.ended_by("head");
+        }
+    }
+
+    /// How long the connection may last.
+    pub fn within(&self) -> Duration {
+        self.slots.within()
+    }
+
     /// Runs a connection for at most this long, and ends it when it has to give way.
     pub async fn hold<F: Future>(
         &self,
@@ -248,7 +288,10 @@ impl ConnectionSlot {
         connection: F,
     ) -> Result<F::Output, Ended> {
         let run = self.over.run_until_cancelled(connection);
-        let run = timeout(limit, run).await.map_err(|_| Ended::Late)?;
+        let run = timeout(limit, run).await.map_err(|_| {
+            self.late();
+            Ended::Late
+        })?;
         run.ok_or(Ended::GaveWay)
     }
 }

@@ -141,6 +141,38 @@ async fn a_request_without_an_end_is_cut_short() {
     let mut answer = String::new();
     admin.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let counted = |listener: &str, times| {
+        let labels = format!("listener=\"{listener}\",limit=\"head\"");
+        format!("podgate_signer_refused_connections_total{{{labels}}} {times}")
+    };
+    let counted = [counted("desk", 1), counted("admin", 2)];
+    let counted = counted.each_ref().map(String::as_str);
+    desk.signer.counts(SOON, &counted).await.unwrap();
+}
+
+/// Waits until the server ends a connection.
+async fn until_ended(mut stream: impl AsyncRead + Unpin) {
+    // A cut one is an error.
+    let _ = timeout(SOON, stream.read_to_end(&mut Vec::new()))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_are_ended_and_counted() {
+    let pki = Pki::new().unwrap();
+    let api = ApiServer::start(Cluster::new(), &pki).await.unwrap();
+    let lines = "  connections: {seconds: 2}\n";
+    let desk = Desk::start(authority().await, &api, &pki, lines).await;
+    let address = desk.url.trim_start_matches("https://").to_owned();
+    let tls = dial(&address, &pki).await.unwrap();
+    let admin = from("127.0.0.1", desk.signer.admin_address());
+    tokio::join!(until_ended(tls), until_ended(admin.await.unwrap()));
+    let counted = [
+        r#"podgate_signer_refused_connections_total{listener="desk",limit="seconds"} 1"#,
+        r#"podgate_signer_refused_connections_total{listener="admin",limit="head"} 1"#,
+    ];
+    desk.signer.counts(SOON, &counted).await.unwrap();
 }
 
 /// Sends a head that does not end. The answer soon says that it is too long.

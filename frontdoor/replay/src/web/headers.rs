@@ -66,6 +66,9 @@ pub(super) fn known(_: &Visitor, peer: &Peer, time: &Time) {
 
 /// Adds the headers of every answer.
 pub(super) async fn strict(request: Request, next: Next) -> Response {
+    if let Some(peer) = request.extensions().get::<Peer>() {
+        peer.slot.heard();
+    }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in STRICT {

@@ -29,9 +29,7 @@ const MAX_HEAD: usize = 24 * 1024;
 const MAX_FIELDS: usize = 64;
 /// How long a request's head may take, after the one before it.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// How long a stranger's connection may last.
-const STRANGER: Duration = Duration::from_secs(20);
-/// How long any connection may last.
+/// How long any connection may last. A stranger's lasts as the configuration says.
 const WITHIN: Duration = Duration::from_secs(2 * 3600);
 
 /// Serves until `draining`, lets requests that are under way end, and ends them at `stopped`.
@@ -48,8 +46,11 @@ pub(crate) async fn serve(
         async move { Some(certificate.current().await) }
     };
     let draining = shutdown.draining.clone();
+    let within = slots.within();
     let speak = move |stream, peer: Peer| {
-        let (time, mut until) = watch::channel(Instant::now() + STRANGER);
+        let stranger = Instant::now() + within;
+        let (time, mut until) = watch::channel(stranger);
+        let slot = Arc::clone(&peer.slot);
         let router = router.layer(Extension(peer));
         let router = router.layer(Extension(Time(Arc::new(time))));
         let connection = http1::Builder::new()
@@ -69,7 +70,12 @@ pub(crate) async fn serve(
                         told = true;
                         connection.as_mut().graceful_shutdown();
                     }
-                    () = sleep_until(at) => return Ok(()),
+                    () = sleep_until(at) => {
+                        if at == stranger {
+                            slot.late();
+                        }
+                        return Ok(());
+                    }
                     Ok(()) = until.changed() => {}
                 }
             }

@@ -38,6 +38,7 @@ const CONNECTIONS: Bounds = Bounds {
     total: 512,
     per_address: 128,
     per_second_and_address: 20,
+    seconds: 20,
 };
 
 #[derive(Deserialize)]

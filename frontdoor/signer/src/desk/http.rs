@@ -32,8 +32,6 @@ const MAX_HEAD: usize = 24 * 1024;
 const MAX_FIELDS: usize = 32;
 /// How long a request's head may take, after the handshake.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// How long a connection may last.
-const WITHIN: Duration = Duration::from_secs(20);
 
 /// Serves until `draining`, lets requests that are under way end, and ends them at `stopped`.
 pub(super) async fn serve(
@@ -67,7 +65,8 @@ pub(super) async fn serve(
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
     };
     let tasks = TaskTracker::new();
-    let bounds = (slots, WITHIN);
+    let within = slots.within();
+    let bounds = (slots, within);
     https::serve(listener, bounds, tls, speak, tasks, shutdown).await;
 }
 

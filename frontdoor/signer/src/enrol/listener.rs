@@ -23,9 +23,6 @@ use super::service::Enrol;
 /// Bytes that a connection may send before they are read. A whole request fits.
 const WINDOW: u32 = 64 * 1024;
 
-/// How long a connection may last.
-const WITHIN: Duration = Duration::from_secs(15);
-
 /// Serves until `draining`. Open connections then end by themselves, or are ended at `stopped`.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -36,7 +33,9 @@ pub(crate) async fn serve(
     let inner = service.clone();
     let tls = move || std::future::ready(inner.tls());
     let tasks = TaskTracker::new();
+    let within = slots.within();
     let calls = Calls {
+        within,
         tasks: tasks.clone(),
         stopped: shutdown.stopped.clone(),
     };
@@ -50,23 +49,24 @@ pub(crate) async fn serve(
             .initial_connection_window_size(WINDOW)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
     };
-    let bounds = (slots, WITHIN);
+    let bounds = (slots, within);
     https::serve(listener, bounds, tls, speak, tasks, shutdown).await;
 }
 
 /// Runs a connection's calls.
 #[derive(Clone)]
 struct Calls {
+    within: Duration,
     tasks: TaskTracker,
     stopped: CancellationToken,
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
     fn execute(&self, call: F) {
-        let stopped = self.stopped.clone();
+        let (within, stopped) = (self.within, self.stopped.clone());
         self.tasks.spawn(async move {
             tokio::select! {
-                _ = timeout(WITHIN, call) => {}
+                _ = timeout(within, call) => {}
                 () = stopped.cancelled() => {}
             }
         });

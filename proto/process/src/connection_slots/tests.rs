@@ -16,6 +16,7 @@ fn slots(
         total,
         per_address,
         per_second_and_address,
+        seconds: 3,
     };
     (ConnectionSlots::new("desk", bounds, refused), registry)
 }
@@ -42,6 +43,19 @@ fn an_address_and_all_have_their_bounds() {
     let _fourth = take(3).unwrap();
     let text = registry.render().unwrap();
     let expect = "test_refused_connections_total{listener=\"desk\",limit=\"perAddress\"} 1";
+    assert!(text.contains(expect), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_lasts_too_long_is_ended_and_counted() {
+    let (slots, registry) = slots(1, 1, 100);
+    let slot = slots.take(address(1)).unwrap();
+    let held = slot.hold(slots.within(), std::future::pending::<()>());
+    let begun = tokio::time::Instant::now();
+    assert_eq!(held.await, Err(Ended::Late));
+    assert_eq!(begun.elapsed().as_secs(), 3);
+    let text = registry.render().unwrap();
+    let expect = "test_refused_connections_total{listener=\"desk\",limit=\"seconds\"} 1";
     assert!(text.contains(expect), "{text}");
 }
 

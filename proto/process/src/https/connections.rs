@@ -82,6 +82,11 @@ pub async fn serve<C, F>(
                 return;
             };
             if let Err(error) = served.unwrap_or_else(|ended| Err(ended.into())) {
+                match &error {
+                    Error::Timeout => slot.ended_by("handshake"),
+                    Error::Http(error) => slot.ended_with(error),
+                    _ => {}
+                }
                 tracing::debug!(peer = %address, %error, "a connection");
             }
         });

@@ -72,44 +72,42 @@ async fn in_a_user_namespace() {
     .await;
 }
 
-/// Its processors are shared out by its control group, in which a worker is, too.
+/// Its processors are shared out by its control group, to which a worker's time is charged, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn within_a_limit_of_its_processors() {
     let change = |config: &mut Value| {
         let resources = config["linux"]["resources"].as_object_mut().unwrap();
-        resources.insert(
-            "cpu".to_owned(),
-            json!({"quota": 20_000, "period": 100_000}),
-        );
+        let limit = json!({"quota": 20_000, "period": 100_000});
+        resources.insert("cpu".to_owned(), limit);
     };
     compare_raw(change, async |stand, raw, volume| {
         // What the worker copies by itself takes its time alone.
         let holes = std::fs::File::create(volume.join("holes")).unwrap();
         holes.set_len(1 << 30).unwrap();
-        let before = throttled(raw);
+        let before = used(raw);
         succeeds(&sftp(stand, "same", "cp /volume/holes /dev/null\n").await);
-        assert!(throttled(raw) > before);
+        let took = used(raw) - before;
+        assert!(took > Duration::from_millis(30), "{took:?}");
     })
     .await;
 }
 
-/// How often a container had used up its share.
-fn throttled(raw: &RawContainer) -> u64 {
+/// How much time its control group has had.
+fn used(raw: &RawContainer) -> Duration {
     let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", raw.pid().unwrap())).unwrap();
-    let stat = groups.lines().find_map(|line| {
+    let mut used = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (kinds, path) = (fields.next()?, fields.next()?);
-        let folder = match kinds {
-            "" => String::new(),
-            kinds => format!("/{kinds}"),
-        };
-        let is_its = kinds.is_empty() || kinds.split(',').any(|kind| kind == "cpu");
-        let stat = is_its.then(|| format!("/sys/fs/cgroup{folder}{path}/cpu.stat"))?;
-        std::fs::read_to_string(stat).ok()
+        let read = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup{name}")).ok();
+        if kinds.split(',').any(|kind| kind == "cpuacct") {
+            let nanos = read(&format!("/{kinds}{path}/cpuacct.usage"))?;
+            return Some(Duration::from_nanos(nanos.trim().parse().ok()?));
+        }
+        let stat = read(&format!("{path}/cpu.stat"))?;
+        let micros = stat
+            .lines()
+            .find_map(|line| line.strip_prefix("usage_usec "));
+        Some(Duration::from_micros(micros?.parse().ok()?))
     });
-    let stat = stat.unwrap();
-    let count = stat
-        .lines()
-        .find_map(|line| line.strip_prefix("nr_throttled "));
-    count.unwrap().parse().unwrap()
+    used.next().unwrap()
 }
