@@ -2,6 +2,7 @@
 //! carry. `browser` has what only a browser shows.
 
 mod browser;
+mod encrypted;
 mod live;
 mod stand;
 
@@ -123,14 +124,7 @@ async fn of_many_who_use_a_link_at_once_at_two_replicas_one_gets_in() {
     let id = page.record("true").await;
     let link = page.link(&id).await;
     let other = Page::another(page.dir.path(), "").await;
-    let origin = format!("Origin: {URL}");
-    let arguments = ["-X", "POST", "-H", &origin];
-    let one = page.get(&link, &arguments);
-    let two = page.get_at(&other, &link, &arguments);
-    let three = page.get(&link, &arguments);
-    let four = page.get_at(&other, &link, &arguments);
-    let answers = tokio::join!(one, two, three, four);
-    let answers: [_; 4] = answers.into();
+    let answers = page.race(&other, &link).await;
     let mut statuses = answers.each_ref().map(|answer| answer.status);
     statuses.sort_unstable();
     assert_eq!(statuses, [303, 410, 410, 410]);
