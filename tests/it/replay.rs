@@ -4,6 +4,7 @@
 mod browser;
 mod encrypted;
 mod live;
+mod s3;
 mod stand;
 
 use serde_json::{Value, json};
