@@ -1,6 +1,7 @@
 //! Recordings as users and auditors meet them: by ssh alone, in a folder, with a store that fails, and
 //! after a frontdoor was killed.
 
+mod asciinema;
 mod clock;
 mod encrypted;
 mod kept;
