@@ -209,6 +209,4 @@ pub(crate) fn start(stopped: CancellationToken) -> io::Result<Handle> {
 }
 
 #[cfg(test)]
-mod encrypted;
-#[cfg(test)]
 pub(crate) mod tests;

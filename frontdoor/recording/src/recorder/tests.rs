@@ -1,5 +1,7 @@
 //! A recorder beside stores that fail: a folder, and a server of S3 whose answers a test switches.
 
+mod encrypted;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -21,17 +23,12 @@ const SETTINGS: Settings = Settings {
 };
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// A tape that loses nothing.
-pub(crate) fn strict(recorder: &Recorder) -> Tape {
-    tape(recorder, SETTINGS)
-}
-
 fn tape(recorder: &Recorder, settings: Settings) -> Tape {
     let id = Id::new(jiff::Timestamp::now(), SESSION);
     recorder.record(id, about(), settings).unwrap()
 }
 
-pub(crate) async fn output(tape: &Tape, bytes: impl Into<Bytes>) {
+async fn output(tape: &Tape, bytes: impl Into<Bytes>) {
     tape.record(Event::Output(Stream::Stdout, bytes.into()))
         .await;
 }

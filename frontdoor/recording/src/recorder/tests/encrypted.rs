@@ -3,15 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::tests::{config, output, strict};
 use super::*;
 use crate::age::tests::{RECIPIENT, key, opened};
 use crate::chunk::Chain;
 use crate::content::Encrypted;
 use crate::digest::sha256;
 use crate::export::Export;
-use crate::newest::Query;
-use crate::verify::Verifier;
 
 const SECRET: &[u8] = b"the word is xyzzy\n";
 
@@ -36,7 +33,7 @@ async fn what_is_encrypted_is_found_and_verified_and_read_with_a_key_alone() {
     let mut config = config(format!("file://{}", store.display()), &[]);
     config.recipients = vec![recipient];
     let recorder = Recorder::start(&config, Metrics::default()).unwrap();
-    let tape = strict(&recorder);
+    let tape = tape(&recorder, SETTINGS);
     let id = tape.id().clone();
     // Lines enough for some chunks.
     for number in 0..40_000 {
