@@ -7,6 +7,7 @@ mod live;
 mod s3;
 mod stand;
 
+use podgate_tests::instruments::eventually::eventually;
 use serde_json::{Value, json};
 
 use stand::{Page, SOON, URL, ask};
@@ -96,6 +97,9 @@ async fn a_link_signs_one_browser_in_once() {
             .collect()
     };
     let ada = |how: &str, id: &str| ("ada".to_owned(), how.to_owned(), id.to_owned());
+    // The log is written beside what it tells of.
+    let both = || std::future::ready((told("watch").len() == 2).then_some(()));
+    eventually("the watches", SOON, both).await.unwrap();
     assert_eq!(told("enter"), [ada("link", "")]);
     assert_eq!(told("watch"), [ada("play", &id), ada("export", &id)]);
     // The two logs meet: the session in which the link was made.

@@ -51,7 +51,7 @@ async fn only_a_key_reads_what_is_encrypted_and_anybody_who_may_finds_and_verifi
     let export = format!("export {id}");
     let tar = stand.client.run(&[], "podgate", &export).await.unwrap();
     assert_eq!(tar.status.code(), Some(0), "{tar:?}");
-    let end = audit(dir.path(), "end").remove(0);
+    let end = ended(dir.path()).await;
     for key in [&ada, &bo] {
         let cast = key.read(&tar.stdout).await.unwrap();
         for some in ["out-xyzzy", "err-xyzzy", "in-xyzzy", "exit 3"] {
