@@ -70,3 +70,6 @@ fn entry(id: &Id, name: &str, file: &[u8]) -> std::io::Result<Vec<u8>> {
     entry.resize(entry.len().next_multiple_of(BLOCK), 0);
     Ok(entry)
 }
+
+#[cfg(test)]
+mod tests;

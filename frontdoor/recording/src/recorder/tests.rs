@@ -1,7 +1,5 @@
 //! A recorder beside stores that fail: a folder, and a server of S3 whose answers a test switches.
 
-mod encrypted;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -16,19 +14,19 @@ use crate::store::StoreConfig;
 use crate::verify::{Verdict, Verifier};
 
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
-const SETTINGS: Settings = Settings {
+pub(crate) const SETTINGS: Settings = Settings {
     most: 16 << 20,
     input: true,
     waits: true,
 };
 const WITHIN: Duration = Duration::from_secs(60);
 
-fn tape(recorder: &Recorder, settings: Settings) -> Tape {
+pub(crate) fn tape(recorder: &Recorder, settings: Settings) -> Tape {
     let id = Id::new(jiff::Timestamp::now(), SESSION);
     recorder.record(id, about(), settings).unwrap()
 }
 
-async fn output(tape: &Tape, bytes: impl Into<Bytes>) {
+pub(crate) async fn output(tape: &Tape, bytes: impl Into<Bytes>) {
     tape.record(Event::Output(Stream::Stdout, bytes.into()))
         .await;
 }

@@ -8,7 +8,12 @@ use crate::age::tests::{RECIPIENT, key, opened};
 use crate::chunk::Chain;
 use crate::content::Encrypted;
 use crate::digest::sha256;
-use crate::export::Export;
+use crate::health::Metrics;
+use crate::library::Library;
+use crate::newest::Query;
+use crate::recorder::Recorder;
+use crate::recorder::tests::{SETTINGS, config, output, tape};
+use std::time::Duration;
 
 const SECRET: &[u8] = b"the word is xyzzy\n";
 
