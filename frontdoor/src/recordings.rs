@@ -217,6 +217,8 @@ fn about(
         node: pod.node.clone(),
         tty: false,
         input,
+        // The recorder says whether it is.
+        encrypted: false,
     }
 }
 
@@ -294,9 +296,9 @@ impl Recording {
     /// Ends the recording, and notes its hash for the audit log.
     pub(crate) async fn finish(self, status: Option<u32>, record: &audit::Session<'_>) {
         if let Some(tape) = self.tape
-            && let Some(whole) = tape.finish(status).await
+            && let Some(sealed) = tape.finish(status).await
         {
-            record.is_whole(whole.sha256);
+            record.is_whole(sealed);
         }
     }
 }

@@ -30,6 +30,7 @@ MODES = {
 OWN_CA = {"config": {"authn": {"certificates": [{"authorities": "/etc/podgate/site/ca.pub"}]}}}
 
 RULES = [{"record": "strict", "where": {"namespaces": ["prod"]}}, {"record": "bestEffort", "input": True}]
+RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 BUCKET = {"store": "s3://bucket/podgate", "options": {"region": "eu-central-1"}, "rules": RULES}
 # What a switch renders is tried by the programs, which have no bucket.
 FOLDER = {
@@ -131,6 +132,7 @@ SWITCHES = {
         "recordings": {
             "store": "file:///var/lib/podgate/recordings",
             "rules": RULES,
+            "encryption": {"recipients": [RECIPIENT]},
             "config": {"strictSeconds": 30, "breakGlass": ["oncall"]},
             "volume": {"persistentVolumeClaim": {"claimName": "recordings"}},
             "spool": {"volume": {"persistentVolumeClaim": {"claimName": "spool"}}, "bytes": 33554432},
@@ -323,6 +325,8 @@ REFUSED = [
     ({"recordings": BUCKET | {"store": "file:///var/lib/podgate/recordings"}}, "volume"),
     ({"recordings": BUCKET | {"store": "file:///tmp"}}, "store"),
     ({"recordings": BUCKET | {"spool": {"bytes": 1}}}, "bytes"),
+    ({"recordings": BUCKET | {"encryption": {"recipients": ["AGE-SECRET-KEY-1QQQ"]}}}, "recipients"),
+    ({"recordings": BUCKET | {"config": {"encryption": {}}}}, "set recordings.encryption"),
     ({"replay": PAGE}, "replay.enabled needs recordings.store"),
     ({"recordings": BUCKET, "replay": {"enabled": True, "tlsSecret": "page-tls"}}, "url"),
     ({"recordings": BUCKET, "replay": PAGE | {"tlsSecret": ""}}, "tlsSecret"),

@@ -1,6 +1,9 @@
 //! Recordings as users and auditors meet them: by ssh alone, in a folder, with a store that fails, and
 //! after a frontdoor was killed.
 
+mod asciinema;
+mod clock;
+mod encrypted;
 mod kept;
 mod marks;
 mod s3;
@@ -16,7 +19,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::process::Command;
 
-use stand::{ask, audit, away, back, id, list, stand};
+use stand::{ask, audit, away, back, ended, id, list, stand};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -70,11 +73,7 @@ async fn a_session_is_recorded_found_played_and_verified_by_ssh_alone() {
 
     // The audit log's hash is the exported file's.
     let sha256 = sha256(&cast).await;
-    let end = || async {
-        let end = audit(dir.path(), "end");
-        end.first().cloned()
-    };
-    let end = eventually("the end", SOON, end).await.unwrap();
+    let end = ended(dir.path()).await;
     assert_eq!(end["recording"], id.as_str());
     assert_eq!(
         (&end["recorded"], &end["recordingSha256"]),

@@ -2,9 +2,12 @@
 //! carry. `browser` has what only a browser shows.
 
 mod browser;
+mod encrypted;
 mod live;
+mod s3;
 mod stand;
 
+use podgate_tests::instruments::eventually::eventually;
 use serde_json::{Value, json};
 
 use stand::{Page, SOON, URL, ask};
@@ -94,6 +97,9 @@ async fn a_link_signs_one_browser_in_once() {
             .collect()
     };
     let ada = |how: &str, id: &str| ("ada".to_owned(), how.to_owned(), id.to_owned());
+    // The log is written beside what it tells of.
+    let both = || std::future::ready((told("watch").len() == 2).then_some(()));
+    eventually("the watches", SOON, both).await.unwrap();
     assert_eq!(told("enter"), [ada("link", "")]);
     assert_eq!(told("watch"), [ada("play", &id), ada("export", &id)]);
     // The two logs meet: the session in which the link was made.
@@ -123,14 +129,7 @@ async fn of_many_who_use_a_link_at_once_at_two_replicas_one_gets_in() {
     let id = page.record("true").await;
     let link = page.link(&id).await;
     let other = Page::another(page.dir.path(), "").await;
-    let origin = format!("Origin: {URL}");
-    let arguments = ["-X", "POST", "-H", &origin];
-    let one = page.get(&link, &arguments);
-    let two = page.get_at(&other, &link, &arguments);
-    let three = page.get(&link, &arguments);
-    let four = page.get_at(&other, &link, &arguments);
-    let answers = tokio::join!(one, two, three, four);
-    let answers: [_; 4] = answers.into();
+    let answers = page.race(&other, &link).await;
     let mut statuses = answers.each_ref().map(|answer| answer.status);
     statuses.sort_unstable();
     assert_eq!(statuses, [303, 410, 410, 410]);

@@ -3,9 +3,12 @@
 
 pub mod cast;
 
+mod age;
 mod archive;
 mod chunk;
+mod content;
 mod digest;
+mod export;
 mod folder;
 mod health;
 mod index;
@@ -24,8 +27,11 @@ mod upload;
 mod verify;
 mod writer;
 
+pub use age::{NoRecipient, Recipient};
 pub use archive::Archive;
 pub use chunk::Whole;
+pub use content::{Content, Encrypted};
+pub use export::Export;
 pub use folder::FolderConfig;
 pub use health::Metrics;
 pub use index::{Ending, Entry};
@@ -35,5 +41,5 @@ pub use newest::{Found, Query};
 pub use rebuild::Rebuilt;
 pub use recorder::{Config, Error as RecorderError, Recorder};
 pub use store::{Error, StoreConfig};
-pub use tape::{Marks, Settings, Tape};
+pub use tape::{Marks, Sealed, Settings, Tape};
 pub use verify::{Broken, Verdict, Verifier};

@@ -43,6 +43,7 @@ pub struct Reader {
     day: Date,
     namespace: String,
     id: Id,
+    encrypted: bool,
     next: u32,
 }
 
@@ -168,11 +169,12 @@ impl Library {
                 async move {
                     let name = name::chunk(day, &namespace, &id, 0);
                     let first = library.store.get(&name, chunk::MAX_OBJECT).await?;
-                    Ok::<_, Error>(first.map(|_| Reader {
+                    Ok::<_, Error>(first.map(|first| Reader {
                         library,
                         day,
                         namespace,
                         id,
+                        encrypted: chunk::is_encrypted(&first),
                         next: 0,
                     }))
                 }
@@ -225,6 +227,11 @@ impl Reader {
     /// The namespace of its pod.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Whether its first chunk is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
     }
 
     /// The next chunk, for a verifier; `None` if it is not there, or not yet.

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 
 use crate::cast::{self, Event};
 use crate::chunk::{self, Head};
+use crate::content::Content;
 use crate::index::{Ending, Entry};
 use crate::name::{self, Id, Indexed};
 use crate::store::{Error, Store};
@@ -127,10 +128,14 @@ async fn entry(
         let object = store.get(&name, chunk::MAX_OBJECT).await?;
         Ok::<_, Error>(object.and_then(|object| chunk::open(&object).ok()))
     };
-    let Some((head, text)) = read(0).await? else {
+    let Some((head, content)) = read(0).await? else {
         return Ok(None);
     };
-    let Ok((header, _)) = cast::header(&text) else {
+    let header = match &content {
+        Content::Text(text) => cast::header(text).ok().map(|(header, _)| header),
+        Content::Encrypted { header, .. } => header.as_deref().cloned(),
+    };
+    let Some(header) = header else {
         return Ok(None);
     };
     let about = &header.podgate;
@@ -139,31 +144,38 @@ async fn entry(
     }
     let last = chunks.saturating_sub(1);
     let last = match last {
-        0 => Some((head, text)),
+        0 => Some((head, content)),
         last => read(last).await?,
     };
-    let end = last.and_then(|(head, text)| ending(head, &text));
+    let end = last.and_then(|(head, content)| ending(head, &content));
     Ok(Some(Entry { header, end }))
 }
 
 /// How a recording ended whose last chunk this is; `None` if it is another one.
-fn ending(head: Head, text: &[u8]) -> Option<Ending> {
-    let whole = head.whole?;
+fn ending(head: Head, content: &Content) -> Option<Ending> {
+    let status = match content {
+        Content::Text(text) => status(&head, text)?,
+        Content::Encrypted { .. } => head.status,
+    };
+    Some(Ending {
+        duration_ms: head.until_ms,
+        chunks: head.number + 1,
+        status,
+        whole: head.whole?,
+    })
+}
+
+/// The exit status in the last chunk's text; the outer `None` if that cannot be read.
+fn status(head: &Head, text: &[u8]) -> Option<Option<u32>> {
     let lines = match head.number {
         0 => cast::header(text).ok()?.1,
         _ => text,
     };
     let events = cast::events(lines, &mut Duration::default()).ok()?;
-    let status = events.iter().rev().find_map(|(_, event)| match event {
+    Some(events.iter().rev().find_map(|(_, event)| match event {
         Event::Exit(status) => Some(*status),
         _ => None,
-    });
-    Some(Ending {
-        duration_ms: head.until_ms,
-        chunks: head.number + 1,
-        status,
-        whole,
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::age::Recipient;
 use crate::cast::Header;
 use crate::folder::{self, Folder, FolderConfig};
 use crate::health::Metrics;
@@ -39,6 +40,7 @@ pub struct Config {
     pub spool_bytes: usize,
     pub spool_bytes_per_session: usize,
     pub folder: Option<FolderConfig>,
+    pub recipients: Vec<Recipient>,
 }
 
 /// The recorder does not start, or what it needs does not answer.
@@ -73,6 +75,7 @@ impl Recorder {
         let shared = Arc::new(Shared {
             uploads,
             folder: folder.transpose()?.map(Arc::new),
+            recipients: config.recipients.as_slice().into(),
             spool: Spool::new(config.spool_bytes, config.spool_bytes_per_session),
             metrics,
         });

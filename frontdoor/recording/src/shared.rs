@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::age::Recipient;
 use crate::folder::Folder;
 use crate::health::{Health, Metrics};
 use crate::object::Object;
@@ -15,6 +16,8 @@ pub(crate) struct Shared {
     /// If there is one, objects go to it first and from it to the store.
     pub(crate) folder: Option<Arc<Folder>>,
     pub(crate) spool: Arc<Spool>,
+    /// For whom recordings are encrypted. If there is none, they are not.
+    pub(crate) recipients: Arc<[Recipient]>,
     pub(crate) metrics: Metrics,
 }
 

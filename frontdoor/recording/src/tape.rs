@@ -27,9 +27,18 @@ pub struct Settings {
     pub waits: bool,
 }
 
+/// What a recording's end tells the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// All of its text.
+    pub whole: Whole,
+    /// The SHA-256 of its last chunk as it is stored.
+    pub last: Option<String>,
+}
+
 pub(crate) enum Message {
     Event(Duration, Event),
-    End(Duration, Option<u32>, oneshot::Sender<Whole>),
+    End(Duration, Option<u32>, oneshot::Sender<Sealed>),
 }
 
 /// Leaves markers in a recording for what happens beside its session.
@@ -99,7 +108,7 @@ impl Tape {
     }
 
     /// Ends the recording, and returns what its last chunk says of the whole.
-    pub async fn finish(self, status: Option<u32>) -> Option<Whole> {
+    pub async fn finish(self, status: Option<u32>) -> Option<Sealed> {
         let (tell, told) = oneshot::channel();
         let end = Message::End(self.begun.elapsed(), status, tell);
         let sealed = async {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::chunk::{self, Whole};
+use crate::content::Content;
 use crate::digest::{Running, sha256};
 
 /// A recording was changed, or is none.
@@ -19,6 +20,8 @@ pub enum Broken {
     Previous(u32),
     #[error("the text is not the one that the last chunk has the hash of")]
     Whole,
+    #[error("chunk {0} is encrypted and others are not")]
+    Mixed(u32),
     #[error("chunk {0} comes after the last")]
     After(u32),
 }
@@ -30,8 +33,12 @@ pub struct Verdict {
     pub chunks: u32,
     /// The time of the last event.
     pub until: Duration,
-    /// `None` if the recording was cut: its last chunk is missing.
+    /// `None` if the recording was cut: its last chunk is missing. Of an encrypted one nobody here can say
+    /// whether this is true; `last` says whether the audit log means this recording.
     pub whole: Option<Whole>,
+    /// The SHA-256 of the last object that was given.
+    pub last: Option<String>,
+    pub encrypted: bool,
 }
 
 /// Checks one recording.
@@ -43,6 +50,7 @@ pub struct Verifier {
     text: Running,
     bytes: u64,
     whole: Option<Whole>,
+    encrypted: bool,
 }
 
 impl Verifier {
@@ -56,13 +64,14 @@ impl Verifier {
             text: Running::new(),
             bytes: 0,
             whole: None,
+            encrypted: false,
         }
     }
 
-    /// Checks the next chunk, and returns its text.
-    pub fn chunk(&mut self, object: &[u8]) -> Result<Vec<u8>, Broken> {
+    /// Checks the next chunk, and returns what it holds.
+    pub fn chunk(&mut self, object: &[u8]) -> Result<Content, Broken> {
         let number = self.next;
-        let (head, text) = chunk::open(object).map_err(|error| Broken::Chunk(number, error))?;
+        let (head, content) = chunk::open(object).map_err(|error| Broken::Chunk(number, error))?;
         if self.whole.is_some() {
             return Err(Broken::After(number));
         }
@@ -75,23 +84,35 @@ impl Verifier {
         if head.previous != self.previous {
             return Err(Broken::Previous(number));
         }
-        self.text.add(&text);
-        self.bytes += text.len() as u64;
-        if let Some(whole) = &head.whole
-            && (whole.bytes != self.bytes || whole.sha256 != self.text.hex())
-        {
-            return Err(Broken::Whole);
+        let encrypted = matches!(content, Content::Encrypted { .. });
+        if number > 0 && encrypted != self.encrypted {
+            return Err(Broken::Mixed(number));
+        }
+        self.encrypted = encrypted;
+        if let Content::Text(text) = &content {
+            self.text.add(text);
+            self.bytes += text.len() as u64;
+            if let Some(whole) = &head.whole
+                && (whole.bytes != self.bytes || whole.sha256 != self.text.hex())
+            {
+                return Err(Broken::Whole);
+            }
         }
         self.whole = head.whole;
         self.previous = Some(sha256(object));
         self.until = Duration::from_millis(head.until_ms);
         self.next += 1;
-        Ok(text)
+        Ok(content)
     }
 
     /// Whether the last chunk was given.
     pub fn is_whole(&self) -> bool {
         self.whole.is_some()
+    }
+
+    /// Whether the chunks that were given are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
     }
 
     /// What was right of all that was given.
@@ -100,6 +121,8 @@ impl Verifier {
             chunks: self.next,
             until: self.until,
             whole: self.whole,
+            last: self.previous,
+            encrypted: self.encrypted,
         }
     }
 }

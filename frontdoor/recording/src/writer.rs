@@ -11,14 +11,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::cast::{Encoder, Event, Header};
-use crate::chunk::{Chain, FULL, Whole};
+use crate::chunk::{Chain, FULL};
 use crate::digest::Running;
 use crate::index::{Ending, Entry};
 use crate::name::{self, Id};
 use crate::object::Object;
 use crate::shared::Shared;
 use crate::spool::Share;
-use crate::tape::{Message, Settings};
+use crate::tape::{Message, Sealed, Settings};
 
 /// How long an event waits for its chunk.
 const SEAL_AFTER: Duration = Duration::from_secs(5);
@@ -60,19 +60,26 @@ impl Writer {
     pub(crate) fn new(
         shared: Arc<Shared>,
         (id, day): (Id, Date),
-        header: Header,
+        mut header: Header,
         settings: Settings,
         lost: watch::Sender<Option<Instant>>,
     ) -> Self {
+        let mut chain = Chain::new(id.as_str().to_owned());
         let mut text = Vec::new();
+        header.podgate.encrypted = !shared.recipients.is_empty();
         Encoder::header(&header, &mut text);
+        if header.podgate.encrypted {
+            // From here on it is in clear.
+            header.command = None;
+            chain = chain.encrypted(Arc::clone(&shared.recipients), header.clone());
+        }
         shared.metrics.active.inc();
         Self {
             share: shared.spool.share(),
             shared,
             header,
             day,
-            chain: Chain::new(id.as_str().to_owned()),
+            chain,
             id,
             encoder: Encoder::default(),
             text,
@@ -142,9 +149,9 @@ impl Writer {
                 self.event(at, event);
             }
             Some(Message::End(at, status, tell)) => {
-                let whole = self.end(at, status);
+                let sealed = self.end(at, status);
                 // The session may have gone.
-                let _ = tell.send(whole);
+                let _ = tell.send(sealed);
             }
             None => {
                 self.end(self.until, None);
@@ -202,7 +209,7 @@ impl Writer {
         self.due.get_or_insert_with(|| Instant::now() + SEAL_AFTER);
     }
 
-    fn end(&mut self, at: Duration, status: Option<u32>) -> Whole {
+    fn end(&mut self, at: Duration, status: Option<u32>) -> Sealed {
         self.close_gap(at);
         self.encoder.flush(at, &mut self.text);
         if self.left_out {
@@ -215,6 +222,7 @@ impl Writer {
         }
         self.until = at;
         self.ended = true;
+        self.chain.exits(status);
         self.seal(true);
         let whole = self.chain.whole();
         let end = Ending {
@@ -224,7 +232,8 @@ impl Writer {
             whole: whole.clone(),
         };
         self.index(Some(end));
-        whole
+        let last = self.chain.last().map(str::to_owned);
+        Sealed { whole, last }
     }
 
     /// Makes a chunk of the text.

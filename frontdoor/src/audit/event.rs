@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use podgate_proto::v1::Action;
+use podgate_recording::Sealed;
 use serde::Serialize;
 
 use super::command::{MAX_COMMAND, Program};
@@ -117,6 +118,8 @@ pub(crate) struct Event<'a> {
     recording: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recording_sha256: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording_last_sha256: Option<&'a str>,
     /// The names of fields that were shortened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cut: Vec<&'static str>,
@@ -230,14 +233,16 @@ impl<'a> Event<'a> {
         self
     }
 
-    /// Adds how the session is recorded, where, and the hash of the whole recording.
+    /// Adds how the session is recorded, where, and the hashes of the whole recording.
     pub(super) fn recording(
         mut self,
         how: Option<&'static str>,
         recording: Option<&'a str>,
-        whole: Option<&'a str>,
+        whole: Option<&'a Sealed>,
     ) -> Self {
-        (self.recorded, self.recording, self.recording_sha256) = (how, recording, whole);
+        (self.recorded, self.recording) = (how, recording);
+        self.recording_sha256 = whole.map(|sealed| sealed.whole.sha256.as_str());
+        self.recording_last_sha256 = whole.and_then(|sealed| sealed.last.as_deref());
         self
     }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 use podgate_identity::Identity;
 use podgate_process::audit::{self, AuditLog};
 use podgate_proto::v1::{self, open::Action};
+use podgate_recording::Sealed;
 
 use super::command::Program;
 use super::event::{Event, Location, Via};
@@ -58,8 +59,8 @@ pub(crate) struct Session<'a> {
     output: AtomicU64,
     /// How it is recorded, and the recording's name.
     recorded: OnceLock<(&'static str, Option<String>)>,
-    /// The SHA-256 of the whole recording.
-    whole: OnceLock<String>,
+    /// The hashes of the whole recording.
+    whole: OnceLock<Sealed>,
 }
 
 impl<'a> Session<'a> {
@@ -150,9 +151,9 @@ impl<'a> Session<'a> {
         let _ = self.recorded.set((how, recording));
     }
 
-    /// Notes the SHA-256 of the whole recording.
-    pub(crate) fn is_whole(&self, sha256: String) {
-        let _ = self.whole.set(sha256);
+    /// Notes the hashes of the whole recording.
+    pub(crate) fn is_whole(&self, sealed: Sealed) {
+        let _ = self.whole.set(sealed);
     }
 
     /// Records the start. If this fails, the session must not start.
@@ -250,7 +251,7 @@ impl<'a> Session<'a> {
             .get()
             .map(|(how, id)| (*how, id.as_deref()))
             .unzip();
-        let whole = self.whole.get().map(String::as_str);
+        let whole = self.whole.get();
         let event = Event::session(event, self.id, self.kind, self.identity, location);
         let event = event.from(client, via, target);
         match self.address {

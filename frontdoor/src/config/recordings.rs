@@ -71,7 +71,14 @@ pub(super) struct File {
     #[serde(default)]
     break_glass: Vec<String>,
     rules: Vec<RuleFile>,
+    encryption: Option<EncryptionFile>,
     page: Option<Page>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct EncryptionFile {
+    recipients: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +108,8 @@ fn default_folder() -> u64 {
 /// Room for some chunks that are full.
 const LEAST_FOLDER: u64 = 16 * 1024 * 1024;
 
+/// Each chunk has some 130 bytes for each of them.
+const MOST_RECIPIENTS: usize = 16;
 /// Room for a chunk that is full, and for the next.
 const LEAST_SPOOL: u64 = 2 * 1024 * 1024;
 
@@ -145,6 +154,9 @@ impl File {
             let reason = "must be https://HOST, without a slash at its end";
             return Err(Invalid::new("recordings.page.url", reason));
         }
+        let recipients = self.encryption.map(EncryptionFile::check).transpose();
+        let recipients = recipients
+            .map_err(|reason| Invalid::new("recordings.encryption.recipients", reason))?;
         let numbered = self.rules.into_iter().enumerate();
         let rules = numbered.map(|(at, rule)| {
             let rule = rule.check();
@@ -166,11 +178,27 @@ impl File {
                     path,
                     bytes: self.spool_folder_bytes,
                 }),
+                recipients: recipients.unwrap_or_default(),
             },
             strict: Duration::from_secs(u64::from(self.strict_seconds)),
             break_glass: self.break_glass,
             page: self.page,
         })
+    }
+}
+
+impl EncryptionFile {
+    fn check(self) -> Result<Vec<recording::Recipient>, String> {
+        let count = self.recipients.len();
+        if !(1..=MOST_RECIPIENTS).contains(&count) {
+            return Err(format!("must have from 1 to {MOST_RECIPIENTS} keys"));
+        }
+        let numbered = self.recipients.iter().enumerate();
+        let read = numbered.map(|(at, text)| {
+            let recipient = text.parse::<recording::Recipient>();
+            recipient.map_err(|error| format!("the {}. {error}", at + 1))
+        });
+        read.collect()
     }
 }
 
@@ -218,6 +246,7 @@ mod tests {
         assert_eq!(folder.bytes, default_folder());
         assert_eq!(recordings.strict.as_secs(), u64::from(default_strict()));
         assert_eq!(recordings.rules[2].settings.most, default_max());
+        assert_eq!(recordings.recorder.recipients.len(), 1);
         assert!(recordings.page.unwrap().key.is_secret());
     }
 
@@ -249,5 +278,21 @@ mod tests {
             "{store: 's3://b', rules: [{record: off, users: []}]}",
             "the 1. has an empty list",
         );
+        let recipients = |recipients: &str, expect: &str| {
+            let expect = format!("recordings.encryption.recipients: {expect}");
+            let encryption = format!("encryption: {{recipients: [{recipients}]}}");
+            error(
+                &format!("{{store: 's3://b', rules: [], {encryption}}}"),
+                &expect,
+            );
+        };
+        let good = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+        recipients("", "must have from 1 to 16");
+        recipients(&vec![good; 17].join(", "), "must have from 1 to 16");
+        recipients(
+            &format!("{good}, {}", good.replace('q', "p")),
+            "the 2. is no public key",
+        );
+        recipients("AGE-SECRET-KEY-1QQQ", "the 1. is a secret key");
     }
 }

@@ -10,14 +10,14 @@ use podgate_tests::instruments::program::{Input, Output};
 use tokio::task::JoinSet;
 
 use crate::sites::{Site, Sites};
+use crate::sizes::Sizes;
 use crate::table::Row;
 
 /// A program that answers each byte itself.
 const ECHO: &str = "stty raw -echo; echo ready; exec cat";
-/// Keystrokes that are not counted.
+/// Keystrokes that are not counted, alone and beside downloads.
 const WARM_UP: usize = 50;
-/// How often four downloads are started, each way.
-const LOADS: usize = 5;
+const WARM_UP_BESIDE: usize = 20;
 /// The line that they say.
 const DOWN: &str = "exec yes 'a line of text, as programs print it: 2026-11-26T20:58:00Z ok'";
 
@@ -50,10 +50,10 @@ impl Shell {
     }
 }
 
-pub(crate) async fn rows(sites: &Sites, keystrokes: usize) -> Result<Vec<Row>> {
+pub(crate) async fn rows(sites: &Sites, sizes: &Sizes) -> Result<Vec<Row>> {
     let [off, limited, _] = &sites.0;
     let mut shells = [Shell::start(off).await?, Shell::start(limited).await?];
-    for round in 0..WARM_UP + keystrokes {
+    for round in 0..WARM_UP + sizes.keystrokes {
         for at in 0..2 {
             let shell = &mut shells[(round + at) % 2];
             shell.press().await?;
@@ -76,7 +76,7 @@ pub(crate) async fn rows(sites: &Sites, keystrokes: usize) -> Result<Vec<Row>> {
     let mut rows = vec![row.judge(more <= 0.05)];
     for (at, name) in [(1, "within maxBytes"), (2, "recorded whole")] {
         let pair = [off, &sites.0[at]];
-        let [alone, recorded] = beside(pair, keystrokes / LOADS / 2)
+        let [alone, recorded] = beside(pair, sizes)
             .await
             .with_context(|| format!("beside downloads {name}"))?;
         let ratio = recorded / alone;
@@ -94,9 +94,10 @@ pub(crate) async fn rows(sites: &Sites, keystrokes: usize) -> Result<Vec<Row>> {
 }
 
 /// Each beside its own downloads, in rounds, since both loads at once would slow each other.
-async fn beside(sites: [&Site; 2], keystrokes: usize) -> Result<[f64; 2]> {
+async fn beside(sites: [&Site; 2], sizes: &Sizes) -> Result<[f64; 2]> {
+    let keystrokes = sizes.keystrokes / sizes.loads / 2;
     let mut times = [const { Vec::new() }; 2];
-    for round in 0..LOADS {
+    for round in 0..sizes.loads {
         for at in 0..2 {
             let at = (round + at) % 2;
             let mut shell = Shell::start(sites[at]).await?;
@@ -104,10 +105,15 @@ async fn beside(sites: [&Site; 2], keystrokes: usize) -> Result<[f64; 2]> {
             for _ in 0..4 {
                 load.spawn(download(sites[at].login.clone()));
             }
-            for _ in 0..WARM_UP + keystrokes {
+            // A build that is not optimised takes a good part of a second for each.
+            let end = Instant::now() + sizes.load;
+            for pressed in 0..WARM_UP_BESIDE + keystrokes {
+                if pressed > WARM_UP_BESIDE && Instant::now() >= end {
+                    break;
+                }
                 shell.press().await?;
             }
-            times[at].extend(shell.times.drain(WARM_UP..));
+            times[at].extend(shell.times.drain(WARM_UP_BESIDE..));
             // Each goes on until it is dropped.
             if let Some(ended) = load.try_join_next() {
                 ended??;

@@ -1,6 +1,6 @@
 //! The frontdoor's memory for shells that wait for their users.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use podgate_tests::fixtures::gateway::Part;
@@ -16,17 +16,18 @@ const KIB: f64 = 1024.0;
 const AT_ONCE: usize = 25;
 /// The time for memory to stay the same.
 const WITHIN: Duration = Duration::from_secs(20);
-/// Looks at it in a row, some milliseconds apart. A recording's first chunk is stored after 5 s.
-const SAME: u32 = 1600;
+/// For so long. A recording's first chunk is stored after 5 s.
+const SAME: Duration = Duration::from_secs(7);
 
 /// Resident bytes once they have stayed the same, or at the end of the time.
 async fn settled(part: &Part) -> Result<f64> {
-    let (mut last, mut same) = (0, 0);
+    let (mut last, mut since) = (0, Instant::now());
     let look = || {
         let now = part.resident().unwrap_or_default();
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-        std::future::ready((same == SAME).then_some(()))
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        std::future::ready((since.elapsed() >= SAME).then_some(()))
     };
     let _ = eventually("the same memory", WITHIN, look).await;
     Ok(part.resident()? as f64)

@@ -10,6 +10,8 @@ use podgate_tests::instruments::program::Output;
 use crate::sites::Sites;
 use crate::table::Row;
 
+/// For what sessions have left, which may be killed first.
+const STORED: Duration = Duration::from_secs(60);
 const HOUR: f64 = 3600.0;
 const MIB: f64 = (1u64 << 20) as f64;
 
@@ -20,7 +22,7 @@ pub(crate) async fn row(sites: &Sites, busy: Duration) -> Result<Row> {
         let active = "podgate_frontdoor_recordings_active 0";
         metrics.lines().any(|line| line == active).then_some(())
     };
-    eventually("all to be stored", busy, stored).await?;
+    eventually("all to be stored", STORED, stored).await?;
     let before = site.stored()?;
     let connection = site.login.connect().await?;
     let seconds = busy.as_secs();
@@ -33,7 +35,7 @@ pub(crate) async fn row(sites: &Sites, busy: Duration) -> Result<Row> {
         said += some.len();
     }
     connection.close().await;
-    eventually("all to be stored", busy, stored).await?;
+    eventually("all to be stored", STORED, stored).await?;
     let share = HOUR / busy.as_secs_f64() / MIB;
     let kept = (site.stored()? - before) as f64 * share;
     Ok(Row {

@@ -22,18 +22,19 @@ impl Row {
 }
 
 /// In Markdown, for docs/performance.md.
-pub(crate) fn print(rows: &[Row]) {
+pub(crate) fn head() {
     println!("| | not recorded | recorded | ratio | target | |");
     println!("|---|---|---|---|---|---|");
-    for row in rows {
-        let Row {
-            what,
-            off,
-            recorded,
-            ratio,
-            target,
-            verdict,
-        } = row;
-        println!("| {what} | {off} | {recorded} | {ratio} | {target} | {verdict} |");
-    }
+}
+
+pub(crate) fn print(row: &Row) {
+    let Row {
+        what,
+        off,
+        recorded,
+        ratio,
+        target,
+        verdict,
+    } = row;
+    println!("| {what} | {off} | {recorded} | {ratio} | {target} | {verdict} |");
 }

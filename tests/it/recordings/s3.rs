@@ -31,7 +31,7 @@ async fn a_bucket_serves_as_a_folder_does() {
     assert_eq!(status, Some(0), "{words}");
     let (status, cast, _) = ask(&stand.client, &format!("export {id}")).await;
     assert_eq!(status, Some(0));
-    let end = audit(dir.path(), "end").remove(0);
+    let end = ended(dir.path()).await;
     assert_eq!(end["recordingSha256"], sha256(&cast).await);
     for name in s3.names().await.unwrap() {
         assert!(name.starts_with("prod/"), "{name}");

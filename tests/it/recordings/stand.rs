@@ -91,6 +91,14 @@ pub(super) fn audit(dir: &Path, event: &str) -> Vec<Value> {
     lines.filter(|line| line["event"] == event).collect()
 }
 
+/// The end of the first session, once the audit log has it: it is written beside what it tells of.
+pub(super) async fn ended(dir: &Path) -> Value {
+    let end = || std::future::ready(audit(dir, "end").into_iter().next());
+    eventually("an end in the audit log", SOON, end)
+        .await
+        .unwrap()
+}
+
 /// Makes the store one that takes nothing: a file is where its folder was. Root is no exception.
 pub(super) fn away(dir: &Path) {
     fs::rename(dir.join("store"), dir.join("away")).unwrap();

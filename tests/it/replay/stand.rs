@@ -34,14 +34,27 @@ pub(super) struct Answer {
 impl Page {
     /// With these lines in its configuration.
     pub(super) async fn start(lines: &str) -> Self {
+        Self::start_recording("", lines).await
+    }
+
+    /// With these lines among the frontdoor's recordings, and these in its own configuration.
+    pub(super) async fn start_recording(recordings: &str, lines: &str) -> Self {
+        Self::start_at("store: 'file://DIR/store'\n", recordings, lines).await
+    }
+
+    /// The same with a store of these lines, which have DIR for its folder.
+    pub(super) async fn start_at(store: &str, recordings: &str, lines: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().display().to_string();
         std::fs::create_dir(dir.path().join("store")).unwrap();
         let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n";
         std::fs::write(dir.path().join("key"), key).unwrap();
+        let store = store.replace("DIR", &path);
+        std::fs::write(dir.path().join("store.yaml"), &store).unwrap();
+        let store = store.replace('\n', "\n  ");
         let frontdoor = format!(
-            "audit: {{to: '{path}/audit'}}\nrecordings:\n  store: file://{path}/store\n  \
-             page: {{url: '{URL}', key: {{file: '{path}/key'}}}}\n  rules: [{{record: bestEffort}}]\n"
+            "audit: {{to: '{path}/audit'}}\nrecordings:\n  {store}\
+             page: {{url: '{URL}', key: {{file: '{path}/key'}}}}\n  rules: [{{record: bestEffort}}]\n{recordings}"
         );
         let changes = Changes {
             frontdoor,
@@ -72,9 +85,10 @@ impl Page {
 
     /// Another replica of the program.
     pub(super) async fn another(folder: &Path, lines: &str) -> Part {
+        let store = std::fs::read_to_string(folder.join("store.yaml")).unwrap();
         let config = format!(
             "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nkubeconfig: 'DIR/kubeconfig'\nurl: {URL}\n\
-             tls: {{cert: 'DIR/page.crt', key: 'DIR/page.key'}}\nstore: 'file://DIR/store'\n\
+             tls: {{cert: 'DIR/page.crt', key: 'DIR/page.key'}}\n{store}\
              key: {{file: 'DIR/key'}}\ntokens: {{audience: podgate-page}}\naudit: {{to: 'DIR/page-audit'}}\n\
              log: {{format: json, level: debug}}\n{lines}"
         );
@@ -122,6 +136,15 @@ impl Page {
             .await
     }
 
+    /// Opens a link four times at once, at this replica and another.
+    pub(super) async fn race(&self, other: &Part, link: &str) -> [Answer; 4] {
+        let origin = format!("Origin: {URL}");
+        let arguments = ["-X", "POST", "-H", &origin];
+        let at = |part| self.get_at(part, link, &arguments);
+        let answers = tokio::join!(at(&self.part), at(other), at(&self.part), at(other));
+        answers.into()
+    }
+
     /// Runs a command in a pod, and gives its recording's name.
     pub(super) async fn record(&self, command: &str) -> String {
         let before = self.names().await.len();
@@ -150,7 +173,12 @@ impl Page {
 
     /// The path of a link to a recording.
     pub(super) async fn link(&self, id: &str) -> String {
-        let (status, url, told) = ask(&self.stand.client, &format!("link {id}")).await;
+        self.link_by(&self.stand.client, id).await
+    }
+
+    /// The same by this client.
+    pub(super) async fn link_by(&self, client: &Client, id: &str) -> String {
+        let (status, url, told) = ask(client, &format!("link {id}")).await;
         assert_eq!(status, Some(0), "{told}");
         assert!(told.contains("good for 10 minutes, and once"), "{told}");
         let path = url.trim_end().strip_prefix(URL).unwrap().to_owned();

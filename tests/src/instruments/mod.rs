@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod client;
 pub mod clients;
+pub mod clock;
 pub mod dial;
 pub mod direct;
 pub mod echo;

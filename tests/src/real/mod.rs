@@ -1,5 +1,6 @@
 //! Real programs, each started as a value and stopped when dropped.
 
+pub mod age;
 pub mod alone;
 pub mod containerd;
 pub mod cri;

@@ -47,6 +47,14 @@ pub struct About {
     pub tty: bool,
     /// Whether what the user typed is recorded, too.
     pub input: bool,
+    /// Whether only the holders of some keys can read it. Its command is then in no index object.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub encrypted: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Header {

@@ -26,6 +26,7 @@ pub(crate) fn about() -> Header {
         node: text("node-a"),
         tty: true,
         input: true,
+        encrypted: false,
     };
     Header::new(term, 1_800_000_000, Some(text("ls")), about)
 }

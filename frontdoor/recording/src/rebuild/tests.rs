@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::age::tests::RECIPIENT;
 use crate::cast::Encoder;
 use crate::cast::tests::about;
 use crate::chunk::Chain;
@@ -10,7 +11,7 @@ use crate::store::StoreConfig;
 
 const NAMESPACE: &str = "prod";
 
-/// Stores a recording that has its number, without an index object.
+/// Stores a recording that has its number, without an index object. Each second one is encrypted.
 async fn record(store: &Store, number: u32, chunks: u32) -> Id {
     let id: Id = format!("20261126T2058{number:02}Z-{number:032x}")
         .parse()
@@ -20,6 +21,12 @@ async fn record(store: &Store, number: u32, chunks: u32) -> Id {
     let mut text = Vec::new();
     Encoder::header(&header, &mut text);
     let mut chain = Chain::new(id.to_string());
+    if number % 2 == 1 {
+        let recipient = RECIPIENT.parse().unwrap();
+        header.command = None;
+        chain = chain.encrypted([recipient].into(), header);
+    }
+    chain.exits(Some(3));
     for chunk in 0..chunks {
         let last = chunk + 1 == chunks;
         let object = chain.seal(&std::mem::take(&mut text), Duration::ZERO, last);

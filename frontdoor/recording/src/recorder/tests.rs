@@ -14,19 +14,19 @@ use crate::store::StoreConfig;
 use crate::verify::{Verdict, Verifier};
 
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
-const SETTINGS: Settings = Settings {
+pub(crate) const SETTINGS: Settings = Settings {
     most: 16 << 20,
     input: true,
     waits: true,
 };
 const WITHIN: Duration = Duration::from_secs(60);
 
-fn tape(recorder: &Recorder, settings: Settings) -> Tape {
+pub(crate) fn tape(recorder: &Recorder, settings: Settings) -> Tape {
     let id = Id::new(jiff::Timestamp::now(), SESSION);
     recorder.record(id, about(), settings).unwrap()
 }
 
-async fn output(tape: &Tape, bytes: impl Into<Bytes>) {
+pub(crate) async fn output(tape: &Tape, bytes: impl Into<Bytes>) {
     tape.record(Event::Output(Stream::Stdout, bytes.into()))
         .await;
 }
@@ -39,7 +39,7 @@ async fn read(recorder: &Recorder, id: &Id) -> (Verdict, Vec<u8>, Vec<String>) {
     let mut verifier = Verifier::new(id.as_str());
     let (mut output, mut markers, mut at) = (Vec::new(), Vec::new(), Duration::ZERO);
     while let Some(chunk) = reader.next().await.unwrap() {
-        let text = verifier.chunk(&chunk).unwrap();
+        let text = verifier.chunk(&chunk).unwrap().text().unwrap();
         let lines = match at.is_zero() && output.is_empty() {
             true => crate::cast::header(&text).unwrap().1,
             false => &text,
@@ -71,11 +71,12 @@ async fn a_recording_in_a_folder_is_found_and_whole() {
     for piece in bytes.chunks(20_000) {
         output(&tape, piece.to_vec()).await;
     }
-    let whole = tape.finish(Some(0)).await.unwrap();
+    let sealed = tape.finish(Some(0)).await.unwrap();
     recorder.writers.close();
     timeout(WITHIN, recorder.writers.wait()).await.unwrap();
     let (verdict, output, markers) = read(&recorder, &id).await;
-    assert_eq!(verdict.whole, Some(whole));
+    assert_eq!(verdict.whole, Some(sealed.whole));
+    assert_eq!(verdict.last, sealed.last);
     assert!(verdict.chunks > 3, "{verdict:?}");
     assert!(output == bytes && markers.is_empty());
 
@@ -152,7 +153,7 @@ async fn no_fault_of_the_store_loses_what_has_room() {
             output(&tape, piece.to_vec()).await;
         }
         // The session's end waits for no store.
-        let whole = timeout(WITHIN, tape.finish(Some(1)))
+        let sealed = timeout(WITHIN, tape.finish(Some(1)))
             .await
             .unwrap()
             .unwrap();
@@ -163,7 +164,7 @@ async fn no_fault_of_the_store_loses_what_has_room() {
         s3.set(Fault::None);
         recorder.writers.close();
         timeout(WITHIN, recorder.writers.wait()).await.unwrap();
-        assert_eq!(s3.verify(&id).whole, Some(whole), "{fault:?}");
+        assert_eq!(s3.verify(&id).whole, Some(sealed.whole), "{fault:?}");
         assert!(metrics.failures.get() > 0, "{fault:?}");
         assert_eq!(metrics.lost_bytes.get(), 0, "{fault:?}");
         assert_eq!(recorder.shared.spool.held(), 0);
@@ -207,7 +208,7 @@ async fn what_finds_no_room_is_counted_and_marked() {
         .rev()
         .find(|(path, _)| path.contains("/recordings/"));
     let (_, text) = crate::chunk::open(last.unwrap().1).unwrap();
-    let text = String::from_utf8(text).unwrap();
+    let text = String::from_utf8(text.text().unwrap()).unwrap();
     assert!(
         text.contains(&format!("podgate: {lost} bytes are missing here")),
         "{}",
@@ -237,7 +238,7 @@ async fn what_must_not_be_lost_waits_for_room() {
     let both = async { tokio::join!(say, full) };
     timeout(WITHIN, both).await.unwrap();
     let whole = timeout(WITHIN, async { tape.finish(None).await });
-    let whole = whole.await.unwrap();
+    let whole = whole.await.unwrap().map(|sealed| sealed.whole);
     recorder.writers.close();
     timeout(WITHIN, recorder.writers.wait()).await.unwrap();
     let stored = s3.verify(&id).whole;
@@ -255,6 +256,7 @@ pub(crate) fn config(url: String, options: &[(&str, &str)]) -> Config {
         spool_bytes: 8 << 20,
         spool_bytes_per_session: 3 << 20,
         folder: None,
+        recipients: vec![],
     }
 }
 

@@ -38,7 +38,7 @@ impl Chunks {
         let Some(chunk) = self.found.reader.next().await? else {
             return Ok(None);
         };
-        let text = self.verifier.chunk(&chunk)?;
+        let text = self.verifier.chunk(&chunk)?.text()?;
         let mut rest = text.as_slice();
         let view = match &mut self.view {
             Some(view) => view,

@@ -1,6 +1,6 @@
 //! Why something is not shown, in the words that its visitor reads.
 
-use podgate_recording::Broken;
+use podgate_recording::{Broken, Encrypted};
 
 use crate::rights;
 
@@ -15,6 +15,8 @@ pub(crate) enum Error {
     Store(#[from] podgate_recording::Error),
     #[error("the recording was changed: {0}")]
     Broken(#[from] Broken),
+    #[error(transparent)]
+    Encrypted(#[from] Encrypted),
     #[error("the recording cannot be read: {0}")]
     Cast(#[from] podgate_recording::cast::Error),
     #[error("this page cannot write its audit log, so it shows no recording")]

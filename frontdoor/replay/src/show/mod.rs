@@ -14,4 +14,4 @@ pub(crate) use filter::{Filter, Sort};
 pub(crate) use find::{Desk, Found, How};
 pub(crate) use follow::{Followers, follow};
 pub(crate) use list::{Listed, list};
-pub(crate) use play::{exact, head, play};
+pub(crate) use play::{Head, exact, head, play};

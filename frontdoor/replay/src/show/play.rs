@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use podgate_recording::Verifier;
 use podgate_recording::cast::{self, Header};
+use podgate_recording::{Content, Encrypted, Export, Verifier};
 
 use super::chunks::Chunks;
 use super::error::Error;
@@ -18,31 +18,43 @@ pub(crate) struct Head {
     pub(crate) header: Header,
     /// The recording's name.
     pub(crate) id: String,
+    pub(crate) encrypted: bool,
 }
 
-/// Reads the first line.
+/// Reads the first line, or of an encrypted recording what is told of it.
 pub(crate) async fn head(mut found: Found) -> Result<Head, Error> {
     let id = found.reader.id().to_string();
+    let encrypted = found.reader.is_encrypted();
     let first = found.reader.next().await?.ok_or(Error::Unknown)?;
-    let text = Verifier::new(&id).chunk(&first)?;
-    let (header, _) = cast::header(&text)?;
-    Ok(Head { header, id })
+    let header = match Verifier::new(&id).chunk(&first)? {
+        Content::Text(text) => cast::header(&text)?.0,
+        Content::Encrypted { header, .. } => *header.ok_or(Encrypted)?,
+    };
+    Ok(Head {
+        header,
+        id,
+        encrypted,
+    })
 }
 
 /// The recording as `export` by ssh gives it.
 pub(crate) fn exact(found: Found) -> impl Stream<Item = Result<Bytes, Error>> {
-    let verifier = Verifier::new(found.reader.id().as_str());
-    stream::try_unfold((found, verifier), next_text)
+    let export = Export::new(found.reader.id().clone());
+    stream::try_unfold(Some((found, export)), next_text)
 }
 
-type Exact = (Found, Verifier);
+/// `None` at the end.
+type Exact = Option<(Found, Export)>;
 
-async fn next_text((mut found, mut verifier): Exact) -> Result<Option<(Bytes, Exact)>, Error> {
-    let Some(chunk) = found.reader.next().await? else {
+async fn next_text(exact: Exact) -> Result<Option<(Bytes, Exact)>, Error> {
+    let Some((mut found, mut export)) = exact else {
         return Ok(None);
     };
-    let text = verifier.chunk(&chunk)?;
-    Ok(Some((text.into(), (found, verifier))))
+    let Some(chunk) = found.reader.next().await? else {
+        return Ok(Some((Bytes::from_static(export.end()), None)));
+    };
+    let text = export.chunk(&chunk)?;
+    Ok(Some((text.into(), Some((found, export)))))
 }
 
 /// The recording for a player.

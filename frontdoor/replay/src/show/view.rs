@@ -111,6 +111,7 @@ mod tests {
             node: text(),
             tty,
             input: true,
+            encrypted: false,
         };
         View::new(&Header::new(term, 0, None, about))
     }

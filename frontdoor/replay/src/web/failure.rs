@@ -36,7 +36,9 @@ impl Failure {
             },
             Self::Show(error) => match error {
                 show::Error::Unknown => StatusCode::NOT_FOUND,
-                show::Error::Broken(_) | show::Error::Cast(_) => StatusCode::CONFLICT,
+                show::Error::Broken(_) | show::Error::Encrypted(_) | show::Error::Cast(_) => {
+                    StatusCode::CONFLICT
+                }
                 show::Error::Rights(rights::Error::TooMany) | show::Error::Followers(_) => {
                     StatusCode::TOO_MANY_REQUESTS
                 }

@@ -115,7 +115,11 @@ fn row(entry: &Entry) -> String {
         None => ("open".to_owned(), None),
     };
     let command = entry.header.command.as_deref();
-    let command = command.map_or("<i>shell</i>".to_owned(), |command| {
+    let none = match about.encrypted {
+        true => "<i>encrypted</i>",
+        false => "<i>shell</i>",
+    };
+    let command = command.map_or(none.to_owned(), |command| {
         let end = command.char_indices().nth(COMMAND).map(|(at, _)| at);
         let shown = end.and_then(|end| command.get(..end));
         let more = if end.is_some() { "…" } else { "" };

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use podgate_recording::Encrypted;
 use podgate_recording::cast::Header;
 
 use super::asked::Asked;
 use super::enter::invitation;
 use super::failure::Failure;
-use super::html::{player, text};
+use super::html::{self, player, text};
 use super::parts::Parts;
 use crate::entry::{self, Visitor};
-use crate::show::{Found, How, exact, follow, head, play};
+use crate::show::{self, Found, Head, How, exact, follow, head, play};
 
 /// How long one connection follows a session. A browser then asks again.
 const FOLLOWED: Duration = Duration::from_secs(3600);
@@ -33,6 +34,15 @@ pub(super) async fn page(
     let user = visitor.pass.identity.user.clone();
     let found = find(&parts, &id, How::Page, visitor, &asked).await?;
     let head = head(found).await?;
+    let title = head.header.title.as_str();
+    if head.encrypted {
+        return Ok(html::page(
+            StatusCode::OK,
+            title,
+            Some(&user),
+            &sealed(&head),
+        ));
+    }
     let follows = query.as_deref() == Some("follow");
     let id = text(&head.id);
     let (source, other) = match follows {
@@ -52,7 +62,18 @@ pub(super) async fn page(
          markers, <kbd>,</kbd> <kbd>.</kbd> steps while paused, <kbd>0</kbd>…<kbd>9</kbd> jump, <kbd>f</kbd> full screen</p>",
         about(&head.header)
     );
-    Ok(player(&head.header.title, &user, &body))
+    Ok(player(title, &user, &body))
+}
+
+/// The page of an encrypted recording, which cannot be played here.
+fn sealed(head: &Head) -> String {
+    let id = text(&head.id);
+    format!(
+        "{}<p>This recording is encrypted, and only who has a key can read it. Download it, and then:</p>\n\
+         <p><code>tar -xf {id}.tar --to-command='age -d -i KEYFILE' | zstd -d &gt; {id}.cast</code></p>\n\
+         <p class=actions><a href=\"/recordings/{id}/cast\" download>Download</a></p>",
+        about(&head.header)
+    )
 }
 
 /// What the player plays.
@@ -92,8 +113,12 @@ pub(super) async fn export(
 ) -> Result<Response, Failure> {
     let visitor = asked.visitor(&parts).await?;
     let found = find(&parts, &id, How::Export, visitor, &asked).await?;
-    let name = format!("attachment; filename=\"{}.cast\"", found.reader.id());
-    let mut response = stream("application/x-asciicast", Body::from_stream(exact(found)));
+    let (kind, ending) = match found.reader.is_encrypted() {
+        true => ("application/x-tar", "tar"),
+        false => ("application/x-asciicast", "cast"),
+    };
+    let name = format!("attachment; filename=\"{}.{ending}\"", found.reader.id());
+    let mut response = stream(kind, Body::from_stream(exact(found)));
     if let Ok(name) = HeaderValue::from_str(&name) {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_DISPOSITION, name);
@@ -109,7 +134,11 @@ async fn find(
     asked: &Asked,
 ) -> Result<Found, Failure> {
     let found = parts.desk.find(id, how, visitor, asked.peer.address).await;
-    Ok(found.inspect_err(|error| parts.count(error))?)
+    let found = found.inspect_err(|error| parts.count(error))?;
+    if matches!(how, How::Play | How::Follow) && found.reader.is_encrypted() {
+        return Err(show::Error::Encrypted(Encrypted).into());
+    }
+    Ok(found)
 }
 
 fn stream(kind: &'static str, body: Body) -> Response {
@@ -123,7 +152,11 @@ fn about(header: &Header) -> String {
     let began = i64::try_from(header.timestamp).ok();
     let began = began.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     let began = began.map(|time| time.to_string()).unwrap_or_default();
-    let command = header.command.as_deref().unwrap_or("(shell)");
+    let none = match about.encrypted {
+        true => "(encrypted)",
+        false => "(shell)",
+    };
+    let command = header.command.as_deref().unwrap_or(none);
     let place = format!("{} in {}.{}", about.container, about.pod, about.namespace);
     let facts: [(&str, &str); 7] = [
         ("User", about.user.as_str()),

@@ -4,6 +4,7 @@ use super::super::command::Command;
 use super::super::files::{Direction, FileHash};
 use super::*;
 use podgate_identity::Source;
+use podgate_recording::Whole;
 use serde_json::{Value, json};
 
 fn identity() -> Identity {
@@ -60,12 +61,19 @@ fn the_page_has_every_field() {
         asked: long(),
         tty: true,
     };
+    let sealed = Sealed {
+        whole: Whole {
+            sha256: "h".to_owned(),
+            bytes: 1,
+        },
+        last: Some("l".to_owned()),
+    };
     let mut event = Event::accepted(&identity, "d")
         .from(([192, 0, 2, 1], 1).into(), Via::Jump, "web-0")
         .program(&program)
         .address("db:5432", None)
         .refusal("rule", "c")
-        .recording(Some("strict"), Some("r"), Some("h"))
+        .recording(Some("strict"), Some("r"), Some(&sealed))
         .end("exited", Some(0), Some("c"), (1, 2), Duration::ZERO);
     let session = Event::session("start", "id", Action::Exec, &identity, Some(&location));
     event.session = session.session;
@@ -88,7 +96,7 @@ fn the_page_has_every_field() {
         .iter()
         .flat_map(|event| event.as_object().unwrap().keys());
     let fields: std::collections::BTreeSet<_> = fields.collect();
-    assert_eq!(fields.len(), 43, "{fields:?}");
+    assert_eq!(fields.len(), 44, "{fields:?}");
     for field in fields {
         assert!(page.contains(&format!("`{field}`")), "{field}");
     }

@@ -1,7 +1,7 @@
 //! Why a command about recordings has no answer, as its user is told.
 
 use podgate_identity::pass;
-use podgate_recording::{Broken, Id};
+use podgate_recording::{Broken, Encrypted, Id};
 
 use super::reply::Gone;
 use crate::authz;
@@ -17,6 +17,8 @@ pub(super) enum Error {
     Unknown(Id),
     #[error("the recording was changed: {0}")]
     Broken(#[from] Broken),
+    #[error(transparent)]
+    Encrypted(#[from] Encrypted),
     #[error("the recording cannot be read: {0}")]
     Cast(#[from] podgate_recording::cast::Error),
     #[error("this frontdoor cannot write its audit log, so it shows no recording")]

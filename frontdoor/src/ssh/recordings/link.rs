@@ -36,5 +36,9 @@ pub(super) async fn link(
     let minutes = LINK_SECONDS / 60;
     let told = format!("the link is good for {minutes} minutes, and once; whoever opens it is you");
     reply.warn(&told).await?;
+    if reader.is_encrypted() {
+        let told = "the recording is encrypted: the page cannot play it, but gives it to whoever has a key";
+        reply.warn(told).await?;
+    }
     Ok(0)
 }

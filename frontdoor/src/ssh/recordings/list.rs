@@ -53,7 +53,11 @@ fn line(entry: &Entry) -> String {
         None => "open".to_owned(),
     };
     let command = entry.header.command.as_deref();
-    let command = command.map_or("(shell)".to_owned(), |command| {
+    let none = match about.encrypted {
+        true => "(encrypted)",
+        false => "(shell)",
+    };
+    let command = command.map_or(none.to_owned(), |command| {
         command.escape_debug().to_string()
     });
     format!(

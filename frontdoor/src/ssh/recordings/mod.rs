@@ -12,7 +12,7 @@ mod play;
 mod reindex;
 mod reply;
 
-use podgate_recording::{Id, Library, Verifier};
+use podgate_recording::{Export, Id, Library, Verdict, Verifier};
 use russh::server::Msg;
 use russh::{ChannelReadHalf, ChannelWriteHalf};
 
@@ -83,12 +83,26 @@ async fn verify(
             return Ok(CHANGED);
         }
     }
-    let verdict = verifier.verdict();
+    let (words, status) = words(verifier.verdict());
+    reply.say(&format!("{id}: {words}\n")).await?;
+    Ok(status)
+}
+
+/// A verdict in words, and the exit status for it.
+fn words(verdict: Verdict) -> (String, u32) {
     let (chunks, until) = (verdict.chunks, verdict.until.as_secs_f64());
-    let (words, status) = match verdict.whole {
+    let last = verdict.last.unwrap_or_default();
+    let encrypted = match verdict.encrypted {
+        true => format!(
+            "; it is encrypted, so that its text was not checked: the SHA-256 of the last chunk as it is \
+             stored must be the audit log's recordingLastSha256: {last}"
+        ),
+        false => String::new(),
+    };
+    match verdict.whole {
         Some(whole) => (
             format!(
-                "whole: {chunks} chunks, {until:.1} s, SHA-256 {}",
+                "whole: {chunks} chunks, {until:.1} s, SHA-256 {}{encrypted}",
                 whole.sha256
             ),
             0,
@@ -99,9 +113,7 @@ async fn verify(
             ),
             CUT,
         ),
-    };
-    reply.say(&format!("{id}: {words}\n")).await?;
-    Ok(status)
+    }
 }
 
 async fn export(
@@ -111,11 +123,12 @@ async fn export(
     reply: &Reply<'_>,
 ) -> Result<u32, Error> {
     let mut reader = find(id.clone(), "export", asked, library).await?;
-    let mut verifier = Verifier::new(id.as_str());
+    let mut export = Export::new(id);
     while let Some(chunk) = reader.next().await? {
-        reply.give(verifier.chunk(&chunk)?).await?;
+        reply.give(export.chunk(&chunk)?).await?;
     }
-    if !verifier.is_whole() {
+    reply.give(export.end()).await?;
+    if !export.is_whole() {
         reply
             .warn("the recording has no end: the session runs, or its frontdoor was killed")
             .await?;

@@ -63,7 +63,7 @@ pub(super) async fn play(
     let mut at = Duration::ZERO;
     let mut first = true;
     while let Some(chunk) = player.next(&mut reader, &verifier, what.follow).await? {
-        let text = verifier.chunk(&chunk)?;
+        let text = verifier.chunk(&chunk)?.text()?;
         let mut lines = text.as_slice();
         if std::mem::take(&mut first) {
             let (header, rest) = header(lines)?;
