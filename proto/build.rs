@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(files, ["."])?;
     tonic_prost_build::configure()
         .bytes(".")
+        .codec_path("crate::codec::LinkCodec")
         // Queues keep room for several messages, and none of the others is as large.
         .boxed(".podgate.v1.FrontdoorMessage.message.open")
         .compile_fds(descriptors)?;

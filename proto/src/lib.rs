@@ -2,6 +2,7 @@
 //! numbers, flow control, the kinds of actions, and networks as text.
 
 mod action;
+mod codec;
 pub mod flow;
 pub mod limits;
 pub mod network;
