@@ -208,6 +208,10 @@ async fn without_a_shell_only_the_sessions_own_process_is_hung_up() {
         };
         let pid = new(&stand, id, &mut all).await;
         sessions.push((session, pid));
+        // A process that starts the same words before the helper has looked would raise a doubt.
+        if stand.entry.is_none() {
+            known(&stand, sessions.len()).await;
+        }
     }
     for (session, pid) in sessions {
         match session {
@@ -262,6 +266,13 @@ async fn what_is_not_surely_the_sessions_own_is_let_be() {
 enum Session {
     Command(Child),
     Terminal(Terminal),
+}
+
+/// Waits until the processes of so many sessions are known.
+async fn known(stand: &Stand, sessions: usize) {
+    let leads = |entry: &&String| entry.contains(r#""leader":{"container""#);
+    let all = |all: &[String]| all.iter().filter(leads).count() == sessions;
+    stand.until_journal(SOON, all).await.unwrap();
 }
 
 /// The pid of the one process that is new.

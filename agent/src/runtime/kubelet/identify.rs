@@ -187,19 +187,9 @@ impl Search<'_> {
             }
         }
         drop(open);
-        let newly = |now: &&Candidate| {
-            let then = before.iter().find(|then| then.process == now.process);
-            then.is_some_and(|then| !gives(then))
-        };
-        let mut changed = signs.iter().filter(newly);
-        match (changed.next(), changed.next(), signs.as_slice()) {
-            (Some(only), None, _) => Ok(only.process.clone()),
-            // Its input had ended before. The input of no double has.
-            (None, _, [only]) if session.leader.as_ref() == Some(&only.process) => {
-                Ok(only.process.clone())
-            }
-            _ => Err(Error::InDoubt),
-        }
+        only_one(before, &signs, session.leader.as_ref())
+            .cloned()
+            .ok_or(Error::InDoubt)
     }
 
     /// The processes that were started in the container since the session began. Those of other
@@ -226,6 +216,29 @@ impl Search<'_> {
     }
 }
 
+/// The process that gave the sign, if it is surely the session's. A session whose input had ended gives
+/// the sign before it is asked for. So a process that gives it now beside one that gave it before may
+/// be a double whose user has just left, unless it was known to lead the session.
+fn only_one<'a>(
+    before: &[Candidate],
+    signs: &'a [Candidate],
+    leader: Option<&Process>,
+) -> Option<&'a Process> {
+    let gave_before = |now: &Candidate| {
+        let mut then = before.iter().filter(|then| then.process == now.process);
+        then.next().is_none_or(gives)
+    };
+    let leads = |one: &Candidate| leader == Some(&one.process);
+    let mut newly = signs.iter().filter(|now| !gave_before(now));
+    let only = match (newly.next(), newly.next(), signs) {
+        (Some(only), None, signs) if signs.len() == 1 || leads(only) => only,
+        // Its input had ended before. The input of no double has.
+        (None, _, [only]) if leads(only) => only,
+        _ => return None,
+    };
+    Some(&only.process)
+}
+
 fn gives(candidate: &Candidate) -> bool {
     match candidate.stdin {
         Stdin::Pipe { hung_up } => hung_up,
@@ -233,5 +246,48 @@ fn gives(candidate: &Candidate) -> bool {
             (u32::from(columns), u32::from(rows)) == (ODD.columns, ODD.rows)
         }
         Stdin::Other => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pipe(pid: u32, hung_up: bool) -> Candidate {
+        Candidate {
+            process: Process {
+                container: ContainerId::try_from("a".repeat(64)).unwrap(),
+                pid,
+                start_time: 1,
+            },
+            stdin: Stdin::Pipe { hung_up },
+            words: true,
+        }
+    }
+
+    /// The pid of the one, by the pipes that had hung up before and that have now.
+    fn one(before: &[(u32, bool)], now: &[u32], leader: Option<u32>) -> Option<u32> {
+        let before: Vec<_> = before.iter().map(|(pid, hung)| pipe(*pid, *hung)).collect();
+        let signs: Vec<_> = now.iter().map(|pid| pipe(*pid, true)).collect();
+        let leader = leader.map(|pid| pipe(pid, false).process);
+        only_one(&before, &signs, leader.as_ref()).map(|one| one.pid)
+    }
+
+    #[test]
+    fn the_only_sign_tells_it() {
+        assert_eq!(one(&[(1, false), (2, false)], &[2], None), Some(2));
+        assert_eq!(one(&[(1, true), (2, false)], &[1], Some(1)), Some(1));
+        assert_eq!(one(&[(1, true), (2, false)], &[1, 2], Some(2)), Some(2));
+    }
+
+    #[test]
+    fn what_may_be_a_double_is_not_taken() {
+        assert_eq!(one(&[(1, false), (2, false)], &[1, 2], None), None);
+        assert_eq!(one(&[(1, true), (2, false)], &[1], None), None);
+        assert_eq!(one(&[(1, true), (2, false)], &[1], Some(2)), None);
+        // The session's own had given it, and a double gives it now.
+        assert_eq!(one(&[(1, true), (2, false)], &[1, 2], None), None);
+        assert_eq!(one(&[(1, true), (2, false)], &[1, 2], Some(1)), None);
+        assert_eq!(one(&[], &[2], None), None);
     }
 }
