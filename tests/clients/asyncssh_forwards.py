@@ -1,9 +1,11 @@
-"""What asyncssh opens on one connection: commands, a terminal, and connections in the pod."""
+"""What asyncssh opens on one connection: commands, a terminal, connections to and from the pod, and the agent."""
 
 import asyncio
 import sys
 
 import asyncssh
+
+from agent import agent
 
 host, port, user, key, known, inside, there = sys.argv[1:]
 
@@ -17,8 +19,15 @@ async def asked(streams, text):
     return answer
 
 
-async def main():
-    options = {"client_keys": [key], "known_hosts": known, "agent_path": None}
+async def answer(reader, writer):
+    """Gives a line back in capitals."""
+    writer.write((await reader.readline()).upper())
+    writer.close()
+
+
+async def main(socket):
+    options = {"client_keys": [key], "known_hosts": known}
+    options |= {"agent_path": socket, "agent_forwarding": True}
     options |= {"port": int(port), "username": user, "config": []}
     async with asyncssh.connect(host, **options) as connection:
         done = await connection.run("cat; echo wrong >&2; exit 3", input="given\n")
@@ -45,5 +54,21 @@ async def main():
         streams = await asyncio.open_connection("127.0.0.1", listener.get_port())
         assert await asked(streams, b"still") == b"STILL", "a forward after one that failed"
 
+        here = await asyncio.start_server(answer, "127.0.0.1", 0)
+        to = here.sockets[0].getsockname()[1]
+        listener = await connection.forward_remote_port("127.0.0.1", 0, "127.0.0.1", to)
+        talk = f"exec 3<>/dev/tcp/127.0.0.1/{listener.get_port()} && echo from the pod >&3 && cat <&3"
+        for _ in range(3):
+            done = await connection.run(f"bash -c '{talk}'")
+            assert done.stdout == "FROM THE POD\n", done
+        listener.close()
+        await listener.wait_closed()
+        done = await connection.run(f"bash -c '{talk}'")
+        assert done.exit_status != 0, done
 
-asyncio.run(main())
+        done = await connection.run("ssh-add -l")
+        assert "ED25519" in done.stdout, done
+
+
+with agent(key) as path:
+    asyncio.run(main(path))

@@ -1,8 +1,12 @@
-"""What paramiko opens on one connection: a command, a terminal, and connections in the pod."""
+"""What paramiko opens on one connection: a command, a terminal, connections to and from the pod, and the agent."""
 
 import sys
+import threading
 
 import paramiko
+from paramiko.agent import AgentRequestHandler
+
+from agent import agent
 
 host, port, user, key, known, inside, there = sys.argv[1:]
 
@@ -54,4 +58,36 @@ try:
 except paramiko.ChannelException as refused:
     assert refused.code == 2, refused
 assert asked(b"still works") == b"STILL WORKS", "a forward after those that failed"
+
+
+def answer(channel):
+    """Gives a line back in capitals."""
+    with channel, channel.makefile("rw") as stream:
+        stream.write(stream.readline().upper())
+
+
+def came(channel, _origin, _server):
+    threading.Thread(target=answer, args=[channel]).start()
+
+
+def in_the_pod(port):
+    """What a line to a port of the pod is answered with."""
+    talk = f"exec 3<>/dev/tcp/127.0.0.1/{port} && echo from the pod >&3 && cat <&3"
+    return client.exec_command(f"bash -c '{talk}'")[1].read()
+
+
+bound = transport.request_port_forward("127.0.0.1", 0, came)
+for _ in range(3):
+    assert in_the_pod(bound) == b"FROM THE POD\n", "a connection from the pod"
+transport.cancel_port_forward("127.0.0.1", bound)
+assert in_the_pod(bound) == b"", "a port that is cancelled"
+
+with agent(key):
+    session = transport.open_session()
+    forwarded = AgentRequestHandler(session)
+    session.exec_command("ssh-add -l")
+    listed = all_of(session)
+    assert b"ED25519" in listed, listed
+    assert session.recv_exit_status() == 0, "the status of ssh-add"
+    forwarded.close()
 client.close()

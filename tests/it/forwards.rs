@@ -9,6 +9,7 @@ mod others;
 mod pods;
 mod remote;
 mod rights;
+mod slow;
 mod sockets;
 mod words;
 mod worker;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::instruments::upper::{Upper, ask};
+use podgate_tests::real::ssh::Client;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -49,6 +51,8 @@ async fn fed(mut command: Command, text: &[u8]) -> Output {
 
 /// What makes ssh say why a channel is not opened.
 const SAY: &str = "-oLogLevel=INFO";
+/// What makes it show debug messages, as `-v` does.
+const VERBOSE: &str = "-oLogLevel=DEBUG1";
 
 /// `ssh -W` to an address in a target's pod.
 async fn through(stand: &Stand, target: &str, address: &str, text: &[u8]) -> Output {
@@ -63,6 +67,12 @@ async fn refused(stand: &Stand, target: &str, address: &str) -> String {
         "{address}"
     );
     String::from_utf8(output.stderr).unwrap()
+}
+
+/// What ssh itself says while a command runs that says nothing.
+async fn said(client: &Client, options: &[&str], target: &str) -> String {
+    let output = timeout(SOON, client.run(options, target, "true")).await;
+    String::from_utf8(output.unwrap().unwrap().stderr).unwrap()
 }
 
 /// A port that was free a moment ago.

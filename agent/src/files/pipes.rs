@@ -32,7 +32,8 @@ pub(super) enum Broken {
     Unknown,
 }
 
-fn hint(signal: u8) -> &'static str {
+/// Why a signal may have ended a worker.
+pub(super) fn hint(signal: u8) -> &'static str {
     match signal {
         SIGKILL => ", as where the container's memory limit is reached",
         SIGXFSZ => ", as where a file reaches the container's limit of its size",

@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout_at};
 
-use super::pipes::{Broken, Input, Output, from_program, to_program};
+use super::pipes::{Broken, Input, Output, from_program, hint, to_program};
 use super::request::{FilesRequest, Service};
 use crate::grant::Granted;
 use crate::node_entry::{self, End, Launcher, NodeEntry};
@@ -67,7 +67,11 @@ pub(crate) enum NoWorker {
     Launcher(#[from] Failure),
     /// In its own words.
     #[error("{0}")]
-    Ended(String),
+    Said(String),
+    #[error("Podgate's program in the container was ended by signal {0}{hint}", hint = hint(*.0))]
+    Signalled(u8),
+    #[error("Podgate's program in the container ended at once")]
+    AtOnce,
     #[error("Podgate's program in the container did not come to run in time")]
     Timeout,
     #[error("the agent has no descriptor to spare: {0}")]
@@ -81,8 +85,24 @@ impl NoWorker {
         match self {
             Self::None | Self::Entry(node_entry::Error::Absent) | Self::Container => true,
             Self::Entry(node_entry::Error::Refused(reason)) => reason.leaves_the_kubelet(),
-            Self::Launcher(_) | Self::Ended(_) => true,
-            _ => false,
+            error => error.shows_the_container(),
+        }
+    }
+
+    /// Whether it failed in the container, so that the reason says what is wrong there.
+    pub(crate) fn shows_the_container(&self) -> bool {
+        matches!(
+            self,
+            Self::Launcher(_) | Self::Said(_) | Self::Signalled(_) | Self::AtOnce
+        )
+    }
+
+    /// The same of a worker that was to serve files.
+    fn of_files(self) -> Self {
+        match self {
+            Self::Signalled(signal) => Self::Said(Broken::Signalled(signal).to_string()),
+            Self::AtOnce => Self::Said("the file server in the container ended at once".to_owned()),
+            error => error,
         }
     }
 }
@@ -106,12 +126,12 @@ impl Workers {
         };
         let (stdin, to_stdin) = to_program()?;
         let what = (arguments(request), folder);
-        let launched = self.launch(granted, user, what, stdin).await?;
+        let launched = self.launch(granted, user, what, stdin).await;
         let Launched {
             stdout,
             stderr,
             program,
-        } = launched;
+        } = launched.map_err(NoWorker::of_files)?;
         let streams = Streams {
             input: Box::new(Input::new(to_stdin)),
             output: Box::new(Output::new(stdout, stderr, program.end())),
@@ -194,12 +214,12 @@ async fn serves(
     let words = words.trim();
     let words = words.strip_prefix("podgate: ").unwrap_or(words);
     if !words.is_empty() {
-        return Err(NoWorker::Ended(words.to_owned()));
+        return Err(NoWorker::Said(words.to_owned()));
     }
-    Err(NoWorker::Ended(match end.wait().await {
-        Some(Status::Signalled { signal, .. }) => Broken::Signalled(signal).to_string(),
-        _ => "the file server in the container ended at once".to_owned(),
-    }))
+    Err(match end.wait().await {
+        Some(Status::Signalled { signal, .. }) => NoWorker::Signalled(signal),
+        _ => NoWorker::AtOnce,
+    })
 }
 
 /// As the worker reads them.

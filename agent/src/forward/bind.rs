@@ -100,7 +100,7 @@ pub(super) async fn bind(
     for _ in 0..2 {
         let maker = match makers.find(granted, who).await {
             Ok(maker) => maker,
-            Err(error) if error.leaves_the_image() => {
+            Err(error) if error.leaves_the_image() && !error.shows_the_container() => {
                 tracing::info!(%error, "nothing can listen in the container");
                 return Err(Error::NeedsEntry);
             }

@@ -37,6 +37,9 @@ pub(super) enum Error {
     Address(IpAddr),
     #[error("the connection could not be opened: {0}")]
     Worker(NoWorker),
+    /// The kubelet can stand in for a worker, but not for this address.
+    #[error("on the pod's node only 127.0.0.1 and localhost of the pod can be reached: {0}")]
+    OnlyKubelet(NoWorker),
 }
 
 impl From<Error> for Refusal {
@@ -45,7 +48,7 @@ impl From<Error> for Refusal {
         match error {
             Error::Dialer(error) => error.into(),
             Error::Address(_) => Self::denied(message),
-            Error::Worker(error) => no_worker(error, message),
+            Error::Worker(error) | Error::OnlyKubelet(error) => no_worker(error, message),
         }
     }
 }
@@ -102,7 +105,14 @@ impl Dials {
                 Ok(maker) => maker,
                 Err(error) if error.leaves_the_image() => {
                     tracing::info!(%error, "the kubelet is to open a connection");
-                    return self.by_kubelet(granted, request).await;
+                    return match self.by_kubelet(granted, request).await {
+                        Err(Error::Dialer(dialer::Error::NeedsEntry))
+                            if error.shows_the_container() =>
+                        {
+                            Err(Error::OnlyKubelet(error))
+                        }
+                        dialled => dialled,
+                    };
                 }
                 Err(error) => return Err(Error::Worker(error)),
             };

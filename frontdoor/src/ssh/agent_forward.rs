@@ -31,11 +31,15 @@ pub(super) async fn add(action: &mut Action, place: &Place, actor: &Actor) {
     let socket = actor.client.agent.of(id);
     let begin = || async {
         let (told, stands) = oneshot::channel();
+        let answered = CancellationToken::new();
+        // No answer tells the client of it.
+        answered.cancel();
         let task = listener::Task {
             actor: actor.clone(),
             at: ListenAt::Agent(String::new()),
             place: Some(place.clone()),
             connection,
+            answered,
             cancelled: CancellationToken::new(),
             over: socket.over.clone(),
         };

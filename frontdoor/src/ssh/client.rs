@@ -14,6 +14,7 @@ use super::context::Context;
 use super::notices::Notices;
 use super::open_tapes::OpenTapes;
 use super::own_channels::{OwnChannel, OwnChannels};
+use super::unanswered::Unanswered;
 use super::{channels, id};
 use crate::audit::{Event, Via};
 use crate::authn::Login;
@@ -41,6 +42,8 @@ pub(super) struct Client {
     /// Its ssh-agent in containers.
     pub(super) agent: AgentSockets,
     pub(super) notices: Notices,
+    /// What it has asked about listeners.
+    pub(super) unanswered: Arc<Unanswered>,
     /// Channels that this end has opened.
     own_channels: OwnChannels,
     /// The login name of the first attempt that is not in the audit log.
@@ -89,6 +92,7 @@ impl Client {
             forwards: Arc::new(Semaphore::new(context.limits.forwards_per_connection)),
             agent: AgentSockets::default(),
             notices: Notices::default(),
+            unanswered: Arc::default(),
             own_channels: OwnChannels::default(),
             context,
             tried: OnceLock::new(),

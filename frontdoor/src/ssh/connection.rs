@@ -140,9 +140,6 @@ fn start(client: &Client, opened: Opened) {
         Opened::Forward(task, channel, reply) => {
             client.tasks.spawn(task.run(channel, reply));
         }
-        Opened::Listener(task, told) => {
-            client.background.spawn(task.run(told));
-        }
     }
 }
 

@@ -13,10 +13,13 @@ use russh::keys::ssh_key::Signature;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
+#[cfg(not(stock_russh))]
+use russh::server::{ListenerReply, ListenerRequest};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
 
 use super::destination::Destination;
 use super::listen_at::ListenAt;
+use super::listen_requests::Request;
 use super::request::SFTP;
 use super::{jump, session};
 use crate::authn::Credential;
@@ -244,46 +247,69 @@ impl Handler for ConnectionHandler {
         Ok(())
     }
 
+    #[cfg(not(stock_russh))]
+    async fn listener_requested(
+        &mut self,
+        request: ListenerRequest<'_>,
+        session: &mut Session,
+    ) -> Result<Option<ListenerReply>, Self::Error> {
+        let unix = |path: &str| ListenAt::Unix(path.to_owned());
+        let request = match request {
+            ListenerRequest::TcpIpForward { address, port } => Request::Listen(tcp(address, port)),
+            ListenerRequest::CancelTcpIpForward { address, port } => {
+                Request::Cancel(tcp(address, port))
+            }
+            ListenerRequest::StreamLocalForward { path } => Request::Listen(unix(path)),
+            ListenerRequest::CancelStreamLocalForward { path } => Request::Cancel(unix(path)),
+        };
+        Ok(Some(self.ask(request, session.handle())))
+    }
+
+    #[cfg(stock_russh)]
     async fn tcpip_forward(
         &mut self,
         host: &str,
         port: &mut u32,
         session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        let bound = self.listen(tcp(host, *port), session.handle()).await;
-        Ok(match bound {
-            Some(at) => {
-                *port = at.port();
-                true
-            }
-            None => false,
-        })
+        let request = Request::Listen(tcp(host, *port));
+        let bound = listen::port(self.ask(request, session.handle())).await;
+        *port = bound.unwrap_or(*port);
+        Ok(bound.is_some())
     }
 
+    #[cfg(stock_russh)]
     async fn cancel_tcpip_forward(
         &mut self,
         host: &str,
         port: u32,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        Ok(self.cancel(&tcp(host, port)).await)
+        let request = Request::Cancel(tcp(host, port));
+        let done = listen::port(self.ask(request, session.handle())).await;
+        Ok(done.is_some())
     }
 
+    #[cfg(stock_russh)]
     async fn streamlocal_forward(
         &mut self,
         path: &str,
         session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        let at = ListenAt::Unix(path.to_owned());
-        Ok(self.listen(at, session.handle()).await.is_some())
+        let request = Request::Listen(ListenAt::Unix(path.to_owned()));
+        let bound = listen::port(self.ask(request, session.handle())).await;
+        Ok(bound.is_some())
     }
 
+    #[cfg(stock_russh)]
     async fn cancel_streamlocal_forward(
         &mut self,
         path: &str,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        Ok(self.cancel(&ListenAt::Unix(path.to_owned())).await)
+        let request = Request::Cancel(ListenAt::Unix(path.to_owned()));
+        let done = listen::port(self.ask(request, session.handle())).await;
+        Ok(done.is_some())
     }
 
     async fn pty_request(

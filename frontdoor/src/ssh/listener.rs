@@ -44,6 +44,8 @@ pub(super) struct Task {
     pub(super) place: Option<open::Place>,
     /// Opens channels at the client.
     pub(super) connection: Handle,
+    /// Cancelled once the client knows where it listens. It takes no connection before that.
+    pub(super) answered: CancellationToken,
     /// Cancelled when the client wants it no more.
     pub(super) cancelled: CancellationToken,
     /// Cancelled by this once nothing listens any more.
@@ -119,10 +121,9 @@ impl Task {
         if let Some(by) = by {
             record.refused(by, &line);
         }
-        self.actor
-            .client
-            .notices
-            .add(format!("{} does not listen in the pod: {line}", self.at));
+        let notice = format!("{} does not listen in the pod: {line}", self.at);
+        let notices = &self.actor.client.notices;
+        notices.tell(notice, &self.connection);
         if let Some(told) = told.take() {
             // The client may be gone.
             let _ = told.send(Err(line.clone()));
@@ -181,7 +182,10 @@ impl Task {
             decline,
         });
         let (end, stands) = tokio::select! {
-            end = pass_on(&listening, &mut waiting) => (end, false),
+            end = async {
+                self.answered.cancelled().await;
+                pass_on(&listening, &mut waiting).await
+            } => (end, false),
             never = async {
                 while let Some(connection) = declined.recv().await {
                     let decline = ToAgent::Decline(Decline { connection });

@@ -18,11 +18,15 @@ pub(super) enum Refusal {
 #[derive(Debug)]
 pub(super) struct Listeners {
     most: usize,
-    known: Vec<Listener>,
+    /// By their numbers.
+    known: Vec<(u64, Listener)>,
+    /// How many there were.
+    count: u64,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
+    /// As it was asked for until it stands.
     pub(super) at: ListenAt,
     /// Cancelled when the client wants it no more.
     pub(super) cancelled: CancellationToken,
@@ -36,14 +40,15 @@ impl Listeners {
 
     pub(super) fn new(most: usize) -> Self {
         let known = Vec::new();
-        Self { most, known }
+        let count = 0;
+        Self { most, known, count }
     }
 
     /// Whether one more may listen there.
     pub(super) fn admit(&mut self, at: &ListenAt) -> Result<(), Refusal> {
-        self.known.retain(|one| !one.over.is_cancelled());
+        self.known.retain(|(_, one)| !one.over.is_cancelled());
         if at.port() != 0 || matches!(at, ListenAt::Unix(_)) {
-            let known = self.known.iter().any(|one| one.at == *at);
+            let known = self.known.iter().any(|(_, one)| one.at == *at);
             known
                 .then_some(())
                 .map_or(Ok(()), |()| Err(Refusal::Known))?;
@@ -54,14 +59,28 @@ impl Listeners {
         }
     }
 
-    pub(super) fn add(&mut self, listener: Listener) {
-        self.known.push(listener);
+    /// Enters one that is to be. Returns its number.
+    pub(super) fn add(&mut self, listener: Listener) -> u64 {
+        self.count += 1;
+        self.known.push((self.count, listener));
+        self.count
+    }
+
+    /// One stands there, or nowhere.
+    pub(super) fn settle(&mut self, number: u64, stands: Option<ListenAt>) {
+        let Some(found) = self.known.iter().position(|(other, _)| *other == number) else {
+            return;
+        };
+        match (stands, self.known.get_mut(found)) {
+            (Some(at), Some((_, listener))) => listener.at = at,
+            _ => drop(self.known.swap_remove(found)),
+        }
     }
 
     /// Takes one out.
     pub(super) fn take(&mut self, at: &ListenAt) -> Option<Listener> {
-        let found = self.known.iter().position(|one| one.at == *at)?;
-        Some(self.known.swap_remove(found))
+        let found = self.known.iter().position(|(_, one)| one.at == *at)?;
+        Some(self.known.swap_remove(found).1)
     }
 }
 
@@ -83,14 +102,20 @@ mod tests {
         let mut all = Listeners::new(2);
         let (one, other) = (listener(1), listener(2));
         all.admit(&one.at).unwrap();
-        all.add(one.clone());
+        let first = all.add(one.clone());
         assert!(matches!(all.admit(&one.at), Err(Refusal::Known)));
         all.admit(&listener(0).at).unwrap();
-        all.add(other.clone());
+        let second = all.add(listener(0));
+        all.settle(second, Some(other.at.clone()));
+        assert!(matches!(all.admit(&other.at), Err(Refusal::Known)));
         assert!(matches!(all.admit(&listener(0).at), Err(Refusal::Full)));
-        other.over.cancel();
+        all.settle(second, None);
         all.admit(&other.at).unwrap();
         assert!(all.take(&other.at).is_none());
+        let third = all.add(other.clone());
+        assert!(first < second && second < third);
+        other.over.cancel();
+        all.admit(&other.at).unwrap();
         assert!(all.take(&one.at).is_some() && all.take(&one.at).is_none());
     }
 }

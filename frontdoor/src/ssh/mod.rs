@@ -26,6 +26,7 @@ mod id;
 mod idle;
 mod jump;
 mod listen_at;
+mod listen_requests;
 mod listener;
 mod listeners;
 mod notices;
@@ -49,6 +50,7 @@ mod session;
 mod settings;
 mod socket;
 mod tunnel;
+mod unanswered;
 
 pub(crate) use admit::{Accepted, admit};
 pub(crate) use connection::serve;

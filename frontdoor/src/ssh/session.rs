@@ -185,7 +185,6 @@ impl Task {
         }
     }
 
-    /// Whose agent it may have.
     /// Waits until something outside of the session ends it.
     async fn cut_short(&self) -> End {
         tokio::select! {
@@ -323,6 +322,7 @@ impl Session<'_> {
             connection: &task.actor.client.id,
         };
         let opened = async {
+            task.actor.client.unanswered.settled().await;
             let found = open::find(context, (identity, target), &action, inner, record).await?;
             agent_forward::add(&mut action, &found.place, &task.actor).await;
             open::start(context, found, identity, ids, action, record).await

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use podgate_tests::fixtures::images::Image;
 use podgate_tests::real::containerd::{ContainerSpec, PodSpec};
-use podgate_tests::real::ssh::{Client, keygen};
+use podgate_tests::real::ssh::keygen;
 use podgate_tests::stand_ins::apiserver::{Rbac, group, rule};
 use rustix::process::Signal;
 
@@ -232,10 +232,17 @@ async fn options_of_a_key_refuse_it() {
         let as_expected = || async {
             let before = stand.frontdoor.log().len();
             let command = "echo none=$SSH_AUTH_SOCK";
-            let output = client.run(&agent.options(), "demo", command).await.unwrap();
+            let [forward, identity] = agent.options();
+            let options = [VERBOSE, forward, identity];
+            let output = client.run(&options, "demo", command).await.unwrap();
             let log = stand.frontdoor.log();
-            let said = log.get(before..).unwrap_or_default().join("\n");
-            (output.stdout == b"none=\n" && said.contains(expect)).then_some(())
+            let logged = log.get(before..).unwrap_or_default().join("\n");
+            let shown = String::from_utf8_lossy(&output.stderr);
+            let remote = shown
+                .lines()
+                .find(|line| line.contains("Remote: podgate: "))?;
+            let all = logged.contains(expect) && remote.contains(expect);
+            (all && output.stdout == b"none=\n").then_some(())
         };
         eventually(&format!("{options}: {expect}"), SOON, as_expected)
             .await

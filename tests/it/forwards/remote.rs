@@ -80,6 +80,14 @@ impl Node {
     }
 }
 
+/// Whether `ssh -v` has shown these words of the frontdoor.
+fn shows(said: &str, words: &str) -> bool {
+    let mut remote = said
+        .lines()
+        .filter(|line| line.contains("Remote: podgate: "));
+    remote.any(|line| line.contains(words))
+}
+
 pub(super) async fn refused_with(stand: &Stand, words: &str) -> anyhow::Result<()> {
     let said = || async {
         let log = stand.frontdoor.log();
@@ -381,9 +389,13 @@ async fn options_of_a_key_and_hosts_refuse_listeners() {
             "no pod gone in namespace default, or you may not enter it",
         ),
     ] {
-        let options = ["-N", "-oExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1"];
-        let output = stand.client.ssh(&options, target).output().await.unwrap();
-        assert!(!output.status.success(), "{target}");
+        let options = [VERBOSE, "-oExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1"];
+        let said = said(&stand.client, &options, target).await;
+        assert!(
+            said.contains("Error: remote port forwarding failed"),
+            "{said}"
+        );
+        assert!(shows(&said, expect), "{said}");
         refused_with(&stand, expect).await.unwrap();
     }
     let (client, key) = stand.stranger("bob").await.unwrap();
@@ -409,11 +421,11 @@ async fn options_of_a_key_and_hosts_refuse_listeners() {
         // The file is looked at now and then.
         let as_expected = || async {
             let before = stand.frontdoor.log().len();
-            let options = ["-N", "-oExitOnForwardFailure=yes", "-R", &forward];
-            let output = client.ssh(&options, "demo").output().await.unwrap();
+            let options = [VERBOSE, "-oExitOnForwardFailure=yes", "-R", &forward];
+            let said = said(&client, &options, "demo").await;
             let log = stand.frontdoor.log();
-            let said = log.get(before..).unwrap_or_default().join("\n");
-            (!output.status.success() && said.contains(expect)).then_some(())
+            let logged = log.get(before..).unwrap_or_default().join("\n");
+            (logged.contains(expect) && shows(&said, expect)).then_some(())
         };
         let what = format!("{options} {port}: {expect}");
         eventually(&what, SOON, as_expected).await.unwrap();

@@ -1,6 +1,10 @@
 //! Why a connection cannot be opened, in words that ssh shows; and a client that waits is not left waiting.
 
-use podgate_tests::real::containerd::PodSpec;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use podgate_tests::fixtures::images::Image;
+use podgate_tests::real::containerd::{ContainerSpec, PodSpec, RunningPod, Seccomp};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
@@ -42,6 +46,78 @@ async fn an_address_that_never_answers_is_given_up() {
     }
     let expect = "connect failed: connection timed out";
     node.refuses(&full.to_string(), expect).await;
+}
+
+/// A pod whose own filter kills whoever makes this call.
+async fn killing(node: &Node, folder: &Path, name: &str, call: &str) -> RunningPod {
+    let profile = serde_json::json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": [call], "action": "SCMP_ACT_KILL_PROCESS"}],
+    });
+    let path = folder.join(name);
+    std::fs::write(&path, profile.to_string()).unwrap();
+    let mut app = ContainerSpec::new("app", Image::Bash);
+    app.security.seccomp = Seccomp::Localhost(path);
+    let spec = PodSpec::new(name).own_network().container(app);
+    node.stand.run_pod(spec).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_is_named_so_and_is_no_file_server() {
+    let (node, folder) = (
+        Node::start(PodSpec::busybox("bb"), "").await,
+        tempfile::tempdir().unwrap(),
+    );
+    let told = async |pod: &RunningPod, address: &str, expect: &str| {
+        let said = refused(&node.stand, &pod.name, address).await;
+        assert!(said.contains(expect), "{}: {said}", pod.name);
+        assert!(!said.contains("file server"), "{}: {said}", pod.name);
+    };
+    // When it is to connect, each time anew.
+    let connects = killing(&node, folder.path(), "connects", "connect").await;
+    let expect = "connect failed: Podgate's program in the container has ended";
+    told(&connects, "127.0.0.1:80", expect).await;
+    // Before it serves: there is the kubelet, for what it reaches.
+    let starts = killing(&node, folder.path(), "starts", "seccomp").await;
+    let ended = "Podgate's program in the container was ended by signal 31, as where the container forbids it \
+        what it needs";
+    let kubelet = "on the pod's node only 127.0.0.1 and localhost of the pod can be reached";
+    let expect = format!("connect failed: {kubelet}: {ended}");
+    told(&starts, "10.0.0.1:80", &expect).await;
+    // It stands in for no listener.
+    let options = [VERBOSE, "-oExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1"];
+    let expect = format!(
+        "Remote: podgate: localhost:0 does not listen in the pod: nothing can listen in the container: {ended}"
+    );
+    let said = said(&node.stand.client, &options, "starts").await;
+    assert!(said.contains(&expect), "{said}");
+    node.stand.until_quiet(SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ssh_v_says_why_nothing_listens() {
+    let node = Node::start(PodSpec::busybox("bb"), "").await;
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let other = node.pod.listen(loopback).await.unwrap();
+    let taken = other.local_addr().unwrap().port();
+    for (at, expect) in [
+        (
+            taken.to_string(),
+            format!(
+                "localhost:{taken} does not listen in the pod: 127.0.0.1:{taken}: address already in use"
+            ),
+        ),
+        (
+            "/none/s".to_owned(),
+            "/none/s does not listen in the pod: /none/s: no such file or directory".to_owned(),
+        ),
+    ] {
+        let forward = format!("{at}:127.0.0.1:1");
+        let options = [VERBOSE, "-oExitOnForwardFailure=yes", "-R", &forward];
+        let said = said(&node.stand.client, &options, "bb").await;
+        let expect = format!("debug1: Remote: podgate: {expect}");
+        assert!(said.contains(&expect), "{said}");
+    }
 }
 
 /// Whoever has connected to the client's port or socket sees the end, and the next connection works.

@@ -176,6 +176,23 @@ impl Connection {
         Ok(session(read, write))
     }
 
+    /// Asks for a listener at the server (RFC 4254 §7.1). Gives the port, where any was asked for. What
+    /// comes to it is refused.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn listen(&self, host: &str, port: u32) -> Result<u32> {
+        Ok(self.handle.tcpip_forward(host, port).await?)
+    }
+
+    /// Asks for a sign of life, and waits for it.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn ping(&self) -> Result<()> {
+        Ok(self.handle.send_ping().await?)
+    }
+
     /// Whether the connection is gone.
     pub fn is_closed(&self) -> bool {
         self.handle.is_closed()

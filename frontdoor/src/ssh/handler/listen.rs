@@ -1,80 +1,35 @@
-//! The requests about listeners in pods: whether one may begin, and which one ends.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! The requests about listeners in pods, and about the client's ssh-agent.
 
 use russh::server::Handle;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use super::state::{ConnectionHandler, Opened};
-use crate::audit::Event;
-use crate::authn::Login;
+use super::state::ConnectionHandler;
 use crate::ssh::destination::Destination;
 use crate::ssh::listen_at::ListenAt;
-use crate::ssh::listener;
-use crate::ssh::listeners::{Listener, Listeners, Refusal};
+use crate::ssh::listen_requests::{Asked, Request, refuse};
 
-/// How long a client waits for a listener to stand, or to end, at the most: its other channels wait too.
-const ANSWER: Duration = Duration::from_secs(15);
+/// Brings the answer to a request.
+pub(super) type Reply = oneshot::Receiver<Option<(u32, oneshot::Sender<()>)>>;
 
 impl ConnectionHandler {
-    /// Listens in the pod. Answers where, once that stands. Its task tells the records why it does not.
-    pub(super) async fn listen(&mut self, at: ListenAt, connection: Handle) -> Option<ListenAt> {
-        let client = Arc::clone(&self.client);
-        let login = client.login.get()?;
-        if client.is_over_limit() || !client.may_begin() {
-            return None;
+    /// Has a request done, which is answered later.
+    pub(super) fn ask(&mut self, request: Request, connection: Handle) -> Reply {
+        let (answer, reply) = oneshot::channel();
+        let client = &self.client;
+        if let Some(login) = client.login.get()
+            && !client.is_over_limit()
+            && (client.may_begin() || matches!(request, Request::Cancel(_)))
+        {
+            let asked = Asked {
+                request,
+                actor: self.actor(login),
+                connection,
+                answer,
+                pending: client.unanswered.ask(),
+            };
+            self.listen_requests.ask(asked);
         }
-        if let Err(refusal) = Destination::has_pod(&client, self.attempts.login_name()) {
-            self.refuse(login, &refusal.to_string());
-            return None;
-        }
-        if let Err(refusal) = self.listeners.admit(&at) {
-            if matches!(refusal, Refusal::Full) {
-                client.refused(Listeners::LIMIT);
-            }
-            self.refuse(login, &refusal.to_string());
-            return None;
-        }
-        let listener = Listener {
-            at: at.clone(),
-            cancelled: CancellationToken::new(),
-            over: CancellationToken::new(),
-        };
-        let task = listener::Task {
-            actor: self.actor(login),
-            at,
-            place: None,
-            connection,
-            cancelled: listener.cancelled.clone(),
-            over: listener.over.clone(),
-        };
-        let (told, stands) = oneshot::channel();
-        (self.start)(&client, Opened::Listener(task, told));
-        match timeout(ANSWER, stands).await {
-            Ok(Ok(Ok(at))) => {
-                let bound = at.clone();
-                self.listeners.add(Listener { at, ..listener });
-                Some(bound)
-            }
-            Ok(_) => None,
-            Err(_) => {
-                listener.cancelled.cancel();
-                None
-            }
-        }
-    }
-
-    /// Ends a listener, and waits until nothing listens any more. Connections that stand go on.
-    pub(super) async fn cancel(&mut self, at: &ListenAt) -> bool {
-        let Some(listener) = self.listeners.take(at) else {
-            return false;
-        };
-        listener.cancelled.cancel();
-        let _ = timeout(ANSWER, listener.over.cancelled()).await;
-        true
+        reply
     }
 
     /// Whether sessions that begin from now on may have the client's agent, which they get as they begin.
@@ -85,7 +40,7 @@ impl ConnectionHandler {
         };
         let checked = ListenAt::Agent(String::new()).check(&login.restrictions);
         if let Err(refusal) = checked {
-            self.refuse(login, &refusal.to_string());
+            refuse(&self.actor(login), &connection, refusal);
             return false;
         }
         if Destination::has_pod(client, self.attempts.login_name()).is_err() {
@@ -94,13 +49,10 @@ impl ConnectionHandler {
         client.agent.ask(connection);
         true
     }
+}
 
-    fn refuse(&self, login: &Login, reason: &str) {
-        tracing::info!(user = login.identity.user, reason, "listener refused");
-        self.client
-            .notices
-            .add(format!("nothing listens in the pod: {reason}"));
-        let event = Event::listener_refused(&login.identity, reason);
-        self.client.record(event, self.attempts.login_name());
-    }
+/// Waits for the answer of the published russh's callbacks, which the whole connection waits for.
+#[cfg(stock_russh)]
+pub(super) async fn port(reply: Reply) -> Option<u32> {
+    reply.await.unwrap_or_default().map(|(port, _)| port)
 }

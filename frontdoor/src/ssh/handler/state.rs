@@ -14,10 +14,9 @@ use crate::ssh::auth::Attempts;
 use crate::ssh::channels::{Aside, Channels, Opening};
 use crate::ssh::client::Client;
 use crate::ssh::destination::Endpoint;
-use crate::ssh::listener::Told;
-use crate::ssh::listeners::Listeners;
+use crate::ssh::listen_requests::ListenRequests;
 use crate::ssh::rekeys::Rekeys;
-use crate::ssh::{forward, jump, listener, session};
+use crate::ssh::{forward, jump, session};
 
 /// A channel, with what its task begins with.
 pub(in crate::ssh) enum Opened {
@@ -25,8 +24,6 @@ pub(in crate::ssh) enum Opened {
     Jump(jump::Task, Channel<Msg>),
     /// Not open yet: the answer is the task's.
     Forward(forward::Task, Channel<Msg>, ChannelOpenHandle),
-    /// No channel, but what opens some.
-    Listener(listener::Task, Told),
 }
 
 /// The handler of one connection.
@@ -36,7 +33,7 @@ pub(in crate::ssh) struct ConnectionHandler {
     /// What a hardware-backed key has said with the signature that was verified last.
     pub(super) presence: Option<Presence>,
     pub(super) channels: Channels,
-    pub(super) listeners: Listeners,
+    pub(super) listen_requests: ListenRequests,
     #[cfg_attr(
         stock_russh,
         allow(dead_code, reason = "the published russh does not ask")
@@ -54,7 +51,6 @@ impl ConnectionHandler {
     pub(in crate::ssh) fn new(client: Arc<Client>, start: fn(&Client, Opened)) -> Self {
         let limits = &client.context.limits;
         let most = limits.channels_per_connection;
-        let listeners = Listeners::new(limits.listeners_per_connection);
         let rekeys = Rekeys::new(limits.rekeys_per_minute);
         let ended = client.ended.clone();
         Self {
@@ -62,7 +58,7 @@ impl ConnectionHandler {
             attempts: Attempts::default(),
             presence: None,
             channels: Channels::new(most, ended.clone()),
-            listeners,
+            listen_requests: ListenRequests::default(),
             rekeys,
             told: false,
             start,
