@@ -14,6 +14,8 @@ use super::disk::Disk;
 const MEMORY: u64 = 16 << 20;
 /// How long a mended limit may still show in a session.
 const AFTER: Duration = Duration::from_secs(2);
+/// No session lasts longer, whatever else is amiss.
+const LONGEST: Duration = Duration::from_secs(15);
 
 /// How many limits have been set.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,8 @@ pub(super) struct Limits {
     count: Count,
     limited: Vec<(Instant, usize)>,
     full: Option<Instant>,
+    /// Until when sessions run that began while the journal's disk was full.
+    missing: Option<Instant>,
     /// When the last of them has no effect any more.
     over: Option<Instant>,
 }
@@ -47,6 +51,7 @@ impl Limits {
             count,
             limited: Vec::new(),
             full: None,
+            missing: None,
             over: None,
         }
     }
@@ -80,9 +85,15 @@ impl Limits {
             _ => {
                 self.journal.fill();
                 self.full = Some(until);
+                self.missing = self.missing.max(Some(until + LONGEST));
                 "journal's disk full"
             }
         }
+    }
+
+    /// Whether there may be sessions that are not in the journal.
+    pub(super) fn journal_misses(&self, now: Instant) -> bool {
+        self.missing.is_some_and(|until| now < until)
     }
 
     /// Ends what has lasted until `now`.

@@ -27,6 +27,17 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(below).collect()
 }
 
+fn nothing_is_in_clear(store: &Path) {
+    let stored = files(store);
+    assert!(stored.len() > 3, "{stored:?}");
+    for path in &stored {
+        let bytes = fs::read(path).unwrap();
+        let clear = bytes.windows(5).any(|five| five == b"xyzzy");
+        let command = bytes.windows(9).any(|nine| nine == b"\"command\"");
+        assert!(!clear && !command, "{path:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_encrypted_is_found_and_verified_and_read_with_a_key_alone() {
     let dir = tempfile::tempdir().unwrap();
@@ -48,14 +59,7 @@ async fn what_is_encrypted_is_found_and_verified_and_read_with_a_key_alone() {
     let sealed = tape.finish(Some(3)).await.unwrap();
     recorder.finish(Duration::from_secs(60)).await;
 
-    let stored = files(&store);
-    assert!(stored.len() > 3, "{stored:?}");
-    for path in &stored {
-        let bytes = fs::read(path).unwrap();
-        let clear = bytes.windows(5).any(|five| five == b"xyzzy");
-        let command = bytes.windows(9).any(|nine| nine == b"\"command\"");
-        assert!(!clear && !command, "{path:?}");
-    }
+    nothing_is_in_clear(&store);
 
     let recorder = Recorder::start(&config, Metrics::default()).unwrap();
     let library = recorder.library();
