@@ -35,8 +35,8 @@ const PODS: [&str; 3] = ["bb", "deb", "bare"];
 /// for this long.
 const REST: Duration = Duration::from_secs(60);
 /// How many more descriptors and tasks a part may have than after its first session: links and
-/// connections that are kept, a few a core.
-const KEPT: i64 = 32;
+/// connections that are kept, a few for each of 16 threads.
+const KEPT: i64 = 128;
 /// Bytes of memory that a part may have more than after its first session.
 const GROWN: u64 = 48 * 1024 * 1024;
 

@@ -347,8 +347,9 @@ async fn listeners_have_limits_of_their_own() {
         assert!(!output.unwrap().unwrap().status.success(), "{words}");
         node.until_refused(words).await;
         // The place is free again.
+        let options = ["-N", SAY, "-oExitOnForwardFailure=yes", "-R", &forward];
         let again = || async {
-            let mut ssh = node.stand.client.ssh(&["-N", SAY, "-R", &forward], "bb");
+            let mut ssh = node.stand.client.ssh(&options, "bb");
             allocated(&mut ssh.spawn().unwrap()).await
         };
         eventually("a place", SOON, again).await.unwrap();
