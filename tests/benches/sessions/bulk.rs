@@ -64,7 +64,9 @@ async fn transfer(open: &Open, direction: Direction, bytes: u64) -> Result<f64> 
             either!(running, program => down(program, bytes).await)?;
         }
         Direction::Stdin => {
-            let command = format!("exec dd of=/dev/null bs={BLOCK} iflag=fullblock 2>&1");
+            // It keeps its stderr, because otherwise the runtime would end its stdin (containerd #13934).
+            let command =
+                format!("exec 3>&2 2>&1; exec dd of=/dev/null bs={BLOCK} iflag=fullblock");
             let running = open.start(&command, false).await?;
             either!(running, program => up(program, bytes).await)?;
         }
