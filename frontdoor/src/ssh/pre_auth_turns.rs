@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use podgate_process::bucket::Bucket;
 use podgate_process::network::Network;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
@@ -20,36 +21,29 @@ const LONGEST: Duration = Duration::from_millis(5);
 /// What steps may take at once of all cores, before they wait for their part of the time.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
-/// What clients that have not logged in have taken of all cores' time.
+/// The time of all cores that clients that have not logged in may take, in seconds: half of it.
 #[derive(Debug)]
-pub(crate) struct PreAuthTime {
-    begun: Instant,
-    cores: u32,
-    /// Nanoseconds from the beginning until what was taken is half of the time of all cores.
-    paid: AtomicU64,
-}
+pub(crate) struct PreAuthTime(Mutex<Bucket>);
 
 impl PreAuthTime {
     /// Of this many cores.
     pub(crate) fn new(cores: usize) -> Self {
-        Self {
-            begun: Instant::now(),
-            cores: u32::try_from(cores).unwrap_or(u32::MAX).max(1),
-            paid: AtomicU64::new(0),
-        }
+        Self::at(cores, Instant::now())
+    }
+
+    fn at(cores: usize, now: Instant) -> Self {
+        let half = cores.max(1) as f64 / 2.0;
+        Self(Mutex::new(Bucket::full(
+            AT_ONCE.as_secs_f64() * half,
+            half,
+            now,
+        )))
     }
 
     /// Counts a step. Returns how long no other should follow it.
     fn took(&self, time: Duration, now: Instant) -> Duration {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let now = nanos(now.duration_since(self.begun));
-        let after = |paid: u64| paid.max(now).saturating_add(nanos(time * 2 / self.cores));
-        let order = Ordering::Relaxed;
-        let before = self
-            .paid
-            .fetch_update(order, order, |paid| Some(after(paid)));
-        let (Ok(before) | Err(before)) = before;
-        Duration::from_nanos(after(before) - now).saturating_sub(AT_ONCE)
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.owe(time.as_secs_f64(), now)
     }
 }
 
@@ -174,8 +168,8 @@ mod tests {
 
     #[test]
     fn all_threads_together_have_half_of_all_cores() {
-        let time = PreAuthTime::new(4);
-        let (step, now) = (Duration::from_millis(10), time.begun);
+        let (step, now) = (Duration::from_millis(10), Instant::now());
+        let time = PreAuthTime::at(4, now);
         // Each step is half of what four cores have in 5 ms.
         assert_eq!(time.took(step, now), Duration::ZERO);
         assert_eq!(time.took(step, now), Duration::from_millis(5));
