@@ -15,7 +15,6 @@ use super::end::End;
 use super::listen_at::ListenAt;
 use super::relay::{Relay, cut_short};
 use super::{id, open};
-use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
 use crate::login_name::Target;
 use crate::quotas::ForwardSlot;
@@ -138,13 +137,8 @@ impl Task {
             listener: listening.listener.clone(),
             connection: self.connection,
         };
-        let (to, ids) = (
-            (&*listening.actor.identity, &listening.target),
-            Ids {
-                session: id,
-                connection: &listening.actor.client.id,
-            },
-        );
+        let to = (&*listening.actor.identity, &listening.target);
+        let ids = listening.actor.ids(id);
         let context = &listening.actor.client.context;
         let what = (&listening.action, Action::Accept(accept));
         let opened = open::there(context, to, &listening.place, ids, what, record).await;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use podgate_identity::Identity;
 
 use super::client::Client;
+use crate::agents::Ids;
 use crate::audit::Via;
 use crate::authn::restrictions::Restrictions;
+use crate::login_name::{Error, Target};
 
 /// What every task of a connection begins with.
 #[derive(Clone)]
@@ -25,5 +27,19 @@ impl Actor {
     /// Where it comes from, for the audit log.
     pub(super) fn from(&self) -> (SocketAddr, Via, &str) {
         (self.client.peer, self.client.via, &self.login_name)
+    }
+
+    /// Where to.
+    pub(super) fn target(&self) -> Result<Target, Error> {
+        let namespace = &self.client.context.sessions.default_namespace;
+        Target::parse(&self.login_name, namespace)
+    }
+
+    /// The ids of a session of its connection.
+    pub(super) fn ids<'a>(&'a self, session: &'a str) -> Ids<'a> {
+        Ids {
+            session,
+            connection: &self.client.id,
+        }
     }
 }

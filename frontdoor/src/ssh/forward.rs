@@ -16,9 +16,7 @@ use super::end::End;
 use super::refused::Refused;
 use super::relay::{Relay, cut_short};
 use super::{id, open};
-use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
-use crate::login_name::Target;
 use crate::quotas::ForwardSlot;
 
 pub(super) struct Task {
@@ -162,12 +160,9 @@ impl Task {
         record: &audit::Session<'_>,
     ) -> Result<open::Opened, Refused> {
         let context = &self.actor.client.context;
-        let target = Target::parse(&self.actor.login_name, &context.sessions.default_namespace);
+        let target = self.actor.target();
         let target = target.map_err(|error| Refused::by(RefusedBy::Route, error))?;
-        let ids = Ids {
-            session: id,
-            connection: &self.actor.client.id,
-        };
+        let ids = self.actor.ids(id);
         let inner = self.actor.inner.as_deref();
         let to = (&*self.actor.identity, &target);
         let opened = open::open(context, to, ids, action, inner, record).await;

@@ -22,7 +22,7 @@ use super::listen_at::ListenAt;
 use super::refused::Refused;
 use super::relay::{cut_short, stands};
 use super::{id, open, pump};
-use crate::agents::{Ids, Stream};
+use crate::agents::Stream;
 use crate::audit::{self, RefusedBy};
 use crate::authz::Rights;
 use crate::login_name::Target;
@@ -139,9 +139,7 @@ impl Task {
         record: &audit::Session<'_>,
         told: &mut Option<Told>,
     ) -> End {
-        let context = &self.actor.client.context;
-        let target = Target::parse(&self.actor.login_name, &context.sessions.default_namespace);
-        let target = match target {
+        let target = match self.actor.target() {
             Ok(target) => target,
             Err(error) => {
                 return self.refused(Refused::by(RefusedBy::Route, error), record, told);
@@ -215,10 +213,7 @@ impl Task {
     ) -> Result<(Stream, Rights, open::Place, Option<PodSlot>), open::Error> {
         let (context, inner) = (&self.actor.client.context, self.actor.inner.as_deref());
         let to = (&*self.actor.identity, target);
-        let ids = Ids {
-            session: id,
-            connection: &self.actor.client.id,
-        };
+        let ids = self.actor.ids(id);
         if let Some(place) = &self.place {
             let what = (action, action.clone());
             let (stream, rights) = open::there(context, to, place, ids, what, record).await?;

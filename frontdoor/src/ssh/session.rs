@@ -20,7 +20,6 @@ use super::channels::Aside;
 use super::end::{End, Exit};
 use super::request::{self, Asked, ORIGINAL_COMMAND};
 use super::{agent_forward, channels, id, open, pump, recheck, recordings, reserved};
-use crate::agents::Ids;
 use crate::audit::{self, RefusedBy};
 use crate::login_name::{Reserved, Target};
 use crate::quotas::SessionSlot;
@@ -244,29 +243,28 @@ impl Session<'_> {
     async fn carry(&self, action: Action, read: &mut ChannelReadHalf, aside: &mut Aside) -> End {
         let (task, record, write) = (self.task, self.record, self.write);
         let (context, identity) = (&*task.actor.client.context, &*task.actor.identity);
-        let target =
-            match Target::parse(&task.actor.login_name, &context.sessions.default_namespace) {
-                Ok(Target::Reserved(_)) if action.kind() == v1::Action::Files => {
-                    let line = "this login name answers a question; it has no files".to_owned();
-                    return self.refused(RefusedBy::Route, line);
-                }
-                Ok(Target::Reserved(Reserved::Podgate))
-                    if let Some(command) = request::command(&action) =>
-                {
-                    let asked = recordings::Asked {
-                        client: &task.actor.client,
-                        identity,
-                        session: self.id,
-                        tty: self.tty,
-                    };
-                    return recordings::answer(&command, &asked, read, write).await;
-                }
-                Ok(Target::Reserved(word)) => {
-                    return reserved::answer(word, identity, context, write, self.tty).await;
-                }
-                Ok(target) => target,
-                Err(error) => return self.refused(RefusedBy::Route, error.to_string()),
-            };
+        let target = match task.actor.target() {
+            Ok(Target::Reserved(_)) if action.kind() == v1::Action::Files => {
+                let line = "this login name answers a question; it has no files".to_owned();
+                return self.refused(RefusedBy::Route, line);
+            }
+            Ok(Target::Reserved(Reserved::Podgate))
+                if let Some(command) = request::command(&action) =>
+            {
+                let asked = recordings::Asked {
+                    client: &task.actor.client,
+                    identity,
+                    session: self.id,
+                    tty: self.tty,
+                };
+                return recordings::answer(&command, &asked, read, write).await;
+            }
+            Ok(Target::Reserved(word)) => {
+                return reserved::answer(word, identity, context, write, self.tty).await;
+            }
+            Ok(target) => target,
+            Err(error) => return self.refused(RefusedBy::Route, error.to_string()),
+        };
         let transfer = transfer(&action);
         // Boxed, so that a session that runs does not hold its memory.
         let open::Opened {
@@ -317,10 +315,7 @@ impl Session<'_> {
         let (task, record) = (self.task, self.record);
         let (context, identity) = (&*task.actor.client.context, &*task.actor.identity);
         let inner = task.actor.inner.as_deref();
-        let ids = Ids {
-            session: self.id,
-            connection: &task.actor.client.id,
-        };
+        let ids = task.actor.ids(self.id);
         let opened = async {
             task.actor.client.unanswered.settled().await;
             let found = open::find(context, (identity, target), &action, inner, record).await?;
