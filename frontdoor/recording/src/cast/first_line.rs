@@ -57,6 +57,16 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+impl About {
+    /// What is shown in the place of a command, where there is none.
+    pub fn no_command(&self) -> &'static str {
+        match self.encrypted {
+            true => "encrypted",
+            false => "shell",
+        }
+    }
+}
+
 impl Header {
     /// Makes a header.
     pub fn new(term: Term, timestamp: u64, command: Option<String>, podgate: About) -> Self {

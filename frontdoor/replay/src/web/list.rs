@@ -115,11 +115,8 @@ fn row(entry: &Entry) -> String {
         None => ("open".to_owned(), None),
     };
     let command = entry.header.command.as_deref();
-    let none = match about.encrypted {
-        true => "<i>encrypted</i>",
-        false => "<i>shell</i>",
-    };
-    let command = command.map_or(none.to_owned(), |command| {
+    let none = || format!("<i>{}</i>", about.no_command());
+    let command = command.map_or_else(none, |command| {
         let end = command.char_indices().nth(COMMAND).map(|(at, _)| at);
         let shown = end.and_then(|end| command.get(..end));
         let more = if end.is_some() { "…" } else { "" };

@@ -152,11 +152,8 @@ fn about(header: &Header) -> String {
     let began = i64::try_from(header.timestamp).ok();
     let began = began.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     let began = began.map(|time| time.to_string()).unwrap_or_default();
-    let none = match about.encrypted {
-        true => "(encrypted)",
-        false => "(shell)",
-    };
-    let command = header.command.as_deref().unwrap_or(none);
+    let none = format!("({})", about.no_command());
+    let command = header.command.as_deref().unwrap_or(&none);
     let place = format!("{} in {}.{}", about.container, about.pod, about.namespace);
     let facts: [(&str, &str); 7] = [
         ("User", about.user.as_str()),

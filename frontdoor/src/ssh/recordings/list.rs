@@ -53,13 +53,8 @@ fn line(entry: &Entry) -> String {
         None => "open".to_owned(),
     };
     let command = entry.header.command.as_deref();
-    let none = match about.encrypted {
-        true => "(encrypted)",
-        false => "(shell)",
-    };
-    let command = command.map_or(none.to_owned(), |command| {
-        command.escape_debug().to_string()
-    });
+    let command = command.map(|command| command.escape_debug().to_string());
+    let command = command.unwrap_or_else(|| format!("({})", about.no_command()));
     format!(
         "{}  {}  {}.{}  {end}  {command}\n",
         about.recording,
