@@ -19,7 +19,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::process::Command;
 
-use stand::{ask, audit, away, back, ended, id, list, stand};
+use stand::{ask, audit, away, back, ended, id, is_found_again, list, stand};
 
 const SOON: Duration = Duration::from_secs(30);
 

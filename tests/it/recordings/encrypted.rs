@@ -74,13 +74,7 @@ async fn only_a_key_reads_what_is_encrypted_and_anybody_who_may_finds_and_verifi
     // The index is made again without a key.
     let before = list(&stand.client, 1).await;
     std::fs::remove_dir_all(dir.path().join("store/index")).unwrap();
-    let (status, lines, error) = ask(&stand.client, "reindex").await;
-    assert_eq!(status, Some(0), "{error}");
-    assert!(
-        lines.contains(" default: 1 made, 0 unreadable\n"),
-        "{lines}"
-    );
-    assert_eq!(list(&stand.client, 1).await, before);
+    is_found_again(&stand.client, &before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

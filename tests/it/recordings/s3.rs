@@ -39,13 +39,7 @@ async fn a_bucket_serves_as_a_folder_does() {
             s3.remove(&name).await.unwrap();
         }
     }
-    let (status, lines, error) = ask(&stand.client, "reindex").await;
-    assert_eq!(status, Some(0), "{error}");
-    assert!(
-        lines.contains(" default: 1 made, 0 unreadable\n"),
-        "{lines}"
-    );
-    assert_eq!(list(&stand.client, 1).await, before);
+    is_found_again(&stand.client, &before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

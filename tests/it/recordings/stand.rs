@@ -91,6 +91,17 @@ pub(super) fn audit(dir: &Path, event: &str) -> Vec<Value> {
     lines.filter(|line| line["event"] == event).collect()
 }
 
+/// Makes the index of the only recording again. It is then found as it was before.
+pub(super) async fn is_found_again(client: &Client, before: &[Value]) {
+    let (status, lines, error) = ask(client, "reindex").await;
+    assert_eq!(status, Some(0), "{error}");
+    assert!(
+        lines.contains(" default: 1 made, 0 unreadable\n"),
+        "{lines}"
+    );
+    assert_eq!(list(client, 1).await, before);
+}
+
 /// The end of the first session, once the audit log has it: it is written beside what it tells of.
 pub(super) async fn ended(dir: &Path) -> Value {
     let end = || std::future::ready(audit(dir, "end").into_iter().next());
