@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use podgate_proto::flow::{self, Offset};
-use podgate_proto::limits::{LINK_VERSIONS, MAX_CHUNK, WINDOW};
+use podgate_proto::limits::{LINK_VERSIONS, MAX_CHUNK, STREAM_WINDOW, WINDOW};
 use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::agent_message::Message as FromAgent;
 use podgate_proto::v1::agent_server::{Agent, AgentServer};
@@ -287,9 +287,11 @@ async fn costs(waits: bool) -> usize {
     (peak - before) as usize / SESSIONS
 }
 
+/// Beyond the credit, HTTP/2 may have taken a window of its own by the time that the session looks.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_does_not_wait_for_credit_costs_a_frontdoor_no_more_than_one_that_does() {
+async fn an_agent_that_does_not_wait_for_credit_costs_a_frontdoor_a_window_of_http2_more_at_most() {
     let (waits, floods) = (costs(true).await, costs(false).await);
     println!("{waits} bytes each, {floods} bytes each");
-    assert!(floods < waits + MAX_CHUNK, "{floods} bytes, {waits} bytes");
+    let bound = waits + STREAM_WINDOW as usize + MAX_CHUNK;
+    assert!(floods < bound, "{floods} bytes, {waits} bytes");
 }
