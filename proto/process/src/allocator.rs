@@ -9,7 +9,7 @@ pub(crate) fn give_back() {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fs;
     use std::sync::mpsc;
     use std::thread;
@@ -17,10 +17,10 @@ mod tests {
     #[global_allocator]
     static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-    const MIB: u64 = 1024 * 1024;
+    pub(crate) const MIB: u64 = 1024 * 1024;
 
     /// Bytes of memory that this process has.
-    fn resident() -> u64 {
+    pub(crate) fn resident() -> u64 {
         let status = fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();

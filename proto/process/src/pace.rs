@@ -1,7 +1,6 @@
 //! Notices whether a thread serves shells or moves transfers, by the processor's time that it takes, and tells the
 //! kernel. It is looked at only as the thread goes to sleep or wakes up, so that an idle thread costs nothing.
-//! A thread that serves a terminal serves shells, whatever it moves beside that. What a transfer has used of the
-//! allocator's memory is given back once the thread moves none any more.
+//! A thread that serves a terminal serves shells, whatever it moves beside that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::allocator;
 use crate::slice::{self, Work};
 
 /// Between two looks at a thread's time.
@@ -18,8 +16,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const MUCH: u32 = 4;
 /// Until it takes less than one part in so many.
 const LITTLE: u32 = 16;
-/// From the end of a transfer until its memory is given back: the next one would only take it again.
-const KEEP: Duration = Duration::from_secs(2);
+/// A thread that has moved nothing for so long has ended its transfers.
+pub(crate) const OVER: Duration = Duration::from_secs(2);
 
 thread_local! {
     /// How many terminals the thread serves.
@@ -52,7 +50,7 @@ pub(crate) struct Pace {
     work: Work,
     /// What the processor's time alone says.
     moves: Work,
-    /// When it last moved a transfer whose memory was not given back since.
+    /// When it last moved a transfer that is not known to be over.
     transferred: Option<Instant>,
     looked: Instant,
     /// The processor's time that it had taken by then.
@@ -73,24 +71,16 @@ impl Pace {
         this
     }
 
-    /// Looks at the calling thread, if it is time.
-    pub(crate) fn look(&mut self) {
+    /// Looks at the calling thread, if it is time. Returns whether it has begun to move transfers.
+    pub(crate) fn look(&mut self) -> bool {
         let now = Instant::now();
         let since = now.duration_since(self.looked);
         if since < LOOK {
-            return;
+            return false;
         }
         let ran = ran();
         self.moves = after(self.moves, ran.saturating_sub(self.ran), since);
         (self.looked, self.ran) = (now, ran);
-        match (self.moves, self.transferred) {
-            (Work::Transfers, _) => self.transferred = Some(now),
-            (Work::Shells, Some(at)) if now.duration_since(at) > KEEP => {
-                self.transferred = None;
-                allocator::give_back();
-            }
-            (Work::Shells, _) => {}
-        }
         let terminals = TERMINALS.with(|count| count.load(Ordering::Relaxed));
         let work = match terminals {
             0 => self.moves,
@@ -100,6 +90,14 @@ impl Pace {
             self.work = work;
             self.tell();
         }
+        self.moves == Work::Transfers && self.transferred.replace(now).is_none()
+    }
+
+    /// Whether the transfers that have begun are over. Says so once.
+    pub(crate) fn over(&mut self) -> bool {
+        self.look();
+        let over = |at: Instant| self.moves == Work::Shells && at.elapsed() > OVER;
+        self.transferred.take_if(|at| over(*at)).is_some()
     }
 
     /// A kernel that does not take it leaves the thread as it was.
@@ -161,17 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn a_transfers_memory_is_given_back_once_it_is_over() {
+    fn a_transfer_begins_and_is_over() {
         let mut pace = Pace::new();
         let begun = Instant::now();
-        while pace.transferred.is_none() && begun.elapsed() < Duration::from_secs(20) {
-            pace.look();
-        }
-        assert!(pace.transferred.is_some());
-        while pace.transferred.is_some() && begun.elapsed() < Duration::from_secs(20) {
+        let within = || begun.elapsed() < Duration::from_secs(20);
+        while !pace.look() && within() {}
+        assert!(!pace.look() && !pace.over());
+        while !pace.over() && within() {
             std::thread::park_timeout(LOOK);
-            pace.look();
         }
-        assert!(pace.transferred.is_none());
+        assert!(within() && !pace.over());
     }
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::pace::Pace;
+use crate::allocator;
+use crate::pace::{self, Pace};
 
 /// How many items may wait for a busy worker.
 const BACKLOG: usize = 128;
@@ -38,9 +39,19 @@ thread_local! {
     static PACE: RefCell<Pace> = RefCell::new(Pace::new());
 }
 
-/// Looks whether the calling thread serves shells or moves transfers.
+/// Looks whether the calling thread, which is a worker's, serves shells or moves transfers.
 fn look() {
-    PACE.with_borrow_mut(Pace::look);
+    if PACE.with_borrow_mut(Pace::look) {
+        tokio::spawn(give_back());
+    }
+}
+
+/// Gives back the memory of the calling thread's transfers once they are over.
+async fn give_back() {
+    while !PACE.with_borrow_mut(Pace::over) {
+        tokio::time::sleep(pace::OVER).await;
+    }
+    allocator::give_back();
 }
 
 /// Threads that serve items of one kind.
@@ -150,5 +161,37 @@ impl<T: Send + 'static> Workers<T> {
             }
         };
         let _ = tokio::task::spawn_blocking(join).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocator::tests::{MIB, resident};
+
+    #[tokio::test]
+    async fn a_threads_transfer_leaves_no_memory_behind() {
+        let (filled, mut buffers) = mpsc::channel(1);
+        let mut workers = Workers::start(1, move |mut items: mpsc::Receiver<Duration>| {
+            let filled = filled.clone();
+            async move {
+                while let Some(computes) = items.recv().await {
+                    let begun = Instant::now();
+                    while begun.elapsed() < computes {}
+                    let buffers: Vec<_> = (0..1024).map(|_| vec![1_u8; 64 * 1024]).collect();
+                    filled.send(buffers).await.unwrap();
+                }
+            }
+        });
+        let workers = workers.as_mut().unwrap();
+        let before = resident();
+        workers.hand_over(Duration::from_millis(300)).await;
+        drop(buffers.recv().await.unwrap());
+        assert!(resident() > before + 56 * MIB);
+        let begun = Instant::now();
+        while resident() > before + 8 * MIB {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it stays");
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }
