@@ -7,7 +7,7 @@ TEST=$(basename "$SCRIPT" .sh)
 SSH_KEYTYPES=$(echo "$SSH_KEYTYPES" | grep -v ssh-dss)
 SSH_HOSTKEY_TYPES=$(echo "$SSH_HOSTKEY_TYPES" | grep -e ^ssh-ed25519 -e ^ecdsa)
 maybe_filter_sk() { grep -v ssh-dss; }
-[ "$TEST" != keyscan ] || SSH_KEYTYPES=$SSH_HOSTKEY_TYPES
+case $TEST in keyscan | cert-hostkey) SSH_KEYTYPES=$SSH_HOSTKEY_TYPES ;; esac
 
 # PuTTY's known hosts have only an RSA key so far; and it logs in as whoever runs it.
 if [ "$REGRESS_INTEROP_PUTTY" = yes ]; then

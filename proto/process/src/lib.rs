@@ -2,6 +2,7 @@
 //! its own (its name, its log's default level); nothing here knows SSH, Kubernetes or a container.
 
 pub mod admin;
+mod allocator;
 pub mod audit;
 pub mod bounds;
 pub mod bucket;

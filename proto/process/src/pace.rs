@@ -1,6 +1,7 @@
 //! Notices whether a thread serves shells or moves transfers, by the processor's time that it takes, and tells the
 //! kernel. It is looked at only as the thread goes to sleep or wakes up, so that an idle thread costs nothing.
-//! A thread that serves a terminal serves shells, whatever it moves beside that.
+//! A thread that serves a terminal serves shells, whatever it moves beside that. What a transfer has used of the
+//! allocator's memory is given back once the thread moves none any more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::allocator;
 use crate::slice::{self, Work};
 
 /// Between two looks at a thread's time.
@@ -16,6 +18,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const MUCH: u32 = 4;
 /// Until it takes less than one part in so many.
 const LITTLE: u32 = 16;
+/// From the end of a transfer until its memory is given back: the next one would only take it again.
+const KEEP: Duration = Duration::from_secs(2);
 
 thread_local! {
     /// How many terminals the thread serves.
@@ -44,7 +48,12 @@ impl Drop for Terminal {
 /// One thread's pace.
 #[derive(Debug)]
 pub(crate) struct Pace {
+    /// What the kernel was told.
     work: Work,
+    /// What the processor's time alone says.
+    moves: Work,
+    /// When it last moved a transfer whose memory was not given back since.
+    transferred: Option<Instant>,
     looked: Instant,
     /// The processor's time that it had taken by then.
     ran: Duration,
@@ -55,6 +64,8 @@ impl Pace {
     pub(crate) fn new() -> Self {
         let this = Self {
             work: Work::Shells,
+            moves: Work::Shells,
+            transferred: None,
             looked: Instant::now(),
             ran: ran(),
         };
@@ -70,12 +81,21 @@ impl Pace {
             return;
         }
         let ran = ran();
+        self.moves = after(self.moves, ran.saturating_sub(self.ran), since);
+        (self.looked, self.ran) = (now, ran);
+        match (self.moves, self.transferred) {
+            (Work::Transfers, _) => self.transferred = Some(now),
+            (Work::Shells, Some(at)) if now.duration_since(at) > KEEP => {
+                self.transferred = None;
+                allocator::give_back();
+            }
+            (Work::Shells, _) => {}
+        }
         let terminals = TERMINALS.with(|count| count.load(Ordering::Relaxed));
         let work = match terminals {
-            0 => after(self.work, ran.saturating_sub(self.ran), since),
+            0 => self.moves,
             _ => Work::Shells,
         };
-        (self.looked, self.ran) = (now, ran);
         if work != self.work {
             self.work = work;
             self.tell();
@@ -138,5 +158,20 @@ mod tests {
         until(Work::Shells);
         drop(terminal);
         until(Work::Transfers);
+    }
+
+    #[test]
+    fn a_transfers_memory_is_given_back_once_it_is_over() {
+        let mut pace = Pace::new();
+        let begun = Instant::now();
+        while pace.transferred.is_none() && begun.elapsed() < Duration::from_secs(20) {
+            pace.look();
+        }
+        assert!(pace.transferred.is_some());
+        while pace.transferred.is_some() && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::park_timeout(LOOK);
+            pace.look();
+        }
+        assert!(pace.transferred.is_none());
     }
 }

@@ -69,7 +69,7 @@ pub(crate) async fn rows(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>> {
         }
     }
     let mut rows = Vec::new();
-    let targets = [("frontdoor", 100.0), ("agent", 64.0)];
+    let targets = [("frontdoor", 60.0), ("agent", 48.0)];
     for ((part, before), (name, target)) in parts.iter().zip(before).zip(targets) {
         let each = (settled(part).await? - before) / KIB / idle.len() as f64;
         let row = Row {
