@@ -16,8 +16,10 @@ const LOOK: Duration = Duration::from_millis(50);
 const MUCH: u32 = 4;
 /// Until it takes less than one part in so many.
 const LITTLE: u32 = 16;
-/// A thread that has moved nothing for so long has ended its transfers.
-pub(crate) const OVER: Duration = Duration::from_secs(2);
+/// A thread that has taken so much of a processor may have freed much …
+const RUN: Duration = Duration::from_millis(50);
+/// … and gives it back when it takes little for so long.
+pub(crate) const QUIET: Duration = Duration::from_secs(2);
 
 thread_local! {
     /// How many terminals the thread serves.
@@ -46,32 +48,33 @@ impl Drop for Terminal {
 /// One thread's pace.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// What the kernel was told.
     work: Work,
-    /// What the processor's time alone says.
-    moves: Work,
-    /// When it last moved a transfer that is not known to be over.
-    transferred: Option<Instant>,
     looked: Instant,
     /// The processor's time that it had taken by then.
     ran: Duration,
+    /// The same when it last gave memory back.
+    gave_back: Duration,
+    /// The same when it was last asked whether it is quiet; none once it was.
+    asked: Option<Duration>,
 }
 
 impl Pace {
     /// Of the calling thread.
     pub(crate) fn new() -> Self {
+        let ran = ran();
         let this = Self {
             work: Work::Shells,
-            moves: Work::Shells,
-            transferred: None,
             looked: Instant::now(),
-            ran: ran(),
+            ran,
+            gave_back: ran,
+            asked: None,
         };
         this.tell();
         this
     }
 
-    /// Looks at the calling thread, if it is time. Returns whether it has begun to move transfers.
+    /// Looks at the calling thread, if it is time. Returns whether it has something to give back, once
+    /// until it [is quiet](Self::is_quiet).
     pub(crate) fn look(&mut self) -> bool {
         let now = Instant::now();
         let since = now.duration_since(self.looked);
@@ -79,25 +82,32 @@ impl Pace {
             return false;
         }
         let ran = ran();
-        self.moves = after(self.moves, ran.saturating_sub(self.ran), since);
-        (self.looked, self.ran) = (now, ran);
         let terminals = TERMINALS.with(|count| count.load(Ordering::Relaxed));
         let work = match terminals {
-            0 => self.moves,
+            0 => after(self.work, ran.saturating_sub(self.ran), since),
             _ => Work::Shells,
         };
+        (self.looked, self.ran) = (now, ran);
         if work != self.work {
             self.work = work;
             self.tell();
         }
-        self.moves == Work::Transfers && self.transferred.replace(now).is_none()
+        let due = self.asked.is_none() && ran.saturating_sub(self.gave_back) > RUN;
+        if due {
+            self.asked = Some(ran);
+        }
+        due
     }
 
-    /// Whether the transfers that have begun are over. Says so once.
-    pub(crate) fn over(&mut self) -> bool {
-        self.look();
-        let over = |at: Instant| self.moves == Work::Shells && at.elapsed() > OVER;
-        self.transferred.take_if(|at| over(*at)).is_some()
+    /// Whether the calling thread has taken little of a processor since it was last asked, [`QUIET`] ago.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let ran = ran();
+        let asked = self.asked.replace(ran);
+        let quiet = asked.is_some_and(|asked| ran.saturating_sub(asked) < QUIET / LITTLE);
+        if quiet {
+            (self.asked, self.gave_back) = (None, ran);
+        }
+        quiet
     }
 
     /// A kernel that does not take it leaves the thread as it was.
@@ -121,7 +131,8 @@ fn after(before: Work, ran: Duration, since: Duration) -> Work {
     }
 }
 
-fn ran() -> Duration {
+/// The processor's time that the calling thread has taken.
+pub(crate) fn ran() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
@@ -159,15 +170,18 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_begins_and_is_over() {
+    fn a_thread_that_has_run_gives_back_once_it_is_quiet() {
         let mut pace = Pace::new();
         let begun = Instant::now();
         let within = || begun.elapsed() < Duration::from_secs(20);
         while !pace.look() && within() {}
-        assert!(!pace.look() && !pace.over());
-        while !pace.over() && within() {
-            std::thread::park_timeout(LOOK);
+        assert!(ran() > RUN);
+        let busy = ran() + QUIET / LITTLE;
+        while ran() < busy && within() {
+            assert!(!pace.look());
         }
-        assert!(within() && !pace.over());
+        assert!(!pace.is_quiet() && pace.is_quiet());
+        while !pace.look() && within() {}
+        assert!(within());
     }
 }

@@ -3,11 +3,14 @@
 //! the kernel, and not a queue of ours, decides between a keystroke and a transfer.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::allocator;
@@ -39,19 +42,26 @@ thread_local! {
     static PACE: RefCell<Pace> = RefCell::new(Pace::new());
 }
 
-/// Looks whether the calling thread, which is a worker's, serves shells or moves transfers.
-fn look() {
+/// Looks whether the calling thread serves shells or moves transfers.
+fn look(has_run: &Notify) {
     if PACE.with_borrow_mut(Pace::look) {
-        tokio::spawn(give_back());
+        has_run.notify_one();
     }
 }
 
-/// Gives back the memory of the calling thread's transfers once they are over.
-async fn give_back() {
-    while !PACE.with_borrow_mut(Pace::over) {
-        tokio::time::sleep(pace::OVER).await;
+/// Gives the calling thread's free memory back, whenever it has run and is quiet again. Only then is it
+/// woken for that.
+async fn give_back(has_run: &Notify) -> Infallible {
+    loop {
+        has_run.notified().await;
+        loop {
+            tokio::time::sleep(pace::QUIET).await;
+            if PACE.with_borrow_mut(Pace::is_quiet) {
+                break;
+            }
+        }
+        allocator::give_back();
     }
-    allocator::give_back();
 }
 
 /// Threads that serve items of one kind.
@@ -98,18 +108,32 @@ impl<T: Send + 'static> Workers<T> {
             looked: Instant::now(),
         };
         for index in 0..count.max(1) {
+            let has_run = Arc::new(Notify::new());
+            let hook = || {
+                let has_run = Arc::clone(&has_run);
+                move || look(&has_run)
+            };
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .event_interval(EVENT_INTERVAL)
-                .on_thread_park(look)
-                .on_thread_unpark(look)
+                .on_thread_park(hook())
+                .on_thread_unpark(hook())
                 .build()?;
             let handle = runtime.handle().clone();
             let (inbox, items) = mpsc::channel(BACKLOG);
             let serve = serve.clone();
             let thread = thread::Builder::new()
                 .name(format!("worker-{index}"))
-                .spawn(move || runtime.block_on(serve(items)))?;
+                .spawn(move || {
+                    // Its time counts from here.
+                    PACE.with_borrow_mut(Pace::look);
+                    runtime.block_on(async {
+                        tokio::select! {
+                            () = serve(items) => {}
+                            never = give_back(&has_run) => match never {},
+                        }
+                    });
+                })?;
             this.workers.push(Worker {
                 inbox,
                 runtime: handle,
@@ -170,14 +194,14 @@ mod tests {
     use crate::allocator::tests::{MIB, resident};
 
     #[tokio::test]
-    async fn a_threads_transfer_leaves_no_memory_behind() {
+    async fn a_thread_that_is_quiet_again_keeps_no_free_memory() {
         let (filled, mut buffers) = mpsc::channel(1);
         let mut workers = Workers::start(1, move |mut items: mpsc::Receiver<Duration>| {
             let filled = filled.clone();
             async move {
                 while let Some(computes) = items.recv().await {
-                    let begun = Instant::now();
-                    while begun.elapsed() < computes {}
+                    let until = pace::ran() + computes;
+                    while pace::ran() < until {}
                     let buffers: Vec<_> = (0..1024).map(|_| vec![1_u8; 64 * 1024]).collect();
                     filled.send(buffers).await.unwrap();
                 }
