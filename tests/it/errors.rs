@@ -390,9 +390,11 @@ async fn a_container_at_its_limit_of_processes() {
                     .await
                     .unwrap();
                 let line = String::from_utf8_lossy(&output.stderr).into_owned();
-                // With the node entry no process stands before the shell, which needs no other here.
+                // With the node entry no process stands before the shell, which needs no other here;
+                // but runc's own may be refused a thread.
                 if stand.entry.is_some() {
-                    assert!(output.status.success(), "{}: {line}", pod.name);
+                    let no_thread = line.contains("its limit of processes or of memory");
+                    assert!(output.status.success() || no_thread, "{}: {line}", pod.name);
                     continue;
                 }
                 assert!(

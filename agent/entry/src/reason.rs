@@ -56,6 +56,9 @@ pub enum Reason {
     ProcessLimit,
     #[error("the container's memory limit is reached")]
     MemoryLimit,
+    /// runc's own, of several threads, which joins the container's control group before it has all of them.
+    #[error("the runtime's first process died in the container before it ran anything")]
+    FirstProcess,
     #[error("the container may not run a program from memory")]
     MemoryProgram,
     #[error("too many {0}")]

@@ -28,6 +28,7 @@ const WORDS: &[Word] = &[
     ("signal: killed", || Reason::MemoryLimit),
     ("resource temporarily unavailable", || Reason::ProcessLimit),
     ("failed to create new os thread", || Reason::ProcessLimit),
+    ("read init-p: connection reset", || Reason::FirstProcess),
     ("procready", || Reason::Gone),
 ];
 
@@ -97,6 +98,10 @@ mod tests {
         check(
             "runtime: failed to create new OS thread (have 2 already; errno=11)",
             Reason::ProcessLimit,
+        );
+        check(
+            "exec failed: unable to start container process: read init-p: connection reset by peer",
+            Reason::FirstProcess,
         );
         check(
             "exec failed: unable to start container process: signal: killed",

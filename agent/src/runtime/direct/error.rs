@@ -85,7 +85,7 @@ fn sentence(error: &Error) -> String {
         Error::Timeout | Error::Refused(Reason::Slow) => {
             "the runtime on the pod's node did not start the program in time".to_owned()
         }
-        Error::LauncherEnded => "the session's first process died in the container before it ran anything; the container may have reached its limit of processes or of memory".to_owned(),
+        Error::LauncherEnded | Error::Refused(Reason::FirstProcess) => "the session's first process died in the container before it ran anything; the container may have reached its limit of processes or of memory".to_owned(),
         Error::Refused(reason) => reason.to_string(),
         error => format!("the program could not be started on the pod's node: {error}"),
     }
@@ -136,6 +136,10 @@ mod tests {
         check(
             Reason::TooMany(Bound::StartsOfUser).into(),
             "too many starts of this user; try again later",
+        );
+        check(
+            Reason::FirstProcess.into(),
+            "limit of processes or of memory",
         );
         check(Reason::Paused.into(), "paused");
         check(Error::Timeout, "in time");
