@@ -1,11 +1,14 @@
 //! The echo of one keystroke on a terminal: alone, and beside four downloads.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use podgate_tests::instruments::bench::median;
 use podgate_tests::instruments::client::{Connection, Login, Session};
+use podgate_tests::instruments::load::Load;
 use podgate_tests::instruments::program::{Input, Output};
 use tokio::task::JoinSet;
 
@@ -79,32 +82,43 @@ pub(crate) async fn rows(sites: &Sites, sizes: &Sizes) -> Result<Vec<Row>> {
         let [alone, recorded] = beside(pair, sizes)
             .await
             .with_context(|| format!("beside downloads {name}"))?;
-        let ratio = recorded / alone;
+        let ratio = recorded.echo / alone.echo;
         let row = Row {
             what: format!("the same beside 4 downloads {name}"),
-            off: format!("{alone:.3} ms"),
-            recorded: format!("{recorded:.3} ms"),
+            off: format!("{:.3} ms", alone.echo),
+            recorded: format!("{:.3} ms", recorded.echo),
             ratio: format!("{ratio:.2} ×"),
             target: "≤ 1.2 ×".to_owned(),
             ..Row::default()
         };
         rows.push(row.judge(ratio <= 1.2));
+        rows.push(Row {
+            what: "what these 4 move meanwhile".to_owned(),
+            off: format!("{:.0} MiB/s", alone.rate),
+            recorded: format!("{:.0} MiB/s", recorded.rate),
+            ratio: format!("{:.2} ×", recorded.rate / alone.rate),
+            ..Row::default()
+        });
     }
     Ok(rows)
 }
 
+/// The medians of an echo in milliseconds, and of what downloads move beside it in MiB a second.
+struct Beside {
+    echo: f64,
+    rate: f64,
+}
+
 /// Each beside its own downloads, in rounds, since both loads at once would slow each other.
-async fn beside(sites: [&Site; 2], sizes: &Sizes) -> Result<[f64; 2]> {
+async fn beside(sites: [&Site; 2], sizes: &Sizes) -> Result<[Beside; 2]> {
     let keystrokes = sizes.keystrokes / sizes.loads / 2;
-    let mut times = [const { Vec::new() }; 2];
+    let (mut times, mut rates) = ([const { Vec::new() }; 2], [const { Vec::new() }; 2]);
     for round in 0..sizes.loads {
         for at in 0..2 {
             let at = (round + at) % 2;
             let mut shell = Shell::start(sites[at]).await?;
-            let mut load = JoinSet::new();
-            for _ in 0..4 {
-                load.spawn(download(sites[at].login.clone()));
-            }
+            let login = sites[at].login.clone();
+            let load = Load::start(|moved| downloads(login, moved)).await?;
             // A build that is not optimised takes a good part of a second for each.
             let end = Instant::now() + sizes.load;
             for pressed in 0..WARM_UP_BESIDE + keystrokes {
@@ -113,19 +127,34 @@ async fn beside(sites: [&Site; 2], sizes: &Sizes) -> Result<[f64; 2]> {
                 }
                 shell.press().await?;
             }
+            rates[at].push(load.end().await?);
             times[at].extend(shell.times.drain(WARM_UP_BESIDE..));
-            // Each goes on until it is dropped.
-            if let Some(ended) = load.try_join_next() {
-                ended??;
-            }
         }
     }
-    Ok(times.each_ref().map(|times| median(times)))
+    let [alone, recorded] = [0, 1].map(|at| Beside {
+        echo: median(&times[at]),
+        rate: median(&rates[at]),
+    });
+    Ok([alone, recorded])
 }
 
-async fn download(login: Login) -> Result<()> {
+/// Four of them, each on an SSH connection of its own.
+async fn downloads(login: Login, moved: Arc<AtomicU64>) -> Result<()> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..4 {
+        tasks.spawn(download(login.clone(), Arc::clone(&moved)));
+    }
+    match tasks.join_next().await {
+        Some(ended) => ended?,
+        None => Ok(()),
+    }
+}
+
+async fn download(login: Login, moved: Arc<AtomicU64>) -> Result<()> {
     let connection = login.connect().await?;
     let mut session = connection.exec(DOWN).await?;
-    while session.output.next().await?.is_some() {}
+    while let Some(bytes) = session.output.next().await? {
+        moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    }
     anyhow::bail!("a download ended")
 }

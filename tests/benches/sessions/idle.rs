@@ -9,7 +9,7 @@ use podgate_tests::instruments::program::Input;
 use tokio::task::JoinSet;
 
 use crate::bench::Bench;
-use crate::load::{By, Load};
+use crate::load::{self, By};
 use crate::sizes::Sizes;
 use crate::table::Row;
 
@@ -90,8 +90,8 @@ pub(crate) async fn after_bulk(bench: &Bench, sizes: &Sizes) -> Result<Vec<Row>>
     let before = [settled(parts[0]).await?, settled(parts[1]).await?];
     let mut peak = [0.0_f64; 2];
     let loads = [
-        Load::start(By::Ssh(bench.login.clone())).await?,
-        Load::start(By::Ssh(bench.login.clone())).await?,
+        load::start(By::Ssh(bench.login.clone())).await?,
+        load::start(By::Ssh(bench.login.clone())).await?,
     ];
     // The size of a transfer decides how often memory is read; the reads are a few milliseconds apart.
     let mut looks = sizes.bulk >> 20;

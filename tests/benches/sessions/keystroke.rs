@@ -8,7 +8,7 @@ use podgate_tests::instruments::bench::median;
 use podgate_tests::instruments::program::{Input, Output, Program};
 
 use crate::bench::{Bench, Open, Running, Via, either};
-use crate::load::{self, By, Load};
+use crate::load::{self, By};
 use crate::sizes::Sizes;
 use crate::table::{Row, Times};
 
@@ -81,7 +81,7 @@ pub(crate) async fn beside(bench: &Bench, sizes: &Sizes) -> Result<([Times; 3], 
             };
             let open = bench.open(via).await?;
             let mut running = start(&open).await?;
-            let load = Load::start(by).await?;
+            let load = load::start(by).await?;
             for _ in 0..sizes.keystrokes / LOADS / 4 {
                 press_timed(&mut running, &mut times[via as usize]).await?;
             }

@@ -2,22 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
-use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use podgate_tests::instruments::client::{Connection, Login};
 use podgate_tests::instruments::direct::Direct;
+use podgate_tests::instruments::load::{Load, under_way};
 use podgate_tests::instruments::program::{Input, Output, Program};
-use tokio::runtime::Builder;
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 const CHUNK: usize = 32 * 1024;
-/// How many bytes must have moved before a load counts as started.
-const UNDER_WAY: u64 = 8 << 20;
 const DOWN: &str = "exec cat /dev/zero";
 /// It keeps its stdout, because otherwise the runtime would end its stdin (containerd #13934).
 const UP: &str = "exec 3>&1; exec dd of=/dev/null bs=65536";
@@ -35,56 +29,12 @@ pub(crate) enum By {
     Kubelet(Direct),
 }
 
-/// A load whose clients have a thread of their own.
-pub(crate) struct Load {
-    stop: CancellationToken,
-    moved: Arc<AtomicU64>,
-    begun: Instant,
-    thread: JoinHandle<Result<()>>,
+/// Starts it. Returns when bytes move.
+pub(crate) async fn start(by: By) -> Result<Load> {
+    Load::start(|moved| run(by, moved)).await
 }
 
-impl Load {
-    /// Starts it. Returns when bytes move.
-    pub(crate) async fn start(by: By) -> Result<Self> {
-        let (stop, moved) = (CancellationToken::new(), Arc::default());
-        let (started, under_way) = oneshot::channel();
-        let (token, count) = (stop.clone(), Arc::clone(&moved));
-        let thread = std::thread::spawn(move || {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                tokio::select! {
-                    ended = run(by, count, started) => ended,
-                    () = token.cancelled() => Ok(()),
-                }
-            })
-        });
-        if under_way.await.is_err() {
-            // A load never ends by itself.
-            let ended = thread.join().map_err(|_| anyhow!("a load panicked"))?;
-            return Err(ended.err().unwrap_or_else(|| anyhow!("a load ended")));
-        }
-        moved.store(0, Ordering::Relaxed);
-        let begun = Instant::now();
-        Ok(Self {
-            stop,
-            moved,
-            begun,
-            thread,
-        })
-    }
-
-    /// Ends it. Returns MiB a second of all sessions together.
-    pub(crate) async fn end(self) -> Result<f64> {
-        let mib = self.moved.load(Ordering::Relaxed) as f64 / f64::from(1 << 20);
-        let rate = mib / self.begun.elapsed().as_secs_f64();
-        self.stop.cancel();
-        let join = tokio::task::spawn_blocking(move || self.thread.join());
-        join.await?.map_err(|_| anyhow!("a load panicked"))??;
-        Ok(rate)
-    }
-}
-
-async fn run(by: By, moved: Arc<AtomicU64>, started: oneshot::Sender<()>) -> Result<()> {
+async fn run(by: By, moved: Arc<AtomicU64>) -> Result<()> {
     let mut tasks = JoinSet::new();
     // They live as long as the load.
     let mut connections = Vec::new();
@@ -103,8 +53,6 @@ async fn run(by: By, moved: Arc<AtomicU64>, started: oneshot::Sender<()>) -> Res
             }
         }
     }
-    under_way(&moved).await;
-    let _ = started.send(());
     match tasks.join_next().await {
         Some(ended) => ended?,
         None => Ok(()),
@@ -121,12 +69,6 @@ pub(crate) async fn on(connection: &Connection) -> Result<JoinSet<Result<()>>> {
     }
     under_way(&moved).await;
     Ok(tasks)
-}
-
-async fn under_way(moved: &AtomicU64) {
-    while moved.load(Ordering::Relaxed) < UNDER_WAY {
-        tokio::task::yield_now().await;
-    }
 }
 
 async fn keep<I: Input, O: Output>(

@@ -12,6 +12,7 @@ pub mod headers;
 pub mod holder;
 pub mod http;
 pub mod left;
+pub mod load;
 pub mod program;
 pub mod sshd;
 pub mod terminal;
