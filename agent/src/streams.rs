@@ -76,8 +76,20 @@ pub(crate) enum Event {
 
 /// The output broke off before the program was known to have ended.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub(crate) struct Lost(#[from] pub(crate) Box<dyn std::error::Error + Send + Sync>);
+#[error("{error}")]
+pub(crate) struct Lost {
+    pub(crate) error: Box<dyn std::error::Error + Send + Sync>,
+    /// The program's exit status, if the program is known all the same to have ended and all its output
+    /// came before. Something of it may be left in the container.
+    pub(crate) status: Option<u8>,
+}
+
+impl Lost {
+    pub(crate) fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let (error, status) = (error.into(), None);
+        Self { error, status }
+    }
+}
 
 /// Both ends of one program.
 pub(crate) struct Streams {

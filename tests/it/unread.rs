@@ -4,7 +4,8 @@
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use podgate_tests::fixtures::stand::{Changes, Stand};
+use futures_util::future::join_all;
+use podgate_tests::fixtures::stand::{Changes, Runs, Stand};
 use podgate_tests::instruments::client::{Connection, Login, Session};
 use podgate_tests::instruments::program::Input;
 use podgate_tests::real::containerd::{PodSpec, RunningPod};
@@ -16,6 +17,8 @@ use tokio::time::timeout;
 const TIMES: usize = 20;
 /// For one session.
 const SOON: Duration = Duration::from_secs(20);
+/// For one whose end of input the runtime has lost: the agent waits for 30 s.
+const LOST: Duration = Duration::from_secs(90);
 /// A write that does not get on for this long is stalled.
 const STALL: Duration = Duration::from_millis(700);
 const MB: usize = 1_000_000;
@@ -137,6 +140,45 @@ async fn all_output_comes_before_the_end() {
         }
     }
     rests(&stand, &pods).await;
+}
+
+/// A runtime that loses the end of input, or a terminal's answer, gives no status, but the wrapper has said
+/// it. What the program has left is hung up, but for background jobs without a terminal that read /dev/null.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_end_of_input_costs_no_status() {
+    let changes = Changes {
+        runs: Runs::Kubelet,
+        agent: "hangUpGraceSeconds: 1\n".to_owned(),
+        ..Changes::default()
+    };
+    let (stand, pods) = Stand::with_shells(changes).await.unwrap();
+    stand.kubelet.faults().set_lose_input(true);
+    let each = ["bb", "deb"].map(|pod| ["-T", "-tt"].map(|option| (pod, option)));
+    let each = each.into_iter().flatten();
+    join_all(each.map(async |(pod, option)| {
+        let command = "sleep 1000 </dev/zero & \
+            head -c 3000000 /dev/zero; echo err >&2; exit 37";
+        let options = [option];
+        let run = stand.client.run(&options, pod, command);
+        let output = timeout(LOST, run).await.expect("in time").unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let which = format!("{option} in {pod}: {said:?}");
+        assert_eq!(output.status.code(), Some(37), "{which}");
+        let (out, err) = match option {
+            "-T" => (3 * MB, "err\n"),
+            _ => (3 * MB + "err\r\n".len(), ""),
+        };
+        assert_eq!(output.stdout.len(), out, "{which}");
+        assert_eq!(
+            said.replace("Connection to pod closed.\r\n", ""),
+            err,
+            "{which}"
+        );
+    }))
+    .await;
+    rests(&stand, &pods).await;
+    let ended = ["podgate_agent_sessions_total{action=\"exec\",outcome=\"broken\"} 4"];
+    stand.agent.counts(SOON, &ended).await.unwrap();
 }
 
 /// A job that a command leaves running reads on for as long as the session lives, as under sshd.

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod ending;
+mod error;
 mod frames;
 mod input;
 mod marker;
@@ -15,6 +16,7 @@ pub(crate) mod status;
 mod window;
 
 pub(crate) use ending::Ending;
+pub(crate) use error::Error;
 pub(crate) use input::Input;
 pub(crate) use open::{ends_by, open};
-pub(crate) use output::{Error, Output};
+pub(crate) use output::Output;

@@ -7,8 +7,9 @@ use podgate_proto::v1::Terminal;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::ending::Ending;
+use super::error::Error;
 use super::input::{Input, RESIZE, STDIN};
-use super::output::{ERROR, Error, Output, STDERR, STDOUT};
+use super::output::{ERROR, Output, STDERR, STDOUT};
 use super::window::Window;
 use crate::streams::Input as _;
 

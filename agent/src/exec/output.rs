@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::pending;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ahead::Ahead;
 use super::ending::Ending;
+use super::error::{Error, MAX_STATUS};
 use super::frames::FrameReader;
 use super::marker::Marker;
-use super::spdy::frame::{self, Frame};
+use super::spdy::frame::Frame;
 use super::status;
 use super::window::Window;
 use crate::exit::Exit;
@@ -28,52 +28,14 @@ pub(super) const STDOUT: u32 = 5;
 /// Only without a terminal, which has no stderr of its own.
 pub(super) const STDERR: u32 = 7;
 
-/// The most bytes of a status. It may repeat the whole command, escaped, more than once.
-const MAX_STATUS: usize = 4 * 1024 * 1024;
 /// The most frames of output that may come before all streams are accepted.
 const MAX_EARLY: usize = 64;
 /// How long a runtime may hold unread input after its program's output has ended. After that it is
 /// taken to wait for a reader that is gone.
 const UNREAD: Duration = Duration::from_secs(10);
-/// How long an exec may take to come to the end of its input after it has said that the program has ended.
+/// How long an exec may take to come to the end of its input after it has said that the program has
+/// ended. After that, what it said is believed.
 const LAST: Duration = Duration::from_secs(30);
-
-/// Why an exec broke. A program's exit status is none of these.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("the connection to the kubelet broke: {0}")]
-    Io(#[from] io::Error),
-    #[error("the kubelet's answer is not SPDY: {0}")]
-    Frame(#[from] frame::Error),
-    /// The connection ended before the program or its output did.
-    #[error("the kubelet closed the connection during the session")]
-    Closed,
-    #[error("the kubelet gave no exit status")]
-    NoStatus,
-    #[error(transparent)]
-    Status(#[from] status::Error),
-    #[error("the kubelet's exit status is longer than {MAX_STATUS} bytes")]
-    StatusTooLong,
-    #[error("the kubelet sent data before it accepted the streams")]
-    TooEarly,
-    /// containerd gives no status while it waits to write input.
-    #[error(
-        "the program has closed its output and has not read all of its input; until that is read, the container's runtime reports no exit status"
-    )]
-    Unread,
-    #[error(
-        "the program's output had words by which only Podgate's own wrapper says that it has ended; its input was ended too soon"
-    )]
-    NotEnded,
-    /// The wrapper reads on to the end of input.
-    #[error(
-        "the program has ended, but the container's runtime has lost the end of its input, and until then it tells no exit status"
-    )]
-    InputNotEnded,
-    /// The program had started, and how it ended is not known.
-    #[error("the runtime lost the program: {0}")]
-    Runtime(String),
-}
 
 /// Gives the output of an exec.
 pub(crate) struct Output {
@@ -94,14 +56,21 @@ pub(crate) struct Output {
     terminal: bool,
     /// The words that show the program's end: on the terminal, or on stderr.
     marker: Option<Marker>,
-    /// When the words were said.
-    said: Option<Instant>,
+    /// The words, once they were said.
+    said: Option<Said>,
     /// Whether the input has ended since.
     done: bool,
     /// When the event was asked for that is waited for.
     asked: Instant,
     /// Whether the program is known to run.
     runs: bool,
+}
+
+/// What the wrapper has said of the program's end.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    at: Instant,
+    status: Option<u8>,
 }
 
 impl Output {
@@ -226,18 +195,13 @@ impl Output {
         let release = patience.map(|patience| now + patience);
         // A reader that is slow delays what comes behind the words, too.
         let said = self.said.filter(|_| !self.done);
-        let last = said.map(|said| said.max(self.asked) + LAST);
-        let error = if self.terminal {
-            Error::NotEnded
-        } else {
-            Error::InputNotEnded
-        };
+        let last = said.map(|said| said.at.max(self.asked) + LAST);
         let (window, output_ended) = (Arc::clone(&self.window), self.open == [ERROR]);
         tokio::select! {
             biased;
             frame = self.frame() => frame.map(Some),
             () = until(release) => Ok(None),
-            () = until(last) => Err(error),
+            () = until(last) => Err(Error::InputNotEnded),
             () = window.stuck(UNREAD), if output_ended => Err(Error::Unread),
         }
     }
@@ -276,9 +240,10 @@ impl Output {
         };
         match found.words {
             // The first words came from somebody else, and have ended the input.
-            Some(0) if self.said.is_some() => return Err(Error::NotEnded),
-            Some(0) => {
-                self.said = Some(Instant::now());
+            Some(words) if words.which == 0 && self.said.is_some() => return Err(Error::NotEnded),
+            Some(words) if words.which == 0 => {
+                let (at, status) = (Instant::now(), words.status);
+                self.said = Some(Said { at, status });
                 self.window.unwanted.cancel();
             }
             Some(_) => self.done = true,
@@ -370,13 +335,19 @@ impl streams::Output for Output {
     async fn next(&mut self) -> Result<Event, Lost> {
         match self.event().await {
             Ok(Event::Exit(Exit::Failed(text))) if self.runs => {
-                Err(Lost(Box::new(Error::Runtime(text))))
+                Err(Lost::new(Error::Runtime(text)))
             }
             Ok(event) => {
                 self.runs = true;
                 Ok(event)
             }
-            Err(error) => Err(Lost(Box::new(error))),
+            Err(error) => Err(Lost {
+                status: self
+                    .said
+                    .filter(|_| error.lacks_status_alone())
+                    .and_then(|said| said.status),
+                error: Box::new(error),
+            }),
         }
     }
 

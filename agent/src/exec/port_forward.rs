@@ -191,7 +191,7 @@ impl Output {
 #[async_trait]
 impl Read for Output {
     async fn next(&mut self) -> Result<Option<Bytes>, Lost> {
-        self.next().await.map_err(|error| Lost(Box::new(error)))
+        self.next().await.map_err(Lost::new)
     }
 }
 

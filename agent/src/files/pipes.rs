@@ -159,7 +159,7 @@ impl streams::Output for Output {
 }
 
 fn lost(broken: Broken) -> Lost {
-    Lost(broken.into())
+    Lost::new(broken)
 }
 
 /// What comes next; `None` at the end. Waits forever if there is no pipe any more.
@@ -172,6 +172,6 @@ async fn read(
     };
     buffer.reserve(MAX_CHUNK);
     let read = pipe.read_buf(buffer).await;
-    let read = read.map_err(|error| Lost(error.into()))?;
+    let read = read.map_err(Lost::new)?;
     Ok((read > 0).then(|| buffer.split().freeze()))
 }

@@ -48,7 +48,7 @@ pub(super) async fn serve(
         _ = join_all(all) => {
             let text = "the socket in the container does not listen any more";
             last_words(outbound, Reason::Listen, text).await;
-            End::Broken
+            End::Broken(None)
         }
     }
 }

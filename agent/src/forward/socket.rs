@@ -153,7 +153,7 @@ impl Write for Half {
 impl Read for Half {
     async fn next(&mut self) -> Result<Option<Bytes>, Lost> {
         let bytes = self.0.receive(MAX_CHUNK).await;
-        let bytes = bytes.map_err(|error| Lost(Box::new(error)))?;
+        let bytes = bytes.map_err(Lost::new)?;
         Ok(match bytes.len() {
             0 => None,
             short if short <= SHORT => Some(Bytes::copy_from_slice(&bytes)),

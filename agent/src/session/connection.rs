@@ -144,7 +144,7 @@ async fn give(
             Err(error) => {
                 tracing::info!(%error, "the connection broke off");
                 last_words(outbound, Reason::Connect, &error.to_string()).await;
-                return Err(End::Broken);
+                return Err(End::Broken(None));
             }
         }
     }

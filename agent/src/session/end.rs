@@ -14,8 +14,9 @@ pub(crate) enum End {
     Abandoned,
     /// The frontdoor broke the protocol, and was told.
     Violated,
-    /// The process's output broke off, and the frontdoor was told.
-    Broken,
+    /// The process's output broke off, and the frontdoor was told; or how the process ended is known all
+    /// the same, and the frontdoor was told that.
+    Broken(Option<u8>),
     /// The agent is being stopped, and the frontdoor was told.
     Stopped,
 }
@@ -28,17 +29,18 @@ impl End {
             Self::Closed => "closed",
             Self::NotStarted => "refused",
             Self::Gone => "gone",
-            Self::Broken => "broken",
+            Self::Broken(_) => "broken",
             Self::Stopped => "stopped",
             Self::Abandoned => "abandoned",
             Self::Violated => "violated",
         }
     }
 
-    /// The process's exit status.
+    /// The process's exit status, as far as it is known.
     pub(crate) fn status(&self) -> Option<u8> {
         match self {
             Self::Exited(status) => Some(*status),
+            Self::Broken(status) => *status,
             _ => None,
         }
     }

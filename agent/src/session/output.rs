@@ -65,19 +65,28 @@ pub(super) async fn give(
                 take(tell(outbound, ToFrontdoor::Ended(Ended { status })), output).await
             }
             Ok(Event::Exit(exit)) => {
-                if exit.is_kill()
-                    && let Some(why) = Box::pin(supervisor.why_gone()).await
-                {
-                    last_words(outbound, Reason::PodChanged, &over(&why)).await;
-                    return End::Gone;
-                }
-                return ended(exit, sent, outbound, credit, moved).await;
+                return exited(exit, sent, supervisor, (outbound, credit), moved).await;
             }
-            Err(error) => {
-                tracing::info!(%error, "the process's output broke off");
-                let text = format!("the session was lost on the pod's node: {error}");
-                last_words(outbound, Reason::LinkLost, &text).await;
-                return End::Broken;
+            Err(lost) => {
+                tracing::info!(error = %lost, "the process's output broke off");
+                let Some(code) = lost.status else {
+                    let text = format!("the session was lost on the pod's node: {lost}");
+                    last_words(outbound, Reason::LinkLost, &text).await;
+                    return End::Broken(None);
+                };
+                return match exited(
+                    Exit::Code(code),
+                    sent,
+                    supervisor,
+                    (outbound, credit),
+                    moved,
+                )
+                .await
+                {
+                    // Whatever is left of the program is hung up.
+                    End::Exited(code) => End::Broken(Some(code)),
+                    end => end,
+                };
             }
         };
         if given.is_err() {
@@ -116,6 +125,23 @@ async fn send(
         tell(outbound, kind(data)).await?;
     }
     Ok(())
+}
+
+/// Tells the frontdoor how a process ended, or that its container is gone.
+async fn exited(
+    exit: Exit,
+    sent: Sent,
+    supervisor: &impl Supervisor,
+    (outbound, credit): (&Outbound, &flow::Sender),
+    moved: &Moved<'_>,
+) -> End {
+    if exit.is_kill()
+        && let Some(why) = Box::pin(supervisor.why_gone()).await
+    {
+        last_words(outbound, Reason::PodChanged, &over(&why)).await;
+        return End::Gone;
+    }
+    ended(exit, sent, outbound, credit, moved).await
 }
 
 /// Tells the frontdoor how a process ended. If the runtime could not find or execute the program, the

@@ -1,7 +1,7 @@
 //! What the wrapper does once its program has ended: it reads the rest of the input. A runtime that
 //! waits to write input reports no status, and containerd's shim itself keeps the other end of the pipe
-//! open, so that wait would never end. Then the wrapper exits with the program's status (`__e`). After
-//! a hang-up (`__h`) nobody waits for it.
+//! open, so that wait would never end. Then the wrapper exits with the program's status (`__e`), which
+//! its words have too, always as three digits. After a hang-up (`__h`) nobody waits for it.
 
 use podgate_proto::v1::exec::Program;
 
@@ -13,9 +13,10 @@ use crate::exec::Ending;
 /// on: then nothing is taken from it. It may have the input under any number, as before the redirections
 /// of `wc <&5 &`. `__k` is there for speed: a test of a file's kind costs half of a comparison.
 ///
-/// Most often all input has been read, so the shell looks by itself before it starts `cat`. It says when
-/// it has come to the end: a runtime may lose the end of input, so the agent bounds that wait. The output
-/// stays open, because a runtime would close stdin otherwise, while the agent still sends.
+/// Most often all input has been read, so the shell looks by itself before it starts `cat`. It says
+/// when it has come to the end: a runtime may lose the end of input, so the agent bounds that wait and
+/// then gives the status that was in the words. The output stays open, because a runtime would close
+/// stdin otherwise, while the agent still sends.
 const PIPES: &str = "\
 [ -z \"$__h\" ] || exit $__e
 __k=-e; [ ! -p \"/proc/$$/fd/1\" ] || __k=-p
@@ -26,16 +27,16 @@ for __p in /proc/[0-9]*; do
     for __i in \"$__p\"/fd/*; do [ ! \"$__i\" -ef \"/proc/$$/fd/0\" ] || exit $__e; done
   done
 done
-printf '\\001%s:end\\002' \"$0\" >&3
+printf '\\001%s:end:%03d\\002' \"$0\" \"$__e\" >&3
 IFS= read -r __p && { cat >/dev/null || while read -r __p; do :; done; }
-printf '\\001%s:out\\002' \"$0\" >&3; exit $__e";
+printf '\\001%s:out:%03d\\002' \"$0\" \"$__e\" >&3; exit $__e";
 
 /// On a terminal, which has no stderr and no end of input. The words go to the terminal, and the agent
 /// answers with an end of line and a line. Most often all input has been read, so that the second line
-/// is the answer. The agent bounds the wait.
+/// is the answer. The agent bounds the wait, as without a terminal.
 const TERMINAL: &str = "\
 [ -z \"$__h\" ] || exit $__e
-stty raw -echo; printf '\\001%s:end\\002' \"$0\"
+stty raw -echo; printf '\\001%s:end:%03d\\002' \"$0\" \"$__e\"
 IFS= read -r __p; [ -n \"$__h\" ] || IFS= read -r __p
 case $__h$__p in *\"$0:end\") exit $__e;; esac
 grep -q \"$0:end\" || while [ -z \"$__h\" ] && IFS= read -r __p; do
@@ -68,7 +69,7 @@ pub(super) fn script(terminal: bool) -> &'static str {
 
 /// How the program's end shows behind a wrapper of this name.
 pub(super) fn ending(name: &str, terminal: bool) -> Ending {
-    let words = |word| format!("\u{1}{name}:{word}\u{2}").into_bytes();
+    let words = |word| format!("\u{1}{name}:{word}:").into_bytes();
     if terminal {
         Ending::OnTerminal {
             words: words("end"),

@@ -71,5 +71,5 @@ impl Ending {
 }
 
 pub(super) fn lost(error: Error) -> Lost {
-    Lost(Box::new(error))
+    Lost::new(error)
 }

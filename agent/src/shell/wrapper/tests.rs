@@ -56,7 +56,9 @@ fn each_shell(exec: &Exec, stdin: &[u8], check: impl Fn(&str, Output, Vec<u8>)) 
         let Some(Ending::OnStderr { words, done }) = &wrapped.ending else {
             panic!("{:?}", wrapped.ending);
         };
-        let stderr = output.stderr.strip_suffix(&[&words[..], done].concat()[..]);
+        let status = format!("{:03}\u{2}", output.status.code().unwrap()).into_bytes();
+        let said = [&words[..], &status[..], &done[..], &status[..]].concat();
+        let stderr = output.stderr.strip_suffix(&said[..]);
         output.stderr = stderr
             .unwrap_or_else(|| panic!("{shell:?} did not say that it ended"))
             .to_vec();

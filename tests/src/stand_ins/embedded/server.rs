@@ -35,15 +35,16 @@ pub(crate) struct Serving {
 
 impl Serving {
     /// Serves the exec until the client or the command has gone; `omit_status` is asked at the
-    /// end.
+    /// end, and `lose_input` whenever input comes.
     pub(crate) async fn run(
         self,
         client: impl AsyncRead + AsyncWrite + Send,
         omit_status: impl FnOnce() -> bool + Send + 'static,
+        lose_input: impl Fn() -> bool + Send,
     ) {
         // An error is the client's: a broken frame or a lost connection. It is answered as the
         // runtime does, by closing the connection.
-        if let Err(error) = serve(self, client, omit_status).await {
+        if let Err(error) = serve(self, client, omit_status, lose_input).await {
             tracing::debug!("exec stream: {error:#}");
         }
     }
@@ -53,6 +54,7 @@ async fn serve(
     serving: Serving,
     client: impl AsyncRead + AsyncWrite + Send,
     omit_status: impl FnOnce() -> bool + Send + 'static,
+    lose_input: impl Fn() -> bool + Send,
 ) -> Result<()> {
     let Serving {
         inner,
@@ -91,7 +93,7 @@ async fn serve(
         pongs,
     };
     tokio::select! {
-        ended = to_command.run(&mut frames) => ended,
+        ended = to_command.run(&mut frames, lose_input) => ended,
         ended = send(write, output_frames, pong_ids) => ended,
     }
 }
@@ -209,9 +211,14 @@ struct ToCommand {
 }
 
 impl ToCommand {
-    async fn run<R: AsyncRead + Unpin>(mut self, frames: &mut Frames<R>) -> Result<()> {
+    async fn run<R: AsyncRead + Unpin>(
+        mut self,
+        frames: &mut Frames<R>,
+        lose_input: impl Fn() -> bool,
+    ) -> Result<()> {
         while let Some(frame) = frames.next().await? {
             match frame {
+                Frame::Data { id, .. } if id == self.streams.stdin && lose_input() => {}
                 Frame::Data { id, fin, payload } if id == self.streams.stdin => {
                     self.feed(fin, payload).await;
                 }

@@ -75,7 +75,9 @@ impl Front {
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     let (serving, faults) = (embedded.serving(id, exec), self.faults.clone());
                     self.upgraded(&peer, upgrade, |client| async move {
-                        serving.run(client, move || faults.omit_status()).await;
+                        let (end, input) = (Arc::clone(&faults), faults);
+                        let loses = move || input.lose_input();
+                        serving.run(client, move || end.omit_status(), loses).await;
                     });
                 }
                 answer

@@ -40,6 +40,7 @@ pub struct Faults {
     /// One more than the limit; 0 for none.
     cut_after: AtomicU64,
     omit_status: AtomicBool,
+    lose_input: AtomicBool,
     frozen: AtomicBool,
 }
 
@@ -78,6 +79,12 @@ impl Faults {
     /// after it, and any data frame that looks like a status is left out.
     pub fn set_omit_status(&self, omit: bool) {
         self.omit_status.store(omit, Ordering::Relaxed);
+    }
+
+    /// Loses what clients send as input, and its end. With containerd it holds for execs started after it
+    /// whose stdin has the id 3.
+    pub fn set_lose_input(&self, lose: bool) {
+        self.lose_input.store(lose, Ordering::Relaxed);
     }
 
     /// From now on passes nothing more on of what runtimes say, and does not end its clients'
@@ -121,5 +128,9 @@ impl Faults {
 
     pub(super) fn omit_status(&self) -> bool {
         self.omit_status.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn lose_input(&self) -> bool {
+        self.lose_input.load(Ordering::Relaxed)
     }
 }

@@ -24,6 +24,11 @@ use crate::stand_ins::listener::Peer;
 
 const BUFFER: usize = 64 * 1024;
 
+/// How a status begins.
+const STATUS: &[u8] = br#"{"metadata":{},"status":"#;
+/// The id that the agent gives the stream of input.
+const STDIN: u64 = 3;
+
 pub(super) async fn exec(
     front: Arc<Front>,
     containerd: &Containerd,
@@ -139,7 +144,10 @@ async fn relay(client: Client, runtime: impl AsyncRead + AsyncWrite, faults: &Fa
     let (from_runtime, mut to_runtime) = tokio::io::split(runtime);
     let down = async {
         let copied = if faults.omit_status() {
-            copy_without_status(from_runtime, &mut to_client).await
+            copy_frames(from_runtime, &mut to_client, |_, payload| {
+                !payload.starts_with(STATUS)
+            })
+            .await
         } else {
             copy(from_runtime, &mut to_client, faults).await
         };
@@ -149,10 +157,16 @@ async fn relay(client: Client, runtime: impl AsyncRead + AsyncWrite, faults: &Fa
             copied
         }
     };
-    let up = Faults::default();
+    let up = async {
+        if faults.lose_input() {
+            copy_frames(from_client, &mut to_runtime, |id, _| id != STDIN).await
+        } else {
+            copy(from_client, &mut to_runtime, &Faults::default()).await
+        }
+    };
     let ended = tokio::select! {
         ended = down => ended,
-        ended = copy(from_client, &mut to_runtime, &up) => ended,
+        ended = up => ended,
     };
     // After an error the sockets are only dropped: a cut connection must look cut.
     if ended.is_ok() {
@@ -176,27 +190,25 @@ async fn copy(
     Ok(())
 }
 
-/// Copies SPDY frames except data that begins as a status does.
-async fn copy_without_status(
+/// Copies SPDY frames, but of data only what `keeps` by its stream and its bytes.
+async fn copy_frames(
     mut from: impl AsyncRead + Unpin,
     to: &mut (impl AsyncWrite + Unpin),
+    keeps: impl Fn(u64, &[u8]) -> bool,
 ) -> std::io::Result<()> {
-    const STATUS: &[u8] = br#"{"metadata":{},"status":"#;
     loop {
-        let mut frame = vec![0; 8];
-        match from.read_exact(&mut frame).await {
+        let mut head = [0; 8];
+        match from.read_exact(&mut head).await {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
             read => read?,
         };
-        let control = frame.first().is_some_and(|byte| byte & 0x80 != 0);
-        let length = frame
-            .iter()
-            .skip(5)
-            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        let words = u64::from_be_bytes(head);
+        let (control, id) = (words >> 63 == 1, words >> 32);
+        let length = usize::try_from(words & 0xff_ffff).map_err(std::io::Error::other)?;
         let mut payload = vec![0; length];
         from.read_exact(&mut payload).await?;
-        if control || !payload.starts_with(STATUS) {
-            to.write_all(&frame).await?;
+        if control || keeps(id, &payload) {
+            to.write_all(&head).await?;
             to.write_all(&payload).await?;
             to.flush().await?;
         }
