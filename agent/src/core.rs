@@ -152,6 +152,8 @@ impl Core {
                         let closed = self.closed.clone();
                         tasks.spawn(async move { entry.stay(&closed).await });
                     }
+                    let services = Arc::clone(&self.services);
+                    tasks.spawn(async move { services.keep_journal().await });
                     let programs = programs.clone();
                     tasks.spawn(async move { follows.follow_journal(&programs).await });
                 }

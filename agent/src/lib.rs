@@ -97,9 +97,10 @@ impl Daemon for Agent {
         let opened = config.certificate.clone().open(&ready);
         let (identity, enrolment) = opened.map_err(Error::Tls)?;
         let metrics = Arc::new(Metrics::new());
-        let lost = metrics.unjournaled_sessions.clone();
+        let missing = metrics.missing_in_journal.clone();
+        let counts = (metrics.unjournaled_sessions.clone(), missing);
         let journal = config.journal.as_deref();
-        let journal = journal.map(|folder| Journal::open(folder, config.journal_bytes, lost));
+        let journal = journal.map(|folder| Journal::open(folder, config.journal_bytes, counts));
         let journal = journal.transpose()?;
         // Each core reads the kubelet's files; this makes wrong files an error of the program.
         Kubelet::check(&config.kubelet).map_err(Error::Kubelet)?;

@@ -45,8 +45,10 @@ pub(crate) struct Metrics {
     pub accepts: Outcomes,
     pub helper: HelperMetrics,
     pub audit_events: Outcomes,
-    /// Sessions that are not in the journal.
+    /// Writes to the journal that failed.
     pub unjournaled_sessions: Counter,
+    /// Sessions that are not in the journal.
+    pub missing_in_journal: Gauge,
     /// Connections that a listener had no place for.
     pub refused_connections: RefusedConnections,
     /// Connections refused before any session.
@@ -292,7 +294,11 @@ impl Metrics {
             audit_events: registry.add("audit_events", "Events for the audit log, by outcome"),
             unjournaled_sessions: registry.add(
                 "unjournaled_sessions",
-                "Sessions that could not be written to the journal",
+                "How often a session could not be written to the journal",
+            ),
+            missing_in_journal: registry.add(
+                "journal_missing_sessions",
+                "Sessions that are to be written to the journal",
             ),
             refused_connections: RefusedConnections::new(&mut registry),
             refused_peers: registry.add(

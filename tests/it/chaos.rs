@@ -4,7 +4,7 @@
 //!
 //! `PODGATE_CHAOS=300` runs it for this many seconds, `PODGATE_CHAOS_SEED=…` repeats the disturbances.
 
-mod disk;
+pub(crate) mod disk;
 mod disturb;
 mod limits;
 mod sessions;

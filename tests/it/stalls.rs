@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 use podgate_tests::fixtures::stand::{Changes, Stand, TOKEN};
 use podgate_tests::instruments::echo::Echo;
 use podgate_tests::instruments::eventually::eventually;
+use rustix::process::Signal;
+use tokio::time::timeout;
+
+use crate::chaos::disk::Disk;
 
 /// Longer than an echo takes on a busy machine, and shorter than a start waits for a file.
 const ECHO: Duration = Duration::from_millis(900);
@@ -168,4 +172,44 @@ async fn a_journal_that_cannot_be_written_holds_up_nothing() {
         .await
         .unwrap();
     echo.again().await.unwrap();
+}
+
+/// The agent that follows knows a session that began while the journal's disk was full.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_whose_disk_was_full_is_written_once_there_is_room() {
+    let mut stand = stand().await;
+    // The next agent begins its journal on a disk of its own.
+    stand.agent.signal(Signal::KILL).unwrap();
+    stand.agent.ended().await.unwrap();
+    let disk = Disk::for_journal(&stand.dir().join("journal"));
+    stand.restart_agent().await.unwrap();
+    disk.fill();
+    let mut echo = session(&stand).await;
+    let missing = ["podgate_agent_journal_missing_sessions 1"];
+    stand.agent.counts(SOON, &missing).await.unwrap();
+    // What fills the disk is a file, too.
+    let known = stand.journal().unwrap();
+    assert!(
+        known.iter().all(|file| !file.contains("session")),
+        "{known:?}"
+    );
+    echo.again().await.unwrap();
+    disk.free();
+    stand
+        .until_journal(SOON, |all| all.len() == 1)
+        .await
+        .unwrap();
+    let written = ["podgate_agent_journal_missing_sessions 0"];
+    stand.agent.counts(SOON, &written).await.unwrap();
+
+    stand.agent.signal(Signal::KILL).unwrap();
+    stand.agent.ended().await.unwrap();
+    stand.restart_agent().await.unwrap();
+    let embedded = stand.embedded.as_ref().unwrap();
+    let left = timeout(SOON, embedded.until_running(0)).await;
+    assert!(left.is_ok(), "{:?} stays behind", embedded.running());
+    stand
+        .until_journal(SOON, <[String]>::is_empty)
+        .await
+        .unwrap();
 }

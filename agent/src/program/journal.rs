@@ -4,6 +4,7 @@
 //! time, and nothing else. The folder has a limit, so that sessions with long commands cannot fill it.
 //! Agents of one node may share it.
 
+mod missing;
 mod owner;
 mod pages;
 #[cfg(test)]
@@ -14,8 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use podgate_process::file_thread::FileThread;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::journal_entry::JournalEntry;
+use missing::Missing;
 use owner::Lock;
 use pages::Pages;
 
@@ -25,9 +28,11 @@ pub(crate) use pages::Error;
 #[derive(Debug)]
 pub(crate) struct Journal {
     pages: Arc<Pages>,
+    /// What is to be written again.
+    missing: Arc<Missing>,
     /// Writes and removes, in order.
     thread: FileThread,
-    /// Counts sessions that are not in the journal.
+    /// Counts writes that failed.
     lost: Counter,
     /// What other agents have left, until somebody asks for it.
     found: Arc<Mutex<Vec<JournalEntry>>>,
@@ -36,11 +41,11 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Opens the folder, or makes it, and takes over what agents have left that are gone. Its files take
-    /// `most` bytes; `lost` counts sessions that have no file.
+    /// `most` bytes; `lost` counts writes that failed, and `missing` sessions that have no file yet.
     pub(crate) fn open(
         folder: &Path,
         most: u64,
-        lost: Counter,
+        (lost, missing): (Counter, Gauge),
     ) -> Result<(Self, Vec<JournalEntry>), Error> {
         let (pages, _lock) = Pages::open(folder, most)?;
         let failed = |source| Error::Io {
@@ -52,6 +57,7 @@ impl Journal {
         taken.map_err(failed)?;
         let this = Self {
             pages: Arc::new(pages),
+            missing: Arc::new(Missing::new(most, missing)),
             thread: FileThread::start("journal").map_err(failed)?,
             lost,
             found: Arc::default(),
@@ -81,16 +87,26 @@ impl Journal {
     }
 
     /// Writes what is known of a session, and waits for that for a bounded time. If it fails, there is
-    /// a warning and the session goes on.
+    /// a warning, the session goes on, and [`Self::again`] tries again.
     pub(super) async fn write(&self, entry: &JournalEntry) {
-        let page = self.pages.encode(entry);
         let path = self.pages.path(&entry.session);
         let shown = path.display().to_string();
-        let (pages, lost) = (Arc::clone(&self.pages), self.lost.clone());
-        let write = move || {
-            if let Err(error) = page.and_then(|page| pages.put(&path, &page)) {
+        let page: Arc<[u8]> = match self.pages.encode(entry) {
+            Ok(page) => page.into(),
+            Err(error) => {
+                self.lost.inc();
+                tracing::warn!(path = shown, %error, "a session is not in the journal");
+                return;
+            }
+        };
+        self.missing.keep(&path, &page);
+        let (pages, missing) = (Arc::clone(&self.pages), Arc::clone(&self.missing));
+        let lost = self.lost.clone();
+        let write = move || match pages.put(&path, &page) {
+            Ok(()) => missing.written(&path, &page),
+            Err(error) => {
                 lost.inc();
-                tracing::warn!(path = %path.display(), %error, "a session is not in the journal");
+                tracing::warn!(path = %path.display(), %error, "a session is not in the journal yet");
             }
         };
         if let Err(error) = self.thread.run(write).await {
@@ -99,10 +115,32 @@ impl Journal {
         }
     }
 
+    /// Tries again to write some of the sessions that are not in the journal and are not over. Does not
+    /// wait.
+    pub(super) fn again(&self) {
+        if !self.missing.begins() {
+            return;
+        }
+        let (pages, missing) = (Arc::clone(&self.pages), Arc::clone(&self.missing));
+        let write = move || {
+            missing.again(|path, page| match pages.put(path, page) {
+                Ok(()) => true,
+                Err(error) => {
+                    tracing::debug!(path = %path.display(), %error, "a session is still not in the journal");
+                    false
+                }
+            });
+        };
+        if self.thread.queue(write).is_err() {
+            self.missing.ends();
+        }
+    }
+
     /// Forgets a session, if it was written at all. Does not wait.
     pub(super) fn remove(&self, session: &str) {
         let path = self.pages.path(session);
         let shown = path.display().to_string();
+        self.missing.forget(&path);
         let pages = Arc::clone(&self.pages);
         let remove = move || {
             if let Err(error) = pages.remove(&path) {

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::hangup_turns::{HangUpTurns, HangUps};
 use super::journal::Journal;
 use super::journal_entry::JournalEntry;
 use crate::metrics::Metrics;
+
+/// Between two tries to write what the journal lacks.
+const PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct ProgramServices {
@@ -42,6 +46,17 @@ impl ProgramServices {
         match &self.journal {
             Some(journal) => journal.left().await,
             None => Vec::new(),
+        }
+    }
+
+    /// Writes what the journal lacks, once that can be done again. Ends when sessions must end.
+    pub(crate) async fn keep_journal(&self) {
+        let Some(journal) = &self.journal else {
+            return;
+        };
+        let pause = || self.stopped.run_until_cancelled(sleep(PAUSE));
+        while pause().await.is_some() {
+            journal.again();
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use podgate_proto::v1::{Exec, TerminalSize, WorkingDirectory};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
@@ -194,7 +195,8 @@ impl Node {
     fn new(name: &str, ends: Ends, fails: Option<bool>) -> Self {
         let folder = format!("podgate-program-{name}-{}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
-        let (journal, _) = Journal::open(&folder, 1024 * 1024, Counter::default()).unwrap();
+        let (journal, _) =
+            Journal::open(&folder, 1024 * 1024, (Counter::default(), Gauge::default())).unwrap();
         let (stopped, metrics) = (CancellationToken::new(), Arc::new(Metrics::new()));
         let services = ProgramServices::new(
             Some(journal),

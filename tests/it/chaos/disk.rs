@@ -14,7 +14,7 @@ const JOURNAL: &str = "size=8m,mode=700";
 const CHUNK: usize = 4096;
 
 /// A tmpfs; gone on drop. Needs root.
-pub(super) struct Disk {
+pub(crate) struct Disk {
     path: PathBuf,
     /// Removed after the disk.
     _folder: Option<TempDir>,
@@ -30,7 +30,7 @@ impl Disk {
     }
 
     /// For the journal in this folder.
-    pub(super) fn for_journal(folder: &Path) -> Self {
+    pub(crate) fn for_journal(folder: &Path) -> Self {
         Self::mount(folder, JOURNAL)
     }
 
@@ -57,13 +57,13 @@ impl Disk {
     }
 
     /// Takes all room.
-    pub(super) fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut filler = fs::File::create(self.filler()).unwrap();
         while filler.write_all(&[0; CHUNK]).is_ok() {}
     }
 
     /// Gives it back.
-    pub(super) fn free(&self) {
+    pub(crate) fn free(&self) {
         // It may not be full.
         let _ = fs::remove_file(self.filler());
     }

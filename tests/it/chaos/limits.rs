@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use podgate_tests::fixtures::gateway::Part;
 use podgate_tests::real::containerd::RunningPod;
 use tokio::time::Instant;
 
@@ -14,8 +15,8 @@ use super::disk::Disk;
 const MEMORY: u64 = 16 << 20;
 /// How long a mended limit may still show in a session.
 const AFTER: Duration = Duration::from_secs(2);
-/// No session lasts longer, whatever else is amiss.
-const LONGEST: Duration = Duration::from_secs(15);
+/// For the agent to write all sessions to the journal that are not in it.
+const WRITTEN: Duration = Duration::from_secs(20);
 
 /// How many limits have been set.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +38,6 @@ pub(super) struct Limits {
     count: Count,
     limited: Vec<(Instant, usize)>,
     full: Option<Instant>,
-    /// Until when sessions run that began while the journal's disk was full.
-    missing: Option<Instant>,
     /// When the last of them has no effect any more.
     over: Option<Instant>,
 }
@@ -51,7 +50,6 @@ impl Limits {
             count,
             limited: Vec::new(),
             full: None,
-            missing: None,
             over: None,
         }
     }
@@ -85,15 +83,18 @@ impl Limits {
             _ => {
                 self.journal.fill();
                 self.full = Some(until);
-                self.missing = self.missing.max(Some(until + LONGEST));
                 "journal's disk full"
             }
         }
     }
 
-    /// Whether there may be sessions that are not in the journal.
-    pub(super) fn journal_misses(&self, now: Instant) -> bool {
-        self.missing.is_some_and(|until| now < until)
+    /// Gives the journal's disk room, and waits until all sessions are in the journal.
+    pub(super) async fn journal_whole(&mut self, agent: &Part) {
+        if self.full.take().is_some() {
+            self.journal.free();
+        }
+        let whole = ["podgate_agent_journal_missing_sessions 0"];
+        agent.counts(WRITTEN, &whole).await.unwrap();
     }
 
     /// Ends what has lasted until `now`.

@@ -27,8 +27,14 @@ fn folder(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("podgate-journal-{name}-{}", std::process::id()))
 }
 
+/// Tries again, and waits until that is done: calls are made in order.
+async fn again(journal: &Journal) {
+    journal.again();
+    assert_eq!(journal.left().await, []);
+}
+
 fn open(folder: &Path) -> Result<(Journal, Vec<JournalEntry>), Error> {
-    Journal::open(folder, 1024 * 1024, Counter::default())
+    Journal::open(folder, 1024 * 1024, (Counter::default(), Gauge::default()))
 }
 
 #[tokio::test]
@@ -37,7 +43,8 @@ async fn its_files_have_a_limit() {
     let lost = Counter::default();
     let one = serde_json::to_vec(&entry("a")).unwrap().len() as u64;
     // Room for two, with what is around each.
-    let (journal, _) = Journal::open(&folder, one * 5 / 2 + 128, lost.clone()).unwrap();
+    let (journal, _) =
+        Journal::open(&folder, one * 5 / 2 + 128, (lost.clone(), Gauge::default())).unwrap();
     for session in ["a", "b", "c"] {
         journal.write(&entry(session)).await;
     }
@@ -51,7 +58,7 @@ async fn its_files_have_a_limit() {
     assert_eq!(lost.get(), 2);
     drop(journal);
     // What an earlier agent has left counts.
-    let (journal, left) = Journal::open(&folder, one, lost.clone()).unwrap();
+    let (journal, left) = Journal::open(&folder, one, (lost.clone(), Gauge::default())).unwrap();
     assert_eq!(left.len(), 2);
     journal.write(&entry("d")).await;
     assert_eq!(lost.get(), 3);
@@ -63,12 +70,40 @@ async fn its_files_have_a_limit() {
 async fn what_cannot_be_written_leaves_nothing() {
     let folder = folder("unwritten");
     let lost = Counter::default();
-    let (journal, _) = Journal::open(&folder, 1024 * 1024, lost.clone()).unwrap();
+    let (journal, _) =
+        Journal::open(&folder, 1024 * 1024, (lost.clone(), Gauge::default())).unwrap();
     // Nothing can take this name.
     fs::create_dir_all(folder.join("0.a.json/taken")).unwrap();
     journal.write(&entry("a")).await;
     assert_eq!(lost.get(), 1);
     assert!(!folder.join("0.a.new").exists());
+    drop(journal);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_is_written_later_unless_it_is_over() {
+    let folder = folder("later");
+    let missing = Gauge::default();
+    let counts = (Counter::default(), missing.clone());
+    let (journal, _) = Journal::open(&folder, 1024 * 1024, counts).unwrap();
+    let blocked = ["a", "b"].map(|session| folder.join(format!("0.{session}.json")));
+    for path in &blocked {
+        fs::create_dir_all(path.join("taken")).unwrap();
+    }
+    journal.write(&entry("a")).await;
+    journal.write(&entry("b")).await;
+    again(&journal).await;
+    assert_eq!(missing.get(), 2);
+    for path in &blocked {
+        fs::remove_dir_all(path).unwrap();
+    }
+    journal.remove("b");
+    again(&journal).await;
+    assert_eq!(missing.get(), 0);
+    drop(journal);
+    let (journal, left) = open(&folder).unwrap();
+    assert_eq!(left, [entry("a")]);
     drop(journal);
     fs::remove_dir_all(&folder).unwrap();
 }
