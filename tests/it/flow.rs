@@ -1,13 +1,18 @@
 //! Flow control: a reader that stops slows its own writer and nobody else, costs bounded memory,
 //! and goes on where it stopped.
 
+use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use podgate_tests::fixtures::stand::{Changes, Stand};
-use podgate_tests::real::ssh::Shared;
+use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::real::ssh::{Client, Shared};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::{Child, ChildStdin};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const MIB: usize = 1024 * 1024;
@@ -182,4 +187,69 @@ async fn read_late(stand: &Stand, pod: &str) {
         String::from_utf8(output.stderr).unwrap().trim(),
         (64 * MIB).to_string()
     );
+}
+
+/// Passes on what a client sends to the frontdoor, and, while `open`, what comes back.
+async fn valve(listener: TcpListener, frontdoor: u16, mut open: watch::Receiver<bool>) {
+    let (client, _) = listener.accept().await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    // The system is to take far less than a channel's window.
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let frontdoor = (Ipv4Addr::LOCALHOST, frontdoor).into();
+    let server = socket.connect(frontdoor).await.unwrap();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let back = async {
+        let mut chunk = vec![0; 64 * 1024];
+        while open.wait_for(|open| *open).await.is_ok() {
+            let some = from_server.read(&mut chunk).await.unwrap_or(0);
+            if some == 0 || to_client.write_all(&chunk[..some]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+        () = back => {}
+    }
+}
+
+/// Such as one that itself reads nothing until what it sends is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_is_read_all_the_same() {
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::new(stand.dir(), listener.local_addr().unwrap().port()).to_any_host();
+    let (open, opened) = watch::channel(true);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(valve(listener, stand.frontdoor.port(), opened));
+    let shared = client.share("demo").await.unwrap();
+    let start = |command: &str| {
+        let mut ssh = client.ssh(&[&shared.option], "demo");
+        ssh.arg(command).stdin(Stdio::piped()).spawn().unwrap()
+    };
+    let file = stand.dir().join("uploaded");
+    let mut upload = start(&format!("echo ready; cat >'{}'", file.display()));
+    let mut stdout = upload.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 6]).await.unwrap();
+    let mut download = start("cat /dev/zero");
+    let mut zeros = download.stdout.take().unwrap();
+    let mut chunk = vec![0; MIB];
+    zeros.read_exact(&mut chunk).await.unwrap();
+
+    open.send_replace(false);
+    while timeout(STALL, zeros.read(&mut chunk)).await.is_ok() {}
+    let bytes: Vec<_> = (0..MIB).map(byte).collect();
+    let mut stdin = upload.stdin.take().unwrap();
+    stdin.write_all(&bytes).await.unwrap();
+    let whole = async || {
+        let there = std::fs::read(&file).unwrap();
+        (there == bytes).then_some(())
+    };
+    eventually("the upload", SOON, whole).await.unwrap();
+
+    open.send_replace(true);
+    drop(stdin);
+    let ended = timeout(SOON, upload.wait()).await.expect("it hangs");
+    assert_eq!(ended.unwrap().code(), Some(0));
 }
