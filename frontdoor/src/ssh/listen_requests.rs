@@ -53,7 +53,10 @@ impl ListenRequests {
             let most = client.context.limits.listeners_per_connection;
             // Each may be cancelled, too.
             let (queue, requests) = mpsc::channel(2 * most);
-            client.background.spawn(serve(requests, most));
+            let ended = client.ended.clone();
+            client.background.spawn(async move {
+                ended.run_until_cancelled(serve(requests, most)).await;
+            });
             queue
         });
         if let Err(full) = queue.try_send(asked) {
@@ -156,12 +159,12 @@ async fn listen(
     drop(pending);
     match stands {
         Ok(Ok(Ok(at))) => {
-            let client = Arc::clone(&actor.client);
             let (sent, is_sent) = oneshot::channel();
             let _ = answer.send(Some((at.port(), sent)));
-            client.background.spawn(async move {
+            let client = Arc::clone(&actor.client);
+            actor.client.background.spawn(async move {
                 // It is dropped unused.
-                let _ = is_sent.await;
+                let _ = client.ended.run_until_cancelled(is_sent).await;
                 answered.cancel();
             });
             (number, Some(at))
