@@ -1,11 +1,13 @@
-//! psql, with its server in the pod's own network.
+//! iperf3 and psql, with their servers in the pod's own network.
 
 use std::net::TcpListener;
 
 use podgate_tests::instruments::clients;
 use podgate_tests::instruments::eventually::eventually;
+use tokio::io::{AsyncReadExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::process::Child;
+use tokio::task::JoinSet;
 
 use super::*;
 
@@ -24,17 +26,98 @@ fn inside(network: &str, words: &[&str]) -> Child {
     program.spawn().unwrap()
 }
 
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
 /// A port of this machine that leads to one of the pod.
 async fn forward(place: &Place, to: u16) -> (u16, Child) {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let listen = format!("{port}:127.0.0.1:{to}");
-    let options = ["-N", "-oExitOnForwardFailure=yes", "-L", &listen];
+    listening(place, "-L", &format!(":127.0.0.1:{to}")).await
+}
+
+/// A port of this machine at which ssh listens.
+async fn listening(place: &Place, option: &str, leads: &str) -> (u16, Child) {
+    let port = free_port();
+    let listen = format!("{port}{leads}");
+    let options = ["-N", "-oExitOnForwardFailure=yes", option, &listen];
     let ssh = place.stand.client.ssh(&options, POD).spawn().unwrap();
     let up = || async { TcpStream::connect(("127.0.0.1", port)).await.ok() };
     eventually("ssh to listen", SOON, up).await.unwrap();
     (port, ssh)
+}
+
+/// A port of this machine that leads to one of the pod by a SOCKS proxy (RFC 1928).
+async fn by_socks(proxy: u16, to: u16) -> (u16, JoinSet<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut accepts = JoinSet::new();
+    accepts.spawn(async move {
+        let mut relays = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            relays.spawn(async move {
+                let mut inner = TcpStream::connect(("127.0.0.1", proxy)).await?;
+                inner.write_all(&[5, 1, 0]).await?;
+                inner.read_exact(&mut [0; 2]).await?;
+                let [high, low] = to.to_be_bytes();
+                inner
+                    .write_all(&[5, 1, 0, 1, 127, 0, 0, 1, high, low])
+                    .await?;
+                inner.read_exact(&mut [0; 10]).await?;
+                copy_bidirectional(&mut stream, &mut inner).await
+            });
+        }
+    });
+    (port, accepts)
+}
+
+/// iperf3 up, down, and by four connections, each time beside one that controls.
+async fn moves(client: impl Fn() -> Command) {
+    for more in [&[][..], &["-R"], &["-P", "4"]] {
+        // A server that is still busy with the run before refuses, or reports nothing.
+        let run = || async {
+            let mut client = client();
+            client.args(["-t", "2", "-J"]).args(more);
+            let said = clients::succeeds(&mut client, SOON).await.ok()?;
+            let report: serde_json::Value = serde_json::from_str(&said).ok()?;
+            let moved = report["end"]["sum_received"]["bytes"].as_u64()?;
+            (moved >= 1 << 20).then_some(())
+        };
+        eventually("iperf3", SOON, run).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "PODGATE_TOOLS=all"]
+async fn iperf3() {
+    let (place, network) = place().await;
+    let server = free_port().to_string();
+    let _inside = inside(&network, &["iperf3", "-s", "-p", &server]);
+    let to = |port: u16| {
+        let mut client = Command::new("iperf3");
+        client.args(["-c", "127.0.0.1", "-p", &port.to_string()]);
+        client
+    };
+    let (port, _ssh) = forward(&place, server.parse().unwrap()).await;
+    moves(|| to(port)).await;
+    let (proxy, _ssh) = listening(&place, "-D", "").await;
+    let (port, _relays) = by_socks(proxy, server.parse().unwrap()).await;
+    moves(|| to(port)).await;
+    // The other way round: its server is here, and its client in the pod.
+    let mut here = Command::new("iperf3");
+    here.args(["-s", "-p", &server]).kill_on_drop(true);
+    let _here = here.stdout(Stdio::null()).spawn().unwrap();
+    let port = free_port().to_string();
+    let leads = format!("{port}:127.0.0.1:{server}");
+    let options = ["-N", "-oExitOnForwardFailure=yes", "-R", &leads];
+    let _ssh = place.stand.client.ssh(&options, POD).spawn().unwrap();
+    moves(|| {
+        let mut client = Command::new("nsenter");
+        client.args([&network, "iperf3", "-c", "127.0.0.1", "-p", &port]);
+        client
+    })
+    .await;
 }
 
 /// PostgreSQL of this machine, as its own user, in the pod's network.
