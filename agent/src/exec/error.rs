@@ -44,10 +44,3 @@ pub(crate) enum Error {
     #[error("the runtime lost the program: {0}")]
     Runtime(String),
 }
-
-impl Error {
-    /// Whether only a runtime's words of the program's end are missing: all output has come.
-    pub(super) fn lacks_status_alone(&self) -> bool {
-        matches!(self, Self::InputNotEnded | Self::Unread)
-    }
-}

@@ -36,6 +36,9 @@ const UNREAD: Duration = Duration::from_secs(10);
 /// How long an exec may take to come to the end of its input after it has said that the program has
 /// ended. After that, what it said is believed.
 const LAST: Duration = Duration::from_secs(30);
+/// How long after that a runtime must have answered a ping, so that it is known to pass on what it has. Pings
+/// are sent more often than [`LAST`] ends.
+const ALIVE: Duration = Duration::from_secs(5);
 
 /// Gives the output of an exec.
 pub(crate) struct Output {
@@ -71,6 +74,22 @@ pub(crate) struct Output {
 struct Said {
     at: Instant,
     status: Option<u8>,
+    /// When a ping was last answered.
+    answered: Option<Instant>,
+}
+
+impl Said {
+    /// The status, if all output has come where only this is missing. A runtime that has stood still
+    /// since the words were said may hold some of the output.
+    fn status_without(self, error: &Error) -> Option<u8> {
+        let passes_on = self.answered.is_some_and(|then| then >= self.at + ALIVE);
+        let all_came = match error {
+            Error::Unread => true,
+            Error::InputNotEnded => passes_on,
+            _ => false,
+        };
+        self.status.filter(|_| all_came)
+    }
 }
 
 impl Output {
@@ -242,8 +261,11 @@ impl Output {
             // The first words came from somebody else, and have ended the input.
             Some(words) if words.which == 0 && self.said.is_some() => return Err(Error::NotEnded),
             Some(words) if words.which == 0 => {
-                let (at, status) = (Instant::now(), words.status);
-                self.said = Some(Said { at, status });
+                self.said = Some(Said {
+                    at: Instant::now(),
+                    status: words.status,
+                    answered: None,
+                });
                 self.window.unwanted.cancel();
             }
             Some(_) => self.done = true,
@@ -311,7 +333,12 @@ impl Output {
             }
             Frame::Reset { stream } => self.ended(stream),
             Frame::GoAway => self.going_away = true,
-            Frame::Ping { id } => self.window.answered(id / 2),
+            Frame::Ping { id } => {
+                self.window.answered(id / 2);
+                if let Some(said) = &mut self.said {
+                    said.answered = Some(Instant::now());
+                }
+            }
             Frame::SynReply { .. } | Frame::Other => {}
         }
         Ok(None)
@@ -342,10 +369,7 @@ impl streams::Output for Output {
                 Ok(event)
             }
             Err(error) => Err(Lost {
-                status: self
-                    .said
-                    .filter(|_| error.lacks_status_alone())
-                    .and_then(|said| said.status),
+                status: self.said.and_then(|said| said.status_without(&error)),
                 error: Box::new(error),
             }),
         }

@@ -23,6 +23,14 @@ fn exec() -> (Output, DuplexStream) {
     (output, far)
 }
 
+/// Has a ping be answered.
+async fn answer(output: &mut Output, far: &mut DuplexStream) {
+    let mut frames = BytesMut::new();
+    frame::put_ping(&mut frames, 1);
+    far.write_all(&frames).await.unwrap();
+    assert!(output.event().now_or_never().is_none());
+}
+
 /// Has the words be said so long ago that no end of input is waited for any more.
 fn age(output: &mut Output) {
     let said = output.said.as_mut().unwrap();
@@ -53,9 +61,20 @@ async fn a_lost_end_of_input_does_not_cost_the_status() {
     assert!(matches!(output.event().await, Ok(Event::Stdout(bytes)) if bytes == "out"));
     assert!(output.event().now_or_never().is_none());
     assert!(output.said.is_some() && !output.done);
+    answer(&mut output, &mut far).await;
     let lost = lost(output).await;
     assert_eq!(lost.status, Some(37));
     assert!(lost.to_string().contains("has lost the end of its input"));
+}
+
+/// It may hold output that was written before the words: stdout has a way of its own.
+#[tokio::test]
+async fn a_runtime_that_stands_still_costs_the_status() {
+    let (mut output, mut far) = exec();
+    send(&mut far, STDERR, false, WORDS).await;
+    assert!(output.event().now_or_never().is_none());
+    assert!(output.said.is_some());
+    assert_eq!(lost(output).await.status, None);
 }
 
 #[tokio::test]
@@ -66,6 +85,7 @@ async fn a_terminal_that_loses_the_answer_does_not_cost_the_status() {
     send(&mut far, STDOUT, false, &[b"out", WORDS, b"echo"].concat()).await;
     assert!(matches!(output.event().await, Ok(Event::Stdout(bytes)) if bytes == "out"));
     assert!(output.event().now_or_never().is_none());
+    answer(&mut output, &mut far).await;
     assert_eq!(lost(output).await.status, Some(37));
 }
 
@@ -75,6 +95,7 @@ async fn words_without_a_status_leave_the_sentence() {
     let (mut output, mut far) = exec();
     send(&mut far, STDERR, false, b"\x01podgate:1:end:265\x02").await;
     assert!(output.event().now_or_never().is_none());
+    answer(&mut output, &mut far).await;
     assert_eq!(lost(output).await.status, None);
 }
 
