@@ -99,14 +99,25 @@ impl Journal {
                 return;
             }
         };
-        self.missing.keep(&path, &page);
+        let kept = self.missing.keep(&path, &page);
         let (pages, missing) = (Arc::clone(&self.pages), Arc::clone(&self.missing));
         let lost = self.lost.clone();
-        let write = move || match pages.put(&path, &page) {
-            Ok(()) => missing.written(&path, &page),
-            Err(error) => {
-                lost.inc();
-                tracing::warn!(path = %path.display(), %error, "a session is not in the journal yet");
+        let write = move || {
+            // This may have waited: then a later call may have brought a newer page, or written it.
+            let page = if kept {
+                missing.newest(&path)
+            } else {
+                Some(page)
+            };
+            let Some(page) = page else {
+                return;
+            };
+            match pages.put(&path, &page) {
+                Ok(()) => missing.written(&path, &page),
+                Err(error) => {
+                    lost.inc();
+                    tracing::warn!(path = %path.display(), %error, "a session is not in the journal yet");
+                }
             }
         };
         if let Err(error) = self.thread.run(write).await {

@@ -50,16 +50,24 @@ impl Missing {
         }
     }
 
-    /// Keeps a page until it is written, if there is room.
-    pub(super) fn keep(&self, path: &Path, page: &Page) {
+    /// Keeps a page until it is written, if there is room; else an older one of the session stays. Says
+    /// whether it is kept.
+    pub(super) fn keep(&self, path: &Path, page: &Page) -> bool {
         self.change(|waiting| {
-            waiting.remove(path);
-            let bytes = page.len() as u64;
-            if waiting.bytes + bytes <= self.most {
-                waiting.bytes += bytes;
+            let older = waiting.pages.get(path).map_or(0, |page| page.len() as u64);
+            let bytes = waiting.bytes - older + page.len() as u64;
+            let fits = bytes <= self.most;
+            if fits {
+                waiting.bytes = bytes;
                 waiting.pages.insert(path.to_owned(), Arc::clone(page));
             }
-        });
+            fits
+        })
+    }
+
+    /// The page of a session, unless it is written by now, or the session is over.
+    pub(super) fn newest(&self, path: &Path) -> Option<Page> {
+        self.waiting().pages.get(path).map(Arc::clone)
     }
 
     /// This page is written. A newer one of the same session stays.
@@ -111,11 +119,12 @@ impl Missing {
         turn
     }
 
-    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+    fn change<T>(&self, change: impl FnOnce(&mut Waiting) -> T) -> T {
         let mut waiting = self.waiting();
-        change(&mut waiting);
+        let changed = change(&mut waiting);
         let count = i64::try_from(waiting.pages.len()).unwrap_or(i64::MAX);
         self.count.set(count);
+        changed
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -160,11 +169,12 @@ mod tests {
     fn its_bytes_have_a_limit() {
         let missing = Missing::new(10, Gauge::default());
         let keep = |path: &str, bytes| missing.keep(Path::new(path), &page(bytes));
-        keep("a", 6);
-        keep("b", 5);
-        assert_eq!(missing.count.get(), 1);
-        keep("a", 5);
-        keep("b", 5);
+        assert!(keep("a", 6));
+        assert!(!keep("b", 5));
+        assert!(!keep("a", 11), "the older one stays");
+        assert_eq!((missing.count.get(), missing.waiting().bytes), (1, 6));
+        assert!(keep("a", 5));
+        assert!(keep("b", 5));
         assert_eq!(missing.count.get(), 2);
         missing.forget(Path::new("a"));
         assert_eq!((missing.count.get(), missing.waiting().bytes), (1, 5));
