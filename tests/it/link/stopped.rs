@@ -7,6 +7,7 @@ use std::time::Duration;
 use podgate_tests::fixtures::gateway::Part;
 use podgate_tests::fixtures::stand::{Changes, Stand};
 use podgate_tests::instruments::echo::Echo;
+use podgate_tests::instruments::eventually::eventually;
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -29,6 +30,10 @@ async fn stopped(stand: &Stand, part: &Part) {
     assert_eq!(stdout.read_u8().await.unwrap(), b'x');
 
     part.signal(Signal::STOP).unwrap();
+    let all_stand = || async { part.stands_still().ok().filter(|stands| *stands).map(drop) };
+    eventually("all threads to stop", STOPPED, all_stand)
+        .await
+        .unwrap();
     let echoed = timeout(STOPPED, echo.again()).await;
     part.signal(Signal::CONT).unwrap();
     assert!(echoed.is_err(), "it ran: {echoed:?}");
