@@ -3,9 +3,11 @@
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::instruments::client::Login;
 use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::real::ssh::{Client, Shared};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -189,8 +191,13 @@ async fn read_late(stand: &Stand, pod: &str) {
     );
 }
 
-/// Passes on what a client sends to the frontdoor, and, while `open`, what comes back.
-async fn valve(listener: TcpListener, frontdoor: u16, mut open: watch::Receiver<bool>) {
+/// Passes on what a client sends to the frontdoor, and says so, and, while `open`, what comes back.
+async fn valve(
+    listener: TcpListener,
+    frontdoor: u16,
+    mut open: watch::Receiver<bool>,
+    passed: watch::Sender<()>,
+) {
     let (client, _) = listener.accept().await.unwrap();
     let socket = TcpSocket::new_v4().unwrap();
     // The system is to take far less than a channel's window.
@@ -208,8 +215,18 @@ async fn valve(listener: TcpListener, frontdoor: u16, mut open: watch::Receiver<
             }
         }
     };
+    let forth = async {
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            let some = from_client.read(&mut chunk).await.unwrap_or(0);
+            if some == 0 || to_server.write_all(&chunk[..some]).await.is_err() {
+                return;
+            }
+            passed.send_replace(());
+        }
+    };
     tokio::select! {
-        _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+        () = forth => {}
         () = back => {}
     }
 }
@@ -222,7 +239,8 @@ async fn a_client_that_takes_nothing_is_read_all_the_same() {
     let client = Client::new(stand.dir(), listener.local_addr().unwrap().port()).to_any_host();
     let (open, opened) = watch::channel(true);
     let mut tasks = JoinSet::new();
-    tasks.spawn(valve(listener, stand.frontdoor.port(), opened));
+    let (passed, _) = watch::channel(());
+    tasks.spawn(valve(listener, stand.frontdoor.port(), opened, passed));
     let shared = client.share("demo").await.unwrap();
     let start = |command: &str| {
         let mut ssh = client.ssh(&[&shared.option], "demo");
@@ -252,4 +270,36 @@ async fn a_client_that_takes_nothing_is_read_all_the_same() {
     drop(stdin);
     let ended = timeout(SOON, upload.wait()).await.expect("it hangs");
     assert_eq!(ended.unwrap().code(), Some(0));
+}
+
+/// A client asks for more channels than it may have, and is refused each.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_a_client_does_not_take_are_bounded() {
+    const REQUESTS: usize = 60_000;
+    let stand = Stand::embedded(Changes::default()).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (open, opened) = watch::channel(true);
+    let (passed, mut moved) = watch::channel(());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(valve(listener, stand.frontdoor.port(), opened, passed));
+    let (key, host) = (stand.dir().join("id"), stand.dir().join("host.pub"));
+    let login = Login::new(port, "demo", &key, &host).unwrap();
+    let connection = Arc::new(login.connect().await.unwrap());
+    stand.frontdoor.reset_peak().unwrap();
+    let before = stand.frontdoor.peak().unwrap();
+
+    open.send_replace(false);
+    let mut requests = JoinSet::new();
+    for _ in 0..REQUESTS {
+        let connection = Arc::clone(&connection);
+        requests.spawn(async move { connection.channel().await.is_ok() });
+    }
+    while timeout(STALL, moved.changed()).await.is_ok() {}
+    let grown = (stand.frontdoor.peak().unwrap() - before) as usize;
+    println!("{grown} bytes");
+    assert!(grown < 5 * MIB / 2, "{grown} bytes");
+
+    let output = stand.client.run(&[], "demo", "echo works").await.unwrap();
+    assert_eq!(output.stdout, b"works\n");
 }
