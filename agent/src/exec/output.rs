@@ -15,7 +15,7 @@ use super::ahead::Ahead;
 use super::ending::Ending;
 use super::error::{Error, MAX_STATUS};
 use super::frames::FrameReader;
-use super::marker::Marker;
+use super::marker::{Marker, Words};
 use super::spdy::frame::Frame;
 use super::status;
 use super::window::Window;
@@ -36,8 +36,8 @@ const UNREAD: Duration = Duration::from_secs(10);
 /// How long an exec may take to come to the end of its input after it has said that the program has
 /// ended. After that, what it said is believed.
 const LAST: Duration = Duration::from_secs(30);
-/// How long after that a runtime must have answered a ping, so that it is known to pass on what it has. Pings
-/// are sent more often than [`LAST`] ends.
+/// How long after the words a runtime must have answered a ping, so that it is known to pass on what it
+/// has. Between this and [`LAST`] at least one ping is sent.
 const ALIVE: Duration = Duration::from_secs(5);
 
 /// Gives the output of an exec.
@@ -73,6 +73,7 @@ pub(crate) struct Output {
 #[derive(Debug, Clone, Copy)]
 struct Said {
     at: Instant,
+    /// The program's exit status, if the words had one.
     status: Option<u8>,
     /// When a ping was last answered.
     answered: Option<Instant>,
@@ -259,11 +260,11 @@ impl Output {
         };
         match found.words {
             // The first words came from somebody else, and have ended the input.
-            Some(words) if words.which == 0 && self.said.is_some() => return Err(Error::NotEnded),
-            Some(words) if words.which == 0 => {
+            Some(Words { which: 0, .. }) if self.said.is_some() => return Err(Error::NotEnded),
+            Some(Words { which: 0, status }) => {
                 self.said = Some(Said {
                     at: Instant::now(),
-                    status: words.status,
+                    status,
                     answered: None,
                 });
                 self.window.unwanted.cancel();

@@ -74,15 +74,8 @@ pub(super) async fn give(
                     last_words(outbound, Reason::LinkLost, &text).await;
                     return End::Broken(None);
                 };
-                return match exited(
-                    Exit::Code(code),
-                    sent,
-                    supervisor,
-                    (outbound, credit),
-                    moved,
-                )
-                .await
-                {
+                let exit = Exit::Code(code);
+                return match exited(exit, sent, supervisor, (outbound, credit), moved).await {
                     // Whatever is left of the program is hung up.
                     End::Exited(code) => End::Broken(Some(code)),
                     end => end,
