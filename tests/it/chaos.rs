@@ -4,7 +4,6 @@
 //!
 //! `PODGATE_CHAOS=300` runs it for this many seconds, `PODGATE_CHAOS_SEED=…` repeats the disturbances.
 
-pub(crate) mod disk;
 mod disturb;
 mod limits;
 mod sessions;
@@ -24,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::disk::Disk;
 use sessions::{Ended, Kind};
 
 /// Seconds, where nothing else is asked for.
@@ -52,7 +52,7 @@ async fn nothing_is_lost_and_nothing_is_left() {
     let mut random = fastrand::Rng::with_seed(seed);
 
     let network = Arc::new(Network::new().unwrap());
-    let disk = Arc::new(disk::Disk::for_audit());
+    let disk = Arc::new(Disk::for_audit());
     let (agent, frontdoor) = (disk.audit("agent"), disk.audit("frontdoor"));
     let changes = Changes {
         helper: true,
@@ -75,7 +75,7 @@ async fn nothing_is_lost_and_nothing_is_left() {
     // The next agent begins its journal on a disk of its own.
     stand.agent.signal(Signal::KILL).unwrap();
     stand.agent.ended().await.unwrap();
-    let journal = disk::Disk::for_journal(&stand.dir().join("journal"));
+    let journal = Disk::for_journal(&stand.dir().join("journal"));
     stand.restart_agent().await.unwrap();
     let limits = limits::Limits::new(Arc::clone(&pods), journal, limited.clone());
     let first = stand.client.run(&[], "bb", "exit 3").await.unwrap();

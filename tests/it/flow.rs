@@ -191,12 +191,40 @@ async fn read_late(stand: &Stand, pod: &str) {
     );
 }
 
-/// Passes on what a client sends to the frontdoor, and says so, and, while `open`, what comes back.
-async fn valve(
+/// Stands between one client and the frontdoor; it ends on drop.
+struct Valve {
+    port: u16,
+    /// Whether what the frontdoor sends is passed on.
+    open: watch::Sender<bool>,
+    /// Changes whenever the client's bytes were passed on.
+    passed: watch::Receiver<()>,
+    _task: JoinSet<()>,
+}
+
+impl Valve {
+    /// An open one.
+    async fn start(stand: &Stand) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (open, opened) = watch::channel(true);
+        let (pass, passed) = watch::channel(());
+        let mut task = JoinSet::new();
+        task.spawn(relay(listener, stand.frontdoor.port(), opened, pass));
+        Self {
+            port,
+            open,
+            passed,
+            _task: task,
+        }
+    }
+}
+
+/// What a [`Valve`] does.
+async fn relay(
     listener: TcpListener,
     frontdoor: u16,
     mut open: watch::Receiver<bool>,
-    passed: watch::Sender<()>,
+    pass: watch::Sender<()>,
 ) {
     let (client, _) = listener.accept().await.unwrap();
     let socket = TcpSocket::new_v4().unwrap();
@@ -222,7 +250,7 @@ async fn valve(
             if some == 0 || to_server.write_all(&chunk[..some]).await.is_err() {
                 return;
             }
-            passed.send_replace(());
+            pass.send_replace(());
         }
     };
     tokio::select! {
@@ -235,12 +263,8 @@ async fn valve(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_takes_nothing_is_read_all_the_same() {
     let stand = Stand::embedded(Changes::default()).await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = Client::new(stand.dir(), listener.local_addr().unwrap().port()).to_any_host();
-    let (open, opened) = watch::channel(true);
-    let mut tasks = JoinSet::new();
-    let (passed, _) = watch::channel(());
-    tasks.spawn(valve(listener, stand.frontdoor.port(), opened, passed));
+    let valve = Valve::start(&stand).await;
+    let client = Client::new(stand.dir(), valve.port).to_any_host();
     let shared = client.share("demo").await.unwrap();
     let start = |command: &str| {
         let mut ssh = client.ssh(&[&shared.option], "demo");
@@ -255,7 +279,7 @@ async fn a_client_that_takes_nothing_is_read_all_the_same() {
     let mut chunk = vec![0; MIB];
     zeros.read_exact(&mut chunk).await.unwrap();
 
-    open.send_replace(false);
+    valve.open.send_replace(false);
     while timeout(STALL, zeros.read(&mut chunk)).await.is_ok() {}
     let bytes: Vec<_> = (0..MIB).map(byte).collect();
     let mut stdin = upload.stdin.take().unwrap();
@@ -266,7 +290,7 @@ async fn a_client_that_takes_nothing_is_read_all_the_same() {
     };
     eventually("the upload", SOON, whole).await.unwrap();
 
-    open.send_replace(true);
+    valve.open.send_replace(true);
     drop(stdin);
     let ended = timeout(SOON, upload.wait()).await.expect("it hangs");
     assert_eq!(ended.unwrap().code(), Some(0));
@@ -277,25 +301,20 @@ async fn a_client_that_takes_nothing_is_read_all_the_same() {
 async fn answers_that_a_client_does_not_take_are_bounded() {
     const REQUESTS: usize = 60_000;
     let stand = Stand::embedded(Changes::default()).await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (open, opened) = watch::channel(true);
-    let (passed, mut moved) = watch::channel(());
-    let mut tasks = JoinSet::new();
-    tasks.spawn(valve(listener, stand.frontdoor.port(), opened, passed));
+    let mut valve = Valve::start(&stand).await;
     let (key, host) = (stand.dir().join("id"), stand.dir().join("host.pub"));
-    let login = Login::new(port, "demo", &key, &host).unwrap();
+    let login = Login::new(valve.port, "demo", &key, &host).unwrap();
     let connection = Arc::new(login.connect().await.unwrap());
     stand.frontdoor.reset_peak().unwrap();
     let before = stand.frontdoor.peak().unwrap();
 
-    open.send_replace(false);
+    valve.open.send_replace(false);
     let mut requests = JoinSet::new();
     for _ in 0..REQUESTS {
         let connection = Arc::clone(&connection);
         requests.spawn(async move { connection.channel().await.is_ok() });
     }
-    while timeout(STALL, moved.changed()).await.is_ok() {}
+    while timeout(STALL, valve.passed.changed()).await.is_ok() {}
     let grown = (stand.frontdoor.peak().unwrap() - before) as usize;
     println!("{grown} bytes");
     assert!(grown < 5 * MIB / 2, "{grown} bytes");

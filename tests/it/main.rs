@@ -21,6 +21,7 @@ mod containerd;
 mod crash;
 mod deployed;
 mod desk;
+mod disk;
 mod docs;
 mod enrolment;
 mod entry;

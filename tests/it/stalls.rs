@@ -16,7 +16,7 @@ use podgate_tests::instruments::eventually::eventually;
 use rustix::process::Signal;
 use tokio::time::timeout;
 
-use crate::chaos::disk::Disk;
+use crate::disk::Disk;
 
 /// Longer than an echo takes on a busy machine, and shorter than a start waits for a file.
 const ECHO: Duration = Duration::from_millis(900);

@@ -10,9 +10,9 @@ use podgate_tests::real::network::{Network, Site};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::disk::Disk;
 use super::limits::Limits;
 use super::still::Still;
+use crate::disk::Disk;
 
 /// Seconds of a pause or a cut, at the most: longer than any part waits for another's sign of life.
 const LONGEST: f64 = 12.0;

@@ -9,7 +9,7 @@ use podgate_tests::fixtures::gateway::Part;
 use podgate_tests::real::containerd::RunningPod;
 use tokio::time::Instant;
 
-use super::disk::Disk;
+use crate::disk::Disk;
 
 /// Bytes. A shell fits, and what starts another program in the container may not.
 const MEMORY: u64 = 16 << 20;

@@ -12,6 +12,7 @@ use podgate_node_entry::status::Status;
 use podgate_node_entry::system::exit_status;
 use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::instruments::holder::{Holder, Program, command, of, with_terminal, words};
+use podgate_tests::instruments::threads;
 use podgate_tests::real::containerd::{PodSpec, RunningPod};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -186,16 +187,11 @@ impl Drop for Frozen {
 /// was found must live: its start was not cut off. Once all its threads have stopped, it turns into nothing.
 fn kill_runtime(pid: &str) -> bool {
     let number = pid.parse().ok().and_then(Pid::from_raw).unwrap();
-    let state = |task: std::io::Result<std::fs::DirEntry>| {
-        let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
-        stat.rsplit_once(") ").and_then(|it| it.1.chars().next())
-    };
     if kill_process(number, Signal::STOP).is_err() {
         return false;
     }
     let mut is_runtime = false;
-    while let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) {
-        let states: Vec<_> = tasks.map(state).collect();
+    while let Ok(states) = threads::states(number.as_raw_pid().unsigned_abs()) {
         if states.iter().all(|state| *state == Some('T')) {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             is_runtime = name.starts_with("runc");

@@ -16,5 +16,6 @@ pub mod load;
 pub mod program;
 pub mod sshd;
 pub mod terminal;
+pub mod threads;
 pub mod upper;
 pub mod usage;

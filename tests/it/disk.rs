@@ -22,7 +22,7 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// For audit logs.
-    pub(super) fn for_audit() -> Self {
+    pub(crate) fn for_audit() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut disk = Self::mount(folder.path(), AUDIT);
         disk._folder = Some(folder);
@@ -47,7 +47,7 @@ impl Disk {
     }
 
     /// The lines of a configuration that send a part's audit log here.
-    pub(super) fn audit(&self, part: &str) -> String {
+    pub(crate) fn audit(&self, part: &str) -> String {
         let path = self.path.join(part);
         format!("audit: {{to: '{}'}}\n", path.display())
     }
