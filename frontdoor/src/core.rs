@@ -1,6 +1,7 @@
 //! What all cores of a frontdoor share, and the work of one core: it serves its connections, with a
 //! client of the API server of its own.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,7 +21,9 @@ use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::recordings::Recordings;
 use crate::route::{AgentPods, Cluster, Router};
-use crate::ssh::{self, Accepted, Context, Greetings, HostIdentity, PreAuthTime, PreAuthTurns};
+use crate::ssh::{
+    self, Accepted, Context, Greetings, HostIdentity, KeyExchanges, PreAuthTime, PreAuthTurns,
+};
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -34,6 +37,7 @@ pub(crate) struct Core {
     agent_pods: Option<Arc<AgentPods>>,
     quotas: Arc<Quotas>,
     pre_auth: Arc<PreAuthTime>,
+    key_exchanges: Arc<KeyExchanges>,
     reviews: Arc<Reviews>,
     rules: Arc<[Rule]>,
     metrics: Arc<Metrics>,
@@ -45,13 +49,15 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// # Errors
+    /// When threads cannot be had.
     pub(crate) fn new(
         config: &Config,
         (identity, authenticator): (Identity, Authenticator),
         (host, greetings): (HostIdentity, Greetings),
         (audit, recordings, metrics): (Audit, Option<Arc<Recordings>>, Arc<Metrics>),
         shutdown: Shutdown,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let agent_pods = config.agents.pods.clone();
         let agent_pods =
             agent_pods.map(|pods| Arc::new(AgentPods::new(pods.namespace, pods.selector)));
@@ -66,7 +72,7 @@ impl Core {
             Arc::clone(&metrics),
         );
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
+        Ok(Self {
             config: config.clone(),
             identity: Arc::new(identity),
             authenticator: Arc::new(authenticator),
@@ -76,6 +82,7 @@ impl Core {
             agent_pods,
             quotas: Arc::new(Quotas::new(&config.limits)),
             pre_auth: Arc::new(PreAuthTime::new(cores)),
+            key_exchanges: Arc::new(KeyExchanges::start(cores)?),
             reviews: Arc::new(reviews),
             rules: config.rules.clone().into(),
             metrics,
@@ -83,7 +90,7 @@ impl Core {
             recordings,
             shutdown,
             failure: Mutex::default(),
-        }
+        })
     }
 
     /// Refuses a connection, or accepts it for some core. Never waits.
@@ -128,6 +135,7 @@ impl Core {
             limits: self.config.limits.clone(),
             quotas: Arc::clone(&self.quotas),
             turns: PreAuthTurns::new(Arc::clone(&self.pre_auth)),
+            key_exchanges: Arc::clone(&self.key_exchanges),
             sessions: self.config.sessions.clone(),
             forwards: self.config.forwards.clone(),
             greetings: Arc::clone(&self.greetings),

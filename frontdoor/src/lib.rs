@@ -126,7 +126,8 @@ impl Daemon for Frontdoor {
         let recordings = Recordings::start(config.recordings.as_ref(), links, &metrics)?;
         let counted = (audit, recordings.clone(), Arc::clone(&metrics));
         let who = (identity, authenticator);
-        let core = Arc::new(Core::new(&config, who, ssh, counted, shutdown.clone()));
+        let core = Core::new(&config, who, ssh, counted, shutdown.clone());
+        let core = Arc::new(core.map_err(Error::Worker)?);
         let router = core.router().await?;
         let listener = listen(config.listen).await?;
         let admin = listen(config.admin).await?;

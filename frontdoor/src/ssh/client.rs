@@ -14,6 +14,7 @@ use super::context::Context;
 use super::notices::Notices;
 use super::open_tapes::OpenTapes;
 use super::own_channels::{OwnChannel, OwnChannels};
+use super::pre_auth_turns::Step;
 use super::unanswered::Unanswered;
 use super::{channels, id};
 use crate::audit::{Event, Via};
@@ -32,6 +33,8 @@ pub(super) struct Client {
     pub(super) server: SocketAddr,
     pub(super) via: Via,
     pub(super) context: Arc<Context>,
+    /// What it has a turn for, before the login.
+    pub(super) step: Step,
     /// Its channels' tasks.
     pub(super) tasks: TaskTracker,
     pub(super) tapes: OpenTapes,
@@ -86,6 +89,7 @@ impl Client {
             peer,
             server,
             via,
+            step: Step::default(),
             tasks: TaskTracker::new(),
             tapes: OpenTapes::default(),
             background: TaskTracker::new(),

@@ -17,6 +17,7 @@ use crate::route::Router;
 
 use super::greetings::Greetings;
 use super::host_identity::HostIdentity;
+use super::key_exchanges::KeyExchanges;
 use super::pre_auth_turns::PreAuthTurns;
 
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) quotas: Arc<Quotas>,
     /// Of this core.
     pub(crate) turns: PreAuthTurns,
+    pub(crate) key_exchanges: Arc<KeyExchanges>,
     pub(crate) sessions: Sessions,
     pub(crate) forwards: Forwards,
     pub(crate) greetings: Arc<Greetings>,

@@ -6,7 +6,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use podgate_process::network::Network;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -59,8 +58,6 @@ struct Bounds {
     /// Bytes that wait for their turn.
     held: Vec<u8>,
     turn: Option<oneshot::Receiver<()>>,
-    /// When the last turn came. russh reads again once it is done with the packet.
-    begun: Option<Instant>,
 }
 
 impl<S> PreAuthStream<S> {
@@ -71,7 +68,6 @@ impl<S> PreAuthStream<S> {
             clear: ClearText::Line,
             held: Vec::new(),
             turn: None,
-            begun: None,
         };
         Self {
             stream,
@@ -93,9 +89,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for PreAuthStream<S> {
             return stream.poll_read(cx, buffer);
         };
         let turns = &this.client.context.turns;
-        if let Some(begun) = bounds.begun.take() {
-            turns.took(begun.elapsed());
-        }
+        // russh reads again once it is done with the packet.
+        this.client.step.ends(turns);
         if this.client.logged_in.is_cancelled() {
             let held = std::mem::take(&mut bounds.held);
             if held.is_empty() {
@@ -118,7 +113,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for PreAuthStream<S> {
             // If the core ends, nobody gives turns any more.
             let _ = ready!(Pin::new(turn).poll(cx));
             bounds.turn = None;
-            bounds.begun = Some(Instant::now());
+            this.client.step.begins();
         }
         let held = std::mem::take(&mut bounds.held);
         bounds.give(held, buffer);

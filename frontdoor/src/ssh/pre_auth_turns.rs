@@ -1,10 +1,9 @@
-//! Turns at a thread's time for clients that have not logged in. Work for them takes at most half of the
-//! thread's time, and of all threads together at most half of all cores' time. A session waits for at most one step
-//! of it. Addresses take turns, so an address with many connections delays another by one step each.
+//! Turns at a thread's time for clients that have not logged in. What the thread does for them takes at most half of its
+//! time, and of all threads together at most half of all cores' time. A session waits for at most one step of it. Addresses
+//! take turns. Their key exchanges are not counted: other threads compute them.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use podgate_process::bucket::Bucket;
@@ -12,6 +11,8 @@ use podgate_process::network::Network;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 use tokio::time::sleep;
+
+use super::by_address::ByAddress;
 
 /// A step that took less than this is not worth a rest, which takes a millisecond or more.
 const WORTH: Duration = Duration::from_micros(100);
@@ -47,51 +48,37 @@ impl PreAuthTime {
     }
 }
 
+/// A client's step, which begins when its turn comes. It ends when russh reads the next packet, or waits for a key
+/// exchange.
+#[derive(Debug, Default)]
+pub(super) struct Step(Mutex<Option<Instant>>);
+
+impl Step {
+    pub(super) fn begins(&self) {
+        *self.lock() = Some(Instant::now());
+    }
+
+    /// Notes how long it took, if it has not ended already.
+    pub(super) fn ends(&self, turns: &PreAuthTurns) {
+        if let Some(begun) = self.lock().take() {
+            turns.took(begun.elapsed());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The turns of one thread.
 #[derive(Debug)]
 pub(crate) struct PreAuthTurns {
     time: Arc<PreAuthTime>,
-    waiting: Mutex<Waiting>,
+    /// Who waits for a turn.
+    waiting: Mutex<ByAddress<oneshot::Sender<()>>>,
     more: Notify,
     /// Nanoseconds that steps have taken since the last rest.
     spent: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    /// Addresses in the order of their next turns.
-    order: VecDeque<Network>,
-    /// Who waits. An entry for each address in `order`.
-    clients: HashMap<Network, VecDeque<oneshot::Sender<()>>>,
-}
-
-impl Waiting {
-    fn add(&mut self, address: Network) -> oneshot::Receiver<()> {
-        let (turn, receiver) = oneshot::channel();
-        let clients = self.clients.entry(address).or_default();
-        if clients.is_empty() {
-            self.order.push_back(address);
-        }
-        clients.push_back(turn);
-        receiver
-    }
-
-    /// The next client that still waits.
-    fn next(&mut self) -> Option<oneshot::Sender<()>> {
-        loop {
-            let address = self.order.pop_front()?;
-            let clients = self.clients.get_mut(&address)?;
-            let turn = clients.pop_front();
-            if clients.is_empty() {
-                self.clients.remove(&address);
-            } else {
-                self.order.push_back(address);
-            }
-            if let Some(turn) = turn.filter(|turn| !turn.is_closed()) {
-                return Some(turn);
-            }
-        }
-    }
 }
 
 impl PreAuthTurns {
@@ -107,9 +94,10 @@ impl PreAuthTurns {
 
     /// Asks for a turn, which has come when the receiver resolves.
     pub(super) fn ask(&self, address: Network) -> oneshot::Receiver<()> {
-        let turn = self.lock().add(address);
+        let (turn, receiver) = oneshot::channel();
+        self.lock().add(address, turn);
         self.more.notify_one();
-        turn
+        receiver
     }
 
     /// Notes how long the step of a turn took.
@@ -126,7 +114,10 @@ impl PreAuthTurns {
                 self.more.notified().await;
                 continue;
             };
-            let _ = turn.send(());
+            if turn.send(()).is_err() {
+                // The client has gone.
+                continue;
+            }
             // Before this goes on, the runtime takes the step and polls its sockets.
             yield_now().await;
             let spent = Duration::from_nanos(self.spent.swap(0, Ordering::Relaxed));
@@ -137,7 +128,7 @@ impl PreAuthTurns {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, ByAddress<oneshot::Sender<()>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -145,26 +136,6 @@ impl PreAuthTurns {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_take_turns() {
-        let mut waiting = Waiting::default();
-        let address = |last: u8| Network::of([192, 0, 2, last].into());
-        let mut all: Vec<_> = [1, 1, 1, 2, 3, 2]
-            .into_iter()
-            .map(|last| (last, waiting.add(address(last))))
-            .collect();
-        // This client has gone meanwhile.
-        drop(all.remove(1));
-        let mut order = Vec::new();
-        while let Some(turn) = waiting.next() {
-            turn.send(()).unwrap();
-            let come = all.iter_mut().position(|(_, turn)| turn.try_recv().is_ok());
-            order.push(all.remove(come.unwrap()).0);
-        }
-        assert_eq!(order, [1, 2, 3, 2, 1]);
-        assert!(waiting.order.is_empty() && waiting.clients.is_empty());
-    }
 
     #[test]
     fn all_threads_together_have_half_of_all_cores() {

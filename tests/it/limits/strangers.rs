@@ -5,6 +5,7 @@ use podgate_tests::fixtures::stand::Stand;
 use podgate_tests::instruments::client::Login;
 use podgate_tests::instruments::echo::Echo;
 use podgate_tests::instruments::eventually::eventually;
+use podgate_tests::instruments::threads;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -60,6 +61,16 @@ async fn no_key_exchange_over_a_finite_field_and_those_of_old_clients() {
         let option = format!("-oKexAlgorithms=ecdh-sha2-nistp{curve}");
         works(&stand.client, &[&option]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_exchanges_have_threads_of_a_lower_priority() {
+    let stand = stand("").await;
+    let login = Login::to(&stand, "demo").unwrap();
+    let exchanged = login.greet().await.unwrap();
+    let nice = threads::nice(stand.frontdoor.pid().unwrap(), "key-exchange").unwrap();
+    assert!(!nice.is_empty() && nice.iter().all(|nice| *nice == 10), "{nice:?}");
+    drop(exchanged);
 }
 
 #[tokio::test(flavor = "multi_thread")]
