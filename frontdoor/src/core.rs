@@ -50,7 +50,7 @@ pub(crate) struct Core {
 
 impl Core {
     /// # Errors
-    /// When threads cannot be had.
+    /// When what computes key exchanges cannot be made.
     pub(crate) fn new(
         config: &Config,
         (identity, authenticator): (Identity, Authenticator),
@@ -82,7 +82,7 @@ impl Core {
             agent_pods,
             quotas: Arc::new(Quotas::new(&config.limits)),
             pre_auth: Arc::new(PreAuthTime::new(cores)),
-            key_exchanges: Arc::new(KeyExchanges::start(cores)?),
+            key_exchanges: Arc::new(KeyExchanges::new(cores)?),
             reviews: Arc::new(reviews),
             rules: config.rules.clone().into(),
             metrics,

@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+#[cfg(not(stock_russh))]
+use podgate_process::network::Network;
 use russh::ChannelId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +35,7 @@ pub(super) struct Client {
     pub(super) server: SocketAddr,
     pub(super) via: Via,
     pub(super) context: Arc<Context>,
-    /// What it has a turn for, before the login.
+    /// The step that it has a turn for, until the login.
     pub(super) step: Step,
     /// Its channels' tasks.
     pub(super) tasks: TaskTracker,
@@ -107,6 +109,19 @@ impl Client {
             ended: CancellationToken::new(),
             jump,
         })
+    }
+
+    /// Runs the computation of the first key exchange apart from this thread, unless the connection ends before.
+    #[cfg(not(stock_russh))]
+    pub(super) async fn compute_elsewhere(&self, compute: Box<dyn FnOnce() + Send>) {
+        self.step.ends(&self.context.turns);
+        let address = Network::of(self.peer.ip());
+        let exchanges = &self.context.key_exchanges;
+        tokio::select! {
+            () = exchanges.compute(address, compute) => {}
+            () = self.ended.cancelled() => {}
+        }
+        self.step.begins();
     }
 
     /// A place for one more forwarded connection.

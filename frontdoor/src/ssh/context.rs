@@ -27,6 +27,10 @@ pub(crate) struct Context {
     pub(crate) quotas: Arc<Quotas>,
     /// Of this core.
     pub(crate) turns: PreAuthTurns,
+    #[cfg_attr(
+        stock_russh,
+        allow(dead_code, reason = "the published russh computes them itself")
+    )]
     pub(crate) key_exchanges: Arc<KeyExchanges>,
     pub(crate) sessions: Sessions,
     pub(crate) forwards: Forwards,

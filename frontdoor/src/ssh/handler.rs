@@ -6,8 +6,6 @@ mod state;
 
 use std::sync::Arc;
 
-#[cfg(not(stock_russh))]
-use podgate_process::network::Network;
 use podgate_proto::v1::TerminalSize;
 use russh::keys::Certificate;
 #[cfg(not(stock_russh))]
@@ -236,10 +234,7 @@ impl Handler for ConnectionHandler {
 
     #[cfg(not(stock_russh))]
     async fn compute_key_exchange(&mut self, compute: Box<dyn FnOnce() + Send>) {
-        let context = &self.client.context;
-        self.client.step.ends(&context.turns);
-        let address = Network::of(self.client.peer.ip());
-        context.key_exchanges.compute(address, compute).await;
+        self.client.compute_elsewhere(compute).await;
     }
 
     #[cfg(not(stock_russh))]

@@ -1,23 +1,30 @@
-//! Computes the first key exchange of each connection, apart from the threads that serve sessions. Half as many threads
-//! as cores do this, with a lower priority than theirs. Addresses take turns.
+//! Computes the first key exchange of each connection, apart from the threads that serve sessions. One thread for every
+//! two cores does this, with a lower priority than theirs. Addresses take turns.
 
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use podgate_process::network::Network;
+use podgate_process::slice::{self, Work};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use super::by_address::ByAddress;
 
-/// The threads' nice value (nice(2)). Of a core that both want, a session gets nine times as much.
-const NICE: i32 = 10;
+/// The threads' nice value (nice(2)). Of a core that both want, a session's thread gets three times as much. With less for
+/// these threads, a login beside transfers on all cores would take too long.
+const NICE: i32 = 5;
+
+/// How long a thread lives that has nothing to do. What it has allocated belongs to connections, so threads should not
+/// come and go with them.
+const IDLE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An exchange that is to be computed.
 struct Exchange {
     compute: Box<dyn FnOnce() + Send>,
-    /// Dropped once it is computed. Closed when nobody waits for it any more.
+    /// Dropped once it is computed. Closed when the connection has ended.
     done: oneshot::Sender<()>,
 }
 
@@ -27,7 +34,7 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// The threads, and what waits for them: of each connection one exchange at most.
+/// The threads, and what waits for them. A connection that has ended is passed over.
 #[derive(Debug)]
 pub(crate) struct KeyExchanges {
     /// None once they end. Only its threads for blocking work are used.
@@ -36,17 +43,23 @@ pub(crate) struct KeyExchanges {
 }
 
 impl KeyExchanges {
+    /// Threads for a machine of this many cores. They start as they are needed.
+    ///
     /// # Errors
-    /// The operating system's.
-    pub(crate) fn start(cores: usize) -> io::Result<Self> {
+    /// When the runtime around them cannot be made.
+    pub(crate) fn new(cores: usize) -> io::Result<Self> {
         let lower = || {
-            if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            // What it has of the thread that starts it is a shell's slice.
+            let told = slice::tell(Work::Transfers);
+            let nice = rustix::process::setpriority_process(None, NICE);
+            if let Err(error) = told.and_then(|()| Ok(nice?)) {
                 tracing::warn!(%error, "key exchanges have the same priority as sessions");
             }
         };
         let threads = Builder::new_current_thread()
             .max_blocking_threads((cores / 2).max(1))
             .thread_name("key-exchange")
+            .thread_keep_alive(IDLE)
             .on_thread_start(lower)
             .build()?;
         Ok(Self {
@@ -55,11 +68,11 @@ impl KeyExchanges {
         })
     }
 
+    /// Runs `compute` in the turn of a client's address.
     #[cfg_attr(
         stock_russh,
         allow(dead_code, reason = "the published russh computes them itself")
     )]
-    /// Runs `compute` for a client at this address, or drops it when the frontdoor ends.
     pub(super) async fn compute(&self, address: Network, compute: Box<dyn FnOnce() + Send>) {
         let Some(threads) = &self.threads else {
             return;
@@ -67,7 +80,7 @@ impl KeyExchanges {
         let (done, is_done) = oneshot::channel();
         lock(&self.waiting).add(address, Exchange { compute, done });
         let waiting = Arc::clone(&self.waiting);
-        // Not this exchange, but the one whose turn it is. There are as many of these as of exchanges.
+        // Computes the exchange whose turn it is, which may be another. There is one such job for each exchange.
         threads.spawn_blocking(move || {
             let next = lock(&waiting).next();
             if let Some(Exchange { compute, done }) = next
@@ -107,7 +120,7 @@ mod tests {
 
     /// One thread, which waits until the sender is dropped.
     fn held() -> (Arc<KeyExchanges>, mpsc::Sender<()>) {
-        let exchanges = Arc::new(KeyExchanges::start(2).unwrap());
+        let exchanges = Arc::new(KeyExchanges::new(2).unwrap());
         let (hold, held) = mpsc::channel::<()>();
         let runtime = exchanges.threads.as_ref().unwrap();
         runtime.spawn_blocking(move || held.recv());
@@ -135,7 +148,10 @@ mod tests {
         let (computed, order) = mpsc::channel();
         let gone = computed.clone();
         let gone = exchanges.compute(address(1), Box::new(move || gone.send("gone").unwrap()));
-        let still = exchanges.compute(address(1), Box::new(move || computed.send("still").unwrap()));
+        let still = exchanges.compute(
+            address(1),
+            Box::new(move || computed.send("still").unwrap()),
+        );
         tokio::select! {
             biased;
             () = gone => unreachable!("the thread is held"),
@@ -147,14 +163,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_that_panics_costs_only_itself() {
+        let exchanges = KeyExchanges::new(2).unwrap();
+        let panics = Box::new(|| panic!("on purpose"));
+        exchanges.compute(address(1), panics).await;
+        let (computed, order) = mpsc::channel();
+        let compute = Box::new(move || computed.send(()).unwrap());
+        exchanges.compute(address(1), compute).await;
+        assert_eq!(order.recv(), Ok(()));
+    }
+
+    #[tokio::test]
     async fn sessions_go_first() {
-        let exchanges = KeyExchanges::start(2).unwrap();
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let own = nice();
+        // As on a thread that serves shells.
+        slice::tell(Work::Shells).unwrap();
+        let exchanges = KeyExchanges::new(2).unwrap();
         let (tell, told) = mpsc::channel();
         let compute = move || {
-            let nice = rustix::process::getpriority_process(None);
-            tell.send(nice.unwrap()).unwrap();
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            // Field 41 (proc(5)); the third follows the name in parentheses.
+            let policy = stat.rsplit_once(") ").unwrap().1.split(' ').nth(38);
+            tell.send((nice(), policy.unwrap().to_owned())).unwrap();
         };
         exchanges.compute(address(1), Box::new(compute)).await;
-        assert_eq!(told.recv().unwrap(), NICE);
+        const BATCH: &str = "3";
+        assert_eq!(told.recv(), Ok((NICE.max(own), BATCH.to_owned())));
     }
 }

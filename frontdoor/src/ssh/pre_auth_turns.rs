@@ -1,6 +1,6 @@
 //! Turns at a thread's time for clients that have not logged in. What the thread does for them takes at most half of its
 //! time, and of all threads together at most half of all cores' time. A session waits for at most one step of it. Addresses
-//! take turns. Their key exchanges are not counted: other threads compute them.
+//! take turns. Their first key exchanges are not counted: other threads compute them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -148,6 +148,18 @@ mod tests {
         assert_eq!(time.took(step, now), Duration::from_millis(15));
         let later = now + Duration::from_secs(1);
         assert_eq!(time.took(step, later), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_gone_takes_no_turn() {
+        let turns = PreAuthTurns::new(Arc::new(PreAuthTime::new(2)));
+        let address = Network::of([192, 0, 2, 1].into());
+        drop(turns.ask(address));
+        let next = turns.ask(address);
+        tokio::select! {
+            turn = next => turn.unwrap(),
+            () = turns.give() => unreachable!("it does not return"),
+        }
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ pub mod pace;
 pub mod ready;
 pub mod reload;
 pub mod shutdown;
-mod slice;
+pub mod slice;
 pub mod token_rates;
 pub mod version;
 pub mod workers;

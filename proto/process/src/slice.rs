@@ -28,7 +28,7 @@ const SIZE: u32 = size_of::<Attributes>() as u32;
 
 /// What a thread does, as the kernel should know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
+pub enum Work {
     /// Little at a time: it runs as soon as it has something to do (its slice is short, from Linux 6.12 on).
     Shells,
     /// Much: it takes a processor from nobody when it has something to do, so that it finds more to do at once.
@@ -37,7 +37,7 @@ pub(crate) enum Work {
 
 /// Tells the kernel what the calling thread does. It takes no privilege, and all else that the scheduler knows of the
 /// thread stays.
-pub(crate) fn tell(work: Work) -> io::Result<()> {
+pub fn tell(work: Work) -> io::Result<()> {
     let mut attributes = get()?;
     if attributes.policy != OTHER && attributes.policy != BATCH {
         return Ok(());

@@ -10,7 +10,7 @@ const RULES: &str = "authn: {certificates: [{authorities: 'DIR/ca.pub'}]}\n";
 
 /// Somebody whose key is of this kind, and made with this of ssh-keygen's `-O`.
 async fn somebody(authn: &AuthnStand, kind: &str, made: &str) -> Somebody {
-    let provider = security_key::provider().await.unwrap();
+    let provider = security_key::provider().unwrap();
     let number = authn.stand.dir().read_dir().unwrap().count();
     let mut somebody = authn.somebody(&format!("{kind}-{number}")).await;
     let id = somebody.dir.join("id");
@@ -25,7 +25,7 @@ async fn somebody(authn: &AuthnStand, kind: &str, made: &str) -> Somebody {
 }
 
 async fn check(somebody: &Somebody, works: bool, case: &str) {
-    let provider = security_key::provider().await.unwrap();
+    let provider = security_key::provider().unwrap();
     let provider = format!("-oSecurityKeyProvider={}", provider.display());
     let mut ssh = somebody.client.ssh(&[&provider], "demo");
     // The PIN that a key with verify-required is asked for.
