@@ -355,3 +355,15 @@ async fn the_check_tries_the_store() {
     assert_eq!(check(&there, &more).await, (Some(0), String::new()));
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }
+
+/// A client of a cloud's store cannot be made without them, not even for one without TLS.
+#[test]
+fn images_of_what_opens_a_store_hold_the_web_s_cas() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let copy =
+        "COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt";
+    for image in ["frontdoor", "frontdoor/replay"] {
+        let text = std::fs::read_to_string(root.join(image).join("Dockerfile")).unwrap();
+        assert!(text.lines().any(|line| line == copy), "{image}");
+    }
+}
