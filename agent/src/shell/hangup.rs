@@ -28,6 +28,9 @@ const MAX_OUTPUT: usize = 4 * 1024;
 /// - `SIGNAL PID START` sends the signal to the foreground group, or without a terminal to the leader's.
 /// - `find SESSION` prints the stat of the leader that bears the session's mark.
 ///
+/// `look` fills variables with what it sees of a process, which may be anybody's. The group that is signalled is
+/// therefore kept in `h` before any other process is looked at.
+///
 /// `spared` is what runs in the background: it or a parent reads /dev/null, and with a terminal it ignores
 /// HUP. Without a terminal it has none of the leader's descriptors for stdout and stderr, or it ignores
 /// INT and QUIT, as background jobs do (POSIX, Shell Command Language §2.9.3). Where something is spared,
@@ -114,7 +117,8 @@ fi
 l=$2 q= w=
 look \"$l\" && { [ \"$b\" = \"$3\" ] && q=1 || [ \"$1\" = kill ] || exit 3; }
 [ \"$q\" != 1 ] || [ \"$t\" = 0 ] || w=1
-[ \"$i\" = \"$l\" ] && [ \"${f:-0}\" -gt 1 ] || f=$l
+h=$f
+[ \"$i\" = \"$l\" ] && [ \"${h:-0}\" -gt 1 ] || h=$l
 case $1 in
   hangup)
     [ -n \"$q\" ] || left \"$3\" \"$4\"
@@ -123,7 +127,7 @@ case $1 in
     if [ -z \"$r\" ]; then
       kill -HUP \"-$l\" || exit 4
       kill -CONT \"-$l\"
-      [ \"$f\" = \"$l\" ] || { kill -HUP \"-$f\"; kill -CONT \"-$f\"; }
+      [ \"$h\" = \"$l\" ] || { kill -HUP \"-$h\"; kill -CONT \"-$h\"; }
     elif [ -n \"$c\" ]; then
       a=$c
       kill -STOP $a
@@ -132,9 +136,9 @@ case $1 in
       kill -HUP $c
       kill -CONT $c
     fi
-    echo \"$f\";;
+    echo \"$h\";;
   kill)
-    j= z=$f
+    j=
     [ -z \"$q\" ] || { kill -STOP \"$l\" && j=1; } || exit 4
     for m in 1 2; do
       c=
@@ -142,7 +146,7 @@ case $1 in
         p=${p#/proc/}
         look \"$p\" && [ \"$i\" = \"$l\" ] || continue
         [ \"$b\" -gt \"$5\" ] || q=${q:-2}
-        [ \"$g\" = \"$4\" ] || [ \"$g\" = \"$z\" ] || continue
+        [ \"$g\" = \"$4\" ] || [ \"$g\" = \"$h\" ] || continue
         [ \"$p\" != \"$l\" ] || continue
         [ \"$g\" = \"$l\" ] && spared \"$p\" || c=\"$c $p\"
       done
@@ -153,7 +157,7 @@ case $1 in
     [ -n \"$j\" ] || exit 3;;
   *)
     [ -n \"$q\" ] || exit 3
-    kill \"-$1\" \"-$f\" || exit 4;;
+    kill \"-$1\" \"-$h\" || exit 4;;
 esac
 exit 0
 ";

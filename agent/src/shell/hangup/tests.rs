@@ -27,16 +27,19 @@ fn leader(script: &str, lines: usize) -> (Child, Leader, Vec<String>) {
     (child, Leader::from_stat(&stat).unwrap(), said)
 }
 
-fn run(shell: &[&str], signal: &str, leader: Leader, more: &[&str]) -> Option<i32> {
-    Command::new(shell[0])
+fn script(shell: &[&str], signal: &str, leader: Leader, more: &[&str]) -> Command {
+    let mut script = Command::new(shell[0]);
+    script
         .args(&shell[1..])
         .args(["-c", SCRIPT, "hangup", signal])
         .args([leader.pid.to_string(), leader.start_time.to_string()])
-        .args(more)
-        .stdout(Stdio::null())
-        .status()
-        .unwrap()
-        .code()
+        .args(more);
+    script
+}
+
+fn run(shell: &[&str], signal: &str, leader: Leader, more: &[&str]) -> Option<i32> {
+    let mut script = script(shell, signal, leader, more);
+    script.stdout(Stdio::null()).status().unwrap().code()
 }
 
 fn hang_up(shell: &[&str], leader: Leader) -> Option<i32> {
@@ -69,6 +72,21 @@ fn sighup_reaches_the_leader() {
     for shell in SHELLS {
         let (mut child, leader, _) = leader("echo up; sleep 1000", 1);
         assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
+        assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
+    }
+}
+
+/// The group is read of the leader, and not of the process that the script has looked at last.
+#[test]
+fn sighup_reaches_no_group_but_the_leader_s_own() {
+    for shell in SHELLS {
+        let (mut child, leader, _) = leader("echo up; sleep 1000", 1);
+        let output = script(shell, "hangup", leader, &[SESSION])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{shell:?}: {output:?}");
+        let group = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(group.trim(), leader.pid.to_string(), "{shell:?}");
         assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
     }
 }
