@@ -22,13 +22,14 @@ pub(crate) struct Stat {
     pub(crate) session: i32,
     pub(crate) terminal: i32,
     pub(crate) foreground: i32,
+    pub(crate) threads: i32,
     pub(crate) start_time: u64,
 }
 
 impl Stat {
-    /// Whether it runs no more.
+    /// Whether it runs no more. One whose first thread alone has ended is a zombie with other threads.
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.state, b'Z' | b'X')
+        matches!(self.state, b'Z' | b'X') && self.threads <= 1
     }
 
     pub(crate) fn process(&self) -> Process {
@@ -56,6 +57,7 @@ fn parse(bytes: &[u8]) -> Option<Stat> {
         session: number(3)?,
         terminal: number(4)?,
         foreground: number(5)?,
+        threads: number(17)?,
         start_time: fields.get(19)?.parse().ok()?,
     })
 }
@@ -131,6 +133,7 @@ mod tests {
             session: 6,
             terminal: 34816,
             foreground: 7,
+            threads: 1,
             start_time: 99,
         };
         for name in [b"sh".as_slice(), b") Z 1 1 1 (", b"\xff\n"] {
@@ -139,6 +142,22 @@ mod tests {
         }
         for line in ["", "9 (sh", "9 (sh) S 4", "x (sh) S 4 5"] {
             assert_eq!(parse(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_process_has_ended_only_with_its_last_thread() {
+        let stat = |state: &str, threads: u32| {
+            let line = format!("9 (a) {state} 4 5 6 0 -1 0 1 2 3 4 5 6 7 8 20 0 {threads} 0 99");
+            parse(line.as_bytes()).unwrap()
+        };
+        for (state, threads, ended) in [
+            ("Z", 1, true),
+            ("Z", 2, false),
+            ("S", 1, false),
+            ("X", 0, true),
+        ] {
+            assert_eq!(stat(state, threads).has_ended(), ended, "{state} {threads}");
         }
     }
 

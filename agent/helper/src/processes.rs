@@ -38,9 +38,10 @@ pub(crate) fn stat(pid: i32) -> Option<Stat> {
     Entry::new(pid).ok()?.stat().ok()
 }
 
-/// Whether it is a zombie, which waits to be reaped and runs no more.
+/// Whether it is a zombie, which waits to be reaped and runs no more. One whose first thread alone has ended
+/// looks like one, and has other threads.
 pub(crate) fn ended(stat: &Stat) -> bool {
-    matches!(stat.state, 'Z' | 'X')
+    matches!(stat.state, 'Z' | 'X') && stat.num_threads <= 1
 }
 
 /// Whether a process is in a container, by the node's control groups.

@@ -322,6 +322,7 @@ mod tests {
             session: 10,
             terminal: 0,
             foreground: -1,
+            threads: 1,
             start_time,
         };
         let hung_up = Some(HungUp {
