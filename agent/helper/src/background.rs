@@ -1,4 +1,5 @@
-//! Which processes of a session a hang-up spares: those that run in its background, as under sshd.
+//! Which processes of a session a hang-up spares: those that run in its background, as under sshd. The leader is
+//! never spared: the kubelet has started it, and its runtime kills it once nobody holds its streams.
 
 use procfs::process::Stat;
 

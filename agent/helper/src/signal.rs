@@ -173,14 +173,19 @@ fn failed(error: impl Display) -> Answer {
 }
 
 /// Sends signals once to each process: parents before children, so that no shell continues its script
-/// because the command that it waits for has ended.
+/// because the command that it waits for has ended. The first error is told after all have been tried.
 fn send(mut found: Vec<Stat>, signals: &[Signal]) -> Result<usize, Error> {
     found.sort_unstable_by_key(|process| (process.starttime, process.pid));
+    let mut all = Ok(found.len());
     for process in &found {
+        let sent = send_to(process, signals);
         let pid = process.pid;
-        send_to(process, signals).map_err(|source| Error::Signal { pid, source })?;
+        all = all.and_then(|count| match sent {
+            Ok(()) => Ok(count),
+            Err(source) => Err(Error::Signal { pid, source }),
+        });
     }
-    Ok(found.len())
+    all
 }
 
 /// A process that ends in between needs no signal.
