@@ -20,16 +20,20 @@ const MAX_OUTPUT: usize = 4 * 1024;
 /// takes `kill -HUP -N` for a group.
 ///
 /// - `hangup PID START SESSION` sends HUP and CONT to the leader's group and to the terminal's foreground
-///   group, as a terminal that hangs up does, and prints the foreground group. If the leader is gone, a
-///   process with its number for its session's and with the mark vouches for the rest.
+///   group, as a terminal that hangs up does, and prints the foreground group, and when that was: the script's
+///   own start time. If the leader is gone, a process with its number for its session's and with the mark
+///   vouches for the rest.
 /// - `kill PID START GROUP AT` kills the leader, and in its session what is left of that group and of
 ///   the present foreground group. If the leader is gone, another process may have its number by now.
 ///   That it is still the same session is known if a process of it is older than AT.
-/// - `SIGNAL PID START` sends the signal to the foreground group, or without a terminal to the leader's.
+/// - `SIGNAL PID START` sends the signal to the foreground group, or without a terminal to the leader's. The
+///   wrapper that waits for the program is left out: each of the others is then signalled for itself.
 /// - `find SESSION` prints the stat of the leader that bears the session's mark.
 ///
 /// `look` fills variables with what it sees of a process, which may be anybody's. The group that is signalled is
-/// therefore kept in `h` before any other process is looked at.
+/// therefore kept in `h` before any other process is looked at. A terminal may name a group that has ended, whose
+/// number is another session's by now, so `among` looks whether one of this session is in it. A process whose first
+/// thread alone has ended is a zombie with more threads than one, and runs.
 ///
 /// `spared` is what runs in the background: it or a parent reads /dev/null, and with a terminal it ignores
 /// HUP. Without a terminal it has none of the leader's descriptors for stdout and stderr, or it ignores
@@ -39,7 +43,7 @@ const SCRIPT: &str = "\
 look() {
   { read -r s <\"/proc/$1/stat\"; } 2>/dev/null || return 1
   set -- ${s##*) }
-  [ \"$1\" != Z ] || return 1
+  [ \"$1\" != Z ] || [ \"${18}\" -gt 1 ] || return 1
   d=$2 g=$3 i=$4 t=$5 f=$6 b=${20}
 }
 ignores() {
@@ -94,6 +98,17 @@ left() {
   [ -n \"$q\" ] || exit 3
   [ \"$q\" = 2 ] || exit 5
 }
+among() {
+  for p in /proc/[0-9]*; do
+    look \"${p#/proc/}\" && [ \"$i\" = \"$l\" ] && [ \"$g\" = \"$h\" ] && return 0
+  done
+  return 1
+}
+wraps() {
+  IFS= read -r v || [ -n \"$v\" ] || return 1
+  case $v in *'eval \"$__run\"'*podgate:*) return 0;; esac
+  return 1
+} <\"/proc/$l/cmdline\" 2>/dev/null
 pick() {
   for p in /proc/[0-9]*; do
     p=${p#/proc/}
@@ -119,12 +134,14 @@ look \"$l\" && { [ \"$b\" = \"$3\" ] && q=1 || [ \"$1\" = kill ] || exit 3; }
 [ \"$q\" != 1 ] || [ \"$t\" = 0 ] || w=1
 h=$f
 [ \"$i\" = \"$l\" ] && [ \"${h:-0}\" -gt 1 ] || h=$l
+[ \"$h\" = \"$l\" ] || among || h=$l
 case $1 in
   hangup)
     [ -n \"$q\" ] || left \"$3\" \"$4\"
     c= r=
     [ -n \"$w\" ] || pick
     if [ -z \"$r\" ]; then
+      [ \"$q\" = 1 ] || [ -n \"$c\" ] || exit 3
       kill -HUP \"-$l\" || exit 4
       kill -CONT \"-$l\"
       [ \"$h\" = \"$l\" ] || { kill -HUP \"-$h\"; kill -CONT \"-$h\"; }
@@ -136,10 +153,11 @@ case $1 in
       kill -HUP $c
       kill -CONT $c
     fi
-    echo \"$h\";;
+    look \"$$\"
+    echo \"$h $b\";;
   kill)
-    j=
-    [ -z \"$q\" ] || { kill -STOP \"$l\" && j=1; } || exit 4
+    j= z=
+    [ -z \"$q\" ] || { kill -STOP \"$l\" && j=1; } || z=4
     for m in 1 2; do
       c=
       for p in /proc/[0-9]*; do
@@ -154,10 +172,22 @@ case $1 in
       [ -z \"$c\" ] || { kill -KILL $c; j=1; }
     done
     [ \"$q\" != 1 ] || kill -KILL \"$l\"
+    [ -z \"$z\" ] || exit $z
     [ -n \"$j\" ] || exit 3;;
   *)
     [ -n \"$q\" ] || exit 3
-    kill \"-$1\" \"-$h\" || exit 4;;
+    [ \"$h\" = \"$l\" ] && wraps || { kill \"-$1\" \"-$h\" && exit 0 || exit 4; }
+    c=
+    for p in /proc/[0-9]*; do
+      p=${p#/proc/}
+      look \"$p\" && [ \"$i\" = \"$l\" ] && [ \"$g\" = \"$l\" ] && [ \"$p\" != \"$l\" ] || continue
+      c=\"$c $p\"
+    done
+    [ -n \"$c\" ] || exit 0
+    kill -STOP $c
+    kill \"-$1\" $c || z=4
+    kill -CONT $c
+    exit ${z:-0};;
 esac
 exit 0
 ";
@@ -187,12 +217,13 @@ pub(crate) enum Error {
 pub(crate) struct Script(Vec<String>);
 
 impl Script {
-    /// SIGHUP and SIGCONT, as a terminal that hangs up sends them. [`foreground`] reads the answer.
+    /// SIGHUP and SIGCONT, as a terminal that hangs up sends them. [`Reached`] reads the answer.
     pub(crate) fn hang_up(leader: Leader, session: &str) -> Self {
         Self::new("hangup", leader, [session.to_owned()])
     }
 
-    /// Kills what a hang-up has left. `at` is when the hang-up was, in clock ticks since boot.
+    /// Kills what a hang-up has left. `at` is when the hang-up was, in clock ticks since the container's
+    /// machine booted: a sandbox has a machine of its own.
     pub(crate) fn kill(leader: Leader, foreground: u32, at: u64) -> Self {
         Self::new("kill", leader, [foreground.to_string(), at.to_string()])
     }
@@ -234,10 +265,25 @@ fn words(words: &[&str]) -> Vec<String> {
     argv.map(|&word| word.to_owned()).collect()
 }
 
-/// The foreground process group that a hang-up reached.
-pub(crate) fn foreground(answer: &str, leader: Leader) -> u32 {
-    // Without an answer it was the leader's own group.
-    answer.trim().parse().unwrap_or(leader.pid)
+/// What a hang-up has reached, and when.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// The foreground's process group.
+    pub(crate) foreground: u32,
+    /// In clock ticks since the container's machine booted.
+    pub(crate) at: Option<u64>,
+}
+
+impl Reached {
+    /// Reads the answer to [`Script::hang_up`]. Without one it was the leader's own group.
+    pub(crate) fn from_answer(answer: &str, leader: Leader) -> Self {
+        let mut words = answer.split_ascii_whitespace();
+        let foreground = words.next().and_then(|word| word.parse().ok());
+        Self {
+            foreground: foreground.unwrap_or(leader.pid),
+            at: words.next().and_then(|word| word.parse().ok()),
+        }
+    }
 }
 
 /// What the script printed, or `None` where the process is gone.

@@ -15,7 +15,7 @@ use crate::node_helper::{self, NodeHelper};
 use crate::runtime::running::{Error, Running};
 use crate::runtime::trace;
 use crate::runtime::trace::kubelet::{HangUp, Trace};
-use crate::shell::hangup::{self, Script};
+use crate::shell::hangup::{Reached, Script};
 use crate::shell::launch::PendingStart;
 use crate::shell::leader::Leader;
 use crate::streams::Streams;
@@ -255,10 +255,14 @@ impl Running for KubeletProgram {
                 let at = ticks::now();
                 let script = Script::hang_up(leader, &self.session);
                 let answer = self.run(&script).await?;
-                answer.map(|answer| HangUp::ByShell {
-                    leader,
-                    foreground: hangup::foreground(&answer, leader),
-                    at,
+                answer.map(|answer| {
+                    let reached = Reached::from_answer(&answer, leader);
+                    HangUp::ByShell {
+                        leader,
+                        foreground: reached.foreground,
+                        at,
+                        at_inside: reached.at,
+                    }
                 })
             }
         };
@@ -287,7 +291,8 @@ impl Running for KubeletProgram {
                 leader,
                 foreground,
                 at,
-            } => Script::kill(*leader, *foreground, *at),
+                at_inside,
+            } => Script::kill(*leader, *foreground, at_inside.unwrap_or(*at)),
         };
         Ok(self.run(&script).await?.is_some())
     }

@@ -45,6 +45,9 @@ pub(crate) enum HangUp {
         foreground: u32,
         /// In clock ticks since boot.
         at: u64,
+        /// The same by the container's clock. A sandbox has a machine of its own, which has booted later.
+        #[serde(default)]
+        at_inside: Option<u64>,
     },
 }
 

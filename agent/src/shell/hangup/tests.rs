@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
 use super::*;
 
 const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "sh"]];
@@ -46,6 +48,14 @@ fn hang_up(shell: &[&str], leader: Leader) -> Option<i32> {
     run(shell, "hangup", leader, &[SESSION])
 }
 
+/// A hang-up that succeeds, and what it says.
+fn hang_up_output(shell: &[&str], leader: Leader) -> Reached {
+    let mut script = script(shell, "hangup", leader, &[SESSION]);
+    let output = script.output().unwrap();
+    assert!(output.status.success(), "{shell:?}: {output:?}");
+    Reached::from_answer(&String::from_utf8(output.stdout).unwrap(), leader)
+}
+
 /// A kill after a hang-up at this time.
 fn kill(shell: &[&str], leader: Leader, at: &str) -> Option<i32> {
     run(shell, "kill", leader, &[&leader.pid.to_string(), at])
@@ -81,13 +91,87 @@ fn sighup_reaches_the_leader() {
 fn sighup_reaches_no_group_but_the_leader_s_own() {
     for shell in SHELLS {
         let (mut child, leader, _) = leader("echo up; sleep 1000", 1);
-        let output = script(shell, "hangup", leader, &[SESSION])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{shell:?}: {output:?}");
-        let group = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(group.trim(), leader.pid.to_string(), "{shell:?}");
+        let reached = hang_up_output(shell, leader);
+        assert_eq!(reached.foreground, leader.pid, "{shell:?}");
         assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
+    }
+}
+
+/// The terminal still names the group of a shell that was killed. Another session may have its number by now.
+#[test]
+fn a_foreground_that_has_ended_is_not_signalled() {
+    for shell in SHELLS {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let terminal = openpt(flags).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let path = ptsname(&terminal, Vec::new())
+            .unwrap()
+            .into_string()
+            .unwrap();
+        let job = "bash -ic 'kill -KILL $$' 2>/dev/null; echo up >&5; sleep 1000";
+        let script = format!("exec setsid --ctty dash -c \"$0\" 5>&1 <{path} >{path} 2>&1");
+        let mut command = Command::new("dash");
+        let mut child = command
+            .args(["-c", &script, job])
+            .env("PODGATE_SESSION", SESSION)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(said.next().unwrap().unwrap(), "up");
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        let foreground = stat.rsplit(") ").next().unwrap().split(' ').nth(5).unwrap();
+        let leader = Leader::from_stat(&stat).unwrap();
+        assert!(!runs(foreground), "{stat}");
+        let output = hang_up_output(shell, leader);
+        assert_eq!(output.foreground, leader.pid, "{shell:?}");
+        assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
+    }
+}
+
+/// A sandbox's clock is not the node's, so the script says by its own when it has run.
+#[test]
+fn a_hang_up_says_when_it_was() {
+    for shell in SHELLS {
+        let (mut child, leader, _) = leader("echo up; exec sleep 1000", 1);
+        let before = podgate_helper::ticks::now();
+        let at = hang_up_output(shell, leader).at.unwrap();
+        let times = before.saturating_sub(1)..=podgate_helper::ticks::now();
+        assert!(times.contains(&at), "{shell:?}: {at}, {times:?}");
+        assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
+    }
+}
+
+#[test]
+fn a_process_whose_first_thread_has_ended_is_hung_up() {
+    let program = "\
+import ctypes, threading, time
+def rest():
+    while ') Z ' not in open('/proc/self/stat').read(): time.sleep(0.001)
+    print('up', flush=True)
+    time.sleep(1000)
+threading.Thread(target=rest).start()
+ctypes.CDLL(None).pthread_exit(None)
+";
+    for shell in SHELLS {
+        let script = format!("exec python3 -c \"{program}\"");
+        let (mut child, leader, _) = leader(&script, 1);
+        assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
+        assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
+    }
+}
+
+/// The wrapper waits for the program's status, and has to tell it.
+#[test]
+fn a_signal_leaves_out_the_wrapper() {
+    for shell in SHELLS {
+        let run_it = "trap 'exit 9' HUP; sh -c 'echo up; exec sleep 1000'; exit 7";
+        let wrapper = format!("podgate:{SESSION}");
+        let script = format!("__run=\"{run_it}\" exec dash -c 'eval \"$__run\"' {wrapper}");
+        let (mut child, leader, _) = leader(&script, 1);
+        assert_eq!(run(shell, "HUP", leader, &[]), Some(0), "{shell:?}");
+        assert_eq!(child.wait().unwrap().code(), Some(7), "{shell:?}");
     }
 }
 
@@ -147,6 +231,27 @@ fn what_outlives_its_leader_is_killed_if_it_is_older_than_the_hang_up() {
         let now = (leader.start_time + 100).to_string();
         assert_eq!(kill(shell, leader, &now), Some(0), "{shell:?}");
         ends(pid);
+    }
+}
+
+/// The rest is killed all the same, and the error is told.
+#[test]
+fn a_leader_of_another_user_does_not_keep_the_rest_alive() {
+    for shell in SHELLS {
+        let script = "exec 5<&0; setpriv --reuid 65534 --clear-groups sh -c 'echo $$; exec sleep 1000' <&5; :";
+        let (mut child, leader, said) = leader(script, 1);
+        let pid = leader.pid.to_string();
+        let killed = Command::new("setpriv")
+            .args(["--reuid", "65534", "--clear-groups"])
+            .args(shell)
+            .args(["-c", SCRIPT, "hangup", "kill", &pid])
+            .args([&leader.start_time.to_string(), &pid, NEVER])
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(killed.code(), Some(4), "{shell:?}");
+        ends(&said[0]);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{shell:?}");
     }
 }
 
@@ -211,6 +316,21 @@ fn what_a_killed_leader_has_left_is_hung_up_by_its_mark() {
         assert_eq!(hang_up(shell, leader), Some(0), "{shell:?}");
         ends(pid);
         assert_eq!(hang_up(shell, leader), Some(i32::from(GONE)), "{shell:?}");
+    }
+}
+
+/// Nothing is left to hang up: a job of a shell that was killed alone lives on, as under sshd.
+#[test]
+fn a_session_is_gone_if_all_that_is_left_are_jobs() {
+    for shell in SHELLS {
+        let script = "exec bash -c 'set -m; sh -c \"echo \\$\\$; exec sleep 1000\" & wait'";
+        let (mut child, leader, said) = leader(script, 1);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(hang_up(shell, leader), Some(i32::from(GONE)), "{shell:?}");
+        assert!(runs(&said[0]), "{shell:?}");
+        let killed = Command::new("kill").arg(&said[0]).status().unwrap();
+        assert!(killed.success());
     }
 }
 
