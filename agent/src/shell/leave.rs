@@ -11,7 +11,9 @@ use crate::exec::Ending;
 /// end of input. It has sent nothing else by then, because that would break the runtime's connection at
 /// its end. A job that outlives the command and has both the session's input and its output may read
 /// on: then nothing is taken from it. It may have the input under any number, as before the redirections
-/// of `wc <&5 &`. `__k` is there for speed: a test of a file's kind costs half of a comparison.
+/// of `wc <&5 &`. Only numbers after the wrapper's own can be such a job's: what ran before may have its
+/// output on a file system that no longer answers, and a look at it would never end. `__k` is there for
+/// speed: a test of a file's kind costs half of a comparison.
 ///
 /// Most often all input has been read, so the shell looks by itself before it starts `cat`. It says
 /// when it has come to the end: a runtime may lose the end of input, so the agent bounds that wait and
@@ -21,8 +23,9 @@ const PIPES: &str = "\
 [ -z \"$__h\" ] || exit $__e
 __k=-e; [ ! -p \"/proc/$$/fd/1\" ] || __k=-p
 for __p in /proc/[0-9]*; do
+  [ \"${__p#/proc/}\" -gt \"$$\" ] || continue
   for __f in 1 2; do
-    [ $__k \"$__p/fd/$__f\" ] && [ \"$__p\" != \"/proc/$$\" ] || continue
+    [ $__k \"$__p/fd/$__f\" ] || continue
     [ \"$__p/fd/$__f\" -ef \"/proc/$$/fd/1\" ] || [ \"$__p/fd/$__f\" -ef \"/proc/$$/fd/3\" ] || continue
     for __i in \"$__p\"/fd/*; do [ ! \"$__i\" -ef \"/proc/$$/fd/0\" ] || exit $__e; done
   done

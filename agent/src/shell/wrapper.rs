@@ -60,7 +60,7 @@ const READY: &str = "printf '\\001%s:%s\\002' \"$0\" \"$__t\"";
 const USER: &str = "\
 __u= __n= __d= __s=
 { while read -r __k __v _; do [ \"$__k\" != Uid: ] || { __u=$__v; break; }; done </proc/self/status
-  while IFS=: read -r __k _ __v _ _ __p __h; do
+  while IFS=: read -r __k _ __v _ _ __p __h || [ -n \"$__k\" ]; do
     [ \"$__v\" != \"${__u:-none}\" ] || { __n=$__k __d=$__p __s=$__h; break; }
   done </etc/passwd
 } 2>/dev/null
