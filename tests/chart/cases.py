@@ -69,6 +69,7 @@ SWITCHES = {
             "tolerations": [{"key": "gate", "operator": "Exists"}],
             "affinity": {"nodeAffinity": {}},
             "podAnnotations": {"a": "b"},
+            "podLabels": {"team": "gates"},
         }
     },
     "the desk's and a site's own ca": {"frontdoor": OWN_CA, "signer": DESK},
@@ -78,6 +79,7 @@ SWITCHES = {
             "config": {"hangUpGraceSeconds": 5},
             "deny": {"namespaces": ["kube-system"], "labels": {"app": "vault"}, "hostNetwork": True},
             "maxSurge": 0,
+            "podLabels": {"team": "gates"},
             "maxUnavailable": 1,
             "resourceQuota": True,
         },
@@ -148,6 +150,7 @@ SWITCHES = {
             "service": {"type": "LoadBalancer", "sourceRanges": ["192.0.2.0/24"], "annotations": {"a": "b"}},
             "priorityClassName": "gates",
             "podAnnotations": {"a": "b"},
+            "podLabels": {"team": "gates"},
         },
         "networkPolicy": {"pageClients": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}]},
     },
@@ -169,6 +172,9 @@ CLAIMS = [
         ["type: NodePort", "externalTrafficPolicy: Local"],
     ),
     ({"signer": DESK}, "signer/services.yaml", ["!externalTrafficPolicy"]),
+    ({"agent": {"podLabels": {"azure.workload.identity/use": "true"}}}, "agent/daemonset.yaml", ['azure.workload.identity/use: "true"']),
+    ({"frontdoor": {"podLabels": {"azure.workload.identity/use": "true"}}}, "frontdoor/deployment.yaml", ['azure.workload.identity/use: "true"']),
+    ({"replay": PAGE | {"podLabels": {"azure.workload.identity/use": "true"}}, "recordings": FOLDER}, "replay/deployment.yaml", ['azure.workload.identity/use: "true"']),
     ({"podMonitor": {"enabled": True}}, "NOTES.txt", ["podMonitor finds nothing"]),
     (
         {"podMonitor": {"enabled": True}, "networkPolicy": {"enabled": False}},
