@@ -69,15 +69,16 @@ pub enum Choice {
     Kubelet,
 }
 
-/// The default for `handshakes`. A frontdoor makes one connection for each of its cores.
+/// The default for `handshakes`. A frontdoor makes two connections for each of its 16 threads, all at once to an agent
+/// that has started again.
 const HANDSHAKES: Bounds = Bounds {
-    total: 128,
-    per_address: 16,
+    total: 256,
+    per_address: 64,
     per_second_and_address: 20,
     seconds: 5,
 };
 
-/// The default for `links`. A frontdoor makes two for each of its cores, and others as certificates and
+/// The default for `links`. A frontdoor makes two for each of its threads, and others as certificates and
 /// links grow old; those before last as long as their sessions.
 const LINKS: Bounds = Bounds {
     total: 4096,

@@ -67,17 +67,23 @@ pub(super) async fn connect_with_window(
 
 /// A connection to the stand's agent without HTTP/2, with a certificate for these names.
 pub(super) async fn dial(stand: &Stand, issuer: &Pki, names: &[&str]) -> TlsStream<TcpStream> {
+    let tcp = TcpStream::connect((NODE_IP, stand.agent.port()));
+    let shaken = handshake(stand, issuer, names, tcp.await.unwrap()).await;
+    shaken.unwrap()
+}
+
+/// The same on a connection that there is already.
+pub(super) async fn handshake(
+    stand: &Stand,
+    issuer: &Pki,
+    names: &[&str],
+    tcp: TcpStream,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let issued = issuer.issue(names).unwrap();
     let mut tls = stand.pki.client_config(Some(&issued)).unwrap();
     tls.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect((NODE_IP, stand.agent.port()))
-        .await
-        .unwrap();
     let name = ServerName::try_from(format!("{NODE}.agent.podgate")).unwrap();
-    TlsConnector::from(Arc::new(tls))
-        .connect(name, tcp)
-        .await
-        .unwrap()
+    TlsConnector::from(Arc::new(tls)).connect(name, tcp).await
 }
 
 pub(super) fn request() -> Open {

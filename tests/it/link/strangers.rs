@@ -7,7 +7,7 @@ use podgate_proto::v1::agent_client::AgentClient;
 use podgate_proto::v1::agent_message::Message as FromAgent;
 use podgate_proto::v1::frontdoor_message::Message as ToAgent;
 use podgate_proto::v1::{FrontdoorMessage, Open};
-use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, NODE_IP, Stand};
 use podgate_tests::instruments::dial::from;
 use podgate_tests::instruments::eventually::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,9 +17,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::peers::{answer, connect, request};
+use super::peers::{answer, connect, handshake, request};
 
 const SOON: Duration = Duration::from_secs(20);
+/// What a frontdoor has at an agent: two for each of 16 threads, as the default is.
+const CONNECTIONS: usize = 32;
 
 async fn stand(agent: &str) -> Stand {
     let changes = Changes {
@@ -81,6 +83,24 @@ async fn handshakes_that_never_end_keep_no_frontdoor_out() {
     }
     frontdoor(&stand).await;
     drop(strangers);
+}
+
+/// All threads of a frontdoor dial an agent that has started again, and may be slow.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frontdoor_gets_in_with_all_its_connections_at_once() {
+    let stand = stand("").await;
+    let address = format!("{NODE_IP}:{}", stand.agent.port());
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        connections.push(from("127.0.1.1", &address).await.unwrap());
+    }
+    let names = ["frontdoor.podgate"];
+    // The last one first: the others are still to come by then.
+    while let Some(tcp) = connections.pop() {
+        let left = connections.len();
+        let shaken = handshake(&stand, &stand.pki, &names, tcp).await;
+        shaken.unwrap_or_else(|error| panic!("{error}, with {left} left"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
