@@ -18,7 +18,7 @@ const AFTER: Duration = Duration::from_secs(2);
 /// For the agent to write all sessions to the journal that are not in it.
 const WRITTEN: Duration = Duration::from_secs(20);
 
-/// How many limits have been set.
+/// How often limits were set or taken away; odd while one shows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Count(Arc<AtomicU64>);
 
@@ -27,8 +27,15 @@ impl Count {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn up(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    /// Whether a limit has shown since the count was this.
+    pub(super) fn shown_since(&self, before: u64) -> bool {
+        before % 2 == 1 || self.now() != before
+    }
+
+    fn set(&self, shows: bool) {
+        if (self.now() % 2 == 1) != shows {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -60,7 +67,7 @@ impl Limits {
         until: Instant,
         random: &mut fastrand::Rng,
     ) -> &'static str {
-        self.count.up();
+        self.count.set(true);
         self.over = self.over.max(Some(until + AFTER));
         let at = random.usize(0..self.pods.len());
         match random.u8(0..3) {
@@ -109,10 +116,8 @@ impl Limits {
             self.pods[at].limit_processes("app", None).await.unwrap();
             self.pods[at].limit_memory("app", None).await.unwrap();
         }
-        // A session that began under a limit sees the count go up, too.
-        if self.over.is_some() {
-            self.count.up();
+        if self.over.take_if(|until| *until <= now).is_some() {
+            self.count.set(false);
         }
-        self.over.take_if(|until| *until <= now);
     }
 }

@@ -102,7 +102,7 @@ pub(super) async fn run(
         let kind = random.choice(Kind::ALL).unwrap();
         let before = limits.now();
         let ended = match one(&client, kind, &mut random).await {
-            Err(why) if why != HANGS && limits.now() != before => Ok(Ended::Limited(why)),
+            Err(why) if why != HANGS && limits.shown_since(before) => Ok(Ended::Limited(why)),
             ended => ended,
         };
         all.push((kind, ended));
