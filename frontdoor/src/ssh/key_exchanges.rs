@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use podgate_process::network::Network;
 use podgate_process::slice::{self, Work};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 
 use super::by_address::ByAddress;
@@ -37,8 +37,9 @@ impl fmt::Debug for Exchange {
 /// The threads, and what waits for them. A connection that has ended is passed over.
 #[derive(Debug)]
 pub(crate) struct KeyExchanges {
+    threads: Handle,
     /// None once they end. Only its threads for blocking work are used.
-    threads: Option<Runtime>,
+    runtime: Option<Runtime>,
     waiting: Arc<Mutex<ByAddress<Exchange>>>,
 }
 
@@ -51,19 +52,20 @@ impl KeyExchanges {
         let lower = || {
             // What it has of the thread that starts it is a shell's slice.
             let told = slice::tell(Work::Transfers);
-            let nice = rustix::process::setpriority_process(None, NICE);
-            if let Err(error) = told.and_then(|()| Ok(nice?)) {
+            let lowered = slice::lower(NICE);
+            if let Err(error) = told.and(lowered) {
                 tracing::warn!(%error, "key exchanges have the same priority as sessions");
             }
         };
-        let threads = Builder::new_current_thread()
+        let runtime = Builder::new_current_thread()
             .max_blocking_threads((cores / 2).max(1))
             .thread_name("key-exchange")
             .thread_keep_alive(IDLE)
             .on_thread_start(lower)
             .build()?;
         Ok(Self {
-            threads: Some(threads),
+            threads: runtime.handle().clone(),
+            runtime: Some(runtime),
             waiting: Arc::default(),
         })
     }
@@ -74,14 +76,11 @@ impl KeyExchanges {
         allow(dead_code, reason = "the published russh computes them itself")
     )]
     pub(super) async fn compute(&self, address: Network, compute: Box<dyn FnOnce() + Send>) {
-        let Some(threads) = &self.threads else {
-            return;
-        };
         let (done, is_done) = oneshot::channel();
         lock(&self.waiting).add(address, Exchange { compute, done });
         let waiting = Arc::clone(&self.waiting);
         // Computes the exchange whose turn it is, which may be another. There is one such job for each exchange.
-        threads.spawn_blocking(move || {
+        self.threads.spawn_blocking(move || {
             let next = lock(&waiting).next();
             if let Some(Exchange { compute, done }) = next
                 && !done.is_closed()
@@ -97,8 +96,8 @@ impl KeyExchanges {
 impl Drop for KeyExchanges {
     /// A runtime that is dropped would wait for its threads.
     fn drop(&mut self) {
-        if let Some(threads) = self.threads.take() {
-            threads.shutdown_background();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 }
@@ -122,8 +121,7 @@ mod tests {
     fn held() -> (Arc<KeyExchanges>, mpsc::Sender<()>) {
         let exchanges = Arc::new(KeyExchanges::new(2).unwrap());
         let (hold, held) = mpsc::channel::<()>();
-        let runtime = exchanges.threads.as_ref().unwrap();
-        runtime.spawn_blocking(move || held.recv());
+        exchanges.threads.spawn_blocking(move || held.recv());
         (exchanges, hold)
     }
 

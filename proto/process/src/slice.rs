@@ -49,6 +49,11 @@ pub fn tell(work: Work) -> io::Result<()> {
     set(&attributes)
 }
 
+/// Gives the calling thread this nice value (nice(2)), and no other thread: Linux has one for each.
+pub fn lower(nice: i32) -> io::Result<()> {
+    Ok(rustix::process::setpriority_process(None, nice)?)
+}
+
 fn get() -> io::Result<Attributes> {
     let mut attributes = Attributes::default();
     // SAFETY: the kernel writes at most SIZE bytes to `attributes`.
@@ -95,5 +100,13 @@ mod tests {
         if before.runtime > 0 {
             assert_eq!(shells.runtime, SHORT);
         }
+    }
+
+    #[test]
+    fn one_thread_alone_is_lowered() {
+        let before = get().unwrap().nice;
+        let lowered = std::thread::spawn(|| lower(7).and_then(|()| get()));
+        assert_eq!(lowered.join().unwrap().unwrap().nice, before.max(7));
+        assert_eq!(get().unwrap().nice, before);
     }
 }

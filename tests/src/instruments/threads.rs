@@ -2,20 +2,20 @@
 
 use std::{fs, io};
 
-/// The fields of stat of each thread of a process, from the state on; none for a thread that has just ended.
-fn stats(pid: u32) -> io::Result<impl Iterator<Item = (String, Option<Vec<String>>)>> {
-    let stat = |thread: io::Result<fs::DirEntry>| {
-        let folder = thread.map(|thread| thread.path()).unwrap_or_default();
-        let name = fs::read_to_string(folder.join("comm")).unwrap_or_default();
-        let stat = fs::read_to_string(folder.join("stat")).ok();
-        // The fields follow the name in parentheses, which may contain spaces.
-        let fields = stat.and_then(|stat| {
-            let (_, fields) = stat.rsplit_once(") ")?;
-            Some(fields.split(' ').map(str::to_owned).collect())
-        });
-        (name.trim_end().to_owned(), fields)
-    };
-    Ok(fs::read_dir(format!("/proc/{pid}/task"))?.map(stat))
+/// What stat says of each thread of a process; nothing of a thread that has just ended.
+fn stats(pid: u32) -> io::Result<impl Iterator<Item = String>> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))?;
+    Ok(threads.map(|thread| {
+        let stat = thread.map(|thread| thread.path().join("stat"));
+        stat.and_then(fs::read_to_string).unwrap_or_default()
+    }))
+}
+
+/// A thread's name, which stands in parentheses and may contain any, and a field; the state is number 3.
+fn field(stat: &str, number: usize) -> Option<(&str, &str)> {
+    let (start, fields) = stat.rsplit_once(") ")?;
+    let (_, name) = start.split_once(" (")?;
+    Some((name, fields.split(' ').nth(number - 3)?))
 }
 
 /// The state of each thread, such as `T` for a stopped one; none for a thread that has just ended.
@@ -23,7 +23,7 @@ fn stats(pid: u32) -> io::Result<impl Iterator<Item = (String, Option<Vec<String
 /// # Errors
 /// When the process is gone.
 pub fn states(pid: u32) -> io::Result<Vec<Option<char>>> {
-    let state = |(_, fields): (_, Option<Vec<String>>)| fields?.first()?.chars().next();
+    let state = |stat: String| field(&stat, 3)?.1.chars().next();
     Ok(stats(pid)?.map(state).collect())
 }
 
@@ -32,8 +32,9 @@ pub fn states(pid: u32) -> io::Result<Vec<Option<char>>> {
 /// # Errors
 /// When the process is gone.
 pub fn nice(pid: u32, name: &str) -> io::Result<Vec<i32>> {
-    // The 19th field of stat, of which the state is the third.
-    let nice = |(_, fields): (_, Option<Vec<String>>)| fields?.get(16)?.parse().ok();
-    let named = stats(pid)?.filter(|(its_name, _)| its_name == name);
-    Ok(named.filter_map(nice).collect())
+    let nice = |stat: String| {
+        let (its_name, nice) = field(&stat, 19)?;
+        (its_name == name).then(|| nice.parse().ok())?
+    };
+    Ok(stats(pid)?.filter_map(nice).collect())
 }

@@ -7,6 +7,7 @@ use std::thread;
 
 use podgate_identity::kubernetes::Reference;
 use podgate_process::shutdown::Shutdown;
+use podgate_process::slice;
 use tokio::runtime;
 use tokio::sync::oneshot;
 
@@ -52,7 +53,7 @@ impl DeskThread {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::Thread)?;
         let run = move || {
-            if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            if let Err(error) = slice::lower(NICE) {
                 tracing::warn!(%error, "the desk's thread has the same priority as enrolment's");
             }
             runtime.block_on(desk);
