@@ -109,6 +109,11 @@ async fn what_does_not_speak_ssh_is_told_so() {
     let answer = String::from_utf8(rest(http).await).unwrap();
     let said = answer.lines().nth(1);
     assert_eq!(said, Some("Invalid SSH identification string."), "{answer}");
+    // Its sender waits.
+    let mut probe = connect(&stand, "127.0.0.1").await;
+    probe.write_all(b"\n").await.unwrap();
+    let answer = String::from_utf8(rest(probe).await).unwrap();
+    assert_eq!(answer.lines().nth(1), said, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
