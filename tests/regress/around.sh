@@ -20,27 +20,21 @@ if [ "$REGRESS_INTEROP_PUTTY" = yes ]; then
 	END
 fi
 
-# A step that fails where `differences` or `later` says why, with a reason, does not fail the test.
+# A step that fails where `differences` says why, with a reason, does not fail the test.
 verbose() { SECTION="$*: " STEP=; start_debug_log "$@"; echo "$@"; }
 trace() { STEP="$*: "; start_debug_log "$@"; }
-# excuse FILE WORD TEXT...
-excuse() {
-	file=$1 word=$2
-	shift 2
+# difference TEXT...: whether it is one; says so.
+difference() {
 	while IFS='|' read -r test pattern reason; do
 		if [ "$test" != "$TEST" ] || [ -z "$pattern" ]; then continue; fi
 		if echo "$SECTION$STEP$*" | grep -qE -e "$(echo "$pattern" | tr '\001' '|')"; then
-			echo "$word: $SECTION$STEP$*: $reason"
+			echo "not applicable: $SECTION$STEP$*: $reason"
 			return 0
 		fi
 	done <<-END
-	$(tr '|\t' '\001|' <"$REGRESS_HERE/$file")
+	$(tr '|\t' '\001|' <"$REGRESS_HERE/differences")
 	END
 	return 1
-}
-difference() {
-	excuse differences "not applicable" "$@" && return
-	[ "$REGRESS_LATER" != run ] && excuse later later "$@"
 }
 fail() {
 	difference "$@" && return

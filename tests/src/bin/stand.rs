@@ -1,6 +1,7 @@
 //! Runs a command beside parts of the stand and stops the parts afterwards, however the command ends:
 //! `stand containerd -- CMD ARGS…` beside a containerd, `stand try [-- CMD ARGS…]` in a pod of a whole
-//! Podgate that needs no root, `stand alone -- CMD ARGS…` apart from the machine's network and services.
+//! Podgate that needs no root, `stand machine [-- CMD ARGS…]` in one that is this machine and has a node entry, which
+//! needs root, `stand alone -- CMD ARGS…` apart from the machine's network and services.
 
 use std::ffi::OsString;
 use std::fs::Permissions;
@@ -18,13 +19,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use podgate_tests::fixtures::gateway::binary;
-use podgate_tests::fixtures::stand::{Changes, Stand};
+use podgate_tests::fixtures::stand::{Changes, Runs, Stand};
 use podgate_tests::real::alone;
-use podgate_tests::real::containerd::{Containerd, SHARED};
+use podgate_tests::real::containerd::{Containerd, PodSpec, SHARED};
 use podgate_tests::stand_ins::embedded::{EmbeddedContainer, PATH};
 
-const USAGE: &str =
-    "usage: stand containerd -- CMD ARGS… | stand try [-- CMD ARGS…] | stand alone -- CMD ARGS…";
+const USAGE: &str = "usage: stand containerd -- CMD ARGS… | stand try [-- CMD ARGS…] | \
+    stand machine [-- CMD ARGS…] | stand alone -- CMD ARGS…";
 /// As `alone`, once the namespaces are there.
 const APART: &str = "apart";
 
@@ -42,6 +43,7 @@ async fn main() -> ExitCode {
     let ended = match subcommand.to_str() {
         Some("containerd") => containerd(&command).await,
         Some("try") => try_it(&command).await,
+        Some("machine") => machine(&command).await,
         Some("alone") => alone(&command),
         Some(APART) => apart(&command).await,
         _ => Err(anyhow::anyhow!(USAGE)),
@@ -118,8 +120,49 @@ async fn try_it(command: &[OsString]) -> anyhow::Result<u8> {
         () = &mut stop => bail!("stopped"),
     };
     let programs = sftp_server(&stand)?;
+    let what = "Its containers are plain processes of this machine.";
+    let status = enter(&stand, what, command, stop).await;
+    drop(programs);
+    status
+}
+
+/// A whole Podgate whose pod is this machine, by a node entry: forwards both ways and agents can be tried there.
+async fn machine(command: &[OsString]) -> anyhow::Result<u8> {
+    let stop = stop_asked()?;
+    tokio::pin!(stop);
+    let start = async {
+        let changes = Changes {
+            runs: Runs::Direct,
+            frontdoor: "forwards: {hostNetwork: true}\n".to_owned(),
+            ..Changes::default()
+        };
+        let stand = Stand::containerd(changes).await?;
+        let mut pod = stand.run_pod(PodSpec::busybox("demo")).await?;
+        let containerd = stand.containerd.as_ref().context("no containerd")?;
+        let machine = containerd.run_machine(&pod).await?;
+        let app = pod.containers.first_mut().context("no container")?;
+        app.id.clone_from(&machine.id);
+        stand.publish(&pod);
+        anyhow::Ok((stand, pod, machine))
+    };
+    let (stand, pod, machine) = tokio::select! {
+        started = start => started?,
+        () = &mut stop => bail!("stopped"),
+    };
+    let status = enter(&stand, "It is this machine.", command, stop).await;
+    drop((machine, pod));
+    status
+}
+
+/// Runs a command in pod `demo`, or says how to enter it, and waits.
+async fn enter(
+    stand: &Stand,
+    what: &str,
+    command: &[OsString],
+    stop: Pin<&mut impl Future<Output = ()>>,
+) -> anyhow::Result<u8> {
     if command.is_empty() {
-        println!("Pod demo is there. Its containers are plain processes of this machine.\n");
+        println!("Pod demo is there. {what}\n");
         println!("  {}\n", stand.client.line("ssh", "demo"));
         println!("It serves files, too:\n");
         println!("  {}\n", stand.client.line("sftp", "demo"));
@@ -133,9 +176,7 @@ async fn try_it(command: &[OsString]) -> anyhow::Result<u8> {
         .stdin(Stdio::inherit())
         .stdout(Stdio::inherit())
         .stderr(Stdio::inherit());
-    let status = run(&mut ssh, stop).await;
-    drop(programs);
-    status
+    run(&mut ssh, stop).await
 }
 
 /// Gives the pod an sftp-server, the worker, in case this machine has none.

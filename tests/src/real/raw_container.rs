@@ -1,5 +1,6 @@
 //! A container that runc alone runs, for what this machine's containerd cannot be asked for. Its bundle is a
-//! changed copy of another container's, and lies where containerd's are, so that the node entry finds it.
+//! changed copy of another container's, and lies where containerd's are, so that the node entry finds it. Its files are
+//! a copy, too, or this machine's own.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,11 @@ use tokio::process::{Child, Command};
 
 use super::containerd::{Containerd, RunningPod};
 use crate::instruments::eventually::eventually;
+use crate::stand_ins::embedded::PATH;
 
 const SOON: Duration = Duration::from_secs(30);
+/// Becomes runc where folder `$0` is this machine's root. Nobody else sees it there, so nothing can remove what is in it.
+const IN_MACHINE: &str = "mount --rbind / \"$0\" && exec \"$@\"";
 
 /// A container of runc's own; gone when dropped.
 pub struct RawContainer {
@@ -38,6 +42,23 @@ impl Containerd {
         pod: &RunningPod,
         change: impl FnOnce(&mut Value),
     ) -> Result<RawContainer> {
+        self.run(pod, Files::Copied, change).await
+    }
+
+    /// Runs a container that is this machine: its files, its network and its user, in place of a pod's container `app`.
+    ///
+    /// # Errors
+    /// When runc does not run it.
+    pub async fn run_machine(&self, pod: &RunningPod) -> Result<RawContainer> {
+        self.run(pod, Files::Machine, as_machine).await
+    }
+
+    async fn run(
+        &self,
+        pod: &RunningPod,
+        files: Files,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<RawContainer> {
         let id = pod.container_id("app")?;
         let own: String = id.chars().rev().collect();
         let bundles = self
@@ -51,7 +72,11 @@ impl Containerd {
         let mut config: Value = serde_json::from_slice(&config)?;
         detach(&mut config, (id, &own), tree.path())?;
         change(&mut config);
-        copy(&theirs.join("rootfs"), tree.path(), owner(&config)).await?;
+        let rootfs = tree.path().join("rootfs");
+        match files {
+            Files::Copied => copy(&theirs.join("rootfs"), tree.path(), owner(&config)).await?,
+            Files::Machine => std::fs::create_dir(&rootfs)?,
+        }
         std::fs::create_dir(&bundle)?;
         for file in ["options.json", "shim-binary-path"] {
             if theirs.join(file).exists() {
@@ -60,7 +85,15 @@ impl Containerd {
         }
         std::fs::write(bundle.join("config.json"), config.to_string())?;
         let root = self.dir().join("runc/k8s.io");
-        let mut runc = Command::new("runc");
+        let mut runc = match files {
+            Files::Copied => Command::new("runc"),
+            Files::Machine => {
+                let mut own = Command::new("unshare");
+                own.args(["--mount", "sh", "-c", IN_MACHINE]);
+                own.arg(&rootfs).arg("runc");
+                own
+            }
+        };
         runc.arg("--root").arg(&root).args(["run", "--bundle"]);
         let log = std::fs::File::create(tree.path().join("log"))?;
         runc.arg(&bundle).arg(&own).stdin(Stdio::null());
@@ -76,6 +109,36 @@ impl Containerd {
         let ran = eventually("a container of runc's own", SOON, look).await;
         ran.with_context(|| raw.log())?;
         Ok(raw)
+    }
+}
+
+/// Whose files a container has.
+#[derive(Clone, Copy, Debug)]
+enum Files {
+    /// A copy of another container's.
+    Copied,
+    /// This machine's.
+    Machine,
+}
+
+/// Changes a description to one of this machine. Only its processes are the container's own: without them runc would not
+/// take it for one that may be entered. /dev is mounted, or runc would change what is in it.
+fn as_machine(config: &mut Value) {
+    config["mounts"] = json!([
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"]},
+    ]);
+    config["root"]["readonly"] = json!(false);
+    config["process"]["cwd"] = json!("/");
+    config["process"]["env"] = json!([format!("PATH={PATH}"), "HOME=/root"]);
+    config["process"]["args"] = json!(["sleep", "infinity"]);
+    config["process"]["terminal"] = json!(false);
+    if let Some(linux) = config["linux"].as_object_mut() {
+        linux.remove("seccomp");
+        if let Some(namespaces) = linux.get_mut("namespaces").and_then(Value::as_array_mut) {
+            let own = |kind: &Value| kind["type"] == "pid" || kind["type"] == "mount";
+            namespaces.retain(own);
+        }
     }
 }
 
