@@ -145,9 +145,11 @@ async fn handshake(
     identity: &Identity,
 ) -> Result<TlsStream<LinkStream<TcpStream>>, Error> {
     let tcp = LinkStream::new(TcpStream::from_std(connection)?)?;
-    let stream = TlsAcceptor::from(identity.server().await?)
+    let mut stream = TlsAcceptor::from(identity.server().await?)
         .accept(tcp)
         .await?;
-    mtls::check_peer(stream.get_ref().1.peer_certificates(), FRONTDOOR_NAME)?;
+    let tls = stream.get_mut().1;
+    mtls::check_peer(tls.peer_certificates(), FRONTDOOR_NAME)?;
+    tls.set_buffer_limit(Some(limits::TLS_BUFFER));
     Ok(stream)
 }

@@ -246,13 +246,17 @@ async fn dial(
     let tcp = TcpStream::connect(address).await.map_err(connect)?;
     let tcp = LinkStream::new(tcp).map_err(connect)?;
     let shaken = TlsConnector::from(config).connect(name.clone(), tcp).await;
-    let stream = shaken.map_err(|error| match error.get_ref() {
+    let mut stream = shaken.map_err(|error| match error.get_ref() {
         Some(cause) if cause.is::<rustls::Error>() => tls(error),
         // A connection that ends in the handshake says nothing of who the agent is.
         _ => connect(error),
     })?;
     mtls::check_peer(stream.get_ref().1.peer_certificates(), &name.to_str())
         .map_err(|error| tls(io::Error::other(error)))?;
+    stream
+        .get_mut()
+        .1
+        .set_buffer_limit(Some(limits::TLS_BUFFER));
     Ok(stream)
 }
 

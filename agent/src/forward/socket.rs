@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use podgate_proto::limits::MAX_CHUNK;
+use podgate_proto::limits::{MAX_CHUNK, MAX_READ};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{
@@ -124,17 +124,20 @@ impl Socket {
     pub(super) fn into_connection(self) -> Connection {
         let this = Arc::new(self);
         Connection {
-            write: Box::new(Half(Arc::clone(&this))),
-            read: Box::new(Half(this)),
+            write: Box::new(Writer(Arc::clone(&this))),
+            read: Box::new(Reader {
+                socket: this,
+                room: MAX_CHUNK,
+            }),
         }
     }
 }
 
-/// One direction of a connection.
-struct Half(Arc<Socket>);
+/// What goes to a connection.
+struct Writer(Arc<Socket>);
 
 #[async_trait]
-impl Write for Half {
+impl Write for Writer {
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.send_all(bytes).await
     }
@@ -149,11 +152,22 @@ impl Write for Half {
     }
 }
 
+/// What comes from a connection.
+struct Reader {
+    socket: Arc<Socket>,
+    /// How much is read at once: more while reads come back full.
+    room: usize,
+}
+
 #[async_trait]
-impl Read for Half {
+impl Read for Reader {
     async fn next(&mut self) -> Result<Option<Bytes>, Lost> {
-        let bytes = self.0.receive(MAX_CHUNK).await;
+        let bytes = self.socket.receive(self.room).await;
         let bytes = bytes.map_err(Lost::new)?;
+        self.room = match bytes.len() < self.room {
+            true => MAX_CHUNK,
+            false => MAX_READ,
+        };
         Ok(match bytes.len() {
             0 => None,
             short if short <= SHORT => Some(Bytes::copy_from_slice(&bytes)),

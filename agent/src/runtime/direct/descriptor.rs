@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
-use podgate_proto::limits::MAX_CHUNK;
+use podgate_proto::limits::MAX_READ;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
@@ -44,7 +44,7 @@ impl Room {
                 Ok(0) => return Ok(Read::End),
                 Ok(read) => {
                     if read >= self.0 {
-                        self.0 = MAX_CHUNK.min(self.0 * 2);
+                        self.0 = MAX_READ.min(self.0 * 2);
                     } else if read < self.0 / 4 {
                         self.0 = MIN_ROOM.max(self.0 / 2);
                     }
