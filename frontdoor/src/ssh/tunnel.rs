@@ -1,6 +1,6 @@
 //! A channel as the stream that another SSH connection runs on. Bytes are read from the channel only
 //! when they are asked for, and written only into the client's window. Once it is cut, both directions
-//! end. A client that gives no window for too long makes writing fail, as over TCP.
+//! end, and nothing waits any more. A client that gives no window for too long makes writing fail, as over TCP.
 
 use std::future::Future;
 use std::io;
@@ -23,9 +23,9 @@ pub(super) struct Tunnel<W> {
     output: W,
     /// Ends writing; `input` has one of its own.
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// How long the client may leave a write without any window.
+    /// How long the client may leave what is to be written without any window.
     silence: Duration,
-    /// Set while a write waits: over once it has waited for `silence`.
+    /// Set while something waits: over once it has waited for `silence`.
     overdue: Option<Pin<Box<Sleep>>>,
 }
 
@@ -65,6 +65,21 @@ impl<W> Tunnel<W> {
             overdue: None,
         }
     }
+
+    /// Ends what waits for the client once it was cut or is overdue.
+    fn bound<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if done.is_ready() {
+            self.overdue = None;
+            return done;
+        }
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let silence = self.silence;
+        let overdue = self.overdue.get_or_insert_with(|| Box::pin(sleep(silence)));
+        ready!(overdue.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl<W: Unpin> AsyncRead for Tunnel<W> {
@@ -95,22 +110,20 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Tunnel<W> {
         if this.cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if let Poll::Ready(written) = Pin::new(&mut this.output).poll_write(cx, bytes) {
-            this.overdue = None;
-            return Poll::Ready(written);
-        }
-        let silence = this.silence;
-        let overdue = this.overdue.get_or_insert_with(|| Box::pin(sleep(silence)));
-        ready!(overdue.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let written = Pin::new(&mut this.output).poll_write(cx, bytes);
+        this.bound(cx, written)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.output).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.output).poll_flush(cx);
+        this.bound(cx, flushed)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.output).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let shut_down = Pin::new(&mut this.output).poll_shutdown(cx);
+        this.bound(cx, shut_down)
     }
 }
 
@@ -132,6 +145,38 @@ mod tests {
         tunnel.write_all(b"four").await.unwrap();
         let failed = tunnel.write_all(b"lost").await.unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// The session's queue has no room for the end either.
+    struct Full;
+
+    impl AsyncWrite for Full {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_once_it_is_cut() {
+        let (cut, never) = (CancellationToken::new(), Duration::from_secs(3600));
+        let mut tunnel = Tunnel::of(stream::pending(), Full, &cut, never);
+        let cuts = async { cut.cancel() };
+        let (shut_down, ()) = tokio::join!(biased; tunnel.shutdown(), cuts);
+        assert_eq!(shut_down.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let flushed = tunnel.flush().await.unwrap_err();
+        assert_eq!(flushed.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[tokio::test]
