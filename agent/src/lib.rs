@@ -27,6 +27,7 @@ mod session;
 mod session_ids;
 mod shell;
 mod streams;
+mod trouble;
 mod watched;
 
 use std::io;

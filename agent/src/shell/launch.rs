@@ -8,10 +8,11 @@ use bytes::BytesMut;
 use tokio::time::timeout;
 
 use super::leader::Leader;
-use super::trouble::{self, Trouble};
+use super::trouble;
 use crate::exec::{self, Output, status};
 use crate::exit::{Exit, SIGNALLED};
 use crate::streams::Event;
+use crate::trouble::Trouble;
 
 /// The most bytes that come before the program's own: the wrapper's marker with a line of
 /// /proc/PID/stat, and what the image's shell says before it.

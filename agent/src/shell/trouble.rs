@@ -1,35 +1,10 @@
-//! Trouble in a container that keeps programs from starting, recognized by what shells and runtimes
-//! print.
+//! Trouble in a container, recognized by what shells and runtimes print.
 
 use crate::exec::status;
+use crate::trouble::Trouble;
 
 /// 128 and SIGKILL's number.
 const KILLED: u8 = 137;
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Trouble {
-    #[error(
-        "the container has reached its limit of processes, so that nothing can be started in it; end some of them, or raise the limit"
-    )]
-    Processes,
-    #[error(
-        "the container has reached its limit of memory, so that nothing can be started in it; end a process of it, or raise the limit"
-    )]
-    Memory,
-    #[error(
-        "the container's shell was killed before it ran anything; the container may have reached its limit of memory"
-    )]
-    Killed,
-    /// runc's first process, of several threads, has died in the container.
-    #[error(
-        "the session's first process died in the container before it ran anything; the container may have reached its limit of processes or of memory"
-    )]
-    Died,
-    #[error(
-        "the container's working folder {0} is gone, and without it the node's runtime starts nothing in there; make it again, or restart the pod"
-    )]
-    Folder(String),
-}
 
 /// The trouble that a shell or a runtime reports: from fork(2), clone(2), execve(2), chdir(2). dash
 /// gives no reason.

@@ -7,6 +7,7 @@ use podgate_proto::v1::{Exec, WorkingDirectory, exec::Program};
 use super::{leave, lone, stty};
 use crate::command::{Error, MAX_ARGUMENT, check, environment};
 use crate::exec::Ending;
+use crate::trouble::KILLED_FOR_MEMORY;
 
 // The scripts' own variables begin with __, so that they do not touch the image's.
 
@@ -149,9 +150,11 @@ __kills; __o=$__k
 ";
 
 /// A program that was killed for want of memory leaves nobody to say so.
-const KILLED: &str = "\
-[ $__e != 137 ] || { __kills; [ \"$__k\" = \"$__o\" ] || echo 'podgate: the container has reached its limit of memory, and the kernel has killed a process in it' >&3; }
-";
+fn killed() -> String {
+    format!(
+        "[ $__e != 137 ] || {{ __kills; [ \"$__k\" = \"$__o\" ] || echo 'podgate: {KILLED_FOR_MEMORY}' >&3; }}\n"
+    )
+}
 
 /// A program to run in a container, and how to tell that it has begun.
 #[derive(Debug, PartialEq, Eq)]
@@ -217,7 +220,8 @@ pub(crate) fn wrap(
 /// The script of the shell that stays. The program's first output comes behind its fork: a container
 /// may have reached its limit of processes.
 fn stay(run: &str, leave: &str) -> String {
-    format!("{STAY}{KILLS}{SELF}({READY}; exec \"$__s\"{run} 2>&3 3>&-)\n__e=$?\n{KILLED}{leave}")
+    let killed = killed();
+    format!("{STAY}{KILLS}{SELF}({READY}; exec \"$__s\"{run} 2>&3 3>&-)\n__e=$?\n{killed}{leave}")
 }
 
 /// What finds the shell, and how that is called.

@@ -9,6 +9,7 @@ use crate::node_entry::Error;
 use crate::runtime::contract::NotStarted;
 use crate::runtime::error::{self as legs, Failure};
 use crate::runtime::running::Running;
+use crate::trouble::Trouble;
 
 /// What cannot be run at all.
 pub(super) fn invalid(error: command::Error) -> legs::Error {
@@ -71,21 +72,16 @@ fn elsewhere(error: &Error) -> Option<&'static str> {
 }
 
 fn sentence(error: &Error) -> String {
-    let limit = |of: &str, what: &str| {
-        format!(
-            "the container has reached its limit of {of}, so that nothing can be started in it; end {what}, or raise the limit"
-        )
-    };
     match error {
-        Error::Refused(Reason::ProcessLimit) => limit("processes", "some of them"),
-        Error::Refused(Reason::MemoryLimit) => limit("memory", "a process of it"),
+        Error::Refused(Reason::ProcessLimit) => Trouble::Processes.to_string(),
+        Error::Refused(Reason::MemoryLimit) => Trouble::Memory.to_string(),
         Error::Refused(Reason::TooMany(bound)) => {
             format!("the pod's node has reached its limit: too many {bound}; try again later")
         }
         Error::Timeout | Error::Refused(Reason::Slow) => {
             "the runtime on the pod's node did not start the program in time".to_owned()
         }
-        Error::LauncherEnded | Error::Refused(Reason::FirstProcess) => "the session's first process died in the container before it ran anything; the container may have reached its limit of processes or of memory".to_owned(),
+        Error::LauncherEnded | Error::Refused(Reason::FirstProcess) => Trouble::Died.to_string(),
         Error::Refused(reason) => reason.to_string(),
         error => format!("the program could not be started on the pod's node: {error}"),
     }

@@ -6,9 +6,7 @@ use podgate_node_entry::status::Status;
 use crate::exit::Exit;
 use crate::node_entry::End;
 use crate::streams::{Event, Lost};
-
-/// What a user reads whose program was killed for want of memory.
-const MEMORY_LIMIT: &[u8] = b"podgate: the container has reached its limit of memory, and the kernel has killed a process in it\r\n";
+use crate::trouble::KILLED_FOR_MEMORY;
 
 /// Why the end of a program's output says nothing of its status.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +56,9 @@ impl Ending {
     pub(super) fn event(&mut self, status: Option<Status>) -> Result<Event, Lost> {
         if self.end.is_for_memory() && !self.has_remarked {
             self.has_remarked = true;
-            return Ok((self.remark)(Bytes::from_static(MEMORY_LIMIT)));
+            return Ok((self.remark)(
+                format!("podgate: {KILLED_FOR_MEMORY}\r\n").into(),
+            ));
         }
         let exit = match (self.instead.take(), status) {
             (Some(exit), _) => exit,

@@ -6,7 +6,7 @@ use super::{dial, pods, upgrade};
 use crate::runtime::error::{self, Failure, START_TIMEOUT};
 use crate::runtime::running;
 use crate::shell::hangup;
-use crate::shell::trouble::Trouble;
+use crate::trouble::Trouble;
 use crate::{exec, grant, node_helper};
 
 /// Why the kubelet did not do what it was asked.
