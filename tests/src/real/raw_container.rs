@@ -121,8 +121,8 @@ enum Files {
     Machine,
 }
 
-/// Changes a description to one of this machine. Only its processes are the container's own: without them runc would not
-/// take it for one that may be entered. /dev is mounted, or runc would change what is in it.
+/// Changes a description to one of this machine. Its processes alone are the container's own: the node entry enters none
+/// that sees the machine's. /dev is mounted, or runc would change what is in it.
 fn as_machine(config: &mut Value) {
     config["mounts"] = json!([
         {"destination": "/proc", "type": "proc", "source": "proc"},
