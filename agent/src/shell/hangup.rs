@@ -26,8 +26,9 @@ const MAX_OUTPUT: usize = 4 * 1024;
 /// - `kill PID START GROUP AT` kills the leader, and in its session what is left of that group and of
 ///   the present foreground group. If the leader is gone, another process may have its number by now.
 ///   That it is still the same session is known if a process of it is older than AT.
-/// - `SIGNAL PID START` sends the signal to the foreground group, or without a terminal to the leader's. The
-///   wrapper that waits for the program is left out: each of the others is then signalled for itself.
+/// - `SIGNAL PID START` sends the signal to the foreground group, or without a terminal to the leader's. A wrapper
+///   that waits for the program would go on HUP or KILL without a word, so the others get these one by one: those
+///   first that it has started; KILL also what they start meanwhile.
 /// - `find SESSION` prints the stat of the leader that bears the session's mark.
 ///
 /// `look` fills variables with what it sees of a process, which may be anybody's. The group that is signalled is
@@ -40,6 +41,7 @@ const MAX_OUTPUT: usize = 4 * 1024;
 /// INT and QUIT, as background jobs do (POSIX, Shell Command Language §2.9.3). Where something is spared,
 /// the rest stands still until each has its HUP: no shell goes on because its child has ended.
 const SCRIPT: &str = "\
+exec 2>/dev/null
 look() {
   { read -r s <\"/proc/$1/stat\"; } 2>/dev/null || return 1
   set -- ${s##*) }
@@ -108,7 +110,7 @@ wraps() {
   IFS= read -r v || [ -n \"$v\" ] || return 1
   case $v in *'eval \"$__run\"'*podgate:*) return 0;; esac
   return 1
-} <\"/proc/$l/cmdline\" 2>/dev/null
+} <\"/proc/$l/cmdline\"
 pick() {
   for p in /proc/[0-9]*; do
     p=${p#/proc/}
@@ -129,7 +131,7 @@ if [ \"$1\" = find ]; then
   done
   exit 3
 fi
-l=$2 q= w=
+l=$2 q= w= z= f= i=
 look \"$l\" && { [ \"$b\" = \"$3\" ] && q=1 || [ \"$1\" = kill ] || exit 3; }
 [ \"$q\" != 1 ] || [ \"$t\" = 0 ] || w=1
 h=$f
@@ -156,7 +158,7 @@ case $1 in
     look \"$$\"
     echo \"$h $b\";;
   kill)
-    j= z=
+    j=
     [ -z \"$q\" ] || { kill -STOP \"$l\" && j=1; } || z=4
     for m in 1 2; do
       c=
@@ -176,18 +178,25 @@ case $1 in
     [ -n \"$j\" ] || exit 3;;
   *)
     [ -n \"$q\" ] || exit 3
-    [ \"$h\" = \"$l\" ] && wraps || { kill \"-$1\" \"-$h\" && exit 0 || exit 4; }
-    c=
-    for p in /proc/[0-9]*; do
-      p=${p#/proc/}
-      look \"$p\" && [ \"$i\" = \"$l\" ] && [ \"$g\" = \"$l\" ] && [ \"$p\" != \"$l\" ] || continue
-      c=\"$c $p\"
+    case $1 in HUP|KILL) [ \"$h\" = \"$l\" ] && wraps;; *) false;; esac || {
+      kill \"-$1\" \"-$h\" && exit 0
+      exit 4
+    }
+    a= j=
+    for m in 1 2 3 4 5 6 7 8; do
+      c= r=
+      for p in /proc/[0-9]*; do
+        p=${p#/proc/}
+        look \"$p\" && [ \"$i\" = \"$l\" ] && [ \"$g\" = \"$l\" ] && [ \"$p\" != \"$l\" ] || continue
+        case \" $a \" in *\" $p \"*) continue;; esac
+        if [ \"$d\" = \"$l\" ]; then c=\"$c $p\"; else r=\"$r $p\"; fi
+      done
+      [ -n \"$c$r\" ] || break
+      a=\"$a$c$r\"
+      for p in $c $r; do kill \"-$1\" \"$p\" && j=1; done
+      [ \"$1\" = KILL ] || break
     done
-    [ -n \"$c\" ] || exit 0
-    kill -STOP $c
-    kill \"-$1\" $c || z=4
-    kill -CONT $c
-    exit ${z:-0};;
+    [ -z \"$a\" ] || [ -n \"$j\" ] || exit 4;;
 esac
 exit 0
 ";

@@ -11,9 +11,10 @@ use crate::exec::Ending;
 /// end of input. It has sent nothing else by then, because that would break the runtime's connection at
 /// its end. A job that outlives the command and has both the session's input and its output may read
 /// on: then nothing is taken from it. It may have the input under any number, as before the redirections
-/// of `wc <&5 &`. Only numbers after the wrapper's own can be such a job's: what ran before may have its
-/// output on a file system that no longer answers, and a look at it would never end. `__k` is there for
-/// speed: a test of a file's kind costs half of a comparison.
+/// of `wc <&5 &`. Only numbers after the wrapper's own can be such a job's, unless numbers have begun again
+/// since (the last one given is in /proc/loadavg): what ran before may have its output on a file system
+/// that no longer answers, and a look at it would never end. `__k` is there for speed: a test of a file's
+/// kind costs half of a comparison.
 ///
 /// Most often all input has been read, so the shell looks by itself before it starts `cat`. It says
 /// when it has come to the end: a runtime may lose the end of input, so the agent bounds that wait and
@@ -22,10 +23,11 @@ use crate::exec::Ending;
 const PIPES: &str = "\
 [ -z \"$__h\" ] || exit $__e
 __k=-e; [ ! -p \"/proc/$$/fd/1\" ] || __k=-p
+read -r _ _ _ _ __l </proc/loadavg; [ \"${__l:-0}\" -ge \"$$\" ] && __l=$$ || __l=0
 for __p in /proc/[0-9]*; do
-  [ \"${__p#/proc/}\" -gt \"$$\" ] || continue
+  [ \"${__p#/proc/}\" -gt \"$__l\" ] || continue
   for __f in 1 2; do
-    [ $__k \"$__p/fd/$__f\" ] || continue
+    [ $__k \"$__p/fd/$__f\" ] && [ \"$__p\" != \"/proc/$$\" ] || continue
     [ \"$__p/fd/$__f\" -ef \"/proc/$$/fd/1\" ] || [ \"$__p/fd/$__f\" -ef \"/proc/$$/fd/3\" ] || continue
     for __i in \"$__p\"/fd/*; do [ ! \"$__i\" -ef \"/proc/$$/fd/0\" ] || exit $__e; done
   done

@@ -166,12 +166,14 @@ ctypes.CDLL(None).pthread_exit(None)
 #[test]
 fn a_signal_leaves_out_the_wrapper() {
     for shell in SHELLS {
-        let run_it = "trap 'exit 9' HUP; sh -c 'echo up; exec sleep 1000'; exit 7";
+        let run_it = "trap 'exit 9' HUP; sh -c 'echo up; while :; do sleep 1000; done'; exit 7";
         let wrapper = format!("podgate:{SESSION}");
         let script = format!("__run=\"{run_it}\" exec dash -c 'eval \"$__run\"' {wrapper}");
-        let (mut child, leader, _) = leader(&script, 1);
-        assert_eq!(run(shell, "HUP", leader, &[]), Some(0), "{shell:?}");
-        assert_eq!(child.wait().unwrap().code(), Some(7), "{shell:?}");
+        for signal in ["HUP", "KILL"] {
+            let (mut child, leader, _) = leader(&script, 1);
+            assert_eq!(run(shell, signal, leader, &[]), Some(0), "{shell:?}");
+            assert_eq!(child.wait().unwrap().code(), Some(7), "{shell:?}: {signal}");
+        }
     }
 }
 
