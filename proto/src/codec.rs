@@ -9,10 +9,12 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic_prost::{ProstCodec, ProstDecoder};
 
-use crate::limits::{MAX_CHUNK, MAX_FRAME, TOGETHER};
-
 /// Bytes that a direction keeps: most messages that move no bytes fit.
 const KEPT: usize = 256;
+
+/// Bytes of messages that are ready and are encoded together: two chunks. Each such piece costs an HTTP/2 frame and a
+/// system call at least. With more the buffer, which a session keeps, would be larger.
+const TOGETHER: usize = 48 * 1024;
 
 /// The codec of all services of `podgate/v1`.
 #[derive(Debug)]
@@ -56,13 +58,7 @@ impl<T: Message> Encoder for LinkEncoder<T> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        // More may follow one that moves many bytes. A buffer that grows with each would be copied each time.
-        let length = item.encoded_len();
-        buf.reserve(if length > MAX_CHUNK / 2 {
-            MAX_FRAME as usize
-        } else {
-            length
-        });
+        buf.reserve(item.encoded_len());
         let encoded = item.encode(buf);
         encoded.map_err(|error| Status::internal(error.to_string()))
     }

@@ -33,13 +33,9 @@ pub const MAX_CHUNK: usize = 32 * 1024;
 /// Bytes that are read at once from a program or a connection that says much: some messages.
 pub const MAX_READ: usize = 4 * MAX_CHUNK;
 
-/// Bytes of messages that are encoded together if they are ready together: no more are taken once there are so many. With
-/// what is around each, four chunks are more than that.
-pub const TOGETHER: usize = 7 * MAX_CHUNK / 2;
-
 /// Bytes of one HTTP/2 frame, at most: the messages that are encoded together, so that they are written at
 /// once. The default of 16 KiB (RFC 9113 §4.2) would cut them into pieces.
-pub const MAX_FRAME: u32 = (TOGETHER + MAX_CHUNK + 1024) as u32;
+pub const MAX_FRAME: u32 = 128 * 1024;
 
 /// Bytes that TLS takes to encrypt before its socket has taken some: a frame with its head. With the default of 64 KiB
 /// the rest of a frame would be a record, and a write, of its own.
