@@ -112,6 +112,9 @@ impl Limits {
         let (over, lasts) = self.limited.iter().partition(|(until, _)| *until <= now);
         self.limited = lasts;
         let over: Vec<(Instant, usize)> = over;
+        if !over.is_empty() {
+            self.over = self.over.max(Some(now + AFTER));
+        }
         for (_, at) in over {
             self.pods[at].limit_processes("app", None).await.unwrap();
             self.pods[at].limit_memory("app", None).await.unwrap();
