@@ -48,7 +48,7 @@ async fn busybox_has_its_users_and_environment() {
     );
     assert_eq!(seen.await, "app\n/srv\nhello-from-image blue\nwritable\n");
     let shells = run(&containerd, &pod, &["cut", "-d:", "-f1,7", "/etc/passwd"]).await;
-    assert_eq!(shells, "root:/bin/sh\napp:/bin/sh\nsvc:/sbin/nologin\n");
+    assert_eq!(shells, "root:/bin/sh\nsvc:/sbin/nologin\napp:/bin/sh\n");
     for applet in ["vi", "stty", "ps", "top", "less", "kill", "setsid"] {
         run(&containerd, &pod, &["which", applet]).await;
     }
