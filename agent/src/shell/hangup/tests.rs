@@ -166,7 +166,7 @@ ctypes.CDLL(None).pthread_exit(None)
 #[test]
 fn a_signal_leaves_out_the_wrapper() {
     for shell in SHELLS {
-        let run_it = "trap 'exit 9' HUP; sh -c 'echo up; while :; do sleep 1000; done'; exit 7";
+        let run_it = "trap 'exit 9' HUP; sh -c 'sleep 1000 & echo up; wait'; exit 7";
         let wrapper = format!("podgate:{SESSION}");
         let script = format!("__run=\"{run_it}\" exec dash -c 'eval \"$__run\"' {wrapper}");
         for signal in ["HUP", "KILL"] {
