@@ -124,20 +124,31 @@ enum Files {
 /// Changes a description to one of this machine. Its processes alone are the container's own: the node entry enters none
 /// that sees the machine's. /dev is mounted, or runc would change what is in it.
 fn as_machine(config: &mut Value) {
-    config["mounts"] = json!([
+    let mounts = json!([
         {"destination": "/proc", "type": "proc", "source": "proc"},
         {"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"]},
     ]);
-    config["root"]["readonly"] = json!(false);
-    config["process"]["cwd"] = json!("/");
-    config["process"]["env"] = json!([format!("PATH={PATH}"), "HOME=/root"]);
-    config["process"]["args"] = json!(["sleep", "infinity"]);
-    config["process"]["terminal"] = json!(false);
-    if let Some(linux) = config["linux"].as_object_mut() {
+    for (path, value) in [
+        ("/mounts", mounts),
+        ("/root/readonly", json!(false)),
+        ("/process/cwd", json!("/")),
+        (
+            "/process/env",
+            json!([format!("PATH={PATH}"), "HOME=/root"]),
+        ),
+        ("/process/args", json!(["sleep", "infinity"])),
+    ] {
+        if let Some(place) = config.pointer_mut(path) {
+            *place = value;
+        }
+    }
+    if let Some(linux) = config.get_mut("linux").and_then(Value::as_object_mut) {
         linux.remove("seccomp");
         if let Some(namespaces) = linux.get_mut("namespaces").and_then(Value::as_array_mut) {
-            let own = |kind: &Value| kind["type"] == "pid" || kind["type"] == "mount";
-            namespaces.retain(own);
+            namespaces.retain(|it| {
+                let kind = it.get("type").and_then(Value::as_str);
+                matches!(kind, Some("pid" | "mount"))
+            });
         }
     }
 }
