@@ -21,6 +21,7 @@ mod node_helper;
 mod program;
 mod quotas;
 mod refusal;
+mod room;
 mod runtime;
 mod service;
 mod session;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use podgate_proto::limits::{MAX_CHUNK, MAX_READ};
+use podgate_proto::limits::MAX_CHUNK;
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{
@@ -21,6 +21,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::connection::{Connection, Read, Write};
+use crate::room::Room;
 use crate::streams::Lost;
 use crate::watched::watch;
 
@@ -127,7 +128,7 @@ impl Socket {
             write: Box::new(Writer(Arc::clone(&this))),
             read: Box::new(Reader {
                 socket: this,
-                room: MAX_CHUNK,
+                room: Room::at_least(MAX_CHUNK),
             }),
         }
     }
@@ -155,19 +156,15 @@ impl Write for Writer {
 /// What comes from a connection.
 struct Reader {
     socket: Arc<Socket>,
-    /// How much is read at once: more while reads come back full.
-    room: usize,
+    room: Room,
 }
 
 #[async_trait]
 impl Read for Reader {
     async fn next(&mut self) -> Result<Option<Bytes>, Lost> {
-        let bytes = self.socket.receive(self.room).await;
+        let bytes = self.socket.receive(self.room.now()).await;
         let bytes = bytes.map_err(Lost::new)?;
-        self.room = match bytes.len() < self.room {
-            true => MAX_CHUNK,
-            false => MAX_READ,
-        };
+        self.room.found(bytes.len());
         Ok(match bytes.len() {
             0 => None,
             short if short <= SHORT => Some(Bytes::copy_from_slice(&bytes)),

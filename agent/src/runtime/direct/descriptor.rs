@@ -4,10 +4,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
-use podgate_proto::limits::MAX_READ;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
+
+use crate::room::Room;
 
 /// Bytes that are read at once from a program that says little.
 const MIN_ROOM: usize = 1024;
@@ -25,29 +26,25 @@ pub(super) enum Read {
     End,
 }
 
-/// How much is read at once: more from a program that says much. While it says nothing, no memory is held.
+/// What is read of a program.
 #[derive(Debug)]
-pub(super) struct Room(usize);
+pub(super) struct Reads(Room);
 
-impl Default for Room {
+impl Default for Reads {
     fn default() -> Self {
-        Self(MIN_ROOM)
+        Self(Room::at_least(MIN_ROOM))
     }
 }
 
-impl Room {
+impl Reads {
     /// Reads what is there, if anything.
     pub(super) fn read(&mut self, from: &OwnedFd) -> io::Result<Read> {
-        let mut bytes = Vec::with_capacity(self.0);
+        let mut bytes = Vec::with_capacity(self.0.now());
         loop {
             match rustix::io::read(from, spare_capacity(&mut bytes)) {
                 Ok(0) => return Ok(Read::End),
                 Ok(read) => {
-                    if read >= self.0 {
-                        self.0 = MAX_READ.min(self.0 * 2);
-                    } else if read < self.0 / 4 {
-                        self.0 = MIN_ROOM.max(self.0 / 2);
-                    }
+                    self.0.found(read);
                     return Ok(Read::Bytes(bytes.into()));
                 }
                 Err(Errno::INTR) => {}

@@ -13,7 +13,7 @@ use podgate_proto::limits::MAX_CHUNK;
 use tokio::io::Interest;
 use tokio::time::timeout;
 
-use super::descriptor::{Room, Watched};
+use super::descriptor::{Reads, Watched};
 use super::growth::{Growth, PipeShare, QUIET};
 use super::input::Input;
 use super::output::{Ending, Error, lost};
@@ -83,7 +83,7 @@ struct Output {
 struct Source {
     /// None at its end.
     from: Option<Watched>,
-    room: Room,
+    reads: Reads,
     growth: Growth,
 }
 
@@ -91,7 +91,7 @@ impl Source {
     fn new(from: OwnedFd, share: &Arc<PipeShare>) -> io::Result<Self> {
         Ok(Self {
             from: Some(watch_unblocked(from, Interest::READABLE)?),
-            room: Room::default(),
+            reads: Reads::default(),
             growth: Growth::new(share),
         })
     }
@@ -107,7 +107,7 @@ impl Source {
             return std::future::pending().await;
         };
         let bytes = loop {
-            let next = self.room.next(from);
+            let next = self.reads.next(from);
             if !self.growth.is_enlarged() {
                 break next.await?;
             }

@@ -12,7 +12,7 @@ use podgate_node_entry::status::Status;
 use tokio::io::Interest;
 use tokio::time::sleep;
 
-use super::descriptor::{Read, Room, Watched};
+use super::descriptor::{Read, Reads, Watched};
 use super::input::Input;
 use super::output::{Ending, Error, lost};
 use crate::streams::{self, Event, Lost, Streams};
@@ -39,7 +39,7 @@ pub(super) fn streams(
     let output = Output {
         first: remark.map(|text| Bytes::from_static(text.as_bytes())),
         master: Arc::clone(&master),
-        room: Room::default(),
+        reads: Reads::default(),
         ending,
         ended: None,
         is_closed: false,
@@ -53,7 +53,7 @@ pub(super) fn streams(
 struct Output {
     first: Option<Bytes>,
     master: Arc<Watched>,
-    room: Room,
+    reads: Reads,
     ending: Ending,
     /// Set once the leader has ended.
     ended: Option<Ended>,
@@ -77,12 +77,12 @@ impl Output {
                 self.ended = Some(Ended { status, rest });
                 Ok(None)
             }
-            bytes = self.room.next(&self.master), if !self.is_closed => {
+            bytes = self.reads.next(&self.master), if !self.is_closed => {
                 self.is_closed = matches!(bytes, Ok(None));
                 bytes
             }
             () = sleep(CLOSED), if self.is_closed => {
-                match self.room.read(self.master.get_ref())? {
+                match self.reads.read(self.master.get_ref())? {
                     Read::Bytes(bytes) => Ok(Some(bytes)),
                     Read::Nothing | Read::End => Ok(None),
                 }
@@ -95,7 +95,7 @@ impl Output {
         if ended.rest == 0 {
             return Ok(None);
         }
-        Ok(match self.room.read(self.master.get_ref())? {
+        Ok(match self.reads.read(self.master.get_ref())? {
             Read::Bytes(bytes) => {
                 let rest = ended.rest.saturating_sub(bytes.len());
                 self.ended = Some(Ended { rest, ..ended });
