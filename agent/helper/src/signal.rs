@@ -176,16 +176,14 @@ fn failed(error: impl Display) -> Answer {
 /// because the command that it waits for has ended. The first error is told after all have been tried.
 fn send(mut found: Vec<Stat>, signals: &[Signal]) -> Result<usize, Error> {
     found.sort_unstable_by_key(|process| (process.starttime, process.pid));
-    let mut all = Ok(found.len());
+    let mut failed = None;
     for process in &found {
-        let sent = send_to(process, signals);
-        let pid = process.pid;
-        all = all.and_then(|count| match sent {
-            Ok(()) => Ok(count),
-            Err(source) => Err(Error::Signal { pid, source }),
-        });
+        if let Err(source) = send_to(process, signals) {
+            let pid = process.pid;
+            failed.get_or_insert(Error::Signal { pid, source });
+        }
     }
-    all
+    failed.map_or(Ok(found.len()), Err)
 }
 
 /// A process that ends in between needs no signal.

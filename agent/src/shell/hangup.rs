@@ -43,7 +43,7 @@ const MAX_OUTPUT: usize = 4 * 1024;
 const SCRIPT: &str = "\
 exec 2>/dev/null
 look() {
-  { read -r s <\"/proc/$1/stat\"; } 2>/dev/null || return 1
+  read -r s <\"/proc/$1/stat\" || return 1
   set -- ${s##*) }
   [ \"$1\" != Z ] || [ \"${18}\" -gt 1 ] || return 1
   d=$2 g=$3 i=$4 t=$5 f=$6 b=${20}
@@ -51,7 +51,7 @@ look() {
 ignores() {
   while read -r k v; do case $k$v in SigIgn:*$2) return 0;; esac; done <\"/proc/$1/status\"
   return 1
-} 2>/dev/null
+}
 holds() {
   for e in 1 2; do
     o=/proc/$1/fd/$e
@@ -87,7 +87,7 @@ marked() {
     while IFS= read -r v || [ -n \"$v\" ]; do
       case $v in *podgate:$2*|*PODGATE_SESSION=$2*) return 0;; esac
     done <\"/proc/$1/$e\"
-  done 2>/dev/null
+  done
   return 1
 }
 left() {

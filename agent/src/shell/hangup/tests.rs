@@ -68,6 +68,12 @@ fn runs(pid: &str) -> bool {
         .is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
 }
 
+/// Ends a process that a test has spared.
+fn end(pid: &str) {
+    let killed = Command::new("kill").arg(pid).status().unwrap();
+    assert!(killed.success(), "{pid}");
+}
+
 /// Waits for the end of a process that is not this one's child. After a signal that takes a moment.
 fn ends(pid: &str) {
     let begun = std::time::Instant::now();
@@ -109,23 +115,17 @@ fn a_foreground_that_has_ended_is_not_signalled() {
             .unwrap()
             .into_string()
             .unwrap();
-        let job = "bash -ic 'kill -KILL $$' 2>/dev/null; echo up >&5; sleep 1000";
-        let script = format!("exec setsid --ctty dash -c \"$0\" 5>&1 <{path} >{path} 2>&1");
-        let mut command = Command::new("dash");
-        let mut child = command
-            .args(["-c", &script, job])
-            .env("PODGATE_SESSION", SESSION)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert_eq!(said.next().unwrap().unwrap(), "up");
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        // What leads a session takes the terminal that it opens for its own.
+        let script = format!(
+            "exec 5>&1 <{path} >{path} 2>&1; \
+             bash -ic 'kill -KILL $$' 2>/dev/null; echo up >&5; sleep 1000"
+        );
+        let (mut child, leader, _) = leader(&script, 1);
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", leader.pid)).unwrap();
         let foreground = stat.rsplit(") ").next().unwrap().split(' ').nth(5).unwrap();
-        let leader = Leader::from_stat(&stat).unwrap();
         assert!(!runs(foreground), "{stat}");
-        let output = hang_up_output(shell, leader);
-        assert_eq!(output.foreground, leader.pid, "{shell:?}");
+        let reached = hang_up_output(shell, leader);
+        assert_eq!(reached.foreground, leader.pid, "{shell:?}");
         assert_eq!(child.wait().unwrap().signal(), Some(1), "{shell:?}");
     }
 }
@@ -207,13 +207,7 @@ fn sigkill_reaches_what_ignores_sighup_and_spares_a_background_job() {
         assert_eq!(child.wait().unwrap().signal(), Some(9), "{shell:?}");
         ends(foreground);
         assert!(runs(background), "{shell:?}");
-        assert!(
-            Command::new("kill")
-                .arg(background)
-                .status()
-                .unwrap()
-                .success()
-        );
+        end(background);
     }
 }
 
@@ -298,7 +292,7 @@ fn what_has_detached_itself_is_spared_and_what_holds_the_session_is_not() {
         kill(shell, leader, &now);
         for (pid, name) in spared.iter().zip(["a", "b", "c"]) {
             assert!(runs(pid), "{shell:?}: {name}");
-            assert!(Command::new("kill").arg(pid).status().unwrap().success());
+            end(pid);
         }
     }
 }
@@ -331,8 +325,7 @@ fn a_session_is_gone_if_all_that_is_left_are_jobs() {
         child.wait().unwrap();
         assert_eq!(hang_up(shell, leader), Some(i32::from(GONE)), "{shell:?}");
         assert!(runs(&said[0]), "{shell:?}");
-        let killed = Command::new("kill").arg(&said[0]).status().unwrap();
-        assert!(killed.success());
+        end(&said[0]);
     }
 }
 
