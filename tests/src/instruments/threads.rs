@@ -11,11 +11,12 @@ fn stats(pid: u32) -> io::Result<impl Iterator<Item = String>> {
     }))
 }
 
-/// A thread's name, which stands in parentheses and may contain any, and a field; the state is number 3.
-fn field(stat: &str, number: usize) -> Option<(&str, &str)> {
+/// The name in a line of stat, which stands in parentheses and may contain any, and the fields after it: those from
+/// number 3, the state, on.
+pub(crate) fn fields(stat: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
     let (start, fields) = stat.rsplit_once(") ")?;
     let (_, name) = start.split_once(" (")?;
-    Some((name, fields.split(' ').nth(number - 3)?))
+    Some((name, fields.split(' ')))
 }
 
 /// The state of each thread, such as `T` for a stopped one; none for a thread that has just ended.
@@ -23,7 +24,7 @@ fn field(stat: &str, number: usize) -> Option<(&str, &str)> {
 /// # Errors
 /// When the process is gone.
 pub fn states(pid: u32) -> io::Result<Vec<Option<char>>> {
-    let state = |stat: String| field(&stat, 3)?.1.chars().next();
+    let state = |stat: String| fields(&stat)?.1.next()?.chars().next();
     Ok(stats(pid)?.map(state).collect())
 }
 
@@ -32,9 +33,10 @@ pub fn states(pid: u32) -> io::Result<Vec<Option<char>>> {
 /// # Errors
 /// When the process is gone.
 pub fn nice(pid: u32, name: &str) -> io::Result<Vec<i32>> {
+    // Field 19.
     let nice = |stat: String| {
-        let (its_name, nice) = field(&stat, 19)?;
-        (its_name == name).then(|| nice.parse().ok())?
+        let (its_name, mut fields) = fields(&stat)?;
+        fields.nth(16).filter(|_| its_name == name)?.parse().ok()
     };
     Ok(stats(pid)?.filter_map(nice).collect())
 }

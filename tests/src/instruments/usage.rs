@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::threads::fields;
 use crate::fixtures::gateway::Part;
 
 impl Part {
@@ -15,10 +16,9 @@ impl Part {
     /// When the process is gone.
     pub fn cpu(&self) -> Result<Duration> {
         let stat = fs::read_to_string(self.proc("stat")?)?;
-        // The fields follow the name in parentheses, which may contain spaces: the state is field 3,
-        // utime 14.
-        let (_, fields) = stat.rsplit_once(") ").context("stat")?;
-        let ticks = fields.split(' ').skip(11).take(2);
+        let (_, fields) = fields(&stat).context("stat")?;
+        // Fields 14 and 15, utime and stime.
+        let ticks = fields.skip(11).take(2);
         let ticks: u64 = ticks.map(|ticks| ticks.parse().unwrap_or(0)).sum();
         let second = rustix::param::clock_ticks_per_second();
         Ok(Duration::from_secs_f64(ticks as f64 / second as f64))
