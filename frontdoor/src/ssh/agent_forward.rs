@@ -31,7 +31,7 @@ pub(super) async fn add(action: &mut Action, place: &Place, actor: &Actor) {
     let socket = actor.client.agent.of(id);
     let begin = || async {
         let (told, stands) = oneshot::channel();
-        let answered = CancellationToken::new();
+        let (answered, cancelled) = (CancellationToken::new(), CancellationToken::new());
         // No answer tells the client of it.
         answered.cancel();
         let task = listener::Task {
@@ -40,13 +40,18 @@ pub(super) async fn add(action: &mut Action, place: &Place, actor: &Actor) {
             place: Some(place.clone()),
             connection,
             answered,
-            cancelled: CancellationToken::new(),
+            cancelled: cancelled.clone(),
             over: socket.over.clone(),
         };
         actor.client.background.spawn(task.run(told));
         match timeout(ANSWER, stands).await {
             Ok(Ok(Ok(ListenAt::Agent(path)))) => Ok(path),
-            _ => Err(()),
+            _ => {
+                // One that stands late would be nobody's. The next session begins anew.
+                cancelled.cancel();
+                socket.over.cancel();
+                Err(())
+            }
         }
     };
     if let Ok(path) = socket.path.get_or_try_init(begin).await {

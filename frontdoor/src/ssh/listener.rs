@@ -201,6 +201,10 @@ impl Task {
             // The agent ends the stream once nothing listens any more.
             let _ = timeout(CANCELLED, until_over(waiting, receiving)).await;
         }
+        if let Some(line) = end.line() {
+            let notice = format!("{} does not listen in the pod any more: {line}", self.at);
+            self.actor.client.notices.tell(notice, &self.connection);
+        }
         end
     }
 
