@@ -118,6 +118,12 @@ impl Held {
         }
     }
 
+    /// Nobody holds it here any more, but it was not hung up: the entry does that once it finds that no
+    /// connection holds it.
+    pub(super) fn abandon(&self, handle: Handle) {
+        self.lock().programs.remove(&handle);
+    }
+
     /// What a new connection says that it holds. What was released meanwhile is among it, so that it is
     /// not hung up.
     pub(super) fn all(&self) -> Vec<Handle> {
@@ -159,6 +165,16 @@ mod tests {
         };
         assert_eq!(*one.borrow(), ended);
         assert_eq!(*other.borrow(), Told::Lost);
+    }
+
+    #[test]
+    fn what_is_abandoned_is_neither_held_nor_released() {
+        let held = Held::default();
+        let _told = held.add(Handle(1));
+        held.abandon(Handle(1));
+        held.release(Handle(1));
+        assert!(held.all().is_empty());
+        assert_eq!(held.released().now_or_never(), None);
     }
 
     #[test]

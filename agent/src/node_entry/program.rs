@@ -8,6 +8,7 @@ use podgate_node_entry::ids::Handle;
 use podgate_node_entry::protocol::{Action, Answer, Process, Signal, Start};
 use podgate_node_entry::status::Status;
 use podgate_node_entry::system::exit_status;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::Interest;
 use tokio::sync::watch as told;
 use tokio::time::{Instant, sleep};
@@ -107,6 +108,17 @@ impl Program {
     /// Hangs it up; how many processes that leaves. Its terminal is closed before.
     pub(crate) async fn hang_up(&self) -> Result<usize, Error> {
         self.entry.hang_up(self.handle).await
+    }
+
+    /// Leaves what could not be hung up to the entry, which does it once no connection holds the program.
+    pub(crate) fn abandon(&self) {
+        self.entry.held.abandon(self.handle);
+    }
+
+    /// Whether its first process has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        let mut ready = [PollFd::new(&*self.end.pidfd, PollFlags::IN)];
+        matches!(poll(&mut ready, Some(&Timespec::default())), Ok(1..))
     }
 
     /// Kills what is left of its foreground; how many processes that reached.

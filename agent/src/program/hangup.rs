@@ -65,6 +65,7 @@ pub(super) async fn end(
         }
         Err(error) => {
             tracing::warn!(session = %tracked.session, %error, "the processes that the session left could not be hung up");
+            tracked.running.abandon();
             "failed"
         }
     };

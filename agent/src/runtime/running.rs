@@ -27,6 +27,10 @@ pub(crate) trait Running: Send {
 
     /// Sends SIGKILL to what the hang-up has left. Answers whether there was anything to kill.
     async fn kill(&mut self, hang_up: &HangUp) -> Result<bool, Error>;
+
+    /// The hang-up has failed for good. Another part of the node does it later: the next agent by the
+    /// trace, or the one that [`Self::trace`] names.
+    fn abandon(&mut self) {}
 }
 
 /// Why a program could not be signalled or ended.

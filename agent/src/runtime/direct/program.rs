@@ -49,10 +49,11 @@ impl DirectProgram {
     }
 }
 
-/// How many processes were reached; none of a program that is over.
-fn reached(asked: Result<usize, node_entry::Error>) -> Result<usize, Error> {
+/// How many processes were reached; none of a program that is over. An entry that has lost its journal does
+/// not know what an earlier one has started.
+fn reached(program: &Program, asked: Result<usize, node_entry::Error>) -> Result<usize, Error> {
     match asked {
-        Err(node_entry::Error::Refused(Reason::NoProgram)) => Ok(0),
+        Err(node_entry::Error::Refused(Reason::NoProgram)) if program.has_ended() => Ok(0),
         asked => asked.map_err(|error| Error::Failed(Box::new(error))),
     }
 }
@@ -69,7 +70,7 @@ impl Running for DirectProgram {
 
     async fn signal(&mut self, signal: Signal) -> Result<(), Error> {
         if let Some(program) = &self.program {
-            let processes = reached(program.signal(signal).await)?;
+            let processes = reached(program, program.signal(signal).await)?;
             tracing::debug!(signal = signal.name(), processes, "signalled");
         }
         Ok(())
@@ -85,18 +86,23 @@ impl Running for DirectProgram {
             drop(streams.take());
         }
         let left = match program.hang_up().await {
-            Err(node_entry::Error::Refused(Reason::NoProgram)) => false,
+            Err(node_entry::Error::Refused(Reason::NoProgram)) if program.has_ended() => false,
             // What a terminal leaves may be forking, and not be found by one look.
-            Ok(left) => left > 0 || self.terminal,
-            Err(error) => return Err(Error::Failed(Box::new(error))),
+            asked => reached(program, asked)? > 0 || self.terminal,
         };
         Ok(left.then(Self::hung_up))
     }
 
     async fn kill(&mut self, _: &HangUp) -> Result<bool, Error> {
         match &self.program {
-            Some(program) => Ok(reached(program.kill().await)? > 0),
+            Some(program) => Ok(reached(program, program.kill().await)? > 0),
             None => Ok(false),
+        }
+    }
+
+    fn abandon(&mut self) {
+        if let Some(program) = &self.program {
+            program.abandon();
         }
     }
 }
