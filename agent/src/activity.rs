@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use podgate_proto::v1::{Exec, WorkingDirectory};
 
-use crate::files::{self, FilesRequest, NoWorker, OrMissing, Throttles, Worker, Workers};
+use crate::files::{self, FilesRequest, NoWorker, OrMissing, Worker, Workers};
 use crate::grant::Granted;
 use crate::metrics::{Metrics, RunningWorker};
 use crate::node_entry;
 use crate::program::{FailedStart, Handle, NotStarted, Program, ProgramSupervisor, Programs};
+use crate::rates::Throttles;
 use crate::refusal::Refusal;
 use crate::streams::Streams;
 

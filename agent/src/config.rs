@@ -12,10 +12,10 @@ use podgate_process::config::{Configuration, Error, Invalid, read};
 use podgate_process::{admin, audit, enrolment, log, mtls, workers};
 use serde::Deserialize;
 
-use crate::files::TransferRates;
 use crate::grant::Deny;
 use crate::program::HangUps;
 use crate::quotas::Most;
+use crate::rates::TransferRates;
 
 /// A checked configuration. Each field is explained in `agent.example.yaml`.
 #[derive(Clone, Debug)]

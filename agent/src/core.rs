@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::config::{Choice as Chosen, Config};
-use crate::files::{Throttles, Workers};
+use crate::files::Workers;
 use crate::forward::{Forwards, Makers, Waiting};
 use crate::listener::{self, Accepted};
 use crate::metrics::Metrics;
@@ -25,6 +25,7 @@ use crate::node_helper::NodeHelper;
 use crate::program::journal::Journal;
 use crate::program::{JournalEntry, ProgramServices, Programs};
 use crate::quotas::Quotas;
+use crate::rates::Throttles;
 use crate::runtime::direct::{Direct, PipeShare};
 use crate::runtime::kubelet::{self, Kubelet, NodeState};
 use crate::runtime::{Choice, Runtime};
@@ -90,7 +91,7 @@ impl Core {
                 (config.forwards, config.listeners),
                 config.openings,
             ),
-            throttles: Throttles::new(&config.transfer_rates),
+            throttles: Arc::new(Throttles::new(&config.transfer_rates)),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),
@@ -143,7 +144,9 @@ impl Core {
                 }
                 let metrics = Arc::clone(&self.shared.metrics);
                 let dialer = Arc::<Kubelet>::clone(&kubelet);
-                let forwards = Forwards::new(dialer, makers, self.waiting.clone(), metrics);
+                let throttles = Arc::clone(&self.shared.throttles);
+                let beside = (self.waiting.clone(), throttles);
+                let forwards = Forwards::new(dialer, makers, beside, metrics);
                 self.recover(&programs);
                 if !self.stays.swap(true, Ordering::Relaxed) {
                     let (this, follows) = (Arc::clone(&self), Arc::clone(&self));

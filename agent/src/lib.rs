@@ -20,6 +20,7 @@ mod node_entry;
 mod node_helper;
 mod program;
 mod quotas;
+mod rates;
 mod refusal;
 mod room;
 mod runtime;

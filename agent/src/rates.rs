@@ -1,8 +1,8 @@
-//! How fast files may go, up and down: of one session, of one user, and of all on this node. Where the
+//! How fast files and forwards may go, up and down: of one session, of one user, and of all on this node. Where the
 //! node's rate is used up, users take turns, so that each has the same share however many sessions they
 //! have.
 
-pub(super) mod clock;
+pub(crate) mod clock;
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;

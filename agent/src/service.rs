@@ -30,12 +30,13 @@ use crate::activity::{Activity, NoActivity, Starts};
 use crate::admit::{self, Admitted, Served};
 use crate::answers::{Answers, Held};
 use crate::audit::{AcceptedGrant, Audit, Ended};
-use crate::files::{Throttles, Workers};
+use crate::files::Workers;
 use crate::forward::{Forwards, Who};
 use crate::grant::{Deny, Granted};
 use crate::metrics::{Metrics, Moved};
 use crate::program::Programs;
 use crate::quotas::{Quotas, Slot};
+use crate::rates::Throttles;
 use crate::refusal::Refusal;
 use crate::session::{self, End};
 use crate::session_ids::SessionIds;
@@ -58,7 +59,7 @@ pub(crate) struct Shared {
     pub(crate) audit: Arc<Audit>,
     pub metrics: Arc<Metrics>,
     pub(crate) quotas: Quotas,
-    pub(crate) throttles: Throttles,
+    pub(crate) throttles: Arc<Throttles>,
     pub(crate) ids: SessionIds,
     /// Every session's task, and every hang-up's.
     pub sessions: TaskTracker,

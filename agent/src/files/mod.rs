@@ -4,14 +4,12 @@
 mod image;
 mod missing;
 mod pipes;
-mod rates;
 mod request;
 mod throttled;
 mod worker;
 
 pub(crate) use image::program;
 pub(crate) use missing::OrMissing;
-pub(crate) use rates::{Throttles, TransferRates};
 pub(crate) use request::{Error, FilesRequest};
 pub(crate) use throttled::throttled;
 pub(crate) use worker::{NoWorker, Worker, Workers};

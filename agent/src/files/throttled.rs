@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use podgate_proto::v1::TerminalSize;
 use tokio_util::sync::CancellationToken;
 
-use super::rates::{Throttle, Wait};
 use crate::metrics::{Throttled, Waited};
+use crate::rates::{Throttle, Wait};
 use crate::streams::{self, Event, Lost, Streams};
 
 /// Puts these streams under the rates of a session.
@@ -133,9 +133,9 @@ mod tests {
     use bytes::Bytes;
     use futures_util::FutureExt;
 
-    use super::super::rates::clock::{now, run};
-    use super::super::rates::{Throttles, TransferRates};
     use super::*;
+    use crate::rates::clock::{now, run};
+    use crate::rates::{Throttles, TransferRates};
 
     /// Gives a piece of a second's bytes each time.
     struct Pieces;

@@ -2,7 +2,7 @@
 //! one, else by the kubelet. What a name leads to is checked, and what was checked is dialled.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,6 +131,12 @@ impl Dials {
         granted: &Granted,
         request: &DialRequest,
     ) -> Result<(Connection, &'static str), Error> {
+        // It reaches nothing else.
+        let only = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let is_tcp = matches!(request.address().address, Some(Kind::Tcp(_)));
+        if is_tcp && request.refused().has(only) {
+            return Err(Error::Address(only));
+        }
         let dialled = self.kubelet.dial(granted, request.address()).await?;
         Ok((dialled, "kubelet"))
     }
@@ -186,7 +192,7 @@ async fn tcp(
             continue;
         }
         let to = SocketAddr::new(address, port);
-        match timeout(share, one(maker, to)).await {
+        match timeout(share, one(maker, to, refused)).await {
             Ok(Err(Failed::Otherwise(error))) => failed = Failed::Otherwise(error),
             Ok(connected) => return connected,
             Err(_) => failed = not_connected("connection timed out".to_owned()),
@@ -195,9 +201,12 @@ async fn tcp(
     Err(failed)
 }
 
-async fn one(maker: &Maker, to: SocketAddr) -> Result<Socket, Failed> {
+async fn one(maker: &Maker, to: SocketAddr, refused: &Refused) -> Result<Socket, Failed> {
     let socket = maker.connect(Transport::Tcp, to).await?;
-    socket.connected(to).await?;
+    let peer = socket.connected().await?.ip().to_canonical();
+    if refused.has(peer) {
+        return Err(Failed::Otherwise(Error::Address(peer)));
+    }
     socket.no_delay()?;
     Ok(socket)
 }

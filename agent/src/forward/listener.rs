@@ -4,7 +4,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +14,11 @@ use rustix::net::{
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
+use super::socket::Owned;
 use crate::watched::watch;
 
 /// accept(2) answers at once, unless somebody makes it wait.
@@ -27,11 +28,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// A listening socket. At its end nobody can connect to it any more, whoever else holds it.
 #[derive(Debug)]
-pub(super) struct Listener(AsyncFd<Arc<OwnedFd>>);
+pub(super) struct Listener(AsyncFd<Arc<Owned>>);
 
 impl Listener {
     /// A listener of this kind; the worker may have given another socket.
-    pub(super) fn new(fd: OwnedFd, family: AddressFamily, kind: SocketType) -> io::Result<Self> {
+    pub(super) fn new(fd: Owned, family: AddressFamily, kind: SocketType) -> io::Result<Self> {
         let fits = socket_domain(&fd)? == family && socket_type(&fd)? == kind;
         if !fits || !socket_acceptconn(&fd)? {
             return Err(io::ErrorKind::InvalidData.into());
@@ -47,14 +48,20 @@ impl Listener {
 
     /// The next connection, with its peer's address if it has one. It must not be dropped half way: a
     /// connection could be lost.
-    pub(super) async fn accept(&self) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    pub(super) async fn accept(&self) -> io::Result<(Owned, Option<SocketAddr>)> {
         loop {
             let mut ready = self.0.readable().await?;
             let socket = Arc::clone(self.0.get_ref());
+            let (begins, begun) = oneshot::channel();
             let accepting = spawn_blocking(move || {
+                // Nobody listens any more at the agent's end.
+                let _ = begins.send(());
                 let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-                retry_on_intr(|| acceptfrom_with(&*socket, flags))
+                let accepted = retry_on_intr(|| acceptfrom_with(&*socket, flags));
+                accepted.map(|(socket, peer)| (Owned::from(socket), peer))
             });
+            // A thread may be long in coming on a node that is short of time.
+            let _ = begun.await;
             let Ok(accepted) = timeout(ANSWER, accepting).await else {
                 // The thread's call ends with this.
                 let _ = shutdown(self.0.get_ref(), Shutdown::Both);
@@ -98,6 +105,7 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
 
     use super::*;
 
@@ -109,7 +117,7 @@ mod tests {
 
     fn of(listener: &TcpListener) -> Listener {
         let fd = OwnedFd::from(listener.try_clone().unwrap());
-        Listener::new(fd, AddressFamily::INET, SocketType::STREAM).unwrap()
+        Listener::new(fd.into(), AddressFamily::INET, SocketType::STREAM).unwrap()
     }
 
     #[tokio::test]
@@ -147,9 +155,10 @@ mod tests {
     async fn what_does_not_listen_is_no_listener() {
         let (_socket, address) = listening();
         let fd = OwnedFd::from(TcpStream::connect(address).unwrap());
-        let failed = Listener::new(fd, AddressFamily::INET, SocketType::STREAM).unwrap_err();
+        let failed = Listener::new(fd.into(), AddressFamily::INET, SocketType::STREAM).unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::InvalidData);
         let (socket, _) = listening();
+        let socket = OwnedFd::from(socket);
         let failed = Listener::new(socket.into(), AddressFamily::UNIX, SocketType::STREAM);
         assert!(failed.is_err());
     }

@@ -1,11 +1,10 @@
 //! A listener's session: tells the frontdoor of each connection, and keeps it until it is taken.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::select_all;
 use podgate_proto::limits::MAX_INCOMING;
 use podgate_proto::v1::agent_message::Message as ToFrontdoor;
 use podgate_proto::v1::failed::Reason;
@@ -17,13 +16,14 @@ use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::listener::Listener;
+use super::socket::Owned;
 use super::waiting::OwnLine;
 use crate::metrics::Metrics;
 use crate::session::{self, End, Outbound, cut_short, last_words, tell};
 
 /// A connection, and its place among those that wait.
 struct Accepted {
-    socket: OwnedFd,
+    socket: Owned,
     peer: Option<SocketAddr>,
     place: OwnedSemaphorePermit,
 }
@@ -40,12 +40,13 @@ pub(super) async fn serve(
     let (give, accepted) = mpsc::channel(1);
     let all = listeners
         .iter()
-        .map(|listener| accept(listener, &places, give.clone()));
+        .map(|listener| Box::pin(accept(listener, &places, give.clone())));
     tokio::select! {
         biased;
         end = cut_short(gone, outbound, stopped) => end,
         end = pass_on(accepted, line, inbound, outbound, metrics) => end,
-        _ = join_all(all) => {
+        // One that ends takes the others with it: a port that answers in one family alone is half dead.
+        _ = select_all(all) => {
             let text = "the socket in the container does not listen any more";
             last_words(outbound, Reason::Listen, text).await;
             End::Broken(None)

@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::listener::Listener;
-use super::socket::Socket;
+use super::socket::{Owned, Socket};
 use crate::files::{NoWorker, Workers};
 use crate::grant::Granted;
 use crate::node_entry;
@@ -56,6 +56,8 @@ struct Channel {
     socket: AsyncFd<OwnedFd>,
     /// The number of the last request.
     last: u32,
+    /// Whether a request has had no answer.
+    is_lost: bool,
 }
 
 impl Maker {
@@ -79,6 +81,7 @@ impl Maker {
         let channel = Channel {
             socket: watch_unblocked(ours, interest)?,
             last: 0,
+            is_lost: false,
         };
         Ok(Self {
             channel: Mutex::new(channel),
@@ -163,10 +166,16 @@ impl Maker {
         Ok((bytes, listener))
     }
 
-    async fn ask(&self, action: Action) -> Result<(Vec<u8>, Option<OwnedFd>), Error> {
+    async fn ask(&self, action: Action) -> Result<(Vec<u8>, Option<Owned>), Error> {
         let mut channel = self.channel.lock().await;
+        if channel.is_lost {
+            return Err(Error::Lost);
+        }
         let asked = timeout(ANSWER, channel.ask(action)).await;
-        let (answer, socket) = asked.unwrap_or(Err(Error::Lost))?;
+        let asked = asked.unwrap_or(Err(Error::Lost));
+        // Whoever waits behind this need not find out for themselves.
+        channel.is_lost = asked.is_err();
+        let (answer, socket) = asked?;
         let outcome = answer.outcome;
         let bytes = outcome.map_err(|errno| Error::System(io::Error::from_raw_os_error(errno)))?;
         Ok((bytes, socket))
@@ -174,7 +183,7 @@ impl Maker {
 }
 
 impl Channel {
-    async fn ask(&mut self, action: Action) -> Result<(Answer, Option<OwnedFd>), Error> {
+    async fn ask(&mut self, action: Action) -> Result<(Answer, Option<Owned>), Error> {
         self.last = self.last.wrapping_add(1);
         let number = self.last;
         let most = match action {
@@ -203,7 +212,7 @@ impl Channel {
 }
 
 /// The next answer, of which this many bytes are kept; `None` at the end, and for what is no answer.
-fn receive(socket: &OwnedFd, most: usize) -> Result<Option<(Answer, Option<OwnedFd>)>, Errno> {
+fn receive(socket: &OwnedFd, most: usize) -> Result<Option<(Answer, Option<Owned>)>, Errno> {
     let mut bytes = vec![0; most];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -217,7 +226,9 @@ fn receive(socket: &OwnedFd, most: usize) -> Result<Option<(Answer, Option<Owned
         RecvAncillaryMessage::ScmRights(sockets) => Some(sockets),
         _ => None,
     });
-    let socket = sockets.flatten().next();
+    // Room for one may hold two (cmsg(3)).
+    let sockets: Vec<Owned> = sockets.flatten().map(Owned::from).collect();
+    let socket = sockets.into_iter().next();
     let answer = bytes.get(..received.bytes).and_then(Answer::parse);
     Ok(answer.map(|answer| (answer, socket)))
 }

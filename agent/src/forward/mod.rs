@@ -11,6 +11,7 @@ mod refused;
 mod request;
 mod resolve;
 mod socket;
+mod throttled;
 mod waiting;
 mod words;
 
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connection::Connection;
 use crate::grant::Granted;
 use crate::metrics::{Metrics, Moved};
+use crate::rates::Throttles;
 use crate::refusal::Refusal;
 use crate::runtime::dialer::Dialer;
 use crate::session::{self, End, Outbound};
@@ -33,6 +35,7 @@ pub(crate) use makers::Makers;
 use request::DialRequest;
 pub(crate) use request::{ForwardRequest, ListenRequest};
 use socket::Socket;
+use throttled::throttled;
 use waiting::Owner;
 pub(crate) use waiting::Waiting;
 
@@ -44,6 +47,7 @@ const WORKER: &str = "direct";
 pub(crate) struct Forwards {
     dials: Dials,
     waiting: Waiting,
+    throttles: Arc<Throttles>,
     metrics: Arc<Metrics>,
 }
 
@@ -74,13 +78,14 @@ impl Forwards {
     pub(crate) fn new(
         kubelet: Arc<dyn Dialer>,
         makers: Option<Arc<Makers>>,
-        waiting: Waiting,
+        (waiting, throttles): (Waiting, Arc<Throttles>),
         metrics: Arc<Metrics>,
     ) -> Self {
         let dials = Dials { kubelet, makers };
         Self {
             dials,
             waiting,
+            throttles,
             metrics,
         }
     }
@@ -127,7 +132,8 @@ impl Forwards {
             }
         };
         self.metrics.dials.get_or_create(&by.into()).inc();
-        let end = self.carry(granted, connection, opened, (inbound, outbound), rest);
+        let asked = (granted, who);
+        let end = self.carry(asked, connection, opened, (inbound, outbound), rest);
         (end.await.word(), Some(by))
     }
 
@@ -153,13 +159,14 @@ impl Forwards {
             return refuse(&outbound, Refusal::not_listening(text.to_owned())).await;
         };
         let connection = socket.into_connection();
-        let end = self.carry(granted, connection, opened, (inbound, outbound), rest);
+        let asked = (granted, who);
+        let end = self.carry(asked, connection, opened, (inbound, outbound), rest);
         (end.await.word(), Some(WORKER))
     }
 
     async fn carry(
         &self,
-        granted: &Granted,
+        (granted, who): (&Granted, Who<'_>),
         connection: Connection,
         opened: Opened,
         (inbound, outbound): (impl Stream<Item = session::Message> + Unpin, Outbound),
@@ -169,6 +176,8 @@ impl Forwards {
             Err(_) => End::Abandoned,
             Ok(()) => {
                 let gone = self.dials.kubelet.until_gone(granted);
+                let throttles = self.throttles.session(who.user);
+                let connection = throttled(connection, throttles, &self.metrics.throttled);
                 session::carry(connection, gone, inbound, &outbound, stopped, moved).await
             }
         };

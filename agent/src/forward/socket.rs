@@ -32,9 +32,16 @@ const SHORT: usize = 4 * 1024;
 #[derive(Debug)]
 pub(super) struct Socket(AsyncFd<Owned>);
 
-/// Closed without waiting, whatever was set on it.
+/// A socket that comes from a container, or was accepted of one that does. It is closed without waiting,
+/// whatever was set on it there (SO_LINGER, socket(7)).
 #[derive(Debug)]
-struct Owned(OwnedFd);
+pub(super) struct Owned(OwnedFd);
+
+impl From<OwnedFd> for Owned {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
 
 impl Drop for Owned {
     fn drop(&mut self) {
@@ -56,34 +63,35 @@ impl std::os::fd::AsRawFd for Owned {
 
 impl Socket {
     /// A socket of this kind; the worker may have given another.
-    pub(super) fn new(fd: OwnedFd, family: AddressFamily, kind: SocketType) -> io::Result<Self> {
+    pub(super) fn new(fd: Owned, family: AddressFamily, kind: SocketType) -> io::Result<Self> {
         if socket_domain(&fd)? != family || socket_type(&fd)? != kind {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let interest = Interest::READABLE | Interest::WRITABLE;
-        Ok(Self(watch(Owned(fd), interest)?))
+        Ok(Self(watch(fd, interest)?))
     }
 
     /// A connection of a listener. Nobody else holds it.
-    pub(super) fn accepted(fd: OwnedFd) -> io::Result<Self> {
+    pub(super) fn accepted(fd: Owned) -> io::Result<Self> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let tcp = socket_domain(&fd)? != AddressFamily::UNIX;
-        let this = Self(watch(Owned(fd), interest)?);
+        let this = Self(watch(fd, interest)?);
         if tcp {
             this.no_delay()?;
         }
         Ok(this)
     }
 
-    /// Waits until it is connected, and to nothing but this address.
-    pub(super) async fn connected(&self, to: SocketAddr) -> io::Result<()> {
+    /// Waits until it is connected, and says to what. That may be another address than was asked for: a
+    /// network may put a service's endpoint in the service's place, and 0.0.0.0 is the machine itself.
+    pub(super) async fn connected(&self) -> io::Result<SocketAddr> {
         loop {
             let mut ready = self.0.writable().await?;
             socket_error(self.0.get_ref())??;
             match getpeername(self.0.get_ref()) {
-                Ok(Some(peer)) if SocketAddr::try_from(peer.clone()) == Ok(to) => return Ok(()),
+                Ok(Some(peer)) => return Ok(SocketAddr::try_from(peer)?),
                 Err(Errno::NOTCONN) => ready.clear_ready(),
-                Ok(_) => return Err(io::ErrorKind::InvalidData.into()),
+                Ok(None) => return Err(io::ErrorKind::InvalidData.into()),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -170,5 +178,48 @@ impl Read for Reader {
             short if short <= SHORT => Some(Bytes::copy_from_slice(&bytes)),
             _ => Some(bytes.into()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use rustix::net::{SocketFlags, connect, socket_with};
+
+    use super::*;
+
+    #[test]
+    fn closing_never_waits() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _unread = listener.accept().unwrap();
+        client.set_nonblocking(true).unwrap();
+        while io::Write::write(&mut client, &[0; 65536]).is_ok() {}
+        set_socket_linger(&client, Some(Duration::from_secs(1000))).unwrap();
+        let (closed, told) = channel();
+        std::thread::spawn(move || {
+            drop(Owned::from(OwnedFd::from(client)));
+            closed.send(()).unwrap();
+        });
+        told.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_it_is_connected_to_may_be_another_address() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+        let socket = socket_with(family, kind, SocketFlags::NONBLOCK, None).unwrap();
+        // The machine itself.
+        let to = SocketAddr::from(([0, 0, 0, 0], address.port()));
+        assert!(matches!(
+            connect(&socket, &to),
+            Ok(()) | Err(Errno::INPROGRESS)
+        ));
+        let socket = Socket::new(socket.into(), family, kind).unwrap();
+        assert_eq!(socket.connected().await.unwrap(), address);
     }
 }

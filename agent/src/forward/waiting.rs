@@ -2,13 +2,13 @@
 //! stream may come to another core, so all cores share this.
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use podgate_proto::limits::INCOMING_TIMEOUT;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::socket::Owned;
 use crate::grant::Granted;
 
 /// Whose a listener is: nobody else may take its connections.
@@ -33,7 +33,7 @@ struct Line {
 
 #[derive(Debug)]
 struct Connection {
-    socket: OwnedFd,
+    socket: Owned,
     since: Instant,
     /// Bounds how many wait.
     _place: OwnedSemaphorePermit,
@@ -60,7 +60,7 @@ impl Waiting {
     }
 
     /// Takes a connection, if its listener is the owner's and it still waits.
-    pub(super) fn take(&self, id: &str, number: u64, owner: &Owner) -> Option<OwnedFd> {
+    pub(super) fn take(&self, id: &str, number: u64, owner: &Owner) -> Option<Owned> {
         let mut all = self.lock();
         let line = all.get_mut(id).filter(|line| line.owner == *owner)?;
         line.connections.remove(&number).map(|one| one.socket)
@@ -73,7 +73,7 @@ impl Waiting {
 
 impl OwnLine {
     /// Puts a connection at the end, and answers its number.
-    pub(super) fn put(&self, socket: OwnedFd, place: OwnedSemaphorePermit) -> u64 {
+    pub(super) fn put(&self, socket: Owned, place: OwnedSemaphorePermit) -> u64 {
         let mut all = self.all.lock();
         let Some(line) = all.get_mut(&self.id) else {
             return 0;
@@ -125,6 +125,7 @@ impl Drop for OwnLine {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
 
     use tokio::sync::Semaphore;
@@ -151,7 +152,7 @@ mod tests {
     async fn put(line: &OwnLine, places: &Arc<Semaphore>) -> (u64, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let place = Arc::clone(places).acquire_owned().await.unwrap();
-        (line.put(ours.into(), place), theirs)
+        (line.put(OwnedFd::from(ours).into(), place), theirs)
     }
 
     fn is_closed(mut stream: UnixStream) -> bool {

@@ -9,7 +9,7 @@ pub(super) fn now() -> std::time::Instant {
 }
 
 #[cfg(test)]
-pub(in crate::files) use moved::{now, run, sleep};
+pub(crate) use moved::{now, run, sleep};
 
 #[cfg(test)]
 mod moved {
@@ -26,12 +26,12 @@ mod moved {
         static COUNT: Cell<usize> = Cell::default();
     }
 
-    pub(in crate::files) fn now() -> Instant {
+    pub(crate) fn now() -> Instant {
         NOW.get()
     }
 
     /// As tokio's, it counts whole milliseconds.
-    pub(in crate::files) async fn sleep(due: Duration) {
+    pub(crate) async fn sleep(due: Duration) {
         let (wake, woken) = oneshot::channel();
         let due = Duration::from_millis(due.as_micros().div_ceil(1000) as u64);
         let count = COUNT.replace(COUNT.get() + 1);
@@ -40,7 +40,7 @@ mod moved {
     }
 
     /// Moves the time on until nobody sleeps. All tasks are this thread's.
-    pub(in crate::files) async fn run() {
+    pub(crate) async fn run() {
         loop {
             // Each lets every task run that can.
             for _ in 0..50 {

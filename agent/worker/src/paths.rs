@@ -41,7 +41,8 @@ struct Made {
 
 impl Paths {
     /// Binds a socket to a path, for its owner alone, as sshd does. What is there stays, unless it is a dead
-    /// socket of ours, or may be replaced.
+    /// socket of ours, or a socket that may be replaced. What is no socket is never removed: whoever may forward
+    /// may not write files for that.
     pub(crate) fn bind(
         &mut self,
         socket: &OwnedFd,
@@ -51,7 +52,7 @@ impl Paths {
         let address = SocketAddrUnix::new(path)?;
         let before = umask(Mode::from_raw_mode(0o177));
         let mut bound = bind(socket, &address);
-        if bound == Err(Errno::ADDRINUSE) && (replace || is_left(path)) {
+        if bound == Err(Errno::ADDRINUSE) && (replace && is_socket(path) || is_left(path)) {
             bound = unlink(path).and_then(|()| bind(socket, &address));
         }
         umask(before);
@@ -154,6 +155,10 @@ fn is_left(path: &[u8]) -> bool {
         return false;
     };
     has_mark(&stat) && is_dead(path)
+}
+
+fn is_socket(path: &[u8]) -> bool {
+    lstat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
 }
 
 fn has_mark(stat: &Stat) -> bool {

@@ -97,21 +97,25 @@ async fn what_is_there_is_not_replaced_unless_it_may_be() {
         let file = node.file("/tmp/up.sock").await;
         drop(std::os::unix::net::UnixListener::bind(&file).unwrap());
         std::os::unix::fs::chown(&file, Some(1000), Some(1000)).unwrap();
-        if replaced {
-            let _ssh = remote(&node, "/tmp/up.sock", server.port()).await;
-            continue;
-        }
         let other = format!("/tmp/file:127.0.0.1:{}", server.port());
-        for forward in [&forward, &other] {
+        let kept = if replaced {
+            let _ssh = remote(&node, "/tmp/up.sock", server.port()).await;
+            vec![&other]
+        } else {
+            vec![&forward, &other]
+        };
+        for forward in kept {
             let options = ["-N", "-oExitOnForwardFailure=yes", "-R", forward];
             let output = node.stand.client.ssh(&options, "deb").output();
             let output = timeout(SOON, output).await.unwrap().unwrap();
             assert!(!output.status.success(), "{output:?}");
         }
-        remote::refused_with(&node.stand, "/tmp/up.sock: address already in use")
+        remote::refused_with(&node.stand, "/tmp/file: address already in use")
             .await
             .unwrap();
-        assert!(file.exists());
+        let there = std::fs::metadata(node.file("/tmp/file").await).unwrap();
+        assert!(there.is_file());
+        assert!(replaced || file.exists());
     }
 }
 

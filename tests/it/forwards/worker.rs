@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::node::{Node, shout};
 use super::*;
 
-/// A name server for these names and their addresses of IPv4. It knows no others.
+/// A name server for these names and their addresses of IPv4. It knows no others, and fails for some.
 async fn name_server(at: SocketAddr, known: Vec<(&'static str, [u8; 4])>) -> JoinHandle<()> {
     let socket = UdpSocket::bind(at).await.unwrap();
     tokio::spawn(async move {
@@ -34,7 +34,12 @@ async fn name_server(at: SocketAddr, known: Vec<(&'static str, [u8; 4])>) -> Joi
             }
             let found = known.iter().find(|(known, _)| *known == name);
             let mut answer = query.to_vec();
-            let flags = if found.is_some() { 0x80 } else { 0x83 };
+            let flags = match found {
+                Some(_) => 0x80,
+                // SERVFAIL, as of a domain whose own server is away.
+                None if name.ends_with("away.test.") => 0x82,
+                None => 0x83,
+            };
             answer.splice(2..4, [0x81, flags]);
             if let (Some((_, address)), [0, 1, ..]) = (found, kind) {
                 answer.splice(6..8, [0, 1]);
@@ -63,8 +68,9 @@ async fn a_forward_reaches_what_the_pod_reaches_and_resolves_names_there() {
         let names = name_server(server, names).await;
         let hosts = format!("127.0.0.1 localhost\n{gateway} web.test web\n169.254.169.254 cloud\n");
         std::fs::write(node.file("/etc/hosts").await, hosts).unwrap();
-        let resolver =
-            format!("search prod.svc.test svc.test\nnameserver {gateway}\noptions ndots:5\n");
+        let resolver = format!(
+            "search away.test prod.svc.test svc.test\nnameserver {gateway}\noptions ndots:5\n"
+        );
         std::fs::write(node.file("/etc/resolv.conf").await, resolver).unwrap();
         for host in [&*gateway, "web", "WEB.test", "db", "db.svc.test"] {
             node.reaches(&format!("{host}:{port}")).await;
@@ -87,7 +93,7 @@ async fn a_forward_reaches_what_the_pod_reaches_and_resolves_names_there() {
             ),
             (
                 "nobody:80".to_owned(),
-                "connect failed: nobody: name or service not known".to_owned(),
+                "connect failed: nobody: temporary failure in name resolution".to_owned(),
             ),
             (
                 "meta:80".to_owned(),

@@ -53,19 +53,24 @@ async fn by_files_and_servers(maker: &Maker, name: &str) -> Result<Vec<IpAddr>, 
     }
     let file = maker.read(File::Resolver).await.map_err(Error::Maker)?;
     let settings = Settings::parse(&file);
+    let mut failed = None;
     for candidate in settings.candidates(name) {
         let ask = |family| ask(maker, &settings, &candidate, family);
         let (v4, v6) = tokio::join!(ask(Family::V4), ask(Family::V6));
-        let found = match (v4, v6) {
-            (Ok(v4), Ok(v6)) => [v4, v6].concat(),
-            (Ok(one), Err(_)) | (Err(_), Ok(one)) if !one.is_empty() => one,
-            (Err(error), _) | (_, Err(error)) => return Err(error),
-        };
+        let mut found = Vec::new();
+        for one in [v4, v6] {
+            match one {
+                Ok(one) => found.extend(one),
+                Err(error @ Error::Maker(_)) => return Err(error),
+                // Another name of the search list may be one that its server knows.
+                Err(error) => failed = Some(error),
+            }
+        }
         if !found.is_empty() {
             return Ok(found);
         }
     }
-    Err(Error::Unknown)
+    Err(failed.unwrap_or(Error::Unknown))
 }
 
 /// A name's addresses of one family, from the first name server that answers.
@@ -109,7 +114,7 @@ async fn exchange(maker: &Maker, server: SocketAddr, query: &Query) -> Result<Re
         return Ok(reply);
     }
     let socket = maker.connect(Transport::Tcp, server).await?;
-    socket.connected(server).await?;
+    socket.connected().await?;
     let length = u16::try_from(query.bytes().len()).unwrap_or_default();
     let framed = [&length.to_be_bytes(), query.bytes()].concat();
     socket.send_all(&framed).await?;
