@@ -70,7 +70,7 @@ pub(crate) struct StartMetrics {
     starts: Family<StartLabels, Counter>,
     seconds: Family<RuntimeLabel, Histogram, fn() -> Histogram>,
     /// Starts that the node entry has left to the kubelet, by reason.
-    pub instead: Outcomes,
+    instead: Family<ReasonLabel, Counter>,
 }
 
 /// The labels `runtime` and `outcome`.
@@ -78,6 +78,12 @@ pub(crate) struct StartMetrics {
 struct StartLabels {
     runtime: &'static str,
     outcome: &'static str,
+}
+
+/// The label `reason`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
 }
 
 /// The label `runtime`.
@@ -102,6 +108,11 @@ impl StartMetrics {
                 "Starts that were left to the kubelet, by reason",
             ),
         }
+    }
+
+    /// Counts a start that is left to the kubelet.
+    pub(crate) fn left_to_the_kubelet(&self, reason: &'static str) {
+        self.instead.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// Counts a start that a runtime has tried.
@@ -160,7 +171,7 @@ impl Drop for RunningWorker {
 /// Seconds.
 pub(crate) type Waited = Counter<f64, AtomicU64>;
 
-/// How long files have waited for their rates, all together.
+/// How long files and forwards have waited for their rates, all together.
 #[derive(Debug, Clone)]
 pub(crate) struct Throttled {
     pub upload: Waited,
@@ -173,11 +184,11 @@ impl Throttled {
         Self {
             upload: waited(
                 "upload_wait",
-                "Time that files to pods waited for transferRates",
+                "Time that files and forwards to pods waited for transferRates",
             ),
             download: waited(
                 "download_wait",
-                "Time that files from pods waited for transferRates",
+                "Time that files and forwards from pods waited for transferRates",
             ),
         }
     }

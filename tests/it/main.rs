@@ -49,6 +49,7 @@ mod recordings;
 mod reload;
 mod replay;
 mod rules;
+mod runtime_auto;
 mod seen;
 mod shell;
 mod shutdown;

@@ -78,17 +78,32 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether the kubelet may start what the entry does not. A start that was cut off is never
-    /// repeated, although nothing runs before the agent has let it go on.
-    pub fn leaves_the_kubelet(&self) -> bool {
-        matches!(
-            self,
-            Self::OtherRuntime(_)
-                | Self::OtherService(_)
-                | Self::Privileged
-                | Self::HostProcesses
-                | Self::Namespace
-                | Self::MemoryProgram
-        )
+    /// A word for why the kubelet may start what the entry does not, if it may. A start that was cut off
+    /// is never repeated, although nothing runs before the agent has let it go on.
+    pub fn leaves_the_kubelet(&self) -> Option<&'static str> {
+        match self {
+            // It may be of a runtime whose containers are not where those of runc and crun are.
+            Self::Gone => Some("not_found"),
+            // The kubelet knows a container by its pod's name, which the bundle may have otherwise.
+            Self::OtherPod => Some("other_pod"),
+            Self::OtherRuntime(_) => Some("runtime"),
+            Self::OtherService(_) => Some("service"),
+            Self::Privileged => Some("privileged"),
+            Self::HostProcesses => Some("host_processes"),
+            Self::Namespace => Some("namespace"),
+            Self::MemoryProgram => Some("memory_program"),
+            Self::Paused
+            | Self::WorkingFolder
+            | Self::ProcessLimit
+            | Self::MemoryLimit
+            | Self::FirstProcess
+            | Self::TooMany(_)
+            | Self::Slow
+            | Self::CutOff
+            | Self::NoProgram
+            | Self::Invalid(_)
+            | Self::Runtime(_)
+            | Self::Entry(_) => None,
+        }
     }
 }

@@ -84,7 +84,9 @@ impl NoWorker {
     pub(crate) fn leaves_the_image(&self) -> bool {
         match self {
             Self::None | Self::Entry(node_entry::Error::Absent) | Self::Container => true,
-            Self::Entry(node_entry::Error::Refused(reason)) => reason.leaves_the_kubelet(),
+            Self::Entry(node_entry::Error::Refused(reason)) => {
+                reason.leaves_the_kubelet().is_some()
+            }
             error => error.shows_the_container(),
         }
     }

@@ -140,8 +140,17 @@ impl Connection {
                     if waiting.answers.len() < MOST =>
                 {
                     let number = waiting.next();
-                    waiting.answers.insert(number, answer);
-                    send(&channel, number, action, &beside).await?;
+                    match send(&channel, number, action, &beside).await {
+                        Ok(()) => drop(waiting.answers.insert(number, answer)),
+                        Err(Broken::Channel(error)) if error.is_of_the_message() => {
+                            // Who has given up needs no answer.
+                            let _ = answer.send(Err(Error::Unsent(error)));
+                        }
+                        Err(broken) => {
+                            waiting.answers.insert(number, answer);
+                            return Err(broken);
+                        }
+                    }
                 }
                 released = self.held.released() => {
                     for handle in released {

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use podgate_node_entry::launch;
 pub(crate) use podgate_node_entry::reason::Reason;
-use podgate_node_entry::report::NotAReport;
+use podgate_node_entry::report::{Failure, NotAReport};
+use podgate_node_entry::{channel, launch};
 
 /// Why the node entry did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,8 @@ pub(crate) enum Error {
     Absent,
     #[error("the connection to the node entry was lost before its answer")]
     Lost,
+    #[error("the node entry could not be asked: {0}")]
+    Unsent(#[source] channel::Error),
     #[error("the node entry did not answer in time")]
     Timeout,
     #[error("the agent holds as many programs as it can")]
@@ -26,6 +28,8 @@ pub(crate) enum Error {
     Launch(#[from] launch::Error),
     #[error(transparent)]
     Report(#[from] NotAReport),
+    #[error("the container's launcher could not begin: {0}")]
+    Launcher(Failure),
     #[error("the container's launcher ended before it ran anything")]
     LauncherEnded,
     #[error("the agent has no descriptor or memory to spare: {0}")]

@@ -48,7 +48,7 @@ impl Choice {
                 running: None,
             }) => {
                 tracing::debug!(%error, "another runtime is to start it");
-                self.metrics.instead.get_or_create(&(*reason).into()).inc();
+                self.metrics.left_to_the_kubelet(reason);
             }
             _ => return tried,
         }

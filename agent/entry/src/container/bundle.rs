@@ -167,7 +167,7 @@ mod tests {
         let why = |digit| bundles.find(&id(digit)).unwrap_err();
         for digit in ["a", "b", "c"] {
             assert_eq!(why(digit), Reason::OtherService("CRI-O".into()), "{digit}");
-            assert!(why(digit).leaves_the_kubelet());
+            assert!(why(digit).leaves_the_kubelet().is_some());
         }
         assert_eq!(why("d"), Reason::Gone, "it has no description");
         assert_eq!(why("e"), Reason::Gone);

@@ -69,8 +69,8 @@ pub(super) async fn begin(
     let ready = timeout_at(deadline, launcher.ready()).await;
     let ready = ready.unwrap_or(Err(Error::Timeout))?;
     if let Err(failure) = ready {
-        tracing::warn!(%failure, "a launcher could not read its launch");
-        return Err(Error::LauncherEnded);
+        tracing::warn!(%failure, "a launcher could not begin");
+        return Err(Error::Launcher(failure));
     }
     Ok(Begun {
         program: started.program,

@@ -51,24 +51,14 @@ fn leg(error: Error) -> legs::Error {
     leg(Failure::new(sentence(&error), error))
 }
 
-/// The word for what leaves a start to the kubelet, where that is allowed. Nothing was started.
+/// The word for what leaves a start to the kubelet, where that is allowed. No program has run.
 fn elsewhere(error: &Error) -> Option<&'static str> {
-    Some(match error {
-        Error::Absent => "absent",
-        Error::Refused(reason) => match reason {
-            // It may be of a runtime whose containers are not where those of runc and crun are.
-            Reason::Gone => "not_found",
-            // A static pod has another UID at its runtime than at the API server.
-            Reason::OtherPod => "other_pod",
-            Reason::OtherRuntime(_) => "runtime",
-            Reason::Privileged => "privileged",
-            Reason::HostProcesses => "host_processes",
-            Reason::Namespace => "namespace",
-            Reason::MemoryProgram => "memory_program",
-            _ => return None,
-        },
-        _ => return None,
-    })
+    match error {
+        Error::Absent => Some("absent"),
+        Error::Refused(reason) => reason.leaves_the_kubelet(),
+        Error::Launcher(failure) if failure.leaves_the_kubelet() => Some("launcher"),
+        _ => None,
+    }
 }
 
 fn sentence(error: &Error) -> String {
@@ -98,20 +88,19 @@ mod tests {
             legs::Error::Elsewhere { reason, .. } => Some(reason),
             _ => None,
         };
-        assert_eq!(reason(Error::Absent), Some("absent"));
-        for reason_of in [
-            Reason::OtherRuntime("runsc".into()),
-            Reason::Privileged,
-            Reason::HostProcesses,
-            Reason::Namespace,
-            Reason::MemoryProgram,
+        for (error, expect) in [
+            (Error::Absent, "absent"),
+            (Reason::OtherService("CRI-O".into()).into(), "service"),
+            (Reason::OtherRuntime("runsc".into()).into(), "runtime"),
+            (Reason::Gone.into(), "not_found"),
+            (Error::Launcher(LauncherFailure::Streams), "launcher"),
         ] {
-            assert!(reason_of.leaves_the_kubelet());
-            assert!(reason(reason_of.into()).is_some());
+            assert_eq!(reason(error), Some(expect));
         }
         // A start that was cut off is never repeated.
         for error in [
             Error::Lost,
+            Error::Launcher(LauncherFailure::TooLong),
             Error::Timeout,
             Error::Refused(Reason::CutOff),
             Error::Refused(Reason::Slow),
