@@ -96,7 +96,7 @@ async fn the_front_has_nothing_and_the_starter_gives_all_it_has() {
     }
     assert_eq!(field(front, "NoNewPrivs:"), "1");
     assert_eq!(field(front, "Seccomp:"), "2", "a filter");
-    assert_eq!(field(front, "Uid:"), "65534\t65534\t65534\t65534");
+    assert_eq!(field(front, "Uid:"), "61348\t61348\t61348\t61348");
     assert_eq!(field(front, "Groups:"), "");
     assert_eq!(field(front, "Threads:"), "1");
     // What this process has itself, as nothing was taken from it.
@@ -106,6 +106,14 @@ async fn the_front_has_nothing_and_the_starter_gives_all_it_has() {
     }
     assert_eq!(field(starter, "NoNewPrivs:"), "0");
     assert_eq!(field(starter, "Seccomp:"), "0", "no filter");
+    for pid in [starter, front] {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let limit = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let columns: Vec<_> = limit.unwrap().split_whitespace().collect();
+        assert_eq!(columns[3], columns[4], "as many as it may have");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::Pid;
+use rustix::process::{Pid, Resource, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use crate::status::Status;
@@ -52,6 +52,18 @@ pub fn reserve() -> io::Result<()> {
         }
         std::mem::forget(null);
     }
+}
+
+/// Has this process take as many descriptors as it may: it has some for each program, and what starts it
+/// often allows no more than 1,024. Programs have the limits of their container's shim
+/// ([`Surroundings`]).
+///
+/// # Errors
+/// The system's.
+pub fn raise_descriptors() -> io::Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 fn set_of(signals: &[i32]) -> libc::sigset_t {
@@ -174,6 +186,11 @@ impl Surroundings {
 
     /// Takes them on, between fork and execve: no memory is allocated.
     fn take_on(&self) -> io::Result<()> {
+        // To lower it takes a capability that a test's machine may lack.
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let score = open(c"/proc/self/oom_score_adj", flags, Mode::empty())?;
+        let _ = rustix::io::write(&score, &self.memory_score);
+        // After the last file that is opened: more may be open than the limit allows.
         for (resource, limit) in &self.limits {
             // SAFETY: the limit is only read.
             if unsafe { libc::setrlimit(*resource, limit) } != 0 {
@@ -187,10 +204,6 @@ impl Surroundings {
         rustix::process::setpriority_process(None, self.nice)?;
         // Where it cannot be had, the control group's own rule decides.
         let _ = rustix::thread::sched_setaffinity(None, &self.affinity);
-        // To lower it takes a capability that a test's machine may lack.
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        let score = open(c"/proc/self/oom_score_adj", flags, Mode::empty())?;
-        let _ = rustix::io::write(&score, &self.memory_score);
         if self.io_priority > 0 {
             // SAFETY: it takes numbers.
             unsafe { libc::syscall(libc::SYS_ioprio_set, OF_PROCESS, 0, self.io_priority) };

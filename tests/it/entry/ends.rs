@@ -10,6 +10,7 @@ use podgate_node_entry::launch::Program as What;
 use podgate_node_entry::status::Status;
 use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::instruments::holder::{Holder, command, launch, of, with_terminal, words};
+use podgate_tests::instruments::threads;
 use podgate_tests::real::containerd::PodSpec;
 
 use super::{Stage, field, stage, stage_with};
@@ -179,6 +180,17 @@ async fn a_job_in_the_foreground_of_a_terminal_that_bears_the_hang_up_is_killed(
     the_journal_empties(&stage).await;
 }
 
+/// No thread of the starter is busy: each waits for something.
+async fn rests(stage: &Stage) {
+    let [starter, _] = stage.entry.pids().unwrap();
+    let waits = || {
+        let states = threads::states(starter).unwrap();
+        let all = states.iter().flatten().all(|&state| state == 'S');
+        std::future::ready(all.then_some(()))
+    };
+    eventually("threads that wait", SOON, waits).await.unwrap();
+}
+
 #[tokio::test]
 async fn it_ends_when_asked_only_once_its_agent_is_gone_and_all_is_hung_up() {
     let mut stage = stage_with(PodSpec::busybox("asked"), &["--grace", "1"]).await;
@@ -205,6 +217,7 @@ async fn it_ends_when_asked_only_once_its_agent_is_gone_and_all_is_hung_up() {
     let left = stage.holder.whole(start, &command("exit 7"), b"").unwrap();
     assert_eq!(left.status, Some(Status::Exited(7)));
     assert!(stage.entry.runs());
+    rests(&stage).await;
     let Stage {
         holder,
         mut entry,
@@ -349,6 +362,7 @@ async fn root_in_a_container_holds_back_no_hang_up() {
     // Nobody has reaped it, and its user's place is free all the same.
     let path = format!("/proc/{}", traced.process.pid);
     assert!(std::fs::exists(&path).unwrap());
+    rests(&stage).await;
     let exits = words(&["/probe", "exit", "7"]);
     let left = stage.holder.whole(start, &exits, b"").unwrap();
     assert_eq!(left.status, Some(Status::Exited(7)));

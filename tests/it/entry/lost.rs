@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use podgate_node_entry::status::Status;
 use podgate_node_entry::system::exit_status;
+use podgate_tests::fixtures::entry::Entry;
 use podgate_tests::instruments::eventually::eventually;
 use podgate_tests::instruments::holder::{Holder, command, of, with_terminal};
-use podgate_tests::real::containerd::PodSpec;
+use podgate_tests::real::containerd::{Containerd, PodSpec};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{stage, stage_with};
@@ -67,6 +68,33 @@ async fn sessions_go_on_and_the_next_entry_takes_over_those_that_are_held() {
     assert_eq!(
         eventually("the status", SOON, status).await.unwrap(),
         killed
+    );
+}
+
+#[tokio::test]
+async fn a_restart_of_containerd_cuts_nothing() {
+    let mut containerd = Containerd::start().await.unwrap();
+    let pod = containerd.run_pod(PodSpec::busybox("bb")).await.unwrap();
+    let entry = Entry::start(&containerd, &[]).await.unwrap();
+    let mut holder = Holder::connect(&entry.socket(), &[]).unwrap();
+    let start = of(&pod).unwrap();
+    let echo = command("while read x; do echo \"got $x\"; done; exit 7");
+    let mut program = holder.run(start.clone(), &echo).unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let mut stdin = program.stdin.take().unwrap();
+    let mut echoes = |text: &str| {
+        writeln!(stdin, "{text}").unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), format!("got {text}"));
+    };
+    echoes("before");
+    containerd.restart().await.unwrap();
+    echoes("after");
+    let new = holder.whole(start, &command("exit 3"), b"").unwrap();
+    assert_eq!(new.status, Some(Status::Exited(3)));
+    drop(stdin);
+    assert_eq!(
+        holder.ended(program.handle).unwrap(),
+        Some(Status::Exited(7))
     );
 }
 

@@ -10,8 +10,9 @@ use rustix::thread::{
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
-/// Nobody's, by convention.
-const NOBODY: u32 = 65534;
+/// A user that nothing else runs as: the kernel counts the descriptors that lie in sockets by user, so what has
+/// the same one could keep the front from passing any on (unix(7), ETOOMANYREFS).
+const USER: u32 = 61348;
 
 /// Why the front does not run.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,7 @@ pub(crate) fn narrow() -> Result<(), Error> {
         }
     }
     clear_ambient_capability_set()?;
-    let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    let (user, group) = (Uid::from_raw(USER), Gid::from_raw(USER));
     set_thread_groups(&[])?;
     set_thread_res_gid(group, group, group)?;
     set_thread_res_uid(user, user, user)?;

@@ -153,11 +153,22 @@ impl Front {
         let Some(peer) = self.peers.get_mut(&connection) else {
             return Ok(());
         };
-        while let Some((message, beside)) = peer.queue.front() {
-            let beside: Vec<_> = beside.iter().map(OwnedFd::as_fd).collect();
-            match peer.channel.send(message, &beside) {
+        let is_bounded = peer.queue.len() <= QUEUE;
+        while let Some((message, beside)) = peer.queue.front_mut() {
+            let sent = {
+                let beside: Vec<_> = beside.iter().map(OwnedFd::as_fd).collect();
+                peer.channel.send(message, &beside)
+            };
+            match sent {
                 Ok(()) => drop(peer.queue.pop_front()),
-                Err(error) if error.would_block() && peer.queue.len() <= QUEUE => break,
+                Err(error) if error.would_block() && is_bounded => break,
+                // The agent gives a program up of which it gets no descriptor.
+                Err(error)
+                    if error.is_of_the_message() && !error.would_block() && !beside.is_empty() =>
+                {
+                    eprintln!("podgate-node-entry: descriptors cannot be passed on: {error}");
+                    beside.clear();
+                }
                 Err(error) => return self.close(connection, &format!("it takes nothing: {error}")),
             }
         }
@@ -174,6 +185,7 @@ impl Front {
             Err(error) if error.would_block() => return Ok(()),
             Err(error) => return self.close(connection, &error.to_string()),
         };
+        let number = request.number;
         let wrong = check::check(&request.action, &beside, !peer.has_begun);
         match wrong {
             Ok(()) => {
@@ -183,17 +195,23 @@ impl Front {
                     request,
                 };
                 let beside: Vec<_> = beside.iter().map(OwnedFd::as_fd).collect();
-                self.starter.send(&record, &beside).context("the starter")
+                match self.starter.send(&record, &beside) {
+                    Err(error) if error.is_of_the_message() => {
+                        self.refuse(connection, number, Reason::Entry(error.to_string()))
+                    }
+                    sent => sent.context("the starter"),
+                }
             }
             Err(wrong @ (Wrong::Order | Wrong::Version)) => {
                 self.close(connection, &wrong.to_string())
             }
-            Err(wrong) => {
-                let reason = Reason::Invalid(wrong.to_string());
-                let (number, answer) = (request.number, Answer::Refused { reason });
-                self.tell(connection, (Message::Answer { number, answer }, Vec::new()))
-            }
+            Err(wrong) => self.refuse(connection, number, Reason::Invalid(wrong.to_string())),
         }
+    }
+
+    fn refuse(&mut self, connection: Connection, number: u64, reason: Reason) -> Result<()> {
+        let answer = Answer::Refused { reason };
+        self.tell(connection, (Message::Answer { number, answer }, Vec::new()))
     }
 
     /// Drops a peer; what was started for it is then hung up.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::EventfdFlags;
 
 use super::programs::HangUp;
-use crate::processes::{self, Stat};
+use super::session;
 
 /// The first pause between two looks at what is left; each is twice as long as the one before.
 const FIRST: Duration = Duration::from_millis(20);
@@ -42,14 +42,16 @@ pub(crate) fn start(hangup: HangUp, grace: Duration, over: &Arc<Wake>) {
 fn run(hangup: &mut HangUp, grace: Duration) -> usize {
     // A terminal hangs up by its closing, and a second signal would be one too many.
     hangup.masters.clear();
+    // One look for all of them: a node may have many sessions, and many processes.
+    let all = session::look();
     let on_pipes = hangup.sessions.iter().filter(|(_, it)| it.pipes.is_some());
     for (_, session) in on_pipes {
-        session.hang_up();
+        session.hang_up_among(&all);
     }
     let end = Instant::now() + grace;
     let mut pause = FIRST;
     loop {
-        let all: Vec<Stat> = processes::all().collect();
+        let all = session::look();
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() || hangup.sessions.iter().all(|(_, it)| it.is_over(&all)) {
             break;
@@ -57,7 +59,9 @@ fn run(hangup: &mut HangUp, grace: Duration) -> usize {
         wait(pause.min(left));
         pause = LONGEST.min(pause * 2);
     }
-    hangup.sessions.iter().map(|(_, it)| it.kill()).sum()
+    let all = session::look();
+    let sessions = hangup.sessions.iter();
+    sessions.map(|(_, it)| it.kill_among(&all)).sum()
 }
 
 /// Nothing tells of the end of processes that are no children.

@@ -42,6 +42,8 @@ struct Watched {
 #[derive(Default)]
 struct State {
     watched: HashMap<u64, Watched>,
+    /// Those of which a pidfd has told already, and which cannot be reaped yet: something traces them.
+    late: Vec<u64>,
     pids: HashSet<Pid>,
     /// When each start in flight began, in clock ticks since boot.
     flights: BTreeMap<u64, u64>,
@@ -87,7 +89,7 @@ impl Reaper {
             &self.epoll,
             pidfd.as_fd(),
             EventData::new_u64(token),
-            EventFlags::IN,
+            EventFlags::IN | EventFlags::ONESHOT,
         )?;
         state.pids.insert(pid);
         state.watched.insert(token, Watched { pid, pidfd, then });
@@ -115,7 +117,8 @@ impl Reaper {
                 Err(Errno::INTR) => continue,
                 waited => waited?.0.iter().map(|event| event.data.u64()).collect(),
             };
-            for token in tokens {
+            let late = std::mem::take(&mut self.lock().late);
+            for token in late.into_iter().chain(tokens) {
                 if token == WAKE {
                     // It is readable, or another look is harmless.
                     let _ = rustix::io::read(&self.wake, &mut [0; 8]);
@@ -135,7 +138,11 @@ impl Reaper {
         };
         let id = WaitId::PidFd(watched.pidfd.as_fd());
         let status = match waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
-            Ok(None) => return Ok(()),
+            // Its pidfd is not waited for any more, since that would be readable all the while.
+            Ok(None) => {
+                state.late.push(token);
+                return Ok(());
+            }
             Ok(Some(status)) => Some(read(&status)),
             Err(Errno::CHILD) => None,
             Err(error) => return Err(error.into()),

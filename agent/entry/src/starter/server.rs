@@ -32,11 +32,13 @@ use super::start::{self, Given};
 use super::survey;
 use super::told::Told;
 use crate::container::bundle::Bundles;
-use crate::front::socket;
+use crate::front::{check, socket};
 use crate::record::{Connection, Notice, Record};
 
 /// The stack of a start's thread.
 const STACK: usize = 256 * 1024;
+/// The bytes of one signal (`struct signalfd_siginfo`, signalfd(2)).
+const SIGNAL: usize = 128;
 /// What asks this process to end.
 const END: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
@@ -50,6 +52,7 @@ struct Server {
 /// Runs until it is asked to end, the agent is gone and all of its programs are hung up.
 pub(crate) fn run(options: Options) -> Result<()> {
     system::reserve()?;
+    system::raise_descriptors()?;
     privileges::check()?;
     set_child_subreaper(Some(getpid()))?;
     // Before there is another thread.
@@ -140,6 +143,10 @@ impl Server {
                 let (record, beside) = received.context("the front has ended")?;
                 self.take(record, beside);
             }
+            if asked_now {
+                // What is not read would be told of again at once.
+                rustix::io::read(asked, &mut [0; SIGNAL])?;
+            }
             if asked_now && !draining {
                 draining = true;
                 self.context.outbox.put(Notice::Draining, Vec::new());
@@ -171,6 +178,11 @@ impl Server {
     fn act(&self, connection: Connection, request: Request, beside: Vec<OwnedFd>) {
         let number = request.number;
         let (programs, outbox) = (&self.context.programs, &self.context.outbox);
+        // The front has looked, too. It is the part that hears the agent, and may have been taken over.
+        let is_first = matches!(request.action, Action::Hold { .. });
+        if let Err(wrong) = check::check(&request.action, &beside, is_first) {
+            return outbox.refuse(connection, number, Reason::Invalid(wrong.to_string()));
+        }
         let send = |handle: Handle, what: What| match programs.of(handle, connection) {
             Some(session) => self.signals.send(connection, number, session, what),
             None => outbox.refuse(connection, number, Reason::NoProgram),

@@ -2,7 +2,8 @@
 //! session's number to no other process while one is in it, so members are known for certain. Every
 //! process is pinned by a descriptor and looked at again before it is signalled.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -39,7 +40,7 @@ pub(crate) struct HungUp {
 impl Session {
     /// Sends a signal to the foreground: the terminal's foreground group, or the leader's group.
     pub(crate) fn signal(&self, signal: Signal) -> usize {
-        self.send(&[signal], 1, |this, members| {
+        self.send(&[signal], &look(), 1, |this, members| {
             let leader = members.iter().find(|it| it.process() == this.leader);
             let group = leader.map(|it| match this.pipes {
                 None if it.terminal != 0 && it.foreground > 0 => it.foreground,
@@ -55,12 +56,22 @@ impl Session {
 
     /// Signals as a terminal that hangs up does: once. What a handler starts is not signalled.
     pub(crate) fn hang_up(&self) -> usize {
-        self.send(&[Signal::HUP, Signal::CONT], 1, Self::foreground)
+        self.hang_up_among(&look())
+    }
+
+    /// The same of what a look has found, which may be for several sessions.
+    pub(crate) fn hang_up_among(&self, all: &[Stat]) -> usize {
+        self.send(&[Signal::HUP, Signal::CONT], all, 1, Self::foreground)
     }
 
     /// Kills the foreground, and what it forks meanwhile.
     pub(crate) fn kill(&self) -> usize {
-        self.send(&[Signal::KILL], LOOKS, Self::foreground)
+        self.kill_among(&look())
+    }
+
+    /// The same, at first of what a look has found.
+    pub(crate) fn kill_among(&self, all: &[Stat]) -> usize {
+        self.send(&[Signal::KILL], all, LOOKS, Self::foreground)
     }
 
     /// Whether there is anything to hang up among all processes of the node.
@@ -70,8 +81,7 @@ impl Session {
 
     /// How many processes there are to hang up.
     pub(crate) fn left(&self) -> usize {
-        let all: Vec<Stat> = processes::all().collect();
-        self.foreground(&self.members(&all)).len()
+        self.foreground(&self.members(&look())).len()
     }
 
     fn members(&self, all: &[Stat]) -> Vec<Stat> {
@@ -97,20 +107,10 @@ impl Session {
             .filter(|it| is_detached(it.pid, pipes))
             .map(|it| it.pid)
             .collect();
-        let below_one = |of: &Stat| {
-            let mut at = Some(of);
-            for _ in 0..members.len() {
-                let Some(process) = at else { return false };
-                if detached.contains(&process.pid) {
-                    return true;
-                }
-                at = members.iter().find(|it| it.pid == process.parent);
-            }
-            false
-        };
+        let spared = with_descendants(detached, members);
         let kept: Vec<Stat> = members
             .iter()
-            .filter(|it| !below_one(it))
+            .filter(|it| !spared.contains(&it.pid))
             .copied()
             .collect();
         // Without its leader the session's number alone does not say that it still is this one.
@@ -136,16 +136,21 @@ impl Session {
         groups
     }
 
-    /// Sends signals once to each process that is wanted, until a look finds no other.
+    /// Sends signals once to each process that is wanted of those that a first look has found, and then
+    /// of others, until a look finds no more.
     fn send(
         &self,
         signals: &[Signal],
+        first: &[Stat],
         looks: usize,
         wanted: fn(&Self, &[Stat]) -> Vec<Stat>,
     ) -> usize {
         let mut reached = HashSet::new();
-        for _ in 0..looks {
-            let all: Vec<Stat> = processes::all().collect();
+        let mut all = Cow::Borrowed(first);
+        for turn in 0..looks {
+            if turn > 0 {
+                all = Cow::Owned(look());
+            }
             let mut found = false;
             for stat in wanted(self, &self.members(&all)) {
                 if reached.insert((stat.pid, stat.start_time)) {
@@ -164,6 +169,28 @@ impl Session {
         }
         reached.len()
     }
+}
+
+/// All processes of the node.
+pub(crate) fn look() -> Vec<Stat> {
+    processes::all().collect()
+}
+
+/// Processes and all members that are below one of them.
+fn with_descendants(mut found: HashSet<i32>, members: &[Stat]) -> HashSet<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for it in members {
+        children.entry(it.parent).or_default().push(it.pid);
+    }
+    let mut left: Vec<i32> = found.iter().copied().collect();
+    while let Some(pid) = left.pop() {
+        for &child in children.get(&pid).into_iter().flatten() {
+            if found.insert(child) {
+                left.push(child);
+            }
+        }
+    }
+    found
 }
 
 /// Whether a process has left its session: it reads nothing and writes nothing of the session, or a
@@ -350,6 +377,26 @@ mod tests {
         // Nothing from before the hang-up is left, so the number may be another session's by now.
         check(hung_up, &[forked], &[]);
         check(hung_up, &[older], &[]);
+    }
+
+    #[test]
+    fn what_is_below_a_detached_one_is_found_however_deep() {
+        let stat = |pid: i32| Stat {
+            pid,
+            state: b'S',
+            parent: pid - 1,
+            group: pid,
+            session: 1,
+            terminal: 0,
+            foreground: -1,
+            threads: 1,
+            start_time: 1,
+        };
+        // A look costs so much for each of them at the most, and not for each pair.
+        let chain: Vec<Stat> = (1..=200_000).rev().map(stat).collect();
+        let below = with_descendants(HashSet::from([1000]), &chain);
+        assert_eq!(below.len(), 199_001);
+        assert!(below.contains(&1000) && !below.contains(&999));
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub struct Containerd {
 #[derive(Debug)]
 struct Owned {
     child: Child,
+    snapshotter: Snapshotter,
     folder: Option<TempDir>,
     _lock: File,
 }
@@ -93,6 +94,7 @@ impl Containerd {
             dir: dir.clone(),
             owned: Some(Owned {
                 child,
+                snapshotter,
                 folder: Some(folder),
                 _lock: lock,
             }),
@@ -129,6 +131,18 @@ impl Containerd {
             dir: dir.to_owned(),
             owned: None,
         })
+    }
+
+    /// Kills containerd, as a crash does, and starts it again. Its shims and containers go on.
+    ///
+    /// # Errors
+    /// It is another process's, or does not answer.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        let owned = self.owned.as_mut().context("not this process's")?;
+        owned.child.kill()?;
+        owned.child.wait()?;
+        owned.child = start::spawn(&self.dir, owned.snapshotter)?;
+        start::answering(&self.dir, &mut owned.child).await
     }
 
     /// The state folder, for [`SHARED`].
