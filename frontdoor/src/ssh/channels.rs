@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use podgate_proto::v1::TerminalSize;
 use russh::server::Msg;
-use russh::{ChannelId, ChannelWriteHalf, Sig};
+use russh::{ChannelId, ChannelOpenFailure, ChannelWriteHalf, Sig};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -81,6 +81,16 @@ impl Full {
         match self {
             Self::Channels => "channelsPerConnection",
             Self::Forwards => "forwardsPerConnection",
+        }
+    }
+}
+
+impl From<Full> for ChannelOpenFailure {
+    /// Adds the reason, which ssh prints (RFC 4254 §5.1).
+    fn from(full: Full) -> Self {
+        Self::Other {
+            code: Self::ResourceShortage.code(),
+            reason: full.to_string(),
         }
     }
 }

@@ -15,8 +15,9 @@ use russh::server::{
 };
 #[cfg(not(stock_russh))]
 use russh::server::{ListenerReply, ListenerRequest};
-use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
+use russh::{Channel, ChannelId, Pty, Sig};
 
+use super::channels::Full;
 use super::destination::Destination;
 use super::listen_at::ListenAt;
 use super::listen_requests::Request;
@@ -108,7 +109,7 @@ impl Handler for ConnectionHandler {
             return Ok(());
         };
         let Some(opening) = self.opening(channel.id(), login, false) else {
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            reply.reject(Full::Channels.into()).await;
             return Ok(());
         };
         reply.accept().await;
@@ -147,7 +148,12 @@ impl Handler for ConnectionHandler {
         };
         let forward = matches!(destination, Destination::Forward(_));
         let Some(opening) = self.opening(channel.id(), login, forward) else {
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            let full = if forward {
+                Full::Forwards
+            } else {
+                Full::Channels
+            };
+            reply.reject(full.into()).await;
             return Ok(());
         };
         let jump = match destination {
@@ -192,7 +198,7 @@ impl Handler for ConnectionHandler {
             Err(refusal) => reply.reject(refusal.into()).await,
             Ok(endpoint) => match self.opening(channel.id(), login, true) {
                 Some(opening) => self.forward((login, endpoint), opening, (channel, reply)),
-                None => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+                None => reply.reject(Full::Forwards.into()).await,
             },
         }
         Ok(())

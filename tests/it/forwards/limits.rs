@@ -16,7 +16,7 @@ async fn forwards_have_limits_of_their_own() {
         (
             "channelsPerConnection: 1, forwardsPerConnection: 2",
             "forwardsPerConnection",
-            "open failed: resource shortage",
+            "resource shortage: the connection has as many forwarded connections as it may have",
         ),
         (
             "forwardsPerUser: 2",
@@ -135,6 +135,7 @@ async fn each_is_recorded_at_both_ends() {
         (&grant["action"], &grant["session"]),
         (&"dial".into(), &start["session"])
     );
+    assert_eq!(grant["address"], address.as_str());
     let end = event(&node, "end").await;
     assert_eq!(end["outcome"], "closed");
 }
