@@ -33,6 +33,14 @@ pub(crate) enum Served {
 }
 
 impl Served {
+    /// Of a forward: where to in the pod, or where a listener is to be.
+    pub(crate) fn address(&self) -> Option<String> {
+        match self {
+            Self::Forward(request) => request.address(),
+            Self::Exec(..) | Self::Files(..) => None,
+        }
+    }
+
     pub(crate) fn kind(&self) -> Action {
         match self {
             Self::Exec(..) => Action::Exec,

@@ -372,7 +372,7 @@ impl Service {
             &admitted.id,
             &admitted.identity,
             &admitted.granted,
-            admitted.served.kind(),
+            (admitted.served.kind(), admitted.served.address()),
             &self.shared.node,
             from,
         );

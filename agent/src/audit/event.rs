@@ -30,6 +30,9 @@ pub(crate) struct AcceptedGrant<'a> {
     uid: &'a str,
     container: &'a str,
     action: &'static str,
+    /// What a forward is to lead to, or a listener to listen at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
     node: &'a str,
     frontdoor: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +65,7 @@ impl<'a> AcceptedGrant<'a> {
         session: &'a str,
         identity: &'a Identity,
         granted: &'a Granted,
-        action: Action,
+        (action, address): (Action, Option<String>),
         node: &'a str,
         from: Option<SocketAddr>,
     ) -> Self {
@@ -101,6 +104,7 @@ impl<'a> AcceptedGrant<'a> {
             uid: &granted.uid,
             container: &granted.container,
             action: action.word(),
+            address,
             node,
             frontdoor: FRONTDOOR_NAME,
             from,

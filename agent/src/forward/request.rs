@@ -43,6 +43,27 @@ impl ForwardRequest {
         })
     }
 
+    /// Where to in the pod, or where to listen there; none of a connection that came to a listener. A name
+    /// and a path are no longer than a request allows.
+    pub(crate) fn address(&self) -> Option<String> {
+        let tcp = |host: &str, port: u32| match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
+        let path = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+        match self {
+            Self::Dial(request) => match &request.address.address {
+                Some(Kind::Tcp(address)) => Some(tcp(&address.host, address.port)),
+                Some(Kind::Unix(socket)) => Some(path(&socket.path)),
+                Some(Kind::Agent(_)) | None => None,
+            },
+            Self::Listen(ListenRequest::Tcp { host, port }) => Some(tcp(host, (*port).into())),
+            Self::Listen(ListenRequest::Unix { path: at, .. }) => Some(path(at)),
+            Self::Listen(ListenRequest::Agent) => Some("ssh-agent".to_owned()),
+            Self::Accept(_) => None,
+        }
+    }
+
     /// What a grant must allow for it.
     pub(crate) fn kind(&self) -> v1::Action {
         match self {
