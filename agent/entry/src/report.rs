@@ -146,6 +146,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::launch::Launch;
 
     #[test]
     fn what_is_written_is_read_again() {
@@ -170,6 +171,21 @@ mod tests {
         for report in reports.chain([Report::Ready(ready)]) {
             assert_eq!(Report::parse(&report.encode()), Ok(report));
         }
+    }
+
+    #[test]
+    fn replays_the_fuzz_corpus() {
+        let corpus = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fuzz/corpus/launcher_report"
+        );
+        let (mut reports, mut launches) = (0, 0);
+        for file in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            reports += usize::from(Report::parse(&bytes).is_ok());
+            launches += usize::from(Launch::parse(&bytes).is_ok());
+        }
+        assert_eq!((reports, launches), (5, 2));
     }
 
     #[test]

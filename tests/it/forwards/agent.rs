@@ -4,45 +4,29 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use podgate_tests::fixtures::images::Image;
+use podgate_tests::instruments::ssh_agent::SshAgent;
 use podgate_tests::real::containerd::{ContainerSpec, PodSpec};
-use podgate_tests::real::ssh::keygen;
 use podgate_tests::stand_ins::apiserver::{Rbac, group, rule};
 use rustix::process::Signal;
 
 use super::node::Node;
 use super::*;
 
-/// An ssh-agent with one key; it ends on drop.
+/// An ssh-agent with one key, and what has a client forward it.
 struct Agent {
-    _process: Child,
-    /// Has a client forward it.
+    _agent: SshAgent,
     identity: String,
     /// As `ssh-add -l` shows the key.
     comment: &'static str,
-    _dir: tempfile::TempDir,
 }
 
 impl Agent {
     async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (socket, key) = (dir.path().join("agent"), dir.path().join("key"));
-        keygen(&key, &["-t", "ed25519"]).await.unwrap();
-        let mut command = Command::new("ssh-agent");
-        command.arg("-D").arg("-a").arg(&socket);
-        command.stdout(Stdio::null()).kill_on_drop(true);
-        let process = command.spawn().unwrap();
-        let add = || async {
-            let mut add = Command::new("ssh-add");
-            add.arg("-q").arg(&key).env("SSH_AUTH_SOCK", &socket);
-            let output = add.stdin(Stdio::null()).output().await.unwrap();
-            output.status.success().then_some(())
-        };
-        eventually("the key", SOON, add).await.unwrap();
+        let agent = SshAgent::start().await.unwrap();
         Self {
-            _process: process,
-            identity: format!("-oIdentityAgent={}", socket.display()),
+            identity: format!("-oIdentityAgent={}", agent.socket().display()),
             comment: "podgate-stand",
-            _dir: dir,
+            _agent: agent,
         }
     }
 

@@ -14,6 +14,7 @@ pub mod http;
 pub mod left;
 pub mod load;
 pub mod program;
+pub mod ssh_agent;
 pub mod sshd;
 pub mod terminal;
 pub mod threads;
