@@ -44,10 +44,11 @@ pub(crate) fn is_free(kind: u8) -> bool {
 
 fn need(request: &Request<'_>) -> Need {
     match request {
-        Request::Open { flags, .. } => match (flags.read(), flags.changes()) {
+        // What is opened for neither is opened for reading, as by open(2).
+        Request::Open { flags, .. } => match (flags.reads(), flags.changes()) {
             (true, true) => Need::Both,
-            (_, false) => Need::Read,
-            (false, true) => Need::Write,
+            (true, false) => Need::Read,
+            (false, _) => Need::Write,
         },
         Request::OpenFolder { .. } | Request::ReadLink { .. } => Need::Read,
         Request::SetStat { .. }
@@ -89,6 +90,23 @@ fn need(request: &Request<'_>) -> Need {
 mod tests {
     use super::*;
     use crate::request::Message;
+
+    #[test]
+    fn whoever_may_only_write_opens_nothing_that_can_be_read() {
+        for flags in 0..64u32 {
+            let path = [&2u32.to_be_bytes()[..], b"/a"].concat();
+            let rest = [&path[..], &flags.to_be_bytes(), &[0; 4]].concat();
+            let message = [&[3][..], &1u32.to_be_bytes(), &rest].concat();
+            let Ok(Message::Request(_, request)) = Message::read(&message) else {
+                panic!("{flags}");
+            };
+            let (read, write) = (flags & 1 != 0, flags & 2 != 0);
+            let changes = flags & 0b11110 != 0;
+            assert!(Access::ReadAndWrite.allows(&request));
+            assert_eq!(Access::Write.allows(&request), write && !read, "{flags}");
+            assert_eq!(Access::Read.allows(&request), !changes, "{flags}");
+        }
+    }
 
     /// The list of types says the same as the requests do.
     #[test]

@@ -6,12 +6,18 @@ use crate::wire::{Error, Fields};
 
 /// How a file is opened: the flags of SSH_FXP_OPEN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenFlags(u32);
+pub struct OpenFlags(pub(crate) u32);
 
 impl OpenFlags {
     /// To read it.
     pub fn read(self) -> bool {
         self.0 & 1 != 0
+    }
+
+    /// Whether it can be read then: what is opened neither to be read nor to be written is opened by
+    /// open(2) to be read.
+    pub fn reads(self) -> bool {
+        self.read() || !self.write()
     }
 
     /// To write it.

@@ -159,6 +159,43 @@ fn who_may_only_write_reads_nothing() {
     }
 }
 
+/// Asks a server to open a file with these flags of SSH_FXP_OPEN. Answers the type of its answer, and the code if it is a
+/// status.
+fn opens(worker: &Worker, flags: u8) -> (u8, u8) {
+    let mut server = worker.command(worker.server().to_str().unwrap());
+    let mut server = server
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = server.stdin.take().unwrap();
+    stdin.write_all(&[0, 0, 0, 5, 1, 0, 0, 0, 3]).unwrap();
+    let open = [0, 0, 0, 18, 3, 0, 0, 0, 7, 0, 0, 0, 1, b'a', 0, 0, 0, flags];
+    stdin.write_all(&[&open[..], &[0; 4]].concat()).unwrap();
+    drop(stdin);
+    let answers = server.wait_with_output().unwrap().stdout;
+    let length = u32::from_be_bytes(answers[..4].try_into().unwrap());
+    let answer = &answers[4 + length as usize..];
+    (answer[4], answer[12])
+}
+
+#[test]
+fn who_may_only_write_opens_nothing_that_can_be_read() {
+    let worker = start("--only write");
+    std::fs::write(worker.work().join("a"), "secret").unwrap();
+    const STATUS: u8 = 101;
+    const PERMISSION_DENIED: u8 = 3;
+    // CREAT, APPEND, TRUNC without WRITE: open(2) opens it to be read.
+    for flags in [0, 1, 4, 8, 16, 8 | 16, 1 | 2, 1 | 8] {
+        let answer = opens(&worker, flags);
+        assert_eq!(answer, (STATUS, PERMISSION_DENIED), "{flags}");
+    }
+    const HANDLE: u8 = 102;
+    assert_eq!(opens(&worker, 2 | 8).0, HANDLE);
+    let secret = std::fs::read_to_string(worker.work().join("a")).unwrap();
+    assert_eq!(secret, "secret");
+}
+
 #[test]
 fn it_gives_up_what_it_does_not_need() {
     let worker = start("");
