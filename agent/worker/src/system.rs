@@ -1,7 +1,8 @@
-//! Conversions of the kernel's types, for SFTP and scp, and a call that has no safe wrapper.
+//! Conversions of the kernel's types, for SFTP and scp, and calls that have no safe wrapper.
 
 use std::fmt::Display;
 use std::io;
+use std::os::fd::{IntoRawFd, OwnedFd};
 
 use rustix::fs::{Timespec, Timestamps};
 
@@ -24,6 +25,21 @@ pub(crate) fn words(error: &dyn Display) -> String {
         words.truncate(end);
     }
     words
+}
+
+/// Closes a file that was written to, and tells what only closing it shows: a network's file system may
+/// write its bytes only then.
+#[allow(
+    unsafe_code,
+    reason = "close(2) has no safe wrapper that tells its error"
+)]
+pub(crate) fn close(file: impl Into<OwnedFd>) -> io::Result<()> {
+    let number = file.into().into_raw_fd();
+    // Safety: it was owned, and nobody has its number any more.
+    match unsafe { libc::close(number) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Has SIGHUP change nothing. Whoever hangs up the worker also closes its stdin, and at the end of that it

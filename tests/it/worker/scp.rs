@@ -58,12 +58,19 @@ fn what_fails_for_one_file_is_told_and_the_next_one_comes() {
     std::fs::write(work.join("a"), "a").unwrap();
     std::fs::create_dir(work.join("d")).unwrap();
     std::fs::create_dir(work.join("to")).unwrap();
-    let said = fails(&worker.scp(&["pod:missing", "pod:d", "pod:a", "to"]));
+    let fifo = std::process::Command::new("mkfifo")
+        .arg(work.join("f"))
+        .status();
+    assert!(fifo.unwrap().success());
+    let said = fails(&worker.scp(&["pod:missing", "pod:d", "pod:f", "pod:a", "to"]));
     assert!(
         said.contains("missing: No such file or directory"),
         "{said}"
     );
-    assert!(said.contains("d: not a regular file"), "{said}");
+    for path in ["d", "f"] {
+        let expect = format!("{path}: not a regular file");
+        assert!(said.contains(&expect), "{said}");
+    }
     assert_eq!(std::fs::read_to_string(work.join("to/a")).unwrap(), "a");
     let said = fails(&worker.scp(&["a", "to/a", "pod:nowhere"]));
     assert!(said.contains("nowhere: Not a directory"), "{said}");

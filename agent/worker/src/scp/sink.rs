@@ -11,7 +11,7 @@ use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, Timestamps};
 use super::error::Error;
 use super::line::{Line, Options};
 use super::link::Link;
-use crate::system::timestamps;
+use crate::system::{close, timestamps};
 
 /// Folders within folders, at most.
 const MAX_DEPTH: usize = 256;
@@ -127,6 +127,7 @@ impl<R: Read, W: Write> Sink<'_, R, W> {
         // The sender tells whether it could read all of them.
         let sent = self.link.answer()?;
         let done = written.and_then(|()| self.attributes(&file, size, told, before.as_ref()));
+        let done = done.and(close(file));
         match sent {
             true => self.finish(path, done),
             false => Ok(()),

@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::{self, Mode, OFlags};
+
 use super::error::Error;
 use super::line::{Options, tell};
 use super::link::{BUFFER, Link};
@@ -41,7 +43,11 @@ struct Source<'a, R, W> {
 
 impl<R: Read, W: Write> Source<'_, R, W> {
     fn send(&mut self, path: &Path, depth: usize) -> Result<(), Error> {
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+        // Without waiting for whoever writes to a FIFO.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
+        let opened = opened.map(File::from);
+        let opened = opened.and_then(|file| Ok((file.metadata()?, file)));
         let (metadata, file) = match opened {
             Ok(opened) => opened,
             Err(error) => return self.warn(path, &error),

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::failure::Failure;
 use super::handles::{Handles, OpenFile};
 use super::metadata;
+use crate::system::close;
 
 /// The mode of a new file where the client gives none. The process's umask narrows it.
 const NEW: u32 = 0o666;
@@ -66,21 +67,32 @@ impl OpenFile {
             true => self.file.write_all(bytes),
             false => self.file.write_all_at(bytes, offset),
         };
-        written.inspect_err(|error| self.tell(error))?;
+        written.inspect_err(|error| self.told = tell(self.told, &self.path, error))?;
         Ok(())
     }
 
-    /// A client shows its user no more than "Failure" when a disk is full. So the reason goes to
-    /// stderr, once a file.
-    fn tell(&mut self, error: &std::io::Error) {
-        let full = [Errno::NOSPC, Errno::DQUOT, Errno::FBIG, Errno::IO];
-        let errno = Errno::from_io_error(error);
-        if !self.told && errno.is_some_and(|errno| full.contains(&errno)) {
-            self.told = true;
-            let words = Failure::from(errno.unwrap_or(Errno::IO)).words;
-            eprintln!("podgate: {}: {words}", self.path.escape_ascii());
-        }
+    /// Closes it.
+    pub(crate) fn close(self) -> Result<(), Failure> {
+        let Self {
+            file, path, told, ..
+        } = self;
+        close(file).inspect_err(|error| {
+            tell(told, &path, error);
+        })?;
+        Ok(())
     }
+}
+
+/// A client shows its user no more than "Failure" when a disk is full. So the reason goes to stderr, once
+/// a file. Answers whether it was told.
+fn tell(told: bool, path: &[u8], error: &std::io::Error) -> bool {
+    let full = [Errno::NOSPC, Errno::DQUOT, Errno::FBIG, Errno::IO];
+    let errno = Errno::from_io_error(error).filter(|errno| full.contains(errno));
+    if let Some(errno) = errno.filter(|_| !told) {
+        let words = Failure::from(errno).words;
+        eprintln!("podgate: {}: {words}", path.escape_ascii());
+    }
+    told || errno.is_some()
 }
 
 /// Copies from one open file to another.

@@ -73,9 +73,12 @@ impl Handles {
         }
     }
 
-    /// Closes it.
-    pub(crate) fn remove(&mut self, handle: &[u8]) -> Result<(), Failure> {
-        let open = self.slot(handle).and_then(Option::take);
-        open.map(drop).ok_or(Failure::HANDLE)
+    /// Takes it out, to be closed. None is a folder, which is closed.
+    pub(crate) fn remove(&mut self, handle: &[u8]) -> Result<Option<OpenFile>, Failure> {
+        match self.slot(handle).and_then(Option::take) {
+            Some(Open::File(file)) => Ok(Some(file)),
+            Some(Open::Folder(_)) => Ok(None),
+            None => Err(Failure::HANDLE),
+        }
     }
 }

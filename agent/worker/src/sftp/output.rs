@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use podgate_sftp::reply::{DATA_HEADER, Reply, data_header};
+use podgate_sftp::reply::{Code, DATA_HEADER, Reply, data_header};
 use podgate_sftp::{MAX_DATA, MAX_MESSAGE};
 
 /// Bytes that wait before they are written: enough that a write is worth its call.
@@ -35,6 +35,12 @@ impl Output {
     pub(crate) fn put(&mut self, number: u32, reply: &Reply<'_>) {
         self.short.clear();
         reply.put(number, &mut self.short);
+        if self.short.len() > MAX_MESSAGE {
+            // Such as the names of very many users.
+            self.short.clear();
+            let failed = Reply::Status(Code::Failure, "The answer is too long");
+            failed.put(number, &mut self.short);
+        }
         let end = self.filled + self.short.len();
         if let Some(room) = self.bytes.get_mut(self.filled..end) {
             room.copy_from_slice(&self.short);

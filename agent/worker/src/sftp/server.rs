@@ -153,7 +153,10 @@ impl Server {
                 offset,
                 data,
             } => self.handles.file(handle)?.write(data, offset)?,
-            Request::Close { handle } => self.handles.remove(handle)?,
+            Request::Close { handle } => match self.handles.remove(handle)? {
+                Some(file) => file.close()?,
+                None => {}
+            },
             Request::FileStat { handle } => {
                 return attributes(fs::fstat(&self.handles.file(handle)?.file));
             }
