@@ -1,6 +1,7 @@
 //! Looks at the messages that pass by, in whatever pieces they come. Of each the beginning is kept, as
 //! far as it says what is done with which file; data is only counted.
 
+use crate::request::OpenFlags;
 use crate::wire::Fields;
 
 /// Bytes of a message that are kept: two of the longest paths, with what is around them.
@@ -14,6 +15,7 @@ const OPEN: u8 = 3;
 const CLOSE: u8 = 4;
 const READ: u8 = 5;
 const WRITE: u8 = 6;
+const SETSTAT: u8 = 9;
 const REMOVE: u8 = 13;
 const RENAME: u8 = 18;
 const STATUS: u8 = 101;
@@ -21,6 +23,8 @@ const HANDLE: u8 = 102;
 const DATA: u8 = 103;
 const NAME: u8 = 104;
 const EXTENDED: u8 = 200;
+/// SSH_FILEXFER_ATTR_SIZE.
+const SIZE: u32 = 1;
 const OK: u32 = 0;
 const EOF: u32 = 1;
 
@@ -66,6 +70,10 @@ pub enum Asked<'a> {
         bytes: u32,
     },
     Remove {
+        path: &'a [u8],
+    },
+    /// By its attributes.
+    Resize {
         path: &'a [u8],
     },
     Rename {
@@ -172,7 +180,8 @@ pub fn asked(head: &[u8]) -> Option<(u32, Asked<'_>)> {
         OPEN => {
             let path = string()?;
             let flags = fields.u32().ok()?;
-            let (read, write) = (flags & 1 != 0, flags & 0b11110 != 0);
+            let flags = OpenFlags(flags);
+            let (read, write) = (flags.reads(), flags.changes());
             Asked::Open { path, read, write }
         }
         CLOSE => Asked::Close { handle: string()? },
@@ -192,6 +201,11 @@ pub fn asked(head: &[u8]) -> Option<(u32, Asked<'_>)> {
             }
         }
         REMOVE => Asked::Remove { path: string()? },
+        // Of attributes only the size is of a file's bytes.
+        SETSTAT => {
+            let path = string()?;
+            (fields.u32().ok()? & SIZE != 0).then_some(Asked::Resize { path })?
+        }
         RENAME => Asked::Rename {
             from: string()?,
             to: string()?,

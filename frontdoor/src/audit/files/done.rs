@@ -4,8 +4,11 @@ use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
-/// Bytes of a path that are kept.
-const MAX_PATH: usize = 1024;
+/// The outcome of a file of which no more is known, since its client has more at a time than is watched,
+/// or does not keep to its protocol.
+pub(super) const UNSEEN: &str = "unseen";
+/// Bytes of a path that are kept: half of them of its beginning, and half of its end.
+const MAX_PATH: usize = 512;
 
 /// What was done with one file.
 #[derive(Debug)]
@@ -72,16 +75,36 @@ impl FileHash {
 
 /// A path as the log has it. One that is not UTF-8 is escaped as in Rust's literals.
 pub(super) fn shown(path: &[u8]) -> String {
-    let kept = path.get(..MAX_PATH).unwrap_or(path);
-    let shown = match str::from_utf8(path) {
-        Ok(text) => text
-            .get(..text.floor_char_boundary(MAX_PATH))
-            .unwrap_or_default()
-            .to_owned(),
-        Err(_) => kept.escape_ascii().to_string(),
-    };
-    match kept.len() < path.len() {
-        true => shown + "…",
-        false => shown,
+    let is_cut = path.len() > MAX_PATH;
+    match str::from_utf8(path) {
+        Ok(text) if is_cut => {
+            let begin = text.get(..text.floor_char_boundary(MAX_PATH / 2));
+            let end = text.get(text.ceil_char_boundary(text.len() - MAX_PATH / 2)..);
+            format!("{}…{}", begin.unwrap_or_default(), end.unwrap_or_default())
+        }
+        Ok(text) => text.to_owned(),
+        Err(_) if is_cut => {
+            let begin = path.get(..MAX_PATH / 2).unwrap_or_default();
+            let end = path.get(path.len() - MAX_PATH / 2..).unwrap_or_default();
+            format!("{}…{}", begin.escape_ascii(), end.escape_ascii())
+        }
+        Err(_) => path.escape_ascii().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_path_is_shown() {
+        assert_eq!(shown("/ü".as_bytes()), "/ü");
+        assert_eq!(shown(b"/\xff"), r"/\xff");
+        for fill in [&b"/."[..], b"\xff\xff"] {
+            let long = [&fill.repeat(400)[..], b"/etc/shadow"].concat();
+            let shown = shown(&long);
+            assert!(shown.ends_with("/etc/shadow") && shown.contains('…'));
+            assert!(shown.len() <= 4 * MAX_PATH + 3);
+        }
     }
 }

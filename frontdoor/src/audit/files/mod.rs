@@ -46,10 +46,7 @@ impl FilesWatch {
     /// Sees bytes from the client. Answers what is over.
     pub(super) fn took(&mut self, bytes: &[u8]) -> Vec<FileDone> {
         match self {
-            Self::Sftp(sftp) => {
-                sftp.took(bytes);
-                Vec::new()
-            }
+            Self::Sftp(sftp) => sftp.took(bytes),
             Self::Scp(scp) => scp.took(bytes),
         }
     }

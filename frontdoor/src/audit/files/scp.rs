@@ -1,15 +1,19 @@
-//! The files of a session of scp. The sender tells of each file in a line, the receiver answers each step
-//! with a byte, and neither goes on without the other.
+//! The files of a session of scp. The sender tells of each file in a line, and the receiver answers each step
+//! with a byte. Neither should go on without the other, but a client may: its bytes are read as the other end
+//! will read them, as long as that refuses nothing.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use podgate_proto::v1::Scp;
 
-use super::done::{Direction, FileDone, FileHash, shown};
+use super::done::{Direction, FileDone, FileHash, UNSEEN, shown};
 
 /// Bytes of a line, and folders within folders. What is more is not seen.
 const MAX_LINE: usize = 8 * 1024;
 const MAX_DEPTH: usize = 256;
+/// Answers that one end may be ahead of the other.
+const MAX_AHEAD: usize = 1024;
 
 #[derive(Debug)]
 pub(in crate::audit) struct ScpWatch {
@@ -23,6 +27,23 @@ pub(in crate::audit) struct ScpWatch {
     hash: bool,
     /// Whether the receiver is in the words of a failure.
     in_words: bool,
+    /// What the receiver has still to answer, the oldest first.
+    due: VecDeque<Due>,
+    /// Answers that came before what they answer.
+    early: usize,
+    /// The client does not keep to the protocol, so nothing is known of what follows.
+    is_lost: bool,
+}
+
+/// What an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// A beginning, a folder, times, or an error's line.
+    Other,
+    /// A file's line, or all of its bytes.
+    File,
+    /// The same, when the sender has gone on as if the answer were that it may.
+    Assumed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +79,9 @@ impl ScpWatch {
             file: None,
             hash: false,
             in_words: false,
+            due: VecDeque::from([Due::Other]),
+            early: 0,
+            is_lost: false,
         }
     }
 
@@ -91,6 +115,10 @@ impl ScpWatch {
     fn sent(&mut self, mut bytes: &[u8]) -> Vec<FileDone> {
         let mut done = Vec::new();
         while let Some((&byte, rest)) = bytes.split_first() {
+            if self.is_lost {
+                break;
+            }
+            done.extend(self.assume());
             match self.step {
                 Step::Bytes(due) => {
                     let taken = usize::try_from(due).unwrap_or(usize::MAX).min(bytes.len());
@@ -108,14 +136,19 @@ impl ScpWatch {
                     };
                     continue;
                 }
-                Step::Sent if byte == 0 => self.step = Step::Received,
+                Step::Sent if byte == 0 => {
+                    self.step = Step::Received;
+                    done.extend(self.owe(Due::File));
+                }
                 // A line follows that says why.
                 Step::Sent => {
                     done.extend(self.finish("failed"));
                     self.line.push(byte);
+                    done.extend(self.owe(Due::Other));
                 }
-                // It should wait for the answer.
-                Step::Told(_) | Step::Received | Step::Line if byte == b'\n' => self.told(),
+                Step::Told(_) | Step::Received | Step::Line if byte == b'\n' => {
+                    done.extend(self.told());
+                }
                 Step::Told(_) | Step::Received | Step::Line => {
                     if self.line.len() < MAX_LINE {
                         self.line.push(byte);
@@ -135,17 +168,71 @@ impl ScpWatch {
                 self.in_words = *byte != b'\n';
                 continue;
             }
+            if self.is_lost {
+                break;
+            }
             self.in_words = *byte != 0;
-            match (self.step, *byte) {
-                (Step::Told(0), 0) => self.step = Step::Sent,
-                (Step::Told(size), 0) => self.step = Step::Bytes(size),
-                (Step::Received, 0) => done.extend(self.finish("done")),
+            match self.due.pop_front() {
+                None if *byte == 0 => {
+                    self.early += 1;
+                    self.is_lost |= self.early > MAX_AHEAD;
+                }
                 // It may give up in the middle, too.
-                (Step::Told(_) | Step::Received, _) => done.extend(self.finish("failed")),
-                _ => {}
+                None | Some(Due::Other) => {}
+                Some(Due::File) => done.extend(self.answered(*byte == 0)),
+                Some(Due::Assumed) if *byte == 0 => {}
+                // What the sender has sent since is not what it was taken for.
+                Some(Due::Assumed) => done.push(self.lose()),
             }
         }
         done
+    }
+
+    /// An answer is due, and may have come already.
+    fn owe(&mut self, due: Due) -> Option<FileDone> {
+        if self.early > 0 {
+            self.early -= 1;
+            return (due == Due::File).then(|| self.answered(true)).flatten();
+        }
+        self.due.push_back(due);
+        (self.due.len() > MAX_AHEAD).then(|| self.lose())
+    }
+
+    /// A file's line, or all of its bytes, are answered.
+    fn answered(&mut self, may: bool) -> Option<FileDone> {
+        match (self.step, may) {
+            (Step::Told(0), true) => self.step = Step::Sent,
+            (Step::Told(size), true) => self.step = Step::Bytes(size),
+            (Step::Received, true) => return self.finish("done"),
+            (Step::Told(_) | Step::Received, false) => return self.finish("failed"),
+            _ => {}
+        }
+        None
+    }
+
+    /// The sender goes on. If it was to wait for an answer, that is taken for one by which it may.
+    fn assume(&mut self) -> Option<FileDone> {
+        let last = self.due.back_mut().filter(|due| **due == Due::File)?;
+        *last = Due::Assumed;
+        self.answered(true)
+    }
+
+    /// Gives up, and says so.
+    fn lose(&mut self) -> FileDone {
+        self.is_lost = true;
+        let open = self.finish(UNSEEN);
+        open.unwrap_or_else(|| self.file(&[], UNSEEN))
+    }
+
+    fn file(&self, name: &[u8], outcome: &'static str) -> FileDone {
+        FileDone {
+            path: shown(&self.path(name)),
+            direction: self.direction,
+            bytes: 0,
+            begun: Instant::now(),
+            outcome,
+            hash: FileHash::new(self.hash),
+        }
     }
 
     fn finish(&mut self, outcome: &'static str) -> Option<FileDone> {
@@ -155,7 +242,7 @@ impl ScpWatch {
     }
 
     /// A line of the sender is whole.
-    fn told(&mut self) {
+    fn told(&mut self) -> Option<FileDone> {
         let line = std::mem::take(&mut self.line);
         let mut fields = line
             .get(1..)
@@ -165,20 +252,17 @@ impl ScpWatch {
         match line.first() {
             Some(b'C') => {
                 let size = size.and_then(|size| str::from_utf8(size).ok()?.parse().ok());
-                self.file = Some(FileDone {
-                    path: shown(&self.path(name)),
-                    direction: self.direction,
-                    bytes: 0,
-                    begun: Instant::now(),
-                    outcome: "unfinished",
-                    hash: FileHash::new(self.hash),
-                });
+                self.file = Some(self.file(name, "unfinished"));
                 self.step = Step::Told(size.unwrap_or(0));
+                return self.owe(Due::File);
             }
             Some(b'D') if self.folders.len() < MAX_DEPTH => self.folders.push(name.to_vec()),
             Some(b'E') => drop(self.folders.pop()),
+            // An error, which nobody answers; after a file's bytes its answer is due already.
+            Some(1 | 2) => return None,
             _ => {}
         }
+        self.owe(Due::Other)
     }
 
     /// The command's path, and the file's name where that says more: a receiver alone knows whether the
@@ -277,6 +361,27 @@ mod tests {
     }
 
     #[test]
+    fn who_goes_ahead_hides_nothing() {
+        let mut early = watch(false, "/srv/d");
+        early.took(&[0; 100]);
+        early.gave(b"D0755 0 d\nC0644 3 x\n");
+        assert_eq!(told(&early.gave(b"abc\0")), [("/srv/d d/x", 3, "done")]);
+
+        let all = b"C0644 3 x\nabc\0C0644 5 secret\nhello\0";
+        let mut ahead = watch(true, "/srv");
+        ahead.gave(b"\0");
+        assert_eq!(told(&ahead.took(all)), [("/srv x", 3, "done")]);
+        assert_eq!(told(&ahead.gave(b"\0\0\0\0")), [("/srv secret", 5, "done")]);
+        // What the receiver refuses it does not read as the sender has meant it.
+        let mut refused = watch(true, "/srv");
+        refused.gave(b"\0");
+        refused.took(all);
+        let done = refused.gave(b"\x01scp: no\n\0");
+        assert_eq!(told(&done), [("/srv secret", 5, UNSEEN)]);
+        assert!(refused.took(all).is_empty() && refused.unfinished().is_empty());
+    }
+
+    #[test]
     fn what_is_no_scp_costs_little() {
         let mut watch = watch(true, "/x");
         for _ in 0..10_000 {
@@ -285,5 +390,6 @@ mod tests {
             watch.gave(b"\x02\x01");
         }
         assert!(watch.folders.len() <= MAX_DEPTH && watch.line.len() <= MAX_LINE);
+        assert!(watch.due.len() <= MAX_AHEAD + 1);
     }
 }

@@ -1,14 +1,15 @@
 //! The files of a session of SFTP: opened, moved, closed, removed, renamed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use podgate_sftp::heads::{Answered, Asked, Heads, Seen, answered, asked};
 
-use super::done::{Direction, FileDone, FileHash, shown};
+use super::done::{Direction, FileDone, FileHash, UNSEEN, shown};
 
-/// Requests in flight, files that are open, and bytes of a handle. What is more is not seen.
-const MAX_REQUESTS: usize = 4096;
+/// Requests in flight, files that are open, and bytes of a handle. A file beyond them is told of at once,
+/// as [`UNSEEN`].
+const MAX_REQUESTS: usize = 1024;
 const MAX_FILES: usize = 1024;
 const MAX_HANDLE: usize = 256;
 
@@ -16,7 +17,10 @@ const MAX_HANDLE: usize = 256;
 pub(in crate::audit) struct SftpWatch {
     client: Heads,
     server: Heads,
-    requests: HashMap<u32, Request>,
+    /// By their numbers. A client may give several the same: servers answer one after the other.
+    requests: HashMap<u32, VecDeque<Request>>,
+    /// How many requests these are.
+    waiting: usize,
     files: HashMap<Vec<u8>, FileDone>,
     hash: bool,
 }
@@ -32,15 +36,21 @@ enum Request {
 }
 
 impl SftpWatch {
-    pub(super) fn took(&mut self, bytes: &[u8]) {
+    pub(super) fn took(&mut self, bytes: &[u8]) -> Vec<FileDone> {
         let (requests, files, hash) = (&mut self.requests, &mut self.files, self.hash);
+        let (waiting, mut done) = (&mut self.waiting, Vec::new());
         self.client.feed(bytes, |seen| match seen {
             Seen::Whole(head) => {
-                if let Some((number, asked)) = asked(head)
-                    && requests.len() < MAX_REQUESTS
-                    && let Some(request) = Request::of(&asked, hash)
-                {
-                    requests.insert(number, request);
+                let asked = asked(head);
+                let request =
+                    asked.and_then(|(number, asked)| Some((number, Request::of(&asked, hash)?)));
+                match request {
+                    Some((number, request)) if *waiting < MAX_REQUESTS => {
+                        *waiting += 1;
+                        requests.entry(number).or_default().push_back(request);
+                    }
+                    Some((_, request)) => done.extend(request.is_over(UNSEEN)),
+                    None => {}
                 }
             }
             Seen::Data(head, before, data) if hash => {
@@ -52,22 +62,29 @@ impl SftpWatch {
             }
             Seen::Data(..) => {}
         });
+        done
     }
 
     pub(super) fn gave(&mut self, bytes: &[u8]) -> Vec<FileDone> {
         let (requests, files, hash) = (&mut self.requests, &mut self.files, self.hash);
-        let mut done = Vec::new();
+        let (waiting, mut done) = (&mut self.waiting, Vec::new());
         self.server.feed(bytes, |seen| match seen {
             Seen::Whole(head) => {
                 if let Some((number, answer)) = answered(head)
-                    && let Some(request) = requests.remove(&number)
+                    && let Some(mut all) = requests.remove(&number)
                 {
-                    done.extend(answer_to(request, answer, files));
+                    let request = all.pop_front();
+                    *waiting -= usize::from(request.is_some());
+                    if !all.is_empty() {
+                        requests.insert(number, all);
+                    }
+                    done.extend(request.and_then(|request| answer_to(request, answer, files)));
                 }
             }
             Seen::Data(head, before, data) if hash => {
                 if let Some((number, _)) = answered(head)
-                    && let Some(Request::Read(handle, offset)) = requests.get(&number)
+                    && let Some(Request::Read(handle, offset)) =
+                        requests.get(&number).and_then(VecDeque::front)
                     && let Some(file) = files.get_mut(handle)
                 {
                     file.hash.add(offset.saturating_add(before as u64), data);
@@ -87,21 +104,29 @@ impl SftpWatch {
     }
 
     pub(super) fn unfinished(&mut self) -> Vec<FileDone> {
-        let files = std::mem::take(&mut self.files).into_values();
-        files
-            .map(|file| FileDone {
-                outcome: "unfinished",
-                ..file
-            })
+        self.waiting = 0;
+        let open = std::mem::take(&mut self.files).into_values();
+        let asked = std::mem::take(&mut self.requests).into_values().flatten();
+        open.map(Request::Open)
+            .chain(asked)
+            .filter_map(|request| request.is_over("unfinished"))
             .collect()
     }
 }
 
 impl Request {
+    /// Its file with this outcome, if it is of one by its name.
+    fn is_over(self, outcome: &'static str) -> Option<FileDone> {
+        match self {
+            Self::Open(file) | Self::Change(file) => Some(FileDone { outcome, ..file }),
+            Self::Close(_) | Self::Read(..) | Self::Write(..) => None,
+        }
+    }
+
     fn of(asked: &Asked<'_>, hash: bool) -> Option<Self> {
         let handle = |handle: &[u8]| (handle.len() <= MAX_HANDLE).then(|| handle.to_vec());
-        let file = |path: &[u8], direction| FileDone {
-            path: shown(path),
+        let file = |path: String, direction| FileDone {
+            path,
             direction,
             bytes: 0,
             begun: Instant::now(),
@@ -111,7 +136,7 @@ impl Request {
         };
         Some(match *asked {
             Asked::Open { path, read, write } => Self::Open(file(
-                path,
+                shown(path),
                 match (read, write) {
                     (true, true) => Direction::Both,
                     (_, true) => Direction::Write,
@@ -123,10 +148,11 @@ impl Request {
             Asked::Write {
                 handle: it, bytes, ..
             } => Self::Write(handle(it)?, bytes),
-            Asked::Remove { path } => Self::Change(file(path, Direction::Remove)),
+            Asked::Remove { path } => Self::Change(file(shown(path), Direction::Remove)),
+            Asked::Resize { path } => Self::Change(file(shown(path), Direction::Write)),
             Asked::Rename { from, to } => {
-                let both = [from, b" -> ", to].concat();
-                Self::Change(file(&both, Direction::Rename))
+                let both = format!("{} -> {}", shown(from), shown(to));
+                Self::Change(file(both, Direction::Rename))
             }
         })
     }
@@ -144,10 +170,12 @@ fn answer_to(
     };
     match (request, answer) {
         (Request::Open(file), Answered::Handle(handle)) => {
-            if files.len() < MAX_FILES && handle.len() <= MAX_HANDLE {
-                files.insert(handle.to_vec(), file);
+            if files.len() >= MAX_FILES || handle.len() > MAX_HANDLE {
+                return Request::Open(file).is_over(UNSEEN);
             }
-            None
+            // One of the same handle was closed unseen.
+            let before = files.insert(handle.to_vec(), file)?;
+            Request::Open(before).is_over(UNSEEN)
         }
         (Request::Open(file), _) => Some(failed(file)),
         (Request::Read(handle, _), Answered::Data(bytes)) => {
@@ -263,16 +291,63 @@ mod tests {
         check([3, 6], false);
     }
 
+    /// An OPEN, and its answer.
+    fn opens(number: u32, path: &[u8]) -> Vec<u8> {
+        message(3, number, &[&string(path), &[0, 0, 0, 1], &[0; 4]])
+    }
+
+    fn opened(number: u32, handle: u32) -> Vec<u8> {
+        message(102, number, &[&string(&handle.to_be_bytes())])
+    }
+
+    fn told(done: &[FileDone]) -> Vec<(&str, &str)> {
+        done.iter()
+            .map(|it| (it.path.as_str(), it.outcome))
+            .collect()
+    }
+
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn what_is_kept_is_bounded_and_the_rest_is_told_of() {
         let mut watch = SftpWatch::default();
-        for number in 0..3 * MAX_REQUESTS as u32 {
-            watch.took(&message(3, number, &[&string(b"a"), &[0; 8]]));
-        }
-        assert_eq!(watch.requests.len(), MAX_REQUESTS);
         for number in 0..MAX_REQUESTS as u32 {
-            watch.gave(&message(102, number, &[&string(&number.to_be_bytes())]));
+            assert!(watch.took(&opens(number, b"a")).is_empty());
         }
-        assert_eq!(watch.files.len(), MAX_FILES);
+        assert_eq!(told(&watch.took(&opens(0, b"b"))), [("b", UNSEEN)]);
+        for number in 0..MAX_FILES as u32 {
+            assert!(watch.gave(&opened(number, number)).is_empty());
+        }
+        watch.took(&opens(1, b"c"));
+        assert_eq!(told(&watch.gave(&opened(1, 5000))), [("c", UNSEEN)]);
+        assert_eq!(watch.unfinished().len(), MAX_FILES);
+    }
+
+    #[test]
+    fn no_client_hides_a_file_behind_a_number_or_an_early_end() {
+        let mut watch = SftpWatch::default();
+        let read = message(5, 7, &[&string(b"x"), &[0; 12]]);
+        watch.took(&[opens(7, b"/secret"), read].concat());
+        watch.gave(&opened(7, 0));
+        watch.gave(&message(101, 7, &[&[0, 0, 0, 4]]));
+        // This one's answer has not come.
+        watch.took(&opens(8, b"/other"));
+        watch.took(&message(13, 9, &[&string(b"/gone")]));
+        let left = watch.unfinished();
+        let mut left = told(&left);
+        left.sort_unstable();
+        let unfinished = ["/gone", "/other", "/secret"].map(|path| (path, "unfinished"));
+        assert_eq!(left, unfinished);
+    }
+
+    #[test]
+    fn a_file_is_emptied_by_its_attributes() {
+        let mut watch = SftpWatch::default();
+        let size = [&1u32.to_be_bytes()[..], &[0; 8]].concat();
+        watch.took(&message(9, 1, &[&string(b"/log"), &size]));
+        let done = watch.gave(&message(101, 1, &[&[0; 4]]));
+        assert_eq!(told(&done), [("/log", "done")]);
+        assert_eq!(done[0].direction, Direction::Write);
+        let mode = [&4u32.to_be_bytes()[..], &[0; 4]].concat();
+        watch.took(&message(9, 2, &[&string(b"/log"), &mode]));
+        assert!(watch.gave(&message(101, 2, &[&[0; 4]])).is_empty());
     }
 }
