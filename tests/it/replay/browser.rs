@@ -41,9 +41,12 @@ async fn a_browser_signs_in_finds_plays_jumps_and_follows() {
     echo.says("before").await.unwrap();
     let open = || async {
         let (_, lines, _) = ask(&page.stand.client, "recordings --json").await;
-        let entry: Value = serde_json::from_str(lines.lines().next()?).unwrap();
-        let name = entry["header"]["podgate"]["recording"].as_str()?.to_owned();
-        entry["end"].is_null().then_some(name)
+        // Those that began in the same second come in no order.
+        let mut entries = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let open = entries.find(|entry| entry["end"].is_null())?;
+        Some(open["header"]["podgate"]["recording"].as_str()?.to_owned())
     };
     let live = podgate_tests::instruments::eventually::eventually("an open recording", SOON, open);
     let live = live.await.unwrap();
