@@ -217,7 +217,8 @@ resource "terraform_data" "files" {{
         format!("{}:{THERE}", round.node.stand.client.address(POD)),
         round.word("back"),
     );
-    succeeds(&scp(&round.node.stand, &["-r", &from, &back]).await);
+    let mut scp = round.node.stand.client.tool("scp");
+    runs(scp.args(["-r", &from, &back])).await;
     let told = round.local.path("back/content");
     assert_eq!(std::fs::read(&told).unwrap(), b"told");
     std::fs::remove_file(told).unwrap();
