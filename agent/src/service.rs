@@ -373,8 +373,7 @@ impl Service {
             &admitted.identity,
             &admitted.granted,
             (admitted.served.kind(), admitted.served.address()),
-            &self.shared.node,
-            from,
+            (&self.shared.node, from),
         );
         let recorded = self.shared.audit.accepted(&accepted);
         recorded.map_err(|_| Refusal::unrecorded())

@@ -1,6 +1,7 @@
 //! Processes of the node by /proc (proc(5)). What cannot be read counts as gone: a process may end
 //! between two reads.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::PathBuf;
@@ -113,6 +114,23 @@ pub(crate) fn ignores_the_keyboard(pid: i32) -> bool {
     set.is_some_and(|set| set & INT_AND_QUIT == INT_AND_QUIT)
 }
 
+/// Processes, and all of these members that are below one of them.
+pub(crate) fn with_descendants(mut found: HashSet<i32>, members: &[Stat]) -> HashSet<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for it in members {
+        children.entry(it.parent).or_default().push(it.pid);
+    }
+    let mut left: Vec<i32> = found.iter().copied().collect();
+    while let Some(pid) = left.pop() {
+        for &child in children.get(&pid).into_iter().flatten() {
+            if found.insert(child) {
+                left.push(child);
+            }
+        }
+    }
+    found
+}
+
 /// A namespace of a process, by which two can be compared.
 pub(crate) fn namespace(pid: &str, kind: &str) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok()
@@ -159,6 +177,26 @@ mod tests {
         ] {
             assert_eq!(stat(state, threads).has_ended(), ended, "{state} {threads}");
         }
+    }
+
+    #[test]
+    fn what_is_below_a_detached_one_is_found_however_deep() {
+        let stat = |pid: i32| Stat {
+            pid,
+            state: b'S',
+            parent: pid - 1,
+            group: pid,
+            session: 1,
+            terminal: 0,
+            foreground: -1,
+            threads: 1,
+            start_time: 1,
+        };
+        // A look costs so much for each of them at the most, and not for each pair.
+        let chain: Vec<Stat> = (1..=200_000).rev().map(stat).collect();
+        let below = with_descendants(HashSet::from([1000]), &chain);
+        assert_eq!(below.len(), 199_001);
+        assert!(below.contains(&1000) && !below.contains(&999));
     }
 
     #[test]

@@ -66,8 +66,7 @@ impl<'a> AcceptedGrant<'a> {
         identity: &'a Identity,
         granted: &'a Granted,
         (action, address): (Action, Option<String>),
-        node: &'a str,
-        from: Option<SocketAddr>,
+        (node, from): (&'a str, Option<SocketAddr>),
     ) -> Self {
         let mut cut = Vec::new();
         let mut bound = |field, text: &'a str| {

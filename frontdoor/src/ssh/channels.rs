@@ -76,6 +76,15 @@ pub(super) enum Full {
 }
 
 impl Full {
+    /// The limit that a channel of this kind meets.
+    pub(super) fn of(forward: bool) -> Self {
+        if forward {
+            Self::Forwards
+        } else {
+            Self::Channels
+        }
+    }
+
     /// The limit's key in the configuration.
     pub(super) fn limit(&self) -> &'static str {
         match self {

@@ -148,12 +148,7 @@ impl Handler for ConnectionHandler {
         };
         let forward = matches!(destination, Destination::Forward(_));
         let Some(opening) = self.opening(channel.id(), login, forward) else {
-            let full = if forward {
-                Full::Forwards
-            } else {
-                Full::Channels
-            };
-            reply.reject(full.into()).await;
+            reply.reject(Full::of(forward).into()).await;
             return Ok(());
         };
         let jump = match destination {

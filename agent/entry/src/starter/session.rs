@@ -3,7 +3,7 @@
 //! process is pinned by a descriptor and looked at again before it is signalled.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -107,7 +107,7 @@ impl Session {
             .filter(|it| is_detached(it.pid, pipes))
             .map(|it| it.pid)
             .collect();
-        let spared = with_descendants(detached, members);
+        let spared = processes::with_descendants(detached, members);
         let kept: Vec<Stat> = members
             .iter()
             .filter(|it| !spared.contains(&it.pid))
@@ -174,23 +174,6 @@ impl Session {
 /// All processes of the node.
 pub(crate) fn look() -> Vec<Stat> {
     processes::all().collect()
-}
-
-/// Processes and all members that are below one of them.
-fn with_descendants(mut found: HashSet<i32>, members: &[Stat]) -> HashSet<i32> {
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for it in members {
-        children.entry(it.parent).or_default().push(it.pid);
-    }
-    let mut left: Vec<i32> = found.iter().copied().collect();
-    while let Some(pid) = left.pop() {
-        for &child in children.get(&pid).into_iter().flatten() {
-            if found.insert(child) {
-                left.push(child);
-            }
-        }
-    }
-    found
 }
 
 /// Whether a process has left its session: it reads nothing and writes nothing of the session, or a
@@ -377,26 +360,6 @@ mod tests {
         // Nothing from before the hang-up is left, so the number may be another session's by now.
         check(hung_up, &[forked], &[]);
         check(hung_up, &[older], &[]);
-    }
-
-    #[test]
-    fn what_is_below_a_detached_one_is_found_however_deep() {
-        let stat = |pid: i32| Stat {
-            pid,
-            state: b'S',
-            parent: pid - 1,
-            group: pid,
-            session: 1,
-            terminal: 0,
-            foreground: -1,
-            threads: 1,
-            start_time: 1,
-        };
-        // A look costs so much for each of them at the most, and not for each pair.
-        let chain: Vec<Stat> = (1..=200_000).rev().map(stat).collect();
-        let below = with_descendants(HashSet::from([1000]), &chain);
-        assert_eq!(below.len(), 199_001);
-        assert!(below.contains(&1000) && !below.contains(&999));
     }
 
     #[test]

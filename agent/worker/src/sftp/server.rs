@@ -153,10 +153,11 @@ impl Server {
                 offset,
                 data,
             } => self.handles.file(handle)?.write(data, offset)?,
-            Request::Close { handle } => match self.handles.remove(handle)? {
-                Some(file) => file.close()?,
-                None => {}
-            },
+            Request::Close { handle } => {
+                if let Some(file) = self.handles.remove(handle)? {
+                    file.close()?;
+                }
+            }
             Request::FileStat { handle } => {
                 return attributes(fs::fstat(&self.handles.file(handle)?.file));
             }

@@ -49,7 +49,7 @@ impl SftpWatch {
                         *waiting += 1;
                         requests.entry(number).or_default().push_back(request);
                     }
-                    Some((_, request)) => done.extend(request.is_over(UNSEEN)),
+                    Some((_, request)) => done.extend(request.into_done(UNSEEN)),
                     None => {}
                 }
             }
@@ -109,14 +109,14 @@ impl SftpWatch {
         let asked = std::mem::take(&mut self.requests).into_values().flatten();
         open.map(Request::Open)
             .chain(asked)
-            .filter_map(|request| request.is_over("unfinished"))
+            .filter_map(|request| request.into_done("unfinished"))
             .collect()
     }
 }
 
 impl Request {
     /// Its file with this outcome, if it is of one by its name.
-    fn is_over(self, outcome: &'static str) -> Option<FileDone> {
+    fn into_done(self, outcome: &'static str) -> Option<FileDone> {
         match self {
             Self::Open(file) | Self::Change(file) => Some(FileDone { outcome, ..file }),
             Self::Close(_) | Self::Read(..) | Self::Write(..) => None,
@@ -171,11 +171,11 @@ fn answer_to(
     match (request, answer) {
         (Request::Open(file), Answered::Handle(handle)) => {
             if files.len() >= MAX_FILES || handle.len() > MAX_HANDLE {
-                return Request::Open(file).is_over(UNSEEN);
+                return Request::Open(file).into_done(UNSEEN);
             }
             // One of the same handle was closed unseen.
             let before = files.insert(handle.to_vec(), file)?;
-            Request::Open(before).is_over(UNSEEN)
+            Request::Open(before).into_done(UNSEEN)
         }
         (Request::Open(file), _) => Some(failed(file)),
         (Request::Read(handle, _), Answered::Data(bytes)) => {
