@@ -1,9 +1,10 @@
 //! The wire between Podgate's programs, and nothing else: the messages, and what both ends hold to:
-//! numbers, flow control, the kinds of actions, and networks as text.
+//! numbers, flow control, the kinds of actions, and networks and addresses as text.
 
 mod action;
 mod codec;
 pub mod flow;
+pub mod host_port;
 pub mod limits;
 pub mod network;
 pub mod shown;

@@ -1,5 +1,6 @@
 //! What a frontdoor asks of connections and listeners in a pod, in proper form.
 
+use podgate_proto::host_port::HostPort;
 use podgate_proto::v1::address::Address as Kind;
 use podgate_proto::v1::{self, Accept, Address, Dial, Listen, TcpAddress, open};
 use podgate_worker::sockets::{MAX_PATH, is_path};
@@ -46,10 +47,7 @@ impl ForwardRequest {
     /// Where to in the pod, or where to listen there; none of a connection that came to a listener. A name
     /// and a path are no longer than a request allows.
     pub(crate) fn address(&self) -> Option<String> {
-        let tcp = |host: &str, port: u32| match host.contains(':') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{host}:{port}"),
-        };
+        let tcp = |host: &str, port: u32| HostPort(host, port).to_string();
         let path = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
         match self {
             Self::Dial(request) => match &request.address.address {

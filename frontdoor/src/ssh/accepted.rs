@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use podgate_proto::host_port::HostPort;
 use podgate_proto::v1::open::Action;
 use podgate_proto::v1::{self, Accept, TcpAddress};
 use russh::server::{Handle, Msg};
@@ -74,8 +75,7 @@ impl Task {
         let address = listening.at.to_string();
         let originator = match &self.originator {
             TcpAddress { host, .. } if host.is_empty() => String::new(),
-            TcpAddress { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            TcpAddress { host, port } => format!("{host}:{port}"),
+            TcpAddress { host, port } => HostPort(host, *port).to_string(),
         };
         let from = listening.actor.from();
         let what = (&listening.action, address.as_str());

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use podgate_proto::host_port::HostPort;
 use podgate_proto::v1::address::Address as Kind;
 use podgate_proto::v1::{Address, Dial, TcpAddress, UnixSocket};
 
@@ -145,8 +146,7 @@ impl Endpoint {
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port } => HostPort(host, *port).fmt(f),
             Self::Unix(path) => f.write_str(path),
         }
     }

@@ -1,5 +1,6 @@
 //! Where a pod is to listen for a client (`ssh -R`, `ssh -A`), by sshd's rules of addresses.
 
+use podgate_proto::host_port::HostPort;
 use podgate_proto::v1::address::Address as Kind;
 use podgate_proto::v1::{Address, AgentSocket, Listen, TcpAddress, UnixSocket};
 
@@ -116,8 +117,7 @@ fn bound(asked: &str, gateway_ports: GatewayPorts) -> &str {
 impl std::fmt::Display for ListenAt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port } => HostPort(host, *port).fmt(f),
             Self::Unix(path) => f.write_str(path),
             Self::Agent(_) => f.write_str("ssh-agent"),
         }
