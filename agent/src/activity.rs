@@ -120,7 +120,7 @@ impl Starts<'_> {
     ) -> Result<Activity, NoActivity> {
         let activity = self.server(granted, who, request).await?;
         let throttles = self.throttles.session(who.0);
-        let throttled = |streams| files::throttled(streams, throttles, &self.metrics.throttled);
+        let throttled = |streams| files::throttled(streams, throttles);
         Ok(match activity {
             Activity::Program(mut program) => {
                 program.streams = throttled(program.streams);

@@ -91,7 +91,7 @@ impl Core {
                 (config.forwards, config.listeners),
                 config.openings,
             ),
-            throttles: Arc::new(Throttles::new(&config.transfer_rates)),
+            throttles: Arc::new(Throttles::new(&config.transfer_rates, &metrics.throttled)),
             node: config.node.clone(),
             deny: config.deny.clone(),
             audit: Arc::new(Audit::new(audit)),

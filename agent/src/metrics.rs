@@ -172,7 +172,7 @@ impl Drop for RunningWorker {
 pub(crate) type Waited = Counter<f64, AtomicU64>;
 
 /// How long files and forwards have waited for their rates, all together.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Throttled {
     pub upload: Waited,
     pub download: Waited,

@@ -1,6 +1,6 @@
-//! How fast files and forwards may go, up and down: of one session, of one user, and of all on this node. Where the
-//! node's rate is used up, users take turns, so that each has the same share however many sessions they
-//! have.
+//! How fast files and forwards may go, up and down: of one session, of one user, and of all on this node.
+//! Where the node's rate is used up, users take turns, so that each has the same share however many
+//! sessions they have.
 
 pub(crate) mod clock;
 
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use podgate_process::bucket::Bucket;
 use serde::Deserialize;
 
+use crate::metrics::{Throttled, Waited};
 use clock::{now, sleep};
 
 /// Bytes of a turn at the node's rate.
@@ -49,6 +50,7 @@ pub(crate) struct Throttles {
 struct Direction {
     rates: Rates,
     node: Option<Arc<Rate>>,
+    waited: Waited,
     /// Those who have a session.
     users: Arc<Mutex<HashMap<String, Arc<User>>>>,
 }
@@ -81,14 +83,15 @@ pub(crate) struct Throttle {
     user: Arc<User>,
     name: String,
     node: Option<Arc<Rate>>,
+    waited: Waited,
     users: Arc<Mutex<HashMap<String, Arc<User>>>>,
 }
 
 impl Throttles {
-    pub(crate) fn new(rates: &TransferRates) -> Self {
+    pub(crate) fn new(rates: &TransferRates, waited: &Throttled) -> Self {
         Self {
-            upload: Direction::new(rates.upload),
-            download: Direction::new(rates.download),
+            upload: Direction::new(rates.upload, waited.upload.clone()),
+            download: Direction::new(rates.download, waited.download.clone()),
         }
     }
 
@@ -99,10 +102,11 @@ impl Throttles {
 }
 
 impl Direction {
-    fn new(rates: Rates) -> Self {
+    fn new(rates: Rates, waited: Waited) -> Self {
         Self {
             rates,
             node: rates.node.map(|rate| Arc::new(Rate::new(rate))),
+            waited,
             users: Arc::default(),
         }
     }
@@ -126,6 +130,7 @@ impl Direction {
             user: Arc::clone(user),
             name: name.to_owned(),
             node: self.node.clone(),
+            waited: self.waited.clone(),
             users: Arc::clone(&self.users),
         })
     }
@@ -145,9 +150,9 @@ impl Throttle {
         }
     }
 
-    /// Waits until they may go. Answers for how long they waited. If this is dropped half way, it can be
+    /// Waits until they may go, and counts for how long they waited. If this is dropped half way, it can be
     /// called again.
-    pub(crate) async fn until_free(&self, wait: &Wait) -> Duration {
+    pub(crate) async fn until_free(&self, wait: &Wait) {
         pause(wait.until.saturating_duration_since(now())).await;
         if let Some(node) = &self.node {
             let mut given = self.user.given.lock().await;
@@ -158,7 +163,8 @@ impl Throttle {
             }
             *given -= wait.bytes;
         }
-        now().saturating_duration_since(wait.begun)
+        let waited = now().saturating_duration_since(wait.begun);
+        self.waited.inc_by(waited.as_secs_f64());
     }
 }
 
@@ -215,7 +221,7 @@ mod tests {
     /// How much each of these users, who have so many sessions each, brings down in 10 s. Sessions ask for
     /// so many bytes at a time.
     async fn moved(rates: &TransferRates, users: &[(&str, usize, usize)]) -> Vec<f64> {
-        let throttles = Throttles::new(rates);
+        let throttles = Throttles::new(rates, &Throttled::default());
         let mut all = Vec::new();
         for &(user, sessions, bytes) in users {
             let mut set = JoinSet::new();
@@ -302,7 +308,8 @@ mod tests {
 
     #[test]
     fn without_rates_nothing_waits() {
-        let (up, down) = Throttles::new(&TransferRates::default()).session("a");
+        let (up, down) =
+            Throttles::new(&TransferRates::default(), &Throttled::default()).session("a");
         assert!(up.is_none() && down.is_none());
     }
 }

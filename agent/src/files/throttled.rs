@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use podgate_proto::v1::TerminalSize;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::{Throttled, Waited};
 use crate::rates::{Throttle, Wait};
 use crate::streams::{self, Event, Lost, Streams};
 
@@ -16,24 +15,18 @@ use crate::streams::{self, Event, Lost, Streams};
 pub(crate) fn throttled(
     streams: Streams,
     (up, down): (Option<Throttle>, Option<Throttle>),
-    metrics: &Throttled,
 ) -> Streams {
     let Streams { input, output } = streams;
     Streams {
         input: match up {
             None => input,
-            Some(throttle) => Box::new(Input {
-                input,
-                throttle,
-                waited: metrics.upload.clone(),
-            }),
+            Some(throttle) => Box::new(Input { input, throttle }),
         },
         output: match down {
             None => output,
             Some(throttle) => Box::new(Output {
                 output,
                 throttle,
-                waited: metrics.download.clone(),
                 held: None,
             }),
         },
@@ -43,7 +36,6 @@ pub(crate) fn throttled(
 struct Input {
     input: Box<dyn streams::Input>,
     throttle: Throttle,
-    waited: Waited,
 }
 
 #[async_trait]
@@ -58,8 +50,7 @@ impl streams::Input for Input {
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let wait = self.throttle.take(bytes.len());
-        let waited = self.throttle.until_free(&wait).await;
-        self.waited.inc_by(waited.as_secs_f64());
+        self.throttle.until_free(&wait).await;
         self.input.write(bytes).await
     }
 
@@ -83,7 +74,6 @@ impl streams::Input for Input {
 struct Output {
     output: Box<dyn streams::Output>,
     throttle: Throttle,
-    waited: Waited,
     /// What waits. If the wait is dropped half way, it is neither lost nor taken of the rates again.
     held: Option<(Event, Wait)>,
 }
@@ -100,12 +90,11 @@ impl streams::Output for Output {
             self.held = Some((event, wait));
         }
         if let Some((_, wait)) = &self.held {
-            let waited = tokio::select! {
+            tokio::select! {
                 biased;
-                waited = self.throttle.until_free(wait) => waited,
+                () = self.throttle.until_free(wait) => {}
                 never = async { self.output.read_ahead().await } => match never {},
-            };
-            self.waited.inc_by(waited.as_secs_f64());
+            }
         }
         match self.held.take() {
             Some((event, _)) => Ok(event),
@@ -134,6 +123,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::metrics::Throttled;
     use crate::rates::clock::{now, run};
     use crate::rates::{Throttles, TransferRates};
 
@@ -153,11 +143,10 @@ mod tests {
     async fn what_is_asked_for_again_is_taken_once() {
         let rates = serde_json::json!({"download": {"perSession": SECOND}});
         let rates: TransferRates = serde_json::from_value(rates).unwrap();
-        let (_, throttle) = Throttles::new(&rates).session("ada");
+        let (_, throttle) = Throttles::new(&rates, &Throttled::default()).session("ada");
         let mut output = Output {
             output: Box::new(Pieces),
             throttle: throttle.unwrap(),
-            waited: Waited::default(),
             held: None,
         };
         let begun = now();

@@ -177,7 +177,7 @@ impl Forwards {
             Ok(()) => {
                 let gone = self.dials.kubelet.until_gone(granted);
                 let throttles = self.throttles.session(who.user);
-                let connection = throttled(connection, throttles, &self.metrics.throttled);
+                let connection = throttled(connection, throttles);
                 session::carry(connection, gone, inbound, &outbound, stopped, moved).await
             }
         };

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::connection::{Connection, Read, Write};
-use crate::metrics::{Throttled, Waited};
 use crate::rates::{Throttle, Wait};
 use crate::streams::Lost;
 
@@ -15,24 +14,18 @@ use crate::streams::Lost;
 pub(super) fn throttled(
     connection: Connection,
     (up, down): (Option<Throttle>, Option<Throttle>),
-    metrics: &Throttled,
 ) -> Connection {
     let Connection { write, read } = connection;
     Connection {
         write: match up {
             None => write,
-            Some(throttle) => Box::new(Writer {
-                write,
-                throttle,
-                waited: metrics.upload.clone(),
-            }),
+            Some(throttle) => Box::new(Writer { write, throttle }),
         },
         read: match down {
             None => read,
             Some(throttle) => Box::new(Reader {
                 read,
                 throttle,
-                waited: metrics.download.clone(),
                 held: None,
             }),
         },
@@ -42,15 +35,13 @@ pub(super) fn throttled(
 struct Writer {
     write: Box<dyn Write>,
     throttle: Throttle,
-    waited: Waited,
 }
 
 #[async_trait]
 impl Write for Writer {
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let wait = self.throttle.take(bytes.len());
-        let waited = self.throttle.until_free(&wait).await;
-        self.waited.inc_by(waited.as_secs_f64());
+        self.throttle.until_free(&wait).await;
         self.write.write(bytes).await
     }
 
@@ -66,7 +57,6 @@ impl Write for Writer {
 struct Reader {
     read: Box<dyn Read>,
     throttle: Throttle,
-    waited: Waited,
     /// What waits. If the wait is dropped half way, it is neither lost nor taken of the rates again.
     held: Option<(Bytes, Wait)>,
 }
@@ -82,8 +72,7 @@ impl Read for Reader {
             self.held = Some((bytes, wait));
         }
         if let Some((_, wait)) = &self.held {
-            let waited = self.throttle.until_free(wait).await;
-            self.waited.inc_by(waited.as_secs_f64());
+            self.throttle.until_free(wait).await;
         }
         Ok(self.held.take().map(|(bytes, _)| bytes))
     }
