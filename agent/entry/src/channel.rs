@@ -40,8 +40,9 @@ impl Error {
     /// Whether only this message cannot be sent, and the next may be. So it is if it is too long, or if the
     /// system has no room for the descriptors beside it.
     pub fn is_of_the_message(&self) -> bool {
-        use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
-        !matches!(self, Self::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected))
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, WouldBlock};
+        let of_the_socket = [BrokenPipe, ConnectionReset, NotConnected, WouldBlock];
+        !matches!(self, Self::Io(error) if of_the_socket.contains(&error.kind()))
     }
 }
 

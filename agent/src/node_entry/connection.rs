@@ -140,16 +140,12 @@ impl Connection {
                     if waiting.answers.len() < MOST =>
                 {
                     let number = waiting.next();
+                    waiting.answers.insert(number, answer);
                     match send(&channel, number, action, &beside).await {
-                        Ok(()) => drop(waiting.answers.insert(number, answer)),
                         Err(Broken::Channel(error)) if error.is_of_the_message() => {
-                            // Who has given up needs no answer.
-                            let _ = answer.send(Err(Error::Unsent(error)));
+                            waiting.unsent(number, error);
                         }
-                        Err(broken) => {
-                            waiting.answers.insert(number, answer);
-                            return Err(broken);
-                        }
+                        sent => sent?,
                     }
                 }
                 released = self.held.released() => {
@@ -223,6 +219,14 @@ impl Connection {
 }
 
 impl Waiting {
+    /// Tells whoever asks that this cannot be asked.
+    fn unsent(&mut self, number: u64, error: channel::Error) {
+        if let Some(answer) = self.answers.remove(&number) {
+            // Who has given up needs no answer.
+            let _ = answer.send(Err(Error::Unsent(error)));
+        }
+    }
+
     fn next(&mut self) -> u64 {
         self.last += 1;
         self.last

@@ -163,9 +163,7 @@ impl Front {
                 Ok(()) => drop(peer.queue.pop_front()),
                 Err(error) if error.would_block() && is_bounded => break,
                 // The agent gives a program up of which it gets no descriptor.
-                Err(error)
-                    if error.is_of_the_message() && !error.would_block() && !beside.is_empty() =>
-                {
+                Err(error) if error.is_of_the_message() && !beside.is_empty() => {
                     eprintln!("podgate-node-entry: descriptors cannot be passed on: {error}");
                     beside.clear();
                 }

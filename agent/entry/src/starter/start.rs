@@ -4,6 +4,7 @@
 //! agent or the start itself is cut off before that, the socket closes and the launcher ends: nothing
 //! has run, so nothing has to be looked for.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use super::fresh::fresh;
 use super::journal::Entry;
 use super::reaper::Flight;
 use super::scratch::Scratch;
+use super::session;
 use super::survey;
 use crate::container::bundle::Container;
 use crate::container::failure;
@@ -344,14 +346,11 @@ fn run(
 fn cut(context: &Context, runtime: Pid, pidfd: &OwnedFd, mut place: Place) {
     place.keep_to_container();
     let place = Arc::new(place);
-    let all: Vec<_> = processes::all().collect();
-    let mut below = vec![runtime.as_raw_nonzero().get()];
-    // Each look finds the children of those found before.
-    while let Some(stat) = all
-        .iter()
-        .find(|it| below.contains(&it.parent) && !below.contains(&it.pid))
-    {
-        below.push(stat.pid);
+    let all = session::look();
+    let runtime = runtime.as_raw_nonzero().get();
+    let below = processes::with_descendants(HashSet::from([runtime]), &all);
+    let is_below = |it: &&Stat| it.pid != runtime && below.contains(&it.pid);
+    for stat in all.iter().filter(is_below) {
         let Some(pid) = Pid::from_raw(stat.pid) else {
             continue;
         };
