@@ -52,7 +52,8 @@ impl Paths {
         let address = SocketAddrUnix::new(path)?;
         let before = umask(Mode::from_raw_mode(0o177));
         let mut bound = bind(socket, &address);
-        if bound == Err(Errno::ADDRINUSE) && (replace && is_socket(path) || is_left(path)) {
+        let may_be_replaced = || replace && lstat(path).is_ok_and(|stat| is_socket(&stat));
+        if bound == Err(Errno::ADDRINUSE) && (may_be_replaced() || is_left(path)) {
             bound = unlink(path).and_then(|()| bind(socket, &address));
         }
         umask(before);
@@ -157,15 +158,14 @@ fn is_left(path: &[u8]) -> bool {
     has_mark(&stat) && is_dead(path)
 }
 
-fn is_socket(path: &[u8]) -> bool {
-    lstat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
+fn is_socket(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Socket
 }
 
 fn has_mark(stat: &Stat) -> bool {
-    let mode = FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
     let time = (i128::from(stat.st_mtime), i128::from(stat.st_mtime_nsec));
     let mark = (i128::from(MARK.tv_sec), i128::from(MARK.tv_nsec));
-    mode && stat.st_uid == geteuid().as_raw() && time == mark
+    is_socket(stat) && stat.st_uid == geteuid().as_raw() && time == mark
 }
 
 fn is_dead(path: &[u8]) -> bool {

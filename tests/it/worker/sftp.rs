@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use super::{Small, Worker, fails, same, succeeds, tree};
 
@@ -159,15 +159,18 @@ fn who_may_only_write_reads_nothing() {
     }
 }
 
+/// A server, between pipes.
+fn served(worker: &Worker) -> Child {
+    let mut server = worker.command(worker.server().to_str().unwrap());
+    server.stdin(Stdio::piped());
+    server.stdout(Stdio::piped()).stderr(Stdio::piped());
+    server.spawn().unwrap()
+}
+
 /// Asks a server to open a file with these flags of SSH_FXP_OPEN. Answers the type of its answer, and the code if it is a
 /// status.
 fn opens(worker: &Worker, flags: u8) -> (u8, u8) {
-    let mut server = worker.command(worker.server().to_str().unwrap());
-    let mut server = server
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut server = served(worker);
     let mut stdin = server.stdin.take().unwrap();
     stdin.write_all(&[0, 0, 0, 5, 1, 0, 0, 0, 3]).unwrap();
     let open = [0, 0, 0, 18, 3, 0, 0, 0, 7, 0, 0, 0, 1, b'a', 0, 0, 0, flags];
@@ -199,12 +202,7 @@ fn who_may_only_write_opens_nothing_that_can_be_read() {
 #[test]
 fn it_gives_up_what_it_does_not_need() {
     let worker = start("");
-    let mut server = worker.command(worker.server().to_str().unwrap());
-    let mut server = server
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut server = served(&worker);
     // An answer shows that it has done so.
     let mut stdin = server.stdin.take().unwrap();
     stdin.write_all(&[0, 0, 0, 5, 1, 0, 0, 0, 3]).unwrap();
@@ -234,13 +232,7 @@ fn what_is_no_sftp_ends_it() {
         ),
         (b"\0\0\0\x05\x01", "the beginning of a message"),
     ] {
-        let mut server = worker.command(worker.server().to_str().unwrap());
-        let mut server = server
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut server = served(&worker);
         server.stdin.take().unwrap().write_all(bytes).unwrap();
         let said = fails(&server.wait_with_output().unwrap());
         assert!(
