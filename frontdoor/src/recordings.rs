@@ -54,6 +54,25 @@ pub(crate) struct Links {
     pub(crate) key: PassKey,
 }
 
+/// How a session is recorded, as the audit log says it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Strict,
+    BestEffort,
+    /// It must be recorded, but goes on where it cannot be.
+    BreakGlass,
+}
+
+impl How {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::BestEffort => "bestEffort",
+            Self::BreakGlass => "breakGlass",
+        }
+    }
+}
+
 /// How a session will be recorded.
 pub(crate) struct Plan<'a> {
     recordings: &'a Recordings,
@@ -108,17 +127,29 @@ impl Recordings {
         {
             return;
         }
-        loop {
-            let waiting = ready.wait_for("the recordings' store");
-            self.recorder.recovers().await;
-            drop(waiting);
-            self.recorder.failing_for(self.config.strict).await;
-        }
+        let tell = async {
+            loop {
+                let waiting = ready.wait_for("the recordings' store");
+                self.recorder.recovers().await;
+                drop(waiting);
+                self.recorder.failing_for(self.config.strict).await;
+            }
+        };
+        tokio::join!(self.recorder.keep_testing(), tell);
     }
 
     /// Waits, for a bounded time, until all is stored.
     pub(crate) async fn finish(&self) {
         self.recorder.finish(STORED).await;
+    }
+
+    fn how(&self, rule: &config::RecordingRule, identity: &Identity) -> How {
+        let breaks = |group: &String| self.config.break_glass.contains(group);
+        match rule.keep {
+            Keep::Strict if identity.groups.iter().any(breaks) => How::BreakGlass,
+            Keep::Strict => How::Strict,
+            Keep::BestEffort | Keep::Off => How::BestEffort,
+        }
     }
 
     /// The first rule that fits.
@@ -155,35 +186,22 @@ pub(crate) fn plan<'a>(
     let Some(rule) = rule.filter(|rule| rule.keep != Keep::Off) else {
         return Ok(None);
     };
-    let config = &recordings.config;
-    let mut strict = (rule.keep == Keep::Strict).then_some(config.strict);
-    if strict.is_some()
-        && identity
-            .groups
-            .iter()
-            .any(|group| config.break_glass.contains(group))
-    {
-        // They go on when the store fails, too.
-        strict = None;
-        if recordings.recorder.is_impossible(config.strict) {
-            recordings.unrecorded.inc();
-            record.is_recorded("breakGlass", None);
-            return Ok(Some(Plan {
-                recordings,
-                tape: None,
-                strict,
-            }));
+    let how = recordings.how(rule, identity);
+    let strict = (how == How::Strict).then_some(recordings.config.strict);
+    if how != How::BestEffort && recordings.recorder.is_impossible(recordings.config.strict) {
+        if strict.is_some() {
+            return Err(Impossible);
         }
-    }
-    if strict.is_some() && recordings.recorder.is_impossible(config.strict) {
-        return Err(Impossible);
+        recordings.unrecorded.inc();
+        record.is_recorded(how.as_str(), None);
+        return Ok(Some(Plan {
+            recordings,
+            tape: None,
+            strict,
+        }));
     }
     let id = Id::new(Timestamp::now(), session);
-    let how = match rule.keep {
-        Keep::Strict => "strict",
-        Keep::BestEffort | Keep::Off => "bestEffort",
-    };
-    record.is_recorded(how, Some(id.to_string()));
+    record.is_recorded(how.as_str(), Some(id.to_string()));
     let about = about((identity, session, &id), place, record, rule.settings.input);
     let settings = Settings {
         // Whoever may break the glass waits for nothing.
@@ -278,7 +296,7 @@ impl Plan<'_> {
             strict,
         } = self;
         let record = |(id, header, settings)| recordings.recorder.record(id, header, settings);
-        let tape = tape.and_then(record);
+        let tape = tape.map(record);
         Recording { tape, strict }
     }
 }

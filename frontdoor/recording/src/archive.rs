@@ -1,4 +1,4 @@
-//! A store for a program that records nothing: its library, with a thread of its own for the store's calls.
+//! A store for reading: its library, with a thread of its own for the store's calls.
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -6,6 +6,9 @@ use tokio_util::task::TaskTracker;
 use crate::library::Library;
 use crate::recorder::{Error, start};
 use crate::store::{Store, StoreConfig};
+
+/// How often a call is repeated that the store refuses for a reason that may pass.
+const RETRIES: usize = 3;
 
 /// An open store.
 #[derive(Debug)]
@@ -17,9 +20,9 @@ pub struct Archive {
 impl Archive {
     /// Starts the thread. That the store answers shows later.
     pub fn open(config: &StoreConfig) -> Result<Self, Error> {
-        let store = Store::open(config)?;
+        let store = Store::open(config, RETRIES)?;
         let stopped = CancellationToken::new();
-        let runtime = start(stopped.clone())?;
+        let runtime = start("library", stopped.clone())?;
         let library = Library::new(store, runtime, TaskTracker::new());
         Ok(Self { library, stopped })
     }

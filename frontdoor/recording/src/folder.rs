@@ -18,6 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use crate::chunk::FULL;
 use crate::health::{Health, Metrics};
 use crate::object::Object;
 use crate::pauses::pause;
@@ -30,6 +31,8 @@ use threads::Threads;
 const AT_ONCE: usize = 16;
 /// What a file counts for at least, so that small ones do not make many.
 const LEAST: u64 = 4096;
+/// Room for this must be there, or the folder counts as full.
+const CHUNK: u64 = FULL as u64;
 /// How often others' folders are looked for, and how many are taken at a time.
 const LOOK: Duration = Duration::from_secs(30);
 const TAKEN: usize = 64;
@@ -108,19 +111,33 @@ impl Folder {
     /// Writes an object, however long it takes.
     pub(crate) async fn put(&self, object: Object) {
         let mut failures = 0;
-        while let Err(error) = self.write(&object).await {
-            self.health.failed(&error);
+        while !self.is_taken(&object).await {
             failures += 1;
             pause(failures).await;
         }
-        self.health.fine();
     }
 
-    async fn write(&self, object: &Object) -> Result<(), Error> {
+    async fn is_taken(&self, object: &Object) -> bool {
         let bytes = counted((object.name.len() + 1 + object.bytes.len()) as u64);
-        if self.held.load(Ordering::Relaxed) + bytes > self.most {
-            return Err(Error::Full);
+        // As in memory: the last quarter is for strict recordings alone.
+        if !object.strict && !self.fits(bytes + self.most / 4) {
+            self.metrics.folder_failures.inc();
+            return false;
         }
+        let write = async {
+            match self.fits(bytes) {
+                true => self.write(object, bytes).await,
+                false => Err(Error::Full),
+            }
+        };
+        self.health.of(write).await.is_ok()
+    }
+
+    fn fits(&self, bytes: u64) -> bool {
+        self.held.load(Ordering::Relaxed) + bytes <= self.most
+    }
+
+    async fn write(&self, object: &Object, bytes: u64) -> Result<(), Error> {
         self.hold(bytes);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (lease, lane) = (Arc::clone(&self.own), object.lane);
@@ -137,9 +154,37 @@ impl Folder {
             number,
             lane,
             bytes,
+            failures: 0,
         });
         self.added.notify_one();
         Ok(())
+    }
+
+    /// Tests whether the folder takes a chunk.
+    pub(crate) async fn test(&self) -> Result<(), Error> {
+        let own = Arc::clone(&self.own);
+        let test = async {
+            if !self.fits(CHUNK.min(self.most)) {
+                return Err(Error::Full);
+            }
+            let tested = self.threads.run(move || file::test(own.path())).await;
+            tested.map_err(|error| Error::io(&self.root, error))
+        };
+        self.health.of(test).await
+    }
+
+    /// Tests the folder while it fails: no session may run that would notice when it is well again. Does
+    /// not return.
+    pub(crate) async fn probe(&self) {
+        loop {
+            self.health.fails().await;
+            let mut failures = 1;
+            pause(failures).await;
+            while self.test().await.is_err() {
+                failures += 1;
+                pause(failures).await;
+            }
+        }
     }
 
     /// Sends what is here to the store. Does not return.
@@ -175,71 +220,54 @@ impl Folder {
         }
     }
 
+    /// Makes a call of the folder that writes nothing.
+    async fn call<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.health.of_other(self.threads.run(call)).await
+    }
+
     /// Whether a file need not be sent again.
     async fn sent(&self, kept: &Kept, uploads: &Uploads) -> bool {
         let (lease, number, lane) = (Arc::clone(&kept.lease), kept.number, kept.lane);
-        let read = self
-            .threads
-            .run(move || file::read(lease.path(), number, lane));
+        let read = self.call(move || file::read(lease.path(), number, lane));
         match read.await {
-            Ok(Some(object)) if uploads.try_put(&object).await.is_err() => return false,
+            Ok(Some(object)) if uploads.try_put(&object, kept.failures).await.is_err() => {
+                return false;
+            }
             Ok(Some(_)) => {}
             Ok(None) => {
                 tracing::error!(number, folder = %kept.lease.path().display(), "a file of spoolFolder holds no object");
                 return true;
             }
-            Err(error) => {
-                self.health.failed(&error);
-                return false;
-            }
+            Err(_) => return false,
         }
         let lease = Arc::clone(&kept.lease);
-        let removed = self
-            .threads
-            .run(move || file::remove(lease.path(), number, lane));
-        removed
-            .await
-            .inspect_err(|error| self.health.failed(error))
-            .is_ok()
+        let remove = self.call(move || file::remove(lease.path(), number, lane));
+        remove.await.is_ok()
     }
 
     /// Takes over what frontdoors have left that are gone. Does not return.
     pub(crate) async fn adopt(&self) {
-        let mut adopted: Vec<Arc<Lease>> = Vec::new();
+        let mut adopted = Vec::new();
         loop {
             let root = self.root.clone();
-            let look = self.threads.run(move || {
-                // Each of its files that waits has it, too.
-                let waits = |lease: &Arc<Lease>| Arc::strong_count(lease) > 1;
-                adopted.retain(|lease| waits(lease) || !lease.remove().unwrap_or_default());
-                let mut found = Vec::new();
-                while adopted.len() < TAKEN
-                    && let Some(lease) = Lease::take(&root)?
-                {
-                    let files = file::list(lease.path())?;
-                    let lease = Arc::new(lease);
-                    adopted.push(Arc::clone(&lease));
-                    found.push((lease, files));
-                }
-                Ok((adopted, found))
-            });
-            match look.await {
-                Ok((left, found)) => {
-                    adopted = left;
+            let look = self.call(move || Ok((take_over(&root, &mut adopted)?, adopted)));
+            adopted = match look.await {
+                Ok((found, adopted)) => {
                     for (lease, files) in found {
                         self.add(&lease, files);
                     }
+                    adopted
                 }
-                Err(error) => {
-                    self.health.failed(&error);
-                    adopted = Vec::new();
-                }
-            }
+                Err(_) => Vec::new(),
+            };
             sleep(LOOK).await;
         }
     }
 
-    fn add(&self, lease: &Arc<Lease>, files: Vec<(u64, u64, u64)>) {
+    fn add(&self, lease: &Arc<Lease>, files: Vec<file::Listed>) {
         let mut lanes = self.lanes();
         for (number, lane, length) in files {
             let (lease, bytes) = (Arc::clone(lease), counted(length));
@@ -249,6 +277,7 @@ impl Folder {
                 number,
                 lane,
                 bytes,
+                failures: 0,
             });
         }
         self.added.notify_one();
@@ -298,6 +327,39 @@ impl Folder {
             .folder_bytes
             .set(i64::try_from(held).unwrap_or(i64::MAX));
     }
+}
+
+/// Takes folders whose frontdoors are gone, and removes those that are empty. One that cannot be read keeps
+/// no other from being taken.
+fn take_over(
+    root: &Path,
+    adopted: &mut Vec<Arc<Lease>>,
+) -> io::Result<Vec<(Arc<Lease>, Vec<file::Listed>)>> {
+    // Each of its files that waits has it, too.
+    let waits = |lease: &Arc<Lease>| Arc::strong_count(lease) > 1;
+    adopted.retain(|lease| waits(lease) || !lease.remove().unwrap_or_default());
+    let mut found = Vec::new();
+    for path in Lease::all(root)? {
+        if adopted.len() == TAKEN {
+            break;
+        }
+        let taken = Lease::take(&path).and_then(|lease| {
+            let files = lease.as_ref().map(|lease| file::list(lease.path()));
+            Ok(lease.zip(files.transpose()?))
+        });
+        match taken {
+            Ok(Some((lease, files))) => {
+                let lease = Arc::new(lease);
+                adopted.push(Arc::clone(&lease));
+                found.push((lease, files));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, folder = %path.display(), "what a frontdoor has left in spoolFolder cannot be read");
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn counted(length: u64) -> u64 {

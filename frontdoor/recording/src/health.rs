@@ -1,15 +1,21 @@
 //! Whether the store, or the spool's folder, takes what it is given: for metrics, readiness, and strict
-//! recordings.
+//! recordings. A call that hangs is a failure, too, before it ends.
 
 use std::fmt::Display;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// How long a call may take before it counts as failing.
+const LATE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+/// How often the log is told of a failure that goes on.
+const TOLD: Duration = Duration::from_mins(10);
 
 /// What is counted. The caller registers it.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +41,7 @@ pub(crate) struct Health {
     /// Of what.
     name: &'static str,
     failing: watch::Sender<Option<Instant>>,
-    /// Whether it has taken something ever, and whether the log has its failure.
+    /// Whether it has taken something ever, and when the log was told of its failure.
     known: Arc<Known>,
     counts: (Counter, Gauge),
 }
@@ -43,7 +49,7 @@ pub(crate) struct Health {
 #[derive(Debug, Default)]
 struct Known {
     reached: AtomicBool,
-    told: AtomicBool,
+    told: Mutex<Option<Instant>>,
 }
 
 impl Health {
@@ -67,23 +73,61 @@ impl Health {
         if failed {
             self.counts.1.set(0);
         }
-        if self.known.told.swap(false, Ordering::Relaxed) {
+        if self.told().take().is_some() {
             tracing::info!("{} answers again", self.name);
         }
     }
 
     /// It has not taken something.
-    pub(crate) fn failed(&self, error: &dyn Display) {
+    fn failed(&self, error: &dyn Display) {
         self.counts.0.inc();
+        self.fails_since(Instant::now(), error);
+    }
+
+    /// Waits for a call that gives it something to keep, and notes how it ended, or before that that it is
+    /// late.
+    pub(crate) async fn of<T, E: Display>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.of_other(call).await.inspect(|_| self.fine())
+    }
+
+    /// The same for a call that gives it nothing: what is full can be read.
+    pub(crate) async fn of_other<T, E: Display>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let begun = Instant::now();
+        let mut call = pin!(call);
+        let done = match timeout_at(begun + LATE, &mut call).await {
+            Ok(done) => done,
+            Err(_) => {
+                self.fails_since(begun, &format_args!("no answer for {LATE:?}"));
+                call.await
+            }
+        };
+        done.inspect_err(|error| self.failed(error))
+    }
+
+    fn fails_since(&self, begun: Instant, error: &dyn Display) {
         self.counts.1.set(1);
         self.failing.send_if_modified(|since| {
             let first = since.is_none();
-            since.get_or_insert_with(Instant::now);
+            since.get_or_insert(begun);
             first
         });
-        if !self.known.told.swap(true, Ordering::Relaxed) {
+        let mut told = self.told();
+        if told.is_none_or(|told| told.elapsed() >= TOLD) {
+            *told = Some(Instant::now());
             tracing::warn!(%error, "{} fails", self.name);
         }
+    }
+
+    /// Nothing that holds it can panic halfway.
+    fn told(&self) -> MutexGuard<'_, Option<Instant>> {
+        let told = self.known.told.lock();
+        told.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it has failed for as long as this, or since this process began.
@@ -100,7 +144,7 @@ impl Health {
 
     /// Waits until it has failed for as long as this.
     pub(crate) async fn failing_for(&self, time: Duration) {
-        wait(self.failing.subscribe(), time).await;
+        so_for(self.failing.subscribe(), time).await;
     }
 
     /// Waits until it no longer fails.
@@ -109,8 +153,8 @@ impl Health {
     }
 }
 
-/// Waits until something has been so since some time. If nobody can set it any more, never returns.
-pub(crate) async fn wait(mut since: watch::Receiver<Option<Instant>>, time: Duration) {
+/// Waits until something has been so for as long as this, or nobody is there any more who could tell.
+pub(crate) async fn so_for(mut since: watch::Receiver<Option<Instant>>, time: Duration) {
     loop {
         let begun = *since.borrow_and_update();
         let changed = match begun {
@@ -121,7 +165,40 @@ pub(crate) async fn wait(mut since: watch::Receiver<Option<Instant>>, time: Dura
             None => since.changed().await,
         };
         if changed.is_err() {
-            std::future::pending::<()>().await;
+            return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health() -> (Health, Gauge) {
+        let failing = Gauge::default();
+        (
+            Health::new("it", Counter::default(), failing.clone()),
+            failing,
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_hangs_fails_since_its_beginning() {
+        let (health, failing) = health();
+        health.fine();
+        let hangs = health.of(std::future::pending::<Result<(), &str>>());
+        let both = async {
+            tokio::select! {
+                _ = hangs => unreachable!(),
+                () = health.failing_for(LATE * 2) => {}
+            }
+        };
+        let begun = Instant::now();
+        both.await;
+        assert_eq!(begun.elapsed().as_secs(), LATE.as_secs() * 2);
+        assert!(health.fails_for(LATE * 2) && failing.get() == 1);
+        // Another call is taken.
+        assert_eq!(health.of(async { Ok::<_, &str>(1) }).await, Ok(1));
+        assert!(!health.fails_for(Duration::ZERO) && failing.get() == 0);
     }
 }

@@ -1,5 +1,5 @@
-//! What is stored, for reading. All calls of the store run on the recorder's runtime: a folder that hangs
-//! then holds up no other thread.
+//! What is stored, for reading. All calls of the store run on a thread for this alone: neither do many readers
+//! hold up the recorder, nor does a folder that hangs hold up sessions.
 
 use std::collections::BTreeSet;
 
@@ -9,18 +9,16 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::chunk;
 use crate::index::{self, Entry};
 use crate::name::{self, Id};
 use crate::newest::{Found, Newest, Query};
+use crate::reader::{First, Reader};
 use crate::rebuild::{Rebuilt, rebuild};
 use crate::store::{Error, Store};
 
-/// Days that a list looks back at most.
-const DAYS: usize = 400;
 /// Objects that one request reads at the same time.
 const AT_ONCE: usize = 16;
 /// Bytes of a link's object at most. An identity may have 64 KiB.
@@ -31,23 +29,15 @@ const REBUILT: usize = 10_000;
 /// The recordings in a store.
 #[derive(Clone, Debug)]
 pub struct Library {
-    store: Store,
+    pub(crate) store: Store,
     runtime: Handle,
     tasks: TaskTracker,
 }
 
-/// Reads one recording's chunks in order.
-#[derive(Clone, Debug)]
-pub struct Reader {
-    library: Library,
-    day: Date,
-    namespace: String,
-    id: Id,
-    encrypted: bool,
-    next: u32,
-}
-
 impl Library {
+    /// Days that a list looks back at most.
+    pub const DAYS: i64 = 400;
+
     pub(crate) fn new(store: Store, runtime: Handle, tasks: TaskTracker) -> Self {
         Self {
             store,
@@ -63,7 +53,8 @@ impl Library {
         let (first, today) = (day(since), day(Timestamp::now()));
         let newest = today.tomorrow().unwrap_or(today);
         let days = std::iter::successors(Some(newest), |day| day.yesterday().ok());
-        days.take(DAYS).take_while(|day| *day >= first).collect()
+        let most = usize::try_from(Self::DAYS).unwrap_or_default() + 2;
+        days.take(most).take_while(|day| *day >= first).collect()
     }
 
     /// The namespaces that have recordings of these days.
@@ -135,19 +126,19 @@ impl Library {
     }
 
     /// What the index has of these recordings, in their order. One whose index object is gone or
-    /// unreadable is left out.
+    /// unreadable is left out. All of them are in memory, and each may have 256 KiB.
     pub async fn entries(&self, found: Vec<Found>) -> Result<Vec<Entry>, Error> {
         let store = self.store.clone();
         self.run(async move {
             let entries = found.into_iter().map(|found| {
                 let store = store.clone();
                 async move {
-                    let Some(day) = found.name.id.day() else {
-                        return Ok(None);
-                    };
-                    let name = found.name.object(day, &found.namespace);
-                    let object = store.get(&name, index::MAX).await?;
-                    Ok::<_, Error>(object.and_then(|object| serde_json::from_slice(&object).ok()))
+                    let name = found.name.object(found.name.id.day(), &found.namespace);
+                    match store.get(&name, index::MAX).await {
+                        Ok(Some(object)) => Ok(serde_json::from_slice(&object).ok()),
+                        Ok(None) | Err(Error::Long(_)) => Ok(None),
+                        Err(error) => Err(error),
+                    }
                 }
             });
             let entries: Vec<_> = stream::iter(entries)
@@ -159,33 +150,32 @@ impl Library {
         .await
     }
 
-    /// Finds a recording in one of these namespaces.
+    /// Finds a recording in one of these namespaces, whether or not its first chunk is there.
     pub async fn find(&self, id: Id, namespaces: Vec<String>) -> Result<Option<Reader>, Error> {
-        let Some(day) = id.day() else { return Ok(None) };
         let library = self.clone();
         self.run(async move {
-            let tries = namespaces.into_iter().map(|namespace| {
-                let (library, id) = (library.clone(), id.clone());
+            let first = |namespace: String| {
+                let (store, id) = (library.store.clone(), id.clone());
                 async move {
-                    let name = name::chunk(day, &namespace, &id, 0);
-                    let first = library.store.get(&name, chunk::MAX_OBJECT).await?;
-                    Ok::<_, Error>(first.map(|first| Reader {
-                        library,
-                        day,
-                        namespace,
-                        id,
-                        encrypted: chunk::is_encrypted(&first),
-                        next: 0,
-                    }))
+                    let name = name::chunk(&namespace, &id, 0);
+                    let first = store.get(&name, chunk::MAX_OBJECT).await?;
+                    Ok(first.map(|first| (namespace, First::Chunk(first))))
                 }
-            });
-            let mut tries = stream::iter(tries).buffer_unordered(AT_ONCE);
-            while let Some(found) = tries.try_next().await? {
-                if found.is_some() {
-                    return Ok(found);
+            };
+            let rest = |namespace: String| {
+                let (store, id) = (library.store.clone(), id.clone());
+                async move {
+                    let is_there = store.has_files(&name::recording(&namespace, &id)).await?;
+                    Ok(is_there.then_some((namespace, First::Missing)))
                 }
-            }
-            Ok(None)
+            };
+            let found = match any(namespaces.iter().cloned().map(first)).await? {
+                None => any(namespaces.into_iter().map(rest)).await?,
+                found => found,
+            };
+            Ok(found.map(|(namespace, first)| {
+                Reader::new(library.clone(), (namespace, id.clone()), first)
+            }))
         })
         .await
     }
@@ -204,47 +194,36 @@ impl Library {
         self.run(async move { store.get(&name, LINK).await }).await
     }
 
-    /// Runs this on the recorder's runtime until the caller gives up.
-    async fn run<T: Send + 'static>(
+    /// Runs this on a runtime of its own until the caller gives up.
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let given_up = CancellationToken::new();
-        let _guard = given_up.clone().drop_guard();
-        let work = async move { given_up.run_until_cancelled(work).await };
-        let done = self.tasks.spawn_on(work, &self.runtime).await;
-        let over = || Error::Url("the recorder has ended".to_owned());
-        done.ok().flatten().unwrap_or_else(|| Err(over()))
+        self.start(work).await.unwrap_or(Err(Error::Ended))
+    }
+
+    /// The same, but it runs from now on.
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> AbortOnDropHandle<Result<T, Error>> {
+        AbortOnDropHandle::new(self.tasks.spawn_on(work, &self.runtime))
     }
 }
 
-impl Reader {
-    /// The recording.
-    pub fn id(&self) -> &Id {
-        &self.id
+/// What the first of these finds that finds anything.
+async fn any<T, F>(tries: impl Iterator<Item = F> + Send) -> Result<Option<T>, Error>
+where
+    T: Send,
+    F: Future<Output = Result<Option<T>, Error>> + Send,
+{
+    let mut tries = stream::iter(tries).buffer_unordered(AT_ONCE);
+    while let Some(found) = tries.try_next().await? {
+        if found.is_some() {
+            return Ok(found);
+        }
     }
-
-    /// The namespace of its pod.
-    pub fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
-    /// Whether its first chunk is encrypted.
-    pub fn is_encrypted(&self) -> bool {
-        self.encrypted
-    }
-
-    /// The next chunk, for a verifier; `None` if it is not there, or not yet.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        let name = name::chunk(self.day, &self.namespace, &self.id, self.next);
-        let store = self.library.store.clone();
-        let object = self
-            .library
-            .run(async move { store.get(&name, chunk::MAX_OBJECT).await });
-        let object = object.await?;
-        self.next += u32::from(object.is_some());
-        Ok(object)
-    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ const POD: usize = 150;
 
 /// A recording's name: when it began, and its session. Names sort by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Id(String);
+pub struct Id {
+    text: String,
+    day: Date,
+}
 
 /// A text is no recording's name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,17 +38,20 @@ pub struct NoId;
 impl Id {
     /// The recording of a session that begins now. A session's name is 32 hex digits.
     pub fn new(begins: Timestamp, session: &str) -> Self {
-        Self(format!("{}-{session}", begins.strftime("%Y%m%dT%H%M%SZ")))
+        let begins = begins.to_zoned(TimeZone::UTC);
+        let text = format!("{}-{session}", begins.strftime("%Y%m%dT%H%M%SZ"));
+        let day = begins.date();
+        Self { text, day }
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// What tells this recording from others in the spool's folder.
     pub(crate) fn lane(&self) -> u64 {
-        let session = self.0.split_once('-').and_then(|(_, id)| id.get(..16));
+        let session = self.text.split_once('-').and_then(|(_, id)| id.get(..16));
         session
             .and_then(|digits| u64::from_str_radix(digits, 16).ok())
             .unwrap_or_default()
@@ -53,14 +59,13 @@ impl Id {
 
     /// When it began, to the second.
     pub fn begins(&self) -> Option<Timestamp> {
-        let (time, _) = self.0.split_once('-')?;
+        let (time, _) = self.text.split_once('-')?;
         TimeZone::UTC.to_timestamp(begins(time)?).ok()
     }
 
     /// The day on which it began, in UTC.
-    pub fn day(&self) -> Option<Date> {
-        let begins = self.begins()?;
-        Some(begins.to_zoned(TimeZone::UTC).date())
+    pub fn day(&self) -> Date {
+        self.day
     }
 }
 
@@ -70,18 +75,18 @@ impl FromStr for Id {
     fn from_str(text: &str) -> Result<Self, NoId> {
         let (time, session) = text.split_once('-').ok_or(NoId)?;
         let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        let known = session.len() == 32 && session.bytes().all(hex) && begins(time).is_some();
-        if known {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NoId)
+        let day = begins(time).ok_or(NoId)?.date();
+        if session.len() != 32 || !session.bytes().all(hex) {
+            return Err(NoId);
         }
+        let text = text.to_owned();
+        Ok(Self { text, day })
     }
 }
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -111,9 +116,14 @@ pub(crate) fn hours(day: Date) -> Vec<String> {
     (0..24).map(|hour| format!("{day}T{hour:02}")).collect()
 }
 
+/// A recording's chunks.
+pub(crate) fn recording(namespace: &str, id: &Id) -> String {
+    format!("{}/{id}", chunks(id.day, namespace))
+}
+
 /// A chunk's object.
-pub(crate) fn chunk(day: Date, namespace: &str, id: &Id, number: u32) -> String {
-    format!("{CHUNKS}/{day}/{namespace}/{id}/{number:08}")
+pub(crate) fn chunk(namespace: &str, id: &Id, number: u32) -> String {
+    format!("{}/{number:08}", recording(namespace, id))
 }
 
 /// A namespace's recordings of a day.
@@ -218,9 +228,9 @@ mod tests {
             "20261126T235800Z-0123456789abcdef0123456789abcdef"
         );
         assert_eq!(id.as_str().parse(), Ok(id.clone()));
-        let day = id.day().unwrap();
-        let path = chunk(day, "prod", &id, 3);
+        let path = chunk("prod", &id, 3);
         assert_eq!(path, format!("recordings/2026-11-26/prod/{id}/00000003"));
+        assert_eq!(id.as_str().parse::<Id>().unwrap().day(), id.day());
         let name = Indexed::new(id, "web-0", "ada@example.com");
         assert_eq!(Indexed::parse(&name.file()), Some(name));
         for text in [

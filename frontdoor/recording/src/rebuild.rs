@@ -96,7 +96,7 @@ async fn make(
     rebuilt: &mut Rebuilt,
 ) -> Result<(), Error> {
     let work = recordings.into_iter().map(|(id, chunks)| async move {
-        let Some(entry) = entry(store, day, namespace, &id, chunks).await? else {
+        let Some(entry) = entry(store, namespace, &id, chunks).await? else {
             return Ok::<_, Error>(false);
         };
         let Some((name, bytes)) = entry.object(id, day) else {
@@ -118,13 +118,12 @@ async fn make(
 /// What the first and the last chunk say; `None` if they cannot be read, or are of another recording.
 async fn entry(
     store: &Store,
-    day: Date,
     namespace: &str,
     id: &Id,
     chunks: u32,
 ) -> Result<Option<Entry>, Error> {
     let read = async |number: u32| {
-        let name = name::chunk(day, namespace, id, number);
+        let name = name::chunk(namespace, id, number);
         let object = store.get(&name, chunk::MAX_OBJECT).await?;
         Ok::<_, Error>(object.and_then(|object| chunk::open(&object).ok()))
     };

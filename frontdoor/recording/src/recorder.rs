@@ -7,12 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::age::Recipient;
+use crate::archive::Archive;
 use crate::cast::Header;
 use crate::folder::{self, Folder, FolderConfig};
 use crate::health::Metrics;
@@ -31,6 +32,8 @@ const FILE_THREADS: usize = 8;
 const ENDED: Duration = Duration::from_secs(1);
 /// How long a test of the store may take.
 const PROBED: Duration = Duration::from_secs(10);
+/// How often what takes recordings is tested while nothing is recorded.
+const TESTED: Duration = Duration::from_secs(30);
 
 /// Where recordings go, and how much memory they may take until they are there.
 #[derive(Clone, Debug)]
@@ -53,6 +56,8 @@ pub enum Error {
     Folder(#[from] folder::Error),
     #[error("a thread: {0}")]
     Thread(#[from] io::Error),
+    #[error("store: no answer within {0:?}")]
+    Late(Duration),
 }
 
 /// Records sessions.
@@ -63,12 +68,13 @@ pub struct Recorder {
     writers: TaskTracker,
     others: TaskTracker,
     stopped: CancellationToken,
+    archive: Archive,
 }
 
 impl Recorder {
     /// Starts the thread. That the store answers shows later.
     pub fn start(config: &Config, metrics: Metrics) -> Result<Self, Error> {
-        let store = Store::open(&config.store)?;
+        let store = open(config)?;
         let uploads = Arc::new(Uploads::new(store, metrics.clone()));
         let folder = config.folder.as_ref();
         let folder = folder.map(|folder| Folder::open(folder, metrics.clone()));
@@ -80,7 +86,7 @@ impl Recorder {
             metrics,
         });
         let stopped = CancellationToken::new();
-        let runtime = start(stopped.clone())?;
+        let runtime = start("recordings", stopped.clone())?;
         let (writers, others) = (TaskTracker::new(), TaskTracker::new());
         let (work, over) = (Arc::clone(&shared), stopped.clone());
         let work = async move { over.run_until_cancelled(store_all(&work)).await };
@@ -91,6 +97,7 @@ impl Recorder {
             writers,
             others,
             stopped,
+            archive: Archive::open(&config.store)?,
         })
     }
 
@@ -99,31 +106,31 @@ impl Recorder {
         if let Some(folder) = &config.folder {
             Folder::open(folder, Metrics::default())?.close().await;
         }
-        let store = Store::open(&config.store)?;
-        let put = store.put("probe", bytes::Bytes::from_static(b"podgate\n"));
-        let put = timeout(PROBED, put).await;
-        Ok(put.unwrap_or(Err(store::Error::Late(PROBED)))?)
+        let store = open(config)?;
+        let uploads = Uploads::new(store, Metrics::default());
+        let test = timeout(PROBED, uploads.test()).await;
+        Ok(test.map_err(|_| Error::Late(PROBED))??)
     }
 
-    /// Begins a recording. `None` if its name has no day.
-    pub fn record(&self, id: Id, header: Header, settings: Settings) -> Option<Tape> {
-        let day = id.day()?;
+    /// Begins a recording.
+    pub fn record(&self, id: Id, header: Header, settings: Settings) -> Tape {
         let (messages, queue) = mpsc::channel(QUEUE);
-        let (lose, lost) = watch::channel(None);
+        let (end, ended) = oneshot::channel();
+        let (set, impossible) = watch::channel(None);
         let shared = Arc::clone(&self.shared);
-        let writer = Writer::new(shared, (id.clone(), day), header, settings, lose);
-        let write = writer.run(queue);
+        let writer = Writer::new(shared, id.clone(), header, settings, set);
+        let write = writer.run(queue, ended);
         let stopped = self.stopped.clone();
         let write = async move { stopped.run_until_cancelled(write).await };
         self.writers.spawn_on(write, &self.runtime);
-        Some(Tape {
+        Tape {
             id,
             input: settings.input,
             begun: Instant::now(),
             messages,
-            lost,
-            health: self.shared.health().clone(),
-        })
+            end,
+            impossible,
+        }
     }
 
     /// Whether a session cannot be recorded now: what waits in memory has used up its room, or for as long
@@ -137,6 +144,15 @@ impl Recorder {
         self.shared.health().failing_for(time).await;
     }
 
+    /// Tests the same now and then, so that a session that must be recorded does not begin because nobody
+    /// has noticed yet. Does not return.
+    pub async fn keep_testing(&self) {
+        loop {
+            sleep(TESTED).await;
+            self.shared.test().await;
+        }
+    }
+
     /// Waits until the same does not fail.
     pub async fn recovers(&self) {
         self.shared.health().recovers().await;
@@ -144,11 +160,7 @@ impl Recorder {
 
     /// What is stored, for reading.
     pub fn library(&self) -> Library {
-        Library::new(
-            self.shared.uploads.store.clone(),
-            self.runtime.clone(),
-            self.others.clone(),
-        )
+        self.archive.library().clone()
     }
 
     /// Waits, for a bounded time, until all is stored, and ends the thread.
@@ -185,14 +197,19 @@ impl Drop for Recorder {
 async fn store_all(shared: &Shared) {
     let folder = async {
         if let Some(folder) = &shared.folder {
-            tokio::join!(folder.send(&shared.uploads), folder.adopt());
+            tokio::join!(folder.send(&shared.uploads), folder.adopt(), folder.probe());
         }
     };
     tokio::join!(shared.uploads.probe(), folder);
 }
 
+/// Opens the store for writing. Who writes repeats, and knows for how long.
+fn open(config: &Config) -> Result<Store, store::Error> {
+    Store::open(&config.store, 0)
+}
+
 /// Starts a thread for calls of the store.
-pub(crate) fn start(stopped: CancellationToken) -> io::Result<Handle> {
+pub(crate) fn start(name: &str, stopped: CancellationToken) -> io::Result<Handle> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(FILE_THREADS)
@@ -200,7 +217,7 @@ pub(crate) fn start(stopped: CancellationToken) -> io::Result<Handle> {
     let handle = runtime.handle().clone();
     // It is not joined: a file call may hang.
     thread::Builder::new()
-        .name("recordings".to_owned())
+        .name(name.to_owned())
         .spawn(move || {
             runtime.block_on(stopped.cancelled());
             runtime.shutdown_background();

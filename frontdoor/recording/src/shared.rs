@@ -30,6 +30,14 @@ impl Shared {
         }
     }
 
+    /// Tests what takes objects from memory. Its health has what comes of it.
+    pub(crate) async fn test(&self) {
+        match &self.folder {
+            Some(folder) => drop(folder.test().await),
+            None => drop(self.uploads.test().await),
+        }
+    }
+
     /// Of what takes objects from memory: while it is well, nothing is lost when this process ends.
     pub(crate) fn health(&self) -> &Health {
         match &self.folder {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+use crate::chunk::FULL;
+
 /// What all recordings may hold.
 #[derive(Debug)]
 pub(crate) struct Spool {
@@ -30,14 +32,18 @@ impl Spool {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Whether another recording has room.
+    /// Whether another strict recording has room for a chunk.
     pub(crate) fn has_room(&self) -> bool {
-        self.held() < self.most
+        self.held() + FULL <= self.most
     }
 
-    pub(crate) fn share(self: &Arc<Self>) -> Share {
+    /// A recording's share. A quarter of all room is for strict recordings alone, so that others cannot
+    /// keep a session out that must be recorded.
+    pub(crate) fn share(self: &Arc<Self>, strict: bool) -> Share {
+        let kept_free = if strict { 0 } else { self.most / 4 };
         Share {
             spool: Arc::clone(self),
+            most: self.most - kept_free,
             held: 0,
         }
     }
@@ -47,13 +53,15 @@ impl Spool {
 #[derive(Debug)]
 pub(crate) struct Share {
     spool: Arc<Spool>,
+    /// Bytes of all recordings, above which this one gets no more.
+    most: usize,
     held: usize,
 }
 
 impl Share {
     /// Whether it may hold this much more.
     pub(crate) fn fits(&self, bytes: usize) -> bool {
-        self.held + bytes <= self.spool.most_each && self.spool.held() + bytes <= self.spool.most
+        self.held + bytes <= self.spool.most_each && self.spool.held() + bytes <= self.most
     }
 
     /// Sets what it holds.

@@ -1,6 +1,6 @@
-//! Where recordings are kept: an object store or a local folder. Each call has a limit in time, and none
-//! is repeated here.
-
+//! Where recordings are kept: an object store or a local folder. Each call has a limit in time, but for
+//! writing into a local folder: a call of a file system that hangs goes on when nobody waits for it any
+//! more, so a second one would wait beside it.
 mod cloud;
 mod error;
 mod list;
@@ -41,7 +41,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn open(config: &StoreConfig) -> Result<Self, Error> {
+    /// Opens it. Calls of a cloud's store are repeated so often.
+    pub(crate) fn open(config: &StoreConfig, retries: usize) -> Result<Self, Error> {
         let url = config.url.as_str();
         let wrong = || Error::Url(format!("{url:?} is no URL of a store"));
         let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
@@ -54,7 +55,7 @@ impl Store {
             });
         }
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let objects = cloud::open(scheme, bucket, &config.options)?;
+        let objects = cloud::open(scheme, bucket, &config.options, retries)?;
         Ok(Self {
             objects: objects.ok_or_else(wrong)?,
             prefix: prefix.trim_matches('/').to_owned(),
@@ -62,12 +63,18 @@ impl Store {
         })
     }
 
-    /// Writes an object. A reader sees the whole of it or nothing.
-    pub(crate) async fn put(&self, name: &str, object: Bytes) -> Result<(), Error> {
-        let limit = LIMIT + Duration::from_secs(object.len() as u64 / SLOWEST);
+    /// Writes an object. A reader sees the whole of it or nothing. The more tries of it have failed before,
+    /// the longer it may take: a connection that is dead costs a short time, and a store that is slow gets
+    /// a long one in the end.
+    pub(crate) async fn put(&self, name: &str, object: Bytes, failures: u32) -> Result<(), Error> {
+        let longest = LIMIT + Duration::from_secs(object.len() as u64 / SLOWEST);
+        let limit = longest.min(LIMIT * 2_u32.saturating_pow(failures.min(16)));
         let path = self.path(name);
         let put = self.objects.put(&path, object.into());
-        let put = timeout(limit, put).await.map_err(|_| Error::Late(limit))?;
+        let put = match self.folder {
+            Some(_) => put.await,
+            None => timeout(limit, put).await.map_err(|_| Error::Late(limit))?,
+        };
         Ok(put.map(|_| ())?)
     }
 
@@ -122,6 +129,13 @@ impl Store {
             Some(folder) => names::names(folder.join(name), each).await,
             None => list::files(&*self.objects, &self.path(name), cuts, each).await,
         }
+    }
+
+    /// Whether there are objects in a folder.
+    pub(crate) async fn has_files(&self, name: &str) -> Result<bool, Error> {
+        let mut any = false;
+        self.files(name, &[], |_| any = true).await?;
+        Ok(any)
     }
 
     /// Calls `each` with the name of each object below a folder, after that of the folder that it is in.

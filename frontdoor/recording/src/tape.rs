@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::cast::Event;
 use crate::chunk::Whole;
-use crate::health::{Health, wait};
+use crate::health::so_for;
 use crate::name::Id;
 
 /// Messages in a session's queue. Each is as long as a message of the link at most.
@@ -36,9 +36,15 @@ pub struct Sealed {
     pub last: Option<String>,
 }
 
-pub(crate) enum Message {
-    Event(Duration, Event),
-    End(Duration, Option<u32>, oneshot::Sender<Sealed>),
+/// What happened, and when.
+pub(crate) type Message = (Duration, Event);
+
+/// A session's end: when, and the program's status. It has a way of its own, so that it arrives even where
+/// the queue is full.
+pub(crate) struct End {
+    pub(crate) at: Duration,
+    pub(crate) status: Option<u32>,
+    pub(crate) tell: oneshot::Sender<Sealed>,
 }
 
 /// Leaves markers in a recording for what happens beside its session.
@@ -52,9 +58,8 @@ impl Marks {
     /// Leaves a marker, unless the recording has ended. It waits as [`Tape::record`] does.
     pub async fn mark(&self, text: &str) {
         let event = Event::Marker(text.to_owned());
-        let message = Message::Event(self.begun.elapsed(), event);
         // The session may have ended meanwhile.
-        let _ = self.messages.send(message).await;
+        let _ = self.messages.send((self.begun.elapsed(), event)).await;
     }
 }
 
@@ -64,9 +69,9 @@ pub struct Tape {
     pub(crate) input: bool,
     pub(crate) begun: Instant,
     pub(crate) messages: mpsc::Sender<Message>,
-    /// When the first byte was lost.
-    pub(crate) lost: watch::Receiver<Option<Instant>>,
-    pub(crate) health: Health,
+    pub(crate) end: oneshot::Sender<End>,
+    /// Since when something of it waits and none of it was taken, or something is lost.
+    pub(crate) impossible: watch::Receiver<Option<Instant>>,
 }
 
 impl Tape {
@@ -84,10 +89,7 @@ impl Tape {
     /// say so, and there is no room until it takes something.
     pub async fn record(&self, event: Event) {
         // The recorder ends after its sessions.
-        let _ = self
-            .messages
-            .send(Message::Event(self.begun.elapsed(), event))
-            .await;
+        let _ = self.messages.send((self.begun.elapsed(), event)).await;
     }
 
     /// For markers of others.
@@ -98,24 +100,18 @@ impl Tape {
         }
     }
 
-    /// Waits until the recording has been impossible for as long as this: nothing takes what waits in
-    /// memory, or something is lost already.
+    /// Waits until the recording has been impossible for as long as this: something of it waits in memory
+    /// and none of it was taken, or something is lost already.
     pub async fn impossible_for(&self, time: Duration) {
-        tokio::select! {
-            () = self.health.failing_for(time) => {}
-            () = wait(self.lost.clone(), time) => {}
-        }
+        so_for(self.impossible.clone(), time).await;
     }
 
     /// Ends the recording, and returns what its last chunk says of the whole.
     pub async fn finish(self, status: Option<u32>) -> Option<Sealed> {
         let (tell, told) = oneshot::channel();
-        let end = Message::End(self.begun.elapsed(), status, tell);
-        let sealed = async {
-            self.messages.send(end).await.ok()?;
-            told.await.ok()
-        };
-        timeout(SEALED, sealed).await.ok().flatten()
+        let at = self.begun.elapsed();
+        self.end.send(End { at, status, tell }).ok()?;
+        timeout(SEALED, told).await.ok()?.ok()
     }
 }
 

@@ -33,43 +33,43 @@ impl Uploads {
         }
     }
 
-    /// Tries to store an object.
-    pub(crate) async fn try_put(&self, object: &Object) -> Result<(), Error> {
+    /// Tries to store an object. The more tries have failed, the longer this one may take.
+    pub(crate) async fn try_put(&self, object: &Object, failures: u32) -> Result<(), Error> {
         let put = async {
             let _permit = self.permits.acquire().await;
-            self.store.put(&object.name, object.bytes.clone()).await
+            let (name, bytes) = (&object.name, object.bytes.clone());
+            self.store.put(name, bytes, failures).await
         };
-        let put = put.await;
-        match &put {
-            Ok(()) => {
-                self.metrics.stored.inc();
-                self.metrics.stored_bytes.inc_by(object.bytes.len() as u64);
-                self.health.fine();
-            }
-            Err(error) => self.health.failed(error),
-        }
-        put
+        self.health.of(put).await?;
+        self.metrics.stored.inc();
+        self.metrics.stored_bytes.inc_by(object.bytes.len() as u64);
+        Ok(())
     }
 
     /// Stores an object, however long it takes.
     pub(crate) async fn put(&self, object: &Object) {
         let mut failures = 0;
-        while self.try_put(object).await.is_err() {
+        while self.try_put(object, failures).await.is_err() {
             failures += 1;
             pause(failures).await;
         }
     }
 
-    /// Puts a small object at the start, and again while the store fails: no session may run that would
-    /// notice when it answers again. Does not return.
+    /// Puts a small object. It waits for no other.
+    pub(crate) async fn test(&self) -> Result<(), Error> {
+        let probe = Bytes::from_static(b"podgate\n");
+        self.health.of(self.store.put(PROBE, probe, 0)).await
+    }
+
+    /// Tests the store at the start, and again while it fails: no session may run that would notice when
+    /// it answers again. Does not return.
     pub(crate) async fn probe(&self) {
-        let probe = Object {
-            name: PROBE.to_owned(),
-            lane: 0,
-            bytes: Bytes::from_static(b"podgate\n"),
-        };
         loop {
-            self.put(&probe).await;
+            let mut failures = 0;
+            while self.test().await.is_err() {
+                failures += 1;
+                pause(failures).await;
+            }
             self.health.fails().await;
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, OptionFuture};
 use jiff::civil::Date;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::cast::{Encoder, Event, Header};
@@ -18,7 +18,7 @@ use crate::name::{self, Id};
 use crate::object::Object;
 use crate::shared::Shared;
 use crate::spool::Share;
-use crate::tape::{Message, Sealed, Settings};
+use crate::tape::{End, Message, Sealed, Settings};
 
 /// How long an event waits for its chunk.
 const SEAL_AFTER: Duration = Duration::from_secs(5);
@@ -43,6 +43,8 @@ pub(crate) struct Writer {
     held_up: Option<(Duration, Event)>,
     waits: bool,
     waiting: VecDeque<Object>,
+    /// Since when the first of them waits.
+    waits_since: Option<Instant>,
     /// Bytes of all that waits.
     waiting_bytes: usize,
     /// Bytes that the recording may still have.
@@ -52,17 +54,19 @@ pub(crate) struct Writer {
     left_out: bool,
     /// Bytes that there was no room for, since the last that there was.
     gap: usize,
-    lost: watch::Sender<Option<Instant>>,
+    lost_since: Option<Instant>,
+    /// Since when either is so.
+    impossible: watch::Sender<Option<Instant>>,
     ended: bool,
 }
 
 impl Writer {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        (id, day): (Id, Date),
+        id: Id,
         mut header: Header,
         settings: Settings,
-        lost: watch::Sender<Option<Instant>>,
+        impossible: watch::Sender<Option<Instant>>,
     ) -> Self {
         let mut chain = Chain::new(id.as_str().to_owned());
         let mut text = Vec::new();
@@ -75,10 +79,10 @@ impl Writer {
         }
         shared.metrics.active.inc();
         Self {
-            share: shared.spool.share(),
+            share: shared.spool.share(settings.waits),
             shared,
             header,
-            day,
+            day: id.day(),
             chain,
             id,
             encoder: Encoder::default(),
@@ -88,19 +92,27 @@ impl Writer {
             held_up: None,
             waits: settings.waits,
             waiting: VecDeque::new(),
+            waits_since: None,
             waiting_bytes: 0,
             left: settings.most,
             output: (0, Running::new()),
             left_out: false,
             gap: 0,
-            lost,
+            lost_since: None,
+            impossible,
             ended: false,
         }
     }
 
     /// Takes messages until the session's end, and stores until nothing is left.
-    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+    pub(crate) async fn run(
+        mut self,
+        mut messages: mpsc::Receiver<Message>,
+        end: oneshot::Receiver<End>,
+    ) {
         let mut upload: Option<BoxFuture<'static, ()>> = None;
+        // `end` until the session has ended, and then how it did.
+        let (mut end, mut how) = (Some(end), None);
         while !self.ended || upload.is_some() {
             let due = self.due.filter(|_| upload.is_none());
             let spool = Arc::clone(&self.shared.spool);
@@ -110,12 +122,14 @@ impl Writer {
             }
             let held_up = self.held_up.is_some();
             tokio::select! {
-                message = messages.recv(), if !self.ended && !held_up => {
-                    self.take(message);
-                    if self.ended {
-                        // Markers of others, which would wait until all is stored.
-                        messages.close();
-                    }
+                message = messages.recv(), if !self.ended && !held_up => match message {
+                    Some((at, event)) => self.take(at, event),
+                    None => self.end(how.take()),
+                },
+                Some(ended) = OptionFuture::from(end.as_mut()) => {
+                    (end, how) = (None, ended.ok());
+                    // What is in the queue is still taken, and no marker of others any more.
+                    messages.close();
                 }
                 () = freed, if held_up => {}
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
@@ -139,23 +153,23 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, message: Option<Message>) {
-        match message {
-            Some(Message::Event(at, event)) => {
-                if let Event::Output(_, data) = &event {
-                    self.output.0 += data.len() as u64;
-                    self.output.1.add(data);
-                }
-                self.event(at, event);
-            }
-            Some(Message::End(at, status, tell)) => {
-                let sealed = self.end(at, status);
+    fn take(&mut self, at: Duration, event: Event) {
+        if let Event::Output(_, data) = &event {
+            self.output.0 += data.len() as u64;
+            self.output.1.add(data);
+        }
+        self.event(at, event);
+    }
+
+    /// The session has ended; `None` if nobody says how.
+    fn end(&mut self, how: Option<End>) {
+        match how {
+            Some(End { at, status, tell }) => {
+                let sealed = self.finish(at, status);
                 // The session may have gone.
                 let _ = tell.send(sealed);
             }
-            None => {
-                self.end(self.until, None);
-            }
+            None => drop(self.finish(self.until, None)),
         }
     }
 
@@ -163,7 +177,9 @@ impl Writer {
         let length = match &event {
             Event::Output(_, data) | Event::Input(data) => data.len(),
             Event::Marker(text) => text.len(),
-            Event::Resize { .. } | Event::Exit(_) => 0,
+            // As long as its line, because there may be any number.
+            Event::Resize { .. } => LINE,
+            Event::Exit(_) => 0,
         };
         if length as u64 > self.left {
             if !self.left_out {
@@ -182,11 +198,7 @@ impl Writer {
             }
             self.gap += length;
             self.shared.metrics.lost_bytes.inc_by(length as u64);
-            self.lost.send_if_modified(|since| {
-                let first = since.is_none();
-                since.get_or_insert_with(Instant::now);
-                first
-            });
+            self.lost_since.get_or_insert_with(Instant::now);
             return;
         }
         self.left -= length as u64;
@@ -209,7 +221,7 @@ impl Writer {
         self.due.get_or_insert_with(|| Instant::now() + SEAL_AFTER);
     }
 
-    fn end(&mut self, at: Duration, status: Option<u32>) -> Sealed {
+    fn finish(&mut self, at: Duration, status: Option<u32>) -> Sealed {
         self.close_gap(at);
         self.encoder.flush(at, &mut self.text);
         if self.left_out {
@@ -240,14 +252,17 @@ impl Writer {
     fn seal(&mut self, last: bool) {
         self.due = None;
         let number = self.chain.chunks();
-        let name = name::chunk(self.day, &self.header.podgate.namespace, &self.id, number);
+        let name = name::chunk(&self.header.podgate.namespace, &self.id, number);
         match self
             .chain
             .seal(&std::mem::take(&mut self.text), self.until, last)
         {
             Ok(bytes) => self.wait(name, bytes),
             // Memory for compression is all that may be missing.
-            Err(error) => tracing::error!(%error, recording = %self.id, "a chunk is lost"),
+            Err(error) => {
+                tracing::error!(%error, recording = %self.id, "a chunk is lost");
+                self.lost_since.get_or_insert_with(Instant::now);
+            }
         }
         if number == 0 && !last {
             self.index(None);
@@ -264,17 +279,26 @@ impl Writer {
 
     fn wait(&mut self, name: String, bytes: bytes::Bytes) {
         self.waiting_bytes += bytes.len();
-        let lane = self.id.lane();
-        self.waiting.push_back(Object { name, lane, bytes });
+        self.waits_since.get_or_insert_with(Instant::now);
+        self.waiting.push_back(Object {
+            name,
+            lane: self.id.lane(),
+            strict: self.waits,
+            bytes,
+        });
     }
 
     fn stored(&mut self) {
         if let Some(object) = self.waiting.pop_front() {
             self.waiting_bytes -= object.bytes.len();
         }
+        self.waits_since = self.waiting.front().map(|_| Instant::now());
     }
 
     fn account(&mut self) {
+        let impossible = self.lost_since.or(self.waits_since);
+        self.impossible
+            .send_if_modified(|since| std::mem::replace(since, impossible) != impossible);
         self.share.set(self.waiting_bytes + self.text.len());
         let held = self.shared.spool.held();
         self.shared

@@ -1,6 +1,7 @@
 //! What a frontdoor that is killed leaves of its recordings, with a store that answers and with one that
 //! is away. `PODGATE_KILLS=200` kills so often.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,16 +17,15 @@ use tokio::time::timeout;
 use super::stand::{ask, audit, away, back, stand};
 
 const SOON: Duration = Duration::from_secs(30);
-/// A sample, half of it with a store that is away. The first and then one in five have sessions long enough
-/// for several chunks.
+/// A sample, half of it with a store that is away. Every other one has sessions long enough for chunks.
 const KILLS: u32 = 20;
-const LONG: u32 = 5;
+const LONG: u32 = 2;
 /// Sessions at a time.
 const SESSIONS: usize = 3;
-/// Lines of a session until its frontdoor is killed, at most: ten a second at most.
-const LINES: usize = 110;
-/// The same of most sessions.
-const FEW: usize = 15;
+/// Lines of a long session until its frontdoor is killed: ten a second at most, and more than it may lose.
+const LINES: RangeInclusive<usize> = LOST + 10..=LOST + 40;
+/// The same of the others: of some nothing is kept.
+const FEW: RangeInclusive<usize> = 1..=15;
 /// Lines that the last 5 s have at most, and those of 2 s in which a busy machine writes them down.
 const LOST: usize = 70;
 
@@ -116,8 +116,7 @@ async fn kill(is_away: bool) {
         }
         let before = begun(dir.path()).len();
         let mut sessions: Vec<_> = (0..SESSIONS).map(|_| Numbers::start(&stand)).collect();
-        let most = if kill % LONG == 0 { LINES } else { FEW };
-        let said = fastrand::usize(1..=most);
+        let said = fastrand::usize(if kill % LONG == 0 { LINES } else { FEW });
         for session in &mut sessions {
             session.until(said).await;
         }

@@ -10,6 +10,11 @@ use bytes::Bytes;
 
 use crate::object::Object;
 
+/// A whole file: its number, its lane and its length.
+pub(super) type Listed = (u64, u64, u64);
+
+/// The file that tests a folder. It is never whole.
+const TEST: &str = "test.part";
 /// Ends the name of a file that is not whole.
 const PART: &str = "part";
 /// Ends the name of a file that holds no object.
@@ -29,6 +34,13 @@ pub(super) fn write(folder: &Path, number: u64, object: &Object) -> io::Result<(
         let _ = fs::remove_file(part);
     }
     written
+}
+
+/// Tests whether a folder takes a file.
+pub(super) fn test(folder: &Path) -> io::Result<()> {
+    let path = folder.join(TEST);
+    fs::write(&path, b"podgate\n")?;
+    fs::remove_file(path)
 }
 
 fn write_to(part: &Path, object: &Object) -> io::Result<()> {
@@ -54,6 +66,7 @@ pub(super) fn read(folder: &Path, number: u64, lane: u64) -> io::Result<Option<O
     Ok(Some(Object {
         name,
         lane,
+        strict: true,
         bytes: bytes.slice(end + 1..),
     }))
 }
@@ -62,8 +75,8 @@ pub(super) fn remove(folder: &Path, number: u64, lane: u64) -> io::Result<()> {
     fs::remove_file(path(folder, number, lane))
 }
 
-/// The whole files in their order: number, lane and length. What was never whole is removed.
-pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, u64, u64)>> {
+/// The whole files in their order. What was never whole is removed.
+pub(super) fn list(folder: &Path) -> io::Result<Vec<Listed>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -94,6 +107,7 @@ mod tests {
         let object = |lane| Object {
             name: "recordings/x/00000000".to_owned(),
             lane,
+            strict: true,
             bytes: Bytes::from_static(b"a\nb"),
         };
         write(folder, 2, &object(u64::MAX)).unwrap();

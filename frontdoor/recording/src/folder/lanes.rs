@@ -14,6 +14,8 @@ pub(super) struct Kept {
     pub(super) lane: u64,
     /// What it counts for.
     pub(super) bytes: u64,
+    /// How often the store has refused it.
+    pub(super) failures: u32,
 }
 
 /// Files that wait. Their number is bounded by the bytes that each counts for.
@@ -54,6 +56,10 @@ impl Lanes {
 
     /// The lane's first file is to be sent again, after those of others.
     pub(super) fn again(&mut self, lane: u64) {
+        let first = self.waiting.get_mut(&lane).and_then(VecDeque::front_mut);
+        if let Some(kept) = first {
+            kept.failures = kept.failures.saturating_add(1);
+        }
         self.idle.push_back(lane);
     }
 
@@ -79,6 +85,7 @@ mod tests {
                 number,
                 lane,
                 bytes: 1,
+                failures: 0,
             });
         }
         let next = |lanes: &mut Lanes| lanes.next().map(|kept| kept.number);

@@ -2,7 +2,7 @@
 //! afterwards any other frontdoor may take the lock, and send what the first has left.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -32,25 +32,34 @@ impl Lease {
         Ok(Self { path, _lock: lock })
     }
 
-    /// Takes a folder whose frontdoor is gone, if there is one.
-    pub(super) fn take(root: &Path) -> io::Result<Option<Self>> {
-        for entry in fs::read_dir(root)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(NEW) {
-                continue;
-            }
-            let path = entry.path();
+    /// The folders that may be taken.
+    pub(super) fn all(root: &Path) -> io::Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(root)?.collect::<Result<Vec<_>, _>>()?;
+        let made = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with(NEW);
+        let made = entries.iter().filter(|entry| made(entry));
+        Ok(made.map(fs::DirEntry::path).collect())
+    }
+
+    /// Takes a folder, if its frontdoor is gone.
+    pub(super) fn take(path: &Path) -> io::Result<Option<Self>> {
+        let lock = match OpenOptions::new().write(true).open(path.join(LOCK)) {
+            Ok(lock) => lock,
             // Another frontdoor may have removed it meanwhile, and not all here is ours.
-            let Ok(lock) = OpenOptions::new().write(true).open(path.join(LOCK)) else {
-                continue;
-            };
-            match lock.try_lock() {
-                Ok(()) => return Ok(Some(Self { path, _lock: lock })),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => return Err(error),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(None);
             }
+            Err(error) => return Err(error),
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         }
-        Ok(None)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -77,7 +86,11 @@ mod tests {
     fn a_folder_is_taken_only_when_its_frontdoor_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("lost+found")).unwrap();
-        let take = || Lease::take(dir.path()).unwrap();
+        let take = || {
+            let all = Lease::all(dir.path()).unwrap().into_iter();
+            let mut taken = all.filter_map(|path| Lease::take(&path).unwrap());
+            taken.next()
+        };
         let first = Lease::make(dir.path()).unwrap();
         assert!(take().is_none());
         fs::write(first.path().join("file"), "").unwrap();

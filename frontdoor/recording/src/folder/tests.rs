@@ -30,7 +30,7 @@ async fn tape(recorder: &Recorder, bytes: usize) -> Tape {
         input: false,
         waits: true,
     };
-    let tape = recorder.record(id, about(), settings).unwrap();
+    let tape = recorder.record(id, about(), settings);
     let mut random = fastrand::Rng::with_seed(1);
     for _ in 0..bytes / 25_000 {
         let piece: Vec<u8> = (0..25_000).map(|_| random.u8(..)).collect();
@@ -98,6 +98,9 @@ async fn what_a_frontdoor_leaves_the_next_one_stores() {
     assert!(s3.objects.lock().unwrap().is_empty());
     drop(first);
 
+    // One that cannot be read keeps no other from being taken.
+    let bad = dir.path().join("0");
+    fs::create_dir_all(bad.join("lock")).unwrap();
     s3.set(Fault::None);
     let (second, metrics) = recorder(&config);
     let folder = second.shared.folder.as_ref().unwrap();
@@ -112,6 +115,29 @@ async fn what_a_frontdoor_leaves_the_next_one_stores() {
     };
     timeout(WITHIN, stored).await.unwrap();
     assert_eq!(s3.verify(&id).whole, Some(whole.whole));
+    fs::remove_dir_all(bad).unwrap();
     assert_eq!(files(dir.path()), 0);
     second.finish(WITHIN).await;
+}
+
+#[tokio::test]
+async fn a_folder_is_well_again_without_anything_to_write() {
+    let (tasks, dir) = (TaskTracker::new(), tempfile::tempdir().unwrap());
+    let (_s3, mut config) = S3::start(&tasks).await;
+    let path = dir.path().join("spool");
+    fs::create_dir(&path).unwrap();
+    config.folder = Some(FolderConfig {
+        path: path.clone(),
+        bytes: 64 << 20,
+    });
+    let (recorder, metrics) = recorder(&config);
+    let away = dir.path().join("away");
+    fs::rename(&path, &away).unwrap();
+    recorder.shared.test().await;
+    assert!(recorder.is_impossible(Duration::ZERO));
+    assert_eq!(metrics.folder_failing.get(), 1);
+    fs::rename(&away, &path).unwrap();
+    timeout(WITHIN, recorder.recovers()).await.unwrap();
+    assert_eq!(metrics.folder_failing.get(), 0);
+    recorder.finish(WITHIN).await;
 }

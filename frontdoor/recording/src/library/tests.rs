@@ -37,7 +37,7 @@ async fn many_are_listed_by_day_user_and_namespace() {
         url: format!("file://{}", dir.path().display()),
         options: BTreeMap::new(),
     };
-    let store = Store::open(&config).unwrap();
+    let store = Store::open(&config, 0).unwrap();
     let library = Library::new(store, Handle::current(), TaskTracker::new());
     let namespaces = library.namespaces(vec![day]).await.unwrap();
     let namespaces: Vec<_> = namespaces.into_iter().collect();

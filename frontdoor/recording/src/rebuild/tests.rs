@@ -30,8 +30,8 @@ async fn record(store: &Store, number: u32, chunks: u32) -> Id {
     for chunk in 0..chunks {
         let last = chunk + 1 == chunks;
         let object = chain.seal(&std::mem::take(&mut text), Duration::ZERO, last);
-        let name = name::chunk(id.day().unwrap(), NAMESPACE, &id, chunk);
-        store.put(&name, object.unwrap()).await.unwrap();
+        let name = name::chunk(NAMESPACE, &id, chunk);
+        store.put(&name, object.unwrap(), 0).await.unwrap();
     }
     id
 }
@@ -52,16 +52,16 @@ async fn all_recordings_are_reached_whatever_the_index_has_and_whatever_is_unrea
         url: format!("file://{}", dir.path().display()),
         options: BTreeMap::new(),
     };
-    let store = Store::open(&config).unwrap();
+    let store = Store::open(&config, 0).unwrap();
     let mut ids = Vec::new();
     for number in 0..11 {
         ids.push(record(&store, number, 1 + number % 3).await);
     }
-    let day = ids[0].day().unwrap();
+    let day = ids[0].day();
     // The first ones are in the index, and cannot be read any more: they are not looked at.
     let unreadable = async |number: usize| {
-        let name = name::chunk(day, NAMESPACE, &ids[number], 0);
-        store.put(&name, Bytes::from_static(b"x")).await.unwrap();
+        let name = name::chunk(NAMESPACE, &ids[number], 0);
+        store.put(&name, Bytes::from_static(b"x"), 0).await.unwrap();
     };
     let all = rebuild(&store, day, NAMESPACE, 4).await.unwrap();
     assert_eq!((all.made, all.unreadable), (11, 0));

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::cast::{Event, Stream, events, tests::about};
+use crate::name;
 use crate::newest::Query;
 use crate::store::StoreConfig;
 use crate::verify::{Verdict, Verifier};
@@ -23,7 +24,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) fn tape(recorder: &Recorder, settings: Settings) -> Tape {
     let id = Id::new(jiff::Timestamp::now(), SESSION);
-    recorder.record(id, about(), settings).unwrap()
+    recorder.record(id, about(), settings)
 }
 
 pub(crate) async fn output(tape: &Tape, bytes: impl Into<Bytes>) {
@@ -139,7 +140,12 @@ async fn what_is_longer_than_allowed_is_known_by_length_and_hash() {
 async fn no_fault_of_the_store_loses_what_has_room() {
     let tasks = TaskTracker::new();
     let (s3, config) = S3::start(&tasks).await;
-    for fault in [Fault::Status(403), Fault::Status(507), Fault::Cut] {
+    for fault in [
+        Fault::Status(403),
+        Fault::Status(507),
+        Fault::Cut,
+        Fault::Silent,
+    ] {
         s3.set(Fault::None);
         let metrics = Metrics::default();
         let recorder = Recorder::start(&config, metrics.clone()).unwrap();
@@ -247,6 +253,130 @@ async fn what_must_not_be_lost_waits_for_room() {
     assert_eq!(recorder.shared.spool.held(), 0);
 }
 
+#[tokio::test]
+async fn others_leave_room_for_what_must_be_recorded() {
+    let tasks = TaskTracker::new();
+    let (s3, config) = S3::start(&tasks).await;
+    let recorder = Recorder::start(&config, Metrics::default()).unwrap();
+    timeout(WITHIN, recorder.recovers()).await.unwrap();
+    s3.set(Fault::Status(503));
+    let others = Settings {
+        waits: false,
+        ..SETTINGS
+    };
+    // Together they have more than all recordings may hold.
+    let tapes: Vec<_> = (0..4).map(|_| tape(&recorder, others)).collect();
+    for tape in &tapes {
+        for piece in random(4 << 20).chunks(30_000) {
+            output(tape, piece.to_vec()).await;
+        }
+    }
+    assert!(recorder.shared.spool.held() > 5 << 20);
+    assert!(recorder.shared.spool.has_room());
+    let strict = tape(&recorder, SETTINGS);
+    for piece in random(1 << 20).chunks(30_000) {
+        timeout(WITHIN, output(&strict, piece.to_vec()))
+            .await
+            .unwrap();
+    }
+    // Of the others what waits is stored, too.
+    drop(tapes);
+    s3.set(Fault::None);
+    strict.finish(Some(0)).await.unwrap();
+    recorder.writers.close();
+    timeout(WITHIN, recorder.writers.wait()).await.unwrap();
+    assert_eq!(recorder.shared.spool.held(), 0);
+}
+
+#[tokio::test]
+async fn an_end_arrives_where_there_is_no_room() {
+    let tasks = TaskTracker::new();
+    let (s3, config) = S3::start(&tasks).await;
+    let recorder = Recorder::start(&config, Metrics::default()).unwrap();
+    timeout(WITHIN, recorder.recovers()).await.unwrap();
+    s3.set(Fault::Status(503));
+    let tape = tape(&recorder, SETTINGS);
+    let id = tape.id().clone();
+    let fill = async {
+        for piece in random(6 << 20).chunks(30_000) {
+            output(&tape, piece.to_vec()).await;
+        }
+    };
+    tokio::select! {
+        () = fill => panic!("there was room for all of it"),
+        () = async {
+            tape.impossible_for(Duration::ZERO).await;
+            while tape.messages.capacity() > 0 {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+    // Its session waits no longer than it would for any end.
+    let waited = timeout(Duration::from_millis(100), tape.finish(Some(7))).await;
+    assert!(waited.is_err());
+    s3.set(Fault::None);
+    recorder.writers.close();
+    timeout(WITHIN, recorder.writers.wait()).await.unwrap();
+    let text = s3.text(&id);
+    assert!(
+        text.ends_with(", \"x\", \"7\"]\n"),
+        "{:?}",
+        &text[text.len() - 80..]
+    );
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_missing_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(format!("file://{}", dir.path().display()), &[]);
+    let recorder = Recorder::start(&config, Metrics::default()).unwrap();
+    let tape = tape(&recorder, SETTINGS);
+    let id = tape.id().clone();
+    for piece in random(3 << 20).chunks(30_000) {
+        output(&tape, piece.to_vec()).await;
+    }
+    tape.finish(Some(0)).await.unwrap();
+    recorder.writers.close();
+    timeout(WITHIN, recorder.writers.wait()).await.unwrap();
+    let (verdict, ..) = read(&recorder, &id).await;
+    assert!(verdict.chunks > 3);
+    let library = recorder.library();
+    let end = async || {
+        let found = library.find(id.clone(), vec!["prod".into()]).await.unwrap();
+        let mut reader = found.unwrap();
+        let mut chunks = 0;
+        loop {
+            match reader.next().await {
+                Ok(Some(_)) => chunks += 1,
+                Ok(None) => return (chunks, None),
+                Err(error) => return (chunks, Some(error.to_string())),
+            }
+        }
+    };
+    let chunk = |number: u32| dir.path().join(name::chunk("prod", &id, number));
+    std::fs::remove_file(chunk(verdict.chunks - 1)).unwrap();
+    assert_eq!(end().await, (verdict.chunks - 1, None), "it was cut");
+    for number in [1, 0] {
+        std::fs::remove_file(chunk(number)).unwrap();
+        let missing = format!("chunk {number} is missing, and later ones are there");
+        assert_eq!(end().await, (number, Some(missing)));
+    }
+}
+
+#[tokio::test]
+async fn an_idle_store_that_goes_away_is_noticed() {
+    let tasks = TaskTracker::new();
+    let (s3, config) = S3::start(&tasks).await;
+    let recorder = Recorder::start(&config, Metrics::default()).unwrap();
+    timeout(WITHIN, recorder.recovers()).await.unwrap();
+    assert!(!recorder.is_impossible(Duration::ZERO));
+    s3.set(Fault::Status(503));
+    recorder.shared.test().await;
+    assert!(recorder.is_impossible(Duration::ZERO));
+    s3.set(Fault::None);
+    timeout(WITHIN, recorder.recovers()).await.unwrap();
+}
+
 /// A recorder's configuration with little memory.
 pub(crate) fn config(url: String, options: &[(&str, &str)]) -> Config {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
@@ -268,6 +398,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// The connection is cut in the middle of the object.
     Cut,
+    /// It never answers.
+    Silent,
 }
 
 /// A server that keeps what is put, and shows it.
@@ -333,6 +465,7 @@ impl S3 {
             }
             let status = match fault {
                 Fault::Cut => return None,
+                Fault::Silent => std::future::pending().await,
                 Fault::Status(status) => status,
                 Fault::None => 200,
             };
@@ -343,6 +476,16 @@ impl S3 {
             let answer = format!("HTTP/1.1 {status} x\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n");
             stream.write_all(answer.as_bytes()).await.ok()?;
         }
+    }
+
+    /// The text of a recording's chunks that are there.
+    pub(crate) fn text(&self, id: &Id) -> String {
+        let objects = self.objects.lock().unwrap();
+        let chunks = objects.iter();
+        let chunks = chunks.filter(|(path, _)| path.contains(&format!("{id}/")));
+        let text =
+            chunks.flat_map(|(_, chunk)| crate::chunk::open(chunk).unwrap().1.text().unwrap());
+        String::from_utf8(text.collect()).unwrap()
     }
 
     /// The recording's chunks that are there, checked.

@@ -11,7 +11,7 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
-use super::error::Error;
+use super::error::{Error, LIMIT};
 
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -21,13 +21,14 @@ pub(super) fn open(
     scheme: &str,
     bucket: &str,
     options: &BTreeMap<String, String>,
+    retries: usize,
 ) -> Result<Option<Arc<dyn ObjectStore>>, Error> {
     let client = ClientOptions::new()
         .with_connect_timeout(CONNECT)
         .with_timeout_disabled();
-    // The caller repeats, and knows for how long.
     let retry = RetryConfig {
-        max_retries: 0,
+        max_retries: retries,
+        retry_timeout: LIMIT,
         ..RetryConfig::default()
     };
     let objects: Arc<dyn ObjectStore> = match scheme {

@@ -20,4 +20,8 @@ pub enum Error {
     Late(Duration),
     #[error("{0} is too long")]
     Long(String),
+    #[error("chunk {0} is missing, and later ones are there")]
+    Missing(u32),
+    #[error("its thread has ended")]
+    Ended,
 }

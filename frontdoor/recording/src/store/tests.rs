@@ -23,7 +23,7 @@ async fn a_long_folder_is_listed_in_parts_that_leave_nothing_out() {
     };
     for number in 0..MANY {
         let name = format!("index/{day}/prod/{}", file(number));
-        store.put(&name, Bytes::new()).await.unwrap();
+        store.put(&name, Bytes::new(), 0).await.unwrap();
     }
     let list = async |cuts: &[String]| {
         let mut names = Vec::new();

@@ -69,7 +69,7 @@ impl Desk {
     ) -> Result<Found, Error> {
         let id: Id = id.parse().map_err(|_| Error::Unknown)?;
         let find = async {
-            let days = id.day().into_iter().collect();
+            let days = vec![id.day()];
             let namespaces = self.library.namespaces(days).await?;
             let namespaces = namespaces.into_iter().collect();
             let may = self.rights.among(&visitor, Right::Get, namespaces).await?;

@@ -1,6 +1,6 @@
 //! Pure: the commands about recordings, as a user types them.
 
-use podgate_recording::Id;
+use podgate_recording::{Id, Library};
 
 /// What the commands are, for whoever types another.
 const USAGE: &str = "the commands are: recordings [--user U] [--namespace N] [--pod P] [--since 2d] [--limit N] [--json] | play ID [--follow] [--speed N] [--idle SECONDS] | verify ID | export ID | link ID | reindex [--namespace N] [--since 2d]";
@@ -9,6 +9,7 @@ const LIMIT: (usize, usize) = (100, 10_000);
 
 /// How far back to look, in seconds.
 const DAY: i64 = 24 * 3600;
+const LONGEST: i64 = Library::DAYS * DAY;
 
 /// A command.
 #[derive(Debug, PartialEq)]
@@ -145,7 +146,7 @@ fn named(word: &str) -> Result<Id, String> {
     word.parse().map_err(|error| format!("{word:?} is {error}"))
 }
 
-/// `90s`, `30m`, `12h` or `2d`, in seconds.
+/// `90s`, `30m`, `12h` or `2d`, in seconds, as far back as one can look.
 fn age(text: &str) -> Result<i64, String> {
     let wrong = || format!("--since {text:?} is no time such as 90s, 30m, 12h or 2d");
     let (at, unit) = text.char_indices().last().ok_or_else(wrong)?;
@@ -161,7 +162,11 @@ fn age(text: &str) -> Result<i64, String> {
         .unwrap_or_default()
         .parse()
         .map_err(|_| wrong())?;
-    Ok(i64::from(count) * unit)
+    let seconds = i64::from(count) * unit;
+    match seconds <= LONGEST {
+        true => Ok(seconds),
+        false => Err(format!("--since must be at most {}d", LONGEST / DAY)),
+    }
 }
 
 #[cfg(test)]
@@ -218,6 +223,7 @@ mod tests {
         error("recordings --user", "--user needs a value");
         error("recordings --since soon", "no time");
         error("recordings --since 9999999999999d", "no time");
+        error("recordings --since 401d", "at most 400d");
         error("recordings --limit 0", "from 1 to 10000");
         error("reindex --since", "does not know --since");
         error("play", "needs a recording's name");

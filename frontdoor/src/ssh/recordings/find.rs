@@ -25,7 +25,7 @@ pub(super) async fn find(
 ) -> Result<Reader, Error> {
     let (client, identity) = (asked.client, asked.identity);
     let find = async {
-        let days = id.day().into_iter().collect();
+        let days = vec![id.day()];
         let namespaces = library.namespaces(days).await?;
         let may = may(asked, OfRecordings::Get, namespaces, None).await?;
         let found = library.find(id.clone(), may).await?;
@@ -38,6 +38,16 @@ pub(super) async fn find(
     let audit = &client.context.audit;
     audit.require(&event).map_err(|_| Error::Audit)?;
     Ok(reader)
+}
+
+/// Whether the user still may read a recording.
+pub(super) async fn still_may(asked: &Asked<'_>, reader: &Reader) -> Result<(), Error> {
+    let namespace = reader.namespace().to_owned();
+    let may = in_time(may(asked, OfRecordings::Get, [namespace], None));
+    match may.await?.is_empty() {
+        true => Err(Error::Unknown(reader.id().clone())),
+        false => Ok(()),
+    }
 }
 
 /// Of these namespaces, or of this one among them, those in which the user has a right to recordings.

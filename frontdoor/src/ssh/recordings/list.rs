@@ -1,6 +1,6 @@
 //! `recordings`: the newest that fit, of the namespaces that the user may list.
 
-use podgate_recording::{Entry, Library, Query};
+use podgate_recording::{Entry, Found, Library, Query};
 
 use super::arguments::List;
 use super::asked::Asked;
@@ -9,27 +9,36 @@ use super::find::{ago, in_time, may};
 use super::reply::Reply;
 use crate::authz::OfRecordings;
 
+/// Recordings whose index objects are in memory at the same time.
+const AT_ONCE: usize = 64;
+
 pub(super) async fn list(
     what: List,
     asked: &Asked<'_>,
     library: &Library,
     reply: &Reply<'_>,
 ) -> Result<u32, Error> {
-    let json = what.json;
-    let find = find(what, asked, library);
-    let entries = in_time(find).await?;
-    for entry in entries {
-        if json {
-            let line = serde_json::to_string(&entry).unwrap_or_default();
-            reply.say(&format!("{line}\n")).await?;
-        } else {
-            reply.say(&line(&entry)).await?;
+    let (json, limit) = (what.json, what.limit);
+    let found = in_time(find(what, asked, library)).await?;
+    for some in found.chunks(AT_ONCE) {
+        let entries = async { Ok(library.entries(some.to_vec()).await?) };
+        for entry in in_time(entries).await? {
+            if json {
+                let line = serde_json::to_string(&entry).unwrap_or_default();
+                reply.say(&format!("{line}\n")).await?;
+            } else {
+                reply.say(&line(&entry)).await?;
+            }
         }
+    }
+    if found.len() == limit {
+        let told = format!("these are the newest {limit}: --limit N shows more");
+        reply.warn(&told).await?;
     }
     Ok(0)
 }
 
-async fn find(what: List, asked: &Asked<'_>, library: &Library) -> Result<Vec<Entry>, Error> {
+async fn find(what: List, asked: &Asked<'_>, library: &Library) -> Result<Vec<Found>, Error> {
     let since = ago(what.since_seconds);
     let days = Library::days(since);
     let namespaces = library.namespaces(days.clone()).await?;
@@ -42,7 +51,7 @@ async fn find(what: List, asked: &Asked<'_>, library: &Library) -> Result<Vec<En
     };
     let mut found = library.list(days, may, query).await?;
     found.retain(|found| found.id().begins().is_some_and(|begins| begins >= since));
-    Ok(library.entries(found).await?)
+    Ok(found)
 }
 
 /// Names may hold any character, so each is escaped to stay on one line.

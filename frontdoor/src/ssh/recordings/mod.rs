@@ -77,13 +77,20 @@ async fn verify(
 ) -> Result<u32, Error> {
     let mut reader = find(id.clone(), "verify", asked, library).await?;
     let mut verifier = Verifier::new(id.as_str());
-    while let Some(chunk) = reader.next().await? {
-        if let Err(broken) = verifier.chunk(&chunk) {
-            reply.say(&format!("{id}: changed: {broken}\n")).await?;
-            return Ok(CHANGED);
+    let (words, status) = loop {
+        let broken = match reader.next().await {
+            Ok(Some(chunk)) => verifier
+                .chunk(&chunk)
+                .err()
+                .map(|broken| broken.to_string()),
+            Ok(None) => break words(verifier.verdict()),
+            Err(missing @ podgate_recording::Error::Missing(_)) => Some(missing.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(broken) = broken {
+            break (format!("changed: {broken}"), CHANGED);
         }
-    }
-    let (words, status) = words(verifier.verdict());
+    };
     reply.say(&format!("{id}: {words}\n")).await?;
     Ok(status)
 }

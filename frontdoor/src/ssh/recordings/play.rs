@@ -12,16 +12,21 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::arguments::Play;
 use super::asked::Asked;
 use super::error::Error;
-use super::find::find;
+use super::find::{find, still_may};
 use super::reply::Reply;
 
 /// How often the store is asked for the next chunk.
 const POLL: Duration = Duration::from_millis(500);
+/// How often it is asked whether the user still may see the recording.
+const RECHECK: Duration = Duration::from_secs(30);
 /// What the keys are, for a terminal.
 const KEYS: &str = "space: pause, + and -: speed, ]: to the next marker, q: quit";
 
 /// Where the player is.
 struct Player<'a> {
+    asked: &'a Asked<'a>,
+    /// When the user's right was asked for.
+    checked: Instant,
     reply: &'a Reply<'a>,
     keys: Keys<'a>,
     speed: f64,
@@ -45,6 +50,8 @@ pub(super) async fn play(
     let mut reader = find(what.id.clone(), how, asked, library).await?;
     let mut verifier = Verifier::new(what.id.as_str());
     let mut player = Player {
+        asked,
+        checked: Instant::now(),
         reply,
         keys: Keys {
             read,
@@ -95,6 +102,10 @@ impl Player<'_> {
         follow: bool,
     ) -> Result<Option<Bytes>, Error> {
         loop {
+            if self.checked.elapsed() >= RECHECK {
+                still_may(self.asked, reader).await?;
+                self.checked = Instant::now();
+            }
             let chunk = reader.next().await?;
             if chunk.is_some() || !follow || verifier.is_whole() {
                 return Ok(chunk);
