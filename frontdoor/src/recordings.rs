@@ -127,15 +127,12 @@ impl Recordings {
         {
             return;
         }
-        let tell = async {
-            loop {
-                let waiting = ready.wait_for("the recordings' store");
-                self.recorder.recovers().await;
-                drop(waiting);
-                self.recorder.failing_for(self.config.strict).await;
-            }
-        };
-        tokio::join!(self.recorder.keep_testing(), tell);
+        loop {
+            let waiting = ready.wait_for("the recordings' store");
+            self.recorder.recovers().await;
+            drop(waiting);
+            self.recorder.failing_for(self.config.strict).await;
+        }
     }
 
     /// Waits, for a bounded time, until all is stored.
@@ -235,7 +232,8 @@ fn about(
         node: pod.node.clone(),
         tty: false,
         input,
-        // The recorder says whether it is.
+        // The recorder has these.
+        frontdoor: String::new(),
         encrypted: false,
     }
 }

@@ -9,8 +9,9 @@ mod marks;
 mod s3;
 mod stand;
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use podgate_tests::fixtures::gateway;
 use podgate_tests::instruments::echo::Echo;
@@ -195,7 +196,7 @@ async fn an_index_that_is_gone_is_made_again_by_whoever_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_session_is_followed_and_one_of_a_killed_frontdoor_is_right_up_to_its_end() {
-    let (mut stand, _dir) = stand("  rules: [{record: bestEffort}]\n").await;
+    let (mut stand, dir) = stand("  rules: [{record: bestEffort}]\n").await;
     let mut ssh = stand.client.ssh(&[], "demo");
     ssh.arg("cat");
     let mut echo = Echo::start(ssh).await.unwrap();
@@ -222,7 +223,19 @@ async fn a_running_session_is_followed_and_one_of_a_killed_frontdoor_is_right_up
     stand.restart_frontdoor().await.unwrap();
     let (status, words, _) = ask(&stand.client, &format!("verify {id}")).await;
     assert_eq!(status, Some(1), "{words}");
-    assert!(words.contains("without its end"), "{words}");
+    assert!(words.contains("; the session runs"), "{words}");
+    // Its frontdoor was silent for a while.
+    let alive = fs::read_dir(dir.path().join("store/frontdoors")).unwrap();
+    for frontdoor in alive {
+        let frontdoor = File::options().write(true).open(frontdoor.unwrap().path());
+        let then = SystemTime::now() - Duration::from_mins(6);
+        frontdoor.unwrap().set_modified(then).unwrap();
+    }
+    let (status, words, _) = ask(&stand.client, &format!("verify {id}")).await;
+    assert_eq!(status, Some(1), "{words}");
+    assert!(words.contains("; it was cut"), "{words}");
+    let (_, listed, _) = ask(&stand.client, "recordings").await;
+    assert!(listed.contains("  cut  "), "{listed}");
     let output = stand
         .client
         .run(&[], "podgate", &format!("play {id}"))
@@ -234,7 +247,16 @@ async fn a_running_session_is_followed_and_one_of_a_killed_frontdoor_is_right_up
         played.contains("followed") && played.contains("later"),
         "{played}"
     );
-    assert!(told.contains("has no end"), "{told}");
+    assert!(told.contains("has no end: it was cut"), "{told}");
+    // A chunk is missing, which is no end.
+    let day = fs::read_dir(dir.path().join("store/recordings"))
+        .unwrap()
+        .next();
+    let chunks = day.unwrap().unwrap().path().join("default").join(&id);
+    fs::remove_file(chunks.join("00000000")).unwrap();
+    let (status, words, _) = ask(&stand.client, &format!("verify {id}")).await;
+    assert_eq!(status, Some(2), "{words}");
+    assert!(words.contains("changed: chunk 0 is missing"), "{words}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

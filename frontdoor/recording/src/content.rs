@@ -1,6 +1,6 @@
 //! What a chunk holds, as a reader meets it.
 
-use crate::cast::Header;
+use crate::cast::{self, Header};
 
 /// What a chunk holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,14 @@ pub enum Content {
 pub struct Encrypted;
 
 impl Content {
+    /// The recording's first line, if this is its first chunk. Of an encrypted recording it lacks the command.
+    pub(crate) fn header(&self) -> Option<Header> {
+        match self {
+            Self::Text(text) => cast::header(text).ok().map(|(header, _)| header),
+            Self::Encrypted { header, .. } => header.as_deref().cloned(),
+        }
+    }
+
     /// The lines.
     pub fn text(self) -> Result<Vec<u8>, Encrypted> {
         match self {

@@ -51,9 +51,9 @@ impl Export {
         }
     }
 
-    /// Whether the last chunk was given.
-    pub fn is_whole(&self) -> bool {
-        self.verifier.is_whole()
+    /// What is known of the chunks that were given.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
     }
 }
 

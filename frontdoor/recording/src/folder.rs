@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::chunk::FULL;
 use crate::health::{Health, Metrics};
@@ -33,7 +33,7 @@ const AT_ONCE: usize = 16;
 const LEAST: u64 = 4096;
 /// Room for this must be there, or the folder counts as full.
 const CHUNK: u64 = FULL as u64;
-/// How often others' folders are looked for, and how many are taken at a time.
+/// How often the own folder is tested and others' are looked for, and how many are taken at a time.
 const LOOK: Duration = Duration::from_secs(30);
 const TAKEN: usize = 64;
 
@@ -173,13 +173,12 @@ impl Folder {
         self.health.of(test).await
     }
 
-    /// Tests the folder while it fails: no session may run that would notice when it is well again. Does
-    /// not return.
+    /// Tests the folder now and then, and more often while it fails: no session may run that would notice.
+    /// Does not return.
     pub(crate) async fn probe(&self) {
         loop {
-            self.health.fails().await;
-            let mut failures = 1;
-            pause(failures).await;
+            let _ = timeout(LOOK, self.health.fails()).await;
+            let mut failures = 0;
             while self.test().await.is_err() {
                 failures += 1;
                 pause(failures).await;

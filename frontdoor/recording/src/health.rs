@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// How long a call may take before it counts as failing.
-const LATE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+const LATE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 10 });
 /// How often the log is told of a failure that goes on.
 const TOLD: Duration = Duration::from_mins(10);
 
@@ -67,12 +67,10 @@ impl Health {
     /// It has taken something.
     pub(crate) fn fine(&self) {
         self.known.reached.store(true, Ordering::Relaxed);
-        let failed = self
-            .failing
-            .send_if_modified(|since| since.take().is_some());
-        if failed {
+        self.failing.send_if_modified(|since| {
             self.counts.1.set(0);
-        }
+            since.take().is_some()
+        });
         if self.told().take().is_some() {
             tracing::info!("{} answers again", self.name);
         }
@@ -111,8 +109,8 @@ impl Health {
     }
 
     fn fails_since(&self, begun: Instant, error: &dyn Display) {
-        self.counts.1.set(1);
         self.failing.send_if_modified(|since| {
+            self.counts.1.set(1);
             let first = since.is_none();
             since.get_or_insert(begun);
             first

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use tokio::runtime::Handle;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -23,6 +23,8 @@ use crate::store::{Error, Store};
 const AT_ONCE: usize = 16;
 /// Bytes of a link's object at most. An identity may have 64 KiB.
 const LINK: u64 = 256 * 1024;
+/// A frontdoor that has written nothing for so long runs no more. It writes every 30 s, and its clock is not ours.
+const SILENT: SignedDuration = SignedDuration::from_mins(5);
 /// Recordings that a rebuild looks at before it looks at the next.
 const REBUILT: usize = 10_000;
 
@@ -102,7 +104,7 @@ impl Library {
                 let (store, newest) = (store.clone(), newest.clone());
                 async move {
                     let (folder, cuts) = (name::index(day, &namespace), name::hours(day));
-                    let each = |file: &str| newest.see(file, &namespace);
+                    let each = |file: &str| newest.see(file, (day, &namespace));
                     store.files(&folder, &cuts, each).await?;
                     Ok::<_, Error>(day)
                 }
@@ -176,6 +178,26 @@ impl Library {
             Ok(found.map(|(namespace, first)| {
                 Reader::new(library.clone(), (namespace, id.clone()), first)
             }))
+        })
+        .await
+    }
+
+    /// Those of these frontdoors that run. Of a session whose recording has no end and whose frontdoor does
+    /// not run, no more will come.
+    pub async fn running(&self, frontdoors: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
+        let store = self.store.clone();
+        self.run(async move {
+            let latest = Timestamp::now() - SILENT;
+            let looks = frontdoors.into_iter().map(|frontdoor| {
+                let (store, name) = (store.clone(), name::frontdoor(&frontdoor));
+                async move {
+                    let written = store.written(&name).await?;
+                    let runs = written.is_some_and(|written| written >= latest);
+                    Ok::<_, Error>(runs.then_some(frontdoor))
+                }
+            });
+            let runs: Vec<_> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+            Ok(runs.into_iter().flatten().collect())
         })
         .await
     }

@@ -14,6 +14,8 @@ use crate::digest::sha256;
 const CHUNKS: &str = "recordings";
 /// The tree of index objects.
 const INDEX: &str = "index";
+/// The tree of what running frontdoors write again and again.
+const FRONTDOORS: &str = "frontdoors";
 /// The tree of what the page of recordings keeps.
 const LINKS: &str = "links";
 /// Characters of a user's hash in the name of an index object.
@@ -38,9 +40,8 @@ pub struct NoId;
 impl Id {
     /// The recording of a session that begins now. A session's name is 32 hex digits.
     pub fn new(begins: Timestamp, session: &str) -> Self {
-        let begins = begins.to_zoned(TimeZone::UTC);
-        let text = format!("{}-{session}", begins.strftime("%Y%m%dT%H%M%SZ"));
-        let day = begins.date();
+        let text = format!("{}-{session}", began(begins));
+        let day = begins.to_zoned(TimeZone::UTC).date();
         Self { text, day }
     }
 
@@ -90,7 +91,12 @@ impl fmt::Display for Id {
     }
 }
 
-/// A time such as 20261126T205800Z. A list of many recordings reads as many of them, so this is quicker than
+/// A time as a recording's name has it, such as 20261126T205800Z.
+pub(crate) fn began(time: Timestamp) -> String {
+    time.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// Reads such a time. A list of many recordings reads as many of them, so this is quicker than
 /// what reads any format.
 fn begins(time: &str) -> Option<DateTime> {
     let time = time.strip_suffix('Z')?;
@@ -144,6 +150,11 @@ pub(crate) fn day(day: Date) -> String {
 /// A namespace's index of a day.
 pub(crate) fn index(day: Date, namespace: &str) -> String {
     format!("{INDEX}/{day}/{namespace}")
+}
+
+/// What a frontdoor writes again and again while it runs. Its name is hex digits.
+pub(crate) fn frontdoor(name: &str) -> String {
+    format!("{FRONTDOORS}/{name}")
 }
 
 /// An object of the page of recordings. The name is hex digits, and may have an ending.

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::name::{Id, Indexed, pod_part, short_hash};
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::name::{Id, Indexed, began, pod_part, short_hash};
 
 /// Recordings in a list at most.
 const LISTED: usize = 10_000;
@@ -14,6 +17,8 @@ const LISTED: usize = 10_000;
 pub struct Query {
     pub user: Option<String>,
     pub pod: Option<String>,
+    /// Only what began since then, or still ran on a day after that.
+    pub since: Option<Timestamp>,
     /// The newest so many, at most 10,000.
     pub limit: usize,
 }
@@ -47,6 +52,7 @@ impl Found {
 pub(crate) struct Newest {
     user: Option<String>,
     pod: Option<String>,
+    since: Option<String>,
     limit: usize,
     found: Arc<Mutex<BTreeSet<Found>>>,
 }
@@ -56,13 +62,14 @@ impl Newest {
         Self {
             user: query.user.as_deref().map(short_hash),
             pod: query.pod.as_deref().map(pod_part),
+            since: query.since.map(began),
             limit: query.limit.min(LISTED),
             found: Arc::default(),
         }
     }
 
-    /// Takes an index object's name, if it fits.
-    pub(crate) fn see(&self, file: &str, namespace: &str) {
+    /// Takes the name of an index object of a day and a namespace, if it fits.
+    pub(crate) fn see(&self, file: &str, (day, namespace): (Date, &str)) {
         let Some((id, pod, user)) = Indexed::parts(file) else {
             return;
         };
@@ -79,6 +86,10 @@ impl Newest {
         let Some(name) = Indexed::parse(file) else {
             return;
         };
+        let earlier = |since: &String| name.id.as_str() < since.as_str();
+        if self.since.as_ref().is_some_and(earlier) && name.id.day() == day {
+            return;
+        }
         let namespace = namespace.to_owned();
         found.insert(Found { name, namespace });
         if found.len() > self.limit {

@@ -130,11 +130,7 @@ async fn entry(
     let Some((head, content)) = read(0).await? else {
         return Ok(None);
     };
-    let header = match &content {
-        Content::Text(text) => cast::header(text).ok().map(|(header, _)| header),
-        Content::Encrypted { header, .. } => header.as_deref().cloned(),
-    };
-    let Some(header) = header else {
+    let Some(header) = content.header() else {
         return Ok(None);
     };
     let about = &header.podgate;

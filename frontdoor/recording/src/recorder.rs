@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,7 +18,7 @@ use crate::cast::Header;
 use crate::folder::{self, Folder, FolderConfig};
 use crate::health::Metrics;
 use crate::library::Library;
-use crate::name::Id;
+use crate::name::{self, Id};
 use crate::shared::Shared;
 use crate::spool::Spool;
 use crate::store::{self, Store, StoreConfig};
@@ -32,8 +32,8 @@ const FILE_THREADS: usize = 8;
 const ENDED: Duration = Duration::from_secs(1);
 /// How long a test of the store may take.
 const PROBED: Duration = Duration::from_secs(10);
-/// How often what takes recordings is tested while nothing is recorded.
-const TESTED: Duration = Duration::from_secs(30);
+/// The object that is put by who only tests the store.
+const PROBE: &str = "probe";
 
 /// Where recordings go, and how much memory they may take until they are there.
 #[derive(Clone, Debug)]
@@ -74,11 +74,13 @@ pub struct Recorder {
 impl Recorder {
     /// Starts the thread. That the store answers shows later.
     pub fn start(config: &Config, metrics: Metrics) -> Result<Self, Error> {
-        let store = open(config)?;
-        let uploads = Arc::new(Uploads::new(store, metrics.clone()));
+        let frontdoor = format!("{:016x}", fastrand::u64(..));
+        let (store, running) = (open(config)?, name::frontdoor(&frontdoor));
+        let uploads = Arc::new(Uploads::new(store, running, metrics.clone()));
         let folder = config.folder.as_ref();
         let folder = folder.map(|folder| Folder::open(folder, metrics.clone()));
         let shared = Arc::new(Shared {
+            frontdoor,
             uploads,
             folder: folder.transpose()?.map(Arc::new),
             recipients: config.recipients.as_slice().into(),
@@ -107,7 +109,7 @@ impl Recorder {
             Folder::open(folder, Metrics::default())?.close().await;
         }
         let store = open(config)?;
-        let uploads = Uploads::new(store, Metrics::default());
+        let uploads = Uploads::new(store, PROBE.to_owned(), Metrics::default());
         let test = timeout(PROBED, uploads.test()).await;
         Ok(test.map_err(|_| Error::Late(PROBED))??)
     }
@@ -142,15 +144,6 @@ impl Recorder {
     /// Waits until the store, or the spool's folder if there is one, has failed for as long as this.
     pub async fn failing_for(&self, time: Duration) {
         self.shared.health().failing_for(time).await;
-    }
-
-    /// Tests the same now and then, so that a session that must be recorded does not begin because nobody
-    /// has noticed yet. Does not return.
-    pub async fn keep_testing(&self) {
-        loop {
-            sleep(TESTED).await;
-            self.shared.test().await;
-        }
     }
 
     /// Waits until the same does not fail.

@@ -12,6 +12,8 @@ use crate::upload::Uploads;
 /// The memory for recordings, and where they go from there.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// This frontdoor's name in its recordings.
+    pub(crate) frontdoor: String,
     pub(crate) uploads: Arc<Uploads>,
     /// If there is one, objects go to it first and from it to the store.
     pub(crate) folder: Option<Arc<Folder>>,
@@ -27,14 +29,6 @@ impl Shared {
         match &self.folder {
             Some(folder) => folder.put(object).await,
             None => self.uploads.put(&object).await,
-        }
-    }
-
-    /// Tests what takes objects from memory. Its health has what comes of it.
-    pub(crate) async fn test(&self) {
-        match &self.folder {
-            Some(folder) => drop(folder.test().await),
-            None => drop(self.uploads.test().await),
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
@@ -110,6 +111,17 @@ impl Store {
         };
         let limit = LIMIT + Duration::from_secs(most / SLOWEST / 64);
         timeout(limit, get).await.map_err(|_| Error::Late(limit))?
+    }
+
+    /// When an object was written, by the store's clock; `None` if there is none.
+    pub(crate) async fn written(&self, name: &str) -> Result<Option<Timestamp>, Error> {
+        let path = self.path(name);
+        let head = timeout(LIMIT, self.objects.head(&path)).await;
+        match head.map_err(|_| Error::Late(LIMIT))? {
+            Ok(meta) => Ok(Timestamp::from_second(meta.last_modified.timestamp()).ok()),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The names of the folders in a folder.

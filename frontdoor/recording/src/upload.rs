@@ -1,7 +1,10 @@
 //! Puts objects into the store, with growing pauses, until it takes them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::health::{Health, Metrics};
 use crate::object::Object;
@@ -10,8 +13,8 @@ use crate::store::{Error, Store};
 
 /// Objects that are put at the same time, so that a slow store does not hold thousands of connections.
 const AT_ONCE: usize = 64;
-/// The object that is put to see whether the store takes any.
-const PROBE: &str = "probe";
+/// How often a small object is put, whatever else is.
+const BEAT: Duration = Duration::from_secs(30);
 
 /// The way to the store.
 #[derive(Debug)]
@@ -20,16 +23,19 @@ pub(crate) struct Uploads {
     pub(crate) health: Health,
     metrics: Metrics,
     permits: Semaphore,
+    /// The name of the small object.
+    probe: String,
 }
 
 impl Uploads {
-    pub(crate) fn new(store: Store, metrics: Metrics) -> Self {
+    pub(crate) fn new(store: Store, probe: String, metrics: Metrics) -> Self {
         let (failures, failing) = (metrics.failures.clone(), metrics.failing.clone());
         Self {
             store,
             health: Health::new("the recordings' store", failures, failing),
             metrics,
             permits: Semaphore::new(AT_ONCE),
+            probe,
         }
     }
 
@@ -58,11 +64,11 @@ impl Uploads {
     /// Puts a small object. It waits for no other.
     pub(crate) async fn test(&self) -> Result<(), Error> {
         let probe = Bytes::from_static(b"podgate\n");
-        self.health.of(self.store.put(PROBE, probe, 0)).await
+        self.health.of(self.store.put(&self.probe, probe, 0)).await
     }
 
-    /// Tests the store at the start, and again while it fails: no session may run that would notice when
-    /// it answers again. Does not return.
+    /// Tests the store now and then, and more often while it fails: no session may run that would notice.
+    /// Others see that this frontdoor runs, too. Does not return.
     pub(crate) async fn probe(&self) {
         loop {
             let mut failures = 0;
@@ -70,7 +76,7 @@ impl Uploads {
                 failures += 1;
                 pause(failures).await;
             }
-            self.health.fails().await;
+            let _ = timeout(BEAT, self.health.fails()).await;
         }
     }
 }

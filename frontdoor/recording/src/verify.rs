@@ -51,6 +51,7 @@ pub struct Verifier {
     bytes: u64,
     whole: Option<Whole>,
     encrypted: bool,
+    frontdoor: String,
 }
 
 impl Verifier {
@@ -65,6 +66,7 @@ impl Verifier {
             bytes: 0,
             whole: None,
             encrypted: false,
+            frontdoor: String::new(),
         }
     }
 
@@ -88,6 +90,9 @@ impl Verifier {
         if number > 0 && encrypted != self.encrypted {
             return Err(Broken::Mixed(number));
         }
+        if let Some(header) = content.header().filter(|_| number == 0) {
+            self.frontdoor = header.podgate.frontdoor;
+        }
         self.encrypted = encrypted;
         if let Content::Text(text) = &content {
             self.text.add(text);
@@ -108,6 +113,11 @@ impl Verifier {
     /// Whether the last chunk was given.
     pub fn is_whole(&self) -> bool {
         self.whole.is_some()
+    }
+
+    /// The frontdoor that has recorded, as the first chunk says.
+    pub fn frontdoor(&self) -> &str {
+        &self.frontdoor
     }
 
     /// Whether the chunks that were given are encrypted.

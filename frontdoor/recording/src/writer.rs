@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, OptionFuture};
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -22,6 +24,8 @@ use crate::tape::{End, Message, Sealed, Settings};
 
 /// How long an event waits for its chunk.
 const SEAL_AFTER: Duration = Duration::from_secs(5);
+/// Days in whose index a recording is.
+const DAYS: usize = 400;
 /// Bytes of a line beside its data.
 const LINE: usize = 64;
 
@@ -29,7 +33,8 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     share: Share,
     header: Header,
-    day: Date,
+    /// The days in whose index it is.
+    days: Vec<Date>,
     id: Id,
     encoder: Encoder,
     chain: Chain,
@@ -71,6 +76,7 @@ impl Writer {
         let mut chain = Chain::new(id.as_str().to_owned());
         let mut text = Vec::new();
         header.podgate.encrypted = !shared.recipients.is_empty();
+        header.podgate.frontdoor.clone_from(&shared.frontdoor);
         Encoder::header(&header, &mut text);
         if header.podgate.encrypted {
             // From here on it is in clear.
@@ -82,7 +88,7 @@ impl Writer {
             share: shared.spool.share(settings.waits),
             shared,
             header,
-            day: id.day(),
+            days: vec![id.day()],
             chain,
             id,
             encoder: Encoder::default(),
@@ -243,7 +249,9 @@ impl Writer {
             status,
             whole: whole.clone(),
         };
-        self.index(Some(end));
+        for day in self.days.clone() {
+            self.index(day, Some(end.clone()));
+        }
         let last = self.chain.last().map(str::to_owned);
         Sealed { whole, last }
     }
@@ -264,14 +272,23 @@ impl Writer {
                 self.lost_since.get_or_insert_with(Instant::now);
             }
         }
-        if number == 0 && !last {
-            self.index(None);
+        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+        let new = self.days.last().is_none_or(|day| *day < today) && self.days.len() < DAYS;
+        if new {
+            self.days.push(today);
+        }
+        // Its end will say more.
+        if !last && number == 0 {
+            self.index(self.id.day(), None);
+        }
+        if !last && new {
+            self.index(today, None);
         }
     }
 
-    fn index(&mut self, end: Option<Ending>) {
+    fn index(&mut self, day: Date, end: Option<Ending>) {
         let header = self.header.clone();
-        let object = Entry { header, end }.object(self.id.clone(), self.day);
+        let object = Entry { header, end }.object(self.id.clone(), day);
         if let Some((name, bytes)) = object {
             self.wait(name, bytes);
         }

@@ -246,11 +246,9 @@ impl<'a> Session<'a> {
     fn event<'e>(&'e self, event: &'static str) -> Event<'e> {
         let (client, via, target) = self.from;
         let location = self.location.get();
-        let (how, recording) = self
-            .recorded
-            .get()
-            .map(|(how, id)| (*how, id.as_deref()))
-            .unzip();
+        // What is refused is never recorded.
+        let recorded = self.recorded.get().filter(|_| event != "refusal");
+        let (how, recording) = recorded.map(|(how, id)| (*how, id.as_deref())).unzip();
         let whole = self.whole.get();
         let event = Event::session(event, self.id, self.kind, self.identity, location);
         let event = event.from(client, via, target);

@@ -44,6 +44,9 @@ pub struct About {
     pub uid: String,
     pub container: String,
     pub node: String,
+    /// The frontdoor that records, or has recorded.
+    #[serde(default)]
+    pub frontdoor: String,
     pub tty: bool,
     /// Whether what the user typed is recorded, too.
     pub input: bool,

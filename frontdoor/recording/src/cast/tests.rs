@@ -24,6 +24,7 @@ pub(crate) fn about() -> Header {
         uid: text("u1"),
         container: text("main"),
         node: text("node-a"),
+        frontdoor: String::new(),
         tty: true,
         input: true,
         encrypted: false,

@@ -65,6 +65,7 @@ async fn what_is_encrypted_is_found_and_verified_and_read_with_a_key_alone() {
     let library = recorder.library();
     let days = Library::days(jiff::Timestamp::now());
     let query = Query {
+        since: None,
         limit: 1,
         ..Query::default()
     };

@@ -133,7 +133,8 @@ async fn a_folder_is_well_again_without_anything_to_write() {
     let (recorder, metrics) = recorder(&config);
     let away = dir.path().join("away");
     fs::rename(&path, &away).unwrap();
-    recorder.shared.test().await;
+    let folder = recorder.shared.folder.as_ref().unwrap();
+    folder.test().await.unwrap_err();
     assert!(recorder.is_impossible(Duration::ZERO));
     assert_eq!(metrics.folder_failing.get(), 1);
     fs::rename(&away, &path).unwrap();

@@ -46,6 +46,7 @@ async fn many_are_listed_by_day_user_and_namespace() {
         let query = Query {
             user: user.map(str::to_owned),
             pod: None,
+            since: None,
             limit,
         };
         let begun = Instant::now();
@@ -62,4 +63,51 @@ async fn many_are_listed_by_day_user_and_namespace() {
     assert_eq!(of_user, many / USERS);
     let one = list("a namespace", vec!["n-3".into()], None, 10_000).await;
     assert_eq!(one, (many / NAMESPACES).min(10_000));
+}
+
+#[tokio::test]
+async fn what_still_ran_is_in_the_list_of_a_later_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let [early, evening, late] = ["20T08", "20T20", "21T09"]
+        .map(|hour| Id::new(time(&format!("2026-11-{hour}:00:00Z")), &"0".repeat(32)));
+    let index = |id: &Id, day: Date| {
+        let folder = dir.path().join(name::index(day, "prod"));
+        fs::create_dir_all(&folder).unwrap();
+        let file = Indexed::new(id.clone(), "web-0", "ada").file();
+        fs::write(folder.join(file), "{}").unwrap();
+    };
+    for id in [&early, &evening, &late] {
+        index(id, id.day());
+    }
+    let (first, second) = (early.day(), late.day());
+    // It goes on after midnight.
+    index(&early, second);
+    let config = StoreConfig {
+        url: format!("file://{}", dir.path().display()),
+        options: BTreeMap::new(),
+    };
+    let store = Store::open(&config, 0).unwrap();
+    let library = Library::new(store, Handle::current(), TaskTracker::new());
+    let list = async |since: &str, days: Vec<Date>| {
+        let query = Query {
+            since: Some(time(since)),
+            limit: 10,
+            ..Query::default()
+        };
+        let found = library.list(days, vec!["prod".into()], query).await;
+        found
+            .unwrap()
+            .iter()
+            .map(|found| found.id().clone())
+            .collect::<Vec<_>>()
+    };
+    let both = vec![second, first];
+    let all = [late.clone(), evening.clone(), early.clone()];
+    assert_eq!(list("2026-11-20T00:00:00Z", both.clone()).await, all);
+    assert_eq!(
+        list("2026-11-20T21:00:00Z", both).await,
+        [late.clone(), early.clone()]
+    );
+    assert_eq!(list("2026-11-21T10:00:00Z", vec![second]).await, [early]);
 }

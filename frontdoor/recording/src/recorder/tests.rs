@@ -90,6 +90,7 @@ async fn a_recording_in_a_folder_is_found_and_whole() {
         let query = Query {
             user,
             pod,
+            since: None,
             limit: 10,
         };
         let found = library.list(days.clone(), vec!["prod".into()], query).await;
@@ -340,6 +341,7 @@ async fn a_chunk_that_is_missing_is_seen() {
     timeout(WITHIN, recorder.writers.wait()).await.unwrap();
     let (verdict, ..) = read(&recorder, &id).await;
     assert!(verdict.chunks > 3);
+    timeout(WITHIN, recorder.recovers()).await.unwrap();
     let library = recorder.library();
     let end = async || {
         let found = library.find(id.clone(), vec!["prod".into()]).await.unwrap();
@@ -354,6 +356,12 @@ async fn a_chunk_that_is_missing_is_seen() {
         }
     };
     let chunk = |number: u32| dir.path().join(name::chunk("prod", &id, number));
+    let runs = async || {
+        let frontdoors = [recorder.shared.frontdoor.clone(), "other".to_owned()];
+        let running = library.running(frontdoors.into()).await.unwrap();
+        running.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(runs().await, [recorder.shared.frontdoor.clone()]);
     std::fs::remove_file(chunk(verdict.chunks - 1)).unwrap();
     assert_eq!(end().await, (verdict.chunks - 1, None), "it was cut");
     for number in [1, 0] {
@@ -364,6 +372,31 @@ async fn a_chunk_that_is_missing_is_seen() {
 }
 
 #[tokio::test]
+async fn a_session_that_has_begun_yesterday_is_in_todays_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(format!("file://{}", dir.path().display()), &[]);
+    let recorder = Recorder::start(&config, Metrics::default()).unwrap();
+    let now = jiff::Timestamp::now();
+    let hours = |hours| now - jiff::SignedDuration::from_hours(hours);
+    let tape = recorder.record(Id::new(hours(24), SESSION), about(), SETTINGS);
+    tape.finish(Some(0)).await.unwrap();
+    recorder.writers.close();
+    timeout(WITHIN, recorder.writers.wait()).await.unwrap();
+    let query = Query {
+        since: Some(hours(0)),
+        limit: 10,
+        ..Query::default()
+    };
+    let library = recorder.library();
+    let found = library.list(Library::days(now), vec!["prod".into()], query);
+    let entries = library.entries(found.await.unwrap()).await.unwrap();
+    assert!(
+        entries.len() == 1 && entries[0].end.is_some(),
+        "{entries:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_idle_store_that_goes_away_is_noticed() {
     let tasks = TaskTracker::new();
     let (s3, config) = S3::start(&tasks).await;
@@ -371,7 +404,7 @@ async fn an_idle_store_that_goes_away_is_noticed() {
     timeout(WITHIN, recorder.recovers()).await.unwrap();
     assert!(!recorder.is_impossible(Duration::ZERO));
     s3.set(Fault::Status(503));
-    recorder.shared.test().await;
+    recorder.shared.uploads.test().await.unwrap_err();
     assert!(recorder.is_impossible(Duration::ZERO));
     s3.set(Fault::None);
     timeout(WITHIN, recorder.recovers()).await.unwrap();

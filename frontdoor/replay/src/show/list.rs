@@ -67,10 +67,10 @@ async fn names(desk: &Desk, visitor: &Visitor, filter: &Filter) -> Result<Vec<Fo
     let query = Query {
         user: filter.user.clone(),
         pod: filter.pod.clone(),
+        since: Some(since),
         limit: NEWEST,
     };
     let mut found = desk.library.list(days, may, query).await?;
-    found.retain(|found| found.id().begins().is_some_and(|begins| begins >= since));
     match filter.sort {
         // They come so.
         Sort::Newest => {}

@@ -109,6 +109,7 @@ mod tests {
             uid: text(),
             container: text(),
             node: text(),
+            frontdoor: text(),
             tty,
             input: true,
             encrypted: false,

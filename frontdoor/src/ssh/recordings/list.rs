@@ -1,5 +1,7 @@
 //! `recordings`: the newest that fit, of the namespaces that the user may list.
 
+use std::collections::BTreeSet;
+
 use podgate_recording::{Entry, Found, Library, Query};
 
 use super::arguments::List;
@@ -21,13 +23,17 @@ pub(super) async fn list(
     let (json, limit) = (what.json, what.limit);
     let found = in_time(find(what, asked, library)).await?;
     for some in found.chunks(AT_ONCE) {
-        let entries = async { Ok(library.entries(some.to_vec()).await?) };
-        for entry in in_time(entries).await? {
+        let entries = in_time(async { Ok(library.entries(some.to_vec()).await?) }).await?;
+        let open = entries.iter().filter(|entry| entry.end.is_none());
+        let frontdoors = open.map(|entry| entry.header.podgate.frontdoor.clone());
+        let running = library.running(frontdoors.collect());
+        let running = in_time(async { Ok(running.await?) }).await?;
+        for entry in entries {
             if json {
                 let line = serde_json::to_string(&entry).unwrap_or_default();
                 reply.say(&format!("{line}\n")).await?;
             } else {
-                reply.say(&line(&entry)).await?;
+                reply.say(&line(&entry, &running)).await?;
             }
         }
     }
@@ -47,19 +53,19 @@ async fn find(what: List, asked: &Asked<'_>, library: &Library) -> Result<Vec<Fo
     let query = Query {
         user: what.user,
         pod: what.pod,
+        since: Some(since),
         limit: what.limit,
     };
-    let mut found = library.list(days, may, query).await?;
-    found.retain(|found| found.id().begins().is_some_and(|begins| begins >= since));
-    Ok(found)
+    Ok(library.list(days, may, query).await?)
 }
 
 /// Names may hold any character, so each is escaped to stay on one line.
-fn line(entry: &Entry) -> String {
+fn line(entry: &Entry, running: &BTreeSet<String>) -> String {
     let about = &entry.header.podgate;
     let end = match &entry.end {
         Some(end) => format!("{} s", end.duration_ms / 1000),
-        None => "open".to_owned(),
+        None if running.contains(&about.frontdoor) => "open".to_owned(),
+        None => "cut".to_owned(),
     };
     let command = entry.header.command.as_deref();
     let command = command.map(|command| command.escape_debug().to_string());

@@ -83,7 +83,10 @@ async fn verify(
                 .chunk(&chunk)
                 .err()
                 .map(|broken| broken.to_string()),
-            Ok(None) => break words(verifier.verdict()),
+            Ok(None) => {
+                let no_end = no_end(&verifier, library).await?;
+                break words(verifier.verdict(), no_end);
+            }
             Err(missing @ podgate_recording::Error::Missing(_)) => Some(missing.to_string()),
             Err(error) => return Err(error.into()),
         };
@@ -95,8 +98,35 @@ async fn verify(
     Ok(status)
 }
 
+/// What is told of a recording without an end; `None` if it has one.
+async fn no_end(verifier: &Verifier, library: &Library) -> Result<Option<&'static str>, Error> {
+    if verifier.is_whole() {
+        return Ok(None);
+    }
+    let frontdoor = [verifier.frontdoor().to_owned()].into();
+    Ok(Some(match library.running(frontdoor).await?.is_empty() {
+        true => {
+            "it was cut: its frontdoor ended before the session, or has not reached the store for minutes"
+        }
+        false => "the session runs",
+    }))
+}
+
+/// Warns of a recording without an end.
+async fn warn_of_no_end(
+    verifier: &Verifier,
+    library: &Library,
+    reply: &Reply<'_>,
+) -> Result<(), Error> {
+    if let Some(no_end) = no_end(verifier, library).await? {
+        let told = format!("the recording has no end: {no_end}");
+        reply.warn(&told).await?;
+    }
+    Ok(())
+}
+
 /// A verdict in words, and the exit status for it.
-fn words(verdict: Verdict) -> (String, u32) {
+fn words(verdict: Verdict, no_end: Option<&str>) -> (String, u32) {
     let (chunks, until) = (verdict.chunks, verdict.until.as_secs_f64());
     let last = verdict.last.unwrap_or_default();
     let encrypted = match verdict.encrypted {
@@ -116,7 +146,8 @@ fn words(verdict: Verdict) -> (String, u32) {
         ),
         None => (
             format!(
-                "without its end: {chunks} chunks are right, up to {until:.1} s; the session runs, or its frontdoor was killed"
+                "without its end: {chunks} chunks are right, up to {until:.1} s; {}",
+                no_end.unwrap_or_default()
             ),
             CUT,
         ),
@@ -135,10 +166,6 @@ async fn export(
         reply.give(export.chunk(&chunk)?).await?;
     }
     reply.give(export.end()).await?;
-    if !export.is_whole() {
-        reply
-            .warn("the recording has no end: the session runs, or its frontdoor was killed")
-            .await?;
-    }
+    warn_of_no_end(export.verifier(), library, reply).await?;
     Ok(0)
 }

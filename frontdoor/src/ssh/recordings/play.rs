@@ -14,6 +14,7 @@ use super::asked::Asked;
 use super::error::Error;
 use super::find::{find, still_may};
 use super::reply::Reply;
+use super::warn_of_no_end;
 
 /// How often the store is asked for the next chunk.
 const POLL: Duration = Duration::from_millis(500);
@@ -85,10 +86,8 @@ pub(super) async fn play(
             player.show(event).await?;
         }
     }
-    if !verifier.is_whole() && !what.follow {
-        reply
-            .warn("the recording has no end: the session runs, or its frontdoor was killed")
-            .await?;
+    if !what.follow {
+        warn_of_no_end(&verifier, library, reply).await?;
     }
     Ok(0)
 }
