@@ -214,7 +214,7 @@ mod tests {
             read: true,
             ..FilesRights::default()
         };
-        let sftp = Some(Protocol::Sftp(Sftp {}));
+        let sftp = Some(Protocol::Sftp(Sftp::default()));
         let files = FilesRequest::check(Files { protocol: sftp }, Some(rights)).unwrap();
         let files = Served::Files(files, WorkingDirectory::Image);
         let _transfer = quotas.claim(&files, "ada").unwrap();

@@ -22,7 +22,7 @@ const SCP: &str = "command -v scp >/dev/null 2>&1 || exit 127\nexec scp";
 /// does.
 pub(crate) fn program(service: &Service) -> Exec {
     let script = match service {
-        Service::Sftp => SFTP.as_bytes().to_vec(),
+        Service::Sftp(_) => SFTP.as_bytes().to_vec(),
         Service::Scp(scp) => command(scp),
     };
     let command = [b"exec sh -c ", quote(&script).as_slice()].concat();

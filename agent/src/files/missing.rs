@@ -25,7 +25,7 @@ pub(crate) struct OrMissing {
 impl OrMissing {
     pub(crate) fn new(output: Box<dyn Output>, service: &Service) -> Self {
         let line = match service {
-            Service::Sftp => NO_SFTP,
+            Service::Sftp(_) => NO_SFTP,
             Service::Scp(_) => NO_SCP,
         };
         Self {

@@ -1,7 +1,7 @@
 //! A request for files against what its grant allows.
 
 use podgate_proto::v1::files::Protocol;
-use podgate_proto::v1::{Files, FilesRights, Scp};
+use podgate_proto::v1::{Files, FilesRights, Scp, Sftp};
 
 /// Bytes of all paths together, at most: they become a program's arguments.
 const MAX_PATHS: usize = 128 * 1024;
@@ -16,7 +16,7 @@ pub(crate) struct FilesRequest {
 /// What files are served by.
 #[derive(Debug)]
 pub(crate) enum Service {
-    Sftp,
+    Sftp(Sftp),
     Scp(Scp),
 }
 
@@ -40,7 +40,7 @@ impl FilesRequest {
     pub(crate) fn check(files: Files, rights: Option<FilesRights>) -> Result<Self, Error> {
         let rights = rights.unwrap_or_default();
         let (service, allowed) = match files.protocol.ok_or(Error::Protocol)? {
-            Protocol::Sftp(_) => (Service::Sftp, rights.read || rights.write),
+            Protocol::Sftp(sftp) => (Service::Sftp(sftp), rights.read || rights.write),
             Protocol::Scp(scp) => {
                 check_paths(&scp)?;
                 let allowed = if scp.receive {
@@ -73,8 +73,6 @@ fn check_paths(scp: &Scp) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use podgate_proto::v1::Sftp;
-
     use super::*;
 
     #[test]
@@ -91,7 +89,7 @@ mod tests {
             let files = Files { protocol };
             assert_eq!(FilesRequest::check(files, rights).map(drop), expect);
         };
-        let sftp = || Some(Protocol::Sftp(Sftp {}));
+        let sftp = || Some(Protocol::Sftp(Sftp::default()));
         let scp = |receive, paths: &[&[u8]]| {
             Some(Protocol::Scp(Scp {
                 receive,

@@ -228,13 +228,16 @@ async fn serves(
 fn arguments(request: &FilesRequest) -> Vec<Vec<u8>> {
     let mut words: Vec<&[u8]> = vec![b"--tell"];
     match &request.service {
-        Service::Sftp => {
+        Service::Sftp(sftp) => {
             words.push(b"sftp");
             let FilesRights { read, write, .. } = request.rights;
             match (read, write) {
                 (true, true) => {}
                 (true, false) => words.extend([b"--only".as_slice(), b"read"]),
                 (false, _) => words.extend([b"--only".as_slice(), b"write"]),
+            }
+            if sftp.draft_links {
+                words.push(b"--draft-links");
             }
         }
         Service::Scp(scp) => {
@@ -275,7 +278,7 @@ fn start(granted: &Granted, user: &str) -> Result<Start, NoWorker> {
 
 #[cfg(test)]
 mod tests {
-    use podgate_proto::v1::Scp;
+    use podgate_proto::v1::{Scp, Sftp};
 
     use super::*;
 
@@ -290,9 +293,12 @@ mod tests {
             let words = arguments(&FilesRequest { service, rights });
             assert_eq!(words.join(&b' '), expect.as_bytes());
         };
-        check(Service::Sftp, true, true, "--tell sftp");
-        check(Service::Sftp, true, false, "--tell sftp --only read");
-        check(Service::Sftp, false, true, "--tell sftp --only write");
+        let sftp = |draft_links| Service::Sftp(Sftp { draft_links });
+        check(sftp(false), true, true, "--tell sftp");
+        check(sftp(false), true, false, "--tell sftp --only read");
+        check(sftp(false), false, true, "--tell sftp --only write");
+        let all = "--tell sftp --only read --draft-links";
+        check(sftp(true), true, false, all);
         let scp = |receive| {
             Service::Scp(Scp {
                 receive,

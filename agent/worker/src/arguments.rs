@@ -3,10 +3,11 @@
 use podgate_sftp::access::Access;
 
 use crate::scp::Options;
+use crate::sftp::Links;
 
 /// What to serve.
 pub(crate) enum Service {
-    Sftp(Access),
+    Sftp(Access, Links),
     ScpReceive(Vec<u8>, Options),
     ScpSend(Vec<Vec<u8>>, Options),
     /// Makes sockets for the agent.
@@ -29,14 +30,26 @@ pub(crate) fn read(words: &[Vec<u8>]) -> Option<Arguments> {
         words => (false, words),
     };
     let service = match words {
-        [b"sftp"] => Service::Sftp(Access::ReadAndWrite),
-        [b"sftp", b"--only", b"read"] => Service::Sftp(Access::Read),
-        [b"sftp", b"--only", b"write"] => Service::Sftp(Access::Write),
+        [b"sftp", rest @ ..] => sftp_service(rest)?,
         [b"sockets"] => Service::Sockets,
         [b"scp", rest @ ..] => scp_service(rest)?,
         _ => return None,
     };
     Some(Arguments { tell, service })
+}
+
+fn sftp_service(words: &[&[u8]]) -> Option<Service> {
+    let (links, words) = match words {
+        [rest @ .., b"--draft-links"] => (Links::Draft, rest),
+        words => (Links::OpenSsh, words),
+    };
+    let access = match words {
+        [] => Access::ReadAndWrite,
+        [b"--only", b"read"] => Access::Read,
+        [b"--only", b"write"] => Access::Write,
+        _ => return None,
+    };
+    Some(Service::Sftp(access, links))
 }
 
 fn scp_service(words: &[&[u8]]) -> Option<Service> {

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let words = std::env::args_os().skip(1).map(OsStringExt::into_vec);
     let words: Vec<Vec<u8>> = words.collect();
     let Some(arguments) = arguments::read(&words) else {
-        eprintln!("usage: podgate-worker [--tell] sftp [--only read|write]");
+        eprintln!("usage: podgate-worker [--tell] sftp [--only read|write] [--draft-links]");
         eprintln!("       podgate-worker [--tell] scp [-rpd] -t|-f -- PATTERN...");
         eprintln!("       podgate-worker [--tell] sockets");
         return ExitCode::from(2);
@@ -68,8 +68,8 @@ fn serve(arguments: &Arguments) -> Result<bool, Error> {
         to.write_all(b"\0")?;
     }
     Ok(match &arguments.service {
-        Service::Sftp(access) => {
-            Server::new(*access).serve(from, to)?;
+        Service::Sftp(access, links) => {
+            Server::new(*access, *links).serve(from, to)?;
             true
         }
         Service::Sockets => make::serve(&stdin()).map(|()| true)?,

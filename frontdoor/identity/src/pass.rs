@@ -2,8 +2,9 @@
 //! with a key that both have. Whoever keeps it in between can neither read nor change it.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand;
+use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,10 @@ use crate::identity::Identity;
 
 /// Bytes of a key.
 const KEY: usize = 32;
-/// Bytes of a link's secret.
+/// Random bytes of a link's secret.
 const SECRET: usize = 16;
+/// Bytes of what follows them, which only a holder of the key can make.
+const TAG: usize = 8;
 /// How long a link may wait to be opened, in seconds.
 pub const LINK_SECONDS: u64 = 600;
 
@@ -47,8 +50,11 @@ pub struct Pass {
     pub expires: u64,
 }
 
-/// What seals passes and cookies.
-pub struct PassKey(RandomizedNonceKey);
+/// What seals passes and cookies, and makes links that can be told from made-up ones.
+pub struct PassKey {
+    seal: RandomizedNonceKey,
+    vouch: hmac::Key,
+}
 
 impl PassKey {
     /// Reads a key in base64.
@@ -56,8 +62,14 @@ impl PassKey {
         let bytes = BASE64_STANDARD.decode(text.trim());
         let bytes = bytes.ok().filter(|bytes| bytes.len() == KEY);
         let bytes = bytes.ok_or(Error::Key)?;
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes);
-        Ok(Self(key.map_err(|_| Error::Key)?))
+        let seal = RandomizedNonceKey::new(&AES_256_GCM, &bytes);
+        // A key of its own: no key is good for two things.
+        let whole = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
+        let own = hmac::sign(&whole, b"podgate links");
+        Ok(Self {
+            seal: seal.map_err(|_| Error::Key)?,
+            vouch: hmac::Key::new(hmac::HMAC_SHA256, own.as_ref()),
+        })
     }
 
     /// Makes the text of a key.
@@ -69,7 +81,7 @@ impl PassKey {
     pub fn seal(&self, purpose: &str, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let mut sealed = bytes.to_vec();
         let nonce = self
-            .0
+            .seal
             .seal_in_place_append_tag(Aad::from(purpose), &mut sealed);
         let nonce = nonce.map_err(|_| Error::Seal)?;
         Ok([nonce.as_ref().as_slice(), sealed.as_slice()].concat())
@@ -80,10 +92,32 @@ impl PassKey {
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or(Error::Sealed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::Sealed)?;
         let mut bytes = sealed.to_vec();
-        let opened = self.0.open_in_place(nonce, Aad::from(purpose), &mut bytes);
+        let opened = self.seal.open_in_place(nonce, Aad::from(purpose), &mut bytes);
         let length = opened.map_err(|_| Error::Sealed)?.len();
         bytes.truncate(length);
         Ok(bytes)
+    }
+
+    /// A link's secret, which nobody can guess: 32 random hex digits, and 16 that vouch for them.
+    pub fn secret(&self) -> Result<String, Error> {
+        let random = secret()?;
+        let tag = self.tag(&random);
+        Ok(format!("{random}{tag}"))
+    }
+
+    /// Whether [`secret`](Self::secret) made this. Who only guesses does not come so far, and costs no look
+    /// into the store.
+    pub fn vouches(&self, secret: &str) -> bool {
+        let parts = secret.split_at_checked(SECRET * 2);
+        parts.is_some_and(|(random, tag)| {
+            let own = self.tag(random);
+            verify_slices_are_equal(own.as_bytes(), tag.as_bytes()).is_ok()
+        })
+    }
+
+    fn tag(&self, random: &str) -> String {
+        let tag = hmac::sign(&self.vouch, random.as_bytes());
+        hex(tag.as_ref().get(..TAG).unwrap_or_default())
     }
 }
 
@@ -105,7 +139,7 @@ impl Pass {
     }
 }
 
-/// A link's secret: 32 hex digits, which nobody can guess.
+/// A secret that is no link's: 32 hex digits, which nobody can guess.
 pub fn secret() -> Result<String, Error> {
     Ok(hex(&random::<SECRET>()?))
 }
@@ -114,7 +148,9 @@ pub fn secret() -> Result<String, Error> {
 /// secret, so that whoever lists the store's objects cannot open a link.
 pub fn name(secret: &str) -> Option<String> {
     let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let known = secret.len() == SECRET * 2 && secret.bytes().all(digit);
+    // Frontdoors before this version make links without a tag.
+    let length = [SECRET * 2, (SECRET + TAG) * 2].contains(&secret.len());
+    let known = length && secret.bytes().all(digit);
     known.then(|| hex(digest(&SHA256, secret.as_bytes()).as_ref()))
 }
 
@@ -186,6 +222,22 @@ mod tests {
         for wrong in ["", "AAAA", "!"] {
             assert!(PassKey::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_links_secret_can_be_told_from_one_that_was_made_up() {
+        let key = || PassKey::parse(&PassKey::make().unwrap()).unwrap();
+        let (own, other) = (key(), key());
+        let made = own.secret().unwrap();
+        assert_eq!((made.len(), name(&made).unwrap().len()), (48, 64));
+        assert!(own.vouches(&made) && !other.vouches(&made));
+        let last = if made.ends_with('0') { "1" } else { "0" };
+        let changed = format!("{}{last}", &made[..47]);
+        for wrong in ["", &made[..32], &made[..47], &changed, &"é".repeat(24)] {
+            assert!(!own.vouches(wrong), "{wrong}");
+        }
+        assert_ne!(own.secret().unwrap(), made);
+        assert!(!own.vouches(&secret().unwrap()));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::notices::Notices;
 use super::open_tapes::OpenTapes;
 use super::own_channels::{OwnChannel, OwnChannels};
 use super::pre_auth_turns::Step;
+use super::software::Software;
 use super::unanswered::Unanswered;
 use super::{channels, id};
 use crate::audit::{Event, Via};
@@ -35,6 +36,7 @@ pub(super) struct Client {
     pub(super) server: SocketAddr,
     pub(super) via: Via,
     pub(super) context: Arc<Context>,
+    pub(super) software: Software,
     /// The step that it has a turn for, until the login.
     pub(super) step: Step,
     /// Its channels' tasks.
@@ -91,6 +93,7 @@ impl Client {
             peer,
             server,
             via,
+            software: Software::default(),
             step: Step::default(),
             tasks: TaskTracker::new(),
             tapes: OpenTapes::default(),

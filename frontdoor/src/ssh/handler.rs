@@ -104,6 +104,7 @@ impl Handler for ConnectionHandler {
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         let client = Arc::clone(&self.client);
+        client.software.says(session.remote_sshid());
         // russh asks this only after the login.
         let Some(login) = client.login.get() else {
             return Ok(());

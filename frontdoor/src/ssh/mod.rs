@@ -51,6 +51,7 @@ mod scp;
 mod session;
 mod settings;
 mod socket;
+mod software;
 mod tunnel;
 mod unanswered;
 

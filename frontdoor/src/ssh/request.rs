@@ -119,10 +119,11 @@ fn mode((code, argument): (Pty, u32)) -> Option<TerminalMode> {
 }
 
 impl Asked {
-    /// The action that it comes to. What has a terminal is a program.
-    pub(super) fn into_action(self) -> Action {
+    /// The action that it comes to. What has a terminal is a program. `draft_links` is what SFTP's request does
+    /// not say.
+    pub(super) fn into_action(self, draft_links: bool) -> Action {
         let protocol = match &self.exec.program {
-            Some(Program::Command(_)) if self.sftp => Some(Protocol::Sftp(Sftp {})),
+            Some(Program::Command(_)) if self.sftp => Some(Protocol::Sftp(Sftp { draft_links })),
             Some(Program::Command(command)) if self.exec.terminal.is_none() => {
                 Scp::read(command).map(|scp| Protocol::Scp(message(scp)))
             }
@@ -286,7 +287,7 @@ mod tests {
         let check = |exec: Exec, sftp: bool, forced: Option<&str>, expect: Result<&str, &str>| {
             let mut asked = Asked { exec, sftp };
             let forced = forced.map_or(Ok(()), |command| asked.force(command));
-            let kind = match asked.into_action() {
+            let kind = match asked.into_action(false) {
                 Action::Exec(_) => "exec",
                 Action::Files(files) => match files.protocol {
                     Some(Protocol::Sftp(_)) => "sftp",

@@ -103,7 +103,7 @@ impl Task {
         let replaced = forced.is_some().then_some(ORIGINAL_COMMAND);
         let program = audit::Program::of(&asked.exec, replaced);
         let shell = matches!(asked.exec.program, Some(Program::Shell(_)));
-        let action = asked.into_action();
+        let action = asked.into_action(self.actor.client.software.has_draft_links());
         let kind = action.kind();
         let tty = matches!(&action, Action::Exec(exec) if exec.terminal.is_some());
         let from = self.actor.from();

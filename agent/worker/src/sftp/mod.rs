@@ -12,4 +12,4 @@ mod paths;
 mod server;
 
 pub(crate) use names::home;
-pub(crate) use server::{Error, Server};
+pub(crate) use server::{Error, Links, Server};

@@ -34,9 +34,19 @@ pub(crate) enum Error {
     Io(#[from] io::Error),
 }
 
+/// In which order SSH_FXP_SYMLINK has its two paths.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// The target first, as OpenSSH's server (its PROTOCOL, 4.1) and most clients.
+    OpenSsh,
+    /// The link first, as the draft says.
+    Draft,
+}
+
 /// One session.
 pub(crate) struct Server {
     access: Access,
+    links: Links,
     handles: Handles,
     /// Read when they are first needed.
     owners: Option<Owners>,
@@ -57,9 +67,10 @@ enum Answer {
 }
 
 impl Server {
-    pub(crate) fn new(access: Access) -> Self {
+    pub(crate) fn new(access: Access, links: Links) -> Self {
         Self {
             access,
+            links,
             handles: Handles::default(),
             owners: None,
             output: Output::new(),
@@ -179,7 +190,10 @@ impl Server {
                 let target = fs::readlink(path, Vec::new())?;
                 return Ok(name(target.into_bytes()));
             }
-            Request::SymbolicLink { target, link } => fs::symlink(target, link)?,
+            Request::SymbolicLink { target, link } => match self.links {
+                Links::OpenSsh => fs::symlink(target, link)?,
+                Links::Draft => fs::symlink(link, target)?,
+            },
             Request::Extended(ref extended) => return self.serve_extended(extended),
             Request::Refused => return Err(Failure::ACCESS),
             Request::Unknown(_) => return Err(Failure::UNSUPPORTED),

@@ -9,13 +9,13 @@ use axum::http::HeaderMap;
 use podgate_identity::kubernetes::token_claims::Claims;
 use podgate_identity::kubernetes::token_users::{self, TokenUsers};
 use podgate_identity::pass::{self, LINK_SECONDS, Pass, PassKey};
-use podgate_process::token_rates::TokenRates;
 use podgate_recording::Library;
 use tokio::time::timeout;
 
 use super::cookie::Cookie;
 use super::error::Error;
 use super::known::Known;
+use super::rates::{Rates, Way};
 
 /// How long the API server and the store may take.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -26,7 +26,7 @@ pub(crate) struct Door {
     library: Library,
     known: Known,
     tokens: Option<TokenUsers>,
-    rates: Mutex<TokenRates>,
+    rates: Mutex<Rates>,
     session: Duration,
 }
 
@@ -68,7 +68,7 @@ impl Door {
             library,
             known: Known::new(),
             tokens,
-            rates: Mutex::new(TokenRates::new(refused_a_minute)),
+            rates: Mutex::new(Rates::new(refused_a_minute)),
             session,
         }
     }
@@ -80,31 +80,33 @@ impl Door {
 
     /// The pass of a link, which is not used up by this.
     pub(crate) async fn look(&self, secret: &str, peer: IpAddr) -> Result<Arc<Pass>, Error> {
-        let look = async { Ok(Arc::new(self.unused(secret).await?.1)) };
-        self.rated(peer, look).await
+        let name = pass::name(secret).ok_or(Error::Gone)?;
+        let look = async { Ok(Arc::new(self.unused(&name).await?)) };
+        self.rated(self.way(secret, &name, peer), look).await
     }
 
     /// Uses up a link.
     pub(crate) async fn redeem(&self, secret: &str, peer: IpAddr) -> Result<Entered, Error> {
+        let name = pass::name(secret).ok_or(Error::Gone)?;
         let redeem = async {
-            let (name, pass) = self.unused(secret).await?;
+            let pass = self.unused(&name).await?;
             // Of several who come at once, one alone makes this object.
             let first = self.library.keep_link(&used(&name), "used\n").await?;
             if !first {
                 return Err(Error::Gone);
             }
-            self.enter(name, pass, now() + self.session.as_secs())
+            self.enter(name.clone(), pass, now() + self.session.as_secs())
         };
-        self.rated(peer, redeem).await
+        self.rated(self.way(secret, &name, peer), redeem).await
     }
 
     /// Lets in the holder of a Kubernetes token, for as long as it is good at most.
     pub(crate) async fn show(&self, token: &str, peer: IpAddr) -> Result<Entered, Error> {
         let tokens = self.tokens.as_ref().ok_or(Error::NoTokens)?;
+        let claims = Claims::read(token);
+        let claims = claims.map_err(|error| token_users::Error::Token(error.into()))?;
+        let expires = tokens.check(token, &claims)?;
         let show = async {
-            let claims = Claims::read(token);
-            let claims = claims.map_err(|error| token_users::Error::Token(error.into()))?;
-            let expires = tokens.check(token, &claims)?;
             let identity = tokens.identify(token).await?;
             let secret = pass::secret()?;
             let name = pass::name(&secret).ok_or(Error::Gone)?;
@@ -119,7 +121,7 @@ impl Door {
             self.library.keep_link(&name, sealed).await?;
             self.enter(name, pass, expires.min(now() + self.session.as_secs()))
         };
-        self.rated(peer, show).await
+        self.rated(Way::Token(peer), show).await
     }
 
     /// Who sends this request.
@@ -138,19 +140,19 @@ impl Door {
         Ok(Visitor { name, pass, until })
     }
 
-    async fn unused(&self, secret: &str) -> Result<(String, Pass), Error> {
-        let name = pass::name(secret).ok_or(Error::Gone)?;
-        let sealed = self.library.link(&name).await?.ok_or(Error::Gone)?;
-        let pass = Pass::open(&self.key, &name, &sealed).map_err(|_| Error::Gone)?;
+    /// The pass of the link of this name, if it is good.
+    async fn unused(&self, name: &str) -> Result<Pass, Error> {
+        let sealed = self.library.link(name).await?.ok_or(Error::Gone)?;
+        let pass = Pass::open(&self.key, name, &sealed).map_err(|_| Error::Gone)?;
         let now = now();
         // A clock that is behind the frontdoor's makes no link good for longer.
         if pass.expires <= now || pass.expires > now + LINK_SECONDS * 2 {
             return Err(Error::Gone);
         }
-        if self.library.link(&used(&name)).await?.is_some() {
+        if self.library.link(&used(name)).await?.is_some() {
             return Err(Error::Gone);
         }
-        Ok((name, pass))
+        Ok(pass)
     }
 
     fn enter(&self, name: String, pass: Pass, until: u64) -> Result<Entered, Error> {
@@ -161,20 +163,27 @@ impl Door {
         Ok(Entered { pass, cookie })
     }
 
-    /// Does what costs the store or the API server something. What lets nobody in counts against the
-    /// address's rate.
+    /// Whose rate a link counts against.
+    fn way<'a>(&self, secret: &str, name: &'a str, peer: IpAddr) -> Way<'a> {
+        match self.key.vouches(secret) {
+            true => Way::Link(name),
+            false => Way::OtherLink(peer),
+        }
+    }
+
+    /// Does what costs the store or the API server something, as often as the rate allows.
     async fn rated<T>(
         &self,
-        peer: IpAddr,
+        way: Way<'_>,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let rates = || self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        if !rates().ask(peer, Instant::now()) {
+        if !rates().take(way, Instant::now()) {
             return Err(Error::Rate);
         }
         let done = timeout(WITHIN, work).await.unwrap_or(Err(Error::Late));
         if done.is_ok() {
-            rates().give_back(peer);
+            rates().give_back(way);
         }
         done
     }

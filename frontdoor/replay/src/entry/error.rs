@@ -14,7 +14,7 @@ pub(crate) enum Error {
     NoTokens,
     #[error(transparent)]
     Token(#[from] token_users::Error),
-    #[error("too many links and tokens from your address were refused; try again in a moment")]
+    #[error("too many links or tokens like yours were tried; try again in a moment")]
     Rate,
     #[error("the store of recordings does not answer; try again in a moment")]
     Store(#[from] podgate_recording::Error),

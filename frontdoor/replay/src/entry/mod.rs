@@ -5,6 +5,7 @@ mod cookie;
 mod door;
 mod error;
 mod known;
+mod rates;
 
 pub(crate) use cookie::Cookie;
 pub(crate) use door::{Door, Entered, Visitor};

@@ -47,6 +47,16 @@ async fn libssh2() {
     by("libssh2_tree.py", lacks).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "PODGATE_TOOLS=all"]
+async fn libssh() {
+    let lacks = Lacks {
+        bytes: true,
+        ..Lacks::default()
+    };
+    by("libssh_tree.py", lacks).await;
+}
+
 /// It copies files only, so it has a folder of them.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "PODGATE_TOOLS=all"]

@@ -44,8 +44,14 @@ impl Store {
 
     /// A link's secret, as a frontdoor with this key makes it.
     async fn link(&self, key: &PassKey, expires: u64) -> String {
-        let secret = pass::secret().unwrap();
-        let name = pass::name(&secret).unwrap();
+        let secret = key.secret().unwrap();
+        self.keep(&secret, key, expires).await;
+        secret
+    }
+
+    /// Keeps the pass that a secret stands for.
+    async fn keep(&self, secret: &str, key: &PassKey, expires: u64) {
+        let name = pass::name(secret).unwrap();
         let pass = Pass {
             identity: Identity {
                 user: "ada".to_owned(),
@@ -53,14 +59,13 @@ impl Store {
                 extra: [].into(),
                 source: Source::Key,
             },
-            session: secret.clone(),
+            session: secret.to_owned(),
             recording: None,
             expires,
         };
         let sealed = pass.seal(key, &name).unwrap();
         let library = self.archive.library();
         assert!(library.keep_link(&name, sealed).await.unwrap());
-        secret
     }
 }
 
@@ -116,18 +121,50 @@ async fn what_is_old_made_up_or_of_another_key_is_no_link() {
 }
 
 #[tokio::test]
-async fn whoever_guesses_is_slowed_down_and_good_links_cost_nothing() {
+async fn whoever_guesses_is_slowed_down_and_keeps_nobody_out_who_has_a_link() {
     let store = Store::new();
     let door = store.door(2);
-    for _ in 0..5 {
+    let limited = async |secret: &str, peer| {
+        let limited = door.redeem(secret, peer).await;
+        assert!(matches!(limited, Err(Error::Rate)), "{limited:?}");
+    };
+    // What is no link at all costs nothing.
+    for _ in 0..100 {
+        gone(door.redeem("x", PEER).await);
+    }
+    let made_up = "0".repeat(32);
+    gone(door.redeem(&made_up, PEER).await);
+    gone(door.redeem(&"0".repeat(48), PEER).await);
+    limited(&made_up, PEER).await;
+    let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    gone(door.redeem(&made_up, other).await);
+    // Links of that address are good all the same.
+    for _ in 0..50 {
         let secret = store.link(&store.key(), now() + LINK_SECONDS).await;
+        door.look(&secret, PEER).await.unwrap();
         door.redeem(&secret, PEER).await.unwrap();
     }
-    for _ in 0..2 {
-        gone(door.redeem(&"0".repeat(32), PEER).await);
+    // A frontdoor of the version before makes links that do not vouch for themselves.
+    let plain = pass::secret().unwrap();
+    let expires = now() + LINK_SECONDS;
+    store.keep(&plain, &store.key(), expires).await;
+    limited(&plain, PEER).await;
+    door.redeem(&plain, other).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_that_is_tried_again_and_again_keeps_out_itself_alone() {
+    let store = Store::new();
+    let door = store.door(60);
+    let link = async || store.link(&store.key(), now() + LINK_SECONDS).await;
+    let (used, other) = (link().await, link().await);
+    door.redeem(&used, PEER).await.unwrap();
+    let mut tries = 1;
+    while let Err(Error::Gone) = door.redeem(&used, PEER).await {
+        tries += 1;
+        assert!(tries < 100, "no end");
     }
-    let limited = door.redeem(&"0".repeat(32), PEER).await;
+    let limited = door.look(&used, PEER).await;
     assert!(matches!(limited, Err(Error::Rate)), "{limited:?}");
-    let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    gone(door.redeem(&"0".repeat(32), other).await);
+    door.redeem(&other, PEER).await.unwrap();
 }
