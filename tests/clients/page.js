@@ -33,6 +33,8 @@ async function main(told) {
     say("signs in by a link");
     await page.goto(told.url + told.link);
     assert.match(await text("main"), /signs you in as ada/);
+    // A browser gives it the focus soon after the page is there.
+    await page.waitForSelector("button:focus");
     await page.keyboard.press("Enter");
     await page.waitForURL(`${told.url}/recordings/${told.shell}`);
 

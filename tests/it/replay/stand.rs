@@ -147,16 +147,17 @@ impl Page {
 
     /// Runs a command in a pod, and gives its recording's name.
     pub(super) async fn record(&self, command: &str) -> String {
-        let before = self.names().await.len();
+        let before = self.names().await;
         self.stand.client.run(&[], "demo", command).await.unwrap();
+        // Those that began in the same second come in no order, so the new one need not be the first.
         let one = || async {
-            let names = self.names().await;
-            (names.len() > before).then(|| names[0].clone())
+            let mut names = self.names().await.into_iter();
+            names.find(|name| !before.contains(name))
         };
         eventually("a recording", SOON, one).await.unwrap()
     }
 
-    /// The ended recordings' names, newest first.
+    /// The ended recordings' names.
     async fn names(&self) -> Vec<String> {
         let (_, lines, _) = ask(&self.stand.client, "recordings --json").await;
         let entries = lines
@@ -182,7 +183,7 @@ impl Page {
         assert_eq!(status, Some(0), "{told}");
         assert!(told.contains("good for 10 minutes, and once"), "{told}");
         let path = url.trim_end().strip_prefix(URL).unwrap().to_owned();
-        assert!(path.starts_with("/link/") && path.len() == 38, "{path}");
+        assert!(path.starts_with("/link/") && path.len() == 54, "{path}");
         path
     }
 
