@@ -167,7 +167,7 @@ fn recordings(registry: &mut Registry) -> podgate_recording::Metrics {
         lost_bytes: registry.add_in(
             Unit::Bytes,
             "recordings_lost",
-            "Bytes of sessions that no recording has: the store was away too long",
+            "Bytes of sessions that no recording has: there was no room for them (spoolBytes)",
         ),
         spool_bytes: registry.add_in(
             Unit::Bytes,

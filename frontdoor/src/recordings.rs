@@ -28,7 +28,7 @@ const STORED: Duration = Duration::from_secs(10);
 /// The session must be recorded and cannot be. Its user reads this.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "sessions here must be recorded, and the store of recordings does not answer; try again later"
+    "this session must be recorded, and recordings cannot be stored at the moment; try again later"
 )]
 pub(crate) struct Impossible;
 

@@ -173,7 +173,8 @@ async fn an_index_that_is_gone_is_made_again_by_whoever_may() {
     // Who may not learns nothing of the namespaces.
     let reindex = "reindex --since 2d";
     let answer = ask(&bo, reindex).await;
-    assert_eq!(answer, (Some(0), String::new(), String::new()));
+    let none = "podgate: there are no recordings of that time in a namespace where you may update recordings\r\n";
+    assert_eq!(answer, (Some(0), String::new(), none.to_owned()));
     let (status, lines, error) = ask(&stand.client, reindex).await;
     assert_eq!(status, Some(0), "{error}");
     assert!(
@@ -248,6 +249,11 @@ async fn a_running_session_is_followed_and_one_of_a_killed_frontdoor_is_right_up
         "{played}"
     );
     assert!(told.contains("has no end: it was cut"), "{told}");
+    // Who follows it is told that no more will come.
+    let follow = format!("play --follow {id}");
+    let (status, followed, told) = ask(&stand.client, &follow).await;
+    assert_eq!((status, followed), (Some(0), played), "{told}");
+    assert!(told.contains("has no end: it was cut"), "{told}");
     // A chunk is missing, which is no end.
     let day = fs::read_dir(dir.path().join("store/recordings"))
         .unwrap()
@@ -279,7 +285,10 @@ async fn where_recording_is_strict_a_store_that_fails_ends_sessions_and_lets_nob
     let refused = stand.client.run(&[], "demo", "true").await.unwrap();
     assert_eq!(refused.status.code(), Some(255));
     let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(told.contains("must be recorded, and the store"), "{told}");
+    assert!(
+        told.contains("must be recorded, and recordings cannot"),
+        "{told}"
+    );
     let waits = || async {
         let (status, text) = stand.frontdoor.admin("/readyz").await.ok()?;
         (status == 503 && text.contains("the recordings' store")).then_some(())

@@ -111,13 +111,14 @@ impl Folder {
     /// Writes an object, however long it takes.
     pub(crate) async fn put(&self, object: Object) {
         let mut failures = 0;
-        while !self.is_taken(&object).await {
+        while !self.try_put(&object).await {
             failures += 1;
             pause(failures).await;
         }
     }
 
-    async fn is_taken(&self, object: &Object) -> bool {
+    /// Tries to write an object. Whether it did.
+    async fn try_put(&self, object: &Object) -> bool {
         let bytes = counted((object.name.len() + 1 + object.bytes.len()) as u64);
         // As in memory: the last quarter is for strict recordings alone.
         if !object.strict && !self.fits(bytes + self.most / 4) {

@@ -76,6 +76,14 @@ impl Library {
         .await
     }
 
+    /// The namespaces that may have this recording.
+    pub async fn namespaces_of(&self, id: &Id) -> Result<BTreeSet<String>, Error> {
+        // Not by the index alone, of which objects may be lost.
+        let mut namespaces = self.namespaces(vec![id.day()]).await?;
+        namespaces.extend(self.recorded(id.day()).await?);
+        Ok(namespaces)
+    }
+
     /// The namespaces that have recordings of a day, whether or not these are in the index.
     pub async fn recorded(&self, day: Date) -> Result<Vec<String>, Error> {
         let store = self.store.clone();
@@ -212,8 +220,13 @@ impl Library {
 
     /// What was kept under this name.
     pub async fn link(&self, name: &str) -> Result<Option<Bytes>, Error> {
-        let (store, name) = (self.store.clone(), name::link(name));
-        self.run(async move { store.get(&name, LINK).await }).await
+        self.get(name::link(name), LINK).await
+    }
+
+    /// Reads an object.
+    pub(crate) async fn get(&self, name: String, most: u64) -> Result<Option<Bytes>, Error> {
+        let store = self.store.clone();
+        self.run(async move { store.get(&name, most).await }).await
     }
 
     /// Runs this on a runtime of its own until the caller gives up.

@@ -78,16 +78,22 @@ impl Reader {
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let number = self.next;
         if let Some(chunk) = self.answer().await? {
-            return Ok(Some(self.is_read(chunk)));
+            return Ok(Some(self.advance(chunk)));
         }
         if std::mem::replace(&mut self.looked, true) || !self.are_later_there(number).await? {
             return Ok(None);
         }
         // They are stored in order, so it is there now if it was on its way.
         match self.answer().await? {
-            Some(chunk) => Ok(Some(self.is_read(chunk))),
+            Some(chunk) => Ok(Some(self.advance(chunk))),
             None => Err(Error::Missing(number)),
         }
+    }
+
+    /// Whether the next chunk is there now.
+    pub(crate) async fn has_next(&self) -> Result<bool, Error> {
+        let next = self.ask(self.next).await.unwrap_or(Err(Error::Ended))?;
+        Ok(next.is_some())
     }
 
     /// What the store answers about the next chunk.
@@ -105,7 +111,8 @@ impl Reader {
         answer
     }
 
-    fn is_read(&mut self, chunk: Bytes) -> Bytes {
+    /// Goes on to the next chunk, and asks for some after it.
+    fn advance(&mut self, chunk: Bytes) -> Bytes {
         self.next += 1;
         self.looked = false;
         let first = self

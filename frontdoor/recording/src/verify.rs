@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cast::Header;
 use crate::chunk::{self, Whole};
 use crate::content::Content;
 use crate::digest::{Running, sha256};
@@ -51,7 +52,7 @@ pub struct Verifier {
     bytes: u64,
     whole: Option<Whole>,
     encrypted: bool,
-    frontdoor: String,
+    header: Option<Header>,
 }
 
 impl Verifier {
@@ -66,7 +67,7 @@ impl Verifier {
             bytes: 0,
             whole: None,
             encrypted: false,
-            frontdoor: String::new(),
+            header: None,
         }
     }
 
@@ -90,8 +91,8 @@ impl Verifier {
         if number > 0 && encrypted != self.encrypted {
             return Err(Broken::Mixed(number));
         }
-        if let Some(header) = content.header().filter(|_| number == 0) {
-            self.frontdoor = header.podgate.frontdoor;
+        if number == 0 {
+            self.header = content.header();
         }
         self.encrypted = encrypted;
         if let Content::Text(text) = &content {
@@ -115,9 +116,9 @@ impl Verifier {
         self.whole.is_some()
     }
 
-    /// The frontdoor that has recorded, as the first chunk says.
-    pub fn frontdoor(&self) -> &str {
-        &self.frontdoor
+    /// What the first chunk says of the session.
+    pub(crate) fn header(&self) -> Option<&Header> {
+        self.header.as_ref()
     }
 
     /// Whether the chunks that were given are encrypted.

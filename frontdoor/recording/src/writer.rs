@@ -215,8 +215,9 @@ impl Writer {
     fn close_gap(&mut self, at: Duration) {
         if self.gap > 0 {
             let bytes = std::mem::take(&mut self.gap);
-            let text =
-                format!("podgate: {bytes} bytes are missing here: the store was away too long");
+            let text = format!(
+                "podgate: {bytes} bytes are missing here: there was no room for them (spoolBytes)"
+            );
             self.write(at, &Event::Marker(text));
         }
     }

@@ -11,6 +11,7 @@ use super::*;
 use crate::cast::{Event, Stream, events, tests::about};
 use crate::name;
 use crate::newest::Query;
+use crate::no_end::NoEnd;
 use crate::store::StoreConfig;
 use crate::verify::{Verdict, Verifier};
 
@@ -363,7 +364,19 @@ async fn a_chunk_that_is_missing_is_seen() {
     };
     assert_eq!(runs().await, [recorder.shared.frontdoor.clone()]);
     std::fs::remove_file(chunk(verdict.chunks - 1)).unwrap();
-    assert_eq!(end().await, (verdict.chunks - 1, None), "it was cut");
+    assert_eq!(end().await, (verdict.chunks - 1, None));
+    let no_end = async || {
+        let found = library.find(id.clone(), vec!["prod".into()]).await.unwrap();
+        let mut reader = found.unwrap();
+        let mut verifier = Verifier::new(id.as_str());
+        while let Some(chunk) = reader.next().await.unwrap() {
+            verifier.chunk(&chunk).unwrap();
+        }
+        NoEnd::of(&verifier, &reader, &library).await.unwrap()
+    };
+    assert_eq!(no_end().await, Some(NoEnd::Missing(verdict.chunks)));
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    assert_eq!(no_end().await, Some(NoEnd::Runs));
     for number in [1, 0] {
         std::fs::remove_file(chunk(number)).unwrap();
         let missing = format!("chunk {number} is missing, and later ones are there");

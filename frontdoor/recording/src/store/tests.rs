@@ -42,4 +42,7 @@ async fn a_long_folder_is_listed_in_parts_that_leave_nothing_out() {
     let each = |folder: &str, file: &str| later.push((folder.to_owned(), file.to_owned()));
     store.tree("index", Some("2026-11-27"), each).await.unwrap();
     assert_eq!(later, []);
+    let each = |folder: &str, file: &str| later.push((folder.to_owned(), file.to_owned()));
+    store.tree("index", Some("2026-11-26"), each).await.unwrap();
+    assert!(later.len() == MANY && later.iter().all(|(folder, _)| folder == "prod"));
 }

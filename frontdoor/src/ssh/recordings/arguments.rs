@@ -73,19 +73,14 @@ fn list<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<List, String> {
         json: false,
     };
     while let Some(word) = words.next() {
-        if word == "--json" {
-            list.json = true;
-            continue;
-        }
-        let value = words
-            .next()
-            .ok_or_else(|| format!("{word} needs a value; {USAGE}"))?;
+        let mut value = || value(word, &mut words);
         match word {
-            "--user" => list.user = Some(value.to_owned()),
-            "--namespace" => list.namespace = Some(value.to_owned()),
-            "--pod" => list.pod = Some(value.to_owned()),
-            "--since" => list.since_seconds = age(value)?,
-            "--limit" => match value.parse() {
+            "--json" => list.json = true,
+            "--user" => list.user = Some(value()?.to_owned()),
+            "--namespace" => list.namespace = Some(value()?.to_owned()),
+            "--pod" => list.pod = Some(value()?.to_owned()),
+            "--since" => list.since_seconds = age(value()?)?,
+            "--limit" => match value()?.parse() {
                 Ok(limit) if (1..=LIMIT.1).contains(&limit) => list.limit = limit,
                 _ => return Err(format!("--limit must be from 1 to {}", LIMIT.1)),
             },
@@ -98,9 +93,9 @@ fn list<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<List, String> {
 fn reindex<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Reindex, String> {
     let (mut namespace, mut since_seconds) = (None, DAY);
     while let Some(word) = words.next() {
-        match (word, words.next()) {
-            ("--namespace", Some(value)) => namespace = Some(value.to_owned()),
-            ("--since", Some(value)) => since_seconds = age(value)?,
+        match word {
+            "--namespace" => namespace = Some(value(word, &mut words)?.to_owned()),
+            "--since" => since_seconds = age(value(word, &mut words)?)?,
             _ => return Err(format!("reindex does not know {word}; {USAGE}")),
         }
     }
@@ -114,7 +109,7 @@ fn play<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Play, String> {
     let (mut id, mut follow, mut speed, mut idle_seconds) = (None, false, 1.0, 2.0);
     while let Some(word) = words.next() {
         let mut number = || {
-            let number = words.next().and_then(|word| word.parse::<f64>().ok());
+            let number = value(word, &mut words)?.parse::<f64>().ok();
             let number = number.filter(|number| (0.1..=1000.0).contains(number));
             number.ok_or_else(|| format!("{word} must be from 0.1 to 1000"))
         };
@@ -133,6 +128,12 @@ fn play<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Play, String> {
         speed,
         idle_seconds,
     })
+}
+
+/// The value of an option.
+fn value<'a>(option: &str, words: &mut impl Iterator<Item = &'a str>) -> Result<&'a str, String> {
+    let value = words.next();
+    value.ok_or_else(|| format!("{option} needs a value; {USAGE}"))
 }
 
 fn only_id<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Id, String> {
@@ -225,7 +226,9 @@ mod tests {
         error("recordings --since 9999999999999d", "no time");
         error("recordings --since 401d", "at most 400d");
         error("recordings --limit 0", "from 1 to 10000");
-        error("reindex --since", "does not know --since");
+        error("recordings --jsn", "does not know --jsn");
+        error("reindex --since", "--since needs a value");
+        error(&format!("play {ID} --speed"), "--speed needs a value");
         error("play", "needs a recording's name");
         error(
             "play x",

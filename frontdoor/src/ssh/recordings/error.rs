@@ -12,7 +12,9 @@ pub(super) enum Error {
     #[error(transparent)]
     Authz(#[from] authz::Error),
     #[error("the store of recordings: {0}")]
-    Store(#[from] podgate_recording::Error),
+    Store(podgate_recording::Error),
+    #[error("the recording was changed: {0}")]
+    Missing(podgate_recording::Error),
     #[error("there is no recording {0} that you may see")]
     Unknown(Id),
     #[error("the recording was changed: {0}")]
@@ -33,4 +35,13 @@ pub(super) enum Error {
     Link(#[from] pass::Error),
     #[error(transparent)]
     Gone(#[from] Gone),
+}
+
+impl From<podgate_recording::Error> for Error {
+    fn from(error: podgate_recording::Error) -> Self {
+        match error {
+            podgate_recording::Error::Missing(_) => Self::Missing(error),
+            error => Self::Store(error),
+        }
+    }
 }

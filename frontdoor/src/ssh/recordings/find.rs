@@ -25,8 +25,7 @@ pub(super) async fn find(
 ) -> Result<Reader, Error> {
     let (client, identity) = (asked.client, asked.identity);
     let find = async {
-        let days = vec![id.day()];
-        let namespaces = library.namespaces(days).await?;
+        let namespaces = library.namespaces_of(&id).await?;
         let may = may(asked, OfRecordings::Get, namespaces, None).await?;
         let found = library.find(id.clone(), may).await?;
         found.ok_or(Error::Unknown(id))

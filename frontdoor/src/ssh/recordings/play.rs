@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use podgate_recording::cast::{Event, events, header};
-use podgate_recording::{Library, Reader, Verifier};
+use podgate_recording::{Library, NoEnd, Reader, Verifier};
 use russh::{ChannelMsg, ChannelReadHalf};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -14,18 +14,19 @@ use super::asked::Asked;
 use super::error::Error;
 use super::find::{find, still_may};
 use super::reply::Reply;
-use super::warn_of_no_end;
 
 /// How often the store is asked for the next chunk.
 const POLL: Duration = Duration::from_millis(500);
-/// How often it is asked whether the user still may see the recording.
+/// How often it is asked whether the user still may see the recording, and whether more of it will come.
 const RECHECK: Duration = Duration::from_secs(30);
-/// What the keys are, for a terminal.
+/// What the keys are, for a terminal, and for one that follows.
 const KEYS: &str = "space: pause, + and -: speed, ]: to the next marker, q: quit";
+const FOLLOW_KEYS: &str = "q: quit";
 
 /// Where the player is.
 struct Player<'a> {
     asked: &'a Asked<'a>,
+    library: &'a Library,
     /// When the user's right was asked for.
     checked: Instant,
     reply: &'a Reply<'a>,
@@ -52,6 +53,7 @@ pub(super) async fn play(
     let mut verifier = Verifier::new(what.id.as_str());
     let mut player = Player {
         asked,
+        library,
         checked: Instant::now(),
         reply,
         keys: Keys {
@@ -66,7 +68,9 @@ pub(super) async fn play(
         last: Duration::ZERO,
     };
     if reply.is_tty() {
-        reply.warn(KEYS).await?;
+        reply
+            .warn(if what.follow { FOLLOW_KEYS } else { KEYS })
+            .await?;
     }
     let mut at = Duration::ZERO;
     let mut first = true;
@@ -86,14 +90,15 @@ pub(super) async fn play(
             player.show(event).await?;
         }
     }
-    if !what.follow {
-        warn_of_no_end(&verifier, library, reply).await?;
-    }
+    // Who follows and has had enough knows that it has none.
+    let no_end = NoEnd::of(&verifier, &reader, library).await?;
+    let no_end = no_end.filter(|no_end| !what.follow || *no_end != NoEnd::Runs);
+    reply.warn_of_no_end(no_end).await?;
     Ok(0)
 }
 
 impl Player<'_> {
-    /// The next chunk. Who follows waits for it until the last one was there, or a key says so.
+    /// The next chunk. Who follows waits for it until the last one was there, no more will come, or a key says so.
     async fn next(
         &mut self,
         reader: &mut Reader,
@@ -101,13 +106,17 @@ impl Player<'_> {
         follow: bool,
     ) -> Result<Option<Bytes>, Error> {
         loop {
-            if self.checked.elapsed() >= RECHECK {
+            let recheck = self.checked.elapsed() >= RECHECK;
+            if recheck {
                 still_may(self.asked, reader).await?;
                 self.checked = Instant::now();
             }
             let chunk = reader.next().await?;
             if chunk.is_some() || !follow || verifier.is_whole() {
                 return Ok(chunk);
+            }
+            if recheck && NoEnd::of(verifier, reader, self.library).await? != Some(NoEnd::Runs) {
+                return Ok(None);
             }
             let again = Instant::now() + POLL;
             loop {

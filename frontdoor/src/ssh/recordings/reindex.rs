@@ -20,7 +20,7 @@ pub(super) async fn reindex(
     reply: &Reply<'_>,
 ) -> Result<u32, Error> {
     let days = Library::days(ago(what.since_seconds));
-    let mut status = 0;
+    let (mut status, mut any) = (0, false);
     for day in days {
         let may = async {
             let namespaces = library.recorded(day).await?;
@@ -40,7 +40,14 @@ pub(super) async fn reindex(
             }
             let line = format!("{day} {namespace}: {made} made, {unreadable} unreadable\n");
             reply.say(&line).await?;
+            any = true;
         }
+    }
+    if !any {
+        // Whether there are others is not for everybody to know.
+        let told =
+            "there are no recordings of that time in a namespace where you may update recordings";
+        reply.warn(told).await?;
     }
     Ok(status)
 }

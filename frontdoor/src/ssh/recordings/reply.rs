@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use podgate_recording::NoEnd;
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
 use tokio::time::timeout;
@@ -66,6 +67,17 @@ impl<'a> Reply<'a> {
             taken(self.write.data_bytes(piece)).await?;
         }
         Ok(())
+    }
+
+    /// Writes why the recording has no end, if so.
+    pub(super) async fn warn_of_no_end(&self, no_end: Option<NoEnd>) -> Result<(), Gone> {
+        match no_end {
+            Some(no_end) => {
+                self.warn(&format!("the recording has no end: {no_end}"))
+                    .await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes a line about the answer.

@@ -1,0 +1,25 @@
+//! `export`: gives a recording's text as it is.
+
+use podgate_recording::{Export, Id, Library, NoEnd};
+
+use super::asked::Asked;
+use super::error::Error;
+use super::find::find;
+use super::reply::Reply;
+
+pub(super) async fn export(
+    id: Id,
+    asked: &Asked<'_>,
+    library: &Library,
+    reply: &Reply<'_>,
+) -> Result<u32, Error> {
+    let mut reader = find(id.clone(), "export", asked, library).await?;
+    let mut export = Export::new(id);
+    while let Some(chunk) = reader.next().await? {
+        reply.give(export.chunk(&chunk)?).await?;
+    }
+    reply.give(export.end()).await?;
+    let no_end = NoEnd::of(export.verifier(), &reader, library).await?;
+    reply.warn_of_no_end(no_end).await?;
+    Ok(0)
+}
