@@ -1,5 +1,7 @@
 //! Which sessions are recorded, and how: by the configuration's rules, once the pod of a session is known
-//! and before its node is asked.
+//! and before its node is asked. What happens in a session gets into its recording in `ssh/pump.rs` and
+//! `ssh/relay.rs`, markers of others by `ssh/open_tapes.rs`; `ssh/session.rs` ends one that can no longer be
+//! recorded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,7 +192,7 @@ pub(crate) fn plan<'a>(
             return Err(Impossible);
         }
         recordings.unrecorded.inc();
-        record.is_recorded(how.as_str(), None);
+        record.set_recorded(how.as_str(), None);
         return Ok(Some(Plan {
             recordings,
             tape: None,
@@ -198,7 +200,7 @@ pub(crate) fn plan<'a>(
         }));
     }
     let id = Id::new(Timestamp::now(), session);
-    record.is_recorded(how.as_str(), Some(id.to_string()));
+    record.set_recorded(how.as_str(), Some(id.to_string()));
     let about = about((identity, session, &id), place, record, rule.settings.input);
     let settings = Settings {
         // Whoever may break the glass waits for nothing.
@@ -314,7 +316,7 @@ impl Recording {
         if let Some(tape) = self.tape
             && let Some(sealed) = tape.finish(status).await
         {
-            record.is_whole(sealed);
+            record.set_whole(sealed);
         }
     }
 }

@@ -23,7 +23,7 @@ const MAX_TEXT: u64 = 4 * 1024 * 1024;
 /// The longest object. An encrypted one may have the groups of a user twice.
 pub(crate) const MAX_OBJECT: u64 = MAX_TEXT + 512 * 1024;
 const VERSION: u8 = 1;
-/// The rest is encrypted. Who knows only the version before says so.
+/// The version of a chunk whose content is encrypted. A reader that knows only the first refuses it.
 const ENCRYPTED: u8 = 2;
 /// zstd's own default.
 const LEVEL: i32 = 3;
@@ -197,7 +197,7 @@ pub(crate) fn open(object: &[u8]) -> Result<(Head, Content), Error> {
     }
 }
 
-/// Whether only the holders of some keys can read it. A chunk that cannot be read at all is not meant.
+/// Whether only the holders of some keys can read it. False if it is no chunk at all.
 pub(crate) fn is_encrypted(object: &[u8]) -> bool {
     let head = serde_json::from_slice::<Head>(divided(object).0);
     head.is_ok_and(|head| head.podgate == ENCRYPTED)

@@ -174,8 +174,8 @@ impl Folder {
         self.health.of(test).await
     }
 
-    /// Tests the folder now and then, and more often while it fails: no session may run that would notice.
-    /// Does not return.
+    /// Tests the folder every 30 s, and with growing pauses while that fails, so that it is known while no
+    /// session runs. Does not return.
     pub(crate) async fn probe(&self) {
         loop {
             let _ = timeout(LOOK, self.health.fails()).await;
@@ -220,7 +220,7 @@ impl Folder {
         }
     }
 
-    /// Makes a call of the folder that writes nothing.
+    /// Makes a call that needs no free space: its success does not show that the folder takes files.
     async fn call<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -335,7 +335,7 @@ fn take_over(
     root: &Path,
     adopted: &mut Vec<Arc<Lease>>,
 ) -> io::Result<Vec<(Arc<Lease>, Vec<file::Listed>)>> {
-    // Each of its files that waits has it, too.
+    // Each file of it that waits has a reference.
     let waits = |lease: &Arc<Lease>| Arc::strong_count(lease) > 1;
     adopted.retain(|lease| waits(lease) || !lease.remove().unwrap_or_default());
     let mut found = Vec::new();

@@ -91,7 +91,7 @@ impl Health {
         self.of_other(call).await.inspect(|_| self.fine())
     }
 
-    /// The same for a call that gives it nothing: what is full can be read.
+    /// The same, but success does not count as recovery: a full disk can still be read.
     pub(crate) async fn of_other<T, E: Display>(
         &self,
         call: impl Future<Output = Result<T, E>>,
@@ -151,7 +151,7 @@ impl Health {
     }
 }
 
-/// Waits until something has been so for as long as this, or nobody is there any more who could tell.
+/// Waits until the value has been there for as long as this, or its sender is gone.
 pub(crate) async fn so_for(mut since: watch::Receiver<Option<Instant>>, time: Duration) {
     loop {
         let begun = *since.borrow_and_update();

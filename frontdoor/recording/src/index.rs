@@ -1,5 +1,5 @@
-//! An index object: what a list shows of a recording. It is written with the first chunk, and again at
-//! the end.
+//! An index object: what a list shows of a recording. It is written with the first chunk, once for each later
+//! day on which the session runs, and for all of these days again at the end.
 
 use bytes::Bytes;
 use jiff::civil::Date;
@@ -17,7 +17,7 @@ pub(crate) const MAX: u64 = 256 * 1024;
 pub struct Entry {
     /// The recording's first line.
     pub header: Header,
-    /// Without it the session still runs, or its frontdoor was killed.
+    /// Without it the session still runs, or the recording was cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Ending>,
 }

@@ -1,5 +1,5 @@
-//! Recordings of sessions: their format, and how they are stored, checked and found again. It knows
-//! nothing of SSH or Kubernetes.
+//! Recordings of sessions: their format, and how they are stored, checked and found again. It uses
+//! no library of SSH or Kubernetes.
 
 pub mod cast;
 

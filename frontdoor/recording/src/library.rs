@@ -25,7 +25,7 @@ const AT_ONCE: usize = 16;
 const LINK: u64 = 256 * 1024;
 /// A frontdoor that has written nothing for so long runs no more. It writes every 30 s, and its clock is not ours.
 const SILENT: SignedDuration = SignedDuration::from_mins(5);
-/// Recordings that a rebuild looks at before it looks at the next.
+/// Recordings that a rebuild has in memory at the same time.
 const REBUILT: usize = 10_000;
 
 /// The recordings in a store.

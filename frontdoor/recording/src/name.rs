@@ -167,7 +167,7 @@ pub(crate) fn link(name: &str) -> String {
 pub(crate) struct Indexed {
     pub(crate) id: Id,
     pub(crate) pod: String,
-    /// Of the user's name only a hash: a list of objects should not tell who was where.
+    /// Of the user's name only a hash: a list of objects should not show who was where. Whoever guesses a name can check it.
     pub(crate) user: String,
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn pod_part(pod: &str) -> String {
     format!("{}.{}", begin.unwrap_or_default(), short_hash(pod))
 }
 
-/// Of a name, so that it is not told or fits.
+/// The first hex digits of a name's SHA-256.
 pub(crate) fn short_hash(name: &str) -> String {
     let mut hash = sha256(name.as_bytes());
     hash.truncate(USER);

@@ -75,8 +75,8 @@ impl Recorder {
     /// Starts the thread. That the store answers shows later.
     pub fn start(config: &Config, metrics: Metrics) -> Result<Self, Error> {
         let frontdoor = format!("{:016x}", fastrand::u64(..));
-        let (store, running) = (open(config)?, name::frontdoor(&frontdoor));
-        let uploads = Arc::new(Uploads::new(store, running, metrics.clone()));
+        let (store, heartbeat) = (open(config)?, name::frontdoor(&frontdoor));
+        let uploads = Arc::new(Uploads::new(store, heartbeat, metrics.clone()));
         let folder = config.folder.as_ref();
         let folder = folder.map(|folder| Folder::open(folder, metrics.clone()));
         let shared = Arc::new(Shared {
@@ -196,7 +196,7 @@ async fn store_all(shared: &Shared) {
     tokio::join!(shared.uploads.probe(), folder);
 }
 
-/// Opens the store for writing. Who writes repeats, and knows for how long.
+/// Opens the store for writing, without repeated calls: [`Uploads`] repeats them.
 fn open(config: &Config) -> Result<Store, store::Error> {
     Store::open(&config.store, 0)
 }

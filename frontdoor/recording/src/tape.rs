@@ -19,7 +19,7 @@ const SEALED: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 2 });
 /// What is recorded of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Bytes of output and input; beyond them only their length and hash are kept.
+    /// Bytes of output, input and markers that are recorded. Beyond them only the length and the hash of all output are.
     pub most: u64,
     /// Whether what the user types is recorded.
     pub input: bool,

@@ -23,19 +23,19 @@ pub(crate) struct Uploads {
     pub(crate) health: Health,
     metrics: Metrics,
     permits: Semaphore,
-    /// The name of the small object.
-    probe: String,
+    /// The name of the small object, which `Library::running` looks for.
+    heartbeat: String,
 }
 
 impl Uploads {
-    pub(crate) fn new(store: Store, probe: String, metrics: Metrics) -> Self {
+    pub(crate) fn new(store: Store, heartbeat: String, metrics: Metrics) -> Self {
         let (failures, failing) = (metrics.failures.clone(), metrics.failing.clone());
         Self {
             store,
             health: Health::new("the recordings' store", failures, failing),
             metrics,
             permits: Semaphore::new(AT_ONCE),
-            probe,
+            heartbeat,
         }
     }
 
@@ -63,12 +63,15 @@ impl Uploads {
 
     /// Puts a small object. It waits for no other.
     pub(crate) async fn test(&self) -> Result<(), Error> {
-        let probe = Bytes::from_static(b"podgate\n");
-        self.health.of(self.store.put(&self.probe, probe, 0)).await
+        let bytes = Bytes::from_static(b"podgate\n");
+        self.health
+            .of(self.store.put(&self.heartbeat, bytes, 0))
+            .await
     }
 
-    /// Tests the store now and then, and more often while it fails: no session may run that would notice.
-    /// Others see that this frontdoor runs, too. Does not return.
+    /// Puts the small object every 30 s, and with growing pauses while that fails. So a store that fails is
+    /// noticed while no session runs. The object also tells others that this frontdoor runs
+    /// (`Library::running`). Does not return.
     pub(crate) async fn probe(&self) {
         loop {
             let mut failures = 0;

@@ -27,7 +27,7 @@ pub enum Broken {
     After(u32),
 }
 
-/// What is right of a recording.
+/// What the check of a recording found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each name says it")]
 pub struct Verdict {

@@ -24,7 +24,7 @@ use crate::tape::{End, Message, Sealed, Settings};
 
 /// How long an event waits for its chunk.
 const SEAL_AFTER: Duration = Duration::from_secs(5);
-/// Days in whose index a recording is.
+/// A recording is in the index of so many days at most.
 const DAYS: usize = 400;
 /// Bytes of a line beside its data.
 const LINE: usize = 64;
@@ -60,7 +60,7 @@ pub(crate) struct Writer {
     /// Bytes that there was no room for, since the last that there was.
     gap: usize,
     lost_since: Option<Instant>,
-    /// Since when either is so.
+    /// Since when something waits or is lost, for `Tape::impossible_for`.
     impossible: watch::Sender<Option<Instant>>,
     ended: bool,
 }

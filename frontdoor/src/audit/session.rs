@@ -147,12 +147,12 @@ impl<'a> Session<'a> {
     }
 
     /// Notes how the session is recorded, and where.
-    pub(crate) fn is_recorded(&self, how: &'static str, recording: Option<String>) {
+    pub(crate) fn set_recorded(&self, how: &'static str, recording: Option<String>) {
         let _ = self.recorded.set((how, recording));
     }
 
     /// Notes the hashes of the whole recording.
-    pub(crate) fn is_whole(&self, sealed: Sealed) {
+    pub(crate) fn set_whole(&self, sealed: Sealed) {
         let _ = self.whole.set(sealed);
     }
 
