@@ -27,6 +27,7 @@ mod store;
 mod tape;
 mod upload;
 mod verify;
+mod wakes;
 mod writer;
 
 pub use age::{NoRecipient, Recipient};

@@ -22,7 +22,7 @@ use crate::name::{self, Id};
 use crate::shared::Shared;
 use crate::spool::Spool;
 use crate::store::{self, Store, StoreConfig};
-use crate::tape::{QUEUE, Settings, Tape};
+use crate::tape::{QUEUE, Queue, Settings, Tape};
 use crate::upload::Uploads;
 use crate::writer::Writer;
 
@@ -84,6 +84,7 @@ impl Recorder {
             uploads,
             folder: folder.transpose()?.map(Arc::new),
             recipients: config.recipients.as_slice().into(),
+            wakes: Arc::default(),
             spool: Spool::new(config.spool_bytes, config.spool_bytes_per_session),
             metrics,
         });
@@ -121,7 +122,8 @@ impl Recorder {
         let (set, impossible) = watch::channel(None);
         let shared = Arc::clone(&self.shared);
         let writer = Writer::new(shared, id.clone(), header, settings, set);
-        let write = writer.run(queue, ended);
+        let wake = self.shared.wakes.wake();
+        let write = writer.run(queue, wake.clone(), ended);
         let stopped = self.stopped.clone();
         let write = async move { stopped.run_until_cancelled(write).await };
         self.writers.spawn_on(write, &self.runtime);
@@ -129,7 +131,7 @@ impl Recorder {
             id,
             input: settings.input,
             begun: Instant::now(),
-            messages,
+            queue: Queue { messages, wake },
             end,
             impossible,
         }
@@ -186,14 +188,14 @@ impl Drop for Recorder {
     }
 }
 
-/// Brings what waits to the store. Does not return.
+/// Brings what waits to the store, and wakes writers. Does not return.
 async fn store_all(shared: &Shared) {
     let folder = async {
         if let Some(folder) = &shared.folder {
             tokio::join!(folder.send(&shared.uploads), folder.adopt(), folder.probe());
         }
     };
-    tokio::join!(shared.uploads.probe(), folder);
+    tokio::join!(shared.uploads.probe(), folder, shared.wakes.run());
 }
 
 /// Opens the store for writing, without repeated calls: [`Uploads`] repeats them.

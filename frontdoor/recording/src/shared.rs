@@ -8,6 +8,7 @@ use crate::health::{Health, Metrics};
 use crate::object::Object;
 use crate::spool::Spool;
 use crate::upload::Uploads;
+use crate::wakes::Wakes;
 
 /// The memory for recordings, and where they go from there.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     /// If there is one, objects go to it first and from it to the store.
     pub(crate) folder: Option<Arc<Folder>>,
     pub(crate) spool: Arc<Spool>,
+    pub(crate) wakes: Arc<Wakes>,
     /// For whom recordings are encrypted. If there is none, they are not.
     pub(crate) recipients: Arc<[Recipient]>,
     pub(crate) metrics: Metrics,

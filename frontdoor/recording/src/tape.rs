@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
@@ -9,6 +10,7 @@ use crate::cast::Event;
 use crate::chunk::Whole;
 use crate::health::so_for;
 use crate::name::Id;
+use crate::wakes::Wake;
 
 /// Messages in a session's queue. Each is as long as a message of the link at most.
 pub(crate) const QUEUE: usize = 16;
@@ -47,19 +49,40 @@ pub(crate) struct End {
     pub(crate) tell: oneshot::Sender<Sealed>,
 }
 
+/// The way to a writer.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    pub(crate) messages: mpsc::Sender<Message>,
+    pub(crate) wake: Wake,
+}
+
+impl Queue {
+    /// Queues a message. Once half of the queue is full the writer is woken at once, so that few wait.
+    async fn send(&self, message: Message) {
+        if let Err(TrySendError::Full(message)) = self.messages.try_send(message) {
+            self.wake.now();
+            // The writer ends after its session, but before a marker of another one.
+            let _ = self.messages.send(message).await;
+        }
+        match self.messages.capacity() == QUEUE / 2 {
+            true => self.wake.now(),
+            false => self.wake.soon(),
+        }
+    }
+}
+
 /// Leaves markers in a recording for what happens beside its session.
 #[derive(Clone)]
 pub struct Marks {
     begun: Instant,
-    messages: mpsc::Sender<Message>,
+    queue: Queue,
 }
 
 impl Marks {
     /// Leaves a marker, unless the recording has ended. It waits as [`Tape::record`] does.
     pub async fn mark(&self, text: &str) {
         let event = Event::Marker(text.to_owned());
-        // The session may have ended meanwhile.
-        let _ = self.messages.send((self.begun.elapsed(), event)).await;
+        self.queue.send((self.begun.elapsed(), event)).await;
     }
 }
 
@@ -68,7 +91,7 @@ pub struct Tape {
     pub(crate) id: Id,
     pub(crate) input: bool,
     pub(crate) begun: Instant,
-    pub(crate) messages: mpsc::Sender<Message>,
+    pub(crate) queue: Queue,
     pub(crate) end: oneshot::Sender<End>,
     /// Since when something of it waits and none of it was taken, or something is lost.
     pub(crate) impossible: watch::Receiver<Option<Instant>>,
@@ -88,15 +111,14 @@ impl Tape {
     /// Records an event. It waits only for the recorder's own thread; for the store only where the settings
     /// say so, and there is no room until it takes something.
     pub async fn record(&self, event: Event) {
-        // The recorder ends after its sessions.
-        let _ = self.messages.send((self.begun.elapsed(), event)).await;
+        self.queue.send((self.begun.elapsed(), event)).await;
     }
 
     /// For markers of others.
     pub fn marks(&self) -> Marks {
         Marks {
             begun: self.begun,
-            messages: self.messages.clone(),
+            queue: self.queue.clone(),
         }
     }
 

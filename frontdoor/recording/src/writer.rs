@@ -20,7 +20,8 @@ use crate::name::{self, Id};
 use crate::object::Object;
 use crate::shared::Shared;
 use crate::spool::Share;
-use crate::tape::{End, Message, Sealed, Settings};
+use crate::tape::{End, Message, QUEUE, Sealed, Settings};
+use crate::wakes::Wake;
 
 /// How long an event waits for its chunk.
 const SEAL_AFTER: Duration = Duration::from_secs(5);
@@ -114,6 +115,7 @@ impl Writer {
     pub(crate) async fn run(
         mut self,
         mut messages: mpsc::Receiver<Message>,
+        wake: Wake,
         end: oneshot::Receiver<End>,
     ) {
         let mut upload: Option<BoxFuture<'static, ()>> = None;
@@ -126,9 +128,12 @@ impl Writer {
             if let Some((at, event)) = self.held_up.take() {
                 self.event(at, event);
             }
+            self.take_all(&mut messages);
             let held_up = self.held_up.is_some();
             tokio::select! {
-                message = messages.recv(), if !self.ended && !held_up => match message {
+                () = wake.woken(), if !held_up => {}
+                // What is in the queue at the end.
+                message = messages.recv(), if end.is_none() && !self.ended && !held_up => match message {
                     Some((at, event)) => self.take(at, event),
                     None => self.end(how.take()),
                 },
@@ -146,9 +151,7 @@ impl Writer {
                     self.stored();
                 }
             }
-            if self.text.len() >= FULL {
-                self.seal(false);
-            }
+            self.seal_full();
             if upload.is_none()
                 && let Some(object) = self.waiting.front().cloned()
             {
@@ -156,6 +159,27 @@ impl Writer {
                 upload = Some(Box::pin(async move { shared.put(object).await }));
             }
             self.account();
+        }
+    }
+
+    /// Takes what is in the queue, as far as there is room.
+    fn take_all(&mut self, messages: &mut mpsc::Receiver<Message>) {
+        // A session may go on to fill it, and others have their turns.
+        for _ in 0..QUEUE {
+            if self.held_up.is_some() {
+                return;
+            }
+            let Ok((at, event)) = messages.try_recv() else {
+                return;
+            };
+            self.take(at, event);
+            self.seal_full();
+        }
+    }
+
+    fn seal_full(&mut self) {
+        if self.text.len() >= FULL {
+            self.seal(false);
         }
     }
 

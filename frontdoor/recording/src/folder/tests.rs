@@ -53,7 +53,10 @@ async fn a_full_folder_is_told_and_loses_nothing_that_memory_has_room_for() {
     // Memory has room for all of it, and the folder does not.
     let tape = tape(&recorder, 1_500_000).await;
     let id = tape.id().clone();
-    let full = tape.impossible_for(Duration::ZERO);
+    let full = async {
+        recorder.failing_for(Duration::ZERO).await;
+        tape.impossible_for(Duration::ZERO).await;
+    };
     timeout(WITHIN, full).await.unwrap();
     assert!(recorder.is_impossible(Duration::ZERO));
     assert!(metrics.folder_failures.get() > 0 && metrics.folder_bytes.get() <= 1 << 20);

@@ -308,7 +308,7 @@ async fn an_end_arrives_where_there_is_no_room() {
         () = fill => panic!("there was room for all of it"),
         () = async {
             tape.impossible_for(Duration::ZERO).await;
-            while tape.messages.capacity() > 0 {
+            while tape.queue.messages.capacity() > 0 {
                 tokio::task::yield_now().await;
             }
         } => {}
