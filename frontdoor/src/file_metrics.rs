@@ -19,6 +19,7 @@ pub(crate) struct FileMetrics {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Done {
+    protocol: &'static str,
     direction: &'static str,
     outcome: &'static str,
 }
@@ -31,7 +32,7 @@ struct Direction {
 impl FileMetrics {
     pub(crate) fn new(registry: &mut Registry) -> Self {
         Self {
-            files: registry.add("files", "Files, by direction and outcome"),
+            files: registry.add("files", "Files, by protocol, direction and outcome"),
             bytes: registry.add_in(Unit::Bytes, "file", "Bytes of files, by direction"),
             open: registry.add("open_files", "Files that sessions have open"),
             refused: registry.add(
@@ -42,8 +43,18 @@ impl FileMetrics {
     }
 
     /// Counts a file that is over.
-    pub(crate) fn done(&self, direction: &'static str, outcome: &'static str, bytes: u64) {
-        self.files.get_or_create(&Done { direction, outcome }).inc();
+    pub(crate) fn done(
+        &self,
+        protocol: &'static str,
+        (direction, outcome): (&'static str, &'static str),
+        bytes: u64,
+    ) {
+        let done = Done {
+            protocol,
+            direction,
+            outcome,
+        };
+        self.files.get_or_create(&done).inc();
         let all = self.bytes.get_or_create(&Direction { direction });
         all.inc_by(bytes);
     }

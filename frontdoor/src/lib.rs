@@ -9,6 +9,7 @@ mod authn;
 mod authz;
 mod core;
 mod file_metrics;
+mod forward_metrics;
 mod login_name;
 mod login_pressure;
 mod lookups;

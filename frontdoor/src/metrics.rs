@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Unit;
 
 use crate::file_metrics::FileMetrics;
+use crate::forward_metrics::ForwardBytes;
 
 /// All metrics of the frontdoor.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(crate) struct Metrics {
     pub sessions_active: Gauge,
     /// Forwarded connections that stand or are being opened.
     pub forwards_active: Gauge,
+    pub forward_bytes: ForwardBytes,
     /// Listeners in pods (`ssh -R`).
     pub listeners_active: Gauge,
     /// Sockets in pods for clients' agents (`ssh -A`).
@@ -81,6 +83,7 @@ impl Metrics {
             refused_connections: RefusedConnections::new(&mut registry),
             sessions_active: registry.add("sessions_active", "Running sessions"),
             forwards_active: registry.add("forwards_active", "Forwarded connections"),
+            forward_bytes: ForwardBytes::new(&mut registry),
             listeners_active: registry.add("listeners_active", "Listeners in pods (ssh -R)"),
             agent_sockets_active: registry.add(
                 "agent_sockets_active",

@@ -16,6 +16,7 @@ use super::event::{Event, Location, Via};
 use super::files::{FileDone, FilesWatch, Summary};
 use super::refused_by::RefusedBy;
 use crate::file_metrics::{FileMetrics, OpenFiles};
+use crate::forward_metrics::ForwardBytes;
 use crate::pod::{Container, Pod};
 
 /// The audit log cannot be written, so no session starts. The session's user reads this.
@@ -50,6 +51,8 @@ pub(crate) struct Session<'a> {
     address: Option<&'a str>,
     /// Who has connected to a listener in the pod.
     originator: Option<&'a str>,
+    /// Of a forward: where its bytes are counted, too.
+    forwarded: Option<ForwardBytes>,
     /// Of files.
     watched: Option<Mutex<Watched>>,
     location: OnceLock<Location>,
@@ -82,6 +85,7 @@ impl<'a> Session<'a> {
             program,
             address: None,
             originator: None,
+            forwarded: None,
             watched: watch.map(|watch| {
                 let summary = Summary::new(Instant::now());
                 Mutex::new(Watched {
@@ -122,6 +126,12 @@ impl<'a> Session<'a> {
             address: Some(address),
             ..Self::new(audit, id, identity, from, (action, Program::default()))
         }
+    }
+
+    /// Counts the bytes of a forwarded connection in the metrics, too.
+    pub(crate) fn counting_bytes(self, metrics: &ForwardBytes) -> Self {
+        let forwarded = Some(metrics.clone());
+        Self { forwarded, ..self }
     }
 
     /// Of a connection that came to a listener in the pod.
@@ -197,6 +207,9 @@ impl<'a> Session<'a> {
     /// Counts bytes from the client, before they go on.
     pub(crate) fn took(&self, bytes: &[u8]) {
         self.input.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if let Some(forwarded) = &self.forwarded {
+            forwarded.to_pods.inc_by(bytes.len() as u64);
+        }
         self.watch(|watch| watch.took(bytes));
     }
 
@@ -208,6 +221,9 @@ impl<'a> Session<'a> {
     /// Counts bytes to the client.
     pub(crate) fn gave(&self, bytes: usize) {
         self.output.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(forwarded) = &self.forwarded {
+            forwarded.from_pods.inc_by(bytes as u64);
+        }
     }
 
     /// Records the files that are over.
@@ -223,7 +239,8 @@ impl<'a> Session<'a> {
         } = &mut *watched;
         for file in see(watch) {
             if let Some((metrics, _)) = counted {
-                metrics.done(file.direction.word(), file.outcome, file.bytes);
+                let how = (file.direction.word(), file.outcome);
+                metrics.done(watch.protocol(), how, file.bytes);
             }
             if summary.admits(&file, Instant::now()) {
                 self.sum_up(summary);

@@ -82,6 +82,7 @@ impl Task {
         let record =
             audit::Session::forward(&context.audit, id, &listening.actor.identity, from, what);
         let record = record.accepted(&originator);
+        let record = record.counting_bytes(&context.metrics.forward_bytes);
         let slots = match self.admit() {
             Ok(slots) => slots,
             Err((limit, line)) => {

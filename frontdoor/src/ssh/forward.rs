@@ -48,6 +48,7 @@ impl Task {
         let action = Action::Dial(self.endpoint.dial(&context.forwards));
         let what = (&action, address.as_str());
         let record = audit::Session::forward(audit, id, &self.actor.identity, from, what);
+        let record = record.counting_bytes(&context.metrics.forward_bytes);
         let slot = match self.admit() {
             Ok(slot) => slot,
             Err(refused) => return self.refuse(refused, &record, reply).await,

@@ -52,9 +52,15 @@ async fn files_go_as_fast_as_their_rates_allow() {
         assert!(waited > 1.0, "{direction}: {waited}");
     }
     let (read, write) = (2 * SIZE, SIZE);
+    let done = |protocol: &str, direction: &str| {
+        let labels = format!("protocol=\"{protocol}\",direction=\"{direction}\"");
+        format!("podgate_frontdoor_files_total{{{labels},outcome=\"done\"}} 1")
+    };
     let counts = [
-        "podgate_frontdoor_files_total{direction=\"read\",outcome=\"done\"} 2".to_owned(),
-        "podgate_frontdoor_files_total{direction=\"write\",outcome=\"done\"} 2".to_owned(),
+        done("sftp", "read"),
+        done("sftp", "write"),
+        done("scp", "read"),
+        done("scp", "write"),
         format!("podgate_frontdoor_file_bytes_total{{direction=\"read\"}} {read}"),
         format!("podgate_frontdoor_file_bytes_total{{direction=\"write\"}} {write}"),
         "podgate_frontdoor_open_files 0".to_owned(),
@@ -81,5 +87,6 @@ async fn an_open_file_is_counted() {
     counted("podgate_frontdoor_open_files 1").await;
     scp.kill().await.unwrap();
     counted("podgate_frontdoor_open_files 0").await;
-    counted("podgate_frontdoor_files_total{direction=\"read\",outcome=\"unfinished\"} 1").await;
+    let unfinished = "protocol=\"sftp\",direction=\"read\",outcome=\"unfinished\"";
+    counted(&format!("podgate_frontdoor_files_total{{{unfinished}}} 1")).await;
 }

@@ -101,6 +101,11 @@ async fn portforward_is_a_right_of_its_own() {
         (output.stdout == b"HI").then_some(())
     };
     eventually("the right", SOON, allowed).await.unwrap();
+    let bytes = [
+        "podgate_frontdoor_forward_bytes_total{direction=\"to_pods\"} 2",
+        "podgate_frontdoor_forward_bytes_total{direction=\"from_pods\"} 2",
+    ];
+    stand.frontdoor.counts(SOON, &bytes).await.unwrap();
     let output = stand.client.run(&[], "demo", "echo ran").await.unwrap();
     assert!(output.stdout.is_empty());
     // One that stands ends with the right.

@@ -24,6 +24,14 @@ pub(super) enum FilesWatch {
 }
 
 impl FilesWatch {
+    /// Its word in metrics.
+    pub(super) fn protocol(&self) -> &'static str {
+        match self {
+            Self::Sftp(_) => "sftp",
+            Self::Scp(_) => "scp",
+        }
+    }
+
     /// That of an action, if it is about files.
     pub(super) fn of(action: &Action) -> Option<Self> {
         let Action::Files(files) = action else {
