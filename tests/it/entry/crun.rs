@@ -28,6 +28,14 @@ async fn programs_have_their_pipes_terminals_and_statuses() {
         ("some\u{fc}", "done\n")
     );
     assert_eq!(whole.status, Some(Status::Exited(7)));
+    // What is on pipes is reached with all that it has started.
+    let script = "sleep 1002 & echo ready; wait";
+    let mut program = holder.run(start.clone(), &command(script)).unwrap();
+    let mut ready = [0; 6];
+    let stdout = program.stdout.as_mut().unwrap();
+    stdout.read_exact(&mut ready).unwrap();
+    assert_eq!(holder.signal(program.handle, Signal::Term).unwrap(), 2);
+    assert!(holder.ended(program.handle).unwrap().is_some());
     let bytes = words(&[
         "bash",
         "-c",
