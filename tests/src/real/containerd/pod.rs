@@ -28,7 +28,7 @@ pub struct PodSpec {
     pub joined: Option<Joined>,
     /// Whether it sees the machine's processes; default: its containers see their own.
     pub host_pid: bool,
-    /// The runtime that its class names: `crun`, or nothing for runc.
+    /// The runtime that its class names: `crun`, or nothing for runc. Default: what `PODGATE_OCI` says, or runc.
     pub runtime: String,
     /// A folder for what its containers write, a file `<container>.log` each; None keeps nothing.
     pub logs: Option<PathBuf>,
@@ -70,7 +70,7 @@ impl PodSpec {
             host_network: true,
             joined: None,
             host_pid: false,
-            runtime: String::new(),
+            runtime: std::env::var("PODGATE_OCI").unwrap_or_default(),
             logs: None,
             containers: Vec::new(),
         }
