@@ -53,6 +53,7 @@ pub(crate) struct Metrics {
     /// Recordings of sessions, and sessions that may be without.
     pub recordings: podgate_recording::Metrics,
     pub unrecorded: Counter,
+    pub without_room: Counter,
     pub tasks: TaskMetrics,
 }
 
@@ -118,6 +119,10 @@ impl Metrics {
             unrecorded: registry.add(
                 "recordings_break_glass",
                 "Sessions that began unrecorded by recordings.breakGlass",
+            ),
+            without_room: registry.add(
+                "recordings_without_room",
+                "Sessions that began unrecorded because there was no room (spoolBytes)",
             ),
             tasks: TaskMetrics::new(&mut registry),
             registry,

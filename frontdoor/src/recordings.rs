@@ -46,6 +46,7 @@ pub(crate) struct Recordings {
     links: Option<Links>,
     config: config::Recordings,
     unrecorded: Counter,
+    without_room: Counter,
 }
 
 /// What links to the page of recordings are made with.
@@ -107,6 +108,7 @@ impl Recordings {
             links,
             config: config.clone(),
             unrecorded: metrics.unrecorded.clone(),
+            without_room: metrics.without_room.clone(),
         })))
     }
 
@@ -198,6 +200,11 @@ pub(crate) fn plan<'a>(
             tape: None,
             strict,
         }));
+    }
+    if how != How::Strict && recordings.recorder.is_full_for_others() {
+        recordings.without_room.inc();
+        record.set_recorded(how.as_str(), None);
+        return Ok(None);
     }
     let id = Id::new(Timestamp::now(), session);
     record.set_recorded(how.as_str(), Some(id.to_string()));

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use crate::chunk::FULL;
 use crate::health::{Health, Metrics};
 use crate::object::Object;
-use crate::pauses::pause;
+use crate::pauses::{Pauses, pause};
 use crate::upload::Uploads;
 use lanes::{Kept, Lanes};
 use lease::Lease;
@@ -29,6 +29,8 @@ use threads::Threads;
 
 /// Objects that are sent at the same time: each is in memory meanwhile.
 const AT_ONCE: usize = 16;
+/// How long it may take to remove the own folder.
+const CLOSED: Duration = Duration::from_secs(1);
 /// What a file counts for at least, so that small ones do not make many.
 const LEAST: u64 = 4096;
 /// Room for this must be there, or the folder counts as full.
@@ -110,10 +112,9 @@ impl Folder {
 
     /// Writes an object, however long it takes.
     pub(crate) async fn put(&self, object: Object) {
-        let mut failures = 0;
+        let mut pauses = Pauses::default();
         while !self.try_put(&object).await {
-            failures += 1;
-            pause(failures).await;
+            pauses.pause(&self.health).await;
         }
     }
 
@@ -182,7 +183,7 @@ impl Folder {
             let mut failures = 0;
             while self.test().await.is_err() {
                 failures += 1;
-                pause(failures).await;
+                sleep(pause(failures)).await;
             }
         }
     }
@@ -215,7 +216,7 @@ impl Folder {
                 self.emptied.notify_waiters();
             }
         } else {
-            pause(failures.fetch_add(1, Ordering::Relaxed) + 1).await;
+            sleep(pause(failures.fetch_add(1, Ordering::Relaxed) + 1)).await;
             self.lanes().again(kept.lane);
         }
     }
@@ -297,8 +298,11 @@ impl Folder {
     /// Removes this frontdoor's own folder, unless something waits in it.
     pub(crate) async fn close(&self) {
         let own = Arc::clone(&self.own);
-        if let Err(error) = self.threads.run(move || own.remove()).await {
-            tracing::warn!(%error, "spoolFolder");
+        let remove = self.threads.run(move || own.remove());
+        match timeout(CLOSED, remove).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "spoolFolder"),
+            Err(_) => tracing::warn!("spoolFolder does not answer"),
         }
     }
 
@@ -337,7 +341,14 @@ fn take_over(
 ) -> io::Result<Vec<(Arc<Lease>, Vec<file::Listed>)>> {
     // Each file of it that waits has a reference.
     let waits = |lease: &Arc<Lease>| Arc::strong_count(lease) > 1;
-    adopted.retain(|lease| waits(lease) || !lease.remove().unwrap_or_default());
+    adopted.retain(|lease| {
+        let waits = waits(lease);
+        if !waits {
+            // What cannot be removed is let go, and taken again with the next look.
+            let _ = lease.remove();
+        }
+        waits
+    });
     let mut found = Vec::new();
     for path in Lease::all(root)? {
         if adopted.len() == TAKEN {

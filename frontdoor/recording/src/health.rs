@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// How long a call may take before it counts as failing.
 const LATE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 10 });
-/// How often the log is told of a failure that goes on.
+/// How often the log is told of failures: some object may be refused again and again.
 const TOLD: Duration = Duration::from_mins(10);
 
 /// What is counted. The caller registers it.
@@ -41,7 +41,7 @@ pub(crate) struct Health {
     /// Of what.
     name: &'static str,
     failing: watch::Sender<Option<Instant>>,
-    /// Whether it has taken something ever, and when the log was told of its failure.
+    /// Whether it has taken something ever, and what the log was told of last.
     known: Arc<Known>,
     counts: (Counter, Gauge),
 }
@@ -49,7 +49,15 @@ pub(crate) struct Health {
 #[derive(Debug, Default)]
 struct Known {
     reached: AtomicBool,
-    told: Mutex<Option<Instant>>,
+    told: Mutex<Option<Told>>,
+}
+
+/// A failure that the log has.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    at: Instant,
+    /// Whether it has its end, too.
+    over: bool,
 }
 
 impl Health {
@@ -71,7 +79,9 @@ impl Health {
             self.counts.1.set(0);
             since.take().is_some()
         });
-        if self.told().take().is_some() {
+        if let Some(told) = &mut *self.told()
+            && !std::mem::replace(&mut told.over, true)
+        {
             tracing::info!("{} answers again", self.name);
         }
     }
@@ -116,14 +126,15 @@ impl Health {
             first
         });
         let mut told = self.told();
-        if told.is_none_or(|told| told.elapsed() >= TOLD) {
-            *told = Some(Instant::now());
+        if told.is_none_or(|told| told.at.elapsed() >= TOLD) {
+            let at = Instant::now();
+            *told = Some(Told { at, over: false });
             tracing::warn!(%error, "{} fails", self.name);
         }
     }
 
     /// Nothing that holds it can panic halfway.
-    fn told(&self) -> MutexGuard<'_, Option<Instant>> {
+    fn told(&self) -> MutexGuard<'_, Option<Told>> {
         let told = self.known.told.lock();
         told.unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,8 @@
 //! An index object: what a list shows of a recording. It is written with the first chunk, once for each later
 //! day on which the session runs, and for all of these days again at the end.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether more of it may come, if these frontdoors run. A frontdoor before this version has no name.
+    pub fn is_open(&self, running: &BTreeSet<String>) -> bool {
+        let frontdoor = &self.header.podgate.frontdoor;
+        self.end.is_none() && (frontdoor.is_empty() || running.contains(frontdoor))
+    }
+
     /// The name and the bytes of its object.
     pub(crate) fn object(&self, id: Id, day: Date) -> Option<(String, Bytes)> {
         let about = &self.header.podgate;

@@ -124,8 +124,9 @@ impl Library {
             let mut listed = stream::iter(folders.into_iter().map(each)).buffered(AT_ONCE);
             let mut before = None;
             while let Some(day) = listed.try_next().await? {
-                // Older days have nothing newer.
-                if before.replace(day).is_some_and(|before| before != day) && newest.is_full() {
+                // What began on older days is older.
+                let over = before.replace(day).filter(|before| *before != day);
+                if over.is_some_and(|before| newest.is_full_since(before)) {
                     break;
                 }
             }
@@ -143,7 +144,7 @@ impl Library {
             let entries = found.into_iter().map(|found| {
                 let store = store.clone();
                 async move {
-                    let name = found.name.object(found.name.id.day(), &found.namespace);
+                    let name = found.name.object(found.day, &found.namespace);
                     match store.get(&name, index::MAX).await {
                         Ok(Some(object)) => Ok(serde_json::from_slice(&object).ok()),
                         Ok(None) | Err(Error::Long(_)) => Ok(None),
@@ -188,6 +189,13 @@ impl Library {
             }))
         })
         .await
+    }
+
+    /// The frontdoors that run, of those that have not ended one of these recordings.
+    pub async fn running_of(&self, entries: &[Entry]) -> Result<BTreeSet<String>, Error> {
+        let open = entries.iter().filter(|entry| entry.end.is_none());
+        let frontdoors = open.map(|entry| entry.header.podgate.frontdoor.clone());
+        self.running(frontdoors.collect()).await
     }
 
     /// Those of these frontdoors that run. Of a session whose recording has no end and whose frontdoor does

@@ -1,6 +1,6 @@
 //! The newest recordings of a list, of the names of index objects.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -28,6 +28,8 @@ pub struct Query {
 pub struct Found {
     pub(crate) name: Indexed,
     pub(crate) namespace: String,
+    /// The last day in whose index it was seen.
+    pub(crate) day: Date,
 }
 
 impl Found {
@@ -54,7 +56,8 @@ pub(crate) struct Newest {
     pod: Option<String>,
     since: Option<String>,
     limit: usize,
-    found: Arc<Mutex<BTreeSet<Found>>>,
+    /// By name and namespace: one may be in the index of several days.
+    found: Arc<Mutex<BTreeMap<(Indexed, String), Date>>>,
 }
 
 impl Newest {
@@ -79,8 +82,10 @@ impl Newest {
             return;
         }
         let mut found = self.found();
-        let oldest = found.first().filter(|_| found.len() >= self.limit);
-        if oldest.is_some_and(|oldest| id < oldest.id().as_str()) {
+        let oldest = found
+            .first_key_value()
+            .filter(|_| found.len() >= self.limit);
+        if oldest.is_some_and(|(oldest, _)| id < oldest.0.id.as_str()) {
             return;
         }
         let Some(name) = Indexed::parse(file) else {
@@ -90,27 +95,33 @@ impl Newest {
         if self.since.as_ref().is_some_and(earlier) && name.id.day() == day {
             return;
         }
-        let namespace = namespace.to_owned();
-        found.insert(Found { name, namespace });
+        let last = found.entry((name, namespace.to_owned())).or_insert(day);
+        *last = day.max(*last);
         if found.len() > self.limit {
             found.pop_first();
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.found().len() >= self.limit
+    /// Whether no day before this one has anything that belongs to it.
+    pub(crate) fn is_full_since(&self, day: Date) -> bool {
+        let found = self.found();
+        let oldest = found.first_key_value();
+        found.len() >= self.limit && oldest.is_none_or(|(oldest, _)| oldest.0.id.day() >= day)
     }
 
     /// All of them, newest first.
     pub(crate) fn take(&self) -> Vec<Found> {
-        std::mem::take(&mut *self.found())
-            .into_iter()
-            .rev()
-            .collect()
+        let found = std::mem::take(&mut *self.found()).into_iter().rev();
+        let found = found.map(|((name, namespace), day)| Found {
+            name,
+            namespace,
+            day,
+        });
+        found.collect()
     }
 
     /// Nothing that holds it can panic halfway.
-    fn found(&self) -> MutexGuard<'_, BTreeSet<Found>> {
+    fn found(&self) -> MutexGuard<'_, BTreeMap<(Indexed, String), Date>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

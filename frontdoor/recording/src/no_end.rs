@@ -11,7 +11,7 @@ use crate::verify::Verifier;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum NoEnd {
-    #[error("the session runs")]
+    #[error("the session runs, or its end waits to be stored")]
     Runs,
     #[error(
         "it was cut: its frontdoor ended before the session, or has not reached the store for minutes"
@@ -45,9 +45,12 @@ impl NoEnd {
             }));
         }
         let running = library.running([about.frontdoor.clone()].into()).await?;
-        Ok(Some(match running.is_empty() {
-            true => Self::Cut,
-            false => Self::Runs,
-        }))
+        // A frontdoor before this version has no name.
+        Ok(Some(
+            match running.is_empty() && !about.frontdoor.is_empty() {
+                true => Self::Cut,
+                false => Self::Runs,
+            },
+        ))
     }
 }

@@ -29,6 +29,7 @@ pub struct Reader {
     asked: VecDeque<AbortOnDropHandle<Answer>>,
     /// Whether it was looked for later chunks since the last that was there.
     looked: bool,
+    ahead: u32,
 }
 
 /// How a recording was found.
@@ -55,7 +56,14 @@ impl Reader {
             first,
             asked: VecDeque::new(),
             looked: false,
+            ahead: 0,
         }
+    }
+
+    /// Asks for some chunks before they are wanted, for who reads as fast as they come. They are in memory meanwhile.
+    pub fn read_ahead(mut self) -> Self {
+        self.ahead = AHEAD;
+        self
     }
 
     /// The recording.
@@ -101,14 +109,14 @@ impl Reader {
         if self.first.is_some() {
             return Ok(self.first.take());
         }
-        let asked = self.asked.pop_front();
-        let asked = asked.unwrap_or_else(|| self.ask(self.next));
-        let answer = asked.await.unwrap_or(Err(Error::Ended));
-        if !matches!(answer, Ok(Some(_))) {
-            // What was answered of later ones may no longer be true.
+        if let Some(asked) = self.asked.pop_front() {
+            if let Ok(Ok(Some(chunk))) = asked.await {
+                return Ok(Some(chunk));
+            }
+            // It was asked for some time ago, and so were later ones.
             self.asked.clear();
         }
-        answer
+        self.ask(self.next).await.unwrap_or(Err(Error::Ended))
     }
 
     /// Goes on to the next chunk, and asks for some after it.
@@ -117,8 +125,8 @@ impl Reader {
         self.looked = false;
         let first = self
             .next
-            .saturating_add(u32::try_from(self.asked.len()).unwrap_or(AHEAD));
-        for number in first..self.next.saturating_add(AHEAD) {
+            .saturating_add(u32::try_from(self.asked.len()).unwrap_or(u32::MAX));
+        for number in first..self.next.saturating_add(self.ahead) {
             let asked = self.ask(number);
             self.asked.push_back(asked);
         }

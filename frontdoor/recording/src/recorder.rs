@@ -143,6 +143,11 @@ impl Recorder {
         self.shared.health().fails_for(after) || !self.shared.spool.has_room()
     }
 
+    /// Whether there is no memory for a recording that is not strict.
+    pub fn is_full_for_others(&self) -> bool {
+        self.shared.spool.is_full_for_others()
+    }
+
     /// Waits until the store, or the spool's folder if there is one, has failed for as long as this.
     pub async fn failing_for(&self, time: Duration) {
         self.shared.health().failing_for(time).await;
@@ -173,12 +178,17 @@ impl Recorder {
             if timeout_at(end, folder.emptied()).await.is_err() {
                 tracing::warn!("recordings wait in spoolFolder for the next frontdoor");
             }
-            folder.close().await;
         }
         self.stopped.cancel();
         self.others.close();
-        // Until then the lock of its folder is held.
-        let _ = timeout(ENDED, self.others.wait()).await;
+        // Until then the lock of its folder is held, and files may be written there.
+        let _ = timeout(ENDED, async {
+            tokio::join!(self.writers.wait(), self.others.wait())
+        })
+        .await;
+        if let Some(folder) = &self.shared.folder {
+            folder.close().await;
+        }
     }
 }
 

@@ -32,6 +32,16 @@ impl Spool {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// Whether half of it is used up: then text should not wait to be compressed.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.held() > self.most / 2
+    }
+
+    /// Whether there is no room for a recording that is not strict.
+    pub(crate) fn is_full_for_others(&self) -> bool {
+        self.held() + FULL > self.most - self.most / 4
+    }
+
     /// Whether another strict recording has room for a chunk.
     pub(crate) fn has_room(&self) -> bool {
         self.held() + FULL <= self.most

@@ -128,6 +128,15 @@ impl Tape {
         so_for(self.impossible.clone(), time).await;
     }
 
+    /// Waits until the recording is not impossible.
+    pub async fn possible(&self) {
+        let mut impossible = self.impossible.clone();
+        // Once the recorder has ended it stays as it is.
+        if impossible.wait_for(Option::is_none).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Ends the recording, and returns what its last chunk says of the whole.
     pub async fn finish(self, status: Option<u32>) -> Option<Sealed> {
         let (tell, told) = oneshot::channel();

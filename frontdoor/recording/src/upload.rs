@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::health::{Health, Metrics};
 use crate::object::Object;
-use crate::pauses::pause;
+use crate::pauses::{Pauses, pause};
 use crate::store::{Error, Store};
 
 /// Objects that are put at the same time, so that a slow store does not hold thousands of connections.
 const AT_ONCE: usize = 64;
 /// How often a small object is put, whatever else is.
 const BEAT: Duration = Duration::from_secs(30);
+const SOONEST: Duration = Duration::from_secs(1);
 
 /// The way to the store.
 #[derive(Debug)]
@@ -41,12 +42,11 @@ impl Uploads {
 
     /// Tries to store an object. The more tries have failed, the longer this one may take.
     pub(crate) async fn try_put(&self, object: &Object, failures: u32) -> Result<(), Error> {
-        let put = async {
-            let _permit = self.permits.acquire().await;
-            let (name, bytes) = (&object.name, object.bytes.clone());
-            self.store.put(name, bytes, failures).await
-        };
-        self.health.of(put).await?;
+        let _permit = self.permits.acquire().await;
+        let (name, bytes) = (&object.name, object.bytes.clone());
+        self.health
+            .of(self.store.put(name, bytes, failures))
+            .await?;
         self.metrics.stored.inc();
         self.metrics.stored_bytes.inc_by(object.bytes.len() as u64);
         Ok(())
@@ -54,10 +54,9 @@ impl Uploads {
 
     /// Stores an object, however long it takes.
     pub(crate) async fn put(&self, object: &Object) {
-        let mut failures = 0;
-        while self.try_put(object, failures).await.is_err() {
-            failures += 1;
-            pause(failures).await;
+        let mut pauses = Pauses::default();
+        while self.try_put(object, pauses.failures()).await.is_err() {
+            pauses.pause(&self.health).await;
         }
     }
 
@@ -77,8 +76,10 @@ impl Uploads {
             let mut failures = 0;
             while self.test().await.is_err() {
                 failures += 1;
-                pause(failures).await;
+                sleep(pause(failures)).await;
             }
+            // Some object may be refused again and again.
+            sleep(SOONEST).await;
             let _ = timeout(BEAT, self.health.fails()).await;
         }
     }

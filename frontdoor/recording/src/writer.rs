@@ -47,6 +47,8 @@ pub(crate) struct Writer {
     until: Duration,
     /// Waits until there is room for it.
     held_up: Option<(Duration, Event)>,
+    /// Since when there is none.
+    held_since: Option<Instant>,
     waits: bool,
     waiting: VecDeque<Object>,
     /// Since when the first of them waits.
@@ -61,7 +63,7 @@ pub(crate) struct Writer {
     /// Bytes that there was no room for, since the last that there was.
     gap: usize,
     lost_since: Option<Instant>,
-    /// Since when something waits or is lost, for `Tape::impossible_for`.
+    /// Since when something waits, has no room or is lost, for `Tape::impossible_for`.
     impossible: watch::Sender<Option<Instant>>,
     ended: bool,
 }
@@ -97,6 +99,7 @@ impl Writer {
             due: Some(Instant::now() + SEAL_AFTER),
             until: Duration::ZERO,
             held_up: None,
+            held_since: None,
             waits: settings.waits,
             waiting: VecDeque::new(),
             waits_since: None,
@@ -121,14 +124,23 @@ impl Writer {
         let mut upload: Option<BoxFuture<'static, ()>> = None;
         // `end` until the session has ended, and then how it did.
         let (mut end, mut how) = (Some(end), None);
-        while !self.ended || upload.is_some() {
-            let due = self.due.filter(|_| upload.is_none());
-            let spool = Arc::clone(&self.shared.spool);
+        let spool = Arc::clone(&self.shared.spool);
+        while !self.ended || upload.is_some() || !self.waiting.is_empty() {
+            // Before the look at what there is room for.
             let freed = spool.freed.notified();
             if let Some((at, event)) = self.held_up.take() {
                 self.event(at, event);
             }
             self.take_all(&mut messages);
+            if upload.is_none()
+                && let Some(object) = self.waiting.front().cloned()
+            {
+                let shared = Arc::clone(&self.shared);
+                upload = Some(Box::pin(async move { shared.put(object).await }));
+            }
+            self.account();
+            // All of this may have set it.
+            let due = self.due.filter(|_| upload.is_none());
             let held_up = self.held_up.is_some();
             tokio::select! {
                 () = wake.woken(), if !held_up => {}
@@ -151,15 +163,8 @@ impl Writer {
                     self.stored();
                 }
             }
-            self.seal_full();
-            if upload.is_none()
-                && let Some(object) = self.waiting.front().cloned()
-            {
-                let shared = Arc::clone(&self.shared);
-                upload = Some(Box::pin(async move { shared.put(object).await }));
-            }
-            self.account();
         }
+        self.account();
     }
 
     /// Takes what is in the queue, as far as there is room.
@@ -173,13 +178,6 @@ impl Writer {
                 return;
             };
             self.take(at, event);
-            self.seal_full();
-        }
-    }
-
-    fn seal_full(&mut self) {
-        if self.text.len() >= FULL {
-            self.seal(false);
         }
     }
 
@@ -189,6 +187,11 @@ impl Writer {
             self.output.1.add(data);
         }
         self.event(at, event);
+        let crowded = self.shared.spool.is_crowded() && self.text.len() >= FULL / 4;
+        if crowded || self.text.len() >= FULL {
+            self.seal(false);
+        }
+        self.share.set(self.held());
     }
 
     /// The session has ended; `None` if nobody says how.
@@ -221,8 +224,14 @@ impl Writer {
             }
             return;
         }
+        if !self.share.fits(length + LINE) && !self.text.is_empty() {
+            // Compressed it may be short enough.
+            self.seal(false);
+            self.share.set(self.held());
+        }
         if !self.share.fits(length + LINE) {
             if self.waits {
+                self.held_since.get_or_insert_with(Instant::now);
                 self.held_up = Some((at, event));
                 return;
             }
@@ -231,6 +240,7 @@ impl Writer {
             self.lost_since.get_or_insert_with(Instant::now);
             return;
         }
+        self.held_since = None;
         self.left -= length as u64;
         self.close_gap(at);
         self.write(at, &event);
@@ -337,11 +347,17 @@ impl Writer {
         self.waits_since = self.waiting.front().map(|_| Instant::now());
     }
 
+    /// Bytes that it holds in memory.
+    fn held(&self) -> usize {
+        self.waiting_bytes + self.text.len()
+    }
+
     fn account(&mut self) {
-        let impossible = self.lost_since.or(self.waits_since);
+        let waits = [self.waits_since, self.held_since];
+        let impossible = self.lost_since.or(waits.into_iter().flatten().min());
         self.impossible
             .send_if_modified(|since| std::mem::replace(since, impossible) != impossible);
-        self.share.set(self.waiting_bytes + self.text.len());
+        self.share.set(self.held());
         let held = self.shared.spool.held();
         self.shared
             .metrics

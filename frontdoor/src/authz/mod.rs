@@ -204,6 +204,18 @@ impl Authorizer {
         self.allowed(identity, right, namespaces).await
     }
 
+    /// Whether an identity still has a right to recordings of a namespace, by an answer no older than this.
+    pub(crate) async fn still_recorded(
+        &self,
+        identity: &Identity,
+        right: OfRecordings,
+        namespace: &str,
+        age: Duration,
+    ) -> Result<bool, Error> {
+        let question = Question::new(identity, Right::Recordings(right), namespace, ANY);
+        Ok(self.reviews.still(&self.client, &question, age).await?)
+    }
+
     async fn allowed(
         &self,
         identity: &Identity,

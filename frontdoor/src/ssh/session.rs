@@ -364,15 +364,20 @@ async fn recording_lost(
     let Some((tape, limit)) = recording.and_then(Recording::strict) else {
         return std::future::pending().await;
     };
-    tape.impossible_for(limit / 2).await;
-    if tty {
-        let left = (limit / 2).as_secs();
-        let line = format!(
-            "podgate: this session is not being recorded; unless that changes it ends in {left} s\r\n"
-        );
-        let tell = write.extended_data_bytes(pump::STDERR, line);
-        let _ = timeout(LAST_WORDS, tell).await;
+    loop {
+        tape.impossible_for(limit / 2).await;
+        if tty {
+            let left = (limit / 2).as_secs();
+            let line = format!(
+                "podgate: this session is not being recorded; unless that changes it ends in {left} s\r\n"
+            );
+            let tell = write.extended_data_bytes(pump::STDERR, line);
+            let _ = timeout(LAST_WORDS, tell).await;
+        }
+        tokio::select! {
+            () = tape.impossible_for(limit) => break,
+            () = tape.possible() => {}
+        }
     }
-    tape.impossible_for(limit).await;
     "this session must be recorded and cannot be any more; it is ended".to_owned()
 }

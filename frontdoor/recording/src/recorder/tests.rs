@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 
 use super::*;
 use crate::cast::{Event, Stream, events, tests::about};
@@ -288,6 +289,62 @@ async fn others_leave_room_for_what_must_be_recorded() {
     recorder.writers.close();
     timeout(WITHIN, recorder.writers.wait()).await.unwrap();
     assert_eq!(recorder.shared.spool.held(), 0);
+}
+
+#[tokio::test]
+async fn what_is_said_after_a_silence_is_stored_though_nothing_follows() {
+    let tasks = TaskTracker::new();
+    let (s3, config) = S3::start(&tasks).await;
+    let recorder = Recorder::start(&config, Metrics::default()).unwrap();
+    let tape = tape(&recorder, SETTINGS);
+    let id = tape.id().clone();
+    for said in ["before", "after"] {
+        output(&tape, said).await;
+        let stored = async {
+            while !s3.text(&id).contains(said) {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(WITHIN / 6, stored).await.expect(said);
+    }
+}
+
+#[tokio::test]
+async fn a_recording_for_which_others_leave_no_room_is_impossible() {
+    let tasks = TaskTracker::new();
+    let (s3, config) = S3::start(&tasks).await;
+    let recorder = Recorder::start(&config, Metrics::default()).unwrap();
+    timeout(WITHIN, recorder.recovers()).await.unwrap();
+    let quiet = tape(&recorder, SETTINGS);
+    let stored = async {
+        while !s3.text(quiet.id()).contains("podgate") {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(WITHIN, stored).await.unwrap();
+    s3.set(Fault::Status(503));
+    let others: Vec<_> = (0..4).map(|_| tape(&recorder, SETTINGS)).collect();
+    let fill = others.iter().map(|tape| async {
+        for piece in random(6 << 20).chunks(30_000) {
+            output(tape, piece.to_vec()).await;
+        }
+    });
+    let fill = futures_util::future::join_all(fill);
+    let full = async {
+        while recorder.shared.spool.has_room() {
+            sleep(Duration::from_millis(50)).await;
+        }
+        output(&quiet, random(1 << 20)).await;
+        timeout(WITHIN, quiet.impossible_for(Duration::ZERO))
+            .await
+            .unwrap();
+    };
+    tokio::select! {
+        _ = fill => panic!("there was room for all"),
+        () = full => {}
+    }
+    s3.set(Fault::None);
+    timeout(WITHIN, quiet.possible()).await.unwrap();
 }
 
 #[tokio::test]

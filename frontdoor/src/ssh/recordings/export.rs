@@ -1,10 +1,11 @@
 //! `export`: gives a recording's text as it is.
 
 use podgate_recording::{Export, Id, Library, NoEnd};
+use tokio::time::Instant;
 
 use super::asked::Asked;
 use super::error::Error;
-use super::find::find;
+use super::find::{RECHECK, find, still_may};
 use super::reply::Reply;
 
 pub(super) async fn export(
@@ -13,9 +14,15 @@ pub(super) async fn export(
     library: &Library,
     reply: &Reply<'_>,
 ) -> Result<u32, Error> {
-    let mut reader = find(id.clone(), "export", asked, library).await?;
+    let reader = find(id.clone(), "export", asked, library).await?;
+    let mut reader = reader.read_ahead();
     let mut export = Export::new(id);
+    let mut checked = Instant::now();
     while let Some(chunk) = reader.next().await? {
+        if checked.elapsed() >= RECHECK {
+            still_may(asked, &reader).await?;
+            checked = Instant::now();
+        }
         reply.give(export.chunk(&chunk)?).await?;
     }
     reply.give(export.end()).await?;

@@ -13,6 +13,8 @@ use crate::authz::OfRecordings;
 
 /// How long the API server and the store may take to say what may be seen.
 const FOUND: Duration = Duration::from_secs(30);
+/// How often it is asked whether a user still may read what is being read.
+pub(super) const RECHECK: Duration = Duration::from_secs(30);
 /// The login name, as the audit log has it.
 const LOGIN_NAME: &str = "podgate";
 
@@ -39,13 +41,19 @@ pub(super) async fn find(
     Ok(reader)
 }
 
-/// Whether the user still may read a recording.
+/// Whether the user still may read a recording, by an answer that is no older than [`RECHECK`].
 pub(super) async fn still_may(asked: &Asked<'_>, reader: &Reader) -> Result<(), Error> {
-    let namespace = reader.namespace().to_owned();
-    let may = in_time(may(asked, OfRecordings::Get, [namespace], None));
-    match may.await?.is_empty() {
-        true => Err(Error::Unknown(reader.id().clone())),
-        false => Ok(()),
+    let authorizer = &asked.client.context.authorizer;
+    let still = authorizer.still_recorded(
+        asked.identity,
+        OfRecordings::Get,
+        reader.namespace(),
+        RECHECK,
+    );
+    let still = in_time(async { Ok(still.await?) });
+    match still.await? {
+        true => Ok(()),
+        false => Err(Error::Unknown(reader.id().clone())),
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn link(
 ) -> Result<u32, Error> {
     let links = links.ok_or(Error::NoPage)?;
     let reader = find(id, "link", asked, library).await?;
-    let secret = pass::secret()?;
+    let secret = links.key.secret()?;
     let name = pass::name(&secret).unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let pass = Pass {

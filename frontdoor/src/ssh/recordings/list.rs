@@ -24,10 +24,7 @@ pub(super) async fn list(
     let found = in_time(find(what, asked, library)).await?;
     for some in found.chunks(AT_ONCE) {
         let entries = in_time(async { Ok(library.entries(some.to_vec()).await?) }).await?;
-        let open = entries.iter().filter(|entry| entry.end.is_none());
-        let frontdoors = open.map(|entry| entry.header.podgate.frontdoor.clone());
-        let running = library.running(frontdoors.collect());
-        let running = in_time(async { Ok(running.await?) }).await?;
+        let running = in_time(async { Ok(library.running_of(&entries).await?) }).await?;
         for entry in entries {
             if json {
                 let line = serde_json::to_string(&entry).unwrap_or_default();
@@ -64,7 +61,7 @@ fn line(entry: &Entry, running: &BTreeSet<String>) -> String {
     let about = &entry.header.podgate;
     let end = match &entry.end {
         Some(end) => format!("{} s", end.duration_ms / 1000),
-        None if running.contains(&about.frontdoor) => "open".to_owned(),
+        None if entry.is_open(running) => "open".to_owned(),
         None => "cut".to_owned(),
     };
     let command = entry.header.command.as_deref();

@@ -12,13 +12,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::arguments::Play;
 use super::asked::Asked;
 use super::error::Error;
-use super::find::{find, still_may};
+use super::find::{RECHECK, find, still_may};
 use super::reply::Reply;
 
 /// How often the store is asked for the next chunk.
 const POLL: Duration = Duration::from_millis(500);
-/// How often it is asked whether the user still may see the recording, and whether more of it will come.
-const RECHECK: Duration = Duration::from_secs(30);
 /// What the keys are, for a terminal, and for one that follows.
 const KEYS: &str = "space: pause, + and -: speed, ]: to the next marker, q: quit";
 const FOLLOW_KEYS: &str = "q: quit";

@@ -17,7 +17,8 @@ pub(super) async fn verify(
     library: &Library,
     reply: &Reply<'_>,
 ) -> Result<u32, Error> {
-    let mut reader = find(id.clone(), "verify", asked, library).await?;
+    let reader = find(id.clone(), "verify", asked, library).await?;
+    let mut reader = reader.read_ahead();
     let mut verifier = Verifier::new(id.as_str());
     let (words, status) = loop {
         let broken = match reader.next().await {
