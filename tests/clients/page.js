@@ -94,6 +94,30 @@ async function main(told) {
     assert.doesNotMatch(await page.title(), /script/);
     expectErrors(0, "a hostile recording");
 
+    say("a recording that breaks off");
+    await page.route("**/events", route => route.abort());
+    await page.goto(`${told.url}/recordings/${told.shell}`);
+    await page.waitForSelector("text=could not be loaded to its end");
+    await page.unroute("**/events");
+    wrong.length = 0;
+
+    say("a session that is followed no longer");
+    for (const [status, words] of [[200, "cannot be followed just now"], [404, "follow this session no longer"]]) {
+        await page.route("**/live", route => route.fulfill({status: 503}));
+        await page.goto(`${told.url}/recordings/${told.live}?follow`);
+        await page.route("**?follow", route => status === 404 ? route.fulfill({status}) : route.fallback());
+        await page.waitForSelector(`text=${words}`);
+        await page.unroute("**/live");
+        if (status === 200) {
+            // It goes on once it can.
+            await page.waitForFunction(() => document.querySelector(".ap-term")?.innerText.includes("before"));
+            assert.strictEqual(await text(".failure"), "");
+        }
+        await page.unroute("**?follow");
+    }
+    assert.strictEqual(await page.locator(".ap-wrapper").count(), 0);
+    wrong.length = 0;
+
     say("follows a running session");
     await page.goto(`${told.url}/recordings/${told.live}?follow`);
     await page.waitForFunction(() => document.querySelector(".ap-term")?.innerText.includes("before"));

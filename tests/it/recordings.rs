@@ -224,7 +224,7 @@ async fn a_running_session_is_followed_and_one_of_a_killed_frontdoor_is_right_up
     stand.restart_frontdoor().await.unwrap();
     let (status, words, _) = ask(&stand.client, &format!("verify {id}")).await;
     assert_eq!(status, Some(1), "{words}");
-    assert!(words.contains("; the session runs"), "{words}");
+    assert!(words.contains("; the session runs, or"), "{words}");
     // Its frontdoor was silent for a while.
     let alive = fs::read_dir(dir.path().join("store/frontdoors")).unwrap();
     for frontdoor in alive {

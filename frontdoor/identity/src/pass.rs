@@ -92,7 +92,9 @@ impl PassKey {
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or(Error::Sealed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::Sealed)?;
         let mut bytes = sealed.to_vec();
-        let opened = self.seal.open_in_place(nonce, Aad::from(purpose), &mut bytes);
+        let opened = self
+            .seal
+            .open_in_place(nonce, Aad::from(purpose), &mut bytes);
         let length = opened.map_err(|_| Error::Sealed)?.len();
         bytes.truncate(length);
         Ok(bytes)
@@ -139,7 +141,7 @@ impl Pass {
     }
 }
 
-/// A secret that is no link's: 32 hex digits, which nobody can guess.
+/// 32 hex digits, which nobody can guess. A link's secret has a tag, too: [`PassKey::secret`].
 pub fn secret() -> Result<String, Error> {
     Ok(hex(&random::<SECRET>()?))
 }
@@ -148,9 +150,9 @@ pub fn secret() -> Result<String, Error> {
 /// secret, so that whoever lists the store's objects cannot open a link.
 pub fn name(secret: &str) -> Option<String> {
     let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    // Frontdoors before this version make links without a tag.
-    let length = [SECRET * 2, (SECRET + TAG) * 2].contains(&secret.len());
-    let known = length && secret.bytes().all(digit);
+    let tagged = secret.len() == (SECRET + TAG) * 2;
+    let plain = secret.len() == SECRET * 2;
+    let known = (tagged || plain) && secret.bytes().all(digit);
     known.then(|| hex(digest(&SHA256, secret.as_bytes()).as_ref()))
 }
 

@@ -42,6 +42,9 @@ pub struct Limits {
     pub refused_per_minute_and_address: u32,
     pub lookups_per_user_per_minute: u32,
     pub requests: u16,
+    pub requests_per_user: u16,
+    pub streams: u16,
+    pub streams_per_user: u16,
     pub followers: u16,
     pub followers_per_user: u16,
 }
@@ -52,6 +55,9 @@ impl Default for Limits {
             refused_per_minute_and_address: 60,
             lookups_per_user_per_minute: 6000,
             requests: 32,
+            requests_per_user: 8,
+            streams: 16,
+            streams_per_user: 4,
             followers: 200,
             followers_per_user: 10,
         }
@@ -67,6 +73,7 @@ const CONNECTIONS: Bounds = Bounds {
 };
 /// The longest time that one stays signed in, in seconds. The store keeps what a cookie refers to for a day.
 const LONGEST: u32 = 12 * 3600;
+pub(crate) const LONGEST_VISIT: Duration = Duration::from_secs(LONGEST as u64);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -156,6 +163,9 @@ fn checked(file: File) -> Result<Config, Invalid> {
             limits.lookups_per_user_per_minute,
         ),
         ("limits.requests", limits.requests.into()),
+        ("limits.requestsPerUser", limits.requests_per_user.into()),
+        ("limits.streams", limits.streams.into()),
+        ("limits.streamsPerUser", limits.streams_per_user.into()),
         ("limits.followers", limits.followers.into()),
         ("limits.followersPerUser", limits.followers_per_user.into()),
     ] {
@@ -220,6 +230,7 @@ mod tests {
         check("key: {secret", "key: {secrets", "key");
         check("audience: podgate-page", "audience: ''", "tokens.audience");
         check("sessionSeconds: 3600", "sessionSeconds: 5", "from 60 to");
+        check("streams: 16", "streams: 0", "limits.streams: ");
         check("followers: 200", "followers: 0", "limits.followers: ");
         check("\nlimits:", "\nlimit:", "limit");
     }

@@ -24,16 +24,16 @@ use podgate_process::shutdown::Shutdown;
 use podgate_process::{descriptors, https, mtls};
 use podgate_recording::{Archive, Library};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use config::Config;
 
+use config::Limits;
 use entry::Door;
 use metrics::Metrics;
 use rights::Rights;
-use show::{Desk, Followers};
+use show::{Desk, Kind, Places};
 use web::Parts;
 
 /// Why the page is not served.
@@ -94,23 +94,20 @@ impl Daemon for Replay {
         let audit = AuditLog::start(&config.audit, metrics.audit_events.clone())?;
         let audit = Arc::new(audit);
         let door = door(&config, &client, archive.library()).await?;
+        let limits = config.limits;
+        let [requests, streams, followers] = places(limits, &metrics);
         let desk = Desk {
             library: archive.library().clone(),
-            rights: Rights::new(client, config.limits.lookups_per_user_per_minute),
+            rights: Rights::new(client, limits.lookups_per_user_per_minute),
             audit: Arc::clone(&audit),
             metrics: Arc::clone(&metrics),
-            under_way: Arc::new(Semaphore::new(config.limits.requests.into())),
+            requests,
         };
-        let limits = config.limits;
-        let followers = Followers::new(
-            limits.followers,
-            limits.followers_per_user,
-            Arc::clone(&metrics),
-        );
         let parts = Parts {
             door: Arc::new(door),
             desk,
-            followers: Arc::new(followers),
+            streams,
+            followers,
             url: config.url.as_str().into(),
             audience: config.tokens.as_deref().map(Into::into),
             draining: shutdown.draining.clone(),
@@ -168,6 +165,35 @@ impl Daemon for Replay {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// The places for requests, for streams and for followers.
+fn places(limits: Limits, metrics: &Metrics) -> [Arc<Places>; 3] {
+    let Limits {
+        requests,
+        requests_per_user,
+        streams,
+        streams_per_user,
+        followers,
+        followers_per_user,
+        ..
+    } = limits;
+    [
+        (
+            Kind::REQUESTS,
+            requests,
+            requests_per_user,
+            &metrics.requests,
+        ),
+        (Kind::STREAMS, streams, streams_per_user, &metrics.streams),
+        (
+            Kind::FOLLOWERS,
+            followers,
+            followers_per_user,
+            &metrics.followers,
+        ),
+    ]
+    .map(|(kind, all, each, taken)| Arc::new(Places::new(kind, all, each, taken.clone())))
 }
 
 /// Who lets visitors in.

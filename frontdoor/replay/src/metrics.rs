@@ -14,6 +14,8 @@ pub(crate) struct Metrics {
     entries: Outcomes,
     watches: Outcomes,
     refused: Family<Limit, Counter>,
+    pub(crate) requests: Gauge,
+    pub(crate) streams: Gauge,
     pub(crate) followers: Gauge,
 }
 
@@ -32,6 +34,8 @@ impl Metrics {
             entries: registry.add("entries", "Attempts to sign in, by outcome"),
             watches: registry.add("watches", "Recordings that were read, by outcome"),
             refused: registry.add("refused", "Requests that a limit refused, by limit"),
+            requests: registry.add("requests", "Lists and searches under way"),
+            streams: registry.add("streams", "Recordings that are played or downloaded"),
             followers: registry.add("followers", "Running sessions that are watched"),
             registry,
         }

@@ -79,15 +79,15 @@ impl Door {
     }
 
     /// The pass of a link, which is not used up by this.
-    pub(crate) async fn look(&self, secret: &str, peer: IpAddr) -> Result<Arc<Pass>, Error> {
-        let name = pass::name(secret).ok_or(Error::Gone)?;
+    pub(crate) async fn look(&self, secret: &str) -> Result<Arc<Pass>, Error> {
+        let (name, way) = self.link(secret)?;
         let look = async { Ok(Arc::new(self.unused(&name).await?)) };
-        self.rated(self.way(secret, &name, peer), look).await
+        self.rated(way, look).await
     }
 
     /// Uses up a link.
-    pub(crate) async fn redeem(&self, secret: &str, peer: IpAddr) -> Result<Entered, Error> {
-        let name = pass::name(secret).ok_or(Error::Gone)?;
+    pub(crate) async fn redeem(&self, secret: &str) -> Result<Entered, Error> {
+        let (name, way) = self.link(secret)?;
         let redeem = async {
             let pass = self.unused(&name).await?;
             // Of several who come at once, one alone makes this object.
@@ -95,9 +95,9 @@ impl Door {
             if !first {
                 return Err(Error::Gone);
             }
-            self.enter(name.clone(), pass, now() + self.session.as_secs())
+            self.enter(name, pass, now() + self.session.as_secs())
         };
-        self.rated(self.way(secret, &name, peer), redeem).await
+        self.rated(way, redeem).await
     }
 
     /// Lets in the holder of a Kubernetes token, for as long as it is good at most.
@@ -163,27 +163,29 @@ impl Door {
         Ok(Entered { pass, cookie })
     }
 
-    /// Whose rate a link counts against.
-    fn way<'a>(&self, secret: &str, name: &'a str, peer: IpAddr) -> Way<'a> {
+    /// The name of a link, and the rate that it counts against. One that was made up has none, and so
+    /// costs nothing.
+    fn link(&self, secret: &str) -> Result<(String, Way), Error> {
+        let name = pass::name(secret).ok_or(Error::Gone)?;
         match self.key.vouches(secret) {
-            true => Way::Link(name),
-            false => Way::OtherLink(peer),
+            true => Ok((name.clone(), Way::Link(name))),
+            false => Err(Error::Gone),
         }
     }
 
     /// Does what costs the store or the API server something, as often as the rate allows.
     async fn rated<T>(
         &self,
-        way: Way<'_>,
+        way: Way,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let rates = || self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        if !rates().take(way, Instant::now()) {
+        if !rates().take(&way, Instant::now()) {
             return Err(Error::Rate);
         }
         let done = timeout(WITHIN, work).await.unwrap_or(Err(Error::Late));
         if done.is_ok() {
-            rates().give_back(way);
+            rates().give_back(&way);
         }
         done
     }

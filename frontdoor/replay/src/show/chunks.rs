@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use podgate_recording::Verifier;
 use podgate_recording::cast;
+use podgate_recording::{NoEnd, Verifier};
 
 use super::error::Error;
 use super::find::Found;
@@ -31,6 +31,12 @@ impl Chunks {
     /// Whether the last chunk was read.
     pub(super) fn is_whole(&self) -> bool {
         self.verifier.is_whole()
+    }
+
+    /// Why the last chunk is not there; `None` if it is.
+    pub(super) async fn no_end(&self) -> Result<Option<NoEnd>, Error> {
+        let found = &self.found;
+        Ok(NoEnd::of(&self.verifier, &found.reader, &found.desk.library).await?)
     }
 
     /// What the next chunk shows; `None` if it is not there, or not yet.

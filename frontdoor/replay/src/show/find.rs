@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use podgate_process::audit::AuditLog;
 use podgate_recording::{Id, Library, Reader};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::error::Error;
+use super::places::Places;
 use crate::audit::Event;
 use crate::entry::Visitor;
 use crate::metrics::Metrics;
@@ -25,8 +25,8 @@ pub(crate) struct Desk {
     pub(crate) rights: Arc<Rights>,
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) metrics: Arc<Metrics>,
-    /// Searches under way.
-    pub(crate) under_way: Arc<Semaphore>,
+    /// For answers that the store and the API server are asked for.
+    pub(crate) requests: Arc<Places>,
 }
 
 /// How a recording is read.
@@ -69,14 +69,13 @@ impl Desk {
     ) -> Result<Found, Error> {
         let id: Id = id.parse().map_err(|_| Error::Unknown)?;
         let find = async {
-            let days = vec![id.day()];
-            let namespaces = self.library.namespaces(days).await?;
+            let namespaces = self.library.namespaces_of(&id).await?;
             let namespaces = namespaces.into_iter().collect();
             let may = self.rights.among(&visitor, Right::Get, namespaces).await?;
             let found = self.library.find(id, may).await?;
             found.ok_or(Error::Unknown)
         };
-        let reader = self.in_time(find).await?;
+        let reader = self.in_time(&visitor, find).await?;
         if let Some(how) = how.word() {
             let recording = (reader.id().as_str(), reader.namespace());
             let event = Event::watched(how, &visitor.pass, client, recording);
@@ -93,9 +92,10 @@ impl Desk {
     /// Waits for an answer of the API server and the store, for a bounded time; so many at once.
     pub(crate) async fn in_time<T>(
         &self,
+        visitor: &Visitor,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let _place = self.under_way.try_acquire().map_err(|_| Error::Busy)?;
+        let _place = self.requests.take(&visitor.pass.identity.user)?;
         timeout(FOUND, answer).await.map_err(|_| Error::Late)?
     }
 }

@@ -2,118 +2,53 @@
 //! and the end of what was said until now, then what comes. The store is asked for the next chunk each
 //! second, so one is about 6 s behind, whichever frontdoor the session is on.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use podgate_recording::NoEnd;
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::chunks::Chunks;
 use super::error::Error;
 use super::find::Found;
+use super::standing::Standing;
 use super::view::Shown;
-use crate::metrics::Metrics;
-use crate::rights::Right;
 
 /// How often the store is asked for the next chunk.
 const POLL: Duration = Duration::from_secs(1);
 /// How often something is sent, so that a client that has gone is noticed.
 const BEAT: Duration = Duration::from_secs(15);
-/// How often the visitor's right is asked for again.
-const RECHECK: Duration = Duration::from_secs(30);
+/// A sign of life, which is no event.
+const ALIVE: &str = ":\n\n";
 /// Bytes of what was said before that are shown to whoever comes later.
 const BEFORE: usize = 256 * 1024;
 
-/// Places for those who watch running sessions.
-#[derive(Debug)]
-pub(crate) struct Followers {
-    places: Arc<Semaphore>,
-    each: usize,
-    users: Arc<Mutex<HashMap<String, usize>>>,
-    metrics: Arc<Metrics>,
-}
-
-/// A place, which is free again when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Place {
-    user: String,
-    users: Arc<Mutex<HashMap<String, usize>>>,
-    metrics: Arc<Metrics>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Followers {
-    pub(crate) fn new(all: u16, each: u16, metrics: Arc<Metrics>) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(all.into())),
-            each: each.into(),
-            users: Arc::default(),
-            metrics,
-        }
-    }
-
-    /// Takes a place.
-    pub(crate) fn take(&self, user: &str) -> Result<Place, Error> {
-        let permit = Arc::clone(&self.places).try_acquire_owned();
-        let permit = permit.map_err(|_| Error::Followers("followers"))?;
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = users.entry(user.to_owned()).or_default();
-        if *own >= self.each {
-            return Err(Error::Followers("followersPerUser"));
-        }
-        *own += 1;
-        self.metrics.followers.inc();
-        Ok(Place {
-            user: user.to_owned(),
-            users: Arc::clone(&self.users),
-            metrics: Arc::clone(&self.metrics),
-            _permit: permit,
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = users.get_mut(&self.user) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                users.remove(&self.user);
-            }
-        }
-        self.metrics.followers.dec();
-    }
-}
-
 struct Followed {
     chunks: Chunks,
+    /// What was said until now, until it is told.
+    said: Option<String>,
     over: bool,
     spoke: Instant,
-    checked: Instant,
+    standing: Standing,
     draining: CancellationToken,
-    _place: Place,
 }
 
-/// Follows it until its end, the end of the visit or of the visitor's right, or `draining`. A browser then
+/// Follows it until its end, or that of its frontdoor, the end of the visit or of the visitor's right, or `draining`. A browser then
 /// asks again, and is told.
 pub(crate) fn follow(
     found: Found,
-    place: Place,
     draining: CancellationToken,
 ) -> impl Stream<Item = Result<Bytes, Error>> {
-    let now = Instant::now();
     let followed = Followed {
         chunks: Chunks::new(found),
+        said: Some(String::new()),
         over: false,
-        spoke: now,
-        checked: now,
+        spoke: Instant::now(),
+        standing: Standing::new(),
         draining,
-        _place: place,
     };
     stream::try_unfold(followed, next)
 }
@@ -126,19 +61,21 @@ async fn next(mut followed: Followed) -> Result<Option<(Bytes, Followed)>, Error
 impl Followed {
     /// The next events, or a sign of life; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        if self.over {
-            return Ok(None);
-        }
-        if self.chunks.view.is_none() {
-            return Ok(Some(self.until_now().await?));
-        }
         loop {
-            if self.chunks.is_whole() {
+            if self.over || self.chunks.found.visitor.is_over() {
+                return Ok(None);
+            }
+            let checked = self.standing.require(&self.chunks.found).await?;
+            if let Some(said) = self.said.take() {
+                return Ok(Some(self.until_now(said).await?));
+            }
+            let runs = async || Ok::<_, Error>(self.chunks.no_end().await? == Some(NoEnd::Runs));
+            if self.chunks.is_whole() || checked && !runs().await? {
                 self.over = true;
                 return Ok(Some("event: done\ndata: {}\n\n".into()));
             }
             let wait = self.draining.run_until_cancelled(sleep(POLL)).await;
-            if wait.is_none() || !self.may().await? {
+            if wait.is_none() {
                 return Ok(None);
             }
             let shown = self.chunks.next().await?.unwrap_or_default();
@@ -151,26 +88,14 @@ impl Followed {
             }
             if self.spoke.elapsed() >= BEAT {
                 self.spoke = Instant::now();
-                return Ok(Some(":\n\n".into()));
+                return Ok(Some(ALIVE.into()));
             }
         }
     }
 
-    /// Whether the visitor still may.
-    async fn may(&mut self) -> Result<bool, Error> {
-        if self.checked.elapsed() < RECHECK {
-            return Ok(true);
-        }
-        self.checked = Instant::now();
-        let namespace = self.chunks.found.reader.namespace().to_owned();
-        let visitor = &self.chunks.found.visitor;
-        let rights = &self.chunks.found.desk.rights;
-        Ok(!visitor.is_over() && rights.may(visitor, Right::Get, namespace).await?)
-    }
-
-    /// The first message.
-    async fn until_now(&mut self) -> Result<Bytes, Error> {
-        let mut said = String::new();
+    /// The first message; or a sign of life, if there is much to read before it.
+    async fn until_now(&mut self, mut said: String) -> Result<Bytes, Error> {
+        let begun = Instant::now();
         while let Some(shown) = self.chunks.next().await? {
             for (_, shown) in shown {
                 if let Shown::Text(text) = shown {
@@ -179,6 +104,10 @@ impl Followed {
                         said = tail(&said).to_owned();
                     }
                 }
+            }
+            if begun.elapsed() >= BEAT {
+                self.said = Some(said);
+                return Ok(ALIVE.into());
             }
         }
         let view = self.chunks.view.as_ref().ok_or(Error::Unknown)?;
@@ -224,18 +153,5 @@ mod tests {
         assert!(kept.len() <= BEFORE && kept.len() > BEFORE - 20);
         assert!(kept.starts_with("0123") && text.ends_with(kept));
         assert_eq!(tail("short"), "short");
-    }
-
-    #[test]
-    fn a_user_has_so_many_places() {
-        let metrics = Arc::new(Metrics::new());
-        let followers = Followers::new(3, 2, metrics);
-        let limit = |user: &str| followers.take(user).unwrap_err().limit();
-        let own = (followers.take("ada").unwrap(), followers.take("ada"));
-        assert_eq!(limit("ada"), Some("followersPerUser"));
-        let _other = followers.take("bo").unwrap();
-        assert_eq!(limit("cy"), Some("followers"));
-        drop(own);
-        followers.take("ada").unwrap();
     }
 }

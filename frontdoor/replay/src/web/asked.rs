@@ -1,13 +1,13 @@
 //! Who asks, over which connection.
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
-use axum::http::request;
+use axum::http::{HeaderMap, Version, request};
 use podgate_process::https::Peer;
 
 use super::failure::Failure;
-use super::headers::{Time, known};
+use super::headers::known;
 use super::parts::Parts;
+use super::time::Time;
 use crate::entry::{self, Visitor};
 
 /// A request's sender.
@@ -15,6 +15,7 @@ pub(super) struct Asked {
     pub(super) peer: Peer,
     pub(super) time: Time,
     headers: HeaderMap,
+    version: Version,
 }
 
 impl<S: Sync> FromRequestParts<S> for Asked {
@@ -30,6 +31,7 @@ impl<S: Sync> FromRequestParts<S> for Asked {
             peer,
             time,
             headers,
+            version: request.version,
         })
     }
 }
@@ -40,5 +42,11 @@ impl Asked {
         let visitor = parts.door.visitor(&self.headers).await?;
         known(&visitor, &self.peer, &self.time);
         Ok(visitor)
+    }
+
+    /// An error if the sender could not tell a stream that broke off from a whole one.
+    pub(super) fn takes_streams(&self) -> Result<(), Failure> {
+        let takes = self.version >= Version::HTTP_11;
+        takes.then_some(()).ok_or(Failure::Version)
     }
 }

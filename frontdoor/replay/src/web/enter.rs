@@ -18,10 +18,9 @@ use crate::show;
 /// A link: whose it is, and a button.
 pub(super) async fn look(
     State(parts): State<Parts>,
-    Extension(peer): Extension<Peer>,
     Path(secret): Path<String>,
 ) -> Result<Response, Failure> {
-    let looked = parts.door.look(&secret, peer.address.ip()).await;
+    let looked = parts.door.look(&secret).await;
     let pass = looked.inspect_err(|error| parts.desk.metrics.entry(error.outcome()))?;
     let (user, secret) = (text(&pass.identity.user), text(&secret));
     let body = format!(
@@ -37,7 +36,7 @@ pub(super) async fn redeem(
     Extension(peer): Extension<Peer>,
     Path(secret): Path<String>,
 ) -> Result<Response, Failure> {
-    let redeemed = parts.door.redeem(&secret, peer.address.ip()).await;
+    let redeemed = parts.door.redeem(&secret).await;
     let entered = enter(&parts, "link", redeemed, &peer)?;
     let to = recording(entered.pass.recording.as_deref());
     Ok(signed_in(entered, &to))

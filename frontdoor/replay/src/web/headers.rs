@@ -1,18 +1,14 @@
 //! Headers: those that every answer has, and those that a request must have to change something.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use podgate_process::https::Peer;
-use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::parts::Parts;
+use super::time::Time;
 use crate::entry::Visitor;
 
 /// What a page may load and do: nothing but this program's own files. The player is a WebAssembly module in
@@ -42,26 +38,11 @@ const STRICT: [(HeaderName, &str); 8] = [
     ),
 ];
 
-/// When a connection ends. Whoever proves who they are gets more time.
-#[derive(Clone, Debug)]
-pub(super) struct Time(pub(super) Arc<watch::Sender<Instant>>);
-
-impl Time {
-    /// The connection may last for this long from now on.
-    pub(super) fn give(&self, time: Duration) {
-        let until = Instant::now() + time;
-        self.0.send_modify(|at| *at = until.max(*at));
-    }
-}
-
-/// How long a visitor's connection lasts after a request, the answer included.
-const VISIT: Duration = Duration::from_secs(600);
-
 /// The request of a visitor: its connection gives way to no other any more.
 pub(super) fn known(_: &Visitor, peer: &Peer, time: &Time) {
     peer.slot.settle();
     peer.slot.trust();
-    time.give(VISIT);
+    time.visit();
 }
 
 /// Adds the headers of every answer.

@@ -1,5 +1,7 @@
 //! The list: a form with filters, a table, and links to the pages before and after.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -79,7 +81,8 @@ fn table(filter: &Filter, listed: &Listed) -> String {
             "<p class=none>There are no recordings{since} that fit and that you may see.</p>"
         );
     }
-    let rows: String = listed.entries.iter().map(row).collect();
+    let rows = listed.entries.iter();
+    let rows: String = rows.map(|entry| row(entry, &listed.running)).collect();
     let mut turn = String::new();
     if filter.page > 1 {
         let query = text(&filter.query(filter.page - 1));
@@ -102,7 +105,7 @@ fn table(filter: &Filter, listed: &Listed) -> String {
     )
 }
 
-fn row(entry: &Entry) -> String {
+fn row(entry: &Entry, running: &BTreeSet<String>) -> String {
     let about = &entry.header.podgate;
     let began = i64::try_from(entry.header.timestamp).ok();
     let began = began.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
@@ -112,7 +115,8 @@ fn row(entry: &Entry) -> String {
             length(end.duration_ms / 1000),
             end.status.map(|status| status.to_string()),
         ),
-        None => ("open".to_owned(), None),
+        None if entry.is_open(running) => ("open".to_owned(), None),
+        None => ("cut".to_owned(), None),
     };
     let command = entry.header.command.as_deref();
     let none = || format!("<i>{}</i>", about.no_command());

@@ -10,6 +10,8 @@ mod list;
 mod parts;
 mod recording;
 mod server;
+mod stream;
+mod time;
 
 pub(crate) use assets::has_player;
 pub(crate) use parts::Parts;

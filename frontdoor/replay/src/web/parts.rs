@@ -5,14 +5,16 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::entry::Door;
-use crate::show::{Desk, Error, Followers};
+use crate::show::{Desk, Error, Places};
 
 /// All that answers are made with. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) door: Arc<Door>,
     pub(crate) desk: Desk,
-    pub(crate) followers: Arc<Followers>,
+    /// For recordings that are played or downloaded.
+    pub(crate) streams: Arc<Places>,
+    pub(crate) followers: Arc<Places>,
     /// How users reach the page.
     pub(crate) url: Arc<str>,
     /// The audience of tokens, if any are taken.

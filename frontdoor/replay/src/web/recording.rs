@@ -1,7 +1,5 @@
 //! One recording: its page with the player, and the streams that the player and `Download` take.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,11 +12,9 @@ use super::enter::invitation;
 use super::failure::Failure;
 use super::html::{self, player, text};
 use super::parts::Parts;
+use super::stream::body;
 use crate::entry::{self, Visitor};
-use crate::show::{self, Found, Head, How, exact, follow, head, play};
-
-/// How long one connection follows a session. A browser then asks again.
-const FOLLOWED: Duration = Duration::from_secs(3600);
+use crate::show::{self, Found, Head, How, Place, exact, follow, head, play};
 
 /// The page with the player. With the query `follow` it follows a running session.
 pub(super) async fn page(
@@ -33,7 +29,8 @@ pub(super) async fn page(
     };
     let user = visitor.pass.identity.user.clone();
     let found = find(&parts, &id, How::Page, visitor, &asked).await?;
-    let head = head(found).await?;
+    let head = head(found).await;
+    let head = head.inspect_err(|error| parts.count(error))?;
     let title = head.header.title.as_str();
     if head.encrypted {
         return Ok(html::page(
@@ -82,12 +79,9 @@ pub(super) async fn events(
     Path(id): Path<String>,
     asked: Asked,
 ) -> Result<Response, Failure> {
-    let visitor = asked.visitor(&parts).await?;
-    let found = find(&parts, &id, How::Play, visitor, &asked).await?;
-    Ok(stream(
-        "application/x-asciicast",
-        Body::from_stream(play(found)),
-    ))
+    let (found, place) = open(&parts, &id, How::Play, &asked).await?;
+    let events = body(play(found), place, asked.time);
+    Ok(stream("application/x-asciicast", events))
 }
 
 /// What the player follows.
@@ -96,13 +90,9 @@ pub(super) async fn live(
     Path(id): Path<String>,
     asked: Asked,
 ) -> Result<Response, Failure> {
-    let visitor = asked.visitor(&parts).await?;
-    let place = parts.followers.take(&visitor.pass.identity.user);
-    let place = place.inspect_err(|error| parts.count(error))?;
-    let found = find(&parts, &id, How::Follow, visitor, &asked).await?;
-    asked.time.give(FOLLOWED);
-    let events = follow(found, place, parts.draining.clone());
-    Ok(stream("text/event-stream", Body::from_stream(events)))
+    let (found, place) = open(&parts, &id, How::Follow, &asked).await?;
+    let events = body(follow(found, parts.draining.clone()), place, asked.time);
+    Ok(stream("text/event-stream", events))
 }
 
 /// The recording as it is.
@@ -111,19 +101,33 @@ pub(super) async fn export(
     Path(id): Path<String>,
     asked: Asked,
 ) -> Result<Response, Failure> {
-    let visitor = asked.visitor(&parts).await?;
-    let found = find(&parts, &id, How::Export, visitor, &asked).await?;
+    let (found, place) = open(&parts, &id, How::Export, &asked).await?;
     let (kind, ending) = match found.reader.is_encrypted() {
         true => ("application/x-tar", "tar"),
         false => ("application/x-asciicast", "cast"),
     };
     let name = format!("attachment; filename=\"{}.{ending}\"", found.reader.id());
-    let mut response = stream(kind, Body::from_stream(exact(found)));
+    let mut response = stream(kind, body(exact(found), place, asked.time));
     if let Ok(name) = HeaderValue::from_str(&name) {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_DISPOSITION, name);
     }
     Ok(response)
+}
+
+/// Takes a place for a stream, and finds what it shows.
+async fn open(parts: &Parts, id: &str, how: How, asked: &Asked) -> Result<(Found, Place), Failure> {
+    let visitor = asked.visitor(parts).await?;
+    asked.takes_streams()?;
+    let places = match how {
+        How::Follow => &parts.followers,
+        How::Page | How::Play | How::Export => &parts.streams,
+    };
+    let place = places.take(&visitor.pass.identity.user);
+    let place = place.map_err(show::Error::from);
+    let place = place.inspect_err(|error| parts.count(error))?;
+    let found = find(parts, id, how, visitor, asked).await?;
+    Ok((found, place))
 }
 
 async fn find(

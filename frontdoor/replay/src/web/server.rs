@@ -9,17 +9,20 @@ use axum::{Extension, Router, extract::DefaultBodyLimit};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use podgate_process::connection_slots::ConnectionSlots;
+use podgate_process::connection_slots::{ConnectionSlot, ConnectionSlots};
 use podgate_process::https::{self, Certificate, Peer};
 use podgate_process::shutdown::Shutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::headers::{self, Time};
 use super::parts::Parts;
-use super::{assets, enter, failure, list, recording};
+use super::time::{Bound, Time, Until};
+use super::{assets, enter, failure, headers, list, recording};
+use crate::config::LONGEST_VISIT;
 
 /// Bytes of a body at most. The longest token fits.
 const MAX_BODY: usize = 20 * 1024;
@@ -29,8 +32,9 @@ const MAX_HEAD: usize = 24 * 1024;
 const MAX_FIELDS: usize = 64;
 /// How long a request's head may take, after the one before it.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// How long any connection may last. A stranger's lasts as the configuration says.
-const WITHIN: Duration = Duration::from_secs(2 * 3600);
+/// How long any connection may last: a session is followed for as long as the visit. A stranger's lasts as
+/// the configuration says, and without a stream a visitor's ends sooner, too.
+const WITHIN: Duration = LONGEST_VISIT;
 
 /// Serves until `draining`, lets requests that are under way end, and ends them at `stopped`.
 pub(crate) async fn serve(
@@ -48,41 +52,49 @@ pub(crate) async fn serve(
     let draining = shutdown.draining.clone();
     let within = slots.within();
     let speak = move |stream, peer: Peer| {
-        let stranger = Instant::now() + within;
-        let (time, mut until) = watch::channel(stranger);
+        let (time, until) = Time::new(within);
         let slot = Arc::clone(&peer.slot);
-        let router = router.layer(Extension(peer));
-        let router = router.layer(Extension(Time(Arc::new(time))));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_WITHIN)
-            .max_buf_size(MAX_HEAD)
-            .max_headers(MAX_FIELDS)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-        async move {
-            tokio::pin!(connection);
-            let mut told = false;
-            loop {
-                let at = *until.borrow_and_update();
-                tokio::select! {
-                    done = &mut connection => return done,
-                    () = draining.cancelled(), if !told => {
-                        told = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
-                    () = sleep_until(at) => {
-                        if at == stranger {
-                            slot.late();
-                        }
-                        return Ok(());
-                    }
-                    Ok(()) = until.changed() => {}
-                }
-            }
-        }
+        let router = router.layer(Extension(peer)).layer(Extension(time));
+        async move { speak(stream, router, (&slot, until), &draining).await }
     };
     let tasks = TaskTracker::new();
     https::serve(listener, (slots, WITHIN), tls, speak, tasks, shutdown).await;
+}
+
+/// Speaks HTTP over a connection until its time is over.
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    (slot, mut until): (&ConnectionSlot, watch::Receiver<Until>),
+    draining: &CancellationToken,
+) -> Result<(), hyper::Error> {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_FIELDS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    let mut told = false;
+    loop {
+        let Until { at, bound } = *until.borrow_and_update();
+        tokio::select! {
+            done = &mut connection => return done,
+            () = draining.cancelled(), if !told => {
+                told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = sleep_until(at) => {
+                match bound {
+                    Bound::Stranger => slot.late(),
+                    Bound::Visit => {}
+                    Bound::Piece => slot.ended_by("piece"),
+                }
+                return Ok(());
+            }
+            Ok(()) = until.changed() => {}
+        }
+    }
 }
 
 fn router(parts: Parts) -> Router {
@@ -104,3 +116,6 @@ fn router(parts: Parts) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(headers::strict))
 }
+
+#[cfg(test)]
+mod tests;
