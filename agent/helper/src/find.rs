@@ -1,5 +1,5 @@
 //! Finds the leader of a session: the process that the runtime itself started for it. It leads its own
-//! session (runc and crun call setsid for every exec), and its parent is outside the container. If
+//! session (runc and crun from 1.20 call setsid for every exec), and its parent is outside the container. If
 //! several fit, the agent decides which one is meant, or that none is. A leader that was killed alone
 //! is found by the processes that it has left.
 

@@ -5,6 +5,7 @@ pub mod cast;
 
 mod age;
 mod archive;
+mod calls;
 mod chunk;
 mod content;
 mod digest;
@@ -25,13 +26,14 @@ mod shared;
 mod spool;
 mod store;
 mod tape;
+mod thread;
 mod upload;
 mod verify;
 mod wakes;
 mod writer;
 
 pub use age::{NoRecipient, Recipient};
-pub use archive::Archive;
+pub use archive::{Archive, Error as ArchiveError};
 pub use chunk::Whole;
 pub use content::{Content, Encrypted};
 pub use export::Export;

@@ -1,5 +1,4 @@
-//! What is stored, for reading. All calls of the store run on a thread for this alone: neither do many readers
-//! hold up the recorder, nor does a folder that hangs hold up sessions.
+//! What is stored, for reading.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +7,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use tokio::runtime::Handle;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use crate::calls::Calls;
 use crate::chunk;
 use crate::index::{self, Entry};
 use crate::name::{self, Id};
 use crate::newest::{Found, Newest, Query};
 use crate::reader::{First, Reader};
 use crate::rebuild::{Rebuilt, rebuild};
-use crate::store::{Error, Store};
+use crate::store::Error;
 
 /// Objects that one request reads at the same time.
 const AT_ONCE: usize = 16;
@@ -31,21 +29,15 @@ const REBUILT: usize = 10_000;
 /// The recordings in a store.
 #[derive(Clone, Debug)]
 pub struct Library {
-    pub(crate) store: Store,
-    runtime: Handle,
-    tasks: TaskTracker,
+    pub(crate) calls: Calls,
 }
 
 impl Library {
     /// Days that a list looks back at most.
     pub const DAYS: i64 = 400;
 
-    pub(crate) fn new(store: Store, runtime: Handle, tasks: TaskTracker) -> Self {
-        Self {
-            store,
-            runtime,
-            tasks,
-        }
+    pub(crate) fn new(calls: Calls) -> Self {
+        Self { calls }
     }
 
     /// The days since then, newest first. Tomorrow is the first of them: the clock of the frontdoor that has
@@ -61,19 +53,20 @@ impl Library {
 
     /// The namespaces that have recordings of these days.
     pub async fn namespaces(&self, days: Vec<Date>) -> Result<BTreeSet<String>, Error> {
-        let store = self.store.clone();
-        self.run(async move {
-            let folders = days.into_iter().map(|day| {
-                let store = store.clone();
-                async move { store.folders(&name::day(day)).await }
-            });
-            let folders: Vec<_> = stream::iter(folders)
-                .buffered(AT_ONCE)
-                .try_collect()
-                .await?;
-            Ok(folders.into_iter().flatten().collect())
-        })
-        .await
+        let store = self.calls.store.clone();
+        self.calls
+            .run(async move {
+                let folders = days.into_iter().map(|day| {
+                    let store = store.clone();
+                    async move { store.folders(&name::day(day)).await }
+                });
+                let folders: Vec<_> = stream::iter(folders)
+                    .buffered(AT_ONCE)
+                    .try_collect()
+                    .await?;
+                Ok(folders.into_iter().flatten().collect())
+            })
+            .await
     }
 
     /// The namespaces that may have this recording.
@@ -86,15 +79,17 @@ impl Library {
 
     /// The namespaces that have recordings of a day, whether or not these are in the index.
     pub async fn recorded(&self, day: Date) -> Result<Vec<String>, Error> {
-        let store = self.store.clone();
-        self.run(async move { store.folders(&name::recorded(day)).await })
+        let store = self.calls.store.clone();
+        self.calls
+            .run(async move { store.folders(&name::recorded(day)).await })
             .await
     }
 
     /// Makes the index objects that a day and a namespace lack.
     pub async fn rebuild(&self, day: Date, namespace: String) -> Result<Rebuilt, Error> {
-        let store = self.store.clone();
-        self.run(async move { rebuild(&store, day, &namespace, REBUILT).await })
+        let store = self.calls.store.clone();
+        self.calls
+            .run(async move { rebuild(&store, day, &namespace, REBUILT).await })
             .await
     }
 
@@ -105,90 +100,94 @@ impl Library {
         namespaces: Vec<String>,
         query: Query,
     ) -> Result<Vec<Found>, Error> {
-        let store = self.store.clone();
-        self.run(async move {
-            let newest = Newest::new(query);
-            let each = |(day, namespace): (Date, String)| {
-                let (store, newest) = (store.clone(), newest.clone());
-                async move {
-                    let (folder, cuts) = (name::index(day, &namespace), name::hours(day));
-                    let each = |file: &str| newest.see(file, (day, &namespace));
-                    store.files(&folder, &cuts, each).await?;
-                    Ok::<_, Error>(day)
+        let store = self.calls.store.clone();
+        self.calls
+            .run(async move {
+                let newest = Newest::new(query);
+                let each = |(day, namespace): (Date, String)| {
+                    let (store, newest) = (store.clone(), newest.clone());
+                    async move {
+                        let (folder, cuts) = (name::index(day, &namespace), name::hours(day));
+                        let each = |file: &str| newest.see(file, (day, &namespace));
+                        store.files(&folder, &cuts, each).await?;
+                        Ok::<_, Error>(day)
+                    }
+                };
+                let days = days.into_iter();
+                let folders =
+                    days.flat_map(|day| namespaces.iter().map(move |it| (day, it.clone())));
+                // Collected, because what a closure lends does not live as long as this task may.
+                let folders: Vec<_> = folders.collect();
+                let mut listed = stream::iter(folders.into_iter().map(each)).buffered(AT_ONCE);
+                let mut before = None;
+                while let Some(day) = listed.try_next().await? {
+                    // What began on older days is older.
+                    let over = before.replace(day).filter(|before| *before != day);
+                    if over.is_some_and(|before| newest.is_full_since(before)) {
+                        break;
+                    }
                 }
-            };
-            let days = days.into_iter();
-            let folders = days.flat_map(|day| namespaces.iter().map(move |it| (day, it.clone())));
-            // Collected, because what a closure lends does not live as long as this task may.
-            let folders: Vec<_> = folders.collect();
-            let mut listed = stream::iter(folders.into_iter().map(each)).buffered(AT_ONCE);
-            let mut before = None;
-            while let Some(day) = listed.try_next().await? {
-                // What began on older days is older.
-                let over = before.replace(day).filter(|before| *before != day);
-                if over.is_some_and(|before| newest.is_full_since(before)) {
-                    break;
-                }
-            }
-            drop(listed);
-            Ok(newest.take())
-        })
-        .await
+                drop(listed);
+                Ok(newest.take())
+            })
+            .await
     }
 
     /// What the index has of these recordings, in their order. One whose index object is gone or
     /// unreadable is left out. All of them are in memory, and each may have 256 KiB.
     pub async fn entries(&self, found: Vec<Found>) -> Result<Vec<Entry>, Error> {
-        let store = self.store.clone();
-        self.run(async move {
-            let entries = found.into_iter().map(|found| {
-                let store = store.clone();
-                async move {
-                    let name = found.name.object(found.day, &found.namespace);
-                    match store.get(&name, index::MAX).await {
-                        Ok(Some(object)) => Ok(serde_json::from_slice(&object).ok()),
-                        Ok(None) | Err(Error::Long(_)) => Ok(None),
-                        Err(error) => Err(error),
+        let store = self.calls.store.clone();
+        self.calls
+            .run(async move {
+                let entries = found.into_iter().map(|found| {
+                    let store = store.clone();
+                    async move {
+                        let name = found.name.object(found.day, &found.namespace);
+                        match store.get(&name, index::MAX).await {
+                            Ok(Some(object)) => Ok(serde_json::from_slice(&object).ok()),
+                            Ok(None) | Err(Error::Long(_)) => Ok(None),
+                            Err(error) => Err(error),
+                        }
                     }
-                }
-            });
-            let entries: Vec<_> = stream::iter(entries)
-                .buffered(AT_ONCE)
-                .try_collect()
-                .await?;
-            Ok(entries.into_iter().flatten().collect())
-        })
-        .await
+                });
+                let entries: Vec<_> = stream::iter(entries)
+                    .buffered(AT_ONCE)
+                    .try_collect()
+                    .await?;
+                Ok(entries.into_iter().flatten().collect())
+            })
+            .await
     }
 
     /// Finds a recording in one of these namespaces, whether or not its first chunk is there.
     pub async fn find(&self, id: Id, namespaces: Vec<String>) -> Result<Option<Reader>, Error> {
-        let library = self.clone();
-        self.run(async move {
-            let first = |namespace: String| {
-                let (store, id) = (library.store.clone(), id.clone());
-                async move {
-                    let name = name::chunk(&namespace, &id, 0);
-                    let first = store.get(&name, chunk::MAX_OBJECT).await?;
-                    Ok(first.map(|first| (namespace, First::Chunk(first))))
-                }
-            };
-            let rest = |namespace: String| {
-                let (store, id) = (library.store.clone(), id.clone());
-                async move {
-                    let is_there = store.has_files(&name::recording(&namespace, &id)).await?;
-                    Ok(is_there.then_some((namespace, First::Missing)))
-                }
-            };
-            let found = match any(namespaces.iter().cloned().map(first)).await? {
-                None => any(namespaces.into_iter().map(rest)).await?,
-                found => found,
-            };
-            Ok(found.map(|(namespace, first)| {
-                Reader::new(library.clone(), (namespace, id.clone()), first)
-            }))
-        })
-        .await
+        let calls = self.calls.clone();
+        self.calls
+            .run(async move {
+                let first = |namespace: String| {
+                    let (store, id) = (calls.store.clone(), id.clone());
+                    async move {
+                        let name = name::chunk(&namespace, &id, 0);
+                        let first = store.get(&name, chunk::MAX_OBJECT).await?;
+                        Ok(first.map(|first| (namespace, First::Chunk(first))))
+                    }
+                };
+                let rest = |namespace: String| {
+                    let (store, id) = (calls.store.clone(), id.clone());
+                    async move {
+                        let is_there = store.has_files(&name::recording(&namespace, &id)).await?;
+                        Ok(is_there.then_some((namespace, First::Missing)))
+                    }
+                };
+                let found = match any(namespaces.iter().cloned().map(first)).await? {
+                    None => any(namespaces.into_iter().map(rest)).await?,
+                    found => found,
+                };
+                Ok(found.map(|(namespace, first)| {
+                    Reader::new(calls.clone(), (namespace, id.clone()), first)
+                }))
+            })
+            .await
     }
 
     /// The frontdoors that run, of those that have not ended one of these recordings.
@@ -201,56 +200,36 @@ impl Library {
     /// Those of these frontdoors that run. Of a session whose recording has no end and whose frontdoor does
     /// not run, no more will come.
     pub async fn running(&self, frontdoors: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
-        let store = self.store.clone();
-        self.run(async move {
-            let latest = Timestamp::now() - SILENT;
-            let looks = frontdoors.into_iter().map(|frontdoor| {
-                let (store, name) = (store.clone(), name::frontdoor(&frontdoor));
-                async move {
-                    let written = store.written(&name).await?;
-                    let runs = written.is_some_and(|written| written >= latest);
-                    Ok::<_, Error>(runs.then_some(frontdoor))
-                }
-            });
-            let runs: Vec<_> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
-            Ok(runs.into_iter().flatten().collect())
-        })
-        .await
+        let store = self.calls.store.clone();
+        self.calls
+            .run(async move {
+                let latest = Timestamp::now() - SILENT;
+                let looks = frontdoors.into_iter().map(|frontdoor| {
+                    let (store, name) = (store.clone(), name::frontdoor(&frontdoor));
+                    async move {
+                        let written = store.written(&name).await?;
+                        let runs = written.is_some_and(|written| written >= latest);
+                        Ok::<_, Error>(runs.then_some(frontdoor))
+                    }
+                });
+                let runs: Vec<_> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+                Ok(runs.into_iter().flatten().collect())
+            })
+            .await
     }
 
     /// Keeps a small object for the page of recordings, unless there is one of this name. Returns whether
     /// there was none: of several who try at once, one alone succeeds.
     pub async fn keep_link(&self, name: &str, object: impl Into<Bytes>) -> Result<bool, Error> {
-        let (store, name, object) = (self.store.clone(), name::link(name), object.into());
-        self.run(async move { store.create(&name, object).await })
+        let (store, name, object) = (self.calls.store.clone(), name::link(name), object.into());
+        self.calls
+            .run(async move { store.create(&name, object).await })
             .await
     }
 
     /// What was kept under this name.
     pub async fn link(&self, name: &str) -> Result<Option<Bytes>, Error> {
-        self.get(name::link(name), LINK).await
-    }
-
-    /// Reads an object.
-    pub(crate) async fn get(&self, name: String, most: u64) -> Result<Option<Bytes>, Error> {
-        let store = self.store.clone();
-        self.run(async move { store.get(&name, most).await }).await
-    }
-
-    /// Runs this on a runtime of its own until the caller gives up.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
-        self.start(work).await.unwrap_or(Err(Error::Ended))
-    }
-
-    /// The same, but it runs from now on.
-    pub(crate) fn start<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> AbortOnDropHandle<Result<T, Error>> {
-        AbortOnDropHandle::new(self.tasks.spawn_on(work, &self.runtime))
+        self.calls.get(name::link(name), LINK).await
     }
 }
 

@@ -34,7 +34,9 @@ impl NoEnd {
         };
         let (about, id) = (&header.podgate, reader.id());
         let indexed = Indexed::new(id.clone(), &about.pod, &about.user);
-        let entry = library.get(indexed.object(id.day(), reader.namespace()), index::MAX);
+        let entry = library
+            .calls
+            .get(indexed.object(id.day(), reader.namespace()), index::MAX);
         let entry = entry.await?;
         let entry = entry.and_then(|entry| serde_json::from_slice::<Entry>(&entry).ok());
         if let Some(end) = entry.and_then(|entry| entry.end) {

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::calls::Calls;
 use crate::chunk;
-use crate::library::Library;
 use crate::name::{self, Id};
 use crate::store::Error;
 
@@ -18,7 +18,7 @@ type Answer = Result<Option<Bytes>, Error>;
 
 /// Reads one recording's chunks in order.
 pub struct Reader {
-    library: Library,
+    calls: Calls,
     namespace: String,
     id: Id,
     encrypted: bool,
@@ -40,13 +40,13 @@ pub(crate) enum First {
 }
 
 impl Reader {
-    pub(crate) fn new(library: Library, (namespace, id): (String, Id), first: First) -> Self {
+    pub(crate) fn new(calls: Calls, (namespace, id): (String, Id), first: First) -> Self {
         let first = match first {
             First::Chunk(first) => Some(first),
             First::Missing => None,
         };
         Self {
-            library,
+            calls,
             namespace,
             id,
             encrypted: first
@@ -136,16 +136,16 @@ impl Reader {
     /// Asks the store for a chunk.
     fn ask(&self, number: u32) -> AbortOnDropHandle<Answer> {
         let name = name::chunk(&self.namespace, &self.id, number);
-        let store = self.library.store.clone();
+        let store = self.calls.store.clone();
         let get = async move { store.get(&name, chunk::MAX_OBJECT).await };
-        self.library.start(get)
+        self.calls.start(get)
     }
 
     /// Whether the store has chunks after this one.
     async fn are_later_there(&self, number: u32) -> Result<bool, Error> {
-        let store = self.library.store.clone();
+        let store = self.calls.store.clone();
         let folder = name::recording(&self.namespace, &self.id);
-        self.library
+        self.calls
             .run(async move {
                 let mut later = false;
                 let each = |file: &str| later |= file.parse().is_ok_and(|it: u32| it > number);

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -13,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::age::Recipient;
-use crate::archive::Archive;
+use crate::archive::{self, Archive};
 use crate::cast::Header;
 use crate::folder::{self, Folder, FolderConfig};
 use crate::health::Metrics;
@@ -23,11 +22,10 @@ use crate::shared::Shared;
 use crate::spool::Spool;
 use crate::store::{self, Store, StoreConfig};
 use crate::tape::{QUEUE, Queue, Settings, Tape};
+use crate::thread::start;
 use crate::upload::Uploads;
 use crate::writer::Writer;
 
-/// Threads for file calls at a time, each of which may hang.
-const FILE_THREADS: usize = 8;
 /// How long the thread may take to end.
 const ENDED: Duration = Duration::from_secs(1);
 /// How long a test of the store may take.
@@ -58,6 +56,8 @@ pub enum Error {
     Thread(#[from] io::Error),
     #[error("store: no answer within {0:?}")]
     Late(Duration),
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
 }
 
 /// Records sessions.
@@ -211,23 +211,6 @@ async fn store_all(shared: &Shared) {
 /// Opens the store for writing, without repeated calls: [`Uploads`] repeats them.
 fn open(config: &Config) -> Result<Store, store::Error> {
     Store::open(&config.store, 0)
-}
-
-/// Starts a thread for calls of the store.
-pub(crate) fn start(name: &str, stopped: CancellationToken) -> io::Result<Handle> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(FILE_THREADS)
-        .build()?;
-    let handle = runtime.handle().clone();
-    // It is not joined: a file call may hang.
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || {
-            runtime.block_on(stopped.cancelled());
-            runtime.shutdown_background();
-        })?;
-    Ok(handle)
 }
 
 #[cfg(test)]

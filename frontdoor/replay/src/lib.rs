@@ -47,7 +47,7 @@ pub enum Error {
     #[error("tls: {0}")]
     Tls(#[from] mtls::Error),
     #[error("{0}")]
-    Store(#[from] podgate_recording::RecorderError),
+    Store(#[from] podgate_recording::ArchiveError),
     #[error("key: {0}")]
     Key(#[from] kubernetes::KeyError),
     #[error("audit: {0}")]

@@ -257,7 +257,8 @@ impl Session<'_> {
                     session: self.id,
                     tty: self.tty,
                 };
-                return recordings::answer(&command, &asked, read, write).await;
+                // Boxed, so that other sessions do not hold its memory.
+                return Box::pin(recordings::answer(&command, &asked, read, write)).await;
             }
             Ok(Target::Reserved(word)) => {
                 return reserved::answer(word, identity, context, write, self.tty).await;
@@ -266,7 +267,7 @@ impl Session<'_> {
             Err(error) => return self.refused(RefusedBy::Route, error.to_string()),
         };
         let transfer = transfer(&action);
-        // Boxed, so that a session that runs does not hold its memory.
+        // As above.
         let open::Opened {
             stream,
             rights,

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 use super::*;
 use crate::name::Indexed;
 use crate::newest::Query;
-use crate::store::StoreConfig;
+use crate::store::{Store, StoreConfig};
 
 /// How many, by default.
 const MANY: u64 = 2000;
@@ -38,7 +40,7 @@ async fn many_are_listed_by_day_user_and_namespace() {
         options: BTreeMap::new(),
     };
     let store = Store::open(&config, 0).unwrap();
-    let library = Library::new(store, Handle::current(), TaskTracker::new());
+    let library = Library::new(Calls::new(store, Handle::current()));
     let namespaces = library.namespaces(vec![day]).await.unwrap();
     let namespaces: Vec<_> = namespaces.into_iter().collect();
     assert_eq!(namespaces.len() as u64, NAMESPACES);
@@ -88,7 +90,7 @@ async fn what_still_ran_is_in_the_list_of_a_later_day() {
         options: BTreeMap::new(),
     };
     let store = Store::open(&config, 0).unwrap();
-    let library = Library::new(store, Handle::current(), TaskTracker::new());
+    let library = Library::new(Calls::new(store, Handle::current()));
     let list = async |since: &str, days: Vec<Date>| {
         let query = Query {
             since: Some(time(since)),

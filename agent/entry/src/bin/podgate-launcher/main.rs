@@ -15,8 +15,6 @@ use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use rustix::process::setsid;
-use rustix::termios::isatty;
 
 use podgate_node_entry::launch::{Launch, MAX_LAUNCH};
 use podgate_node_entry::report::{Failure, GO, Report};
@@ -54,7 +52,6 @@ fn run(launch: OwnedFd, agent: &OwnedFd, worker: Option<OwnedFd>) -> Result<Infa
     if !streams::are_given() {
         return Err(Ended::Failed(Failure::Streams));
     }
-    lead_a_session();
     let (program, ready) = program::prepare(launch, worker);
     tell(agent, &Report::Ready(ready)).map_err(|_| Ended::Unwanted)?;
     let mut word = [0; 16];
@@ -63,14 +60,6 @@ fn run(launch: OwnedFd, agent: &OwnedFd, worker: Option<OwnedFd>) -> Result<Infa
         return Err(Ended::Unwanted);
     }
     Err(Ended::Failed(program.execute()))
-}
-
-/// Leads a session, by which the entry finds all that the program starts. runc has it do so already, and this fails.
-/// crun gives a program on pipes a session of its own, and not its lead.
-fn lead_a_session() {
-    if !isatty(io::stdin()) {
-        let _ = setsid();
-    }
 }
 
 /// The memfd's bytes, from its beginning wherever its position is.

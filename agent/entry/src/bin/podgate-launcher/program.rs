@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
@@ -13,6 +13,7 @@ use std::process::Command;
 
 use podgate_node_entry::launch::{Folder, Launch, Program as What};
 use podgate_node_entry::report::{Failure, Ready};
+use rustix::process::setsid;
 
 use super::passwd::{self, Account};
 
@@ -38,8 +39,17 @@ pub(crate) struct Program {
     _worker: Option<OwnedFd>,
 }
 
-/// Goes to the program's folder and makes its environment.
+/// Leads a session, by which the entry finds all that the program starts. A runtime has it do so already, and then this
+/// fails; but crun before 1.20 gives a program on pipes a session of its own without its lead.
+fn lead_a_session() {
+    if !io::stdin().is_terminal() {
+        let _ = setsid();
+    }
+}
+
+/// Goes to the program's folder, makes its environment, and leads its session.
 pub(crate) fn prepare(launch: Launch, worker: Option<OwnedFd>) -> (Program, Ready) {
+    lead_a_session();
     let account = passwd::account(rustix::process::geteuid().as_raw());
     let shell = shell(&account, others(&launch.program));
     let (path, words) = words(launch.program, &shell, worker.as_ref());
@@ -58,7 +68,7 @@ pub(crate) fn prepare(launch: Launch, worker: Option<OwnedFd>) -> (Program, Read
     if std::env::var_os("HOME").is_none_or(|home| home.is_empty()) {
         own("HOME", &account.home);
     }
-    if std::io::stdin().is_terminal()
+    if io::stdin().is_terminal()
         && let Ok(terminal) = fs::read_link("/proc/self/fd/0")
     {
         command.env("SSH_TTY", terminal);
