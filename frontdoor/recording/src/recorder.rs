@@ -174,10 +174,10 @@ impl Recorder {
                 "recordings are cut: the store did not take them in time"
             );
         }
-        if let Some(folder) = &self.shared.folder {
-            if timeout_at(end, folder.emptied()).await.is_err() {
-                tracing::warn!("recordings wait in spoolFolder for the next frontdoor");
-            }
+        if let Some(folder) = &self.shared.folder
+            && timeout_at(end, folder.emptied()).await.is_err()
+        {
+            tracing::warn!("recordings wait in spoolFolder for the next frontdoor");
         }
         self.stopped.cancel();
         self.others.close();
