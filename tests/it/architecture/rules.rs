@@ -200,7 +200,7 @@ pub(super) fn strays(packages: &[Package], files: &Files) -> Vec<String> {
 
 /// The unit tests of a file, below it.
 fn is_test(file: &str) -> bool {
-    file.ends_with("/tests.rs")
+    file.ends_with("/tests.rs") || file.contains("/src/") && file.contains("/tests/")
 }
 
 /// Every file says what it is for, and a main.rs is short.

@@ -237,6 +237,7 @@ fn strays_are_found() {
     check("mod a;", "agent/src/main.rs", 1);
     check("", "agent/src/a.rs", 1);
     check("", "agent/src/a/tests.rs", 0);
+    check("", "agent/src/a/tests/b.rs", 0);
     check("", "agent/build.rs", 0);
     check("", "agent/fuzz/a.rs", 1);
     check("#[path = \"b.rs\"]\nmod a;", "agent/src/b.rs", 2);
