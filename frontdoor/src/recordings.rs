@@ -79,8 +79,7 @@ impl How {
 /// How a session will be recorded.
 pub(crate) struct Plan<'a> {
     recordings: &'a Recordings,
-    /// `None` if it enters unrecorded, by `breakGlass`.
-    tape: Option<(Id, Header, Settings)>,
+    tape: (Id, Header, Settings),
     /// After this time without a recording the session ends.
     strict: Option<Duration>,
 }
@@ -88,7 +87,7 @@ pub(crate) struct Plan<'a> {
 /// A session's recording.
 #[derive(Debug)]
 pub(crate) struct Recording {
-    tape: Option<Tape>,
+    tape: Tape,
     strict: Option<Duration>,
 }
 
@@ -144,12 +143,14 @@ impl Recordings {
         self.recorder.finish(STORED).await;
     }
 
-    fn how(&self, rule: &config::RecordingRule, identity: &Identity) -> How {
+    /// How a rule has it; `None` if not at all.
+    fn how(&self, rule: &config::RecordingRule, identity: &Identity) -> Option<How> {
         let breaks = |group: &String| self.config.break_glass.contains(group);
         match rule.keep {
-            Keep::Strict if identity.groups.iter().any(breaks) => How::BreakGlass,
-            Keep::Strict => How::Strict,
-            Keep::BestEffort | Keep::Off => How::BestEffort,
+            Keep::Strict if identity.groups.iter().any(breaks) => Some(How::BreakGlass),
+            Keep::Strict => Some(How::Strict),
+            Keep::BestEffort => Some(How::BestEffort),
+            Keep::Off => None,
         }
     }
 
@@ -184,10 +185,10 @@ pub(crate) fn plan<'a>(
         return Ok(None);
     };
     let rule = recordings.rule(identity, place);
-    let Some(rule) = rule.filter(|rule| rule.keep != Keep::Off) else {
+    let Some((rule, how)) = rule.and_then(|rule| Some((rule, recordings.how(rule, identity)?)))
+    else {
         return Ok(None);
     };
-    let how = recordings.how(rule, identity);
     let strict = (how == How::Strict).then_some(recordings.config.strict);
     if how != How::BestEffort && recordings.recorder.is_impossible(recordings.config.strict) {
         if strict.is_some() {
@@ -195,11 +196,7 @@ pub(crate) fn plan<'a>(
         }
         recordings.unrecorded.inc();
         record.set_recorded(how.as_str(), None);
-        return Ok(Some(Plan {
-            recordings,
-            tape: None,
-            strict,
-        }));
+        return Ok(None);
     }
     if how != How::Strict && recordings.recorder.is_full_for_others() {
         recordings.without_room.inc();
@@ -214,7 +211,7 @@ pub(crate) fn plan<'a>(
         waits: strict.is_some(),
         ..rule.settings
     };
-    let tape = Some((id, header(action, about), settings));
+    let tape = (id, header(action, about), settings);
     Ok(Some(Plan {
         recordings,
         tape,
@@ -302,27 +299,25 @@ impl Plan<'_> {
             tape,
             strict,
         } = self;
-        let record = |(id, header, settings)| recordings.recorder.record(id, header, settings);
-        let tape = tape.map(record);
+        let (id, header, settings) = tape;
+        let tape = recordings.recorder.record(id, header, settings);
         Recording { tape, strict }
     }
 }
 
 impl Recording {
-    pub(crate) fn tape(&self) -> Option<&Tape> {
-        self.tape.as_ref()
+    pub(crate) fn tape(&self) -> &Tape {
+        &self.tape
     }
 
     /// Of a session that must be recorded: its tape, and how long it may go on without.
     pub(crate) fn strict(&self) -> Option<(&Tape, Duration)> {
-        self.tape.as_ref().zip(self.strict)
+        Some((&self.tape, self.strict?))
     }
 
     /// Ends the recording, and notes its hash for the audit log.
     pub(crate) async fn finish(self, status: Option<u32>, record: &audit::Session<'_>) {
-        if let Some(tape) = self.tape
-            && let Some(sealed) = tape.finish(status).await
-        {
+        if let Some(sealed) = self.tape.finish(status).await {
             record.set_whole(sealed);
         }
     }

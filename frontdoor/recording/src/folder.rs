@@ -21,7 +21,8 @@ use tokio::time::{sleep, timeout};
 use crate::chunk::FULL;
 use crate::health::{Health, Metrics};
 use crate::object::Object;
-use crate::pauses::{Pauses, pause};
+use crate::pauses::{Pauses, keep_testing, pause};
+use crate::spool::STRICT_PART;
 use crate::upload::Uploads;
 use lanes::{Kept, Lanes};
 use lease::Lease;
@@ -35,7 +36,7 @@ const CLOSED: Duration = Duration::from_secs(1);
 const LEAST: u64 = 4096;
 /// Room for this must be there, or the folder counts as full.
 const CHUNK: u64 = FULL as u64;
-/// How often the own folder is tested and others' are looked for, and how many are taken at a time.
+/// How often others' folders are looked for, and how many are taken at a time.
 const LOOK: Duration = Duration::from_secs(30);
 const TAKEN: usize = 64;
 
@@ -121,8 +122,8 @@ impl Folder {
     /// Tries to write an object. Whether it did.
     async fn try_put(&self, object: &Object) -> bool {
         let bytes = counted((object.name.len() + 1 + object.bytes.len()) as u64);
-        // As in memory: the last quarter is for strict recordings alone.
-        if !object.strict && !self.fits(bytes + self.most / 4) {
+        // As in memory.
+        if !object.strict && !self.fits(bytes + self.most / u64::from(STRICT_PART)) {
             self.metrics.folder_failures.inc();
             return false;
         }
@@ -175,17 +176,9 @@ impl Folder {
         self.health.of(test).await
     }
 
-    /// Tests the folder every 30 s, and with growing pauses while that fails, so that it is known while no
-    /// session runs. Does not return.
+    /// Tests the folder again and again. Does not return.
     pub(crate) async fn probe(&self) {
-        loop {
-            let _ = timeout(LOOK, self.health.fails()).await;
-            let mut failures = 0;
-            while self.test().await.is_err() {
-                failures += 1;
-                sleep(pause(failures)).await;
-            }
-        }
+        keep_testing(&self.health, || self.test()).await;
     }
 
     /// Sends what is here to the store. Does not return.

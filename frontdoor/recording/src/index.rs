@@ -25,10 +25,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether more of it may come, if these frontdoors run. A frontdoor before this version has no name.
+    /// Whether more of it may come, if these frontdoors run.
     pub fn is_open(&self, running: &BTreeSet<String>) -> bool {
-        let frontdoor = &self.header.podgate.frontdoor;
-        self.end.is_none() && (frontdoor.is_empty() || running.contains(frontdoor))
+        self.end.is_none() && running.contains(&self.header.podgate.frontdoor)
     }
 
     /// The name and the bytes of its object.

@@ -13,7 +13,7 @@ use crate::chunk;
 use crate::index::{self, Entry};
 use crate::name::{self, Id};
 use crate::newest::{Found, Newest, Query};
-use crate::reader::{First, Reader};
+use crate::reader::Reader;
 use crate::rebuild::{Rebuilt, rebuild};
 use crate::store::Error;
 
@@ -34,7 +34,7 @@ pub struct Library {
 
 impl Library {
     /// Days that a list looks back at most.
-    pub const DAYS: i64 = 400;
+    pub const DAYS: u16 = 400;
 
     pub(crate) fn new(calls: Calls) -> Self {
         Self { calls }
@@ -47,7 +47,7 @@ impl Library {
         let (first, today) = (day(since), day(Timestamp::now()));
         let newest = today.tomorrow().unwrap_or(today);
         let days = std::iter::successors(Some(newest), |day| day.yesterday().ok());
-        let most = usize::try_from(Self::DAYS).unwrap_or_default() + 2;
+        let most = usize::from(Self::DAYS) + 2;
         days.take(most).take_while(|day| *day >= first).collect()
     }
 
@@ -169,14 +169,14 @@ impl Library {
                     async move {
                         let name = name::chunk(&namespace, &id, 0);
                         let first = store.get(&name, chunk::MAX_OBJECT).await?;
-                        Ok(first.map(|first| (namespace, First::Chunk(first))))
+                        Ok(first.map(|first| (namespace, Some(first))))
                     }
                 };
                 let rest = |namespace: String| {
                     let (store, id) = (calls.store.clone(), id.clone());
                     async move {
                         let is_there = store.has_files(&name::recording(&namespace, &id)).await?;
-                        Ok(is_there.then_some((namespace, First::Missing)))
+                        Ok(is_there.then_some((namespace, None)))
                     }
                 };
                 let found = match any(namespaces.iter().cloned().map(first)).await? {
@@ -198,8 +198,11 @@ impl Library {
     }
 
     /// Those of these frontdoors that run. Of a session whose recording has no end and whose frontdoor does
-    /// not run, no more will come.
-    pub async fn running(&self, frontdoors: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
+    /// not run, no more will come. One before this version has no name, and counts as one that runs.
+    pub(crate) async fn running(
+        &self,
+        frontdoors: BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, Error> {
         let store = self.calls.store.clone();
         self.calls
             .run(async move {
@@ -207,8 +210,8 @@ impl Library {
                 let looks = frontdoors.into_iter().map(|frontdoor| {
                     let (store, name) = (store.clone(), name::frontdoor(&frontdoor));
                     async move {
-                        let written = store.written(&name).await?;
-                        let runs = written.is_some_and(|written| written >= latest);
+                        let runs = frontdoor.is_empty()
+                            || store.written(&name).await?.is_some_and(|it| it >= latest);
                         Ok::<_, Error>(runs.then_some(frontdoor))
                     }
                 });

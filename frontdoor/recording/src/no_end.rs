@@ -47,12 +47,9 @@ impl NoEnd {
             }));
         }
         let running = library.running([about.frontdoor.clone()].into()).await?;
-        // A frontdoor before this version has no name.
-        Ok(Some(
-            match running.is_empty() && !about.frontdoor.is_empty() {
-                true => Self::Cut,
-                false => Self::Runs,
-            },
-        ))
+        Ok(Some(match running.is_empty() {
+            true => Self::Cut,
+            false => Self::Runs,
+        }))
     }
 }

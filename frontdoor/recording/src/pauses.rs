@@ -9,6 +9,9 @@ use crate::health::Health;
 /// The first pause, and the longest.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
+/// How often something is tested that does not fail, and that fails for some objects alone.
+const TESTED: Duration = Duration::from_secs(30);
+const SOONEST: Duration = Duration::from_secs(1);
 
 /// The pauses of one object, or of several that are tried in turn.
 #[derive(Default)]
@@ -36,6 +39,24 @@ impl Pauses {
             }
             false => timeout(pause, health.recovers()).await.is_ok(),
         };
+    }
+}
+
+/// Tests something every 30 s, and with growing pauses while that fails: so a failure is noticed while no session runs.
+/// Does not return.
+pub(crate) async fn keep_testing<T, E>(health: &Health, test: impl Fn() -> T)
+where
+    T: Future<Output = Result<(), E>>,
+{
+    loop {
+        let _ = timeout(TESTED, health.fails()).await;
+        let mut failures = 0;
+        while test().await.is_err() {
+            failures += 1;
+            sleep(pause(failures)).await;
+        }
+        // Some object may be refused again and again.
+        sleep(SOONEST).await;
     }
 }
 

@@ -32,19 +32,9 @@ pub struct Reader {
     ahead: u32,
 }
 
-/// How a recording was found.
-pub(crate) enum First {
-    Chunk(Bytes),
-    /// Only others of its chunks are there.
-    Missing,
-}
-
 impl Reader {
-    pub(crate) fn new(calls: Calls, (namespace, id): (String, Id), first: First) -> Self {
-        let first = match first {
-            First::Chunk(first) => Some(first),
-            First::Missing => None,
-        };
+    /// Without its first chunk only others are there.
+    pub(crate) fn new(calls: Calls, (namespace, id): (String, Id), first: Option<Bytes>) -> Self {
         Self {
             calls,
             namespace,

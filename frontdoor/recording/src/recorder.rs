@@ -54,8 +54,6 @@ pub enum Error {
     Folder(#[from] folder::Error),
     #[error("a thread: {0}")]
     Thread(#[from] io::Error),
-    #[error("store: no answer within {0:?}")]
-    Late(Duration),
     #[error(transparent)]
     Archive(#[from] archive::Error),
 }
@@ -112,7 +110,7 @@ impl Recorder {
         let store = open(config)?;
         let uploads = Uploads::new(store, PROBE.to_owned(), Metrics::default());
         let test = timeout(PROBED, uploads.test()).await;
-        Ok(test.map_err(|_| Error::Late(PROBED))??)
+        Ok(test.unwrap_or(Err(store::Error::Late(PROBED)))?)
     }
 
     /// Begins a recording.

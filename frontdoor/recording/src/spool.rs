@@ -7,6 +7,10 @@ use tokio::sync::Notify;
 
 use crate::chunk::FULL;
 
+/// One part in so many of the room, here and in the spool's folder, is for strict recordings alone: others cannot keep a
+/// session out that must be recorded.
+pub(crate) const STRICT_PART: u8 = 4;
+
 /// What all recordings may hold.
 #[derive(Debug)]
 pub(crate) struct Spool {
@@ -39,7 +43,7 @@ impl Spool {
 
     /// Whether there is no room for a recording that is not strict.
     pub(crate) fn is_full_for_others(&self) -> bool {
-        self.held() + FULL > self.most - self.most / 4
+        self.held() + FULL > self.most_of_others()
     }
 
     /// Whether another strict recording has room for a chunk.
@@ -47,13 +51,18 @@ impl Spool {
         self.held() + FULL <= self.most
     }
 
-    /// A recording's share. A quarter of all room is for strict recordings alone, so that others cannot
-    /// keep a session out that must be recorded.
+    fn most_of_others(&self) -> usize {
+        self.most - self.most / usize::from(STRICT_PART)
+    }
+
+    /// A recording's share.
     pub(crate) fn share(self: &Arc<Self>, strict: bool) -> Share {
-        let kept_free = if strict { 0 } else { self.most / 4 };
         Share {
             spool: Arc::clone(self),
-            most: self.most - kept_free,
+            most: match strict {
+                true => self.most,
+                false => self.most_of_others(),
+            },
             held: 0,
         }
     }

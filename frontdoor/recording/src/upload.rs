@@ -1,21 +1,15 @@
 //! Puts objects into the store, with growing pauses, until it takes them.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
 
 use crate::health::{Health, Metrics};
 use crate::object::Object;
-use crate::pauses::{Pauses, pause};
+use crate::pauses::{Pauses, keep_testing};
 use crate::store::{Error, Store};
 
 /// Objects that are put at the same time, so that a slow store does not hold thousands of connections.
 const AT_ONCE: usize = 64;
-/// How often a small object is put, whatever else is.
-const BEAT: Duration = Duration::from_secs(30);
-const SOONEST: Duration = Duration::from_secs(1);
 
 /// The way to the store.
 #[derive(Debug)]
@@ -68,19 +62,9 @@ impl Uploads {
             .await
     }
 
-    /// Puts the small object every 30 s, and with growing pauses while that fails. So a store that fails is
-    /// noticed while no session runs. The object also tells others that this frontdoor runs
+    /// Puts the small object again and again, which also tells others that this frontdoor runs
     /// (`Library::running`). Does not return.
     pub(crate) async fn probe(&self) {
-        loop {
-            let mut failures = 0;
-            while self.test().await.is_err() {
-                failures += 1;
-                sleep(pause(failures)).await;
-            }
-            // Some object may be refused again and again.
-            sleep(SOONEST).await;
-            let _ = timeout(BEAT, self.health.fails()).await;
-        }
+        keep_testing(&self.health, || self.test()).await;
     }
 }

@@ -16,6 +16,7 @@ use crate::cast::{Encoder, Event, Header};
 use crate::chunk::{Chain, FULL};
 use crate::digest::Running;
 use crate::index::{Ending, Entry};
+use crate::library::Library;
 use crate::name::{self, Id};
 use crate::object::Object;
 use crate::shared::Shared;
@@ -25,8 +26,6 @@ use crate::wakes::Wake;
 
 /// How long an event waits for its chunk.
 const SEAL_AFTER: Duration = Duration::from_secs(5);
-/// A recording is in the index of so many days at most.
-const DAYS: usize = 400;
 /// Bytes of a line beside its data.
 const LINE: usize = 64;
 
@@ -308,7 +307,8 @@ impl Writer {
             }
         }
         let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-        let new = self.days.last().is_none_or(|day| *day < today) && self.days.len() < DAYS;
+        let new = self.days.last().is_none_or(|day| *day < today)
+            && self.days.len() < usize::from(Library::DAYS);
         if new {
             self.days.push(today);
         }

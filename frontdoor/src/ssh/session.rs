@@ -285,7 +285,7 @@ impl Session<'_> {
             notices.extend(notice);
             notices.extend(task.actor.client.notices.take());
         }
-        let tape = recording.and_then(Recording::tape);
+        let tape = recording.map(Recording::tape);
         let tape = self.mark(transfer, tape).await;
         let _open = tape.map(|tape| task.actor.client.tapes.enter(tape.marks()));
         let _terminal = self.tty.then(Terminal::here);

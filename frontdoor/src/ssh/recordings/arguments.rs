@@ -9,7 +9,6 @@ const LIMIT: (usize, usize) = (100, 10_000);
 
 /// How far back to look, in seconds.
 const DAY: i64 = 24 * 3600;
-const LONGEST: i64 = Library::DAYS * DAY;
 
 /// A command.
 #[derive(Debug, PartialEq)]
@@ -164,9 +163,9 @@ fn age(text: &str) -> Result<i64, String> {
         .parse()
         .map_err(|_| wrong())?;
     let seconds = i64::from(count) * unit;
-    match seconds <= LONGEST {
+    match seconds <= i64::from(Library::DAYS) * DAY {
         true => Ok(seconds),
-        false => Err(format!("--since must be at most {}d", LONGEST / DAY)),
+        false => Err(format!("--since must be at most {}d", Library::DAYS)),
     }
 }
 

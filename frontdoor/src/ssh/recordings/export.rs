@@ -1,11 +1,10 @@
 //! `export`: gives a recording's text as it is.
 
 use podgate_recording::{Export, Id, Library, NoEnd};
-use tokio::time::Instant;
 
 use super::asked::Asked;
 use super::error::Error;
-use super::find::{RECHECK, find, still_may};
+use super::find::{Standing, find};
 use super::reply::Reply;
 
 pub(super) async fn export(
@@ -17,12 +16,9 @@ pub(super) async fn export(
     let reader = find(id.clone(), "export", asked, library).await?;
     let mut reader = reader.read_ahead();
     let mut export = Export::new(id);
-    let mut checked = Instant::now();
+    let mut standing = Standing::new();
     while let Some(chunk) = reader.next().await? {
-        if checked.elapsed() >= RECHECK {
-            still_may(asked, &reader).await?;
-            checked = Instant::now();
-        }
+        standing.require(asked, &reader).await?;
         reply.give(export.chunk(&chunk)?).await?;
     }
     reply.give(export.end()).await?;

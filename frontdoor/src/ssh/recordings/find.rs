@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use podgate_recording::{Id, Library, Reader};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::asked::Asked;
 use super::error::Error;
@@ -14,7 +14,7 @@ use crate::authz::OfRecordings;
 /// How long the API server and the store may take to say what may be seen.
 const FOUND: Duration = Duration::from_secs(30);
 /// How often it is asked whether a user still may read what is being read.
-pub(super) const RECHECK: Duration = Duration::from_secs(30);
+const RECHECK: Duration = Duration::from_secs(30);
 /// The login name, as the audit log has it.
 const LOGIN_NAME: &str = "podgate";
 
@@ -41,19 +41,33 @@ pub(super) async fn find(
     Ok(reader)
 }
 
-/// Whether the user still may read a recording, by an answer that is no older than [`RECHECK`].
-pub(super) async fn still_may(asked: &Asked<'_>, reader: &Reader) -> Result<(), Error> {
-    let authorizer = &asked.client.context.authorizer;
-    let still = authorizer.still_recorded(
-        asked.identity,
-        OfRecordings::Get,
-        reader.namespace(),
-        RECHECK,
-    );
-    let still = in_time(async { Ok(still.await?) });
-    match still.await? {
-        true => Ok(()),
-        false => Err(Error::Unknown(reader.id().clone())),
+/// When it was last asked whether a user may read a recording.
+pub(super) struct Standing(Instant);
+
+impl Standing {
+    /// It has just been asked.
+    pub(super) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// An error if the user may read it no longer. Returns whether it was time to ask.
+    pub(super) async fn require(
+        &mut self,
+        asked: &Asked<'_>,
+        reader: &Reader,
+    ) -> Result<bool, Error> {
+        if self.0.elapsed() < RECHECK {
+            return Ok(false);
+        }
+        self.0 = Instant::now();
+        let (right, namespace) = (OfRecordings::Get, reader.namespace());
+        let authorizer = &asked.client.context.authorizer;
+        // An answer serves no longer than until the next question.
+        let still = authorizer.still_recorded(asked.identity, right, namespace, RECHECK);
+        match in_time(async { Ok(still.await?) }).await? {
+            true => Ok(true),
+            false => Err(Error::Unknown(reader.id().clone())),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::arguments::Play;
 use super::asked::Asked;
 use super::error::Error;
-use super::find::{RECHECK, find, still_may};
+use super::find::{Standing, find};
 use super::reply::Reply;
 
 /// How often the store is asked for the next chunk.
@@ -25,8 +25,7 @@ const FOLLOW_KEYS: &str = "q: quit";
 struct Player<'a> {
     asked: &'a Asked<'a>,
     library: &'a Library,
-    /// When the user's right was asked for.
-    checked: Instant,
+    standing: Standing,
     reply: &'a Reply<'a>,
     keys: Keys<'a>,
     speed: f64,
@@ -52,7 +51,7 @@ pub(super) async fn play(
     let mut player = Player {
         asked,
         library,
-        checked: Instant::now(),
+        standing: Standing::new(),
         reply,
         keys: Keys {
             read,
@@ -104,16 +103,12 @@ impl Player<'_> {
         follow: bool,
     ) -> Result<Option<Bytes>, Error> {
         loop {
-            let recheck = self.checked.elapsed() >= RECHECK;
-            if recheck {
-                still_may(self.asked, reader).await?;
-                self.checked = Instant::now();
-            }
+            let rechecked = self.standing.require(self.asked, reader).await?;
             let chunk = reader.next().await?;
             if chunk.is_some() || !follow || verifier.is_whole() {
                 return Ok(chunk);
             }
-            if recheck && NoEnd::of(verifier, reader, self.library).await? != Some(NoEnd::Runs) {
+            if rechecked && NoEnd::of(verifier, reader, self.library).await? != Some(NoEnd::Runs) {
                 return Ok(None);
             }
             let again = Instant::now() + POLL;

@@ -4,10 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn others_leave_room_for_what_must_be_recorded() {
-    let tasks = TaskTracker::new();
-    let (s3, config) = S3::start(&tasks).await;
-    let recorder = Recorder::start(&config, Metrics::default()).unwrap();
-    timeout(WITHIN, recorder.recovers()).await.unwrap();
+    let (s3, recorder, _tasks) = started().await;
     s3.set(Fault::Status(503));
     let others = Settings {
         waits: false,
@@ -39,16 +36,9 @@ async fn others_leave_room_for_what_must_be_recorded() {
 
 #[tokio::test]
 async fn a_recording_for_which_others_leave_no_room_is_impossible() {
-    let tasks = TaskTracker::new();
-    let (s3, config) = S3::start(&tasks).await;
-    let recorder = Recorder::start(&config, Metrics::default()).unwrap();
-    timeout(WITHIN, recorder.recovers()).await.unwrap();
+    let (s3, recorder, _tasks) = started().await;
     let quiet = tape(&recorder, SETTINGS);
-    let stored = async {
-        while !s3.text(quiet.id()).contains("podgate") {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
+    let stored = s3.has(quiet.id(), "podgate");
     timeout(WITHIN, stored).await.unwrap();
     s3.set(Fault::Status(503));
     let others: Vec<_> = (0..4).map(|_| tape(&recorder, SETTINGS)).collect();
@@ -77,10 +67,7 @@ async fn a_recording_for_which_others_leave_no_room_is_impossible() {
 
 #[tokio::test]
 async fn an_end_arrives_where_there_is_no_room() {
-    let tasks = TaskTracker::new();
-    let (s3, config) = S3::start(&tasks).await;
-    let recorder = Recorder::start(&config, Metrics::default()).unwrap();
-    timeout(WITHIN, recorder.recovers()).await.unwrap();
+    let (s3, recorder, _tasks) = started().await;
     s3.set(Fault::Status(503));
     let tape = tape(&recorder, SETTINGS);
     let id = tape.id().clone();

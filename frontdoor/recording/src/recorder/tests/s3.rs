@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use crate::name::Id;
@@ -110,6 +112,13 @@ impl S3 {
             }
             let answer = format!("HTTP/1.1 {status} x\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n");
             stream.write_all(answer.as_bytes()).await.ok()?;
+        }
+    }
+
+    /// Waits until a recording's chunks that are there have this text.
+    pub(crate) async fn has(&self, id: &Id, text: &str) {
+        while !self.text(id).contains(text) {
+            sleep(Duration::from_millis(50)).await;
         }
     }
 
